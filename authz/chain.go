@@ -1,0 +1,104 @@
+package authz
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Webhook is one endpoint with everything it asks for. It is immutable once it
+// is in a table.
+type Webhook struct {
+	Name     string
+	Provider string
+	// Shadow says that a denial is recorded and the request forwarded.
+	Shadow bool
+	// DeniedStatus is the status of denials that have none of their own; 0
+	// means DefaultDeniedStatus.
+	DeniedStatus int
+	// Unverified is the reason why no proof is asked for. Without it, an
+	// empty chain denies.
+	Unverified string
+	Chain      Chain
+	// Index numbers the webhook within its table, from 0.
+	Index int
+}
+
+// Chain is a list of checks in the order of their stages.
+type Chain []Check
+
+// NewChain sorts the checks by stage.
+func NewChain(checks ...Check) Chain {
+	chain := slices.Clone(checks)
+	slices.SortStableFunc(chain, func(a, b Check) int { return int(a.Stage()) - int(b.Stage()) })
+	return chain
+}
+
+// Decide answers a request. It never panics and never blocks beyond what the
+// stores of the chain allow. The decision aliases the request.
+func (t *Table) Decide(ctx context.Context, req *Request, now time.Time, d *Decision) {
+	t.DecideExplained(ctx, req, now, d, nil)
+}
+
+// DecideExplained is Decide that also takes down what each check expected and
+// found, where explanation is not nil.
+func (t *Table) DecideExplained(ctx context.Context, req *Request, now time.Time, d *Decision, explanation *Explanation) {
+	*d = Decision{}
+	defer func() {
+		if recover() != nil {
+			d.Verdict, d.Reason = Deny, Internal
+		}
+	}()
+	if t == nil {
+		d.Reason = NotReady
+		return
+	}
+	if req.Malformed {
+		d.Reason = MalformedRequest
+		return
+	}
+	found := t.Lookup(req)
+	d.Reason, d.AllowedMethods = found.Reason, found.Methods
+	if found.Webhook == nil {
+		return
+	}
+	d.Webhook, d.Tenant = found.Webhook, found.Tenant
+	call := Call{
+		Context: ctx, Request: req, Now: now,
+		Webhook: found.Webhook.Name, Tenant: found.Tenant, Explanation: explanation,
+	}
+	d.Reason = found.Webhook.run(&call, d)
+	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
+	if d.Reason.Allows() {
+		d.Verdict = Allow
+	}
+}
+
+// run goes through the chain and returns the first failure. What was not
+// proven is not allowed: without a proof only the policy's own word counts.
+func (w *Webhook) run(call *Call, d *Decision) Reason {
+	for _, check := range w.Chain {
+		reason := Timeout
+		if call.Context.Err() == nil {
+			reason = check.Run(call)
+		}
+		if d.ran < len(d.outcomes) {
+			d.outcomes[d.ran] = Outcome{check.Stage(), reason}
+			d.ran++
+		}
+		if call.Explanation != nil {
+			call.Explanation.add(check.Stage().String(), reason)
+		}
+		if reason != OK {
+			return reason
+		}
+	}
+	switch {
+	case call.Proof > ProofNone:
+		return OK
+	case w.Unverified != "":
+		return Unprotected
+	default:
+		return Internal
+	}
+}

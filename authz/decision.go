@@ -1,0 +1,71 @@
+package authz
+
+import "time"
+
+// Verdict is what the rules say of a request.
+type Verdict uint8
+
+// The verdicts. The zero value denies.
+const (
+	Deny Verdict = iota
+	Allow
+)
+
+// String returns "deny" or "allow".
+func (v Verdict) String() string {
+	if v == Allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+// Outcome is the reason of one check that ran.
+type Outcome struct {
+	Stage  Stage
+	Reason Reason
+}
+
+// Decision is the answer to one request. The zero value denies with 503.
+type Decision struct {
+	Verdict Verdict
+	Reason  Reason
+	// Webhook is nil if none matched.
+	Webhook *Webhook
+	// Tenant aliases the request.
+	Tenant View
+	KeyID  string
+	Proof  Proof
+	Mark   Mark
+	// SignedTime is the verified time; zero if there is none.
+	SignedTime time.Time
+	// AllowedMethods is what a 405 names.
+	AllowedMethods string
+
+	outcomes [stageCount + 2]Outcome // a stage may have two checks
+	ran      int
+}
+
+// Checks returns the checks that ran, in order. The last one may have failed.
+func (d *Decision) Checks() []Outcome { return d.outcomes[:d.ran] }
+
+// Forward reports whether the request goes to the upstream: because it is
+// allowed, or because its webhook only watches.
+func (d *Decision) Forward() bool {
+	return d.Verdict == Allow && d.Reason.Allows() || d.Webhook != nil && d.Webhook.Shadow
+}
+
+// Status returns the HTTP status that the sender gets if the request is not
+// forwarded, 400 to 599.
+func (d *Decision) Status() int {
+	r := d.Reason
+	if r >= reasonCount || r.Allows() {
+		r = Unset
+	}
+	if status := reasons[r].status; status != 0 {
+		return status
+	}
+	if d.Webhook != nil && d.Webhook.DeniedStatus != 0 {
+		return d.Webhook.DeniedStatus
+	}
+	return DefaultDeniedStatus
+}

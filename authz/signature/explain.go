@@ -1,0 +1,116 @@
+package signature
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The texts of this file are for `hookbastion explain`. None of them holds a
+// key, a MAC or a part of the body.
+
+// String returns the unit's name.
+func (u Unit) String() string {
+	switch u {
+	case Seconds:
+		return "Unix seconds"
+	case Milliseconds:
+		return "Unix milliseconds"
+	case RFC3339:
+		return "RFC 3339"
+	default:
+		return "no unit"
+	}
+}
+
+func (e Encoding) String() string {
+	switch e {
+	case Hex:
+		return "hex"
+	case Base64:
+		return "base64"
+	case Base64URL:
+		return "base64url"
+	default:
+		return "no encoding"
+	}
+}
+
+func (t *Time) place() string {
+	switch {
+	case t.Header != "":
+		return "in " + t.Header
+	case t.Key != "":
+		return "as " + t.Key + "= in the signature header"
+	default:
+		return "as the first item of the signature header"
+	}
+}
+
+// form describes the header that the scheme expects.
+func (c *Config) form(header string) string {
+	mac := fmt.Sprintf("<%d bytes in %s>", c.Hash.Size(), c.Encoding)
+	switch c.Grammar {
+	case Prefix, PrefixList:
+		mac = c.Prefix + mac
+	case SpaceList:
+		mac = c.Prefix + "," + mac
+	case KeyValue:
+		mac = c.Key + "=" + mac
+		if c.Time.Key != "" {
+			mac = c.Time.Key + "=<time>" + string(c.Separator) + mac
+		}
+	case Positional:
+		mac = "<time>" + string(c.Separator) + mac
+	}
+	return header + ": " + mac
+}
+
+// contentText describes the signed content, as {timestamp}.{body}.
+func (c *Config) contentText() string {
+	var b strings.Builder
+	for _, p := range c.Content {
+		switch p.Kind {
+		case Body:
+			b.WriteString("{body}")
+		case Timestamp:
+			b.WriteString("{timestamp}")
+		case Literal:
+			b.WriteString(p.Text)
+		case HeaderValue:
+			b.WriteString("{" + p.Text + "}")
+		case Method:
+			b.WriteString("{method}")
+		case URL:
+			b.WriteString("{url}")
+		case Path:
+			b.WriteString("{path}")
+		}
+	}
+	return b.String()
+}
+
+func (h *HMAC) keyNames(now time.Time) string {
+	var names []string
+	for _, k := range h.keys {
+		name := k.ID
+		if !k.validAt(now) {
+			name += " (not valid now)"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func foundText(match *key, valid bool, candidates int) string {
+	switch {
+	case match == nil && candidates == 1:
+		return "a signature that no key makes: another secret, or a changed body"
+	case match == nil:
+		return fmt.Sprintf("%d signatures that no key makes: another secret, or a changed body", candidates)
+	case !valid:
+		return "a signature by key " + match.ID + ", which is not valid now"
+	default:
+		return "a signature by key " + match.ID
+	}
+}

@@ -1,0 +1,165 @@
+// Package source checks that the request came from an expected network.
+//
+// The address is that of Envoy's peer, which headers cannot forge, or comes
+// from X-Forwarded-For counted from the right, if the operator says how many
+// proxies stand in front. Addresses are an extra fence and never enough alone:
+// many senders share a provider's addresses.
+package source
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// Resolver finds the sender's address. The zero value takes Envoy's peer.
+type Resolver struct {
+	// TrustedHops is the number of proxies in front of Envoy: the address is
+	// then the (N+1)-th from the right of X-Forwarded-For, to which Envoy has
+	// appended its peer.
+	TrustedHops int
+	// TrustedCIDRs are the proxies in front of Envoy: the address is then the
+	// first from the right that is in none of them.
+	TrustedCIDRs []netip.Prefix
+}
+
+// Resolve returns the sender's address, unmapped and without a zone, or the
+// zero Addr if there is none. peer is the address of Envoy's peer; a list that
+// is too short means the peer.
+func (r *Resolver) Resolve(peer netip.Addr, headers authz.Headers) netip.Addr {
+	peer = plain(peer)
+	switch {
+	case r.TrustedHops > 0:
+		hops := r.TrustedHops
+		for entries := (fromRight{headers: headers, line: len(headers)}); ; hops-- {
+			entry, ok := entries.next()
+			if !ok {
+				return peer
+			}
+			if hops == 0 {
+				return parse(entry)
+			}
+		}
+	case len(r.TrustedCIDRs) > 0:
+		addr := peer
+		for entries := (fromRight{headers: headers, line: len(headers)}); addr.IsValid() && contains(r.TrustedCIDRs, addr); {
+			entry, ok := entries.next()
+			if !ok {
+				return addr
+			}
+			addr = parse(entry)
+		}
+		return addr
+	default:
+		return peer
+	}
+}
+
+// fromRight walks over the entries of all X-Forwarded-For lines as if they
+// were joined, from the right.
+type fromRight struct {
+	headers authz.Headers
+	line    int // index of the line that rest belongs to
+	rest    []byte
+	more    bool // rest still has an entry, which may be empty
+}
+
+func (f *fromRight) next() ([]byte, bool) {
+	for !f.more {
+		f.line--
+		if f.line < 0 {
+			return nil, false
+		}
+		if string(f.headers[f.line].Name) == "x-forwarded-for" {
+			f.rest, f.more = f.headers[f.line].Value, true
+		}
+	}
+	entry := f.rest
+	if comma := bytes.LastIndexByte(f.rest, ','); comma >= 0 {
+		entry, f.rest = f.rest[comma+1:], f.rest[:comma]
+	} else {
+		f.more = false
+	}
+	return bytes.TrimSpace(entry), true
+}
+
+// parse reads an address, or an address with a port as some proxies write it.
+func parse(entry []byte) netip.Addr {
+	if len(entry) > 64 {
+		return netip.Addr{}
+	}
+	if addr, err := netip.ParseAddr(string(entry)); err == nil {
+		return plain(addr)
+	}
+	if port, err := netip.ParseAddrPort(string(entry)); err == nil {
+		return plain(port.Addr())
+	}
+	return netip.Addr{}
+}
+
+// plain makes ::ffff:192.0.2.7 and 192.0.2.7 the same address.
+func plain(addr netip.Addr) netip.Addr {
+	if !addr.IsValid() {
+		return addr
+	}
+	return addr.Unmap().WithZone("")
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParsePrefix reads a network or a single address, unmapped and masked.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		addr = plain(addr)
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
+	}
+	return prefix.Masked(), nil
+}
+
+// Check asks for an address in Allow and not in Deny. Deny comes first; an
+// empty Allow allows every known address. It is safe for concurrent use.
+type Check struct {
+	Allow, Deny []netip.Prefix
+}
+
+// Stage returns StageSource.
+func (c *Check) Stage() authz.Stage { return authz.StageSource }
+
+// Run compares the address with the lists. A request without an address, such
+// as one over a Unix socket, matches no list and is refused.
+func (c *Check) Run(call *authz.Call) authz.Reason {
+	addr := call.Request.Source
+	if call.Explanation != nil {
+		call.Explain(c.expected(), addr.String())
+	}
+	if !addr.IsValid() || contains(c.Deny, addr) || len(c.Allow) > 0 && !contains(c.Allow, addr) {
+		return authz.SourceDenied
+	}
+	return authz.OK
+}
+
+func (c *Check) expected() string {
+	text := "an address"
+	for i, p := range c.Allow {
+		text += [2]string{" in ", ", "}[min(i, 1)] + p.String()
+	}
+	for i, p := range c.Deny {
+		text += [2]string{" not in ", ", "}[min(i, 1)] + p.String()
+	}
+	return text
+}

@@ -1,0 +1,267 @@
+package authz
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// Table finds the webhook of a request. It is immutable and safe for
+// concurrent use once it is built.
+type Table struct {
+	// Digest identifies the policy set that the table was made from.
+	Digest string
+
+	webhooks []*Webhook
+	byName   map[string]*route
+	exact    map[string]*node // by host
+	wildcard map[string]*node // by the part after "*"
+	anyHost  *node
+}
+
+// Match says which requests belong to a webhook.
+type Match struct {
+	// Hosts are exact names or "*.example.com", in lower case. Empty: any.
+	Hosts []string
+	// Path is exact, {x} stands for one segment, a final /** for one or more.
+	Path    string
+	Methods []string
+}
+
+// route is one webhook with its match, compiled.
+type route struct {
+	webhook *Webhook
+	hosts   []string
+	path    string
+	methods []string
+	allow   string // methods, for the Allow header
+	tenant  int    // number of the path segment that is the tenant, or -1
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{
+		byName:   map[string]*route{},
+		exact:    map[string]*node{},
+		wildcard: map[string]*node{},
+	}
+}
+
+// Webhooks returns all webhooks in the order of their index. The caller must
+// not change it.
+func (t *Table) Webhooks() []*Webhook {
+	if t == nil {
+		return nil
+	}
+	return t.webhooks
+}
+
+// Webhook returns the webhook of that name, or nil.
+func (t *Table) Webhook(name string) *Webhook {
+	if t == nil || t.byName[name] == nil {
+		return nil
+	}
+	return t.byName[name].webhook
+}
+
+// Add puts a webhook into a table that is being built. It returns the webhook
+// that matches the same requests, if there is one; w is then not added.
+// Names must be unique, which the caller has checked.
+func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
+	r := &route{
+		webhook: w, hosts: m.Hosts, path: m.Path, methods: m.Methods,
+		allow: strings.Join(m.Methods, ", "), tenant: tenantSegment(m.Path),
+	}
+	var ends []*node
+	if len(m.Hosts) == 0 {
+		if t.anyHost == nil {
+			t.anyHost = &node{}
+		}
+		ends = append(ends, t.anyHost.insert(m.Path))
+	}
+	for _, host := range m.Hosts {
+		ends = append(ends, t.hostNode(host).insert(m.Path))
+	}
+	for _, end := range ends {
+		for _, other := range end.routes {
+			if slices.ContainsFunc(other.methods, func(m string) bool { return slices.Contains(r.methods, m) }) {
+				return other.webhook
+			}
+		}
+	}
+	for _, end := range ends {
+		end.routes = append(end.routes, r)
+	}
+	w.Index = len(t.webhooks)
+	t.webhooks = append(t.webhooks, w)
+	t.byName[w.Name] = r
+	return nil
+}
+
+func (t *Table) hostNode(host string) *node {
+	hosts := t.exact
+	if rest, ok := strings.CutPrefix(host, "*"); ok {
+		hosts, host = t.wildcard, rest
+	}
+	if hosts[host] == nil {
+		hosts[host] = &node{}
+	}
+	return hosts[host]
+}
+
+// Found is the result of a look-up. Webhook is nil unless Reason is OK.
+type Found struct {
+	Webhook *Webhook
+	Reason  Reason
+	// Tenant aliases the request's path.
+	Tenant View
+	// Methods is what a 405 names.
+	Methods string
+}
+
+// Lookup finds the webhook that the request belongs to.
+func (t *Table) Lookup(req *Request) Found {
+	var buf [256]byte
+	host, ok := normalHost(buf[:0], req.Host)
+	if !ok {
+		return Found{Reason: NoWebhook}
+	}
+	path := req.PathOnly()
+	if len(req.Webhook) > 0 {
+		return t.lookupNamed(req, host, path)
+	}
+	end := t.find(host, path)
+	if end == nil {
+		return Found{Reason: NoWebhook}
+	}
+	for _, r := range end.routes {
+		if r.allows(req.Method) {
+			return r.found(path)
+		}
+	}
+	return Found{Reason: MethodNotAllowed, Methods: end.methods()}
+}
+
+// lookupNamed serves requests for which Envoy's configuration names the
+// webhook. The webhook's own match must hold all the same.
+func (t *Table) lookupNamed(req *Request, host []byte, path View) Found {
+	r := t.byName[string(req.Webhook)]
+	if r == nil || !r.matchesHost(host) || !patternMatches(r.path, path) {
+		return Found{Reason: NoWebhook}
+	}
+	if !r.allows(req.Method) {
+		return Found{Reason: MethodNotAllowed, Methods: r.allow}
+	}
+	return r.found(path)
+}
+
+func (t *Table) find(host []byte, path View) *node {
+	if n := t.exact[string(host)]; n != nil {
+		if end := n.match(path); end != nil {
+			return end
+		}
+	}
+	if len(t.wildcard) > 0 {
+		// The longest wildcard comes first: cut one label after the other.
+		for rest := host; ; {
+			dot := bytes.IndexByte(rest, '.')
+			if dot < 0 {
+				break
+			}
+			if n := t.wildcard[string(rest[dot:])]; n != nil && dot > 0 {
+				if end := n.match(path); end != nil {
+					return end
+				}
+			}
+			rest = rest[dot+1:]
+		}
+	}
+	if t.anyHost != nil {
+		return t.anyHost.match(path)
+	}
+	return nil
+}
+
+func (r *route) matchesHost(host []byte) bool {
+	if len(r.hosts) == 0 {
+		return true
+	}
+	for _, h := range r.hosts {
+		if suffix, ok := strings.CutPrefix(h, "*"); ok {
+			if len(host) > len(suffix) && string(host[len(host)-len(suffix):]) == suffix {
+				return true
+			}
+		} else if string(host) == h {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *route) allows(method View) bool {
+	for _, m := range r.methods {
+		if string(method) == m {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *route) found(path View) Found {
+	found := Found{Webhook: r.webhook, Reason: OK}
+	if r.tenant >= 0 {
+		found.Tenant = segment(path, r.tenant)
+	}
+	return found
+}
+
+// normalHost appends the host to dst in lower case, without port and final
+// dot. What is not a plain host name or address is not accepted: a comma, for
+// instance, stands there when the sender sent two hosts.
+func normalHost(dst []byte, host View) ([]byte, bool) {
+	name := host
+	if len(name) > 0 && name[0] == '[' {
+		end := bytes.IndexByte(name, ']')
+		if end < 0 || !onlyPort(name[end+1:]) {
+			return nil, false
+		}
+		name = name[:end+1]
+	} else if colon := bytes.IndexByte(name, ':'); colon >= 0 {
+		if !onlyPort(name[colon:]) {
+			return nil, false
+		}
+		name = name[:colon]
+	}
+	name = bytes.TrimSuffix(name, []byte{'.'})
+	if len(name) == 0 || len(name) > 253 {
+		return nil, false
+	}
+	bracketed := name[0] == '['
+	for i, c := range name {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		case bracketed && (c == ':' || i == 0 || i == len(name)-1 && c == ']'):
+		default:
+			return nil, false
+		}
+		dst = append(dst, c)
+	}
+	return dst, true
+}
+
+func onlyPort(s []byte) bool {
+	if len(s) == 0 {
+		return true
+	}
+	if s[0] != ':' || len(s) < 2 || len(s) > 6 {
+		return false
+	}
+	for _, c := range s[1:] {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+// Package envoy speaks Envoy's external authorization protocol,
+// envoy.service.auth.v3.Authorization, on behalf of package authz.
+//
+// request.go reads a CheckRequest, package authz decides, respond.go writes
+// the CheckResponse. [Service.Answer] is all three: bytes in, bytes out, with
+// no gRPC in it. serve.go is the transport with its limits.
+//
+// Check never fails: every outcome, theirs or ours, is an answer with a status.
+// A gRPC error would leave the decision to Envoy's failure_mode_allow, and an
+// empty message is an allow. A panic, a timeout or a fault of a store is a
+// denial with status 503 and Retry-After, because webhook senders retry.
+package envoy
+
+import (
+	"context"
+	"encoding/hex"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+)
+
+// Source has the table that serves now.
+type Source interface {
+	// Table returns nil before the first valid policy. It is safe for
+	// concurrent use.
+	Table() *authz.Table
+}
+
+// Service decides Check messages. It is safe for concurrent use.
+type Service struct {
+	Source    Source
+	Mapping   Mapping
+	Telemetry *telemetry.Recorder
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+
+	states sync.Pool
+}
+
+// state is the memory of one call.
+type state struct {
+	check    authv3.CheckRequest
+	request  mapped
+	decision authz.Decision
+}
+
+func (s *Service) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// Answer decides one CheckRequest and appends the encoded CheckResponse to out.
+// Neither is kept. It never panics.
+func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
+	return s.answer(ctx, out, func(st *state) authz.Reason {
+		if err := proto.Unmarshal(check, &st.check); err != nil {
+			return authz.MalformedRequest
+		}
+		return authz.OK
+	})
+}
+
+// Refuse answers a call whose message was not read.
+func (s *Service) Refuse(ctx context.Context, reason authz.Reason, out []byte) []byte {
+	return s.answer(ctx, out, func(*state) authz.Reason { return reason })
+}
+
+func (s *Service) answer(ctx context.Context, out []byte, read func(*state) authz.Reason) (answer []byte) {
+	arrived := time.Now()
+	st, _ := s.states.Get().(*state)
+	if st == nil {
+		st = &state{}
+	}
+	done := false
+	defer func() {
+		if !done {
+			_ = recover() // whatever went wrong, the answer is a denial
+			s.Telemetry.Panicked()
+			answer = append(out, fallback...)
+		}
+	}()
+	now := s.now()
+	id := newDecisionID()
+	if reason := read(st); reason != authz.OK {
+		st.request.reset()
+		st.decision = authz.Decision{Reason: reason}
+	} else {
+		s.Mapping.read(&st.check, &st.request)
+		s.Source.Table().Decide(ctx, &st.request.Request, now, &st.decision)
+	}
+	answer = appendAnswer(out, &st.request.Request, &st.decision, id)
+	s.Telemetry.Record(&telemetry.Event{
+		Time: now, Duration: time.Since(arrived), DecisionID: id,
+		Request: &st.request.Request, Decision: &st.decision,
+	})
+	proto.Reset(&st.check)
+	st.request.reset()
+	s.states.Put(st)
+	done = true
+	return answer
+}
+
+// newDecisionID returns 32 hexadecimal digits. It names a decision and proves
+// nothing.
+func newDecisionID() string {
+	var raw [16]byte
+	for i := 0; i < len(raw); i += 8 {
+		n := rand.Uint64() //nolint:gosec // a name, not a secret
+		for j := range 8 {
+			raw[i+j] = byte(n >> (8 * j))
+		}
+	}
+	return hex.EncodeToString(raw[:])
+}

@@ -1,0 +1,137 @@
+package telemetry
+
+import (
+	"encoding/hex"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// maxText is how much of a stranger's text a record holds.
+const maxText = 512
+
+// appendRecord appends the record as one line of JSON.
+func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
+	d, req := e.Decision, e.Request
+	b = append(b, `{"time":"`...)
+	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
+	b = append(b, '"')
+	b = appendText(b, "decision_id", e.DecisionID)
+	b = appendText(b, "request_id", req.RequestID)
+	name, provider, mode := "", "", "ENFORCE"
+	if d.Webhook != nil {
+		name, provider = d.Webhook.Name, d.Webhook.Provider
+		if d.Webhook.Shadow {
+			mode = "SHADOW"
+		}
+	}
+	status := 200
+	if !d.Forward() {
+		status = d.Status()
+	}
+	b = appendText(b, "webhook", name)
+	b = appendText(b, "tenant", d.Tenant)
+	b = appendText(b, "provider", provider)
+	b = appendText(b, "mode", mode)
+	b = appendText(b, "verdict", d.Verdict.String())
+	b = appendText(b, "reason", d.Reason.String())
+	b = appendNumber(b, "status", int64(status))
+	b = appendText(b, "key_id", d.KeyID)
+	source := ""
+	if req.Source.IsValid() {
+		source = req.Source.String()
+	}
+	b = appendText(b, "source", source)
+	b = appendText(b, "method", req.Method)
+	b = appendText(b, "path", req.PathOnly())
+	b = appendNumber(b, "body_bytes", int64(req.Body.Len()))
+	if !d.SignedTime.IsZero() {
+		b = appendNumber(b, "skew_ms", e.Time.Sub(d.SignedTime).Milliseconds())
+	}
+	b = appendChecks(b, d.Checks())
+	b = appendNumber(b, "duration_us", e.Duration.Microseconds())
+	b = appendText(b, "policy_digest", policyDigest)
+	b = appendText(b, "replica", replica)
+	return append(b, '}', '\n')
+}
+
+func appendChecks(b []byte, checks []authz.Outcome) []byte {
+	b = append(b, `,"checks":[`...)
+	for i, c := range checks {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"check":"`...)
+		b = append(b, c.Stage.String()...)
+		b = append(b, `","reason":"`...)
+		b = append(b, c.Reason.String()...)
+		b = append(b, `"}`...)
+	}
+	return append(b, ']')
+}
+
+func appendText[T ~string | ~[]byte](b []byte, name string, value T) []byte {
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":"`...)
+	return append(appendEscaped(b, value), '"')
+}
+
+func appendNumber(b []byte, name string, n int64) []byte {
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return strconv.AppendInt(b, n, 10)
+}
+
+// appendEscaped writes text as the inside of a JSON string in ASCII. Control
+// characters, quotes and everything beyond ASCII are escaped, since people and
+// terminals will read it; invalid UTF-8 becomes U+FFFD.
+func appendEscaped[T ~string | ~[]byte](b []byte, text T) []byte {
+	s := []byte(text)
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	for len(s) > 0 {
+		c := s[0]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c >= ' ' && c < 0x7f && c != '<' && c != '>' && c != '&':
+			b = append(b, c)
+		default:
+			r, size := utf8.DecodeRune(s)
+			b = appendRune(b, r)
+			s = s[size:]
+			continue
+		}
+		s = s[1:]
+	}
+	return b
+}
+
+func appendRune(b []byte, r rune) []byte {
+	if r > 0xffff {
+		r -= 0x10000
+		b = appendRune(b, 0xd800+r>>10)
+		r = 0xdc00 + r&0x3ff
+	}
+	return hex.AppendEncode(append(b, '\\', 'u'), []byte{byte(r >> 8), byte(r)})
+}
+
+// limiter lets a number of events through in each second.
+type limiter struct {
+	perSecond int64
+	second    atomic.Int64
+	used      atomic.Int64
+}
+
+func (l *limiter) allow(now time.Time) bool {
+	if s := now.Unix(); l.second.Swap(s) != s {
+		l.used.Store(0)
+	}
+	return l.used.Add(1) <= l.perSecond
+}

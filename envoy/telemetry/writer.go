@@ -1,0 +1,84 @@
+package telemetry
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// maxPending is how many bytes of records may wait to be written. Beyond it
+// they are dropped and counted: a slow disk must not slow down decisions.
+const maxPending = 4 << 20
+
+// Writer gathers records in memory and writes them in one goroutine. It is
+// safe for concurrent use.
+type Writer struct {
+	out     io.Writer
+	mu      sync.Mutex
+	pending []byte
+	spare   []byte
+	wake    chan struct{}
+	done    chan struct{}
+	closed  bool
+	dropped atomic.Int64
+}
+
+// NewWriter returns a writer to out. Close ends it.
+func NewWriter(out io.Writer) *Writer {
+	w := &Writer{out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// write appends one record.
+func (w *Writer) write(record func([]byte) []byte) {
+	w.mu.Lock()
+	if w.closed || len(w.pending) > maxPending {
+		w.mu.Unlock()
+		w.dropped.Add(1)
+		return
+	}
+	first := len(w.pending) == 0
+	w.pending = record(w.pending)
+	w.mu.Unlock()
+	if first {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (w *Writer) run() {
+	defer close(w.done)
+	for range w.wake {
+		w.flush()
+	}
+	w.flush()
+}
+
+func (w *Writer) flush() {
+	w.mu.Lock()
+	batch := w.pending
+	w.pending, w.spare = w.spare[:0], nil
+	w.mu.Unlock()
+	if len(batch) > 0 {
+		if _, err := w.out.Write(batch); err != nil {
+			w.dropped.Add(1)
+		}
+	}
+	w.mu.Lock()
+	w.spare = batch[:0]
+	w.mu.Unlock()
+}
+
+// Close writes what is pending and ends the writer.
+func (w *Writer) Close() {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.wake)
+	}
+	w.mu.Unlock()
+	<-w.done
+}

@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// Defaults of the policy language.
+const (
+	DefaultTolerance      = 300 * time.Second
+	DefaultFuture         = 60 * time.Second
+	DefaultWindow         = 24 * time.Hour
+	DefaultMaxHeaderBytes = 64 << 10
+	DefaultMaxSignatures  = 5
+)
+
+// Deps is what outlives a policy set.
+type Deps struct {
+	// Store holds the nonces.
+	Store replay.Store
+	// Fingerprinter makes the keys of the store.
+	Fingerprinter *authz.Fingerprinter
+	// MaxBodyBytes is what Envoy forwards at most.
+	MaxBodyBytes int64
+	// Now is the time of the load; Previous the table that served until now,
+	// nil at the start. A webhook that accepts older deliveries than before,
+	// or that is new, refuses those signed before Now: their nonces may be
+	// forgotten already.
+	Now      time.Time
+	Previous *authz.Table
+}
+
+// Compile turns a set into a table and loads its secrets. The error is an
+// [Errors] with everything that is wrong; the table is then nil.
+func Compile(set *Set, deps Deps) (*authz.Table, error) {
+	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]place{}}
+	c.table.Digest = set.Digest
+	for i := range set.files {
+		f := &set.files[i]
+		for j, w := range f.policy.GetWebhooks() {
+			c.webhook(w, place{f.doc, strictyaml.Path{"webhooks", j}})
+		}
+	}
+	if len(c.errs) == 0 && len(c.table.Webhooks()) == 0 {
+		for _, f := range set.files {
+			c.errs = append(c.errs, f.doc.Error(nil, "no file of the set has a webhook"))
+			break
+		}
+	}
+	if err := c.errs.Err(); err != nil {
+		return nil, err
+	}
+	return c.table, nil
+}
+
+type compiler struct {
+	deps   Deps
+	table  *authz.Table
+	places map[string]place // of webhooks, by name
+	errs   Errors
+}
+
+// place is a value in a file.
+type place struct {
+	doc  *strictyaml.Document
+	path strictyaml.Path
+}
+
+func (p place) at(steps ...any) place { return place{p.doc, p.path.With(steps...)} }
+
+func (p place) String() string {
+	line, column := p.doc.Place(p.path)
+	return Error{File: p.doc.File, Line: line, Column: column}.Position()
+}
+
+func (c *compiler) fail(p place, message string) {
+	c.errs = append(c.errs, p.doc.Error(p.path, message))
+}
+
+// webhook compiles one webhook and adds it to the table.
+func (c *compiler) webhook(w *policyv1.Webhook, at place) {
+	before := len(c.errs)
+	if first, ok := c.places[w.GetName()]; ok {
+		c.fail(at.at("name"), w.GetName()+" is the name of another webhook, at "+first.String())
+	} else {
+		c.places[w.GetName()] = at
+	}
+	hook := &authz.Webhook{
+		Name:       w.GetName(),
+		Provider:   w.GetProvider(),
+		Shadow:     w.GetMode() == policyv1.Webhook_SHADOW,
+		Unverified: w.GetUnverified().GetReason(),
+	}
+	v := c.verification(w, at)
+	hook.DeniedStatus = v.deniedStatus
+	if w.GetRespond().DeniedStatus != nil {
+		hook.DeniedStatus = int(w.GetRespond().GetDeniedStatus())
+	}
+	checks := append([]authz.Check{c.limits(w, at, v.signsBody)}, v.checks...)
+	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
+		checks = append(checks, check)
+	}
+	hook.Chain = authz.NewChain(checks...)
+	match := c.match(w.GetMatch(), at.at("match"))
+	if len(c.errs) > before {
+		return
+	}
+	if tie := c.table.Add(hook, match); tie != nil {
+		c.fail(at.at("match"), "matches the same requests as webhook "+tie.Name+" at "+c.places[tie.Name].String())
+	}
+}
+
+func (c *compiler) limits(w *policyv1.Webhook, at place, signsBody bool) *authz.Limits {
+	p := w.GetLimits()
+	limits := &authz.Limits{
+		MaxBodyBytes:   c.deps.MaxBodyBytes,
+		MaxHeaderBytes: DefaultMaxHeaderBytes,
+		ContentTypes:   p.GetContentTypes(),
+		BodySigned:     signsBody,
+	}
+	if p != nil && p.MaxBodyBytes != nil {
+		if p.GetMaxBodyBytes() > uint64(c.deps.MaxBodyBytes) { //nolint:gosec // a positive setting
+			c.fail(at.at("limits", "max_body_bytes"), "is more than Envoy forwards; see the setting envoy.max_request_bytes")
+		} else {
+			limits.MaxBodyBytes = int64(p.GetMaxBodyBytes()) //nolint:gosec // bounded above
+		}
+	}
+	if p != nil && p.MaxHeaderBytes != nil {
+		limits.MaxHeaderBytes = int(p.GetMaxHeaderBytes()) //nolint:gosec // bounded by the .proto file
+	}
+	return limits
+}
+
+func (c *compiler) source(p *policyv1.SourceIP, at place) authz.Check {
+	if p == nil {
+		return nil
+	}
+	if len(p.GetAllow()) == 0 && len(p.GetDeny()) == 0 {
+		c.fail(at, "needs allow or deny")
+	}
+	return &source.Check{
+		Allow: c.prefixes(p.GetAllow(), at.at("allow")),
+		Deny:  c.prefixes(p.GetDeny(), at.at("deny")),
+	}
+}
+
+func (c *compiler) prefixes(list []string, at place) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for i, text := range list {
+		prefix, err := source.ParsePrefix(text)
+		if err != nil {
+			c.fail(at.at(i), "is not a network such as 203.0.113.0/24 or an address")
+			continue
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	return prefixes
+}

@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/authz"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+func (c *compiler) match(m *policyv1.Match, at place) authz.Match {
+	match := authz.Match{Path: m.GetPath(), Methods: m.GetMethods()}
+	for i, host := range m.GetHosts() {
+		name := strings.ToLower(strings.TrimSuffix(host, "."))
+		if problem := hostProblem(name); problem != "" {
+			c.fail(at.at("hosts", i), problem)
+		} else if slices.Contains(match.Hosts, name) {
+			c.fail(at.at("hosts", i), "is listed twice")
+		}
+		match.Hosts = append(match.Hosts, name)
+	}
+	if problem := pathProblem(m.GetPath()); problem != "" {
+		c.fail(at.at("path"), problem)
+	}
+	for i, method := range match.Methods {
+		if slices.Index(match.Methods, method) < i {
+			c.fail(at.at("methods", i), "is listed twice")
+		}
+	}
+	if len(match.Methods) == 0 {
+		match.Methods = []string{"POST"}
+	}
+	return match
+}
+
+func hostProblem(host string) string {
+	name, wildcard := strings.CutPrefix(host, "*.")
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && !wildcard {
+		return ""
+	}
+	if strings.Contains(name, ":") {
+		return "must have no port and no scheme; requests match on any port"
+	}
+	if len(name) == 0 || len(name) > 253 {
+		return "must be a host name such as hooks.example.com or *.example.com"
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return "must be a host name such as hooks.example.com or *.example.com"
+		}
+	}
+	return ""
+}
+
+// pathProblem looks for what would never match, or not as it reads.
+func pathProblem(path string) string {
+	if strings.ContainsAny(path, "?#") {
+		return "must have no query and no fragment; only the path is matched"
+	}
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	names := map[string]bool{}
+	for i, segment := range segments {
+		switch {
+		case segment == "**" && i < len(segments)-1:
+			return "may have ** as the last segment only"
+		case segment == "**":
+		case strings.ContainsAny(segment, "{}"):
+			name := strings.TrimSuffix(strings.TrimPrefix(segment, "{"), "}")
+			if len(name) != len(segment)-2 || name == "" || strings.ContainsAny(name, "{}") {
+				return "may have {name} as a whole segment only"
+			}
+			if names[name] {
+				return "has {" + name + "} twice"
+			}
+			names[name] = true
+		case strings.Contains(segment, "*"):
+			return "may have * only as a final /**"
+		}
+		for _, c := range []byte(segment) {
+			if c <= ' ' || c >= 0x7f {
+				return "must have printable ASCII only; write other characters percent-encoded, as the provider sends them"
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,62 @@
+// Package provider is the catalogue of providers: one YAML file for each,
+// which is an instance of the message hookbastion.policy.v1.Provider. Adding a
+// provider is a file and its test vectors, and no code.
+package provider
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+//go:embed catalogue/*.yaml
+var files embed.FS
+
+// catalogue is read once. The files are part of the program and are checked by
+// its tests, so that a bad one is a fault of the program.
+var catalogue = sync.OnceValues(func() (map[string]*policyv1.Provider, error) {
+	entries, err := files.ReadDir("catalogue")
+	if err != nil {
+		return nil, err
+	}
+	providers := map[string]*policyv1.Provider{}
+	for _, entry := range entries {
+		name := path.Join("catalogue", entry.Name())
+		data, err := files.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		p := &policyv1.Provider{}
+		if _, err := (strictyaml.Options{}).Decode(name, data, p); err != nil {
+			return nil, err
+		}
+		if p.GetName() != strings.TrimSuffix(entry.Name(), ".yaml") {
+			return nil, fmt.Errorf("%s: name: %s is not the file's name", name, p.GetName())
+		}
+		providers[p.GetName()] = p
+	}
+	return providers, nil
+})
+
+// Get returns the entry of that name, or nil. The caller must not change it.
+func Get(name string) (*policyv1.Provider, error) {
+	providers, err := catalogue()
+	return providers[name], err
+}
+
+// Names returns the names of all entries in order.
+func Names() ([]string, error) {
+	providers, err := catalogue()
+	names := make([]string, 0, len(providers))
+	for name := range providers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, err
+}

@@ -1,0 +1,218 @@
+package strictyaml
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"buf.build/go/protovalidate"
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	validatepb "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+)
+
+// Path leads from the root of a document to a value: keys are strings, places
+// in a list ints.
+type Path []any
+
+func (p Path) field(f protoreflect.FieldDescriptor) Path { return p.With(string(f.Name())) }
+func (p Path) index(i int) Path                          { return p.With(i) }
+
+// With returns a longer path and leaves p as it is.
+func (p Path) With(steps ...any) Path { return append(p[:len(p):len(p)], steps...) }
+
+// String writes the path as webhooks[0].match.path.
+func (p Path) String() string {
+	var b strings.Builder
+	for _, step := range p {
+		switch step := step.(type) {
+		case int:
+			b.WriteString("[" + strconv.Itoa(step) + "]")
+		case string:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(step)
+		}
+	}
+	return b.String()
+}
+
+// Error is one thing that is wrong, with its place.
+type Error struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+// Position writes file:line:col, or the file alone if there is no place in it.
+func (e Error) Position() string {
+	if e.Line == 0 {
+		return e.File
+	}
+	return fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Column)
+}
+
+// Error writes file:line:col: path: message. Places that do not exist are left out.
+func (e Error) Error() string {
+	text := e.Position() + ":"
+	if e.Path != "" {
+		text += " " + e.Path + ":"
+	}
+	return text + " " + e.Message
+}
+
+// Errors is everything that is wrong with one or more files.
+type Errors []Error
+
+// Error writes one line for each.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i := range e {
+		lines[i] = e[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err returns the errors in the order of their places, or nil.
+func (e Errors) Err() error {
+	if len(e) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(e, func(a, b Error) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return e
+}
+
+func (d *Document) addAt(line, column int, path Path, message string) {
+	d.errs = append(d.errs, Error{File: d.File, Line: line, Column: column, Path: path.String(), Message: message})
+}
+
+// Error returns an error at the value that the path leads to, or at the last
+// value on the way that the file has.
+func (d *Document) Error(path Path, message string) Error {
+	line, column := d.Place(path)
+	return Error{File: d.File, Line: line, Column: column, Path: path.String(), Message: message}
+}
+
+// Place returns line and column, both from 1, of the key or list item that the
+// path leads to.
+func (d *Document) Place(path Path) (line, column int) {
+	node := d.root
+	if node == nil {
+		return 1, 1
+	}
+	line, column = node.Line, node.Column
+	for _, step := range path {
+		key, value := child(node, step)
+		if value == nil {
+			break
+		}
+		node, line, column = value, key.Line, key.Column
+	}
+	return line, column
+}
+
+// child returns the node to point at and the node to go on with.
+func child(n *yaml.Node, step any) (at, value *yaml.Node) {
+	switch step := step.(type) {
+	case int:
+		if n.Kind == yaml.SequenceNode && step < len(n.Content) {
+			return n.Content[step], n.Content[step]
+		}
+	case string:
+		if n.Kind != yaml.MappingNode {
+			return nil, nil
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if key := n.Content[i]; key.Value == step || snake(key.Value) == step {
+				return key, n.Content[i+1]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// snake turns lowerCamelCase into snake_case.
+func snake(s string) string {
+	var b strings.Builder
+	for _, c := range s {
+		if 'A' <= c && c <= 'Z' {
+			b.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
+
+// validate adds what the rules in the .proto file say.
+func (d *Document) validate(m proto.Message) {
+	v, err := validator()
+	if err == nil {
+		err = v.Validate(m)
+	}
+	var violations *protovalidate.ValidationError
+	switch {
+	case err == nil:
+	case errors.As(err, &violations):
+		for _, violation := range violations.Violations {
+			path := pathOf(violation.Proto.GetField())
+			d.errs = append(d.errs, d.Error(path, explain(m.ProtoReflect().Descriptor(), path, violation.Proto)))
+		}
+	default:
+		d.addAt(1, 1, nil, "the file cannot be checked: "+err.Error())
+	}
+}
+
+func pathOf(field *validatepb.FieldPath) Path {
+	var path Path
+	for _, element := range field.GetElements() {
+		path = append(path, element.GetFieldName())
+		if _, ok := element.GetSubscript().(*validatepb.FieldPathElement_Index); ok {
+			path = append(path, int(element.GetIndex())) //nolint:gosec // an index of a list in memory
+		}
+	}
+	return path
+}
+
+// explain words the violations that users meet most.
+func explain(message protoreflect.MessageDescriptor, path Path, v *validatepb.Violation) string {
+	if v.GetRuleId() != "required" {
+		return v.GetMessage()
+	}
+	if oneof := oneofAt(message, path); oneof != nil {
+		return "one of " + strings.Join(fieldNames(oneof.Fields()), ", ") + " is missing"
+	}
+	return "is missing"
+}
+
+// oneofAt returns the oneof that the path ends at, or nil.
+func oneofAt(message protoreflect.MessageDescriptor, path Path) protoreflect.OneofDescriptor {
+	for i, step := range path {
+		name, ok := step.(string)
+		if !ok {
+			continue
+		}
+		field := message.Fields().ByName(protoreflect.Name(name))
+		if field == nil && i == len(path)-1 {
+			return message.Oneofs().ByName(protoreflect.Name(name))
+		}
+		if field == nil || field.Message() == nil {
+			return nil
+		}
+		message = field.Message()
+	}
+	return nil
+}
