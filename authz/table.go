@@ -265,3 +265,18 @@ func onlyPort(s []byte) bool {
 	}
 	return true
 }
+
+// Sample returns a method and a path that match the webhook of that name.
+func (t *Table) Sample(name string) (method, path string) {
+	r := t.byName[name]
+	if r == nil {
+		return "", ""
+	}
+	segments := strings.Split(r.path, "/")
+	for i, s := range segments {
+		if isParameter(s) || s == below {
+			segments[i] = "sample"
+		}
+	}
+	return r.methods[0], strings.Join(segments, "/")
+}

@@ -99,8 +99,8 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	}
 	v := c.verification(w, at)
 	hook.DeniedStatus = v.deniedStatus
-	if w.GetRespond().DeniedStatus != nil {
-		hook.DeniedStatus = int(w.GetRespond().GetDeniedStatus())
+	if status := w.GetRespond().GetDeniedStatus(); status != 0 {
+		hook.DeniedStatus = int(status)
 	}
 	checks := append([]authz.Check{c.limits(w, at, v.signsBody)}, v.checks...)
 	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
@@ -124,14 +124,14 @@ func (c *compiler) limits(w *policyv1.Webhook, at place, signsBody bool) *authz.
 		ContentTypes:   p.GetContentTypes(),
 		BodySigned:     signsBody,
 	}
-	if p != nil && p.MaxBodyBytes != nil {
+	if p.GetMaxBodyBytes() != 0 {
 		if p.GetMaxBodyBytes() > uint64(c.deps.MaxBodyBytes) { //nolint:gosec // a positive setting
 			c.fail(at.at("limits", "max_body_bytes"), "is more than Envoy forwards; see the setting envoy.max_request_bytes")
 		} else {
 			limits.MaxBodyBytes = int64(p.GetMaxBodyBytes()) //nolint:gosec // bounded above
 		}
 	}
-	if p != nil && p.MaxHeaderBytes != nil {
+	if p.GetMaxHeaderBytes() != 0 {
 		limits.MaxHeaderBytes = int(p.GetMaxHeaderBytes()) //nolint:gosec // bounded by the .proto file
 	}
 	return limits

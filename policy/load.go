@@ -142,3 +142,27 @@ func reason(err error) string {
 	}
 	return err.Error()
 }
+
+// SecretFiles returns the files that the set's secrets and tokens are read
+// from, each once.
+func (s *Set) SecretFiles() []string {
+	var names []string
+	for _, f := range s.files {
+		add := func(name string) {
+			if name != "" {
+				names = append(names, relativeTo(f.name, name))
+			}
+		}
+		for _, w := range f.policy.GetWebhooks() {
+			for _, secret := range w.GetSecrets() {
+				add(secret.GetFile())
+			}
+			for _, rule := range w.GetToken().GetAnyOf() {
+				add(rule.GetBearer().GetValue().GetFile())
+				add(rule.GetHeader().GetValue().GetFile())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -36,8 +36,8 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, at place) s
 	if s := h.GetSignature().GetSeparator(); s != "" {
 		config.Separator = s[0]
 	}
-	if w.GetLimits() != nil && w.GetLimits().MaxSignatures != nil {
-		config.MaxSignatures = int(w.GetLimits().GetMaxSignatures())
+	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
+		config.MaxSignatures = int(n)
 	}
 	if t := h.GetTimestamp(); t != nil {
 		config.Time = signature.Time{

@@ -125,3 +125,19 @@ func foundText(present, match bool) string {
 		return "no token"
 	}
 }
+
+// Sign returns the header that carries the token of that ID, or of the first
+// one if it is empty. ok is false if there is none whose text is known.
+func (c *Check) Sign(id string) (header, value string, ok bool) {
+	for i := range c.Candidates {
+		candidate := &c.Candidates[i]
+		if (id == "" || candidate.ID == id) && candidate.Secret.Len() > 0 {
+			value = string(candidate.Secret.Reveal())
+			if candidate.Scheme != "" {
+				value = candidate.Scheme + " " + value
+			}
+			return candidate.Header, value, true
+		}
+	}
+	return "", "", false
+}

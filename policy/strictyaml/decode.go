@@ -59,6 +59,9 @@ func (o Options) Decode(file string, data []byte, m proto.Message) (*Document, e
 	return d.doc, d.doc.errs.Err()
 }
 
+// Empty returns a document without a file, for errors that have no place.
+func (o Options) Empty(name string) *Document { return &Document{File: name} }
+
 type decoder struct {
 	doc     *Document
 	options Options

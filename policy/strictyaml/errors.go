@@ -105,11 +105,11 @@ func (d *Document) Error(path Path, message string) Error {
 }
 
 // Place returns line and column, both from 1, of the key or list item that the
-// path leads to.
+// path leads to, or 0 if the document has no text.
 func (d *Document) Place(path Path) (line, column int) {
 	node := d.root
 	if node == nil {
-		return 1, 1
+		return 0, 0
 	}
 	line, column = node.Line, node.Column
 	for _, step := range path {

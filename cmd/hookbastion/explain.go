@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/capture"
+)
+
+// maxCapture is the largest request that explain and sign read.
+const maxCapture = 256 << 20
+
+func newExplain() *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use:   "explain --policy DIR FILE|-",
+		Short: "Decide one captured HTTP/1.1 request and say why",
+		Long: "Decide one captured HTTP/1.1 request and say why: request line, headers, an empty\n" +
+			"line, then the body to the end of the file as it is.\n" +
+			"Exits 0 for allow, 1 for deny, 3 if the policy is invalid.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
+	}
+	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
+	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")
+	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
+	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
+	return cmd
+}
+
+type explainOptions struct {
+	policies                    []string
+	now, source, scheme, output string
+}
+
+func (o *explainOptions) run(cmd *cobra.Command, file string) error {
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("--output must be text or json, not %q", o.output)
+	}
+	now, err := parseNow(o.now)
+	if err != nil {
+		return err
+	}
+	req, err := o.request(cmd.InOrStdin(), file)
+	if err != nil {
+		return err
+	}
+	table, err := loadTable(o.policies)
+	if err != nil {
+		printErrors(cmd.ErrOrStderr(), err)
+		return exitError{exitInvalid}
+	}
+	e := decide(table, req, now)
+	if o.output == "json" {
+		err = printJSON(cmd.OutOrStdout(), e)
+	} else {
+		e.print(cmd.OutOrStdout())
+	}
+	if err == nil && e.Verdict != authz.Allow.String() {
+		return exitError{exitDenied}
+	}
+	return err
+}
+
+func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, error) {
+	data, err := readInput(stdin, file)
+	if err != nil {
+		return nil, err
+	}
+	req, err := capture.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if o.scheme != "https" && o.scheme != "http" {
+		return nil, fmt.Errorf("--scheme must be http or https, not %q", o.scheme)
+	}
+	req.Scheme = authz.View(o.scheme)
+	if o.source != "" {
+		addr, err := netip.ParseAddr(o.source)
+		if err != nil {
+			return nil, fmt.Errorf("--source-ip must be an address, not %q", o.source)
+		}
+		req.Source = addr.Unmap().WithZone("")
+	}
+	return req, nil
+}
+
+// readInput reads a file, or standard input for "-".
+func readInput(stdin io.Reader, file string) ([]byte, error) {
+	in := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }() // only read
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxCapture+1))
+	if err == nil && len(data) > maxCapture {
+		err = fmt.Errorf("%s: larger than %d MiB", file, maxCapture>>20)
+	}
+	return data, err
+}
+
+func parseNow(text string) (time.Time, error) {
+	if text == "" {
+		return time.Now(), nil
+	}
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.Unix(seconds, 0), nil
+	}
+	now, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errors.New("--now must be a time in RFC 3339 or Unix seconds")
+	}
+	return now, nil
+}
+
+// explained is what `explain --output json` prints.
+type explained struct {
+	Verdict  string          `json:"verdict"`
+	Reason   string          `json:"reason"`
+	Status   int             `json:"status"`
+	Webhook  string          `json:"webhook"`
+	KeyID    string          `json:"key_id"`
+	Checks   []explainedItem `json:"checks"`
+	Warnings []string        `json:"warnings"`
+	Response *response       `json:"response,omitempty"`
+}
+
+type explainedItem struct {
+	Check    string `json:"check"`
+	Reason   string `json:"reason"`
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
+}
+
+// response is what the caller gets where the request is not forwarded.
+type response struct {
+	Status  int               `json:"status"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+}
+
+func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
+	var d authz.Decision
+	explanation := &authz.Explanation{}
+	table.DecideExplained(context.Background(), req, now, &d, explanation)
+	e := &explained{
+		Verdict: d.Verdict.String(), Reason: d.Reason.String(), Status: http.StatusOK,
+		KeyID: d.KeyID, Checks: []explainedItem{}, Warnings: []string{},
+	}
+	for _, f := range explanation.Findings {
+		e.Checks = append(e.Checks, explainedItem{f.Check, f.Reason.String(), f.Expected, f.Found})
+	}
+	if len(e.Checks) == 0 {
+		e.Checks = append(e.Checks, matchFinding(&d, req))
+	}
+	if d.Webhook != nil {
+		e.Webhook = d.Webhook.Name
+		if d.Webhook.Shadow && d.Verdict != authz.Allow {
+			e.Warnings = append(e.Warnings, "the webhook is in SHADOW mode: the request is forwarded all the same")
+		}
+	}
+	if !d.Forward() {
+		e.Status = d.Status()
+		e.Response = &response{
+			Status:  e.Status,
+			Headers: map[string]string{"content-type": "application/json"},
+			Body:    fmt.Sprintf("{\"status\":%d,\"decision_id\":\"…\"}\n", e.Status),
+		}
+	}
+	return e
+}
+
+// matchFinding explains why no webhook was asked.
+func matchFinding(d *authz.Decision, req *authz.Request) explainedItem {
+	item := explainedItem{Check: "match", Reason: d.Reason.String(), Found: fmt.Sprintf("%.100q on host %.100q", req.Path, req.Host)}
+	switch d.Reason {
+	case authz.MethodNotAllowed:
+		item.Expected, item.Found = "method "+d.AllowedMethods, fmt.Sprintf("%.20q", req.Method)
+	case authz.MalformedRequest:
+		item.Expected, item.Found = "one well-formed request", "a Content-Length that is not one number"
+	default:
+		item.Expected = "a webhook with this host and path"
+	}
+	return item
+}
+
+func (e *explained) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %s", e.Verdict, e.Reason)
+	if e.Response != nil {
+		fmt.Fprintf(w, ", status %d", e.Status)
+	}
+	fmt.Fprintln(w)
+	if e.Webhook != "" {
+		fmt.Fprintf(w, "webhook %s", e.Webhook)
+		if e.KeyID != "" {
+			fmt.Fprintf(w, ", key %s", e.KeyID)
+		}
+		fmt.Fprintln(w)
+	}
+	for i, c := range e.Checks {
+		branch, stem := "├─", "│ "
+		if i == len(e.Checks)-1 {
+			branch, stem = "└─", "  "
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", branch, c.Check, c.Reason)
+		if c.Expected != "" {
+			fmt.Fprintf(w, "%s    expected  %s\n%s    found     %s\n", stem, c.Expected, stem, c.Found)
+		}
+	}
+	for _, warning := range e.Warnings {
+		fmt.Fprintln(w, "warning:", warning)
+	}
+}

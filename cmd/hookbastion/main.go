@@ -1,0 +1,53 @@
+// The hookbastion command verifies webhooks for Envoy: `serve` runs the
+// external authorization service, the other subcommands help to write, check
+// and explain its policies.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes beside 0 and 1.
+const (
+	exitDenied  = 1
+	exitInvalid = 3
+)
+
+// exitError carries an exit code; its text, if any, was printed already.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run executes the command line and returns the exit code.
+func run(args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.Execute()
+	var exit exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
+	default:
+		fmt.Fprintln(os.Stderr, "hookbastion:", err)
+		return 1
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "hookbastion",
+		Short:         "Verifies incoming webhooks at the edge, behind Envoy",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck())
+	return root
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
+)
+
+// setting is one leaf of the settings: grpc.listen is --grpc-listen and
+// HOOKBASTION_GRPC_LISTEN.
+type setting struct {
+	path  []string
+	field protoreflect.FieldDescriptor
+}
+
+func (s setting) flag() string {
+	return strings.ReplaceAll(strings.Join(s.path, "-"), "_", "-")
+}
+
+func (s setting) variable() string {
+	return "HOOKBASTION_" + strings.ToUpper(strings.Join(s.path, "_"))
+}
+
+// allSettings lists the leaves of the settings message, so that no flag or
+// variable can be forgotten.
+func allSettings() []setting {
+	var all []setting
+	var walk func(protoreflect.MessageDescriptor, []string)
+	walk = func(m protoreflect.MessageDescriptor, path []string) {
+		for i := range m.Fields().Len() {
+			field := m.Fields().Get(i)
+			here := append(path[:len(path):len(path)], string(field.Name()))
+			if field.Message() != nil && field.Message().FullName() != "google.protobuf.Duration" {
+				walk(field.Message(), here)
+				continue
+			}
+			all = append(all, setting{here, field})
+		}
+	}
+	walk((&settingsv1.Settings{}).ProtoReflect().Descriptor(), nil)
+	return all
+}
+
+// addSettingFlags gives a command one flag for each setting.
+func addSettingFlags(flags *pflag.FlagSet) {
+	for _, s := range allSettings() {
+		flags.String(s.flag(), "", "the setting "+strings.Join(s.path, ".")+" ($"+s.variable()+")")
+		if s.field.Kind() == protoreflect.BoolKind {
+			flags.Lookup(s.flag()).NoOptDefVal = "true"
+		}
+	}
+}
+
+// overlay sets what variables and flags say; flags win. Their text is read by
+// the same rules as the file's.
+func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
+	var errs strictyaml.Errors
+	for _, s := range allSettings() {
+		value, ok := os.LookupEnv(s.variable())
+		origin := s.variable()
+		if flag := flags.Lookup(s.flag()); flag != nil && flag.Changed {
+			value, ok, origin = flag.Value.String(), true, "--"+s.flag()
+		}
+		if !ok {
+			continue
+		}
+		data, err := yaml.Marshal(s.document(value))
+		if err != nil {
+			return err
+		}
+		part := &settingsv1.Settings{}
+		if _, err := (strictyaml.Options{}).Decode(origin, data, part); err != nil {
+			for _, e := range asErrors(err) {
+				errs = append(errs, strictyaml.Error{File: origin, Message: e.Message})
+			}
+			continue
+		}
+		s.clear(m.ProtoReflect())
+		proto.Merge(m, part)
+	}
+	return errs.Err()
+}
+
+// document is a settings file that has this setting alone. Lists are given
+// with commas.
+func (s setting) document(value string) any {
+	var doc any = value
+	var scalar yaml.Node
+	if yaml.Unmarshal([]byte(value), &scalar) == nil && len(scalar.Content) == 1 && scalar.Content[0].Kind == yaml.ScalarNode {
+		doc = scalar.Content[0]
+	}
+	if s.field.IsList() {
+		doc = strings.Split(value, ",")
+	}
+	for i := len(s.path) - 1; i >= 0; i-- {
+		doc = map[string]any{s.path[i]: doc}
+	}
+	return doc
+}
+
+// clear removes the setting, since merging would append to a list.
+func (s setting) clear(m protoreflect.Message) {
+	for _, name := range s.path[:len(s.path)-1] {
+		m = m.Mutable(m.Descriptor().Fields().ByName(protoreflect.Name(name))).Message()
+	}
+	m.Clear(s.field)
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/mem"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watch"
+)
+
+func newServe() *cobra.Command {
+	var policies []string
+	var config string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the external authorization service",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings(config, cmd.Flags())
+			if err != nil {
+				return reported(cmd.ErrOrStderr(), err)
+			}
+			if len(policies) > 0 {
+				s.policies = policies
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
+		},
+	}
+	cmd.Flags().StringSliceVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
+	cmd.Flags().StringVar(&config, "config", "", "settings file")
+	addSettingFlags(cmd.Flags())
+	return cmd
+}
+
+// reported prints errors that have places, one a line, and leaves the others
+// to main.
+func reported(w io.Writer, err error) error {
+	var errs policy.Errors
+	if !errors.As(err, &errs) {
+		return err
+	}
+	for _, e := range errs {
+		fmt.Fprintln(w, e)
+	}
+	return exitError{1}
+}
+
+// serveOptions is what the demo and tests set.
+type serveOptions struct {
+	log     *slog.Logger
+	records io.Writer         // in place of the setting
+	ready   func(*serverInfo) // called once, when the service serves
+	pool    mem.BufferPool
+}
+
+// serverInfo says where a running service listens.
+type serverInfo struct {
+	grpc, http net.Addr
+}
+
+// serve runs the service until the context ends. Whatever keeps it from
+// serving is an error; nothing that fails leaves a half of it running.
+func serve(ctx context.Context, s *settings, o serveOptions) error {
+	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, Started: time.Now()})
+	watcher := &watch.Watcher{Paths: s.policies, Compile: compiler(s, store)}
+	if err := watcher.Load(); err != nil {
+		return err
+	}
+	listeners, err := listen(s)
+	if err != nil {
+		return err
+	}
+	web, err := net.Listen("tcp", s.httpListen)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	listeners = append(listeners, web)
+
+	records, closeRecords, err := openRecords(s, o)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	defer closeRecords()
+	metrics, err := newMetricsExporter()
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	defer metrics.shutdown()
+	recorder, err := telemetry.New(telemetry.Config{
+		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
+		PolicyDigest: func() string { return watcher.Table().Digest },
+		Meter:        metrics.meter, Nonces: store.Entries,
+	})
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	recorder.Reloaded(nil)
+	service := &envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder}
+	server := envoy.NewServer(service, s.limits, o.pool)
+	watcher.OnReload = func(table *authz.Table, err error) {
+		recorder.Reloaded(err)
+		logReload(o.log, table, err)
+	}
+	if s.insecure && !loopback(s.grpcListen) {
+		o.log.Warn("the service listens beyond loopback without TLS: whoever reaches it can ask it", "address", s.grpcListen)
+	}
+	return runServers(ctx, s, o, server, watcher, metrics.handler, listeners)
+}
+
+// runServers serves on the listeners, the last of which is that of HTTP.
+func runServers(ctx context.Context, s *settings, o serveOptions, server *envoy.Server, watcher *watch.Watcher,
+	metrics http.Handler, listeners []net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	watched := make(chan struct{})
+	go func() { defer close(watched); watcher.Run(ctx, hup) }()
+
+	web := listeners[len(listeners)-1]
+	site := newSite(watcher, metrics)
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners[:len(listeners)-1] {
+		go func() { failed <- server.Serve(l) }()
+	}
+	go func() { failed <- site.serve(web) }()
+	server.SetReady(true)
+	site.ready.Store(true)
+	table := watcher.Table()
+	o.log.Info("serving", "grpc", listeners[0].Addr().String(), "unix", s.unixPath, "http", web.Addr().String(),
+		"webhooks", len(table.Webhooks()), "policy", table.Digest)
+	if o.ready != nil {
+		o.ready(&serverInfo{grpc: listeners[0].Addr(), http: web.Addr()})
+	}
+
+	var err error
+	select {
+	case <-ctx.Done():
+		o.log.Info("stopping")
+	case err = <-failed:
+		if err == nil {
+			err = errors.New("a listener ended")
+		}
+	}
+	site.ready.Store(false)
+	server.Stop()
+	site.stop()
+	cancel()
+	<-watched
+	return err
+}
+
+func logReload(log *slog.Logger, table *authz.Table, err error) {
+	if err == nil {
+		log.Info("policy loaded", "webhooks", len(table.Webhooks()), "policy", table.Digest)
+		return
+	}
+	for _, e := range asErrors(err) {
+		log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
+	}
+}
+
+// asErrors makes a list of any error.
+func asErrors(err error) policy.Errors {
+	var errs policy.Errors
+	if errors.As(err, &errs) {
+		return errs
+	}
+	return policy.Errors{{Message: err.Error()}}
+}
+
+// compiler returns the function that makes tables. The store and the
+// fingerprints outlive every table.
+func compiler(s *settings, store replay.Store) func(*policy.Set, *authz.Table) (*authz.Table, error) {
+	var key authz.FingerprintKey
+	_, _ = rand.Read(key[:]) // never fails
+	fingerprinter := authz.NewFingerprinter(key)
+	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
+		return policy.Compile(set, policy.Deps{
+			Store: store, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
+			Now: time.Now(), Previous: previous,
+		})
+	}
+}
+
+// listen opens the TCP and, where there is one, the Unix listener.
+func listen(s *settings) ([]net.Listener, error) {
+	tcp, err := net.Listen("tcp", s.grpcListen)
+	if err != nil {
+		return nil, err
+	}
+	if s.unixPath == "" {
+		return []net.Listener{tcp}, nil
+	}
+	unix, err := listenUnix(s.unixPath, s.unixMode)
+	if err != nil {
+		return nil, errors.Join(err, tcp.Close())
+	}
+	return []net.Listener{tcp, unix}, nil
+}
+
+// listenUnix takes over the socket of a process that has died, and no other
+// file.
+func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		if conn, err := net.Dial("unix", path); err == nil {
+			return nil, errors.Join(fmt.Errorf("listen unix %s: a process listens there already", path), conn.Close())
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close() // nothing was served on it
+	}
+}
+
+// openRecords opens where decision records go.
+func openRecords(s *settings, o serveOptions) (*telemetry.Writer, func(), error) {
+	switch {
+	case o.records != nil:
+		w := telemetry.NewWriter(o.records)
+		return w, w.Close, nil
+	case s.records == "-":
+		w := telemetry.NewWriter(os.Stdout)
+		return w, w.Close, nil
+	}
+	file, err := os.OpenFile(s.records, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := telemetry.NewWriter(file)
+	return w, func() { w.Close(); _ = file.Close() }, nil
+}
+
+func replicaName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
+)
+
+// settings are the server's settings with all defaults filled in.
+type settings struct {
+	grpcListen string
+	unixPath   string
+	unixMode   os.FileMode
+	insecure   bool
+	httpListen string
+	policies   []string
+	mapping    envoy.Mapping
+	limits     envoy.Limits
+	maxEntries int
+	records    string
+	denials    int
+}
+
+// loadSettings reads a file, or none, and lays variables and then flags over
+// it.
+func loadSettings(file string, flags *pflag.FlagSet) (*settings, error) {
+	message := &settingsv1.Settings{}
+	doc, err := strictyaml.Options{}.Empty("settings"), error(nil)
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if doc, err = (strictyaml.Options{}).Decode(file, data, message); err != nil {
+			return nil, err
+		}
+	}
+	if err = overlay(message, flags); err != nil {
+		return nil, err
+	}
+	return fill(message, doc)
+}
+
+// fill applies the defaults and looks for values that cannot work.
+func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
+	s := &settings{
+		grpcListen: text(m.GetGrpc().GetListen(), "127.0.0.1:9001"),
+		unixPath:   m.GetGrpc().GetUnix().GetPath(),
+		insecure:   m.GetGrpc().GetInsecure(),
+		httpListen: text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
+		policies:   m.GetPolicy().GetDirectories(),
+		maxEntries: int(number(m.GetReplay().GetMaxEntries(), 4_000_000)), //nolint:gosec // bounded by the .proto file
+		records:    text(m.GetRecords().GetFile(), "-"),
+		denials:    int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
+	}
+	if len(s.policies) == 0 {
+		s.policies = []string{"policies"}
+	}
+	var errs strictyaml.Errors
+	fail := func(message string, path ...any) { errs = append(errs, doc.Error(path, message)) }
+
+	mode, err := strconv.ParseUint(text(m.GetGrpc().GetUnix().GetMode(), "0660"), 8, 9)
+	if err != nil {
+		fail("must be an octal file mode such as 0660", "grpc", "unix", "mode")
+	}
+	s.unixMode = os.FileMode(mode)
+	if s.unixPath == "" && m.GetGrpc().GetUnix() != nil {
+		fail("is missing", "grpc", "unix", "path")
+	}
+	if !loopback(s.grpcListen) && !s.insecure {
+		fail(s.grpcListen+" is reachable from other machines; set grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
+	}
+	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20)) //nolint:gosec // bounded by the .proto file
+	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail)}
+	s.limits = envoy.Limits{
+		MaxRequestBytes: body,
+		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),
+		BytesInFlight:   int64(number(m.GetLimits().GetBytesInFlight(), 256<<20)), //nolint:gosec // bounded by the .proto file
+		Connections:     int(number(m.GetLimits().GetConnections(), 64)),
+		Shutdown:        10 * time.Second,
+	}
+	if shutdown := m.GetLimits().GetShutdown(); shutdown != nil {
+		s.limits.Shutdown = shutdown.AsDuration()
+	}
+	if least := envoy.MinBytesInFlight(body); s.limits.BytesInFlight < least {
+		fail(fmt.Sprintf("must be at least %d, or no body of envoy.max_request_bytes gets in", least), "limits", "bytes_in_flight")
+	}
+	return s, errs.Err()
+}
+
+func stringBody(m *settingsv1.Settings) envoy.StringBody {
+	switch m.GetEnvoy().GetStringBody() {
+	case settingsv1.Envoy_REFUSE:
+		return envoy.StringBodyRefuse
+	case settingsv1.Envoy_TRUST:
+		return envoy.StringBodyTrust
+	default:
+		return envoy.StringBodyExact
+	}
+}
+
+func hops(m *settingsv1.Settings, fail func(string, ...any)) source.Resolver {
+	r := source.Resolver{TrustedHops: int(m.GetSource().GetTrustedHops())}
+	for i, cidr := range m.GetSource().GetTrustedCidrs() {
+		prefix, err := source.ParsePrefix(cidr)
+		if err != nil {
+			fail("is not a network such as 10.0.0.0/8 or an address", "source", "trusted_cidrs", i)
+		}
+		r.TrustedCIDRs = append(r.TrustedCIDRs, prefix)
+	}
+	if r.TrustedHops > 0 && len(r.TrustedCIDRs) > 0 {
+		fail("contradicts trusted_hops; give one of them", "source", "trusted_cidrs")
+	}
+	return r
+}
+
+func text(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// number returns the fallback for 0, which no setting allows.
+func number[T uint32 | uint64](value, fallback T) T {
+	if value == 0 {
+		return fallback
+	}
+	return value
+}
+
+// loopback reports whether only this machine can reach the address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}

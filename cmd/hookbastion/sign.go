@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/authz/token"
+)
+
+func newSign() *cobra.Command {
+	var o signOptions
+	cmd := &cobra.Command{
+		Use:   "sign --policy DIR --webhook NAME",
+		Short: "Make a valid delivery of a webhook, for tests",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
+	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
+	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
+	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object)")
+	cmd.Flags().StringVar(&o.host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
+	cmd.Flags().StringVar(&o.path, "path", "", "path of the delivery (default: that of the webhook)")
+	cmd.Flags().StringVar(&o.format, "format", "http", "http or curl")
+	_ = cmd.MarkFlagRequired("webhook") // the flag exists
+	return cmd
+}
+
+type signOptions struct {
+	policies                                      []string
+	webhook, keyID, now, body, host, path, format string
+}
+
+func (o *signOptions) run(cmd *cobra.Command) error {
+	if o.format != "http" && o.format != "curl" {
+		return fmt.Errorf("--format must be http or curl, not %q", o.format)
+	}
+	now, err := parseNow(o.now)
+	if err != nil {
+		return err
+	}
+	body := []byte(`{"hello":"hookbastion"}`)
+	if o.body != "" {
+		if body, err = readInput(cmd.InOrStdin(), o.body); err != nil {
+			return err
+		}
+	}
+	table, err := loadTable(o.policies)
+	if err != nil {
+		printErrors(cmd.ErrOrStderr(), err)
+		return exitError{exitInvalid}
+	}
+	req, err := delivery(table, o, now, body)
+	if err != nil {
+		return err
+	}
+	if o.format == "curl" {
+		return printCurl(cmd.OutOrStdout(), req)
+	}
+	return printRaw(cmd.OutOrStdout(), req)
+}
+
+// delivery makes a request that the webhook accepts.
+func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*authz.Request, error) {
+	hook := table.Webhook(o.webhook)
+	if hook == nil {
+		return nil, fmt.Errorf("there is no webhook %q", o.webhook)
+	}
+	method, path := table.Sample(o.webhook)
+	if o.path != "" {
+		path = o.path
+	}
+	req := &authz.Request{
+		Method: authz.View(method), Path: authz.View(path), Host: authz.View(o.host),
+		Headers: authz.Headers{{Name: authz.View("content-type"), Value: authz.View("application/json")}},
+	}
+	if len(body) > 0 {
+		req.Body.Segments = [][]byte{body}
+	}
+	for _, check := range hook.Chain {
+		switch check := check.(type) {
+		case *token.Check:
+			name, value, ok := check.Sign(o.keyID)
+			if !ok {
+				return nil, fmt.Errorf("webhook %s has no token %q whose text is known", o.webhook, o.keyID)
+			}
+			req.Headers = append(req.Headers, authz.Header{Name: authz.View(name), Value: authz.View(value)})
+		case *signature.Check:
+			added := check.Schemes[0].Sign(req, o.keyID, now, rand.Text)
+			if added == nil {
+				return nil, fmt.Errorf("webhook %s has no key %q", o.webhook, o.keyID)
+			}
+			req.Headers = append(req.Headers, added...)
+		}
+	}
+	return req, nil
+}
+
+// printRaw writes the request as explain reads it.
+func printRaw(w io.Writer, req *authz.Request) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.Method, req.Path, req.Host)
+	for _, h := range req.Headers {
+		fmt.Fprintf(&b, "%s: %s\r\n", h.Name, h.Value)
+	}
+	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n", req.Body.Len())
+	for _, segment := range req.Body.Segments {
+		b.Write(segment)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// printCurl writes a command line for a POSIX shell.
+func printCurl(w io.Writer, req *authz.Request) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "curl -sS -i -X %s", req.Method)
+	for _, h := range req.Headers {
+		fmt.Fprintf(&b, " -H %s", shellQuote(string(h.Name)+": "+string(h.Value)))
+	}
+	body := bytes.Join(req.Body.Segments, nil)
+	if bytes.IndexByte(body, 0) >= 0 {
+		return fmt.Errorf("a body with a NUL byte cannot stand on a command line; use --format http")
+	}
+	fmt.Fprintf(&b, " --data-binary %s %s\n", shellQuote(string(body)), shellQuote("https://"+string(req.Host)+string(req.Path)))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// shellQuote makes one word of any text without a NUL.
+func shellQuote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/hookbastion/hookbastion/envoy"
+)
+
+// site is the HTTP listener: /healthz, /readyz and /metrics.
+type site struct {
+	ready  atomic.Bool
+	server *http.Server
+}
+
+func newSite(source envoy.Source, metrics http.Handler) *site {
+	s := &site{}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "ok") // the client is gone
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !s.ready.Load() || source.Table() == nil {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok") // the client is gone
+	})
+	s.server = &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	return s
+}
+
+func (s *site) serve(l net.Listener) error {
+	if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (s *site) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close() // a scrape that does not end
+	}
+}
+
+// metricsExporter is the OpenTelemetry SDK with a Prometheus endpoint.
+type metricsExporter struct {
+	meter    metric.Meter
+	handler  http.Handler
+	shutdown func()
+}
+
+// maxSeries bounds the series of one instrument. 500 webhooks with all reasons
+// stay below it.
+const maxSeries = 20_000
+
+func newMetricsExporter() (*metricsExporter, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
+	if err != nil {
+		return nil, err
+	}
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(maxSeries))
+	return &metricsExporter{
+		meter:    provider.Meter("github.com/hookbastion/hookbastion/envoy/telemetry"),
+		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		shutdown: func() { _ = provider.Shutdown(context.Background()) }, // a pull exporter has nothing to flush
+	}, nil
+}
