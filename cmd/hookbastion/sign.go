@@ -120,10 +120,13 @@ func printRaw(w io.Writer, req *authz.Request) error {
 	return err
 }
 
-// printCurl writes a command line for a POSIX shell.
-func printCurl(w io.Writer, req *authz.Request) error {
+// printCurl writes a command line for a POSIX shell, with more options if given.
+func printCurl(w io.Writer, req *authz.Request, options ...string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "curl -sS -i -X %s", req.Method)
+	for _, option := range options {
+		fmt.Fprintf(&b, " %s", shellQuote(option))
+	}
 	for _, h := range req.Headers {
 		fmt.Fprintf(&b, " -H %s", shellQuote(string(h.Name)+": "+string(h.Value)))
 	}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/examples"
+)
+
+func newDemo() *cobra.Command {
+	var stay bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Send deliveries and attacks through a real Envoy on this machine",
+		Long: "Start the service, a real Envoy with examples/quickstart/envoy.yaml and a sample\n" +
+			"application on free loopback ports, send deliveries of four providers and attacks,\n" +
+			"and print what became of each. Exits 0 only if every verdict is the expected one.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("--output must be text or json, not %q", output)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return runDemo(ctx, cmd.OutOrStdout(), stay, output)
+		},
+	}
+	cmd.Flags().BoolVar(&stay, "stay", false, "keep running and print a curl command")
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	return cmd
+}
+
+func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if output == "text" {
+		fmt.Fprintf(out, "Starting Hookbastion, Envoy %s and a sample application on free loopback ports …\n\n", envoytest.Version)
+	}
+	d, err := startDemo(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.stop()) }()
+	results := d.send(ctx, demoRows())
+	if output == "json" {
+		err = printJSON(out, results)
+	} else {
+		printResults(out, results)
+	}
+	if err != nil {
+		return err
+	}
+	if stay {
+		if err := d.printCurl(out); err != nil {
+			return err
+		}
+		<-ctx.Done()
+	}
+	for _, r := range results {
+		if !r.AsExpected {
+			return exitError{1}
+		}
+	}
+	return nil
+}
+
+// demo is everything that runs.
+type demo struct {
+	dir         string
+	cancel      context.CancelFunc
+	served      chan error
+	envoy       *envoytest.Envoy
+	application *application
+	records     *recordBook
+	client      *client
+	table       *authz.Table // to sign with
+	wrong       *authz.Table // the same webhooks with other secrets
+}
+
+func startDemo(ctx context.Context) (d *demo, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	d = &demo{cancel: cancel, records: newRecordBook()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.stop())
+		}
+	}()
+	if d.dir, err = os.MkdirTemp("", "hookbastion-demo-"); err != nil {
+		return d, err
+	}
+	for _, name := range []string{"right", "wrong"} {
+		if err := writeQuickstart(filepath.Join(d.dir, name)); err != nil {
+			return d, err
+		}
+	}
+	if d.table, err = loadTable([]string{d.policies("right")}); err != nil {
+		return d, err
+	}
+	if d.wrong, err = loadTable([]string{d.policies("wrong")}); err != nil {
+		return d, err
+	}
+	info, err := d.startService(ctx)
+	if err != nil {
+		return d, err
+	}
+	started := time.Now()
+	if d.application, err = startApplication(); err != nil {
+		return d, err
+	}
+	if err := d.startEnvoy(ctx, info); err != nil {
+		return d, err
+	}
+	// The service refuses what was signed before it started, since it may
+	// have accepted it in an earlier life. Signed times have whole seconds.
+	select {
+	case <-time.After(time.Until(started.Truncate(time.Second).Add(time.Second))):
+	case <-ctx.Done():
+	}
+	return d, ctx.Err()
+}
+
+func (d *demo) policies(name string) string { return filepath.Join(d.dir, name, "policies") }
+
+func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
+	s, err := loadSettings("", newServe().Flags())
+	if err != nil {
+		return nil, err
+	}
+	s.grpcListen, s.httpListen, s.unixPath = "127.0.0.1:0", "127.0.0.1:0", ""
+	s.policies = []string{d.policies("right")}
+	s.denials = 1000
+	ready := make(chan *serverInfo, 1)
+	d.served = make(chan error, 1)
+	go func() {
+		d.served <- serve(ctx, s, serveOptions{
+			log: slog.New(slog.DiscardHandler), records: d.records,
+			ready: func(info *serverInfo) { ready <- info },
+		})
+	}()
+	select {
+	case info := <-ready:
+		return info, nil
+	case err := <-d.served:
+		d.served = nil
+		return nil, err
+	}
+}
+
+func (d *demo) startEnvoy(ctx context.Context, info *serverInfo) error {
+	text, err := examples.Quickstart.ReadFile("quickstart/envoy.yaml")
+	if err != nil {
+		return err
+	}
+	config, err := envoytest.ParseConfig(text)
+	if err != nil {
+		return err
+	}
+	cert, key, pool, err := envoytest.Certificate(d.dir)
+	if err != nil {
+		return err
+	}
+	config.SetCertificate(cert, key)
+	config.SetCluster("hookbastion", info.grpc)
+	config.SetCluster("application", d.application.address)
+	if d.envoy, err = envoytest.Start(ctx, config, d.dir); err != nil {
+		return err
+	}
+	d.client = newClient(d.envoy.Listeners["webhooks"], pool)
+	return nil
+}
+
+// stop ends everything and removes the files.
+func (d *demo) stop() error {
+	var errs []error
+	if d.envoy != nil {
+		d.envoy.Stop()
+	}
+	d.cancel()
+	if d.served != nil {
+		errs = append(errs, <-d.served)
+	}
+	if d.application != nil {
+		errs = append(errs, d.application.stop())
+	}
+	if d.dir != "" {
+		errs = append(errs, os.RemoveAll(d.dir))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *demo) printCurl(out io.Writer) error {
+	req, err := delivery(d.table, &signOptions{webhook: "github", host: d.envoy.Listeners["webhooks"]}, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nStill running; Ctrl-C ends it. A valid delivery, once; then it is a copy:\n\n  ")
+	return printCurl(out, req, "--cacert", filepath.Join(d.dir, "tls.crt"))
+}
+
+// writeQuickstart writes the policies of examples/quickstart into dir, with
+// new random secrets beside them.
+func writeQuickstart(dir string) error {
+	err := fs.WalkDir(examples.Quickstart, "quickstart/policies", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := examples.Quickstart.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return writeFile(filepath.Join(dir, strings.TrimPrefix(name, "quickstart/")), data)
+	})
+	if err != nil {
+		return err
+	}
+	for name, prefix := range map[string]string{"github": "", "slack": "", "stripe": "whsec_", "standard-webhooks": "whsec_"} {
+		var key [24]byte
+		_, _ = rand.Read(key[:]) // never fails
+		text := prefix + base64.StdEncoding.EncodeToString(key[:]) + "\n"
+		if err := writeFile(filepath.Join(dir, "secrets", name), []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeFile(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o600)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy"
+)
+
+// application is the sample upstream: it answers 200 and remembers what it got.
+type application struct {
+	address net.Addr
+	server  *http.Server
+	mu      sync.Mutex
+	got     []arrived
+}
+
+type arrived struct {
+	header http.Header
+	body   []byte
+}
+
+func startApplication() (*application, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	a := &application{address: listener.Addr()}
+	a.server = &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = a.server.Serve(listener) }() // ends with Close
+	return a, nil
+}
+
+func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, "", http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	a.got = append(a.got, arrived{r.Header.Clone(), body})
+	a.mu.Unlock()
+	_, _ = io.WriteString(w, "received\n") // the client is gone
+}
+
+// take returns what arrived since the last call.
+func (a *application) take() []arrived {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	got := a.got
+	a.got = nil
+	return got
+}
+
+func (a *application) stop() error { return a.server.Close() }
+
+// recordBook keeps the reasons of decisions by their ids.
+type recordBook struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	rest    []byte
+	reasons map[string]string
+}
+
+func newRecordBook() *recordBook {
+	b := &recordBook{reasons: map[string]string{}}
+	b.changed = sync.NewCond(&b.mu)
+	return b
+}
+
+// Write takes decision records.
+func (b *recordBook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rest = append(b.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(b.rest, []byte{'\n'})
+		if !ok {
+			break
+		}
+		var record struct {
+			ID     string `json:"decision_id"`
+			Reason string `json:"reason"`
+		}
+		if err := json.Unmarshal(line, &record); err != nil {
+			return 0, err
+		}
+		b.reasons[record.ID] = record.Reason
+		b.rest = rest
+	}
+	b.changed.Broadcast()
+	return len(p), nil
+}
+
+// reason waits for the record of a decision.
+func (b *recordBook) reason(ctx context.Context, id string) string {
+	stop := context.AfterFunc(ctx, b.changed.Broadcast)
+	defer stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.reasons[id] == "" && ctx.Err() == nil {
+		b.changed.Wait()
+	}
+	return b.reasons[id]
+}
+
+// client sends requests to Envoy over TLS.
+type client struct {
+	address string
+	http    *http.Client
+}
+
+func newClient(address string, roots *x509.CertPool) *client {
+	return &client{address: address, http: &http.Client{
+		Timeout: 10 * time.Second,
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			// HTTP/1.1, in which Envoy keeps its limit on bodies itself.
+			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+		},
+	}}
+}
+
+// send sends the request as it is and returns the answer.
+func (c *client) send(ctx context.Context, req *authz.Request) (status int, decisionID string, err error) {
+	body := bytes.Join(req.Body.Segments, nil)
+	out, err := http.NewRequestWithContext(ctx, string(req.Method), "https://"+c.address+string(req.Path), bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	for _, h := range req.Headers {
+		out.Header.Add(string(h.Name), string(h.Value))
+	}
+	response, err := c.http.Do(out)
+	if err != nil {
+		return 0, "", err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, response.Header.Get(envoy.HeaderDecisionID), errors.Join(err, response.Body.Close())
+}
