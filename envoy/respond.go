@@ -116,7 +116,7 @@ func denied(httpStatus int, allowedMethods, decisionID string) *authv3.CheckResp
 		httpStatus = 503
 	}
 	response := &authv3.DeniedHttpResponse{
-		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(httpStatus)}, //nolint:gosec // bounded above
+		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(httpStatus)},
 		Headers: []*corev3.HeaderValueOption{header("content-type", "application/json"), header("cache-control", "no-store")},
 		Body:    `{"status":` + strconv.Itoa(httpStatus) + `,"decision_id":"` + decisionID + `"}` + "\n",
 	}

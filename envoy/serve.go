@@ -84,7 +84,7 @@ func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 		// Both, or neither: with one of them grpc-go leaves the other at 64 KiB.
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connWindow),
-		grpc.MaxConcurrentStreams(uint32(limits.InFlight)), //nolint:gosec // a bounded setting
+		grpc.MaxConcurrentStreams(uint32(limits.InFlight)),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -105,8 +105,8 @@ func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 // times the stream window: a quarter of the budget, or HTTP/2's default.
 func (l *Limits) windows() (stream, conn int32) {
 	const largest = 1 << 30
-	stream = int32(min(max(l.BytesInFlight/4/int64(l.InFlight), minStreamWindow), largest)) //nolint:gosec // bounded
-	conn = int32(min(max(l.BytesInFlight/int64(l.Connections), int64(stream)), largest))    //nolint:gosec // bounded
+	stream = int32(min(max(l.BytesInFlight/4/int64(l.InFlight), minStreamWindow), largest))
+	conn = int32(min(max(l.BytesInFlight/int64(l.Connections), int64(stream)), largest))
 	return stream, conn
 }
 

@@ -59,7 +59,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		insecure:   m.GetGrpc().GetInsecure(),
 		httpListen: text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
 		policies:   m.GetPolicy().GetDirectories(),
-		maxEntries: int(number(m.GetReplay().GetMaxEntries(), 4_000_000)), //nolint:gosec // bounded by the .proto file
+		maxEntries: int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
 		records:    text(m.GetRecords().GetFile(), "-"),
 		denials:    int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
 	}
@@ -80,12 +80,12 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if !loopback(s.grpcListen) && !s.insecure {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
-	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20)) //nolint:gosec // bounded by the .proto file
+	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail)}
 	s.limits = envoy.Limits{
 		MaxRequestBytes: body,
 		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),
-		BytesInFlight:   int64(number(m.GetLimits().GetBytesInFlight(), 256<<20)), //nolint:gosec // bounded by the .proto file
+		BytesInFlight:   int64(number(m.GetLimits().GetBytesInFlight(), 256<<20)),
 		Connections:     int(number(m.GetLimits().GetConnections(), 64)),
 		Shutdown:        10 * time.Second,
 	}

@@ -1,0 +1,43 @@
+# make demo and make test need Go, Python 3 with pip, and git. They fetch the
+# pinned Envoy once, into .cache/.
+
+GO ?= go
+FUZZTIME ?= 30s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: build test demo lint bench fuzz generate envoy clean
+
+build: ## bin/hookbastion
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
+
+demo: build envoy ## the main job, with a real Envoy
+	bin/hookbastion demo
+
+test: envoy ## all tests, with the race detector and a real Envoy
+	$(GO) test -race ./...
+
+lint: ## vet, format, static analysis
+	$(GO) vet ./...
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	$(GOLANGCI) run
+
+bench: ## the path from message bytes to answer bytes, and the nonce store
+	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    echo "$$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+generate: ## the Go code of the .proto files
+	$(GO) run ./proto/generate proto
+
+envoy: ## the pinned Envoy, unless there is one
+	.ci/fetch-envoy
+
+clean:
+	rm -rf bin .cache
