@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/examples"
+)
+
+// asCommand makes the test binary the program, for tests that need a process
+// to kill.
+const asCommand = "HOOKBASTION_TEST_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Exit(run(os.Args[1:]))
+	}
+	testscript.Main(m, map[string]func(){
+		"hookbastion": func() { os.Exit(run(os.Args[1:])) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}
+
+// generous is how long a test waits for what must happen.
+const generous = 30 * time.Second
+
+// process is the program as a child process.
+type process struct {
+	cmd    *exec.Cmd
+	stdout *lines
+	stderr *lines
+	ended  chan error
+}
+
+// lines keeps what a process writes and wakes who waits for a text.
+type lines struct {
+	mu      sync.Mutex
+	changed chan struct{}
+	text    bytes.Buffer
+}
+
+func newLines() *lines { return &lines{changed: make(chan struct{})} }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(p)
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return len(p), nil
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// await returns the first match.
+func (l *lines) await(t *testing.T, pattern string) []string {
+	t.Helper()
+	timeout := time.NewTimer(generous)
+	defer timeout.Stop()
+	expression := regexp.MustCompile(pattern)
+	for {
+		l.mu.Lock()
+		match, changed := expression.FindStringSubmatch(l.text.String()), l.changed
+		l.mu.Unlock()
+		if match != nil {
+			return match
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			t.Fatalf("no %q in:\n%s", pattern, l.String())
+		}
+	}
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{stdout: newLines(), stderr: newLines(), ended: make(chan error, 1)}
+	p.cmd = exec.Command(os.Args[0], args...)
+	p.cmd.Env = append(os.Environ(), asCommand+"=1")
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	return p
+}
+
+// wait returns how the process ended.
+func (p *process) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		return err
+	case <-time.After(generous):
+		t.Fatal("the process does not end")
+		return nil
+	}
+}
+
+// edge is a real Envoy with the quickstart's configuration in front of an
+// application, and a service on a Unix socket, which keeps its address.
+type edge struct {
+	application *application
+	client      *client
+	envoy       *envoytest.Envoy
+	roots       *x509.CertPool
+}
+
+func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edge {
+	t.Helper()
+	application, err := startApplication()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = application.stop() })
+	text, err := examples.Quickstart.ReadFile("quickstart/envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := envoytest.ParseConfig(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key, roots, err := envoytest.Certificate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.SetCertificate(cert, key)
+	config.SetCluster("application", application.address)
+	if edit != nil {
+		edit(config)
+	}
+	config.SetCluster("hookbastion", service)
+	e, err := envoytest.Start(context.Background(), config, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	return &edge{application, newClient(e.Listeners["webhooks"], roots), e, roots}
+}
+
+// socket returns a path short enough for a Unix socket.
+func socket(t *testing.T) *net.UnixAddr {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"}
+}
+
+func terminate(t *testing.T, p *process) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(t); err != nil {
+		t.Errorf("after SIGTERM: %v\n%s", err, p.stderr)
+	}
+}
+
+func serveArgs(policies string, unix *net.UnixAddr) []string {
+	return []string{"serve", "--policy", policies, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		"--grpc-unix-path", unix.Name, "--records-denials-per-second", "1000000"}
+}
+
+func noStackTrace(t *testing.T, text string) {
+	t.Helper()
+	if strings.Contains(text, "goroutine ") || strings.Contains(text, "panic") {
+		t.Errorf("a stack trace:\n%s", text)
+	}
+}
