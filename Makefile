@@ -33,8 +33,8 @@ fuzz: ## each fuzz target for FUZZTIME
 	  done; \
 	done
 
-generate: ## the Go code of the .proto files
-	$(GO) run ./proto/generate proto
+generate: ## the Go code and the reference pages of the .proto files
+	$(GO) run ./proto/generate .
 
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"net"
 	"os"
 	"os/exec"
@@ -25,9 +24,15 @@ import (
 // to kill.
 const asCommand = "HOOKBASTION_TEST_COMMAND"
 
+// asCurl makes the test binary a small curl.
+const asCurl = "HOOKBASTION_TEST_CURL"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		os.Exit(run(os.Args[1:]))
+	}
+	if os.Getenv(asCurl) != "" {
+		os.Exit(curl(os.Args[1:]))
 	}
 	testscript.Main(m, map[string]func(){
 		"hookbastion": func() { os.Exit(run(os.Args[1:])) },
@@ -126,7 +131,7 @@ type edge struct {
 	application *application
 	client      *client
 	envoy       *envoytest.Envoy
-	roots       *x509.CertPool
+	certificate string
 }
 
 func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edge {
@@ -160,7 +165,7 @@ func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edg
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Stop)
-	return &edge{application, newClient(e.Listeners["webhooks"], roots), e, roots}
+	return &edge{application, newClient(e.Listeners["webhooks"], roots), e, cert}
 }
 
 // socket returns a path short enough for a Unix socket.

@@ -7,7 +7,7 @@ import (
 )
 
 func TestGeneratedCodeIsFresh(t *testing.T) {
-	files, err := Generate("..")
+	files, err := Generate("../..")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,8 @@
-// The generate command writes the Go code of the .proto files beside them, with
-// the versions of the compiler and the plugin that go.mod pins.
+// The generate command writes the Go code of the .proto files beside them, and
+// the reference pages in docs/ from their comments, with the versions of the
+// compiler and the plugin that go.mod pins.
 //
-//	go run ./proto/generate proto
+//	go run ./proto/generate ROOT
 package main
 
 import (
@@ -32,7 +33,7 @@ import (
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: generate DIR")
+		fmt.Fprintln(os.Stderr, "usage: generate ROOT")
 		os.Exit(2)
 	}
 	files, err := Generate(os.Args[1])
@@ -48,9 +49,10 @@ func main() {
 	}
 }
 
-// Generate compiles every .proto file below root and returns the generated
-// files by their path.
-func Generate(root string) (map[string][]byte, error) {
+// Generate compiles every .proto file below the repository's folder proto and
+// returns the generated files by their path.
+func Generate(repository string) (map[string][]byte, error) {
+	root := filepath.Join(repository, "proto")
 	names, err := protoFiles(root)
 	if err != nil {
 		return nil, err
@@ -89,6 +91,13 @@ func Generate(root string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("%s", response.GetError())
 	}
 	out := map[string][]byte{}
+	descriptors := map[string]protoreflect.FileDescriptor{}
+	for _, file := range compiled {
+		descriptors[file.Path()] = file
+	}
+	for _, p := range pages {
+		out[filepath.Join(repository, p.file)] = writePage(p, descriptors)
+	}
 	for _, file := range response.GetFile() {
 		out[filepath.Join(root, filepath.FromSlash(file.GetName()))] = []byte(file.GetContent())
 	}

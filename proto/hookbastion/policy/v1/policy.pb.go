@@ -248,7 +248,8 @@ type Webhook struct {
 	// The public address as the provider knows it, scheme and host only, for
 	// schemes that sign the URL. Default: https, the request's host.
 	PublicUrl string `protobuf:"bytes,3,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
-	// An entry of the catalogue (see `hookbastion providers`), in place of scheme.
+	// An entry of the catalogue, in place of scheme: github, gitlab, slack,
+	// standard-webhooks, stripe.
 	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
 	// One named scheme of the provider, where the default ones are not wanted,
 	// for instance a legacy one.
@@ -589,7 +590,8 @@ type isSecret_From interface {
 }
 
 type Secret_File struct {
-	// A file. One final line break is not part of the secret.
+	// A file. One final line break is not part of the secret. A relative path
+	// begins at the policy file's directory.
 	File string `protobuf:"bytes,2,opt,name=file,proto3,oneof"`
 }
 

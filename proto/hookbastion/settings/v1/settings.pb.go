@@ -344,10 +344,8 @@ type Envoy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// with_request_body.max_request_bytes. Default: 1MiB.
 	MaxRequestBytes *uint64 `protobuf:"varint,1,opt,name=max_request_bytes,json=maxRequestBytes,proto3,oneof" json:"max_request_bytes,omitempty"`
-	// Envoy is the edge: use_remote_address, no trusted hops. Default: true.
-	Edge *bool `protobuf:"varint,2,opt,name=edge,proto3,oneof" json:"edge,omitempty"`
 	// What to do with a body that Envoy sent as text. Default: EXACT.
-	StringBody    Envoy_StringBody `protobuf:"varint,3,opt,name=string_body,json=stringBody,proto3,enum=hookbastion.settings.v1.Envoy_StringBody" json:"string_body,omitempty"`
+	StringBody    Envoy_StringBody `protobuf:"varint,2,opt,name=string_body,json=stringBody,proto3,enum=hookbastion.settings.v1.Envoy_StringBody" json:"string_body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -387,13 +385,6 @@ func (x *Envoy) GetMaxRequestBytes() uint64 {
 		return *x.MaxRequestBytes
 	}
 	return 0
-}
-
-func (x *Envoy) GetEdge() bool {
-	if x != nil && x.Edge != nil {
-		return *x.Edge
-	}
-	return false
 }
 
 func (x *Envoy) GetStringBody() Envoy_StringBody {
@@ -709,12 +700,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x04Http\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\"/\n" +
 	"\vPolicyFiles\x12 \n" +
-	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\x98\x02\n" +
+	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xf6\x01\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
-	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12\x17\n" +
-	"\x04edge\x18\x02 \x01(\bH\x01R\x04edge\x88\x01\x01\x12J\n" +
-	"\vstring_body\x18\x03 \x01(\x0e2).hookbastion.settings.v1.Envoy.StringBodyR\n" +
+	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
+	"\vstring_body\x18\x02 \x01(\x0e2).hookbastion.settings.v1.Envoy.StringBodyR\n" +
 	"stringBody\"K\n" +
 	"\n" +
 	"StringBody\x12\x1b\n" +
@@ -723,8 +713,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
 	"\x06REFUSE\x10\x02\x12\t\n" +
 	"\x05TRUST\x10\x03B\x14\n" +
-	"\x12_max_request_bytesB\a\n" +
-	"\x05_edge\"Y\n" +
+	"\x12_max_request_bytes\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
 	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"M\n" +

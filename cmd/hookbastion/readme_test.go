@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+)
+
+// A block of the README is executed as the comment before it says: run (a
+// shell), start (in the background), file: NAME, envoy: PLACE.
+var block = regexp.MustCompile("(?s)(?:<!-- ([^\n]*) -->\n)?```(\\w*)\n(.*?)```\n")
+
+type snippet struct{ how, language, text string }
+
+func readmeSnippets(t *testing.T) []snippet {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []snippet
+	for _, m := range block.FindAllSubmatch(text, -1) {
+		all = append(all, snippet{string(m[1]), string(m[2]), string(m[3])})
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d snippets found", len(all))
+	}
+	return all
+}
+
+// own is a reader's own Envoy: the quickstart's, without anything of ours.
+func own(t *testing.T, c envoytest.Config, snippets []snippet) {
+	t.Helper()
+	filters := c.Manager()["http_filters"].([]any)[1:]
+	clusters := c.At("static_resources", "clusters").([]any)[1:]
+	parse := func(text string) (list []any) {
+		if err := yaml.Unmarshal([]byte(text), &list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	for _, s := range snippets {
+		switch s.how {
+		case "envoy: http_filters":
+			filters = append(parse(s.text), filters...)
+		case "envoy: clusters":
+			clusters = append(parse(s.text), clusters...)
+		}
+	}
+	c.Manager()["http_filters"] = filters
+	c.Map("static_resources")["clusters"] = clusters
+}
+
+func TestReadme(t *testing.T) {
+	snippets := readmeSnippets(t)
+	dir := t.TempDir()
+	program := filepath.Join(dir, "bin", "hookbastion")
+	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeWrapper(t, program, asCommand)
+	// The tests use no fixed ports, so these two differ from the text.
+	t.Setenv("HOOKBASTION_GRPC_LISTEN", "127.0.0.1:0")
+	t.Setenv("HOOKBASTION_HTTP_LISTEN", "127.0.0.1:0")
+	bin, err := envoytest.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ENVOY_BIN", bin)
+	standInForCurl(t)
+	t.Chdir(dir)
+
+	var e *edge
+	ran := 0
+	for _, s := range snippets {
+		name, argument, _ := strings.Cut(s.how, ": ")
+		switch name {
+		case "run":
+			if e != nil {
+				s.text = strings.ReplaceAll(s.text, "localhost:10000", strings.Replace(e.client.address, "127.0.0.1", "localhost", 1))
+			}
+			t.Log(s.text)
+			shell(t, s.text)
+			ran++
+		case "file":
+			if err := writeFile(argument, []byte(s.text)); err != nil {
+				t.Fatal(err)
+			}
+		case "start":
+			fields := strings.Fields(s.text)
+			p := start(t, fields[1:]...)
+			address := p.stderr.await(t, `grpc=(\S+)`)[1]
+			service, err := net.ResolveTCPAddr("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e = startEdge(t, service, func(c envoytest.Config) { own(t, c, snippets) })
+			t.Setenv("CURL_CA_BUNDLE", e.certificate) // a reader's Envoy has a real one
+		case "", "envoy", "demo output":
+		default:
+			t.Errorf("no test knows what to do with a block marked %q", s.how)
+		}
+	}
+	if ran < 4 {
+		t.Errorf("only %d blocks were run", ran)
+	}
+	if got := e.application.take(); len(got) != 1 || got[0].header.Get("x-hookbastion-verified") != "signature" {
+		t.Errorf("the application got %d requests, or not as verified", len(got))
+	}
+	out, err := exec.Command("sh", "delivery.sh").CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte(" 409")) {
+		t.Errorf("the copy: %v\n%s", err, out)
+	}
+}
+
+// writeWrapper writes a shell script that runs the test binary as another
+// program.
+func writeWrapper(t *testing.T, name, variable string) {
+	t.Helper()
+	script := "#!/bin/sh\n" + variable + "=1 exec " + os.Args[0] + ` "$@"` + "\n"
+	if err := os.WriteFile(name, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// standInForCurl lets the tests run where there is no curl.
+func standInForCurl(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err == nil {
+		return
+	}
+	dir := t.TempDir()
+	writeWrapper(t, filepath.Join(dir, "curl"), asCurl)
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+func shell(t *testing.T, text string) {
+	t.Helper()
+	out, err := exec.Command("sh", "-e", "-c", text).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s\n%v\n%s", text, err, out)
+	}
+	if strings.Contains(text, "sh delivery.sh") && !bytes.Contains(out, []byte(" 200")) {
+		t.Errorf("the delivery was not accepted:\n%s", out)
+	}
+}
+
+func TestReadmeShowsTheDemo(t *testing.T) {
+	p := start(t, "demo", "--output", "json")
+	if err := p.wait(t); err != nil {
+		t.Fatalf("demo: %v\n%s%s", err, p.stdout, p.stderr)
+	}
+	var results []result
+	if err := json.Unmarshal([]byte(p.stdout.String()), &results); err != nil {
+		t.Fatal(err)
+	}
+	if len(results) < 18 {
+		t.Errorf("only %d rows", len(results))
+	}
+	var now bytes.Buffer
+	printResults(&now, results)
+	snippets := readmeSnippets(t)
+	i := slices.IndexFunc(snippets, func(s snippet) bool { return s.how == "demo output" })
+	if i < 0 {
+		t.Fatal("the README has no demo output")
+	}
+	latency := regexp.MustCompile(` +[0-9.]+ ms\n`)
+	want := latency.ReplaceAllString(now.String(), "\n")
+	if got := latency.ReplaceAllString(snippets[i].text, "\n"); got != want {
+		t.Errorf("the README shows\n%s\nthe demo prints\n%s", got, want)
+	}
+}
