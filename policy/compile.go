@@ -125,14 +125,14 @@ func (c *compiler) limits(w *policyv1.Webhook, at place, signsBody bool) *authz.
 		BodySigned:     signsBody,
 	}
 	if p.GetMaxBodyBytes() != 0 {
-		if p.GetMaxBodyBytes() > uint64(c.deps.MaxBodyBytes) { //nolint:gosec // a positive setting
+		if p.GetMaxBodyBytes() > uint64(c.deps.MaxBodyBytes) {
 			c.fail(at.at("limits", "max_body_bytes"), "is more than Envoy forwards; see the setting envoy.max_request_bytes")
 		} else {
-			limits.MaxBodyBytes = int64(p.GetMaxBodyBytes()) //nolint:gosec // bounded above
+			limits.MaxBodyBytes = int64(p.GetMaxBodyBytes())
 		}
 	}
 	if p.GetMaxHeaderBytes() != 0 {
-		limits.MaxHeaderBytes = int(p.GetMaxHeaderBytes()) //nolint:gosec // bounded by the .proto file
+		limits.MaxHeaderBytes = int(p.GetMaxHeaderBytes())
 	}
 	return limits
 }

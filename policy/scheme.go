@@ -62,6 +62,7 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 		}
 	}
 	switch config.Grammar {
+	case signature.Bare, signature.Positional:
 	case signature.Prefix, signature.PrefixList:
 		needs(config.Prefix != "", sig, "grammar "+h.GetSignature().GetGrammar().String()+" needs prefix")
 	case signature.SpaceList:

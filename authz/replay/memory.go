@@ -53,8 +53,9 @@ func (m *Memory) Reserve(_ context.Context, nonce Nonce, now time.Time) (Outcome
 	class := spanClass(nonce.Span)
 	// A reload may have moved a webhook to another class: its nonces stay
 	// where they are until they expire.
-	for i := range m.tables[kind(signed)] {
-		if t := m.tables[kind(signed)][i].Load(); t != nil && i != class && t.holds(nonce, now) {
+	tables := &m.tables[kind(signed)] // a copy of atomics would be a race
+	for i := range tables {
+		if t := tables[i].Load(); t != nil && i != class && t.holds(nonce, now) {
 			return Copy, nil
 		}
 	}

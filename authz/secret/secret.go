@@ -175,6 +175,7 @@ func (v Value) Decode(e Encoding, prefixes ...string) (Value, error) {
 	}
 	key, err := []byte(text), error(nil)
 	switch e {
+	case Text:
 	case Base64:
 		key, err = base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
 		if err != nil || strings.ContainsAny(text, "\r\n") {

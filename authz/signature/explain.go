@@ -51,6 +51,7 @@ func (t *Time) place() string {
 func (c *Config) form(header string) string {
 	mac := fmt.Sprintf("<%d bytes in %s>", c.Hash.Size(), c.Encoding)
 	switch c.Grammar {
+	case Bare:
 	case Prefix, PrefixList:
 		mac = c.Prefix + mac
 	case SpaceList:

@@ -145,7 +145,11 @@ func (c *Check) Stage() authz.Stage { return authz.StageSource }
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	addr := call.Request.Source
 	if call.Explanation != nil {
-		call.Explain(c.expected(), addr.String())
+		found := "no address"
+		if addr.IsValid() {
+			found = addr.String()
+		}
+		call.Explain(c.expected(), found)
 	}
 	if !addr.IsValid() || contains(c.Deny, addr) || len(c.Allow) > 0 && !contains(c.Allow, addr) {
 		return authz.SourceDenied

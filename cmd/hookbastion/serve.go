@@ -124,7 +124,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		recorder.Reloaded(err)
 		logReload(o.log, table, err)
 	}
-	if s.insecure && !loopback(s.grpcListen) {
+	if s.grpcListen != "" && !loopback(s.grpcListen) {
 		o.log.Warn("the service listens beyond loopback without TLS: whoever reaches it can ask it", "address", s.grpcListen)
 	}
 	return runServers(ctx, s, o, server, watcher, metrics.handler, listeners)
@@ -207,20 +207,25 @@ func compiler(s *settings, store replay.Store) func(*policy.Set, *authz.Table) (
 	}
 }
 
-// listen opens the TCP and, where there is one, the Unix listener.
+// listen opens the listeners for gRPC: TCP, a Unix socket, or both.
 func listen(s *settings) ([]net.Listener, error) {
-	tcp, err := net.Listen("tcp", s.grpcListen)
-	if err != nil {
-		return nil, err
+	var listeners []net.Listener
+	if s.grpcListen != "" {
+		tcp, err := net.Listen("tcp", s.grpcListen)
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, tcp)
 	}
-	if s.unixPath == "" {
-		return []net.Listener{tcp}, nil
+	if s.unixPath != "" {
+		unix, err := listenUnix(s.unixPath, s.unixMode)
+		if err != nil {
+			closeAll(listeners)
+			return nil, err
+		}
+		listeners = append(listeners, unix)
 	}
-	unix, err := listenUnix(s.unixPath, s.unixMode)
-	if err != nil {
-		return nil, errors.Join(err, tcp.Close())
-	}
-	return []net.Listener{tcp, unix}, nil
+	return listeners, nil
 }
 
 // listenUnix takes over the socket of a process that has died, and no other

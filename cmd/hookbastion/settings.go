@@ -54,7 +54,7 @@ func loadSettings(file string, flags *pflag.FlagSet) (*settings, error) {
 // fill applies the defaults and looks for values that cannot work.
 func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	s := &settings{
-		grpcListen: text(m.GetGrpc().GetListen(), "127.0.0.1:9001"),
+		grpcListen: m.GetGrpc().GetListen(),
 		unixPath:   m.GetGrpc().GetUnix().GetPath(),
 		insecure:   m.GetGrpc().GetInsecure(),
 		httpListen: text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
@@ -62,6 +62,9 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		maxEntries: int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
 		records:    text(m.GetRecords().GetFile(), "-"),
 		denials:    int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
+	}
+	if s.grpcListen == "" && s.unixPath == "" {
+		s.grpcListen = "127.0.0.1:9001"
 	}
 	if len(s.policies) == 0 {
 		s.policies = []string{"policies"}
@@ -77,7 +80,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if s.unixPath == "" && m.GetGrpc().GetUnix() != nil {
 		fail("is missing", "grpc", "unix", "path")
 	}
-	if !loopback(s.grpcListen) && !s.insecure {
+	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))

@@ -181,7 +181,7 @@ func pathOf(field *validatepb.FieldPath) Path {
 	for _, element := range field.GetElements() {
 		path = append(path, element.GetFieldName())
 		if _, ok := element.GetSubscript().(*validatepb.FieldPathElement_Index); ok {
-			path = append(path, int(element.GetIndex())) //nolint:gosec // an index of a list in memory
+			path = append(path, int(element.GetIndex()))
 		}
 	}
 	return path

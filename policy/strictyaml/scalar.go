@@ -78,6 +78,7 @@ func (d *decoder) scalar(n *yaml.Node, field protoreflect.FieldDescriptor, path 
 		if v, ok := parseSize(n.Value); ok {
 			return protoreflect.ValueOfUint64(v), true
 		}
+	default: // the .proto files have no other kinds
 	}
 	d.errorf(n, path, "must be %s, not %s", wanted(field), shown(n))
 	return protoreflect.Value{}, false

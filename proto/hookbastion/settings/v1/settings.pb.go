@@ -186,9 +186,9 @@ func (x *Settings) GetRecords() *Records {
 // Grpc is where Envoy asks.
 type Grpc struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Address and port. Default: 127.0.0.1:9001.
+	// Address and port. Default: 127.0.0.1:9001, or none where unix is given.
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
-	// A Unix socket, in addition.
+	// A Unix socket, alone or in addition.
 	Unix *Grpc_Unix `protobuf:"bytes,2,opt,name=unix,proto3" json:"unix,omitempty"`
 	// Must be true to listen beyond loopback without mutual TLS.
 	Insecure      bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`

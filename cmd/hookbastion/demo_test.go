@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestDemoStaysWithACommandThatWorks(t *testing.T) {
+	standInForCurl(t)
+	p := start(t, "demo", "--stay")
+	command := p.stdout.await(t, `\n  (curl .*)\n`)[1]
+	for i, want := range []string{" 200", " 409"} {
+		out, err := exec.Command("sh", "-c", command).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("time %d: %v, no status%s in:\n%s", i+1, err, want, out)
+		}
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(t); err != nil {
+		t.Errorf("after Ctrl-C: %v\n%s", err, p.stderr)
+	}
+}
+
+func TestUnixSocketAlone(t *testing.T) {
+	dir, table := quickstart(t)
+	unix := socket(t)
+	p := start(t, "serve", "--policy", dir+"/policies", "--http-listen", "127.0.0.1:0", "--grpc-unix-path", unix.Name, "--grpc-unix-mode", "0600")
+	p.stderr.await(t, `msg=serving grpc=/`)
+	info, err := os.Stat(unix.Name)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, error %v", info.Mode(), err)
+	}
+	e := startEdge(t, unix, nil)
+	if status := sendStatus(t, e, signed(t, table, "github", e.client.address, []byte("hello"))); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	terminate(t, p)
+	if record := p.stdout.String(); !strings.Contains(record, `"verdict":"allow","reason":"ok","status":200`) {
+		t.Errorf("no such decision record: %s", record)
+	}
+}
