@@ -82,6 +82,9 @@ func (w *Webhook) run(call *Call, d *Decision) Reason {
 		if call.Context.Err() == nil {
 			reason = check.Run(call)
 		}
+		if reason == Unprotected {
+			reason = Internal // only the policy can say so
+		}
 		if d.ran < len(d.outcomes) {
 			d.outcomes[d.ran] = Outcome{check.Stage(), reason}
 			d.ran++

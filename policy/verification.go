@@ -254,7 +254,8 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 	return append(checks, check)
 }
 
-// watermark is now for webhooks that accept what they did not accept before.
+// watermark is now for webhooks that accept what they did not accept before, or
+// whose nonces were kept for another time: what was evicted then is not known.
 func (c *compiler) watermark(name string, check *replay.Check) time.Time {
 	if c.deps.Previous == nil {
 		return time.Time{}
@@ -264,7 +265,7 @@ func (c *compiler) watermark(name string, check *replay.Check) time.Time {
 		return c.deps.Now
 	}
 	for _, other := range before.Chain {
-		if r, ok := other.(*replay.Check); ok && r.Tolerance >= check.Tolerance {
+		if r, ok := other.(*replay.Check); ok && r.Tolerance >= check.Tolerance && r.Span() == check.Span() {
 			return r.Watermark
 		}
 	}

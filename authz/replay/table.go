@@ -171,7 +171,7 @@ func (s *shard) find(key slot, current int64) (place int, found bool) {
 func (t *table) room(s *shard, current int64, evictable bool) bool {
 	if t.entries.Load() >= t.max {
 		t.rebuild(s, current, len(s.slots))
-		if t.entries.Load() >= t.max && (!evictable || !t.evict(s, current)) {
+		if t.entries.Load() >= t.max && (!evictable || !t.evict(s, current) && !t.evictElsewhere(s, current)) {
 			return false
 		}
 	}
@@ -198,6 +198,23 @@ func (t *table) evict(s *shard, current int64) bool {
 	s.floor = earliest
 	t.rebuild(s, current, len(s.slots))
 	return true
+}
+
+// evictElsewhere evicts from the first other shard that has something and is
+// not in use. s is locked, so waiting for another one could block for ever.
+func (t *table) evictElsewhere(s *shard, current int64) bool {
+	for i := range t.shards {
+		other := &t.shards[i]
+		if other == s || !other.mu.TryLock() {
+			continue
+		}
+		evicted := t.evict(other, max(current, other.swept))
+		other.mu.Unlock()
+		if evicted {
+			return true
+		}
+	}
+	return false
 }
 
 // rebuild moves what is live to fresh slots and forgets the rest.

@@ -1,0 +1,369 @@
+package authz_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// table builds webhooks from "name host path [METHOD]" with - for any host.
+func table(t testing.TB, lines ...string) *authz.Table {
+	t.Helper()
+	table := authz.NewTable()
+	for _, line := range lines {
+		f := strings.Fields(line)
+		m := authz.Match{Path: f[2], Methods: []string{"POST"}}
+		if f[1] != "-" {
+			m.Hosts = strings.Split(f[1], ",")
+		}
+		if len(f) > 3 {
+			m.Methods = f[3:]
+		}
+		if tie := table.Add(&authz.Webhook{Name: f[0]}, m); tie != nil {
+			t.Fatalf("%s ties with %s", f[0], tie.Name)
+		}
+	}
+	return table
+}
+
+func request(method, host, path string) *authz.Request {
+	return &authz.Request{Method: authz.View(method), Host: authz.View(host), Path: authz.View(path)}
+}
+
+func TestLookup(t *testing.T) {
+	hooks := table(t,
+		"exact a.example.com /h", "wild *.example.com /h", "wilder *.b.example.com /h", "any - /h",
+		"literal - /p/x", "param - /p/{id}", "below - /p/**", "deep - /p/{id}/x", "tenant - /t/{tenant}/s/**",
+		"root - /", "slash - /h/", "odd - /odd/a;v=1/..%2fb", "get - /m GET", "put - /m PUT PATCH",
+	)
+	for _, c := range []struct{ host, path, want string }{
+		{"a.example.com", "/h", "exact"},
+		{"A.EXAMPLE.com", "/h", "exact"},
+		{"a.example.com:8443", "/h", "exact"},
+		{"a.example.com.", "/h", "exact"},
+		{"x.example.com", "/h", "wild"},
+		{"x.b.example.com", "/h", "wilder"},
+		{"x.y.b.example.com", "/h", "wilder"},
+		{"b.example.com", "/h", "wild"},
+		{"example.com", "/h", "any"},
+		{"notexample.com", "/h", "any"},
+		{"127.0.0.1:10000", "/h", "any"},
+		{"[::1]:443", "/h", "any"},
+		{"a.example.com", "/p/x", "literal"}, // the host has no such path
+		{"", "/h", ""},
+		{"a.example.com,evil.example", "/h", ""},
+		{"u@a.example.com", "/h", ""},
+		{"a.example.com:80:80", "/h", ""},
+		{"a.example.com:", "/h", ""},
+		{"a example.com", "/h", ""},
+		{"a.example.com/", "/h", ""},
+		{"[::1", "/h", ""},
+		{"h", "/h?x=/../y", "any"},
+		{"h", "/h/", "slash"},
+		{"h", "/h//", ""},
+		{"h", "//h", ""},
+		{"h", "/H", ""},
+		{"h", "/", "root"},
+		{"h", "", ""},
+		{"h", "h", ""},
+		{"h", "*", ""},
+		{"h", "/p/x", "literal"},
+		{"h", "/p/y", "param"},
+		{"h", "/p/y-_9", "param"},
+		{"h", "/p/y.z", "below"},
+		{"h", "/p/" + strings.Repeat("a", 128), "param"},
+		{"h", "/p/" + strings.Repeat("a", 129), "below"},
+		{"h", "/p/y/x", "deep"},
+		{"h", "/p/y/z", "below"},
+		{"h", "/p/x/x", "deep"},
+		{"h", "/p/a/b/c/", "below"},
+		{"h", "/p/é", "below"},
+		{"h", "/p/a%20b", "below"},
+		{"h", "/p", ""},
+		{"h", "/p/", ""},
+		{"h", "/p/a//b", ""},
+		{"h", "/p/a/../b", ""},
+		{"h", "/p/./b", ""},
+		{"h", "/p/..", ""},
+		{"h", "/p/a%2fb", ""},
+		{"h", "/p/a%2Fb", ""},
+		{"h", "/p/%2e%2e/b", ""},
+		{"h", "/p/a%2e", ""},
+		{"h", "/p/a%5cb", ""},
+		{"h", `/p/a\b`, ""},
+		{"h", "/p/a;b", ""},
+		{"h", "/p/a%3bb", ""},
+		{"h", "/p/a%00", ""},
+		{"h", "/p/a%252f", ""},
+		{"h", "/p/a%", ""},
+		{"h", "/p/a%2", ""},
+		{"h", "/p/a%zz", ""},
+		{"h", "/p/a#b", ""},
+		{"h", "/odd/a;v=1/..%2fb", "odd"},
+		{"h", "/odd/a;v=1/..%2Fb", ""},
+		{"h", "/t/acme/s/x", "tenant"},
+		{"h", "/t/ac.me/s/x", ""},
+	} {
+		found := hooks.Lookup(request("POST", c.host, c.path))
+		got := ""
+		if found.Webhook != nil {
+			got = found.Webhook.Name
+		}
+		if got != c.want || (found.Reason == authz.OK) != (c.want != "") || c.want == "" && found.Reason != authz.NoWebhook {
+			t.Errorf("%q %q: %q (%s), want %q", c.host, c.path, got, found.Reason, c.want)
+		}
+		if c.want == "tenant" && string(found.Tenant) != "acme" {
+			t.Errorf("tenant %q", found.Tenant)
+		}
+		// Where Envoy's configuration names the webhook, the same rules hold.
+		named := request("POST", c.host, c.path)
+		for _, hook := range hooks.Webhooks() {
+			named.Webhook = authz.View(hook.Name)
+			if f := hooks.Lookup(named); f.Webhook != nil && (f.Webhook != hook || c.want == "") {
+				t.Errorf("%q %q as %s: found %s", c.host, c.path, hook.Name, f.Webhook.Name)
+			} else if f.Webhook == nil && hook.Name == c.want {
+				t.Errorf("%q %q as %s: not found", c.host, c.path, hook.Name)
+			}
+		}
+	}
+}
+
+func TestLookupMethods(t *testing.T) {
+	hooks := table(t, "get - /m GET", "put - /m PUT PATCH", "post - /p")
+	for _, c := range []struct {
+		method, path string
+		want         authz.Reason
+		allow        string
+	}{
+		{"GET", "/m", authz.OK, ""},
+		{"PATCH", "/m", authz.OK, ""},
+		{"POST", "/m", authz.MethodNotAllowed, "GET, PATCH, PUT"},
+		{"post", "/p", authz.MethodNotAllowed, "POST"},
+		{"GET", "/p", authz.MethodNotAllowed, "POST"},
+		{"", "/p", authz.MethodNotAllowed, "POST"},
+	} {
+		if f := hooks.Lookup(request(c.method, "h", c.path)); f.Reason != c.want || f.Methods != c.allow {
+			t.Errorf("%s %s: %s, allow %q", c.method, c.path, f.Reason, f.Methods)
+		}
+	}
+	req := request("GET", "h", "/p")
+	req.Webhook = authz.View("post")
+	if f := hooks.Lookup(req); f.Reason != authz.MethodNotAllowed || f.Methods != "POST" {
+		t.Errorf("named: %s, allow %q", f.Reason, f.Methods)
+	}
+	req.Webhook = authz.View("nobody")
+	if f := hooks.Lookup(req); f.Reason != authz.NoWebhook {
+		t.Errorf("a webhook that is none: %s", f.Reason)
+	}
+}
+
+func TestTies(t *testing.T) {
+	for _, c := range []struct {
+		first, second string
+		tie           bool
+	}{
+		{"a - /h", "b - /h", true},
+		{"a - /h", "b - /h GET", false},
+		{"a - /h POST GET", "b - /h GET", true},
+		{"a - /{x}", "b - /{tenant}", true},
+		{"a - /x", "b - /{tenant}", false},
+		{"a a.example /h", "b - /h", false},
+		{"a a.example,b.example /h", "b b.example /h", true},
+		{"a *.a.example /h", "b *.b.a.example /h", false},
+		{"a - /x/**", "b - /x/**", true},
+	} {
+		hooks := table(t, c.first)
+		f := strings.Fields(c.second)
+		m := authz.Match{Path: f[2], Methods: []string{"POST"}}
+		if f[1] != "-" {
+			m.Hosts = strings.Split(f[1], ",")
+		}
+		if len(f) > 3 {
+			m.Methods = f[3:]
+		}
+		if tie := hooks.Add(&authz.Webhook{Name: "b"}, m); (tie != nil) != c.tie {
+			t.Errorf("%s and %s: tie %v", c.first, c.second, tie)
+		}
+	}
+}
+
+func TestLookupDoesNotAllocate(t *testing.T) {
+	hooks := table(t, "a *.example.com /webhooks/{tenant}/stripe", "b - /x/**")
+	req := request("POST", "Hooks.Example.com:443", "/webhooks/acme/stripe?x=y")
+	if n := testing.AllocsPerRun(100, func() { hooks.Lookup(req) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzLookup holds the tree to a slow reading of the rules.
+func FuzzLookup(f *testing.F) {
+	for _, path := range []string{"/p/x", "/p/y/x", "/p/a/../b", "/p/a%2fb", "/p//", "/t/acme/s/x;y", "/", ""} {
+		f.Add(path)
+	}
+	patterns := []string{"/p/x", "/p/{id}", "/p/**", "/p/{id}/x", "/t/{tenant}/s/**", "/"}
+	var lines []string
+	for i, p := range patterns {
+		lines = append(lines, string(rune('a'+i))+" - "+p)
+	}
+	hooks := table(f, lines...)
+	f.Fuzz(func(t *testing.T, path string) {
+		found := hooks.Lookup(request("POST", "h", path))
+		only, _, _ := strings.Cut(path, "?")
+		for _, bad := range []string{"//", "/./", "/../", "\\", ";", "%2f", "%2F", "%5c", "%5C", "%2e", "%2E", "%00", "#"} {
+			if found.Webhook != nil && strings.Contains(only+"/", bad) && !strings.HasSuffix(only, "/") {
+				t.Fatalf("%q has %q and matches %s", path, bad, found.Webhook.Name)
+			}
+		}
+		best := ""
+		for i := len(patterns) - 1; i >= 0; i-- {
+			req := request("POST", "h", path)
+			req.Webhook = authz.View(string(rune('a' + i)))
+			if hooks.Lookup(req).Webhook != nil && moreSpecific(patterns[i], best) {
+				best = patterns[i]
+			}
+		}
+		got := ""
+		if found.Webhook != nil {
+			got = patterns[found.Webhook.Name[0]-'a']
+		}
+		if got != best {
+			t.Fatalf("%q: the tree says %q, one after the other %q", path, got, best)
+		}
+	})
+}
+
+// moreSpecific compares segment by segment: exact, then {x}, then **.
+func moreSpecific(a, b string) bool {
+	if b == "" {
+		return true
+	}
+	rank := func(seg string) int {
+		switch {
+		case seg == "**":
+			return 2
+		case strings.HasPrefix(seg, "{"):
+			return 1
+		}
+		return 0
+	}
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := range min(len(as), len(bs)) {
+		if rank(as[i]) != rank(bs[i]) {
+			return rank(as[i]) < rank(bs[i])
+		}
+	}
+	return false
+}
+
+// check is a check of any stage with any behaviour.
+type check struct {
+	stage authz.Stage
+	run   func(*authz.Call) authz.Reason
+}
+
+func (c check) Stage() authz.Stage                { return c.stage }
+func (c check) Run(call *authz.Call) authz.Reason { return c.run(call) }
+
+func answers(stage authz.Stage, reason authz.Reason) authz.Check {
+	return check{stage, func(call *authz.Call) authz.Reason {
+		if reason == authz.OK && stage == authz.StageSignature {
+			call.Proof = authz.ProofSignature
+		}
+		return reason
+	}}
+}
+
+func TestDecide(t *testing.T) {
+	proof := answers(authz.StageSignature, authz.OK)
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	for name, c := range map[string]struct {
+		hook *authz.Webhook
+		ctx  context.Context
+		want authz.Reason
+		ran  int
+	}{
+		"proven":              {&authz.Webhook{Chain: authz.NewChain(proof)}, nil, authz.OK, 1},
+		"nothing to prove":    {&authz.Webhook{}, nil, authz.Internal, 0},
+		"unverified":          {&authz.Webhook{Unverified: "a reason"}, nil, authz.Unprotected, 0},
+		"passed, not proven":  {&authz.Webhook{Chain: authz.NewChain(answers(authz.StageLimits, authz.OK))}, nil, authz.Internal, 1},
+		"first failure":       {&authz.Webhook{Chain: authz.NewChain(answers(authz.StageReplay, authz.Replayed), answers(authz.StageSource, authz.SourceDenied), proof)}, nil, authz.SourceDenied, 1},
+		"unset is no answer":  {&authz.Webhook{Chain: authz.NewChain(proof, answers(authz.StageReplay, authz.Unset))}, nil, authz.Unset, 2},
+		"unverified by check": {&authz.Webhook{Chain: authz.NewChain(answers(authz.StageLimits, authz.Unprotected))}, nil, authz.Internal, 1},
+		"panic":               {&authz.Webhook{Chain: authz.NewChain(proof, check{authz.StageReplay, func(*authz.Call) authz.Reason { panic("no") }})}, nil, authz.Internal, 1},
+		"time is over":        {&authz.Webhook{Chain: authz.NewChain(proof)}, cancelled, authz.Timeout, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hooks := authz.NewTable()
+			c.hook.Name = "hook"
+			hooks.Add(c.hook, authz.Match{Path: "/h", Methods: []string{"POST"}})
+			ctx := c.ctx
+			if ctx == nil {
+				ctx = context.Background()
+			}
+			var d authz.Decision
+			hooks.Decide(ctx, request("POST", "h", "/h"), time.Unix(0, 0), &d)
+			if d.Reason != c.want || len(d.Checks()) != c.ran {
+				t.Errorf("%s after %d checks, want %s after %d", d.Reason, len(d.Checks()), c.want, c.ran)
+			}
+			if allowed := c.want.Allows(); d.Forward() != allowed || (d.Verdict == authz.Allow) != allowed {
+				t.Errorf("verdict %s, forward %v", d.Verdict, d.Forward())
+			}
+			if !d.Forward() && (d.Status() < 400 || d.Status() > 599) {
+				t.Errorf("status %d", d.Status())
+			}
+			c.hook.Shadow = true
+			hooks.Decide(ctx, request("POST", "h", "/h"), time.Unix(0, 0), &d)
+			if !d.Forward() || d.Reason != c.want {
+				t.Errorf("in shadow mode: %s, forward %v", d.Reason, d.Forward())
+			}
+		})
+	}
+}
+
+func TestZeroValuesDeny(t *testing.T) {
+	var d authz.Decision
+	if d.Forward() || d.Status() != 503 {
+		t.Errorf("a zero decision: forward %v, status %d", d.Forward(), d.Status())
+	}
+	d = authz.Decision{Verdict: authz.Allow}
+	if d.Forward() {
+		t.Error("an allow without a reason is forwarded")
+	}
+	d = authz.Decision{Reason: authz.OK}
+	if d.Forward() || d.Status() != 503 {
+		t.Error("a reason without an allow is forwarded, or has no status")
+	}
+	var none *authz.Table
+	none.Decide(context.Background(), &authz.Request{}, time.Time{}, &d)
+	if d.Reason != authz.NotReady || d.Forward() {
+		t.Errorf("no table: %s", d.Reason)
+	}
+	authz.NewTable().Decide(context.Background(), &authz.Request{}, time.Time{}, &d)
+	if d.Reason != authz.NoWebhook || d.Forward() {
+		t.Errorf("an empty table and request: %s", d.Reason)
+	}
+	authz.NewTable().Decide(context.Background(), &authz.Request{Malformed: true}, time.Time{}, &d)
+	if d.Reason != authz.MalformedRequest {
+		t.Errorf("a malformed request: %s", d.Reason)
+	}
+}
+
+func TestReasonTexts(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range authz.ReasonCount {
+		text, _ := authz.Reason(i).MarshalText()
+		var back authz.Reason
+		if err := back.UnmarshalText(text); err != nil || int(back) != i || seen[string(text)] {
+			t.Errorf("%d: %q, %v", i, text, err)
+		}
+		seen[string(text)] = true
+	}
+	var r authz.Reason
+	if r.UnmarshalText([]byte("fine")) == nil || authz.Reason(200).String() != "unset" || authz.Reason(200).Allows() {
+		t.Error("an unknown reason is known")
+	}
+}

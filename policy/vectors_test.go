@@ -1,0 +1,201 @@
+package policy_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+type vector struct {
+	ID       string `json:"id"`
+	Source   string `json:"source"`
+	Origin   string `json:"origin"`
+	Note     string `json:"note"`
+	Provider string `json:"provider"`
+	Scheme   string `json:"scheme"`
+	Keys     []struct {
+		Kid   string `json:"kid"`
+		Type  string `json:"type"`
+		Value string `json:"value"`
+	} `json:"keys"`
+	Method           string            `json:"method"`
+	URL              string            `json:"url"`
+	Headers          [][2]string       `json:"headers"`
+	Body             string            `json:"body"`
+	Policy           map[string]any    `json:"policy"`
+	TimestampNow     int64             `json:"timestamp_now"`
+	Expect           string            `json:"expect"`
+	RejectReason     string            `json:"reject_reason"`
+	SignedString     string            `json:"signed_string"`
+	ExpectedResponse map[string]string `json:"expected_response"`
+}
+
+// reasonOf maps the words of the vectors to ours.
+var reasonOf = map[string]authz.Reason{
+	"bad_signature": authz.SignatureInvalid, "no_matching_signature": authz.SignatureInvalid,
+	"weak_algorithm":      authz.SignatureInvalid,
+	"malformed_signature": authz.SignatureMalformed, "duplicate_header": authz.SignatureMalformed,
+	"missing_header": authz.SignatureMissing, "missing_component": authz.SignatureMissing,
+	"missing_token": authz.TokenMissing,
+	"too_old":       authz.TimestampTooOld, "in_future": authz.TimestampInFuture,
+	"malformed_timestamp": authz.TimestampMalformed,
+}
+
+func readVectors(t *testing.T, dir string) []vector {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no vectors in %s, error %v", dir, err)
+	}
+	var all []vector
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.DisallowUnknownFields()
+		var list []vector
+		if err := decoder.Decode(&list); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(list) == 0 {
+			t.Fatalf("%s is empty", name)
+		}
+		all = append(all, list...)
+	}
+	return all
+}
+
+func TestVectors(t *testing.T) {
+	dirs := []string{"testdata/vectors"}
+	if extra := os.Getenv("HOOKBASTION_VECTORS"); extra != "" {
+		dirs = append(dirs, extra)
+	}
+	for _, dir := range dirs {
+		for _, v := range readVectors(t, dir) {
+			t.Run(v.ID, func(t *testing.T) { v.judge(t) })
+		}
+	}
+}
+
+// judge writes a policy file as a user would and decides the request by it.
+func (v *vector) judge(t *testing.T) {
+	if len(v.Policy) > 0 {
+		t.Fatalf("no test knows the policy %v", v.Policy)
+	}
+	want, ok := map[string]authz.Verdict{"accept": authz.Allow, "reject": authz.Deny}[v.Expect]
+	if !ok {
+		t.Fatalf("expect is %q", v.Expect)
+	}
+	target, err := url.Parse(v.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(v.TimestampNow, 0)
+	table, err := v.compile(t, target)
+	if err != nil {
+		if want == authz.Deny && strings.Contains(err.Error(), "the secret is empty") {
+			return
+		}
+		t.Fatal(err)
+	}
+	var d authz.Decision
+	table.Decide(context.Background(), v.request(target), now, &d)
+	if d.Verdict != want {
+		t.Errorf("%s: %s, want %s (%s)", d.Verdict, d.Reason, v.Expect, v.Note)
+	}
+	if v.RejectReason == "" {
+		return
+	}
+	if reason, ok := reasonOf[v.RejectReason]; !ok || d.Reason != reason {
+		t.Errorf("reason %s, want that of %s", d.Reason, v.RejectReason)
+	}
+}
+
+func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
+	t.Helper()
+	dir := t.TempDir()
+	hook := map[string]any{
+		"name":     "vector",
+		"match":    map[string]any{"path": target.EscapedPath(), "methods": []string{v.Method}},
+		"provider": v.Provider,
+	}
+	if v.Scheme != "" {
+		hook["provider_scheme"] = v.Scheme
+	}
+	var secrets []map[string]any
+	for i, key := range v.Keys {
+		secret := map[string]any{"file": fmt.Sprintf("key-%d", i)}
+		switch key.Type {
+		case "secret-as-issued":
+		case "secret-utf8":
+			secret["format"] = "TEXT"
+		case "secret-base64":
+			secret["format"] = "BASE64"
+		default:
+			t.Fatalf("no test knows a key of type %q", key.Type)
+		}
+		write(t, filepath.Join(dir, fmt.Sprintf("key-%d", i)), key.Value)
+		secrets = append(secrets, secret)
+	}
+	hook["secrets"] = secrets
+	text, err := yaml.Marshal(map[string]any{"webhooks": []any{hook}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "policy.yaml"), string(text))
+	return compile(dir)
+}
+
+func (v *vector) request(target *url.URL) *authz.Request {
+	req := &authz.Request{
+		Method: authz.View(v.Method), Host: authz.View(target.Host), Path: authz.View(target.RequestURI()),
+		Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{[]byte(v.Body)}},
+	}
+	for _, h := range v.Headers {
+		req.Headers = append(req.Headers, authz.Header{Name: authz.View(strings.ToLower(h[0])), Value: authz.View(h[1])})
+	}
+	return req
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compile loads and compiles what is in the directories, with an empty store
+// that has no start guard.
+func compile(paths ...string) (*authz.Table, error) {
+	set, err := policy.Load(paths...)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Compile(set, deps())
+}
+
+func deps() policy.Deps {
+	return policy.Deps{
+		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
+		MaxBodyBytes:  1 << 20,
+	}
+}
