@@ -47,13 +47,15 @@ type Fingerprinting struct {
 	hash hash.Hash
 	sum  [16]byte
 	len  [8]byte
+	name []byte
 }
 
 // Begin starts a fingerprint of content of the webhook and tenant.
 func (f *Fingerprinter) Begin(webhook string, tenant View) *Fingerprinting {
 	p, _ := f.pool.Get().(*Fingerprinting)
 	p.hash.Reset()
-	p.framed([]byte(webhook))
+	p.name = append(p.name[:0], webhook...)
+	p.framed(p.name)
 	p.framed(tenant)
 	return p
 }
