@@ -126,7 +126,7 @@ func denied(httpStatus int, allowedMethods, decisionID string) *authv3.CheckResp
 	if httpStatus == 503 {
 		response.Headers = append(response.Headers, header("retry-after", retryAfter))
 	}
-	if httpStatus == 405 && isHeaderValue(allowedMethods) {
+	if httpStatus == 405 && allowedMethods != "" && isHeaderValue(allowedMethods) {
 		response.Headers = append(response.Headers, header("allow", allowedMethods))
 	}
 	return &authv3.CheckResponse{

@@ -1,0 +1,312 @@
+package envoy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+)
+
+// dial opens a TLS connection for requests that net/http would not write.
+func (g *gateway) dial(t testing.TB, protocol string) net.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", g.address, &tls.Config{RootCAs: g.roots, NextProtos: []string{protocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(generous))
+	return conn
+}
+
+// raw sends text over HTTP/1.1 and reads one answer.
+func (g *gateway) raw(t testing.TB, text string) answer {
+	t.Helper()
+	conn := g.dial(t, "http/1.1")
+	if _, err := conn.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return answer{status: -1, text: err.Error()}
+	}
+	return g.read(t, response)
+}
+
+// frames sends a request over HTTP/2 with these DATA frames; the last one ends
+// the stream.
+func (g *gateway) frames(t testing.TB, req *http.Request, withLength bool, data ...[]byte) answer {
+	t.Helper()
+	conn := g.dial(t, "h2")
+	var head bytes.Buffer
+	encoder := hpack.NewEncoder(&head)
+	field := func(name, value string) {
+		_ = encoder.WriteField(hpack.HeaderField{Name: name, Value: value})
+	}
+	field(":method", req.Method)
+	field(":scheme", "https")
+	field(":authority", g.address)
+	field(":path", req.URL.Path)
+	for name, values := range req.Header {
+		field(strings.ToLower(name), values[0])
+	}
+	if withLength {
+		field("content-length", strconv.Itoa(len(bytes.Join(data, nil))))
+	}
+	framer := http2.NewFramer(conn, conn)
+	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	_, _ = conn.Write([]byte(http2.ClientPreface))
+	_ = framer.WriteSettings()
+	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head.Bytes(), EndHeaders: true})
+	for i, d := range data {
+		_ = framer.WriteData(1, i == len(data)-1, d)
+	}
+	response := &http.Response{Header: http.Header{}}
+	var body bytes.Buffer
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := false
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			response.StatusCode, _ = strconv.Atoi(frame.PseudoValue("status"))
+			for _, f := range frame.RegularFields() {
+				response.Header.Add(f.Name, f.Value)
+			}
+			ended = frame.StreamEnded()
+		case *http2.DataFrame:
+			body.Write(frame.Data())
+			ended = frame.StreamEnded()
+		case *http2.RSTStreamFrame:
+			ended = true
+		}
+		if ended {
+			response.Body = http.NoBody
+			a := g.read(t, response)
+			a.text += body.String()
+			return a
+		}
+	}
+}
+
+// Whoever appends to a delivery whose signed bytes fill Envoy's limit must not
+// get the whole to the upstream. Envoy's own settings do not prevent it.
+func TestAppendingToAFullBody(t *testing.T) {
+	full, more := bytes.Repeat([]byte("x"), 1000), bytes.Repeat([]byte("y"), 500)
+	for _, mode := range []struct {
+		name    string
+		partial bool
+	}{{"strict", false}, {"partial", true}} {
+		t.Run(mode.name, func(t *testing.T) {
+			g := start(t, options{mapping: envoy.Mapping{MaxRequestBytes: 1000}, edit: func(c envoytest.Config) {
+				c.ExtAuthz()["with_request_body"].(map[string]any)["allow_partial_message"] = mode.partial
+			}})
+			refused := func(name string, a answer) {
+				t.Helper()
+				if got := g.upstream.take(); len(got) != 0 || a.status < 400 {
+					t.Errorf("%s: status %d, reason %s, %d upstream", name, a.status, a.reason, len(got))
+				}
+				if a.record != nil && a.reason != "body_truncated" && a.reason != "body_too_large" {
+					t.Errorf("%s: reason %s", name, a.reason)
+				}
+			}
+			for _, withLength := range []bool{true, false} {
+				name := fmt.Sprintf("length %v", withLength)
+				refused("HTTP/2, two frames, "+name, g.frames(t, g.signed(t, "github", full), withLength, full, more))
+				refused("HTTP/2, one frame, "+name, g.frames(t, g.signed(t, "github", full), withLength, append(bytes.Clone(full), more...)))
+				refused("HTTP/2, small frames, "+name, g.frames(t, g.signed(t, "github", full), withLength, full[:500], full[500:], more))
+			}
+			head := func(req *http.Request) string {
+				return "POST /github HTTP/1.1\r\nHost: h\r\nX-Hub-Signature-256: " + req.Header.Get("x-hub-signature-256") + "\r\n"
+			}
+			chunk := func(b []byte) string { return fmt.Sprintf("%x\r\n%s\r\n", len(b), b) }
+			refused("HTTP/1.1, length", g.raw(t, head(g.signed(t, "github", full))+"Content-Length: 1500\r\n\r\n"+string(full)+string(more)))
+			refused("HTTP/1.1, chunked", g.raw(t, head(g.signed(t, "github", full))+"Transfer-Encoding: chunked\r\n\r\n"+chunk(full)+chunk(more)+"0\r\n\r\n"))
+			if mode.partial { // in strict mode Envoy waits for the end
+				refused("HTTP/1.1, a slow sender", g.raw(t, head(g.signed(t, "github", full))+"Content-Length: 1500\r\n\r\n"+string(full)))
+				refused("HTTP/1.1, a slow sender in chunks", g.raw(t, head(g.signed(t, "github", full))+"Transfer-Encoding: chunked\r\n\r\n"+chunk(full)))
+			}
+
+			// The delivery itself passes, with a length; strict mode knows its
+			// end without one, and partial mode does not.
+			if a := g.frames(t, g.signed(t, "github", full), true, full); a.status != 200 {
+				t.Errorf("the delivery itself: status %d, reason %s", a.status, a.reason)
+			}
+			g.upstream.take()
+		})
+	}
+}
+
+func TestOddRequests(t *testing.T) {
+	g := start(t, options{})
+	sig := func(webhook, body string) string {
+		return "X-Hub-Signature-256: " + g.signed(t, webhook, []byte(body)).Header.Get("x-hub-signature-256") + "\r\n"
+	}
+	post := func(head string) string { return head + "Content-Length: 2\r\n\r\n{}" }
+	for _, c := range []struct {
+		name, text string
+		status     int
+		reason     string
+	}{
+		{"no Host", post("POST /github HTTP/1.1\r\n" + sig("github", "{}")), 400, ""},
+		{"two Hosts", post("POST /github HTTP/1.1\r\nHost: a\r\nHost: b\r\n" + sig("github", "{}")), 404, "no_webhook"},
+		{"a comma in Host", post("POST /github HTTP/1.1\r\nHost: a,b\r\n" + sig("github", "{}")), 404, "no_webhook"},
+		{"an empty Host", post("POST /github HTTP/1.1\r\nHost:\r\n" + sig("github", "{}")), 404, "no_webhook"},
+		{"lower-case method", post("post /github HTTP/1.1\r\nHost: a\r\n" + sig("github", "{}")), 400, ""},
+		{"another method in a header", post("GET /github HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: POST\r\n" + sig("github", "{}")), 405, "method_not_allowed"},
+		{"two lengths", "POST /github HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, ""},
+		{"length and chunks", "POST /github HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
+		{"another prefix", post("POST /x/../github HTTP/1.1\r\nHost: a\r\n" + sig("github", "{}")), 404, "no_webhook"},
+		{"double slash", post("POST //github HTTP/1.1\r\nHost: a\r\n" + sig("github", "{}")), 404, "no_webhook"},
+		{"path parameter", post("POST /github;a=b HTTP/1.1\r\nHost: a\r\n" + sig("github", "{}")), 404, "no_webhook"},
+		{"two content types", post("POST /github HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Type: c/d\r\n" + sig("github", "{}")), 200, "ok"},
+		{"no length, no body", "POST /github HTTP/1.1\r\nHost: a\r\n" + sig("github", "") + "\r\n", 503, "body_not_forwarded"},
+		{"length 0", "POST /github HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + sig("github", "") + "\r\n", 200, "ok"},
+		{"a split in the id", post("POST /github HTTP/1.1\r\nHost: a\r\nX-Request-Id: a%0d%0ax-evil: 1\r\n" + sig("github", "[]")), 401, "signature_invalid"},
+		{"a control character", post("POST /github HTTP/1.1\r\nHost: a\r\nX-A: a\x01b\r\n" + sig("github", "{}")), 400, ""},
+		{"bytes beyond UTF-8 in a header", post("POST /github HTTP/1.1\r\nHost: a\r\nX-A: \xff\xfe\r\n" + strings.ToLower(sig("github", "[]"))), 401, "signature_invalid"},
+	} {
+		a := g.raw(t, c.text)
+		got := g.upstream.take()
+		if a.status != c.status || a.reason != c.reason || (len(got) > 0) != (c.status == 200) {
+			t.Errorf("%s: status %d, reason %q, %d upstream; want %d, %q", c.name, a.status, a.reason, len(got), c.status, c.reason)
+		}
+		if strings.Contains(a.text, "x-evil") {
+			t.Errorf("%s: the answer was split:\n%s", c.name, a.text)
+		}
+	}
+}
+
+func TestServiceOnASocketAndPeersWithoutAddress(t *testing.T) {
+	g := start(t, options{socket: true})
+	for webhook, want := range map[string]int{"github": 200, "partner": 200} {
+		if a := g.send(t, g.http1, g.signed(t, webhook, []byte(webhook))); a.status != want {
+			t.Errorf("%s: status %d, reason %s", webhook, a.status, a.reason)
+		}
+	}
+	// A peer of Envoy that is a pipe has no address, and matches no list.
+	check := checkRequest(g.signed(t, "partner", []byte("x")), []byte("x"), nil)
+	check.Attributes.Source = pipePeer()
+	service := &envoy.Service{Source: fixed{g.table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}}
+	if a := decode(t, service.Answer(context.Background(), marshal(t, check), nil)); a.status != 403 {
+		t.Errorf("a peer without an address: status %d", a.status)
+	}
+}
+
+type brokenStore struct{}
+
+func (brokenStore) Reserve(context.Context, replay.Nonce, time.Time) (replay.Outcome, error) {
+	return replay.Reserved, errors.New("the store is gone")
+}
+
+type misbehaving func(*authz.Call) authz.Reason
+
+func (misbehaving) Stage() authz.Stage                  { return authz.StageSignature }
+func (m misbehaving) Run(call *authz.Call) authz.Reason { return m(call) }
+
+// Whatever breaks inside, the sender is told to retry and nothing passes.
+func TestFaultsInsideEndInADenial(t *testing.T) {
+	hook := func(checks ...authz.Check) *authz.Table {
+		table := authz.NewTable()
+		table.Add(&authz.Webhook{Name: "hook", Chain: authz.NewChain(checks...)}, authz.Match{Path: "/hook", Methods: []string{"POST"}})
+		return table
+	}
+	proven := misbehaving(func(call *authz.Call) authz.Reason {
+		call.Proof, call.Fingerprint = authz.ProofSignature, authz.Fingerprint{1}
+		return authz.OK
+	})
+	var table atomic.Pointer[authz.Table]
+	g := start(t, options{source: function(func() *authz.Table {
+		if table.Load() == nil {
+			panic("no table")
+		}
+		return table.Load()
+	}), edit: func(c envoytest.Config) { c.ExtAuthz()["grpc_service"].(map[string]any)["timeout"] = "0.5s" }})
+	for _, c := range []struct {
+		name   string
+		table  *authz.Table
+		status int
+		reason string
+	}{
+		{"a check that panics", hook(misbehaving(func(*authz.Call) authz.Reason { panic("no") })), 503, "internal"},
+		{"a store that is gone", hook(proven, &replay.Check{Store: brokenStore{}, Window: time.Hour}), 503, "store_unavailable"},
+		{"a store that is nil", hook(proven, &replay.Check{Window: time.Hour}), 503, "internal"},
+		{"a check that says nothing", hook(misbehaving(func(*authz.Call) authz.Reason { return authz.Unset })), 503, "unset"},
+		{"a reason that does not exist", hook(misbehaving(func(*authz.Call) authz.Reason { return 250 })), 503, "unset"},
+		{"no checks", hook(), 503, "internal"},
+		{"an empty table", authz.NewTable(), 404, "no_webhook"},
+		{"the deadline passes in a check", hook(misbehaving(func(call *authz.Call) authz.Reason {
+			<-call.Context.Done()
+			call.Proof = authz.ProofSignature
+			return authz.OK
+		}), &replay.Check{Store: brokenStore{}, Window: time.Hour}), 503, ""},
+		{"a source that panics", nil, 503, ""},
+		{"and it goes on", hook(proven), 200, "ok"},
+	} {
+		table.Store(c.table)
+		req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
+		a := g.send(t, g.http1, req)
+		got := g.upstream.take()
+		if a.status != c.status || a.reason != c.reason || (len(got) > 0) != (c.status == 200) {
+			t.Errorf("%s: status %d, reason %q, %d upstream; want %d, %q", c.name, a.status, a.reason, len(got), c.status, c.reason)
+		}
+		if c.status == 503 && c.reason != "" && !strings.Contains(a.text, "Retry-After: ") {
+			t.Errorf("%s: no Retry-After:\n%s", c.name, a.text)
+		}
+	}
+	g.server.Stop()
+	req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
+	if a := g.send(t, g.http1, req); a.status != 503 || len(g.upstream.take()) != 0 {
+		t.Errorf("the service has stopped: status %d", a.status)
+	}
+}
+
+func TestPolicySwappedInMidCall(t *testing.T) {
+	first, second := authz.NewTable(), authz.NewTable()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	first.Add(&authz.Webhook{Name: "first", Chain: authz.NewChain(misbehaving(func(*authz.Call) authz.Reason {
+		close(entered)
+		<-leave
+		return authz.SignatureInvalid
+	}))}, authz.Match{Path: "/hook", Methods: []string{"POST"}})
+	second.Add(&authz.Webhook{Name: "second", Unverified: "a test needs it"}, authz.Match{Path: "/hook", Methods: []string{"POST"}})
+	var swapped atomic.Bool
+	g := start(t, options{source: function(func() *authz.Table {
+		if swapped.Load() {
+			return second
+		}
+		return first
+	})})
+	req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
+	done := make(chan answer, 1)
+	go func() { done <- g.send(t, g.http1, req) }()
+	<-entered
+	swapped.Store(true)
+	close(leave)
+	if a := <-done; a.status != 401 || a.record["webhook"] != "first" {
+		t.Errorf("the call in flight: status %d, record %v", a.status, a.record)
+	}
+	req, _ = http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
+	if a := g.send(t, g.http1, req); a.status != 200 || a.record["webhook"] != "second" {
+		t.Errorf("the next call: status %d, record %v", a.status, a.record)
+	}
+}
