@@ -40,7 +40,9 @@ type Limits struct {
 }
 
 const (
-	// messageHeadroom is what a CheckRequest may have beside the body.
+	// messageHeadroom is what a CheckRequest may have beside the body. A
+	// larger message is refused by grpc-go with an error, which Envoy answers
+	// with status_on_error; one below it gets an answer of ours.
 	messageHeadroom = 1 << 20
 	// typicalHeaders is what is taken from the budget for them before they
 	// are read.
@@ -149,7 +151,8 @@ func (s *Server) check(stream grpc.ServerStream) error {
 	var m message
 	if err := stream.RecvMsg(&m); err != nil {
 		if status.Code(err) == codes.ResourceExhausted {
-			return s.send(stream, s.service.Refuse(ctx, authz.BodyTooLarge, nil))
+			// grpc-go has ended the call already; this is for the record.
+			s.service.Refuse(ctx, authz.BodyTooLarge, nil)
 		}
 		return err
 	}
