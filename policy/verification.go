@@ -26,6 +26,7 @@ type verification struct {
 
 func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	var v verification
+	before := len(c.errs)
 	schemes := c.schemes(w, at, &v)
 	keys := c.secrets(w, at)
 	signed := &signature.Check{Fingerprinter: c.deps.Fingerprinter}
@@ -44,7 +45,12 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 		}
 	}
 	c.tokenRules(w.GetToken(), at.at("token"), configured)
-	c.agree(w, at, len(schemes) > 0, len(signed.Schemes) > 0)
+	// After an error, what else seems to be missing may follow from it.
+	good := len(c.errs) == before
+	c.agree(w, at, len(schemes) > 0)
+	if good && len(signed.Schemes) == 0 {
+		c.unsigned(w, at)
+	}
 	for _, check := range []*token.Check{configured, issued} {
 		if len(check.Candidates) > 0 {
 			v.checks = append(v.checks, check)
@@ -58,7 +64,7 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 }
 
 // agree looks for settings that contradict each other or have no effect.
-func (c *compiler) agree(w *policyv1.Webhook, at place, hasScheme, hasSignature bool) {
+func (c *compiler) agree(w *policyv1.Webhook, at place, hasScheme bool) {
 	proofs := hasScheme || w.GetToken() != nil
 	switch {
 	case w.GetUnverified() != nil && (proofs || w.GetProvider() != "" || w.GetScheme() != nil):
@@ -68,9 +74,10 @@ func (c *compiler) agree(w *policyv1.Webhook, at place, hasScheme, hasSignature 
 	case len(w.GetSecrets()) > 0 && !hasScheme && w.GetProvider() == "":
 		c.fail(at.at("secrets"), "have no use without provider or scheme")
 	}
-	if hasSignature || len(c.errs) > 0 {
-		return
-	}
+}
+
+// unsigned looks for what has no effect without a signature.
+func (c *compiler) unsigned(w *policyv1.Webhook, at place) {
 	if w.GetFreshness() != nil {
 		c.fail(at.at("freshness"), "needs a signature over a time; this webhook has none")
 	}

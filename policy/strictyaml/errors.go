@@ -169,7 +169,14 @@ func (d *Document) validate(m proto.Message) {
 	case errors.As(err, &violations):
 		for _, violation := range violations.Violations {
 			path := pathOf(violation.Proto.GetField())
-			d.errs = append(d.errs, d.Error(path, explain(m.ProtoReflect().Descriptor(), path, violation.Proto)))
+			message := violation.Proto.GetMessage()
+			switch violation.Proto.GetRuleId() {
+			case "required":
+				path, message = missing(m.ProtoReflect().Descriptor(), path)
+			case "string.pattern":
+				message = patternText(violation.RuleValue.String())
+			}
+			d.errs = append(d.errs, d.Error(path, message))
 		}
 	default:
 		d.addAt(1, 1, nil, "the file cannot be checked: "+err.Error())
@@ -187,15 +194,31 @@ func pathOf(field *validatepb.FieldPath) Path {
 	return path
 }
 
-// explain words the violations that users meet most.
-func explain(message protoreflect.MessageDescriptor, path Path, v *validatepb.Violation) string {
-	if v.GetRuleId() != "required" {
-		return v.GetMessage()
+// patternTexts says in words what the patterns of the .proto files ask for.
+var patternTexts = map[string]string{
+	"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":       "must be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit",
+	"^[a-z0-9][a-z0-9-]{0,62}$":               "must be 1 to 63 lower-case letters, digits or '-', and begin with a letter or digit",
+	"^[A-Za-z0-9._-]{0,64}$":                  "must be at most 64 letters, digits, '.', '_' or '-'",
+	"^[A-Za-z0-9-]{1,128}$":                   "must be the name of a header",
+	"^[A-Z]{1,16}$":                           "must be a method in upper case, such as POST",
+	"^(0?[0-7]{3})?$":                         "must be an octal file mode such as 0660",
+	"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$": "must be a media type in lower case without parameters, such as application/json",
+}
+
+func patternText(pattern string) string {
+	if text, ok := patternTexts[pattern]; ok {
+		return text
 	}
+	return "must match " + pattern
+}
+
+// missing words the absence of a field or of all fields of a oneof, which has
+// no key of its own.
+func missing(message protoreflect.MessageDescriptor, path Path) (Path, string) {
 	if oneof := oneofAt(message, path); oneof != nil {
-		return "one of " + strings.Join(fieldNames(oneof.Fields()), ", ") + " is missing"
+		return path[:len(path)-1], "needs one of " + strings.Join(fieldNames(oneof.Fields()), ", ")
 	}
-	return "is missing"
+	return path, "is missing"
 }
 
 // oneofAt returns the oneof that the path ends at, or nil.

@@ -47,7 +47,9 @@ type Watcher struct {
 
 	table atomic.Pointer[authz.Table]
 	mu    sync.Mutex // held during a load
-	dirs  []string   // that hold what was read last
+	// seen describes the directories that hold what was read last, as they
+	// were before it was read: what changes meanwhile is noticed afterwards.
+	seen map[string]string
 }
 
 // Table returns the newest valid table, or nil before the first.
@@ -58,8 +60,14 @@ func (w *Watcher) Table() *authz.Table { return w.table.Load() }
 func (w *Watcher) Load() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	seen := look(w.directories(nil))
 	set, err := policy.Load(w.Paths...)
-	w.dirs = w.directories(set)
+	for dir, state := range look(w.directories(set)) {
+		if _, ok := seen[dir]; !ok {
+			seen[dir] = state // of secrets, which are read from here on
+		}
+	}
+	w.seen = seen
 	if err != nil {
 		return err
 	}
@@ -119,10 +127,12 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 	}
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
-	quiet := time.NewTimer(0)
-	<-quiet.C
-	seen := w.rewatch(notifier)
 	for {
+		w.subscribe(notifier)
+		if w.changed() {
+			w.reload()
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -131,22 +141,31 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 		case _, ok := <-events:
 			if !ok {
 				events = nil
-				continue
+			}
+			if !settle(ctx, events) {
+				return
+			}
+		case <-poll.C:
+		}
+	}
+}
+
+// settle waits until nothing has happened for a moment.
+func settle(ctx context.Context, events <-chan fsnotify.Event) bool {
+	quiet := time.NewTimer(debounce)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-quiet.C:
+			return true
+		case _, ok := <-events:
+			if !ok {
+				events = nil
 			}
 			quiet.Reset(debounce)
-			continue
-		case <-quiet.C:
-			if w.state() == seen {
-				continue // for instance a read that touched nothing
-			}
-			w.reload()
-		case <-poll.C:
-			if w.state() == seen {
-				continue
-			}
-			w.reload()
 		}
-		seen = w.rewatch(notifier)
 	}
 }
 
@@ -155,35 +174,44 @@ func drain(errs <-chan error) {
 	}
 }
 
-// rewatch subscribes to the directories of the last load and returns the state
-// that was seen.
-func (w *Watcher) rewatch(notifier *fsnotify.Watcher) string {
+// subscribe asks for notifications on the directories of the last load. What
+// cannot be watched is polled.
+func (w *Watcher) subscribe(notifier *fsnotify.Watcher) {
+	if notifier == nil {
+		return
+	}
 	w.mu.Lock()
-	dirs := w.dirs
-	w.mu.Unlock()
-	if notifier != nil {
-		for _, old := range notifier.WatchList() {
-			if !slices.Contains(dirs, old) {
-				_ = notifier.Remove(old)
-			}
-		}
-		for _, dir := range dirs {
-			_ = notifier.Add(dir) // polling sees what this one does not
+	defer w.mu.Unlock()
+	for _, old := range notifier.WatchList() {
+		if _, ok := w.seen[old]; !ok {
+			_ = notifier.Remove(old) // it is gone already
 		}
 	}
-	return w.state()
+	for dir := range w.seen {
+		_ = notifier.Add(dir) // or polled
+	}
 }
 
-// state describes the files in the watched directories without reading them.
-func (w *Watcher) state() string {
+// changed reports whether a directory is not as it was at the last load.
+func (w *Watcher) changed() bool {
 	w.mu.Lock()
-	dirs := w.dirs
-	w.mu.Unlock()
-	var b strings.Builder
+	defer w.mu.Unlock()
+	for dir, state := range w.seen {
+		if look([]string{dir})[dir] != state {
+			return true
+		}
+	}
+	return false
+}
+
+// look describes the files in the directories without reading them.
+func look(dirs []string) map[string]string {
+	states := map[string]string{}
 	for _, dir := range dirs {
+		var b strings.Builder
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			fmt.Fprintf(&b, "%s: %v\n", dir, err)
+			fmt.Fprintf(&b, "%v\n", err)
 		}
 		for _, entry := range entries {
 			name := filepath.Join(dir, entry.Name())
@@ -191,6 +219,7 @@ func (w *Watcher) state() string {
 				fmt.Fprintf(&b, "%s %d %d %s\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode())
 			}
 		}
+		states[dir] = b.String()
 	}
-	return b.String()
+	return states
 }

@@ -1,0 +1,250 @@
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const generous = 30 * time.Second
+
+type outcome struct {
+	table *authz.Table
+	err   error
+}
+
+// watched is a running watcher whose reloads can be waited for.
+type watched struct {
+	*watch.Watcher
+	t       *testing.T
+	reloads chan outcome
+	kick    chan os.Signal
+}
+
+func start(t *testing.T, paths ...string) *watched {
+	t.Helper()
+	w := &watched{t: t, reloads: make(chan outcome, 100), kick: make(chan os.Signal)}
+	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	fingerprinter := authz.NewFingerprinter(authz.FingerprintKey{})
+	w.Watcher = &watch.Watcher{
+		Paths: paths,
+		Compile: func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
+			return policy.Compile(set, policy.Deps{
+				Store: store, Fingerprinter: fingerprinter, MaxBodyBytes: 1 << 20, Now: time.Now(), Previous: previous,
+			})
+		},
+		OnReload: func(table *authz.Table, err error) { w.reloads <- outcome{table, err} },
+	}
+	if err := w.Load(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { w.Run(ctx, w.kick); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return w
+}
+
+// await returns the first reload that is wanted.
+func (w *watched) await(what string, wanted func(outcome) bool) outcome {
+	w.t.Helper()
+	timeout := time.After(generous)
+	for {
+		select {
+		case o := <-w.reloads:
+			if wanted(o) {
+				return o
+			}
+		case <-timeout:
+			w.t.Fatalf("no reload: %s", what)
+		}
+	}
+}
+
+func serves(names ...string) func(outcome) bool {
+	return func(o outcome) bool {
+		for _, name := range names {
+			if o.table.Webhook(name) == nil {
+				return false
+			}
+		}
+		return o.err == nil && len(o.table.Webhooks()) == len(names)
+	}
+}
+
+func fails(o outcome) bool { return o.err != nil }
+
+func hook(name string) string {
+	return fmt.Sprintf("webhooks: [{name: %s, match: {path: /%s}, provider: stripe, secrets: [{file: %s}]}]\n", name, name, "secret")
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name+"~", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+"~", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	write(t, filepath.Join(dir, "a.yaml"), hook("a"))
+	w := start(t, dir)
+	write(t, filepath.Join(dir, "b.yaml"), hook("b"))
+	w.await("a file more", serves("a", "b"))
+
+	write(t, filepath.Join(dir, "b.yaml"), strings.Replace(hook("b"), "stripe", "strip", 1))
+	o := w.await("a broken file", fails)
+	if want := filepath.Join(dir, "b.yaml") + ":1:41: webhooks[0].provider: "; !strings.HasPrefix(o.err.Error(), want) {
+		t.Errorf("error %q, want its place %q", o.err, want)
+	}
+	if w.Table().Webhook("b") == nil {
+		t.Error("the last good table does not serve")
+	}
+	write(t, filepath.Join(dir, "b.yaml"), hook("c"))
+	w.await("the repair", serves("a", "c"))
+	if err := os.Remove(filepath.Join(dir, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	w.await("a file less", serves("c"))
+}
+
+func TestSingleFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	write(t, filepath.Join(dir, "p.yaml"), hook("a"))
+	w := start(t, filepath.Join(dir, "p.yaml"))
+	write(t, filepath.Join(dir, "p.yaml"), hook("b"))
+	w.await("the file", serves("b"))
+}
+
+func TestSubdirectoryThatAppears(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	write(t, filepath.Join(dir, "p.yaml"), hook("a"))
+	w := start(t, dir)
+	write(t, filepath.Join(dir, "team", "secret"), "a secret of some length")
+	w.await("the directory", func(outcome) bool { return true })
+	write(t, filepath.Join(dir, "team", "p.yaml"), hook("b"))
+	w.await("a file in it", serves("a", "b"))
+}
+
+// Kubernetes mounts a ConfigMap as links to a directory that it swaps.
+func TestKubernetesSwap(t *testing.T) {
+	dir := t.TempDir()
+	swap := func(version, text string) {
+		write(t, filepath.Join(dir, version, "p.yaml"), text)
+		write(t, filepath.Join(dir, version, "secret"), "a secret of some length")
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("..2026_1", hook("a"))
+	for _, name := range []string{"p.yaml", "secret"} {
+		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := start(t, dir)
+	if n := len(w.Table().Webhooks()); n != 1 {
+		t.Fatalf("%d webhooks; versions beside the mounted one were read", n)
+	}
+	swap("..2026_2", hook("b"))
+	w.await("the swap", serves("b"))
+}
+
+func TestSecretThatChanges(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secrets", "stripe"), "a secret of some length")
+	write(t, filepath.Join(dir, "policies", "p.yaml"), strings.Replace(hook("a"), "file: secret", "file: ../secrets/stripe", 1))
+	w := start(t, filepath.Join(dir, "policies"))
+	write(t, filepath.Join(dir, "secrets", "stripe"), "another secret of some length")
+	w.await("the secret", serves("a"))
+	write(t, filepath.Join(dir, "secrets", "stripe"), "\n")
+	if o := w.await("an empty secret", fails); !strings.Contains(o.err.Error(), "the secret is empty") {
+		t.Errorf("error %v", o.err)
+	}
+}
+
+func TestKick(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	write(t, filepath.Join(dir, "p.yaml"), hook("a"))
+	w := start(t, dir)
+	w.kick <- os.Interrupt
+	w.await("a kick", serves("a"))
+}
+
+// What a reload makes acceptable may have been accepted and forgotten before.
+func TestWidenedWindowsAreGuarded(t *testing.T) {
+	dir := t.TempDir()
+	policyFile := filepath.Join(dir, "p.yaml")
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	with := func(name, tolerance string) string {
+		return strings.Replace(hook(name), "provider:", "freshness: {tolerance: "+tolerance+"}, provider:", 1)
+	}
+	write(t, policyFile, with("a", "300s"))
+	w := start(t, dir)
+	n := 0
+	decide := func(name string, age time.Duration) authz.Reason {
+		t.Helper()
+		n++
+		now := time.Now()
+		req := &authz.Request{
+			Method: authz.View("POST"), Host: authz.View("h"), Path: authz.View("/" + name),
+			Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{fmt.Appendf(nil, "%d", n)}},
+		}
+		for _, check := range w.Table().Webhook(name).Chain {
+			if s, ok := check.(*signature.Check); ok {
+				req.Headers = s.Schemes[0].Sign(req, "", now.Add(-age), nil)
+			}
+		}
+		var d authz.Decision
+		w.Table().Decide(context.Background(), req, now, &d)
+		return d.Reason
+	}
+	for _, step := range []struct {
+		name, policy string
+		hook         string
+		old          authz.Reason
+	}{
+		{"at the start", "", "a", authz.OK},
+		{"unchanged", with("a", "300s") + "# again\n", "a", authz.OK},
+		{"widened", with("a", "600s"), "a", authz.ReplayUncertain},
+		{"renamed", with("b", "600s"), "b", authz.ReplayUncertain},
+	} {
+		if step.policy != "" {
+			write(t, policyFile, step.policy)
+			w.await(step.name, serves(step.hook))
+		}
+		if got := decide(step.hook, 10*time.Second); got != step.old {
+			t.Errorf("%s: a delivery signed before: %s, want %s", step.name, got, step.old)
+		}
+		if got := decide(step.hook, -5*time.Second); got != authz.OK {
+			t.Errorf("%s: a delivery signed after: %s", step.name, got)
+		}
+	}
+}
