@@ -1,0 +1,82 @@
+package capture_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/capture"
+)
+
+func TestParse(t *testing.T) {
+	const text = "POST /a%2Fb?x=1 HTTP/1.1\r\nHost: Hooks.Example.com:443\r\nX-Two: 1\r\nx-two:\t 2 \r\nContent-Length: 6\r\n\r\n\xff\r\n\r\n!"
+	for _, data := range []string{text, strings.Replace(strings.Replace(text, "\r\n", "\n", 6), "6", "6", 1)} {
+		req, err := capture.Parse([]byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := bytes.Join(req.Body.Segments, nil)
+		if string(req.Method) != "POST" || string(req.Path) != "/a%2Fb?x=1" || string(req.Host) != "Hooks.Example.com:443" || string(body) != "\xff\r\n\r\n!" {
+			t.Errorf("%+v", req)
+		}
+		if _, n := req.Headers.Lookup("x-two"); n != 2 || req.Body.State != authz.BodyWhole || string(req.Headers[2].Value) != "2" {
+			t.Errorf("%q", req.Headers)
+		}
+	}
+}
+
+func TestParseOddities(t *testing.T) {
+	for name, c := range map[string]struct {
+		text      string
+		state     authz.BodyState
+		malformed bool
+	}{
+		"no length":       {"POST / HTTP/1.1\n\nbody", authz.BodyWhole, false},
+		"too short":       {"POST / HTTP/1.1\nContent-Length: 5\n\nbody", authz.BodyCut, false},
+		"too long":        {"POST / HTTP/1.1\nContent-Length: 3\n\nbody", authz.BodyCut, false},
+		"no number":       {"POST / HTTP/1.1\nContent-Length: x\n\nbody", authz.BodyWhole, true},
+		"negative":        {"POST / HTTP/1.1\nContent-Length: -4\n\nbody", authz.BodyWhole, true},
+		"twice":           {"POST / HTTP/1.1\nContent-Length: 4\nContent-Length: 4\n\nbody", authz.BodyWhole, true},
+		"no body":         {"POST / HTTP/1.1\n\n", authz.BodyWhole, false},
+		"two hosts":       {"POST / HTTP/1.1\nHost: a\nHost: b\n\n", authz.BodyWhole, false},
+		"empty header":    {"POST / HTTP/1.1\nX:\n\n", authz.BodyWhole, false},
+		"colons in value": {"POST / HTTP/1.1\nX: a:b\n\n", authz.BodyWhole, false},
+	} {
+		req, err := capture.Parse([]byte(c.text))
+		if err != nil || req.Body.State != c.state || req.Malformed != c.malformed {
+			t.Errorf("%s: %v, %+v", name, err, req)
+		}
+		if name == "two hosts" && string(req.Host) != "a,b" {
+			t.Errorf("host %q", req.Host)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                           "line 1: there is no request line",
+		"POST / HTTP/1.1":            "line 1: there is no request line",
+		"POST /\n\n":                 "line 1: not a request line",
+		"POST / a HTTP/1.1\n\n":      "line 1: not a request line",
+		"HTTP/1.1 200 OK\n\n":        "line 1: not a request line",
+		"POST / HTTP/1.1\nX: y\n":    "line 3: there is no empty line",
+		"POST / HTTP/1.1\nX\n\n":     "line 2: not a header line",
+		"POST / HTTP/1.1\n X: y\n\n": "line 2: not a header line",
+		"POST / HTTP/1.1\nA: b\nTransfer-Encoding: chunked\n\n": "line 3: a chunked body",
+	} {
+		if _, err := capture.Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		req, err := capture.Parse(data)
+		if err != nil {
+			return
+		}
+		if body := bytes.Join(req.Body.Segments, nil); !bytes.HasSuffix(data, body) || len(req.Method) == 0 {
+			t.Fatalf("%q: %+v", data, req)
+		}
+	})
+}

@@ -1,0 +1,106 @@
+package source_test
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/source"
+)
+
+func headers(lines ...string) authz.Headers {
+	var h authz.Headers
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		h = append(h, authz.Header{Name: authz.View(name), Value: authz.View(value)})
+	}
+	return h
+}
+
+func prefixes(t *testing.T, list string) []netip.Prefix {
+	t.Helper()
+	var out []netip.Prefix
+	for _, text := range strings.Fields(list) {
+		p, err := source.ParsePrefix(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func TestResolve(t *testing.T) {
+	const forged = "x-forwarded-for: 192.0.2.66, 192.0.2.77"
+	for _, c := range []struct {
+		name, peer string
+		hops       int
+		cidrs      string
+		headers    authz.Headers
+		want       string
+	}{
+		{"the peer", "198.51.100.7", 0, "", headers(forged), "198.51.100.7"},
+		{"a mapped peer", "::ffff:198.51.100.7", 0, "", nil, "198.51.100.7"},
+		{"a zone", "fe80::1%eth0", 0, "", nil, "fe80::1"},
+		{"no peer", "", 0, "", headers(forged), "invalid IP"},
+		{"one hop", "10.0.0.1", 1, "", headers(forged + ", 203.0.113.9,10.0.0.1"), "203.0.113.9"},
+		{"two hops", "10.0.0.1", 2, "", headers(forged + ",203.0.113.9 , 10.0.0.2, 10.0.0.1"), "203.0.113.9"},
+		{"too short", "10.0.0.1", 2, "", headers("x-forwarded-for: 203.0.113.9, 10.0.0.1"), "10.0.0.1"},
+		{"none", "10.0.0.1", 1, "", nil, "10.0.0.1"},
+		{"several lines", "10.0.0.1", 2, "", headers(forged, "x-forwarded-for: 203.0.113.9", "other: 1", "x-forwarded-for: 10.0.0.2,10.0.0.1"), "203.0.113.9"},
+		{"garbage", "10.0.0.1", 1, "", headers("x-forwarded-for: nobody, 10.0.0.1"), "invalid IP"},
+		{"an empty entry", "10.0.0.1", 1, "", headers("x-forwarded-for: 203.0.113.9,,10.0.0.1"), "invalid IP"},
+		{"a port", "10.0.0.1", 1, "", headers("x-forwarded-for: 203.0.113.9:443, 10.0.0.1"), "203.0.113.9"},
+		{"IPv6 with a port", "10.0.0.1", 1, "", headers("x-forwarded-for: [2001:db8::1]:443, 10.0.0.1"), "2001:db8::1"},
+		{"a mapped entry", "10.0.0.1", 1, "", headers("x-forwarded-for: ::ffff:203.0.113.9, 10.0.0.1"), "203.0.113.9"},
+		{"octal", "10.0.0.1", 1, "", headers("x-forwarded-for: 010.0.0.1, 10.0.0.1"), "invalid IP"},
+		{"proxies by network", "10.0.0.1", 0, "10.0.0.0/8 ::1", headers(forged + ", 203.0.113.9, 10.9.9.9, 10.0.0.1"), "203.0.113.9"},
+		{"a peer that is no proxy", "198.51.100.7", 0, "10.0.0.0/8", headers(forged), "198.51.100.7"},
+		{"proxies alone", "10.0.0.1", 0, "10.0.0.0/8", headers("x-forwarded-for: 10.0.0.3, 10.0.0.2"), "10.0.0.3"},
+		{"garbage behind a proxy", "10.0.0.1", 0, "10.0.0.0/8", headers(forged + ", x, 10.0.0.2"), "invalid IP"},
+	} {
+		r := source.Resolver{TrustedHops: c.hops, TrustedCIDRs: prefixes(t, c.cidrs)}
+		var peer netip.Addr
+		if c.peer != "" {
+			peer = netip.MustParseAddr(c.peer)
+		}
+		if got := r.Resolve(peer, c.headers).String(); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		allow, deny, addr string
+		want              authz.Reason
+	}{
+		{"203.0.113.0/24", "", "203.0.113.7", authz.OK},
+		{"203.0.113.0/24", "", "203.0.114.7", authz.SourceDenied},
+		{"203.0.113.0/24", "203.0.113.7", "203.0.113.7", authz.SourceDenied},
+		{"203.0.113.7", "", "203.0.113.7", authz.OK},
+		{"::ffff:203.0.113.0/120", "", "203.0.113.7", authz.OK},
+		{"2001:db8::/32", "", "2001:db8:1::1", authz.OK},
+		{"2001:db8::/32", "", "203.0.113.7", authz.SourceDenied},
+		{"", "203.0.113.0/24", "198.51.100.1", authz.OK},
+		{"", "203.0.113.0/24", "203.0.113.1", authz.SourceDenied},
+		{"", "203.0.113.0/24", "", authz.SourceDenied},
+		{"0.0.0.0/0 ::/0", "", "", authz.SourceDenied},
+	} {
+		req := &authz.Request{}
+		if c.addr != "" {
+			req.Source = netip.MustParseAddr(c.addr)
+		}
+		check := &source.Check{Allow: prefixes(t, c.allow), Deny: prefixes(t, c.deny)}
+		if got := check.Run(&authz.Call{Context: context.Background(), Request: req}); got != c.want {
+			t.Errorf("allow %q, deny %q, %q: %s", c.allow, c.deny, c.addr, got)
+		}
+	}
+	for _, bad := range []string{"", "203.0.113", "203.0.113.0/33", "example.com", "203.0.113.0/24 ", "010.0.0.0/8"} {
+		if _, err := source.ParsePrefix(bad); err == nil {
+			t.Errorf("%q is a network", bad)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package token_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/token"
+)
+
+var now = time.Unix(1_795_500_000, 0)
+
+func candidate(id, header, scheme, text string) token.Candidate {
+	return token.Candidate{ID: id, Header: header, Scheme: scheme, Secret: secret.New([]byte(text)), Digest: secret.DigestOf([]byte(text))}
+}
+
+func TestRun(t *testing.T) {
+	retired := candidate("retired", "x-token", "", "the retired token")
+	retired.NotAfter = now
+	coming := candidate("coming", "x-token", "", "the coming token")
+	coming.NotBefore = now.Add(time.Second)
+	check := &token.Check{Candidates: []token.Candidate{
+		candidate("one", "x-token", "", "the first token"), candidate("two", "x-token", "", "the second token"),
+		candidate("bearer", "authorization", "bearer", "the bearer token"), retired, coming,
+	}}
+	for _, c := range []struct {
+		headers string
+		want    authz.Reason
+		id      string
+	}{
+		{"x-token: the first token", authz.OK, "one"},
+		{"x-token: the second token", authz.OK, "two"},
+		{"authorization: Bearer the bearer token", authz.OK, "bearer"},
+		{"authorization: bEARER  the bearer token", authz.OK, "bearer"},
+		{"x-token: wrong|authorization: Bearer the bearer token", authz.OK, "bearer"},
+		{"x-token: the retired token", authz.KeyNotValidNow, ""},
+		{"x-token: the coming token", authz.KeyNotValidNow, ""},
+		{"x-token: the first tokeN", authz.TokenInvalid, ""},
+		{"x-token: the first token ", authz.TokenInvalid, ""},
+		{"x-token: the bearer token", authz.TokenInvalid, ""},
+		{"x-token: the first token|x-token: the first token", authz.TokenMissing, ""},
+		{"x-token: ", authz.TokenMissing, ""},
+		{"authorization: the bearer token", authz.TokenMissing, ""},
+		{"authorization: Basic the bearer token", authz.TokenMissing, ""},
+		{"authorization: Bearer", authz.TokenMissing, ""},
+		{"authorization: Bearer ", authz.TokenInvalid, ""},
+		{"other: the first token", authz.TokenMissing, ""},
+	} {
+		req := &authz.Request{}
+		for _, line := range strings.Split(c.headers, "|") {
+			name, value, _ := strings.Cut(line, ": ")
+			req.Headers = append(req.Headers, authz.Header{Name: authz.View(name), Value: authz.View(value)})
+		}
+		call := &authz.Call{Context: context.Background(), Request: req, Now: now}
+		got := check.Run(call)
+		if got != c.want || call.KeyID != c.id || (call.Proof == authz.ProofToken) != (c.want == authz.OK) {
+			t.Errorf("%s: %s, key %q", c.headers, got, call.KeyID)
+		}
+	}
+	if (&token.Check{}).Run(&authz.Call{Request: &authz.Request{}, Now: now}) != authz.TokenMissing {
+		t.Error("no candidates is no denial")
+	}
+	if name, value, ok := check.Sign("bearer"); !ok || name != "authorization" || value != "bearer the bearer token" {
+		t.Errorf("%s: %s", name, value)
+	}
+	if _, _, ok := check.Sign("nobody"); ok {
+		t.Error("a token that is not there")
+	}
+}
