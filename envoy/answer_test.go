@@ -107,7 +107,8 @@ func decode(t testing.TB, encoded []byte) decoded {
 	}
 	for _, h := range headers {
 		name, value := h.GetHeader().GetKey(), h.GetHeader().GetValue()
-		if _, twice := out.set[name]; twice || h.GetAppend() != nil || len(h.GetHeader().GetRawValue()) > 0 || value == "" || !known(name, out.allowed) {
+		if _, twice := out.set[name]; twice || h.Append != nil || //nolint:staticcheck // it must not be set
+			len(h.GetHeader().GetRawValue()) > 0 || value == "" || !known(name, out.allowed) {
 			t.Fatalf("header %q: %v", name, h)
 		}
 		if strings.ContainsAny(value, "\r\n\x00") {

@@ -8,14 +8,19 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -118,6 +123,12 @@ func (v *vector) judge(t *testing.T) {
 	if d.Verdict != want {
 		t.Errorf("%s: %s, want %s (%s)", d.Verdict, d.Reason, v.Expect, v.Note)
 	}
+	if table, err = v.compile(t, target); err != nil { // with an empty store
+		t.Fatal(err)
+	}
+	if served := v.serve(t, table, target, now); served != want {
+		t.Errorf("the service says %s, want %s (%s)", served, v.Expect, v.Note)
+	}
 	if v.RejectReason == "" {
 		return
 	}
@@ -171,6 +182,44 @@ func (v *vector) request(target *url.URL) *authz.Request {
 	}
 	return req
 }
+
+// serve gives the request to the service as Envoy would.
+func (v *vector) serve(t *testing.T, table *authz.Table, target *url.URL, now time.Time) authz.Verdict {
+	t.Helper()
+	headers := &corev3.HeaderMap{}
+	add := func(name, value string) {
+		headers.Headers = append(headers.Headers, &corev3.HeaderValue{Key: strings.ToLower(name), RawValue: []byte(value)})
+	}
+	for _, h := range v.Headers {
+		add(h[0], h[1])
+	}
+	add("content-length", strconv.Itoa(len(v.Body)))
+	add("x-envoy-auth-partial-body", "false")
+	message, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
+		Http: &authv3.AttributeContext_HttpRequest{
+			Method: v.Method, Host: target.Host, Path: target.RequestURI(), Scheme: "https",
+			HeaderMap: headers, RawBody: []byte(v.Body), Size: int64(len(v.Body)),
+		},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := &envoy.Service{
+		Source: constant{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}, Now: func() time.Time { return now },
+	}
+	var response authv3.CheckResponse
+	if err := proto.Unmarshal(service.Answer(context.Background(), message, nil), &response); err != nil {
+		t.Fatal(err)
+	}
+	if response.GetStatus().GetCode() == 0 {
+		return authz.Allow
+	}
+	return authz.Deny
+}
+
+type constant struct{ table *authz.Table }
+
+func (c constant) Table() *authz.Table { return c.table }
 
 func write(t *testing.T, name, text string) {
 	t.Helper()

@@ -171,7 +171,7 @@ func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edg
 // socket returns a path short enough for a Unix socket.
 func socket(t *testing.T) *net.UnixAddr {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hb")
+	dir, err := os.MkdirTemp("", "hb") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

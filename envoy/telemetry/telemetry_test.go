@@ -96,7 +96,7 @@ func TestRecord(t *testing.T) {
 	if !strings.Contains(lines[1], `"verdict":"deny","reason":"signature_invalid","status":401`) || strings.Contains(lines[1], "skew_ms") {
 		t.Errorf("the denial: %s", lines[1])
 	}
-	for _, c := range []byte(out.String()) {
+	for _, c := range out.Bytes() {
 		if c != '\n' && (c < ' ' || c > '~') {
 			t.Fatalf("byte %#x in a record", c)
 		}
