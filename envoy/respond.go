@@ -110,27 +110,51 @@ func isOwnExactly(name []byte) bool {
 	return false
 }
 
-// denied is the only maker of denials. A status that is none becomes 503.
-func denied(httpStatus int, allowedMethods, decisionID string) *authv3.CheckResponse {
+// Denial is what the sender of a request that is not forwarded gets.
+type Denial struct {
+	// Status is 400 to 599.
+	Status  int
+	Headers []DenialHeader
+	Body    string
+}
+
+// DenialHeader is one header of a denial.
+type DenialHeader struct{ Name, Value string }
+
+// NewDenial is the only maker of denials. A status that is none becomes 503.
+// Nothing in it comes from the request.
+func NewDenial(httpStatus int, allowedMethods, decisionID string) Denial {
 	if httpStatus < 400 || httpStatus > 599 {
 		httpStatus = 503
 	}
-	response := &authv3.DeniedHttpResponse{
-		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(httpStatus)},
-		Headers: []*corev3.HeaderValueOption{header("content-type", "application/json"), header("cache-control", "no-store")},
+	d := Denial{
+		Status:  httpStatus,
+		Headers: []DenialHeader{{"content-type", "application/json"}, {"cache-control", "no-store"}},
 		Body:    `{"status":` + strconv.Itoa(httpStatus) + `,"decision_id":"` + decisionID + `"}` + "\n",
 	}
 	if decisionID != "" {
-		response.Headers = append(response.Headers, header(HeaderDecisionID, decisionID))
+		d.Headers = append(d.Headers, DenialHeader{HeaderDecisionID, decisionID})
 	}
 	if httpStatus == 503 {
-		response.Headers = append(response.Headers, header("retry-after", retryAfter))
+		d.Headers = append(d.Headers, DenialHeader{"retry-after", retryAfter})
 	}
 	if httpStatus == 405 && allowedMethods != "" && isHeaderValue(allowedMethods) {
-		response.Headers = append(response.Headers, header("allow", allowedMethods))
+		d.Headers = append(d.Headers, DenialHeader{"allow", allowedMethods})
+	}
+	return d
+}
+
+func denied(httpStatus int, allowedMethods, decisionID string) *authv3.CheckResponse {
+	d := NewDenial(httpStatus, allowedMethods, decisionID)
+	response := &authv3.DeniedHttpResponse{
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode(d.Status)},
+		Body:   d.Body,
+	}
+	for _, h := range d.Headers {
+		response.Headers = append(response.Headers, header(h.Name, h.Value))
 	}
 	return &authv3.CheckResponse{
-		Status:       &status.Status{Code: int32(rpcCode(httpStatus))},
+		Status:       &status.Status{Code: int32(rpcCode(d.Status))},
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: response},
 	}
 }

@@ -91,7 +91,7 @@ func (f *Freshness) Run(call *authz.Call) authz.Reason {
 	switch {
 	case age > f.Tolerance:
 		return authz.TimestampTooOld
-	case -age > f.Future:
+	case age < -f.Future: // not -age: the most negative age has no opposite
 		return authz.TimestampInFuture
 	default:
 		return authz.OK

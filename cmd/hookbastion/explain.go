@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
+	"github.com/hookbastion/hookbastion/envoy"
 )
 
 // maxCapture is the largest request that explain and sign read.
@@ -176,10 +177,10 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 	}
 	if !d.Forward() {
 		e.Status = d.Status()
-		e.Response = &response{
-			Status:  e.Status,
-			Headers: map[string]string{"content-type": "application/json"},
-			Body:    fmt.Sprintf("{\"status\":%d,\"decision_id\":\"…\"}\n", e.Status),
+		denial := envoy.NewDenial(e.Status, d.AllowedMethods, "explained")
+		e.Response = &response{Status: denial.Status, Headers: map[string]string{}, Body: denial.Body}
+		for _, h := range denial.Headers {
+			e.Response.Headers[h.Name] = h.Value
 		}
 	}
 	return e

@@ -125,7 +125,7 @@ func race(t *testing.T, s replay.Store) {
 // says is live must be a copy; what it never saw must be reserved.
 func model(t *testing.T, s replay.Store) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // steps that can be repeated
-	live := map[uint64]time.Time{} // until when it must be remembered
+	live := map[uint64]time.Time{}        // until when it must be remembered
 	now := Start
 	const steps, names = 300_000, 60_000
 	copies := 0
