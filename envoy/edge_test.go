@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
@@ -138,6 +139,27 @@ func TestOurHeadersCannotBeForged(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestSenderBehindTrustedProxies(t *testing.T) {
+	for _, c := range []struct {
+		hops, status int
+		forwarded    string
+	}{
+		{0, 200, "203.0.113.5"},               // forged: Envoy's peer counts
+		{1, 403, "203.0.113.5"},               // written by the proxy in front of Envoy
+		{1, 200, "203.0.113.5, 198.51.100.1"}, // forged before that proxy
+		{2, 403, "203.0.113.5, 198.51.100.1"},
+		{2, 200, "203.0.113.5"}, // too short: Envoy's peer
+	} {
+		g := start(t, options{mapping: envoy.Mapping{Source: source.Resolver{TrustedHops: c.hops}}})
+		req := g.signed(t, "partner", []byte("x"))
+		req.Header.Set("X-Forwarded-For", c.forwarded)
+		if a := g.send(t, g.http1, req); a.status != c.status {
+			t.Errorf("%d hops, %s: status %d, source %v", c.hops, c.forwarded, a.status, a.record["source"])
+		}
+		g.upstream.take()
+	}
 }
 
 func TestManyCopiesAtOnce(t *testing.T) {

@@ -248,6 +248,9 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 		if stamp.GetTolerance() != nil {
 			fresh.Tolerance = stamp.GetTolerance().AsDuration()
 		}
+		if stamp.GetFuture() != nil {
+			fresh.Future = stamp.GetFuture().AsDuration()
+		}
 		if tolerance := w.GetFreshness().GetTolerance(); tolerance != nil {
 			fresh.Tolerance = tolerance.AsDuration()
 		}

@@ -881,7 +881,7 @@ type Freshness struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How old a delivery may be. Default: the provider's, else 300s.
 	Tolerance *durationpb.Duration `protobuf:"bytes,1,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
-	// How far ahead of our clock it may be. Default: 60s.
+	// How far ahead of our clock it may be. Default: the provider's, else 60s.
 	Future        *durationpb.Duration `protobuf:"bytes,2,opt,name=future,proto3" json:"future,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1019,7 +1019,9 @@ type Timestamp struct {
 	From isTimestamp_From `protobuf_oneof:"from"`
 	Unit Timestamp_Unit   `protobuf:"varint,4,opt,name=unit,proto3,enum=hookbastion.policy.v1.Timestamp_Unit" json:"unit,omitempty"`
 	// How old a delivery of this provider may be. Default: 300s.
-	Tolerance     *durationpb.Duration `protobuf:"bytes,5,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	Tolerance *durationpb.Duration `protobuf:"bytes,5,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	// How far ahead of our clock it may be. Default: 60s.
+	Future        *durationpb.Duration `protobuf:"bytes,6,opt,name=future,proto3" json:"future,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1098,6 +1100,13 @@ func (x *Timestamp) GetUnit() Timestamp_Unit {
 func (x *Timestamp) GetTolerance() *durationpb.Duration {
 	if x != nil {
 		return x.Tolerance
+	}
+	return nil
+}
+
+func (x *Timestamp) GetFuture() *durationpb.Duration {
+	if x != nil {
+		return x.Future
 	}
 	return nil
 }
@@ -1466,13 +1475,15 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\acharset\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.SignedHeader.CharsetR\acharset\"-\n" +
 	"\aCharset\x12\x17\n" +
 	"\x13CHARSET_UNSPECIFIED\x10\x00\x12\t\n" +
-	"\x05TOKEN\x10\x01\"\xdc\x02\n" +
+	"\x05TOKEN\x10\x01\"\xae\x03\n" +
 	"\tTimestamp\x126\n" +
 	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x00R\x06header\x12\x12\n" +
 	"\x03key\x18\x02 \x01(\tH\x00R\x03key\x12.\n" +
 	"\x05first\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x05first\x12A\n" +
-	"\x04unit\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Timestamp.UnitB\x06\xbaH\x03\xc8\x01\x01R\x04unit\x127\n" +
-	"\ttolerance\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\ttolerance\"H\n" +
+	"\x04unit\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Timestamp.UnitB\x06\xbaH\x03\xc8\x01\x01R\x04unit\x12G\n" +
+	"\ttolerance\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
+	"\x06future\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"H\n" +
 	"\x04Unit\x12\x14\n" +
 	"\x10UNIT_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aSECONDS\x10\x01\x12\x10\n" +
@@ -1571,15 +1582,16 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	19, // 17: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
 	5,  // 18: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
 	20, // 19: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	6,  // 20: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	7,  // 21: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	18, // 22: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	8,  // 23: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	20, // 20: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	6,  // 21: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	7,  // 22: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	18, // 23: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	8,  // 24: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
