@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -204,12 +206,41 @@ func TestServiceOnASocketAndPeersWithoutAddress(t *testing.T) {
 		}
 	}
 	// A peer of Envoy that is a pipe has no address, and matches no list.
+	path := socketPath(t)
+	piped := start(t, options{edit: func(c envoytest.Config) {
+		c.Map("static_resources", "listeners", 0)["address"] = map[string]any{"pipe": map[string]any{"path": path}}
+	}})
+	client := &http.Client{Timeout: generous, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: piped.roots, ServerName: "localhost"},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	for webhook, want := range map[string]int{"github": 200, "partner": 403} {
+		req := signedAt(t, piped.table, webhook, "https://localhost", []byte(webhook), time.Now())
+		req.Header.Set("X-Forwarded-For", "198.51.100.7")
+		if a := piped.send(t, client, req); a.status != want {
+			t.Errorf("%s over a pipe: status %d, reason %s", webhook, a.status, a.reason)
+		}
+	}
 	check := checkRequest(g.signed(t, "partner", []byte("x")), []byte("x"), nil)
 	check.Attributes.Source = pipePeer()
 	service := &envoy.Service{Source: fixed{g.table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}}
 	if a := decode(t, service.Answer(context.Background(), marshal(t, check), nil)); a.status != 403 {
 		t.Errorf("a peer without an address: status %d", a.status)
 	}
+}
+
+// socketPath is a path short enough for a socket.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hb") //nolint:usetesting // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
 }
 
 type brokenStore struct{}
