@@ -16,6 +16,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
 // maxCapture is the largest request that explain and sign read.
@@ -175,6 +176,9 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 			e.Warnings = append(e.Warnings, "the webhook is in SHADOW mode: the request is forwarded all the same")
 		}
 	}
+	if hint := otherProvider(&d, req); hint != "" {
+		e.Warnings = append(e.Warnings, hint)
+	}
 	if !d.Forward() {
 		e.Status = d.Status()
 		denial := envoy.NewDenial(e.Status, d.AllowedMethods, "explained")
@@ -184,6 +188,24 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 		}
 	}
 	return e
+}
+
+// otherProvider says whose delivery a request looks like, where it lacks what
+// the webhook asks for.
+func otherProvider(d *authz.Decision, req *authz.Request) string {
+	switch d.Reason {
+	case authz.SignatureMissing, authz.TokenMissing, authz.NoWebhook:
+	default:
+		return ""
+	}
+	nearest, err := provider.Nearest(func(name string) bool {
+		_, count := req.Headers.Lookup(name)
+		return count > 0
+	})
+	if err != nil || nearest == "" || d.Webhook != nil && d.Webhook.Provider == nearest {
+		return ""
+	}
+	return "the headers look like a delivery of " + nearest
 }
 
 // matchFinding explains why no webhook was asked.

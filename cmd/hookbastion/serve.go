@@ -184,8 +184,11 @@ func logReload(log *slog.Logger, table *authz.Table, err error) {
 	}
 }
 
-// asErrors makes a list of any error.
+// asErrors makes a list of any error, or of none.
 func asErrors(err error) policy.Errors {
+	if err == nil {
+		return nil
+	}
 	var errs policy.Errors
 	if errors.As(err, &errs) {
 		return errs

@@ -21,27 +21,27 @@ func newValidate() *cobra.Command {
 		Long:  "Check policies and print every error with its place.\nExits 0 if they are good and 3 if not.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("--output must be text or json, not %q", output)
-			}
-			table, err := loadTable(args)
-			if output == "json" {
-				if err := printValidation(cmd.OutOrStdout(), err); err != nil {
-					return err
-				}
-			} else if err == nil {
+			table, invalid := loadTable(args)
+			var err error
+			switch {
+			case output == "json":
+				err = printValidation(cmd.OutOrStdout(), invalid)
+			case output == "sarif":
+				err = printSARIF(cmd.OutOrStdout(), asErrors(invalid))
+			case output != "text":
+				return fmt.Errorf("--output must be text, json or sarif, not %q", output)
+			case invalid != nil:
+				printErrors(cmd.ErrOrStderr(), invalid)
+			default:
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
 			}
-			if err != nil {
-				if output == "text" {
-					printErrors(cmd.ErrOrStderr(), err)
-				}
+			if err == nil && invalid != nil {
 				return exitError{exitInvalid}
 			}
-			return nil
+			return err
 		},
 	}
-	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
 }
 
@@ -56,8 +56,8 @@ func printValidation(w io.Writer, err error) error {
 		Errors   policy.Errors `json:"errors"`
 		Findings []struct{}    `json:"findings"`
 	}{policy.Errors{}, []struct{}{}}
-	if err != nil {
-		report.Errors = asErrors(err)
+	if errs := asErrors(err); errs != nil {
+		report.Errors = errs
 	}
 	return printJSON(w, report)
 }

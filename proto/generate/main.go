@@ -1,5 +1,5 @@
 // The generate command writes the Go code of the .proto files beside them, and
-// the reference pages in docs/ from their comments, with the versions of the
+// the reference pages in docs/ and JSON Schemas from their comments and rules, with the versions of the
 // compiler and the plugin that go.mod pins.
 //
 //	go run ./proto/generate ROOT
@@ -98,10 +98,26 @@ func Generate(repository string) (map[string][]byte, error) {
 	for _, p := range pages {
 		out[filepath.Join(repository, p.file)] = writePage(p, descriptors)
 	}
+	for _, s := range schemas {
+		text, err := writeSchema(s.title, descriptors[s.proto].Messages().ByName(s.message))
+		if err != nil {
+			return nil, err
+		}
+		out[filepath.Join(repository, s.file)] = text
+	}
 	for _, file := range response.GetFile() {
 		out[filepath.Join(root, filepath.FromSlash(file.GetName()))] = []byte(file.GetContent())
 	}
 	return out, nil
+}
+
+// schemas are the JSON Schemas that are published.
+var schemas = []struct {
+	file, title, proto string
+	message            protoreflect.Name
+}{
+	{"policy/schema.json", "Hookbastion policy", "hookbastion/policy/v1/policy.proto", "Policy"},
+	{"policy/provider/schema.json", "Hookbastion provider", "hookbastion/policy/v1/scheme.proto", "Provider"},
 }
 
 func protoFiles(root string) ([]string, error) {
