@@ -48,8 +48,8 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	// After an error, what else seems to be missing may follow from it.
 	good := len(c.errs) == before
 	c.agree(w, at, len(schemes) > 0)
-	if good && len(signed.Schemes) == 0 {
-		c.unsigned(w, at)
+	if good {
+		c.noEffect(w, at, schemes, len(signed.Schemes) > 0)
 	}
 	for _, check := range []*token.Check{configured, issued} {
 		if len(check.Candidates) > 0 {
@@ -76,12 +76,13 @@ func (c *compiler) agree(w *policyv1.Webhook, at place, hasScheme bool) {
 	}
 }
 
-// unsigned looks for what has no effect without a signature.
-func (c *compiler) unsigned(w *policyv1.Webhook, at place) {
-	if w.GetFreshness() != nil {
+// noEffect looks for what has no effect without a signature, or without one
+// over a time.
+func (c *compiler) noEffect(w *policyv1.Webhook, at place, schemes []*policyv1.Scheme, signed bool) {
+	if w.GetFreshness() != nil && signedTime(schemes) == nil {
 		c.fail(at.at("freshness"), "needs a signature over a time; this webhook has none")
 	}
-	if w.GetReplay() != nil {
+	if w.GetReplay() != nil && !signed {
 		c.fail(at.at("replay"), "needs a signature over the content; a token covers nothing")
 	}
 }

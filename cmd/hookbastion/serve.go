@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -85,26 +84,13 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if err := watcher.Load(); err != nil {
 		return err
 	}
-	listeners, err := listen(s)
-	if err != nil {
-		return err
-	}
-	web, err := net.Listen("tcp", s.httpListen)
-	if err != nil {
-		closeAll(listeners)
-		return err
-	}
-	listeners = append(listeners, web)
-
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
-		closeAll(listeners)
 		return err
 	}
 	defer closeRecords()
 	metrics, err := newMetricsExporter()
 	if err != nil {
-		closeAll(listeners)
 		return err
 	}
 	defer metrics.shutdown()
@@ -114,47 +100,57 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		Meter:        metrics.meter, Nonces: store.Entries,
 	})
 	if err != nil {
-		closeAll(listeners)
 		return err
 	}
 	recorder.Reloaded(nil)
-	service := &envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder}
-	server := envoy.NewServer(service, s.limits, o.pool)
 	watcher.OnReload = func(table *authz.Table, err error) {
 		recorder.Reloaded(err)
 		logReload(o.log, table, err)
 	}
+	r := &running{
+		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder}, s.limits, o.pool),
+		site:    newSite(watcher, metrics.handler),
+		watcher: watcher,
+	}
+	if r.grpc, r.web, err = listen(s); err != nil {
+		return err
+	}
 	if s.grpcListen != "" && !loopback(s.grpcListen) {
 		o.log.Warn("the service listens beyond loopback without TLS: whoever reaches it can ask it", "address", s.grpcListen)
 	}
-	return runServers(ctx, s, o, server, watcher, metrics.handler, listeners)
+	return r.run(ctx, s, o)
 }
 
-// runServers serves on the listeners, the last of which is that of HTTP.
-func runServers(ctx context.Context, s *settings, o serveOptions, server *envoy.Server, watcher *watch.Watcher,
-	metrics http.Handler, listeners []net.Listener) error {
+// running is what serves and what it serves on.
+type running struct {
+	server  *envoy.Server
+	site    *site
+	watcher *watch.Watcher
+	grpc    []net.Listener // TCP first, if there is TCP
+	web     net.Listener
+}
+
+func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	watched := make(chan struct{})
-	go func() { defer close(watched); watcher.Run(ctx, hup) }()
+	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
 
-	web := listeners[len(listeners)-1]
-	site := newSite(watcher, metrics)
-	failed := make(chan error, len(listeners))
-	for _, l := range listeners[:len(listeners)-1] {
-		go func() { failed <- server.Serve(l) }()
+	failed := make(chan error, len(r.grpc)+1)
+	for _, l := range r.grpc {
+		go func() { failed <- r.server.Serve(l) }()
 	}
-	go func() { failed <- site.serve(web) }()
-	server.SetReady(true)
-	site.ready.Store(true)
-	table := watcher.Table()
-	o.log.Info("serving", "grpc", listeners[0].Addr().String(), "unix", s.unixPath, "http", web.Addr().String(),
+	go func() { failed <- r.site.serve(r.web) }()
+	r.server.SetReady(true)
+	r.site.ready.Store(true)
+	table := r.watcher.Table()
+	o.log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.unixPath, "http", r.web.Addr().String(),
 		"webhooks", len(table.Webhooks()), "policy", table.Digest)
 	if o.ready != nil {
-		o.ready(&serverInfo{grpc: listeners[0].Addr(), http: web.Addr()})
+		o.ready(&serverInfo{grpc: r.grpc[0].Addr(), http: r.web.Addr()})
 	}
 
 	var err error
@@ -166,9 +162,9 @@ func runServers(ctx context.Context, s *settings, o serveOptions, server *envoy.
 			err = errors.New("a listener ended")
 		}
 	}
-	site.ready.Store(false)
-	server.Stop()
-	site.stop()
+	r.site.ready.Store(false)
+	r.server.Stop()
+	r.site.stop()
 	cancel()
 	<-watched
 	return err
@@ -210,25 +206,32 @@ func compiler(s *settings, store replay.Store) func(*policy.Set, *authz.Table) (
 	}
 }
 
-// listen opens the listeners for gRPC: TCP, a Unix socket, or both.
-func listen(s *settings) ([]net.Listener, error) {
-	var listeners []net.Listener
+// listen opens the listeners: for gRPC TCP, a Unix socket, or both, and the one
+// for HTTP. After an error none is open.
+func listen(s *settings) (grpc []net.Listener, web net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range grpc {
+				_ = l.Close() // nothing was served on it
+			}
+		}
+	}()
 	if s.grpcListen != "" {
 		tcp, err := net.Listen("tcp", s.grpcListen)
 		if err != nil {
-			return nil, err
+			return grpc, nil, err
 		}
-		listeners = append(listeners, tcp)
+		grpc = append(grpc, tcp)
 	}
 	if s.unixPath != "" {
 		unix, err := listenUnix(s.unixPath, s.unixMode)
 		if err != nil {
-			closeAll(listeners)
-			return nil, err
+			return grpc, nil, err
 		}
-		listeners = append(listeners, unix)
+		grpc = append(grpc, unix)
 	}
-	return listeners, nil
+	web, err = net.Listen("tcp", s.httpListen)
+	return grpc, web, err
 }
 
 // listenUnix takes over the socket of a process that has died, and no other
@@ -250,12 +253,6 @@ func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		_ = l.Close() // nothing was served on it
-	}
 }
 
 // openRecords opens where decision records go.
