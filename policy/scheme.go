@@ -25,6 +25,8 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, at place) s
 		Hash:          hashes[h.GetHash()],
 		Encoding:      encodings[h.GetEncoding()],
 		Headers:       lower(h.GetSignature().GetHeaders()),
+		Numbered:      h.GetSignature().GetNumbered(),
+		Repeated:      h.GetSignature().GetRepeated(),
 		Grammar:       grammars[h.GetSignature().GetGrammar()],
 		Prefix:        h.GetSignature().GetPrefix(),
 		Key:           h.GetSignature().GetKey(),
@@ -76,6 +78,8 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	needs(config.Time.Key == "" || config.Grammar == signature.KeyValue, at.at("timestamp", "key"), "needs grammar KEY_VALUE")
 	needs(config.Time.Key == "" || config.Time.Key != config.Key, at.at("timestamp", "key"), "is the key of the signature")
 	needs(config.Time.First == (config.Grammar == signature.Positional), at.at("timestamp"), "first and grammar POSITIONAL belong together")
+	needs(!h.GetSignature().GetRepeated() || config.Time.Key == "" && !config.Time.First, sig.at("repeated"), "cannot be where the header holds the time")
+	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.at("numbered"), "cannot be where the header holds the time")
 	signsTime := config.SignsTime()
 	needs(!signsTime || h.GetTimestamp() != nil, at.at("content"), "signs a time; say in timestamp where it stands")
 	needs(signsTime || h.GetTimestamp() == nil, at.at("timestamp"), "is not part of content; a time that is not signed is no defence")

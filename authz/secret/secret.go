@@ -37,16 +37,29 @@ var (
 )
 
 // Value is a secret. The zero value is empty and belongs nowhere.
-type Value struct{ bytes []byte }
+type Value struct {
+	_ [0]func() // not comparable with ==
+	// bytes is a pointer, for fmt does not call Format on a value that stands
+	// in an unexported field: it prints its fields, and of a pointer the
+	// address.
+	bytes *[]byte
+}
 
 // New returns a copy of b as a secret.
-func New(b []byte) Value { return Value{bytes: append([]byte(nil), b...)} }
+func New(b []byte) Value { return hold(append([]byte(nil), b...)) }
+
+func hold(b []byte) Value { return Value{bytes: &b} }
 
 // Reveal returns the bytes. The caller must neither print nor change them.
-func (v Value) Reveal() []byte { return v.bytes }
+func (v Value) Reveal() []byte {
+	if v.bytes == nil {
+		return nil
+	}
+	return *v.bytes
+}
 
 // Len returns the number of bytes.
-func (v Value) Len() int { return len(v.bytes) }
+func (v Value) Len() int { return len(v.Reveal()) }
 
 // String returns a placeholder.
 func (v Value) String() string { return placeholder }
@@ -99,7 +112,7 @@ func (r Ref) Load() (Value, error) {
 	if len(text) == 0 {
 		return Value{}, fmt.Errorf("%s: %w", r, ErrEmpty)
 	}
-	return Value{bytes: text}, nil
+	return hold(text), nil
 }
 
 func (r Ref) read() ([]byte, error) {
@@ -169,7 +182,7 @@ const (
 // Decode returns the key that the text stands for, after taking each prefix
 // off its front where it is there. A key that is then empty is an error.
 func (v Value) Decode(e Encoding, prefixes ...string) (Value, error) {
-	text := string(v.bytes)
+	text := string(v.Reveal())
 	for _, prefix := range prefixes {
 		text = strings.TrimPrefix(text, prefix)
 	}
@@ -190,5 +203,5 @@ func (v Value) Decode(e Encoding, prefixes ...string) (Value, error) {
 	if len(key) == 0 {
 		return Value{}, ErrEmpty
 	}
-	return Value{bytes: key}, nil
+	return hold(key), nil
 }

@@ -23,24 +23,32 @@ func TestNothingPrintsASecret(t *testing.T) {
 		Pointer *secret.Value
 		List    []secret.Value
 		Map     map[string]secret.Value
-	}{v, &v, []secret.Value{v}, map[string]secret.Value{"k": v}}
+		hidden  secret.Value // fmt calls no methods on unexported fields
+		hiddenP *secret.Value
+		hiddenL []secret.Value
+	}{v, &v, []secret.Value{v}, map[string]secret.Value{"k": v}, v, &v, []secret.Value{v}}
 	var out strings.Builder
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%08b", "%c"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%08b", "%c", "%p", "%w", "%T", "%U"} {
 		for _, value := range []any{v, &v, holder, &holder, []any{v}} {
 			fmt.Fprintf(&out, verb+"\n", value)
 		}
 	}
 	fmt.Fprintln(&out, v, &v, v.String(), v.GoString())
+	fmt.Fprintln(&out, fmt.Errorf("%v: %v", v, holder))
 	encoded, err := json.Marshal(holder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out.Write(encoded)
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "v", v, "p", &v, "h", holder)
-	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "v", v, "p", &v, "h", holder)
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
+		slog.New(handler).Info("m", "v", v, "p", &v, "h", holder, slog.Group("g", "h", &holder))
+	}
 	out.Write(log.Bytes())
-	for _, form := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprint([]byte(canary)), fmt.Sprintf("%#v", []byte(canary)), "YzRuYXJ5"} {
+	for _, form := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprint([]byte(canary)), fmt.Sprintf("%#v", []byte(canary)), "YzRuYXJ5",
+		strings.Trim(fmt.Sprintf("%08b", []byte(canary)), "[]"), strings.Trim(fmt.Sprintf("%U", []byte(canary)), "[]"),
+		strings.Trim(fmt.Sprintf("%c", []byte(canary)), "[]"), strings.Trim(fmt.Sprint([]byte(canary)), "[]"),
+	} {
 		if strings.Contains(out.String(), form) {
 			t.Errorf("the secret is printed as %s", form)
 		}
@@ -129,6 +137,28 @@ func TestDecode(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "c4nary") {
 			t.Errorf("the error holds the secret: %v", err)
 		}
+	}
+}
+
+func TestTheZeroValueIsEmpty(t *testing.T) {
+	var v secret.Value
+	if v.Len() != 0 || len(v.Reveal()) != 0 || v.String() != "[secret]" {
+		t.Error("the zero value is not empty")
+	}
+	if _, err := v.Decode(secret.Text); !errors.Is(err, secret.ErrEmpty) {
+		t.Errorf("decoded: %v", err)
+	}
+	if _, err := (secret.Ref{}).Load(); err == nil {
+		t.Error("a secret from nowhere")
+	}
+}
+
+func TestNewCopies(t *testing.T) {
+	b := []byte(canary)
+	v := secret.New(b)
+	b[0] = 'X'
+	if string(v.Reveal()) != canary {
+		t.Error("the secret changes with its source")
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
 )
 
 // The texts of this file are for `hookbastion explain`. None of them holds a
@@ -47,8 +49,27 @@ func (t *Time) place() string {
 	}
 }
 
+// foundInstead describes signature headers that have no signature.
+func (h *HMAC) foundInstead(headers authz.Headers, s *scratch) string {
+	count, size := 0, 0
+	for i := range headers {
+		if h.nameOf(headers[i].Name) >= 0 {
+			count++
+			size = len(headers[i].Value)
+		}
+	}
+	switch {
+	case s.overflow:
+		return fmt.Sprintf("more than %d signatures", h.config.MaxSignatures)
+	case count > 1:
+		return fmt.Sprintf("%d signature headers", count)
+	default:
+		return fmt.Sprintf("a value of %d bytes that has no such signature", size)
+	}
+}
+
 // form describes the header that the scheme expects.
-func (c *Config) form(header string) string {
+func (c *Config) form() string {
 	mac := fmt.Sprintf("<%d bytes in %s>", c.Hash.Size(), c.Encoding)
 	switch c.Grammar {
 	case Bare:
@@ -63,6 +84,10 @@ func (c *Config) form(header string) string {
 		}
 	case Positional:
 		mac = "<time>" + string(c.Separator) + mac
+	}
+	header := c.Headers[0]
+	if c.Numbered {
+		header += "-1"
 	}
 	return header + ": " + mac
 }

@@ -9,27 +9,107 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// parse reads the signature header into the scratch: the candidates, and the
-// time if the header holds it. It returns OK, SignatureMissing if the header
-// has no signature of the wanted version, or SignatureMalformed.
-func (h *HMAC) parse(value authz.View, s *scratch) authz.Reason {
-	s.candidates, s.skipped, s.time = s.candidates[:0], 0, nil
+// collect reads all signature headers that count into the scratch. It returns
+// OK, SignatureMissing if there is none of the wanted version, or
+// SignatureMalformed.
+func (h *HMAC) collect(headers authz.Headers, s *scratch) authz.Reason {
+	s.candidates, s.skipped, s.overflow, s.time = s.candidates[:0], 0, false, nil
+	for i := range headers {
+		name := h.nameOf(headers[i].Name)
+		if name < 0 || h.config.holdsTime() && name != h.first(headers) {
+			continue
+		}
+		if !h.config.Repeated && twice(headers, i) {
+			return authz.SignatureMalformed
+		}
+		if !h.parse(headers[i].Value, s) || s.overflow {
+			return authz.SignatureMalformed
+		}
+	}
+	switch {
+	case len(s.candidates) > 0:
+		return authz.OK
+	case s.skipped > 0:
+		return authz.SignatureMalformed
+	default:
+		return authz.SignatureMissing
+	}
+}
+
+// present reports whether any of the scheme's signature headers is there.
+func (h *HMAC) present(headers authz.Headers) bool { return h.first(headers) >= 0 }
+
+// first returns the place in Config.Headers of the first one that is there, or
+// -1.
+func (h *HMAC) first(headers authz.Headers) int {
+	first := -1
+	for i := range headers {
+		if n := h.nameOf(headers[i].Name); n >= 0 && (first < 0 || n < first) {
+			first = n
+		}
+	}
+	return first
+}
+
+// nameOf returns the place in Config.Headers of a header's name, or -1.
+func (h *HMAC) nameOf(name authz.View) int {
+	for i, want := range h.config.Headers {
+		if h.config.Numbered {
+			if len(name) > len(want)+1 && string(name[:len(want)]) == want && name[len(want)] == '-' && isNumber(name[len(want)+1:]) {
+				return i
+			}
+		} else if string(name) == want {
+			return i
+		}
+	}
+	return -1
+}
+
+// isNumber reports whether the text is 1 to 100 without leading zeros.
+func isNumber(text []byte) bool {
+	if string(text) == "100" {
+		return true
+	}
+	if len(text) > 2 || text[0] == '0' {
+		return false
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// twice reports whether the header at i stands there once more behind it.
+func twice(headers authz.Headers, i int) bool {
+	for j := i + 1; j < len(headers); j++ {
+		if string(headers[j].Name) == string(headers[i].Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// parse adds one signature header to the scratch: the candidates, and the time
+// if the header holds it. It returns false if the header has another form.
+func (h *HMAC) parse(value authz.View, s *scratch) bool {
 	c := &h.config
 	switch c.Grammar {
 	case Bare:
-		h.only(value, s)
+		h.add(value, s)
 	case Prefix:
 		rest, ok := bytes.CutPrefix(value, []byte(c.Prefix))
 		if !ok {
-			return authz.SignatureMalformed
+			return false
 		}
-		h.only(rest, s)
+		h.add(rest, s)
 	case PrefixList:
-		return h.parseList(value, c.Separator, s, func(item []byte) ([]byte, bool) {
+		h.parseList(value, c.Separator, s, func(item []byte) ([]byte, bool) {
 			return bytes.CutPrefix(item, []byte(c.Prefix))
 		})
 	case SpaceList:
-		return h.parseList(value, ' ', s, func(item []byte) ([]byte, bool) {
+		h.parseList(value, ' ', s, func(item []byte) ([]byte, bool) {
 			// One sender joins its entries with a comma and a space.
 			item = bytes.TrimSuffix(item, []byte{','})
 			version, mac, ok := bytes.Cut(item, []byte{','})
@@ -40,26 +120,24 @@ func (h *HMAC) parse(value authz.View, s *scratch) authz.Reason {
 	case Positional:
 		time, rest, ok := bytes.Cut(value, []byte{c.Separator})
 		if !ok {
-			return authz.SignatureMalformed
+			return false
 		}
 		s.time = bytes.TrimSpace(time)
-		return h.parseList(rest, c.Separator, s, func(item []byte) ([]byte, bool) { return item, true })
+		h.parseList(rest, c.Separator, s, func(item []byte) ([]byte, bool) { return item, true })
 	default:
-		return authz.Internal
+		return false
 	}
-	if len(s.candidates) == 0 {
-		return authz.SignatureMalformed
-	}
-	return authz.OK
+	return true
 }
 
-// only takes the whole text as the one signature.
-func (h *HMAC) only(text []byte, s *scratch) { h.add(text, s) }
-
 // add decodes one signature. One of another length or alphabet is skipped: a
-// list may hold signatures of other schemes.
+// list may hold signatures of other schemes. Too many of them are a fault.
 func (h *HMAC) add(text []byte, s *scratch) {
 	n := len(s.candidates)
+	if n+s.skipped >= h.config.MaxSignatures {
+		s.overflow = true
+		return
+	}
 	s.candidates = s.candidates[:n+1]
 	if !decode(&s.candidates[n], text, h.config.Encoding, h.config.Hash.Size()) {
 		s.candidates = s.candidates[:n]
@@ -69,7 +147,7 @@ func (h *HMAC) add(text []byte, s *scratch) {
 
 // parseList reads a list of entries; cut returns the signature of an entry,
 // and false for one of another version.
-func (h *HMAC) parseList(value []byte, separator byte, s *scratch, cut func([]byte) ([]byte, bool)) authz.Reason {
+func (h *HMAC) parseList(value []byte, separator byte, s *scratch, cut func([]byte) ([]byte, bool)) {
 	for more := true; more; {
 		var item []byte
 		item, value, more = bytes.Cut(value, []byte{separator})
@@ -81,50 +159,32 @@ func (h *HMAC) parseList(value []byte, separator byte, s *scratch, cut func([]by
 		if !ok {
 			continue
 		}
-		if len(s.candidates)+s.skipped >= h.config.MaxSignatures {
-			return authz.SignatureMalformed
-		}
 		h.add(mac, s)
-	}
-	return s.verdict()
-}
-
-func (s *scratch) verdict() authz.Reason {
-	switch {
-	case len(s.candidates) > 0:
-		return authz.OK
-	case s.skipped > 0:
-		return authz.SignatureMalformed
-	default:
-		return authz.SignatureMissing
 	}
 }
 
 // parseKeyValue reads name=value items. The time must stand there once: with
 // two, one reader takes the first and another the last.
-func (h *HMAC) parseKeyValue(value []byte, s *scratch) authz.Reason {
+func (h *HMAC) parseKeyValue(value []byte, s *scratch) bool {
 	c := &h.config
 	for more := true; more; {
 		var item []byte
 		item, value, more = bytes.Cut(value, []byte{c.Separator})
 		name, text, ok := bytes.Cut(bytes.TrimSpace(item), []byte{'='})
 		if !ok {
-			return authz.SignatureMalformed
+			return false
 		}
 		switch {
 		case string(name) == c.Key:
-			if len(s.candidates)+s.skipped >= c.MaxSignatures {
-				return authz.SignatureMalformed
-			}
 			h.add(text, s)
 		case c.Time.Key != "" && string(name) == c.Time.Key:
 			if s.time != nil {
-				return authz.SignatureMalformed
+				return false
 			}
 			s.time = text[:len(text):len(text)]
 		}
 	}
-	return s.verdict()
+	return true
 }
 
 // decode writes the signature's bytes into dst. Only the canonical text of

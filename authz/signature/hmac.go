@@ -28,18 +28,8 @@ func (c *Check) Stage() authz.Stage { return authz.StageSignature }
 // Run verifies the signature.
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	for _, scheme := range c.Schemes {
-		for _, name := range scheme.config.Headers {
-			value, count := call.Request.Headers.Lookup(name)
-			if count == 0 {
-				continue
-			}
-			if count > 1 {
-				if call.Explanation != nil {
-					call.Explain("one "+name+" header", fmt.Sprintf("%d of them", count))
-				}
-				return authz.SignatureMalformed
-			}
-			return scheme.verify(call, name, value, c.Fingerprinter)
+		if scheme.present(call.Request.Headers) {
+			return scheme.verify(call, c.Fingerprinter)
 		}
 	}
 	if call.Explanation != nil {
@@ -56,15 +46,15 @@ func (c *Check) headerNames() string {
 	return strings.Join(names, " or ")
 }
 
-func (h *HMAC) verify(call *authz.Call, name string, value authz.View, f *authz.Fingerprinter) authz.Reason {
+func (h *HMAC) verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	s, _ := h.scratch.Get().(*scratch)
 	defer func() {
 		s.time = nil // it aliases the request
 		h.scratch.Put(s)
 	}()
-	if reason := h.parse(value, s); reason != authz.OK {
+	if reason := h.collect(call.Request.Headers, s); reason != authz.OK {
 		if call.Explanation != nil {
-			call.Explain(h.config.form(name), fmt.Sprintf("a value of %d bytes that has no such signature", len(value)))
+			call.Explain(h.config.form(), h.foundInstead(call.Request.Headers, s))
 		}
 		return reason
 	}

@@ -44,7 +44,11 @@ func (h *HMAC) Sign(req *authz.Request, keyID string, now time.Time, newID func(
 	h.write(&authz.Call{Request: &signed}, &scratch{time: authz.View(stamp)}, mac, nil)
 	text := c.Encoding.encode(mac.Sum(nil))
 	k.macs.Put(mac)
-	add(c.Headers[0], c.headerValue(stamp, text))
+	name := c.Headers[0]
+	if c.Numbered {
+		name += "-1"
+	}
+	add(name, c.headerValue(stamp, text))
 	return added
 }
 

@@ -161,10 +161,16 @@ type Constant struct{ Name, Value string }
 
 // Config describes a scheme. Header names are in lower case.
 type Config struct {
-	Name      string
-	Hash      Hash
-	Encoding  Encoding
-	Headers   []string
+	Name     string
+	Hash     Hash
+	Encoding Encoding
+	// Headers hold the signature. If a header holds the time as well, the
+	// first one that is there counts, else all.
+	Headers []string
+	// Numbered: the headers are name-1 to name-100.
+	Numbered bool
+	// Repeated: a header may stand there more than once.
+	Repeated  bool
 	Grammar   Grammar
 	Prefix    string
 	Key       string
@@ -178,6 +184,10 @@ type Config struct {
 	// MaxSignatures bounds the candidates of one header, from 1 to 100.
 	MaxSignatures int
 }
+
+// holdsTime reports whether the signature's header holds the time, so that two
+// headers could not be told apart.
+func (c *Config) holdsTime() bool { return c.Time.Key != "" || c.Time.First }
 
 // SignsBody reports whether the body is part of the content.
 func (c *Config) SignsBody() bool { return c.signs(Body) }
@@ -270,6 +280,7 @@ type candidate [maxMAC]byte
 type scratch struct {
 	candidates []candidate // decoded; only the first Hash.Size() bytes count
 	skipped    int         // entries that could not be decoded
+	overflow   bool        // there were more than MaxSignatures
 	sum        [maxMAC]byte
 	time       authz.View // as sent
 }

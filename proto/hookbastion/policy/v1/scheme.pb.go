@@ -703,7 +703,8 @@ func (*Key) Descriptor() ([]byte, []int) {
 // Signature says where the signature stands and in which form.
 type Signature struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The header; where there are several, the first one that is present.
+	// The header. Where there are several, the signatures of all that are present
+	// are tried; if the header holds the time as well, those of the first one.
 	Headers []string `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty"`
 	// Default: BARE.
 	Grammar Signature_Grammar `protobuf:"varint,2,opt,name=grammar,proto3,enum=hookbastion.policy.v1.Signature_Grammar" json:"grammar,omitempty"`
@@ -713,7 +714,11 @@ type Signature struct {
 	// KEY_VALUE: the name of the signature's item, as in v1.
 	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	// KEY_VALUE and POSITIONAL: what stands between the items. Default: a comma.
-	Separator     string `protobuf:"bytes,5,opt,name=separator,proto3" json:"separator,omitempty"`
+	Separator string `protobuf:"bytes,5,opt,name=separator,proto3" json:"separator,omitempty"`
+	// The headers are numbered: name-1, name-2 and so on, at most to 100.
+	Numbered bool `protobuf:"varint,6,opt,name=numbered,proto3" json:"numbered,omitempty"`
+	// The header may stand there more than once. Otherwise that is refused.
+	Repeated      bool `protobuf:"varint,7,opt,name=repeated,proto3" json:"repeated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -781,6 +786,20 @@ func (x *Signature) GetSeparator() string {
 		return x.Separator
 	}
 	return ""
+}
+
+func (x *Signature) GetNumbered() bool {
+	if x != nil {
+		return x.Numbered
+	}
+	return false
+}
+
+func (x *Signature) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
 }
 
 // Part is one piece of the signed content.
@@ -1443,13 +1462,15 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04TEXT\x10\x01\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x02\x12\a\n" +
-	"\x03HEX\x10\x03\"\xdb\x02\n" +
+	"\x03HEX\x10\x03\"\x93\x03\n" +
 	"\tSignature\x12?\n" +
 	"\aheaders\x18\x01 \x03(\tB%\xbaH\"\x92\x01\x1f\b\x01\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
 	"\agrammar\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Signature.GrammarR\agrammar\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\tR\x03key\x12%\n" +
-	"\tseparator\x18\x05 \x01(\tB\a\xbaH\x04r\x02(\x01R\tseparator\"x\n" +
+	"\tseparator\x18\x05 \x01(\tB\a\xbaH\x04r\x02(\x01R\tseparator\x12\x1a\n" +
+	"\bnumbered\x18\x06 \x01(\bR\bnumbered\x12\x1a\n" +
+	"\brepeated\x18\a \x01(\bR\brepeated\"x\n" +
 	"\aGrammar\x12\x17\n" +
 	"\x13GRAMMAR_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04BARE\x10\x01\x12\n" +
