@@ -21,6 +21,8 @@ type Memory struct {
 	entries atomic.Int64
 	mu      sync.Mutex // held while a table is made
 	tables  [2][maxClass + 1]atomic.Pointer[table]
+	// stripes make looking into all tables and adding to one of them one step.
+	stripes [shardCount]sync.Mutex
 }
 
 // maxClass is the largest class of spans: 2^22 seconds, 48 days.
@@ -50,6 +52,9 @@ func (m *Memory) Reserve(_ context.Context, nonce Nonce, now time.Time) (Outcome
 	if signed && !nonce.Signed.After(m.started) {
 		return Uncertain, nil
 	}
+	stripe := &m.stripes[shardOf(nonce.Fingerprint)]
+	stripe.Lock()
+	defer stripe.Unlock()
 	class := spanClass(nonce.Span)
 	// A reload may have moved a webhook to another class: its nonces stay
 	// where they are until they expire.
@@ -84,7 +89,36 @@ func (m *Memory) table(kind, class int) *table {
 	if t := m.tables[kind][class].Load(); t != nil {
 		return t
 	}
-	t := newTable(time.Second<<class, m.max, &m.entries)
+	t := newTable(time.Second<<class, m)
 	m.tables[kind][class].Store(t)
 	return t
+}
+
+func (m *Memory) full() bool { return m.entries.Load() >= m.max }
+
+// sweepOthers forgets what has expired in any table, until there is room.
+func (m *Memory) sweepOthers(now time.Time) bool {
+	for kind := range m.tables {
+		for class := range m.tables[kind] {
+			t := m.tables[kind][class].Load()
+			if t != nil && t.others(now, func(s *shard, current int64) bool {
+				t.sweep(s, current)
+				return !m.full()
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// evictOther evicts from the first shard that has something with a signed time.
+func (m *Memory) evictOther(now time.Time) bool {
+	tables := &m.tables[kind(true)]
+	for class := range tables {
+		if t := tables[class].Load(); t != nil && t.others(now, t.evict) {
+			return true
+		}
+	}
+	return false
 }

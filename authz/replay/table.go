@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -19,10 +18,9 @@ import (
 // reused in place; a shard is rebuilt when three quarters of its slots are
 // used, and swept before the epoch byte could wrap around.
 type table struct {
-	epoch   time.Duration
-	max     int64
-	entries *atomic.Int64 // shared by all tables of a store
-	shards  [shardCount]shard
+	epoch  time.Duration
+	store  *Memory
+	shards [shardCount]shard
 }
 
 const (
@@ -48,12 +46,15 @@ type shard struct {
 	// swept is the epoch of the last sweep: all nonces expire in one of the
 	// 255 epochs after it.
 	swept int64
+	// latest is the latest epoch seen: what has expired may be forgotten, so
+	// it must not come to life again when the clock goes back.
+	latest int64
 	// floor is the last epoch whose nonces may have been evicted.
 	floor int64
 }
 
-func newTable(span time.Duration, limit int64, entries *atomic.Int64) *table {
-	return &table{epoch: span / spanEpochs, max: limit, entries: entries}
+func newTable(span time.Duration, store *Memory) *table {
+	return &table{epoch: span / spanEpochs, store: store}
 }
 
 func split(f authz.Fingerprint) slot {
@@ -63,7 +64,8 @@ func split(f authz.Fingerprint) slot {
 
 func (s slot) same(other slot) bool { return s.high == other.high && s.low>>8 == other.low>>8 }
 
-func (t *table) shard(key slot) *shard { return &t.shards[byte(key.low>>8)] }
+// shardOf is the number of the shard that holds a fingerprint, in all tables.
+func shardOf(f authz.Fingerprint) int { return int(f[8]) % shardCount }
 
 // epochOf is the number of the epoch in which the time lies.
 func (t *table) epochOf(at time.Time) int64 { return at.UnixNano() / int64(t.epoch) }
@@ -76,7 +78,7 @@ func (t *table) lastEpoch(at time.Time) int64 {
 // reserve adds the nonce unless it is there.
 func (t *table) reserve(nonce Nonce, now time.Time, evictable bool) Outcome {
 	key, expires := split(nonce.Fingerprint), t.lastEpoch(nonce.Expires)
-	s := t.shard(key)
+	s := &t.shards[shardOf(nonce.Fingerprint)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	current := t.advance(s, now)
@@ -89,7 +91,7 @@ func (t *table) reserve(nonce Nonce, now time.Time, evictable bool) Outcome {
 		return Copy
 	}
 	if s.slots[place] == (slot{}) {
-		if !t.room(s, current, evictable) {
+		if !t.room(s, now, current, evictable) {
 			return Full
 		}
 		if expires <= s.floor {
@@ -99,7 +101,7 @@ func (t *table) reserve(nonce Nonce, now time.Time, evictable bool) Outcome {
 	}
 	if s.slots[place] == (slot{}) {
 		s.used++
-		t.entries.Add(1)
+		t.store.entries.Add(1)
 	}
 	key.low |= s.code(expires)
 	s.slots[place] = key
@@ -109,7 +111,7 @@ func (t *table) reserve(nonce Nonce, now time.Time, evictable bool) Outcome {
 // holds reports whether the nonce is there.
 func (t *table) holds(nonce Nonce, now time.Time) bool {
 	key := split(nonce.Fingerprint)
-	s := t.shard(key)
+	s := &t.shards[shardOf(nonce.Fingerprint)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, found := s.find(key, t.advance(s, now))
@@ -119,7 +121,8 @@ func (t *table) holds(nonce Nonce, now time.Time) bool {
 // advance returns the current epoch, which never goes back, and sweeps the
 // shard if that is due.
 func (t *table) advance(s *shard, now time.Time) int64 {
-	current := max(t.epochOf(now), s.swept)
+	current := max(t.epochOf(now), s.latest)
+	s.latest = current
 	if s.slots == nil {
 		s.slots, s.swept = make([]slot, firstSlots), current
 	}
@@ -168,10 +171,10 @@ func (s *shard) find(key slot, current int64) (place int, found bool) {
 }
 
 // room makes sure that one more slot may be used.
-func (t *table) room(s *shard, current int64, evictable bool) bool {
-	if t.entries.Load() >= t.max {
-		t.rebuild(s, current, len(s.slots))
-		if t.entries.Load() >= t.max && (!evictable || !t.evict(s, current) && !t.evictElsewhere(s, current)) {
+func (t *table) room(s *shard, now time.Time, current int64, evictable bool) bool {
+	if t.store.full() {
+		t.sweep(s, current)
+		if t.store.full() && !t.store.sweepOthers(now) && (!evictable || !t.evict(s, current) && !t.store.evictOther(now)) {
 			return false
 		}
 	}
@@ -182,6 +185,13 @@ func (t *table) room(s *shard, current int64, evictable bool) bool {
 		}
 	}
 	return true
+}
+
+// sweep forgets what has expired, unless it was done in this epoch.
+func (t *table) sweep(s *shard, current int64) {
+	if s.swept < current {
+		t.rebuild(s, current, len(s.slots))
+	}
 }
 
 // evict forgets the nonces of the earliest epoch and raises the floor.
@@ -200,17 +210,18 @@ func (t *table) evict(s *shard, current int64) bool {
 	return true
 }
 
-// evictElsewhere evicts from the first other shard that has something and is
-// not in use. s is locked, so waiting for another one could block for ever.
-func (t *table) evictElsewhere(s *shard, current int64) bool {
+// others calls f for the shards that hold something and are not in use, until
+// it returns true. The caller has locked a shard, so waiting for another one
+// could block for ever.
+func (t *table) others(now time.Time, f func(s *shard, current int64) bool) bool {
 	for i := range t.shards {
-		other := &t.shards[i]
-		if other == s || !other.mu.TryLock() {
+		s := &t.shards[i]
+		if !s.mu.TryLock() {
 			continue
 		}
-		evicted := t.evict(other, max(current, other.swept))
-		other.mu.Unlock()
-		if evicted {
+		done := s.used > 0 && f(s, t.advance(s, now))
+		s.mu.Unlock()
+		if done {
 			return true
 		}
 	}
@@ -232,5 +243,5 @@ func (t *table) rebuild(s *shard, current int64, size int) {
 		fresh.used++
 	}
 	s.slots, s.used, s.swept = fresh.slots, fresh.used, current
-	t.entries.Add(int64(s.used - before))
+	t.store.entries.Add(int64(s.used - before))
 }

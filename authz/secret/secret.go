@@ -38,24 +38,23 @@ var (
 
 // Value is a secret. The zero value is empty and belongs nowhere.
 type Value struct {
-	_ [0]func() // not comparable with ==
-	// bytes is a pointer, for fmt does not call Format on a value that stands
-	// in an unexported field: it prints its fields, and of a pointer the
-	// address.
-	bytes *[]byte
+	// bytes is a function, for fmt does not call Format on a value that stands
+	// in an unexported field, nor for a verb that is wrong: it prints what is
+	// inside, and of a function the address.
+	bytes func() []byte
 }
 
 // New returns a copy of b as a secret.
 func New(b []byte) Value { return hold(append([]byte(nil), b...)) }
 
-func hold(b []byte) Value { return Value{bytes: &b} }
+func hold(b []byte) Value { return Value{bytes: func() []byte { return b }} }
 
 // Reveal returns the bytes. The caller must neither print nor change them.
 func (v Value) Reveal() []byte {
 	if v.bytes == nil {
 		return nil
 	}
-	return *v.bytes
+	return v.bytes()
 }
 
 // Len returns the number of bytes.

@@ -110,10 +110,10 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 			return d, err
 		}
 	}
-	if d.table, err = loadTable([]string{d.policies("right")}); err != nil {
+	if d.table, err = loadTable([]string{d.policies("right")}, ""); err != nil {
 		return d, err
 	}
-	if d.wrong, err = loadTable([]string{d.policies("wrong")}); err != nil {
+	if d.wrong, err = loadTable([]string{d.policies("wrong")}, ""); err != nil {
 		return d, err
 	}
 	info, err := d.startService(ctx)

@@ -34,6 +34,7 @@ func newExplain() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	addConfigFlag(cmd, &o.config)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
@@ -44,6 +45,7 @@ func newExplain() *cobra.Command {
 type explainOptions struct {
 	policies                    []string
 	now, source, scheme, output string
+	config                      string
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, file string) error {
@@ -58,7 +60,7 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	table, err := loadTable(o.policies)
+	table, err := loadTable(o.policies, o.config)
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
 		return exitError{exitInvalid}

@@ -58,15 +58,15 @@ func addSettingFlags(flags *pflag.FlagSet) {
 	}
 }
 
-// overlay sets what variables and flags say; flags win. Their text is read by
+// overlay sets what variables and flags, if there are any, say; flags win. Their text is read by
 // the same rules as the file's.
 func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
 	var errs strictyaml.Errors
 	for _, s := range allSettings() {
 		value, ok := os.LookupEnv(s.variable())
 		origin := s.variable()
-		if flag := flags.Lookup(s.flag()); flag != nil && flag.Changed {
-			value, ok, origin = flag.Value.String(), true, "--"+s.flag()
+		if flags != nil && flags.Changed(s.flag()) {
+			value, ok, origin = flags.Lookup(s.flag()).Value.String(), true, "--"+s.flag()
 		}
 		if !ok {
 			continue

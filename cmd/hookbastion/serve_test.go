@@ -26,7 +26,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 	if err := writeQuickstart(dir); err != nil {
 		t.Fatal(err)
 	}
-	table, err := loadTable([]string{filepath.Join(dir, "policies")})
+	table, err := loadTable([]string{filepath.Join(dir, "policies")}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	p.stderr.await(t, `msg="policy loaded" webhooks=6`)
 	before := sent.Load()
 	for sent.Load() < before+20 && failures.Load() == 0 {
-		added, err := loadTable([]string{policies})
+		added, err := loadTable([]string{policies}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

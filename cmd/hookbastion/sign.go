@@ -24,6 +24,7 @@ func newSign() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	addConfigFlag(cmd, &o.config)
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
@@ -38,6 +39,7 @@ func newSign() *cobra.Command {
 type signOptions struct {
 	policies                                      []string
 	webhook, keyID, now, body, host, path, format string
+	config                                        string
 }
 
 func (o *signOptions) run(cmd *cobra.Command) error {
@@ -54,7 +56,7 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	table, err := loadTable(o.policies)
+	table, err := loadTable(o.policies, o.config)
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
 		return exitError{exitInvalid}

@@ -14,14 +14,14 @@ import (
 )
 
 func newValidate() *cobra.Command {
-	var output string
+	var output, config string
 	cmd := &cobra.Command{
 		Use:   "validate DIR...",
 		Short: "Check policies and print every error with its place",
 		Long:  "Check policies and print every error with its place.\nExits 0 if they are good and 3 if not.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			table, invalid := loadTable(args)
+			table, invalid := loadTable(args, config)
 			var err error
 			switch {
 			case output == "json":
@@ -41,8 +41,14 @@ func newValidate() *cobra.Command {
 			return err
 		},
 	}
+	addConfigFlag(cmd, &config)
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
+}
+
+// addConfigFlag lets a command know the settings that the service has.
+func addConfigFlag(cmd *cobra.Command, config *string) {
+	cmd.Flags().StringVar(config, "config", "", "settings file of the service")
 }
 
 func printErrors(w io.Writer, err error) {
@@ -70,8 +76,13 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // loadTable compiles policies for a command that decides or signs single
-// requests: with an empty nonce store that has no start guard.
-func loadTable(paths []string) (*authz.Table, error) {
+// requests: with an empty nonce store that has no start guard. The settings,
+// from a file or none, say what Envoy forwards.
+func loadTable(paths []string, config string) (*authz.Table, error) {
+	s, err := loadSettings(config, nil)
+	if err != nil {
+		return nil, err
+	}
 	set, err := policy.Load(paths...)
 	if err != nil {
 		return nil, err
@@ -79,7 +90,7 @@ func loadTable(paths []string) (*authz.Table, error) {
 	return policy.Compile(set, policy.Deps{
 		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
-		MaxBodyBytes:  maxCapture,
+		MaxBodyBytes:  s.mapping.MaxRequestBytes,
 		Now:           time.Now(),
 	})
 }
