@@ -44,7 +44,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, at place) s
 	if t := h.GetTimestamp(); t != nil {
 		config.Time = signature.Time{
 			Header: strings.ToLower(t.GetHeader()), Key: t.GetKey(),
-			First: t.GetFirst() != nil, Unit: units[t.GetUnit()],
+			First: t.GetFirst() != nil, JSON: t.GetJson(), Unit: units[t.GetUnit()],
 		}
 	}
 	for _, constant := range h.GetConstantHeaders() {
@@ -82,6 +82,9 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.at("numbered"), "cannot be where the header holds the time")
 	signsTime := config.SignsTime()
 	needs(!signsTime || h.GetTimestamp() != nil, at.at("content"), "signs a time; say in timestamp where it stands")
+	for i, part := range config.Content {
+		needs(config.Time.JSON == "" || part.Kind != signature.Timestamp, at.at("content", i), "is in the body already, where timestamp.json finds it")
+	}
 	needs(signsTime || h.GetTimestamp() == nil, at.at("timestamp"), "is not part of content; a time that is not signed is no defence")
 	if !config.SignsBody() {
 		c.fail(at.at("content"), "does not sign the body")

@@ -42,6 +42,8 @@ func (t *Time) place() string {
 	switch {
 	case t.Header != "":
 		return "in " + t.Header
+	case t.JSON != "":
+		return "as " + t.JSON + " in the JSON body"
 	case t.Key != "":
 		return "as " + t.Key + "= in the signature header"
 	default:

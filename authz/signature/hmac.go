@@ -68,6 +68,11 @@ func (h *HMAC) verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if reason := h.compare(call, s, f); reason != authz.OK {
 		return reason
 	}
+	if h.config.Time.JSON != "" {
+		if signed, reason = h.timeInBody(call); reason != authz.OK {
+			return reason
+		}
+	}
 	if h.config.SignsTime() {
 		call.SignedTime = signed
 	}
@@ -128,7 +133,7 @@ func isToken(value authz.View) bool {
 // the scratch.
 func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) {
 	t := &h.config.Time
-	if !t.exists() {
+	if !t.exists() || t.JSON != "" {
 		return time.Time{}, authz.OK
 	}
 	if t.Header != "" {
@@ -150,6 +155,22 @@ func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) 
 		if call.Explanation != nil {
 			call.Explain("a time "+t.place()+" in "+t.Unit.String(), fmt.Sprintf("%.60q", s.time))
 		}
+		return time.Time{}, authz.TimestampMalformed
+	}
+	return signed, authz.OK
+}
+
+// timeInBody reads the time from a body whose signature held.
+func (h *HMAC) timeInBody(call *authz.Call) (time.Time, authz.Reason) {
+	t := &h.config.Time
+	text, err := jsonText(&call.Request.Body, t.JSON)
+	if err == nil && text == "" {
+		call.Explain("a time "+t.place(), "none")
+		return time.Time{}, authz.TimestampMissing
+	}
+	signed, ok := parseTime(authz.View(text), t.Unit)
+	if err != nil || !ok {
+		call.Explain("a time "+t.place()+" in "+t.Unit.String(), "a body without one")
 		return time.Time{}, authz.TimestampMalformed
 	}
 	return signed, authz.OK

@@ -145,13 +145,15 @@ const (
 	RFC3339
 )
 
-// Time says where the signed time stands. At most one of Header, Key and First
-// is set; with none, the scheme has no signed time.
+// Time says where the signed time stands. At most one of Header, Key, First and
+// JSON is set; with none, the scheme has no signed time.
 type Time struct {
 	Header string
 	Key    string
 	First  bool
-	Unit   Unit
+	// JSON is the path of keys in the signed body, with dots between.
+	JSON string
+	Unit Unit
 }
 
 func (t Time) exists() bool { return t.Unit != 0 }
@@ -192,9 +194,11 @@ func (c *Config) holdsTime() bool { return c.Time.Key != "" || c.Time.First }
 // SignsBody reports whether the body is part of the content.
 func (c *Config) SignsBody() bool { return c.signs(Body) }
 
-// SignsTime reports whether the time is part of the content. A time that is
-// not signed is no defence.
-func (c *Config) SignsTime() bool { return c.signs(Timestamp) }
+// SignsTime reports whether the time is part of the content, by itself or in
+// the body. A time that is not signed is no defence.
+func (c *Config) SignsTime() bool {
+	return c.signs(Timestamp) || c.Time.JSON != "" && c.SignsBody()
+}
 
 func (c *Config) signs(kind PartKind) bool {
 	for _, p := range c.Content {

@@ -1035,6 +1035,7 @@ type Timestamp struct {
 	//	*Timestamp_Header
 	//	*Timestamp_Key
 	//	*Timestamp_First
+	//	*Timestamp_Json
 	From isTimestamp_From `protobuf_oneof:"from"`
 	Unit Timestamp_Unit   `protobuf:"varint,4,opt,name=unit,proto3,enum=hookbastion.policy.v1.Timestamp_Unit" json:"unit,omitempty"`
 	// How old a delivery of this provider may be. Default: 300s.
@@ -1109,6 +1110,15 @@ func (x *Timestamp) GetFirst() *emptypb.Empty {
 	return nil
 }
 
+func (x *Timestamp) GetJson() string {
+	if x != nil {
+		if x, ok := x.From.(*Timestamp_Json); ok {
+			return x.Json
+		}
+	}
+	return ""
+}
+
 func (x *Timestamp) GetUnit() Timestamp_Unit {
 	if x != nil {
 		return x.Unit
@@ -1149,11 +1159,19 @@ type Timestamp_First struct {
 	First *emptypb.Empty `protobuf:"bytes,3,opt,name=first,proto3,oneof"`
 }
 
+type Timestamp_Json struct {
+	// A text or number in the signed JSON body, by its keys with dots between,
+	// as in data.created_at. The body is signed, so content needs no timestamp.
+	Json string `protobuf:"bytes,7,opt,name=json,proto3,oneof"`
+}
+
 func (*Timestamp_Header) isTimestamp_From() {}
 
 func (*Timestamp_Key) isTimestamp_From() {}
 
 func (*Timestamp_First) isTimestamp_From() {}
+
+func (*Timestamp_Json) isTimestamp_From() {}
 
 // ConstantHeader is a header that must be there with one value.
 type ConstantHeader struct {
@@ -1496,11 +1514,12 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\acharset\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.SignedHeader.CharsetR\acharset\"-\n" +
 	"\aCharset\x12\x17\n" +
 	"\x13CHARSET_UNSPECIFIED\x10\x00\x12\t\n" +
-	"\x05TOKEN\x10\x01\"\xae\x03\n" +
+	"\x05TOKEN\x10\x01\"\xf5\x03\n" +
 	"\tTimestamp\x126\n" +
 	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x00R\x06header\x12\x12\n" +
 	"\x03key\x18\x02 \x01(\tH\x00R\x03key\x12.\n" +
-	"\x05first\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x05first\x12A\n" +
+	"\x05first\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x05first\x12E\n" +
+	"\x04json\x18\a \x01(\tB/\xbaH,r*2(^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$H\x00R\x04json\x12A\n" +
 	"\x04unit\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Timestamp.UnitB\x06\xbaH\x03\xc8\x01\x01R\x04unit\x12G\n" +
 	"\ttolerance\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
@@ -1637,6 +1656,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
+		(*Timestamp_Json)(nil),
 	}
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
