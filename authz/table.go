@@ -237,6 +237,9 @@ func normalHost(dst []byte, host View) ([]byte, bool) {
 		return nil, false
 	}
 	bracketed := name[0] == '['
+	if bracketed && len(name) < len("[::]") || name[0] == '.' || bytes.Contains(name, []byte("..")) || name[len(name)-1] == '.' {
+		return nil, false // no address, or an empty label
+	}
 	for i, c := range name {
 		switch {
 		case 'A' <= c && c <= 'Z':

@@ -32,7 +32,7 @@ func Parse(data []byte) (*authz.Request, error) {
 		return nil, &Error{1, "there is no request line that ends in a line break"}
 	}
 	fields := bytes.Split(line, []byte{' '})
-	if len(fields) != 3 || len(fields[0]) == 0 || !bytes.HasPrefix(fields[2], []byte("HTTP/")) {
+	if len(fields) != 3 || len(fields[0]) == 0 || len(fields[1]) == 0 || !bytes.HasPrefix(fields[2], []byte("HTTP/")) {
 		return nil, &Error{1, "not a request line such as POST /webhooks/github HTTP/1.1"}
 	}
 	req := &authz.Request{Method: fields[0], Path: fields[1], Scheme: authz.View("https")}
@@ -47,12 +47,22 @@ func Parse(data []byte) (*authz.Request, error) {
 			break
 		}
 		name, value, ok := bytes.Cut(line, []byte{':'})
-		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") {
+		if !ok || !isName(name) {
 			return nil, &Error{n, fmt.Sprintf("not a header line: %.60q", line)}
 		}
 		req.Headers = append(req.Headers, authz.Header{Name: bytes.ToLower(name), Value: bytes.Trim(value, " \t")})
 	}
 	return req, finish(req, rest)
+}
+
+// isName reports whether the text can be a header's name: visible ASCII.
+func isName(text []byte) bool {
+	for _, c := range text {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(text) > 0
 }
 
 func cutLine(data []byte) (line, rest []byte, ok bool) {
@@ -84,12 +94,12 @@ func finish(req *authz.Request, body []byte) error {
 	if count == 0 {
 		return nil
 	}
-	length, err := strconv.ParseInt(string(text), 10, 64)
+	length, err := strconv.ParseUint(string(text), 10, 63) // which takes no sign
 	switch {
-	case count > 1 || err != nil || length < 0:
+	case count > 1 || err != nil:
 		req.Malformed = true
-	case length != int64(len(body)):
-		req.Body.State, req.Body.Size = authz.BodyCut, max(length, int64(len(body)))
+	case length != uint64(len(body)):
+		req.Body.State, req.Body.Size = authz.BodyCut, max(int64(length), int64(len(body)))
 	}
 	return nil
 }

@@ -37,6 +37,10 @@ func TestParseOddities(t *testing.T) {
 		"too long":        {"POST / HTTP/1.1\nContent-Length: 3\n\nbody", authz.BodyCut, false},
 		"no number":       {"POST / HTTP/1.1\nContent-Length: x\n\nbody", authz.BodyWhole, true},
 		"negative":        {"POST / HTTP/1.1\nContent-Length: -4\n\nbody", authz.BodyWhole, true},
+		"a sign":          {"POST / HTTP/1.1\nContent-Length: +4\n\nbody", authz.BodyWhole, true},
+		"joined":          {"POST / HTTP/1.1\nContent-Length: 4,4\n\nbody", authz.BodyWhole, true},
+		"too large":       {"POST / HTTP/1.1\nContent-Length: 9223372036854775808\n\nbody", authz.BodyWhole, true},
+		"largest":         {"POST / HTTP/1.1\nContent-Length: 9223372036854775807\n\nbody", authz.BodyCut, false},
 		"twice":           {"POST / HTTP/1.1\nContent-Length: 4\nContent-Length: 4\n\nbody", authz.BodyWhole, true},
 		"no body":         {"POST / HTTP/1.1\n\n", authz.BodyWhole, false},
 		"two hosts":       {"POST / HTTP/1.1\nHost: a\nHost: b\n\n", authz.BodyWhole, false},
@@ -52,14 +56,18 @@ func TestParseOddities(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                           "line 1: there is no request line",
-		"POST / HTTP/1.1":            "line 1: there is no request line",
-		"POST /\n\n":                 "line 1: not a request line",
-		"POST / a HTTP/1.1\n\n":      "line 1: not a request line",
-		"HTTP/1.1 200 OK\n\n":        "line 1: not a request line",
-		"POST / HTTP/1.1\nX: y\n":    "line 3: there is no empty line",
-		"POST / HTTP/1.1\nX\n\n":     "line 2: not a header line",
-		"POST / HTTP/1.1\n X: y\n\n": "line 2: not a header line",
+		"":                              "line 1: there is no request line",
+		"POST / HTTP/1.1":               "line 1: there is no request line",
+		"POST /\n\n":                    "line 1: not a request line",
+		"POST / a HTTP/1.1\n\n":         "line 1: not a request line",
+		"POST  HTTP/1.1\n\n":            "line 1: not a request line",
+		"POST / HTTP/1.1\nX\x00: y\n\n": "line 2: not a header line",
+		"POST / HTTP/1.1\nA: b\nCoo\u212aie: y\n\n":             "line 3: not a header line",
+		"POST / HTTP/1.1\n: y\n\n":                              "line 2: not a header line",
+		"HTTP/1.1 200 OK\n\n":                                   "line 1: not a request line",
+		"POST / HTTP/1.1\nX: y\n":                               "line 3: there is no empty line",
+		"POST / HTTP/1.1\nX\n\n":                                "line 2: not a header line",
+		"POST / HTTP/1.1\n X: y\n\n":                            "line 2: not a header line",
 		"POST / HTTP/1.1\nA: b\nTransfer-Encoding: chunked\n\n": "line 3: a chunked body",
 	} {
 		if _, err := capture.Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {

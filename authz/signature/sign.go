@@ -32,7 +32,12 @@ func (h *HMAC) Sign(req *authz.Request, keyID string, now time.Time, newID func(
 		add(c.Time.Header, stamp)
 	}
 	for _, part := range c.Content {
-		if _, count := req.Headers.Lookup(part.Text); part.Kind == HeaderValue && count == 0 {
+		if part.Kind != HeaderValue {
+			continue
+		}
+		_, there := req.Headers.Lookup(part.Text)
+		_, made := added.Lookup(part.Text) // a constant, the time, or signed twice
+		if there+made == 0 {
 			add(part.Text, newID())
 		}
 	}

@@ -54,7 +54,7 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 		}
 		present = true
 		digest := secret.DigestOf(sent)
-		if !secret.Equal(digest[:], candidate.Digest[:]) || match >= 0 {
+		if !secret.Equal(digest[:], candidate.Digest[:]) || len(sent) == 0 || match >= 0 {
 			continue
 		}
 		if validAt(candidate, call.Now) {

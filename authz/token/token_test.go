@@ -63,6 +63,13 @@ func TestRun(t *testing.T) {
 	if (&token.Check{}).Run(&authz.Call{Request: &authz.Request{}, Now: now}) != authz.TokenMissing {
 		t.Error("no candidates is no denial")
 	}
+	empty := &token.Check{Candidates: []token.Candidate{candidate("1", "authorization", "bearer", ""), candidate("2", "x-token", "", "")}}
+	for _, c := range []struct{ name, value string }{{"authorization", "Bearer "}, {"authorization", "Bearer    "}, {"x-token", ""}} {
+		req := &authz.Request{Headers: authz.Headers{{Name: authz.View(c.name), Value: authz.View(c.value)}}}
+		if got := empty.Run(&authz.Call{Request: req, Now: now}); got == authz.OK {
+			t.Errorf("an empty token passes in %s: %q", c.name, c.value)
+		}
+	}
 	if name, value, ok := check.Sign("bearer"); !ok || name != "authorization" || value != "bearer the bearer token" {
 		t.Errorf("%s: %s", name, value)
 	}
