@@ -57,10 +57,16 @@ func TestFaultsDeny(t *testing.T) {
 	unknown := authztest.Check{At: authz.StageLimits, Do: func(*authz.Call) authz.Reason { return authz.Reason(250) }}
 	var d authz.Decision
 	for name, decide := range map[string]func(){
-		"no request":        func() { authztest.Table(authztest.Proven()).Decide(context.Background(), nil, authztest.Now, &d) },
-		"no context":        func() { authztest.Table(authztest.Proven()).Decide(nil, authztest.POST("h", "/p", ""), authztest.Now, &d) }, //nolint:staticcheck // that is the fault
-		"an empty table":    func() { authz.NewTable().Decide(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d) },
-		"an unknown reason": func() { authztest.Table(unknown).Decide(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d) },
+		"no request": func() { authztest.Table(authztest.Proven()).Decide(context.Background(), nil, authztest.Now, &d) },
+		"no context": func() {
+			authztest.Table(authztest.Proven()).Decide(context.Context(nil), authztest.POST("h", "/p", ""), authztest.Now, &d)
+		},
+		"an empty table": func() {
+			authz.NewTable().Decide(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d)
+		},
+		"an unknown reason": func() {
+			authztest.Table(unknown).Decide(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d)
+		},
 	} {
 		d = authz.Decision{Verdict: authz.Allow, Reason: authz.OK} // what the last request left
 		decide()

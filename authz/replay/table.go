@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -189,8 +190,12 @@ func (t *table) room(s *shard, now time.Time, current int64, evictable bool) boo
 
 // sweep forgets what has expired, unless it was done in this epoch.
 func (t *table) sweep(s *shard, current int64) {
-	if s.swept < current {
+	switch {
+	case s.swept >= current:
+	case slices.ContainsFunc(s.slots, func(sl slot) bool { return sl != (slot{}) && !s.live(sl, current) }):
 		t.rebuild(s, current, len(s.slots))
+	default:
+		s.swept = current // all expire later, so their codes still hold
 	}
 }
 

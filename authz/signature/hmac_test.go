@@ -302,7 +302,7 @@ func TestKeysMustBeThere(t *testing.T) {
 }
 
 func TestVerificationAllocates(t *testing.T) {
-	for _, name := range []string{"bare", "key-value"} {
+	for name := range schemes {
 		h := scheme(t, name)
 		check := &signature.Check{Schemes: []*signature.HMAC{h}, Fingerprinter: fingerprinter}
 		call := &authz.Call{Context: context.Background(), Request: delivery(t, h, "new"), Now: now, Webhook: "hook"}
