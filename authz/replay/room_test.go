@@ -14,38 +14,42 @@ func inShard(n replay.Nonce, shard byte) replay.Nonce {
 	return n
 }
 
-// What has expired must not keep others out, wherever it lies.
+// What has expired must not keep others out, wherever it lies: neither soon
+// after, nor when its shard is due for a sweep anyway.
 func TestExpiredNoncesMakeRoom(t *testing.T) {
 	const room = 10
-	later := start.Add(2 * time.Hour)
-	for name, c := range map[string]struct{ old, fresh func(n uint64) replay.Nonce }{
-		"the same table": {
-			func(n uint64) replay.Nonce { return replaytest.Unsigned(n, start, time.Hour) },
-			func(n uint64) replay.Nonce { return replaytest.Unsigned(n, later, time.Hour) },
-		},
-		"another span": {
-			func(n uint64) replay.Nonce { return replaytest.Unsigned(n, start, time.Hour) },
-			func(n uint64) replay.Nonce { return replaytest.Unsigned(n, later, 24*time.Hour) },
-		},
-		"signed made room for unsigned": {
-			func(n uint64) replay.Nonce { return replaytest.Signed(n, start) },
-			func(n uint64) replay.Nonce { return replaytest.Unsigned(n, later, time.Hour) },
-		},
-		"unsigned made room for signed": {
-			func(n uint64) replay.Nonce { return replaytest.Unsigned(n, start, time.Hour) },
-			func(n uint64) replay.Nonce { return replaytest.Signed(n, later) },
-		},
+	unsigned := func(n uint64, now time.Time) replay.Nonce { return replaytest.Unsigned(n, now, 35*time.Minute) }
+	longer := func(n uint64, now time.Time) replay.Nonce { return replaytest.Unsigned(n, now, 24*time.Hour) }
+	for name, c := range map[string]struct {
+		old, fresh func(n uint64, now time.Time) replay.Nonce
+		after      time.Duration
+	}{
+		"the same table":              {unsigned, unsigned, 40 * time.Minute},
+		"the same table, later":       {unsigned, unsigned, 2 * time.Hour},
+		"another span":                {unsigned, longer, 40 * time.Minute},
+		"another span, later":         {unsigned, longer, 2 * time.Hour},
+		"signed to unsigned":          {replaytest.Signed, unsigned, 350 * time.Second},
+		"signed to unsigned, later":   {replaytest.Signed, unsigned, 2 * time.Hour},
+		"unsigned to signed":          {unsigned, replaytest.Signed, 40 * time.Minute},
+		"unsigned to signed, later":   {unsigned, replaytest.Signed, 2 * time.Hour},
+		"signed, without an eviction": {replaytest.Signed, replaytest.Signed, 350 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := memory(room)
+			later := start.Add(c.after)
 			for n := range uint64(room) {
-				if got := reserve(t, m, inShard(c.old(n), byte(n)), start); got != replay.Reserved {
+				if got := reserve(t, m, inShard(c.old(n, start), byte(n)), start); got != replay.Reserved {
 					t.Fatalf("nonce %d: outcome %d", n, got)
 				}
 			}
 			for n := range uint64(room) {
-				if got := reserve(t, m, inShard(c.fresh(100+n), byte(100+n)), later); got != replay.Reserved {
+				if got := reserve(t, m, inShard(c.fresh(100+n, later), byte(100+n)), later); got != replay.Reserved {
 					t.Fatalf("nonce %d after all others have expired: outcome %d", n, got)
+				}
+			}
+			for n := range uint64(room) {
+				if got := reserve(t, m, inShard(c.fresh(100+n, later), byte(100+n)), later); got != replay.Copy {
+					t.Fatalf("nonce %d again: outcome %d", n, got)
 				}
 			}
 			if got := m.Entries(); got != room {
