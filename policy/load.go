@@ -94,7 +94,7 @@ func find(paths []string) ([]string, error) {
 			return nil, Errors{{File: path, Message: "cannot be read: " + reason(err)}}
 		}
 		if !info.IsDir() {
-			names = append(names, path)
+			names = append(names, filepath.Clean(path))
 			continue
 		}
 		// A symbolic link to a directory is followed at the root only.
@@ -110,6 +110,8 @@ func find(paths []string) ([]string, error) {
 					return fs.SkipDir
 				case entry.IsDir() || hidden || !isPolicyFile(entry.Name()):
 					return nil
+				case entry.Type()&^fs.ModeSymlink != 0:
+					return nil // a pipe or a device could be read for ever
 				}
 				if rel, err := filepath.Rel(root, name); err == nil {
 					names = append(names, filepath.Join(path, rel))

@@ -36,7 +36,10 @@ func (c *compiler) match(m *policyv1.Match, at place) authz.Match {
 
 func hostProblem(host string) string {
 	name, wildcard := strings.CutPrefix(host, "*.")
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && !wildcard {
+	if addr, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && addr.Is6() && !wildcard {
+		if want := "[" + addr.String() + "]"; addr.Zone() != "" || name != want {
+			return "must be an address in brackets in its short form, such as [2001:db8::1]"
+		}
 		return ""
 	}
 	if strings.Contains(name, ":") {

@@ -19,7 +19,7 @@ func relativeTo(policyFile, path string) string {
 
 // hmacConfig turns the message into the plan's description and looks for
 // schemes that could not work.
-func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, at place) signature.Config {
+func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, publicURL string, at place) signature.Config {
 	here := at.at("scheme", "hmac")
 	config := signature.Config{
 		Hash:          hashes[h.GetHash()],
@@ -32,7 +32,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, at place) s
 		Key:           h.GetSignature().GetKey(),
 		Separator:     ',',
 		Content:       parts(h.GetContent()),
-		PublicURL:     c.publicURL(w, at),
+		PublicURL:     publicURL,
 		MaxSignatures: DefaultMaxSignatures,
 	}
 	if s := h.GetSignature().GetSeparator(); s != "" {
@@ -75,6 +75,17 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList}, config.Grammar),
 		sig.at("prefix"), "has no use in this grammar")
 	needs(config.Key == "" || config.Grammar == signature.KeyValue, sig.at("key"), "has no use in this grammar")
+	separator := h.GetSignature().GetSeparator()
+	needs(separator == "" || slices.Contains([]signature.Grammar{signature.KeyValue, signature.Positional}, config.Grammar),
+		sig.at("separator"), "has no use in this grammar")
+	needs(separator == "" || !strings.Contains(alphabet(config), separator), sig.at("separator"), "must not be a character of the items")
+	stops := map[signature.Grammar]string{
+		signature.PrefixList: ",", signature.SpaceList: ", ", signature.KeyValue: "= " + string(config.Separator),
+	}[config.Grammar]
+	needs(plainText(config.Prefix, stops), sig.at("prefix"), "has a character that cannot stand there")
+	needs(plainText(config.Key, stops), sig.at("key"), "has a character that cannot stand there")
+	needs(plainText(config.Time.Key, stops), at.at("timestamp", "key"), "has a character that cannot stand there")
+	c.headersOnce(h, at)
 	needs(config.Time.Key == "" || config.Grammar == signature.KeyValue, at.at("timestamp", "key"), "needs grammar KEY_VALUE")
 	needs(config.Time.Key == "" || config.Time.Key != config.Key, at.at("timestamp", "key"), "is the key of the signature")
 	needs(config.Time.First == (config.Grammar == signature.Positional), at.at("timestamp"), "first and grammar POSITIONAL belong together")
@@ -92,6 +103,54 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	for i, part := range h.GetContent() {
 		if _, ok := part.GetPart().(*policyv1.Part_Literal); ok && part.GetLiteral() == "" {
 			c.fail(at.at("content", i), "literal must not be empty")
+		}
+	}
+}
+
+// alphabet returns the characters that the items of a signature header have.
+func alphabet(config *signature.Config) string {
+	text := "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz=" + config.Key + config.Time.Key
+	switch config.Encoding {
+	case signature.Base64:
+		text += "+/"
+	case signature.Base64URL:
+		text += "-_"
+	case signature.Hex:
+	}
+	if config.Time.Unit == signature.RFC3339 {
+		text += "-:.+"
+	}
+	return text
+}
+
+// plainText reports whether text can begin a header's value or an item of a
+// list that is divided at the stops.
+func plainText(text, stops string) bool {
+	return !strings.HasPrefix(text, " ") && !strings.ContainsAny(text, stops) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// headersOnce looks for headers that would have to hold two things.
+func (c *compiler) headersOnce(h *policyv1.Hmac, at place) {
+	taken := map[string]string{}
+	take := func(name, use string, p place) {
+		name = strings.ToLower(name)
+		if other := taken[name]; other != "" && name != "" {
+			c.fail(p, "is the header of "+other+" already")
+			return
+		}
+		taken[name] = use
+	}
+	for i, name := range h.GetSignature().GetHeaders() {
+		take(name, "the signature", at.at("signature", "headers", i))
+	}
+	take(h.GetTimestamp().GetHeader(), "the time", at.at("timestamp", "header"))
+	for i, constant := range h.GetConstantHeaders() {
+		take(constant.GetName(), "a constant", at.at("constant_headers", i, "name"))
+	}
+	for i, part := range h.GetContent() {
+		if name := strings.ToLower(part.GetHeader().GetName()); taken[name] == "the signature" {
+			c.fail(at.at("content", i, "header", "name"), "is the header of the signature; it cannot be signed")
 		}
 	}
 }

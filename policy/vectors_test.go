@@ -49,14 +49,25 @@ type vector struct {
 }
 
 // reasonOf maps the words of the vectors to ours.
-var reasonOf = map[string]authz.Reason{
-	"bad_signature": authz.SignatureInvalid, "no_matching_signature": authz.SignatureInvalid,
-	"weak_algorithm":      authz.SignatureInvalid,
-	"malformed_signature": authz.SignatureMalformed, "duplicate_header": authz.SignatureMalformed,
-	"missing_header": authz.SignatureMissing, "missing_component": authz.SignatureMissing,
-	"missing_token": authz.TokenMissing,
-	"too_old":       authz.TimestampTooOld, "in_future": authz.TimestampInFuture,
-	"malformed_timestamp": authz.TimestampMalformed,
+var reasonOf = map[string]authz.Reason{}
+
+func init() {
+	for reason, words := range map[authz.Reason]string{
+		authz.SignatureInvalid: "bad_signature digest_mismatch no_matching_signature unknown_key untrusted_key_url " +
+			"alg_not_allowed weak_algorithm weak_digest insufficient_coverage ambiguous_component forbidden_component " +
+			"tag_mismatch unsupported_crit qsh_mismatch",
+		authz.SignatureMalformed: "malformed_signature malformed_signature_input duplicate_header",
+		authz.SignatureMissing:   "missing_header missing_component missing_key",
+		authz.TokenMissing:       "missing_token",
+		authz.TokenInvalid:       "wrong_claim missing_claim wrong_audience wrong_issuer wrong_recipient wrong_client_state",
+		authz.TimestampTooOld:    "too_old",
+		authz.TimestampInFuture:  "in_future",
+		authz.TimestampMalformed: "malformed_timestamp",
+	} {
+		for word := range strings.FieldsSeq(words) {
+			reasonOf[word] = reason
+		}
+	}
 }
 
 func readVectors(t *testing.T, dir string) []vector {

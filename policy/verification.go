@@ -29,12 +29,13 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	before := len(c.errs)
 	schemes := c.schemes(w, at, &v)
 	keys := c.secrets(w, at)
+	publicURL := c.publicURL(w, at)
 	signed := &signature.Check{Fingerprinter: c.deps.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}
 	for _, s := range schemes {
 		switch kind := s.GetKind().(type) {
 		case *policyv1.Scheme_Hmac:
-			if hmac := c.hmac(kind.Hmac, w, keys, at); hmac != nil {
+			if hmac := c.hmac(kind.Hmac, w, keys, publicURL, at); hmac != nil {
 				signed.Schemes = append(signed.Schemes, hmac)
 				v.signsBody = v.signsBody || hmac.Config().SignsBody()
 			}
@@ -179,7 +180,11 @@ func (c *compiler) load(file, env string, at place) (secret.Value, bool) {
 	}
 	value, err := ref.Load()
 	if err != nil {
-		c.fail(at.at(step), err.Error())
+		message := err.Error()
+		if name := ref.String(); strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+			message = strings.Replace(message, name, strconv.Quote(name), 1)
+		}
+		c.fail(at.at(step), message)
 		return secret.Value{}, false
 	}
 	return value, true
@@ -299,16 +304,16 @@ func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
 		return ""
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != text {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.Scheme+"://"+u.Host != text {
 		c.fail(at.at("public_url"), "must be scheme and host only, such as https://hooks.example.com")
 	}
 	return text
 }
 
 // hmac compiles a scheme. It returns nil after an error.
-func (c *compiler) hmac(h *policyv1.Hmac, w *policyv1.Webhook, keys []loaded, at place) *signature.HMAC {
+func (c *compiler) hmac(h *policyv1.Hmac, w *policyv1.Webhook, keys []loaded, publicURL string, at place) *signature.HMAC {
 	before := len(c.errs)
-	config := c.hmacConfig(h, w, at)
+	config := c.hmacConfig(h, w, publicURL, at)
 	var decoded []signature.Key
 	for _, k := range keys {
 		if key, ok := c.decode(k, h); ok {

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -35,6 +34,9 @@ type Document struct {
 	File string
 	root *yaml.Node
 	errs Errors
+	// bad are the values that were not read, unknown the mappings that have
+	// an unknown key.
+	bad, unknown []Path
 }
 
 // Options change what is accepted.
@@ -53,7 +55,7 @@ func (o Options) Decode(file string, data []byte, m proto.Message) (*Document, e
 	if d.doc.root != nil {
 		d.message(d.doc.root, m.ProtoReflect(), nil)
 	}
-	if len(d.doc.errs) == 0 {
+	if d.doc.root != nil {
 		d.doc.validate(m)
 	}
 	return d.doc, d.doc.errs.Err()
@@ -67,8 +69,6 @@ type decoder struct {
 	options Options
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
 // parse sets the root unless the text is not one YAML document.
 func (d *decoder) parse(data []byte) {
 	if len(data) > MaxBytes {
@@ -78,41 +78,27 @@ func (d *decoder) parse(data []byte) {
 	reader := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
 	if err := reader.Decode(&first); err != nil {
-		d.syntax(err)
+		d.syntax(err, data)
 		return
 	}
 	switch err := reader.Decode(&second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		d.syntax(err)
+		d.syntax(err, data)
 		return
 	default:
 		d.doc.addAt(second.Line, second.Column, nil, "a second document; write one document a file")
 		return
 	}
-	if len(first.Content) != 1 {
+	if len(first.Content) != 1 || first.Content[0].Kind == yaml.ScalarNode && first.Content[0].Tag == "!!null" {
 		d.doc.addAt(1, 1, nil, "the file is empty")
 		return
 	}
 	d.doc.root = first.Content[0]
 }
 
-func (d *decoder) syntax(err error) {
-	if errors.Is(err, io.EOF) {
-		d.doc.addAt(1, 1, nil, "the file is empty")
-		return
-	}
-	line, text := 1, err.Error()
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		text = m[2]
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			line = n
-		}
-	}
-	d.doc.addAt(line, 1, nil, "not YAML: "+text)
-}
-
 func (d *decoder) errorf(n *yaml.Node, path Path, format string, args ...any) {
+	d.doc.bad = append(d.doc.bad, path)
 	d.doc.addAt(n.Line, n.Column, path, fmt.Sprintf(format, args...))
 }
 
@@ -147,10 +133,10 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message, path Path) {
 		key, value := n.Content[i], n.Content[i+1]
 		field := fieldByName(fields, key.Value)
 		switch {
-		case key.Kind != yaml.ScalarNode || key.Tag == "!!merge":
-			d.errorf(key, path, "keys must be plain names")
+		case key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0:
+			d.unknownKey(key, path, "keys must be plain names")
 		case field == nil:
-			d.errorf(key, path, "unknown key %s%s", quote(key.Value), suggest(key.Value, fieldNames(fields)))
+			d.unknownKey(key, path, "unknown key "+quote(key.Value)+suggest(key.Value, fieldNames(fields)))
 		case seen[field.Number()] != nil:
 			first := seen[field.Number()]
 			d.errorf(key, path.field(field), "given twice; the first one is at %d:%d", first.Line, first.Column)
@@ -165,6 +151,12 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message, path Path) {
 			d.field(value, m, field, path.field(field))
 		}
 	}
+}
+
+func (d *decoder) unknownKey(key *yaml.Node, path Path, message string) {
+	d.doc.unknown = append(d.doc.unknown, path)
+	d.doc.bad = append(d.doc.bad, path.With(key.Value))
+	d.doc.addAt(key.Line, key.Column, path, message)
 }
 
 // otherOfOneof returns the field of the same oneof that is set already.
@@ -234,6 +226,8 @@ func (d *decoder) list(n *yaml.Node, m protoreflect.Message, field protoreflect.
 			d.message(item, element, path.index(i))
 		} else if value, ok := d.scalar(item, field, path.index(i)); ok {
 			list.Append(value)
+		} else {
+			list.Append(list.NewElement()) // the others keep their places
 		}
 	}
 }

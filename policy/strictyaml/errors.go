@@ -157,7 +157,8 @@ func snake(s string) string {
 
 var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 
-// validate adds what the rules in the .proto file say.
+// validate adds what the rules in the .proto file say, but not what follows
+// from an error that was found before.
 func (d *Document) validate(m proto.Message) {
 	v, err := validator()
 	if err == nil {
@@ -169,18 +170,49 @@ func (d *Document) validate(m proto.Message) {
 	case errors.As(err, &violations):
 		for _, violation := range violations.Violations {
 			path := pathOf(violation.Proto.GetField())
-			message := violation.Proto.GetMessage()
-			switch violation.Proto.GetRuleId() {
-			case "required":
+			absent := !d.has(path)
+			message := plainWords(violation)
+			switch {
+			case violation.Proto.GetRuleId() == "required":
 				path, message = missing(m.ProtoReflect().Descriptor(), path)
-			case "string.pattern":
-				message = patternText(violation.RuleValue.String())
+			case absent:
+				message = "is missing; it " + message
 			}
-			d.errs = append(d.errs, d.Error(path, message))
+			if !d.follows(path, absent) {
+				d.errs = append(d.errs, d.Error(path, message))
+			}
 		}
 	default:
 		d.addAt(1, 1, nil, "the file cannot be checked: "+err.Error())
 	}
+}
+
+// follows reports whether an error at the path is only to be expected: the
+// value or a part of it was not read, or what is absent may be misspelt.
+func (d *Document) follows(path Path, absent bool) bool {
+	for _, bad := range d.bad {
+		if n := min(len(bad), len(path)); slices.Equal(bad[:n], path[:n]) {
+			return true
+		}
+	}
+	for _, mapping := range d.unknown {
+		if absent && len(mapping) <= len(path) && slices.Equal(mapping, path[:len(mapping)]) {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether the file has a value at the path.
+func (d *Document) has(path Path) bool {
+	node := d.root
+	for _, step := range path {
+		if node == nil {
+			return false
+		}
+		_, node = child(node, step)
+	}
+	return node != nil
 }
 
 func pathOf(field *validatepb.FieldPath) Path {

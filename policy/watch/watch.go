@@ -32,6 +32,8 @@ import (
 const (
 	// debounce lets an editor or a sync finish what it writes.
 	debounce = 100 * time.Millisecond
+	// patience is how long changes without a pause are waited for.
+	patience = 2 * time.Second
 	// pollInterval is how often names, sizes and times are compared.
 	pollInterval = 10 * time.Second
 )
@@ -96,8 +98,15 @@ func (w *Watcher) directories(set *policy.Set) []string {
 			continue
 		}
 		dirs = append(dirs, path)
-		_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.IsDir() && name != path {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			dirs = append(dirs, filepath.Dir(path)) // where the link is swapped
+		}
+		root, err := filepath.EvalSymlinks(path) // as policy.Load does
+		if err != nil {
+			continue
+		}
+		_ = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() && name != root {
 				if strings.HasPrefix(entry.Name(), ".") {
 					return fs.SkipDir
 				}
@@ -150,15 +159,20 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 	}
 }
 
-// settle waits until nothing has happened for a moment.
+// settle waits until nothing has happened for a moment, but not for ever: a
+// busy neighbour must not keep a new policy out.
 func settle(ctx context.Context, events <-chan fsnotify.Event) bool {
 	quiet := time.NewTimer(debounce)
 	defer quiet.Stop()
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-quiet.C:
+			return true
+		case <-enough.C:
 			return true
 		case _, ok := <-events:
 			if !ok {

@@ -37,18 +37,8 @@ type watched struct {
 
 func start(t *testing.T, paths ...string) *watched {
 	t.Helper()
-	w := &watched{t: t, reloads: make(chan outcome, 100), kick: make(chan os.Signal)}
-	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
-	fingerprinter := authz.NewFingerprinter(authz.FingerprintKey{})
-	w.Watcher = &watch.Watcher{
-		Paths: paths,
-		Compile: func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
-			return policy.Compile(set, policy.Deps{
-				Store: store, Fingerprinter: fingerprinter, MaxBodyBytes: 1 << 20, Now: time.Now(), Previous: previous,
-			})
-		},
-		OnReload: func(table *authz.Table, err error) { w.reloads <- outcome{table, err} },
-	}
+	w := &watched{t: t, reloads: make(chan outcome, 100), kick: make(chan os.Signal), Watcher: unstarted(paths...)}
+	w.OnReload = func(table *authz.Table, err error) { w.reloads <- outcome{table, err} }
 	if err := w.Load(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +47,19 @@ func start(t *testing.T, paths ...string) *watched {
 	go func() { w.Run(ctx, w.kick); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return w
+}
+
+func unstarted(paths ...string) *watch.Watcher {
+	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	fingerprinter := authz.NewFingerprinter(authz.FingerprintKey{})
+	return &watch.Watcher{
+		Paths: paths,
+		Compile: func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
+			return policy.Compile(set, policy.Deps{
+				Store: store, Fingerprinter: fingerprinter, MaxBodyBytes: 1 << 20, Now: time.Now(), Previous: previous,
+			})
+		},
+	}
 }
 
 // await returns the first reload that is wanted.

@@ -1,0 +1,75 @@
+package policy_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// A reload that makes older deliveries acceptable, or keeps nonces elsewhere,
+// refuses those signed before it; any other leaves the watermark alone.
+func TestWatermarkOfReload(t *testing.T) {
+	const stripe = "{name: a, match: {path: /a}, provider: stripe, secrets: [{file: secret}]"
+	first, second := time.Unix(1_800_000_000, 0), time.Unix(1_800_001_000, 0)
+	for name, test := range map[string]struct {
+		before, after string
+		rises         bool
+	}{
+		"the same":            {stripe, stripe, false},
+		"another key":         {stripe, stripe[:len(stripe)-1] + ", {file: secret2}]", false},
+		"shadow":              {stripe, stripe + ", mode: SHADOW", false},
+		"another limit":       {stripe, stripe + ", limits: {max_signatures: 9}", false},
+		"default written out": {stripe, stripe + ", freshness: {tolerance: 300s, future: 60s}", false},
+		"longer tolerance":    {stripe, stripe + ", freshness: {tolerance: 301s}", true},
+		"longer, less ahead":  {stripe, stripe + ", freshness: {tolerance: 310s, future: 50s}", true},
+		"more ahead":          {stripe, stripe + ", freshness: {future: 61s}", true},
+		"shorter tolerance":   {stripe, stripe + ", freshness: {tolerance: 30s}", true}, // its nonces were kept with others
+		"new":                 {"{name: b, match: {path: /b}, unverified: {reason: a test needs it}", stripe, true},
+		"was without a time":  {"{name: a, match: {path: /a}, provider: github, secrets: [{file: secret}]", stripe, true},
+		"was a token":         {"{name: a, match: {path: /a}, provider: gitlab, secrets: [{file: secret}]", stripe, true},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "secret"), "a secret of some length")
+		write(t, filepath.Join(dir, "secret2"), "another secret of some length")
+		load := func(text string, previous *authz.Table, now time.Time) *authz.Table {
+			write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- "+text+"}\n")
+			set, err := policy.Load(dir)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			d := deps()
+			d.Now, d.Previous = now, previous
+			table, err := policy.Compile(set, d)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			return table
+		}
+		if mark := watermark(load(stripe, nil, first)); !mark.IsZero() {
+			t.Errorf("%s: watermark %v at the start", name, mark)
+		}
+		// The table before has a watermark of its own, since it was new then.
+		before := load(test.before, authz.NewTable(), first)
+		want := first
+		if test.rises {
+			want = second
+		}
+		if got := watermark(load(test.after, before, second)); !got.Equal(want) {
+			t.Errorf("%s: watermark %v, want %v", name, got.Unix(), want.Unix())
+		}
+	}
+}
+
+// watermark returns that of webhook a.
+func watermark(table *authz.Table) time.Time {
+	for _, check := range table.Webhook("a").Chain {
+		if r, ok := check.(*replay.Check); ok {
+			return r.Watermark
+		}
+	}
+	return time.Unix(0, 0)
+}
