@@ -269,6 +269,12 @@ func onlyPort(s []byte) bool {
 	return true
 }
 
+// SameTenant reports whether the webhook of that name takes its tenant from the
+// same segment as one with this path would. Nonces are kept by tenant.
+func (t *Table) SameTenant(name, path string) bool {
+	return t != nil && t.byName[name] != nil && t.byName[name].tenant == tenantSegment(path)
+}
+
 // Sample returns a method and a path that match the webhook of that name.
 func (t *Table) Sample(name string) (method, path string) {
 	r := t.byName[name]

@@ -264,20 +264,21 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 			fresh.Future = future.AsDuration()
 		}
 		check.Tolerance, check.Future = fresh.Tolerance, fresh.Future
-		check.Watermark = c.watermark(w.GetName(), check)
+		check.Watermark = c.watermark(w, check)
 		checks = append(checks, fresh)
 	}
 	return append(checks, check)
 }
 
 // watermark is now for webhooks that accept what they did not accept before, or
-// whose nonces were kept for another time: what was evicted then is not known.
-func (c *compiler) watermark(name string, check *replay.Check) time.Time {
+// whose nonces were kept for another time or by another tenant: they are not
+// found again.
+func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time {
 	if c.deps.Previous == nil {
 		return time.Time{}
 	}
-	before := c.deps.Previous.Webhook(name)
-	if before == nil {
+	before := c.deps.Previous.Webhook(w.GetName())
+	if before == nil || !c.deps.Previous.SameTenant(w.GetName(), w.GetMatch().GetPath()) {
 		return c.deps.Now
 	}
 	for _, other := range before.Chain {

@@ -14,6 +14,8 @@ import (
 // refuses those signed before it; any other leaves the watermark alone.
 func TestWatermarkOfReload(t *testing.T) {
 	const stripe = "{name: a, match: {path: /a}, provider: stripe, secrets: [{file: secret}]"
+	const other, tenant = "{name: a, match: {path: '/{t}/x'}, provider: stripe, secrets: [{file: secret}]",
+		"{name: a, match: {path: '/{tenant}/x'}, provider: stripe, secrets: [{file: secret}]"
 	first, second := time.Unix(1_800_000_000, 0), time.Unix(1_800_001_000, 0)
 	for name, test := range map[string]struct {
 		before, after string
@@ -30,6 +32,10 @@ func TestWatermarkOfReload(t *testing.T) {
 		"shorter tolerance":   {stripe, stripe + ", freshness: {tolerance: 30s}", true}, // its nonces were kept with others
 		"new":                 {"{name: b, match: {path: /b}, unverified: {reason: a test needs it}", stripe, true},
 		"was without a time":  {"{name: a, match: {path: /a}, provider: github, secrets: [{file: secret}]", stripe, true},
+		"a tenant":            {other, tenant, true},
+		"no tenant any more":  {tenant, other, true},
+		"the same tenant":     {tenant, tenant + ", mode: SHADOW", false},
+		"another path":        {stripe, other, false}, // no tenant before and after
 		"was a token":         {"{name: a, match: {path: /a}, provider: gitlab, secrets: [{file: secret}]", stripe, true},
 	} {
 		dir := t.TempDir()

@@ -18,7 +18,8 @@
 //
 // What it does not protect against: within one process, nothing is missed.
 // After a restart of the memory store, a delivery without a signed time can be
-// accepted once more; so can one whose signed time was ahead of our clock, if
+// accepted once more, as after a reload that renames its webhook or moves
+// {tenant} in its path; so can one whose signed time was ahead of our clock, if
 // it is repeated before that time has come. A window is measured by our clock:
 // if that leaps past the end of one and back, a delivery without a signed time
 // can be accepted once more. A reservation is final when it is made: if the
