@@ -142,11 +142,14 @@ func (m *metrics) series(name string) *series {
 	if s, ok := m.webhooks.Load(name); ok {
 		return s.(*series) //nolint:forcetypeassert // nothing else is stored
 	}
-	if name != otherWebhooks && m.count.Add(1) > maxWebhooks+1 {
+	if name != otherWebhooks && m.count.Load() > maxWebhooks {
 		return m.series(otherWebhooks)
 	}
-	s, _ := m.webhooks.LoadOrStore(name, &series{
+	s, found := m.webhooks.LoadOrStore(name, &series{
 		attrs: metric.WithAttributeSet(attribute.NewSet(webhookKey.String(name))),
 	})
+	if !found { // calls that come at once count one webhook once
+		m.count.Add(1)
+	}
 	return s.(*series) //nolint:forcetypeassert // nothing else is stored
 }

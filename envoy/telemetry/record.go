@@ -122,7 +122,12 @@ func appendRune(b []byte, r rune) []byte {
 	return hex.AppendEncode(append(b, '\\', 'u'), []byte{byte(r >> 8), byte(r)})
 }
 
-// limiter lets a number of events through in each second.
+// late is how far back the time of an event may lie behind that of another. A
+// clock that jumps further back has been set.
+const late = 60
+
+// limiter lets a number of events through in each second. Events of an earlier
+// second, from calls that took long, count for the current one.
 type limiter struct {
 	perSecond int64
 	second    atomic.Int64
@@ -130,7 +135,8 @@ type limiter struct {
 }
 
 func (l *limiter) allow(now time.Time) bool {
-	if s := now.Unix(); l.second.Swap(s) != s {
+	s, current := now.Unix(), l.second.Load()
+	if (s > current || s < current-late) && l.second.CompareAndSwap(current, s) {
 		l.used.Store(0)
 	}
 	return l.used.Add(1) <= l.perSecond

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -24,6 +25,8 @@ type Event struct {
 	DecisionID string
 	Request    *authz.Request
 	Decision   *authz.Decision
+	// PolicyDigest is that of the policy that decided; empty if none did.
+	PolicyDigest string
 }
 
 // Config configures a recorder.
@@ -34,9 +37,10 @@ type Config struct {
 	DenialsPerSecond int
 	// Replica names this process in the records.
 	Replica string
-	// PolicyDigest returns the digest of the policy that serves now.
+	// PolicyDigest returns the digest of the policy that serves now, for
+	// decisions that no policy made.
 	PolicyDigest func() string
-	// Meter makes the instruments.
+	// Meter makes the instruments; none are kept if nil.
 	Meter metric.Meter
 	// Nonces returns the number of nonces held.
 	Nonces func() int64
@@ -52,6 +56,9 @@ type Recorder struct {
 
 // New returns a recorder.
 func New(config Config) (*Recorder, error) {
+	if config.Meter == nil {
+		config.Meter = noop.Meter{}
+	}
 	m, err := newMetrics(config)
 	if err != nil {
 		return nil, err
@@ -72,8 +79,12 @@ func (r *Recorder) Record(e *Event) {
 		r.metrics.recordsLimited.Add(1)
 		return
 	}
+	digest := e.PolicyDigest
+	if digest == "" && r.config.PolicyDigest != nil {
+		digest = r.config.PolicyDigest()
+	}
 	r.config.Records.write(func(line []byte) []byte {
-		return appendRecord(line, e, r.config.PolicyDigest(), r.config.Replica)
+		return appendRecord(line, e, digest, r.config.Replica)
 	})
 }
 

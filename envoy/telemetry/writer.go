@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -33,14 +34,13 @@ func NewWriter(out io.Writer) *Writer {
 // write appends one record.
 func (w *Writer) write(record func([]byte) []byte) {
 	w.mu.Lock()
+	defer w.mu.Unlock() // even if record panics; and Close must not come before the wake
 	if w.closed || len(w.pending) > maxPending {
-		w.mu.Unlock()
 		w.dropped.Add(1)
 		return
 	}
 	first := len(w.pending) == 0
 	w.pending = record(w.pending)
-	w.mu.Unlock()
 	if first {
 		select {
 		case w.wake <- struct{}{}:
@@ -64,7 +64,7 @@ func (w *Writer) flush() {
 	w.mu.Unlock()
 	if len(batch) > 0 {
 		if _, err := w.out.Write(batch); err != nil {
-			w.dropped.Add(1)
+			w.dropped.Add(int64(bytes.Count(batch, []byte{'\n'})))
 		}
 	}
 	w.mu.Lock()
