@@ -1,7 +1,6 @@
 package envoy_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -11,14 +10,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -26,26 +21,10 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
-// dial opens a TLS connection for requests that net/http would not write.
-func (g *gateway) dial(t testing.TB, protocol string) net.Conn {
-	t.Helper()
-	conn, err := tls.Dial("tcp", g.address, &tls.Config{RootCAs: g.roots, NextProtos: []string{protocol}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(generous))
-	return conn
-}
-
 // raw sends text over HTTP/1.1 and reads one answer.
 func (g *gateway) raw(t testing.TB, text string) answer {
 	t.Helper()
-	conn := g.dial(t, "http/1.1")
-	if _, err := conn.Write([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := g.Raw(t.Context(), text)
 	if err != nil {
 		return answer{status: -1, text: err.Error()}
 	}
@@ -56,58 +35,11 @@ func (g *gateway) raw(t testing.TB, text string) answer {
 // the stream.
 func (g *gateway) frames(t testing.TB, req *http.Request, withLength bool, data ...[]byte) answer {
 	t.Helper()
-	conn := g.dial(t, "h2")
-	var head bytes.Buffer
-	encoder := hpack.NewEncoder(&head)
-	field := func(name, value string) {
-		_ = encoder.WriteField(hpack.HeaderField{Name: name, Value: value})
+	response, err := g.Frames(t.Context(), req, withLength, data...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	field(":method", req.Method)
-	field(":scheme", "https")
-	field(":authority", g.address)
-	field(":path", req.URL.Path)
-	for name, values := range req.Header {
-		field(strings.ToLower(name), values[0])
-	}
-	if withLength {
-		field("content-length", strconv.Itoa(len(bytes.Join(data, nil))))
-	}
-	framer := http2.NewFramer(conn, conn)
-	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	_, _ = conn.Write([]byte(http2.ClientPreface))
-	_ = framer.WriteSettings()
-	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head.Bytes(), EndHeaders: true})
-	for i, d := range data {
-		_ = framer.WriteData(1, i == len(data)-1, d)
-	}
-	response := &http.Response{Header: http.Header{}}
-	var body bytes.Buffer
-	for {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := false
-		switch frame := frame.(type) {
-		case *http2.MetaHeadersFrame:
-			response.StatusCode, _ = strconv.Atoi(frame.PseudoValue("status"))
-			for _, f := range frame.RegularFields() {
-				response.Header.Add(f.Name, f.Value)
-			}
-			ended = frame.StreamEnded()
-		case *http2.DataFrame:
-			body.Write(frame.Data())
-			ended = frame.StreamEnded()
-		case *http2.RSTStreamFrame:
-			ended = true
-		}
-		if ended {
-			response.Body = http.NoBody
-			a := g.read(t, response)
-			a.text += body.String()
-			return a
-		}
-	}
+	return g.read(t, response)
 }
 
 // Whoever appends to a delivery whose signed bytes fill Envoy's limit must not
@@ -119,12 +51,12 @@ func TestAppendingToAFullBody(t *testing.T) {
 		partial bool
 	}{{"strict", false}, {"partial", true}} {
 		t.Run(mode.name, func(t *testing.T) {
-			g := start(t, options{mapping: envoy.Mapping{MaxRequestBytes: 1000}, edit: func(c envoytest.Config) {
-				c.ExtAuthz()["with_request_body"].(map[string]any)["allow_partial_message"] = mode.partial
+			g := start(t, envoytest.Options{Mapping: envoy.Mapping{MaxRequestBytes: 1000}, Edit: func(c envoytest.Config) {
+				c.WithRequestBody()["allow_partial_message"] = mode.partial
 			}})
 			refused := func(name string, a answer) {
 				t.Helper()
-				if got := g.upstream.take(); len(got) != 0 || a.status < 400 {
+				if got := g.Upstream.Take(); len(got) != 0 || a.status < 400 {
 					t.Errorf("%s: status %d, reason %s, %d upstream", name, a.status, a.reason, len(got))
 				}
 				if a.record != nil && a.reason != "body_truncated" && a.reason != "body_too_large" {
@@ -153,13 +85,13 @@ func TestAppendingToAFullBody(t *testing.T) {
 			if a := g.frames(t, g.signed(t, "github", full), true, full); a.status != 200 {
 				t.Errorf("the delivery itself: status %d, reason %s", a.status, a.reason)
 			}
-			g.upstream.take()
+			g.Upstream.Take()
 		})
 	}
 }
 
 func TestOddRequests(t *testing.T) {
-	g := start(t, options{})
+	g := start(t, envoytest.Options{})
 	sig := func(webhook, body string) string {
 		return "X-Hub-Signature-256: " + g.signed(t, webhook, []byte(body)).Header.Get("x-hub-signature-256") + "\r\n"
 	}
@@ -188,7 +120,7 @@ func TestOddRequests(t *testing.T) {
 		{"bytes beyond UTF-8 in a header", post("POST /github HTTP/1.1\r\nHost: a\r\nX-A: \xff\xfe\r\n" + strings.ToLower(sig("github", "[]"))), 401, "signature_invalid"},
 	} {
 		a := g.raw(t, c.text)
-		got := g.upstream.take()
+		got := g.Upstream.Take()
 		if a.status != c.status || a.reason != c.reason || (len(got) > 0) != (c.status == 200) {
 			t.Errorf("%s: status %d, reason %q, %d upstream; want %d, %q", c.name, a.status, a.reason, len(got), c.status, c.reason)
 		}
@@ -199,19 +131,19 @@ func TestOddRequests(t *testing.T) {
 }
 
 func TestServiceOnASocketAndPeersWithoutAddress(t *testing.T) {
-	g := start(t, options{socket: true})
+	g := start(t, envoytest.Options{Socket: true})
 	for webhook, want := range map[string]int{"github": 200, "partner": 200} {
-		if a := g.send(t, g.http1, g.signed(t, webhook, []byte(webhook))); a.status != want {
+		if a := g.send(t, g.HTTP1, g.signed(t, webhook, []byte(webhook))); a.status != want {
 			t.Errorf("%s: status %d, reason %s", webhook, a.status, a.reason)
 		}
 	}
 	// A peer of Envoy that is a pipe has no address, and matches no list.
 	path := socketPath(t)
-	piped := start(t, options{edit: func(c envoytest.Config) {
+	piped := start(t, envoytest.Options{Edit: func(c envoytest.Config) {
 		c.Map("static_resources", "listeners", 0)["address"] = map[string]any{"pipe": map[string]any{"path": path}}
 	}})
 	client := &http.Client{Timeout: generous, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: piped.roots, ServerName: "localhost"},
+		TLSClientConfig: &tls.Config{RootCAs: piped.Roots, ServerName: "localhost"},
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
@@ -266,12 +198,12 @@ func TestFaultsInsideEndInADenial(t *testing.T) {
 		return authz.OK
 	})
 	var table atomic.Pointer[authz.Table]
-	g := start(t, options{source: function(func() *authz.Table {
+	g := start(t, envoytest.Options{Source: function(func() *authz.Table {
 		if table.Load() == nil {
 			panic("no table")
 		}
 		return table.Load()
-	}), edit: func(c envoytest.Config) { c.ExtAuthz()["grpc_service"].(map[string]any)["timeout"] = "0.5s" }})
+	}), Edit: func(c envoytest.Config) { c.GRPCService()["timeout"] = "0.5s" }})
 	for _, c := range []struct {
 		name   string
 		table  *authz.Table
@@ -294,9 +226,9 @@ func TestFaultsInsideEndInADenial(t *testing.T) {
 		{"and it goes on", hook(proven), 200, "ok"},
 	} {
 		table.Store(c.table)
-		req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
-		a := g.send(t, g.http1, req)
-		got := g.upstream.take()
+		req, _ := http.NewRequest(http.MethodPost, "https://"+g.Address+"/hook", strings.NewReader("{}"))
+		a := g.send(t, g.HTTP1, req)
+		got := g.Upstream.Take()
 		if c.reason == "timeout" && a.record == nil {
 			a.reason, a.text = "timeout", "Retry-After: "
 		}
@@ -307,9 +239,9 @@ func TestFaultsInsideEndInADenial(t *testing.T) {
 			t.Errorf("%s: no Retry-After:\n%s", c.name, a.text)
 		}
 	}
-	g.server.Stop()
-	req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
-	if a := g.send(t, g.http1, req); a.status != 503 || len(g.upstream.take()) != 0 {
+	g.Server.Stop()
+	req, _ := http.NewRequest(http.MethodPost, "https://"+g.Address+"/hook", strings.NewReader("{}"))
+	if a := g.send(t, g.HTTP1, req); a.status != 503 || len(g.Upstream.Take()) != 0 {
 		t.Errorf("the service has stopped: status %d", a.status)
 	}
 }
@@ -324,23 +256,23 @@ func TestPolicySwappedInMidCall(t *testing.T) {
 	}))}, authz.Match{Path: "/hook", Methods: []string{"POST"}})
 	second.Add(&authz.Webhook{Name: "second", Unverified: "a test needs it"}, authz.Match{Path: "/hook", Methods: []string{"POST"}})
 	var swapped atomic.Bool
-	g := start(t, options{source: function(func() *authz.Table {
+	g := start(t, envoytest.Options{Source: function(func() *authz.Table {
 		if swapped.Load() {
 			return second
 		}
 		return first
 	})})
-	req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
+	req, _ := http.NewRequest(http.MethodPost, "https://"+g.Address+"/hook", strings.NewReader("{}"))
 	done := make(chan answer, 1)
-	go func() { done <- g.send(t, g.http1, req) }()
+	go func() { done <- g.send(t, g.HTTP1, req) }()
 	<-entered
 	swapped.Store(true)
 	close(leave)
 	if a := <-done; a.status != 401 || a.record["webhook"] != "first" {
 		t.Errorf("the call in flight: status %d, record %v", a.status, a.record)
 	}
-	req, _ = http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
-	if a := g.send(t, g.http1, req); a.status != 200 || a.record["webhook"] != "second" {
+	req, _ = http.NewRequest(http.MethodPost, "https://"+g.Address+"/hook", strings.NewReader("{}"))
+	if a := g.send(t, g.HTTP1, req); a.status != 200 || a.record["webhook"] != "second" {
 		t.Errorf("the next call: status %d, record %v", a.status, a.record)
 	}
 }

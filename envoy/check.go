@@ -89,17 +89,22 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 	}()
 	now := s.now()
 	id := newDecisionID()
+	digest := ""
 	if reason := read(st); reason != authz.OK {
 		st.request.reset()
 		st.decision = authz.Decision{Reason: reason}
 	} else {
 		s.Mapping.read(&st.check, &st.request)
-		s.Source.Table().Decide(ctx, &st.request.Request, now, &st.decision)
+		table := s.Source.Table()
+		table.Decide(ctx, &st.request.Request, now, &st.decision)
+		if table != nil {
+			digest = table.Digest
+		}
 	}
 	answer = appendAnswer(out, &st.request.Request, &st.decision, id)
 	s.Telemetry.Record(&telemetry.Event{
 		Time: now, Duration: time.Since(arrived), DecisionID: id,
-		Request: &st.request.Request, Decision: &st.decision,
+		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
 	})
 	proto.Reset(&st.check)
 	st.request.reset()

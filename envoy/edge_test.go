@@ -15,7 +15,7 @@ import (
 )
 
 func TestDeliveriesReachTheUpstreamByteForByte(t *testing.T) {
-	g := start(t, options{})
+	g := start(t, envoytest.Options{})
 	exact := make([]byte, 1<<20)
 	_, _ = rand.Read(exact)
 	g.both(t, func(t *testing.T, c *http.Client) {
@@ -27,8 +27,8 @@ func TestDeliveriesReachTheUpstreamByteForByte(t *testing.T) {
 		for provider := range secrets {
 			for name, body := range bodies {
 				a := g.send(t, c, g.signed(t, provider, body))
-				got := g.upstream.take()
-				if a.status != 200 || a.reason != "ok" || len(got) != 1 || !bytes.Equal(got[0].body, body) {
+				got := g.Upstream.Take()
+				if a.status != 200 || a.reason != "ok" || len(got) != 1 || !bytes.Equal(got[0].Body, body) {
 					t.Errorf("%s, %s: status %d, reason %s, %d requests upstream", provider, name, a.status, a.reason, len(got))
 					continue
 				}
@@ -37,25 +37,25 @@ func TestDeliveriesReachTheUpstreamByteForByte(t *testing.T) {
 					want["verified"] = "token"
 				}
 				for name, value := range want {
-					if v := got[0].header.Get("x-hookbastion-" + name); v != value {
+					if v := got[0].Header.Get("x-hookbastion-" + name); v != value {
 						t.Errorf("%s: x-hookbastion-%s is %q", provider, name, v)
 					}
 				}
 			}
 		}
 	})
-	a := g.send(t, g.http1, g.signed(t, "stripe", nil))
-	if got := g.upstream.take(); a.status != 200 || len(got) != 1 || len(got[0].body) != 0 {
+	a := g.send(t, g.HTTP1, g.signed(t, "stripe", nil))
+	if got := g.Upstream.Take(); a.status != 200 || len(got) != 1 || len(got[0].Body) != 0 {
 		t.Errorf("an empty body: status %d, reason %s", a.status, a.reason)
 	}
-	a = g.send(t, g.http1, g.signed(t, "github", make([]byte, 1<<20+1)))
+	a = g.send(t, g.HTTP1, g.signed(t, "github", make([]byte, 1<<20+1)))
 	if a.status != 413 || a.record != nil {
 		t.Errorf("a body over the limit: status %d, record %v", a.status, a.record)
 	}
 }
 
 func TestMutationsAreRefusedWithTheirReason(t *testing.T) {
-	g := start(t, options{})
+	g := start(t, envoytest.Options{})
 	n := 0
 	g.both(t, func(t *testing.T, c *http.Client) {
 		for _, m := range []struct {
@@ -92,7 +92,7 @@ func TestMutationsAreRefusedWithTheirReason(t *testing.T) {
 				t.Errorf("%s: status %d, reason %s, want %d, %s", m.name, a.status, a.reason, m.status, m.reason)
 			}
 			silent(t, a)
-			if got := g.upstream.take(); len(got) != 0 {
+			if got := g.Upstream.Take(); len(got) != 0 {
 				t.Errorf("%s: reached the upstream", m.name)
 			}
 			if m.status == 405 && !strings.Contains(a.text, "Allow: POST") {
@@ -108,7 +108,7 @@ func setBody(r *http.Request, body string) {
 }
 
 func TestOurHeadersCannotBeForged(t *testing.T) {
-	g := start(t, options{})
+	g := start(t, envoytest.Options{})
 	forge := func(r *http.Request) *http.Request {
 		for _, name := range []string{"X-HOOKBASTION-VERIFIED", "x_hookbastion_verified", "x-hookbastion_tenant", "X-Hookbastion-Replay",
 			"x-hookbastion-assertion", "x-hookbastion-anything", "x-hookbastion-decision-id", "x-envoy-auth-partial-body", "x-envoy-auth-failure-mode-allowed"} {
@@ -125,16 +125,16 @@ func TestOurHeadersCannotBeForged(t *testing.T) {
 			if a := g.send(t, c, forge(req)); a.status != 200 {
 				t.Errorf("%s: status %d, reason %s", name, a.status, a.reason)
 			}
-			got := g.upstream.take()
+			got := g.Upstream.Take()
 			if len(got) != 1 {
 				t.Fatalf("%s: %d requests upstream", name, len(got))
 			}
-			for header, values := range got[0].header {
+			for header, values := range got[0].Header {
 				if strings.Contains(strings.Join(values, ""), "forged") {
 					t.Errorf("%s: the upstream got %s: %q", name, header, values)
 				}
 			}
-			if v := got[0].header.Get(envoy.HeaderVerified); (v != "") != (name == "verified") {
+			if v := got[0].Header.Get(envoy.HeaderVerified); (v != "") != (name == "verified") {
 				t.Errorf("%s: %s is %q", name, envoy.HeaderVerified, v)
 			}
 		}
@@ -152,18 +152,18 @@ func TestSenderBehindTrustedProxies(t *testing.T) {
 		{2, 403, "203.0.113.5, 198.51.100.1"},
 		{2, 200, "203.0.113.5"}, // too short: Envoy's peer
 	} {
-		g := start(t, options{mapping: envoy.Mapping{Source: source.Resolver{TrustedHops: c.hops}}})
+		g := start(t, envoytest.Options{Mapping: envoy.Mapping{Source: source.Resolver{TrustedHops: c.hops}}})
 		req := g.signed(t, "partner", []byte("x"))
 		req.Header.Set("X-Forwarded-For", c.forwarded)
-		if a := g.send(t, g.http1, req); a.status != c.status {
+		if a := g.send(t, g.HTTP1, req); a.status != c.status {
 			t.Errorf("%d hops, %s: status %d, source %v", c.hops, c.forwarded, a.status, a.record["source"])
 		}
-		g.upstream.take()
+		g.Upstream.Take()
 	}
 }
 
 func TestManyCopiesAtOnce(t *testing.T) {
-	g := start(t, options{})
+	g := start(t, envoytest.Options{})
 	body := []byte("one delivery")
 	var all sync.WaitGroup
 	statuses := make(chan int, 1000)
@@ -175,7 +175,7 @@ func TestManyCopiesAtOnce(t *testing.T) {
 			<-begin
 			for range 20 {
 				req := g.signed(t, "github", body)
-				response, err := g.http1.Do(req)
+				response, err := g.HTTP1.Do(req)
 				if err != nil {
 					t.Error(err)
 					return
@@ -192,17 +192,16 @@ func TestManyCopiesAtOnce(t *testing.T) {
 	for s := range statuses {
 		count[s]++
 	}
-	if got := g.upstream.take(); len(got) != 1 || count[200] != 1 || count[409] != 999 {
+	if got := g.Upstream.Take(); len(got) != 1 || count[200] != 1 || count[409] != 999 {
 		t.Errorf("%d reached the upstream; statuses %v", len(got), count)
 	}
 }
 
 func TestTrapsOfEnvoyAreNamed(t *testing.T) {
-	withBody := func(c envoytest.Config) map[string]any { return c.ExtAuthz()["with_request_body"].(map[string]any) }
 	route := func(c envoytest.Config) map[string]any {
 		return c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)[0].(map[string]any)["routes"].([]any)[0].(map[string]any)
 	}
-	text := func(c envoytest.Config) { delete(withBody(c), "pack_as_bytes") }
+	text := func(c envoytest.Config) { delete(c.WithRequestBody(), "pack_as_bytes") }
 	for _, c := range []struct {
 		name   string
 		edit   func(envoytest.Config)
@@ -224,8 +223,8 @@ func TestTrapsOfEnvoyAreNamed(t *testing.T) {
 				"check_settings": map[string]any{"disable_request_body_buffering": true},
 			}}
 		}, 0, `{}`, 503, "body_not_forwarded"},
-		{"partial, over the limit", func(c envoytest.Config) { withBody(c)["allow_partial_message"] = true }, 0, strings.Repeat("x", 1500), 503, "body_truncated"},
-		{"partial, exactly full", func(c envoytest.Config) { withBody(c)["allow_partial_message"] = true }, 0, strings.Repeat("x", 1000), 200, "ok"},
+		{"partial, over the limit", func(c envoytest.Config) { c.WithRequestBody()["allow_partial_message"] = true }, 0, strings.Repeat("x", 1500), 503, "body_truncated"},
+		{"partial, exactly full", func(c envoytest.Config) { c.WithRequestBody()["allow_partial_message"] = true }, 0, strings.Repeat("x", 1000), 200, "ok"},
 		{"selected by the route", func(c envoytest.Config) {
 			route(c)["typed_per_filter_config"] = map[string]any{"envoy.filters.http.ext_authz": map[string]any{
 				"@type":          "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
@@ -234,9 +233,9 @@ func TestTrapsOfEnvoyAreNamed(t *testing.T) {
 		}, 0, `{}`, 404, "no_webhook"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := start(t, options{edit: c.edit, mapping: envoy.Mapping{MaxRequestBytes: 1000, StringBody: c.mode}})
-			a := g.send(t, g.http1, g.signed(t, "github", []byte(c.body)))
-			if got := g.upstream.take(); a.status != c.status || a.reason != c.reason || (len(got) == 1) != (c.status == 200) {
+			g := start(t, envoytest.Options{Edit: c.edit, Mapping: envoy.Mapping{MaxRequestBytes: 1000, StringBody: c.mode}})
+			a := g.send(t, g.HTTP1, g.signed(t, "github", []byte(c.body)))
+			if got := g.Upstream.Take(); a.status != c.status || a.reason != c.reason || (len(got) == 1) != (c.status == 200) {
 				t.Errorf("status %d, reason %s, %d upstream; want %d, %s", a.status, a.reason, len(got), c.status, c.reason)
 			}
 			silent(t, a)

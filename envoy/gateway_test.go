@@ -2,20 +2,17 @@ package envoy_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/metric/noop"
+	"go.uber.org/goleak"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -23,8 +20,6 @@ import (
 	"github.com/hookbastion/hookbastion/authz/token"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
-	"github.com/hookbastion/hookbastion/envoy/telemetry"
-	"github.com/hookbastion/hookbastion/examples"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -79,135 +74,51 @@ type function func() *authz.Table
 
 func (f function) Table() *authz.Table { return f() }
 
-type options struct {
-	source  envoy.Source
-	edit    func(envoytest.Config)
-	mapping envoy.Mapping
-	limits  envoy.Limits
-	now     func() time.Time
-	socket  bool // the service listens on a Unix socket
-	unread  bool // calls are refused before their messages were read
-}
-
 // gateway is a real Envoy between clients, the service and an upstream.
 type gateway struct {
-	t        *testing.T
-	table    *authz.Table
-	upstream *upstream
-	records  *records
-	server   *envoy.Server
-	pool     *envoytest.PoisonPool
-	address  string
-	roots    *x509.CertPool
-	http1    *http.Client
-	http2    *http.Client
+	*envoytest.Gateway
+	table *authz.Table
+	// unread says that calls are refused before their messages are read:
+	// grpc-go leaves those buffers to the garbage collector.
+	unread bool
 }
 
-func start(t *testing.T, o options) *gateway {
+// start starts a gateway for a test. Without a source it serves policies.
+func start(t *testing.T, o envoytest.Options) *gateway {
 	t.Helper()
-	g := &gateway{t: t, upstream: startUpstream(t), records: newRecords(), pool: &envoytest.PoisonPool{}}
-	if o.source == nil {
+	g := &gateway{}
+	if o.Source == nil {
 		g.table = policies(t)
-		o.source = fixed{g.table}
+		o.Source = fixed{g.table}
 	}
-	if o.mapping.MaxRequestBytes == 0 {
-		o.mapping.MaxRequestBytes = 1 << 20
-	}
-	if o.limits.InFlight == 0 {
-		o.limits = envoy.Limits{InFlight: 1024, BytesInFlight: 256 << 20}
-	}
-	o.limits.MaxRequestBytes, o.limits.Connections, o.limits.Shutdown = o.mapping.MaxRequestBytes, 64, 5*time.Second
-	writer := telemetry.NewWriter(g.records)
-	recorder, err := telemetry.New(telemetry.Config{
-		Records: writer, DenialsPerSecond: 1 << 30, Replica: "test",
-		PolicyDigest: func() string { return "digest" }, Meter: noop.Meter{},
-	})
-	if err != nil {
+	var err error
+	if g.Gateway, err = envoytest.StartGateway(t.Context(), o, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	g.server = envoy.NewServer(&envoy.Service{Source: o.source, Mapping: o.mapping, Telemetry: recorder, Now: o.now}, o.limits, g.pool)
-	listener := g.listen(o)
-	served := make(chan error, 1)
-	go func() { served <- g.server.Serve(listener) }()
-	g.server.SetReady(true)
 	t.Cleanup(func() {
-		g.server.Stop()
-		if err := <-served; err != nil {
+		if err := g.Stop(); err != nil {
 			t.Error(err)
 		}
-		writer.Close()
-		// grpc-go leaves what no handler has read to the garbage collector.
-		if now, _, fault := g.pool.Outstanding(); now != 0 && !o.unread || fault != "" {
-			t.Errorf("%d bytes of buffers were not given back; %s", now, fault)
+		if used, calls := g.Server.Held(); used != 0 || calls != 0 {
+			t.Errorf("%d bytes of the budget and %d calls were not given back", used, calls)
+		}
+		if now, _, _ := g.Pool.Outstanding(); now != 0 && !g.unread {
+			t.Errorf("%d bytes of buffers were not given back", now)
 		}
 	})
-	g.startEnvoy(o, listener.Addr())
 	return g
-}
-
-func (g *gateway) listen(o options) net.Listener {
-	network, address := "tcp", "127.0.0.1:0"
-	if o.socket {
-		network, address = "unix", socketPath(g.t)
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return l
-}
-
-func (g *gateway) startEnvoy(o options, service net.Addr) {
-	g.t.Helper()
-	text, err := examples.Quickstart.ReadFile("quickstart/envoy.yaml")
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	config, err := envoytest.ParseConfig(text)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	dir := g.t.TempDir()
-	cert, key, roots, err := envoytest.Certificate(dir)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.roots = roots
-	config.SetCertificate(cert, key)
-	config.SetCluster("hookbastion", service)
-	config.SetCluster("application", g.upstream.listener.Addr())
-	config.ExtAuthz()["with_request_body"].(map[string]any)["max_request_bytes"] = o.mapping.MaxRequestBytes
-	config.ExtAuthz()["grpc_service"].(map[string]any)["timeout"] = "5s" // the race detector is slow
-	if o.edit != nil {
-		o.edit(config)
-	}
-	e, err := envoytest.Start(context.Background(), config, dir)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(e.Stop)
-	g.address = e.Listeners["webhooks"]
-	client := func(protocols ...string) *http.Client {
-		transport := &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: roots, NextProtos: protocols},
-			ForceAttemptHTTP2: protocols[0] == "h2", MaxIdleConnsPerHost: 64,
-		}
-		g.t.Cleanup(transport.CloseIdleConnections)
-		return &http.Client{Transport: transport, Timeout: generous}
-	}
-	g.http1, g.http2 = client("http/1.1"), client("h2")
 }
 
 // both runs a test over HTTP/1.1 and HTTP/2.
 func (g *gateway) both(t *testing.T, f func(t *testing.T, c *http.Client)) {
-	t.Run("HTTP1", func(t *testing.T) { f(t, g.http1) })
-	t.Run("HTTP2", func(t *testing.T) { f(t, g.http2) })
+	t.Run("HTTP1", func(t *testing.T) { f(t, g.HTTP1) })
+	t.Run("HTTP2", func(t *testing.T) { f(t, g.HTTP2) })
 }
 
 // signed is a new delivery of a webhook.
 func (g *gateway) signed(t testing.TB, webhook string, body []byte) *http.Request {
 	t.Helper()
-	return signedAt(t, g.table, webhook, "https://"+g.address, body, time.Now())
+	return signedAt(t, g.table, webhook, "https://"+g.Address, body, time.Now())
 }
 
 func signedAt(t testing.TB, table *authz.Table, webhook, base string, body []byte, now time.Time) *http.Request {
@@ -261,11 +172,29 @@ func (g *gateway) read(t testing.TB, response *http.Response) answer {
 	a := answer{status: response.StatusCode, text: text.String()}
 	id := response.Header.Get(envoy.HeaderDecisionID)
 	if id == "" {
-		id = response.Header.Get("upstream-saw-decision")
+		id = response.Header.Get(envoytest.HeaderSawDecision)
 	}
 	if id != "" {
-		a.record = g.records.await(t, id)
+		if a.record = g.Records.Await(id); a.record == nil {
+			t.Fatalf("no record of decision %s", id)
+		}
 		a.reason, _ = a.record["reason"].(string)
 	}
 	return a
 }
+
+// silent checks that an answer tells nothing but its status and an id.
+func silent(t testing.TB, a answer) {
+	t.Helper()
+	words := []string{"signature", "secret", "replay", "timestamp", "webhook:", "token"}
+	for _, s := range secrets {
+		words = append(words, s)
+	}
+	for _, word := range append(words, a.reason) {
+		if word != "" && strings.Contains(strings.ToLower(a.text), strings.ToLower(word)) {
+			t.Errorf("the sender is told %q:\n%s", word, a.text)
+		}
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

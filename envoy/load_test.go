@@ -22,9 +22,10 @@ import (
 
 func TestManyLargeBodiesStayInTheByteBudget(t *testing.T) {
 	const deliveries, size, budget = 256, 1 << 20, 24 << 20
-	g := start(t, options{limits: envoy.Limits{InFlight: 1024, BytesInFlight: budget}, unread: true, edit: func(c envoytest.Config) {
-		c.ExtAuthz()["grpc_service"].(map[string]any)["timeout"] = "3s"
+	g := start(t, envoytest.Options{Limits: envoy.Limits{InFlight: 1024, BytesInFlight: budget}, Edit: func(c envoytest.Config) {
+		c.GRPCService()["timeout"] = "3s"
 	}})
+	g.unread = true
 	var all sync.WaitGroup
 	var ok, refused atomic.Int64
 	begin := make(chan struct{})
@@ -36,7 +37,7 @@ func TestManyLargeBodiesStayInTheByteBudget(t *testing.T) {
 		go func() {
 			defer all.Done()
 			<-begin
-			response, err := g.http1.Do(req)
+			response, err := g.HTTP1.Do(req)
 			if err != nil {
 				t.Error(err)
 				return
@@ -54,15 +55,15 @@ func TestManyLargeBodiesStayInTheByteBudget(t *testing.T) {
 	}
 	close(begin)
 	all.Wait()
-	_, peak, _ := g.pool.Outstanding()
+	_, peak, _ := g.Pool.Outstanding()
 	t.Logf("%d accepted, %d refused, at most %d KiB of buffers", ok.Load(), refused.Load(), peak>>10)
 	if peak > budget {
 		t.Errorf("%d bytes of buffers at once, with a budget of %d", peak, budget)
 	}
-	if ok.Load() == 0 || int(ok.Load()) != len(g.upstream.take()) {
+	if ok.Load() == 0 || int(ok.Load()) != len(g.Upstream.Take()) {
 		t.Errorf("%d were accepted", ok.Load())
 	}
-	if a := g.send(t, g.http1, g.signed(t, "github", []byte("afterwards"))); a.status != 200 {
+	if a := g.send(t, g.HTTP1, g.signed(t, "github", []byte("afterwards"))); a.status != 200 {
 		t.Errorf("afterwards: status %d, reason %s", a.status, a.reason)
 	}
 }
@@ -76,14 +77,14 @@ func TestChecksInFlightAreBounded(t *testing.T) {
 		call.Proof = authz.ProofSignature
 		return authz.OK
 	}))}, authz.Match{Path: "/slow", Methods: []string{"POST"}})
-	g := start(t, options{source: fixed{table}, limits: envoy.Limits{InFlight: 2, BytesInFlight: 256 << 20},
-		edit: func(c envoytest.Config) { // Envoy must not hold the third one back
+	g := start(t, envoytest.Options{Source: fixed{table}, Limits: envoy.Limits{InFlight: 2, BytesInFlight: 256 << 20},
+		Edit: func(c envoytest.Config) { // Envoy must not hold the third one back
 			options := c.Map("static_resources", "clusters", 0, "typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
 			options["explicit_http_config"] = map[string]any{"http2_protocol_options": map[string]any{"max_concurrent_streams": 1}}
 		}})
 	post := func() answer {
-		req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/slow", strings.NewReader("{}"))
-		return g.send(t, g.http1, req)
+		req, _ := http.NewRequest(http.MethodPost, "https://"+g.Address+"/slow", strings.NewReader("{}"))
+		return g.send(t, g.HTTP1, req)
 	}
 	answers := make(chan answer, 2)
 	for range 2 {
@@ -134,16 +135,19 @@ func direct(t *testing.T, table *authz.Table, shutdown time.Duration) (*envoy.Se
 
 // Envoy's limit is larger than the service was told.
 func TestBodiesBeyondTheSettingAreRefusedAndRecorded(t *testing.T) {
-	g := start(t, options{mapping: envoy.Mapping{MaxRequestBytes: 1000}, unread: true, edit: func(c envoytest.Config) {
-		c.ExtAuthz()["with_request_body"].(map[string]any)["max_request_bytes"] = 16 << 20
+	g := start(t, envoytest.Options{Mapping: envoy.Mapping{MaxRequestBytes: 1000}, Edit: func(c envoytest.Config) {
+		c.WithRequestBody()["max_request_bytes"] = 16 << 20
 	}})
+	g.unread = true
 	for _, c := range []struct{ size, status int }{{999, 200}, {9 << 20, 503}} {
-		a := g.send(t, g.http1, g.signed(t, "github", make([]byte, c.size)))
-		if got := g.upstream.take(); a.status != c.status || (len(got) == 1) != (c.status == 200) {
+		a := g.send(t, g.HTTP1, g.signed(t, "github", make([]byte, c.size)))
+		if got := g.Upstream.Take(); a.status != c.status || (len(got) == 1) != (c.status == 200) {
 			t.Errorf("%d bytes: status %d, %d upstream", c.size, a.status, len(got))
 		}
 	}
-	g.records.awaitText(t, `"reason":"body_too_large"`)
+	if !g.Records.AwaitText(`"reason":"body_too_large"`) {
+		t.Error("it was not recorded")
+	}
 }
 
 func TestHealthFollowsReadiness(t *testing.T) {
@@ -204,13 +208,13 @@ func TestAttemptTimeIsTheShorterOne(t *testing.T) {
 		left <- time.Until(deadline)
 		return authz.SignatureInvalid
 	}))}, authz.Match{Path: "/hook", Methods: []string{"POST"}})
-	g := start(t, options{source: fixed{table}, edit: func(c envoytest.Config) {
-		service := c.ExtAuthz()["grpc_service"].(map[string]any)
+	g := start(t, envoytest.Options{Source: fixed{table}, Edit: func(c envoytest.Config) {
+		service := c.GRPCService()
 		service["timeout"] = "20s"
 		service["retry_policy"] = map[string]any{"num_retries": 1, "retry_back_off": map[string]any{"base_interval": "1s", "max_interval": "10s"}}
 	}})
-	req, _ := http.NewRequest(http.MethodPost, "https://"+g.address+"/hook", strings.NewReader("{}"))
-	if a := g.send(t, g.http1, req); a.status != 401 {
+	req, _ := http.NewRequest(http.MethodPost, "https://"+g.Address+"/hook", strings.NewReader("{}"))
+	if a := g.send(t, g.HTTP1, req); a.status != 401 {
 		t.Errorf("status %d", a.status)
 	}
 	if d := <-left; d <= 0 || d > 10*time.Second {

@@ -72,7 +72,7 @@ func (p *Mapping) read(check *authv3.CheckRequest, m *mapped) {
 	m.Scheme = m.view(http.GetScheme())
 	m.Webhook = m.view(check.GetAttributes().GetContextExtensions()[WebhookExtension])
 	m.readHeaders(http)
-	if len(m.Method) == 0 || len(m.Path) == 0 || m.Path[0] != '/' {
+	if len(m.Method) == 0 || len(m.Path) == 0 || m.Path[0] != '/' || !removable(m.Headers) {
 		m.Malformed = true
 	}
 	p.readBody(http, m)
@@ -109,7 +109,7 @@ func (p *Mapping) readBody(http *authv3.AttributeContext_HttpRequest, m *mapped)
 		if len(body) > 0 {
 			m.Malformed = true // never both
 		}
-		body = m.view(text)
+		body = authz.View(text) // not in the arena, which is kept
 	}
 	if len(body) > 0 {
 		m.Body.Segments = append(m.Body.Segments, body)
@@ -149,7 +149,7 @@ func (p *Mapping) bodyState(headers authz.Headers, got, size, length int64, hasL
 		return authz.BodyUnknown
 	case marks != 1 || string(mark) != "false":
 		return authz.BodyCut
-	case size > 0 && size != got, hasLength && length != got:
+	case size != 0 && size != got, hasLength && length != got:
 		return authz.BodyCut
 	case !hasLength && got >= p.MaxRequestBytes:
 		// Envoy's buffer is exactly full: more may follow.
@@ -188,18 +188,33 @@ func peerAddress(address *corev3.Address) netip.Addr {
 }
 
 // ownHeader reports whether a header is one that only we may set: our prefix,
-// with dashes or, as some upstreams read it the same, underscores.
+// with dashes or what some upstreams read the same: underscores, and for CGI
+// and its kin every other character that is no letter and no digit.
 func ownHeader(name []byte) bool {
 	if len(name) < len(headerPrefix) {
 		return false
 	}
 	for i := range len(headerPrefix) {
 		c := name[i]
-		if c == '_' {
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9') {
 			c = '-'
 		}
 		if c != headerPrefix[i] {
 			return false
+		}
+	}
+	return true
+}
+
+// removable reports whether the answer can remove every header that only we
+// may set. What it could not remove would reach the upstream as ours.
+func removable(headers authz.Headers) bool {
+	n := 0
+	for i := range headers {
+		if name := headers[i].Name; ownHeader(name) && !isOwnExactly(name) {
+			if n++; n > maxRemoved || !isHeaderName(name) {
+				return false
+			}
 		}
 	}
 	return true

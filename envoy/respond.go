@@ -35,8 +35,9 @@ var alwaysRemoved = []string{partialBody, "x-envoy-auth-failure-mode-allowed"}
 // retryAfter is what a 503 advises, in seconds.
 const retryAfter = "5"
 
-// maxRemoved bounds the headers of a sender that are removed by name. Envoy
-// itself lets at most 100 headers through by default.
+// maxRemoved bounds the headers of a sender that are removed by name; a request
+// with more is malformed. Envoy itself lets at most 100 headers through by
+// default.
 const maxRemoved = 256
 
 // appendAnswer appends the encoded CheckResponse of a decision. The answer is
@@ -91,7 +92,7 @@ func forwarded(req *authz.Request, d *authz.Decision, decisionID string) *authv3
 	}
 	for i := range req.Headers {
 		name := req.Headers[i].Name
-		if ownHeader(name) && isHeaderName(name) && !isOwnExactly(name) && len(ok.HeadersToRemove) < maxRemoved {
+		if ownHeader(name) && isHeaderName(name) && !isOwnExactly(name) {
 			ok.HeadersToRemove = append(ok.HeadersToRemove, string(name))
 		}
 	}

@@ -35,7 +35,8 @@ type Limits struct {
 	// Connections is the number of connections at once; more wait to be
 	// accepted.
 	Connections int
-	// Shutdown is how long Stop waits for calls in flight.
+	// Shutdown is how long Stop waits for calls in flight, and then once more
+	// for the end of those that it has cancelled.
 	Shutdown time.Duration
 }
 
@@ -68,16 +69,17 @@ type Server struct {
 	limits   Limits
 	grpc     *grpc.Server
 	health   *health.Server
+	pool     mem.BufferPool
 	inFlight atomic.Int64
 	budget   budget
 }
 
 // NewServer returns a server that is not ready. pool is grpc-go's default if nil.
 func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
-	s := &Server{service: service, limits: limits, health: health.NewServer(), budget: budget{limit: limits.BytesInFlight}}
 	if pool == nil {
 		pool = mem.DefaultBufferPool()
 	}
+	s := &Server{service: service, limits: limits, health: health.NewServer(), pool: pool, budget: budget{limit: limits.BytesInFlight}}
 	streamWindow, connWindow := limits.windows()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
@@ -156,12 +158,12 @@ func (s *Server) check(stream grpc.ServerStream) error {
 		}
 		return err
 	}
-	defer m.free()
 	actual := copies * int64(m.data.Len()+typicalHeaders)
 	s.budget.give(held - actual)
 	held = actual
 
-	whole := m.data.MaterializeToBuffer(mem.DefaultBufferPool())
+	whole := m.data.MaterializeToBuffer(s.pool)
+	m.free() // before it is decoded, which makes the second copy
 	defer whole.Free()
 	return s.send(stream, s.service.Answer(ctx, whole.ReadOnlyData(), nil))
 }
@@ -221,10 +223,20 @@ func (s *Server) Serve(listener net.Listener) error {
 }
 
 // Stop ends the server: no new calls, then those in flight, then, after
-// Limits.Shutdown, the rest. Health checks see it at once.
+// Limits.Shutdown, the rest. Health checks see it at once. A call that does not
+// heed its end is left behind without a connection.
 func (s *Server) Stop() {
 	s.health.Shutdown()
-	hard := time.AfterFunc(s.limits.Shutdown, s.grpc.Stop)
-	defer hard.Stop()
-	s.grpc.GracefulStop()
+	graceful := make(chan struct{})
+	go func() { defer close(graceful); s.grpc.GracefulStop() }()
+	for range 2 {
+		timeout := time.NewTimer(s.limits.Shutdown)
+		select {
+		case <-graceful:
+			timeout.Stop()
+			return
+		case <-timeout.C:
+			go s.grpc.Stop()
+		}
+	}
 }

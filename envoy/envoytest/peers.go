@@ -1,0 +1,133 @@
+package envoytest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/hookbastion/hookbastion/envoy"
+)
+
+// HeaderSawDecision is where the upstream's answer names the decision that let
+// the request through.
+const HeaderSawDecision = "upstream-saw-decision"
+
+// Upstream records what reaches it.
+type Upstream struct {
+	listener net.Listener
+	server   *http.Server
+	mu       sync.Mutex
+	got      []Arrival
+}
+
+// Arrival is one request as the upstream got it.
+type Arrival struct {
+	Header http.Header
+	Body   []byte
+}
+
+func startUpstream() (*Upstream, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	u := &Upstream{listener: l}
+	u.server = &http.Server{Handler: u, ReadHeaderTimeout: clientTimeout}
+	go func() { _ = u.server.Serve(l) }() // ends with Close
+	return u, nil
+}
+
+// Addr is where the upstream listens.
+func (u *Upstream) Addr() net.Addr { return u.listener.Addr() }
+
+// ServeHTTP takes down a request, cut ones included.
+func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // what came before an error has reached us too
+	u.mu.Lock()
+	u.got = append(u.got, Arrival{r.Header.Clone(), body})
+	u.mu.Unlock()
+	w.Header().Set(HeaderSawDecision, r.Header.Get(envoy.HeaderDecisionID))
+}
+
+// Take returns what arrived since the last call.
+func (u *Upstream) Take() []Arrival {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	got := u.got
+	u.got = nil
+	return got
+}
+
+func (u *Upstream) stop() error { return u.server.Close() }
+
+// Records keeps decision records by their id. It is safe for concurrent use.
+type Records struct {
+	mu      sync.Mutex
+	changed chan struct{}
+	byID    map[string]map[string]any
+	text    bytes.Buffer
+}
+
+func newRecords() *Records {
+	return &Records{changed: make(chan struct{}), byID: map[string]map[string]any{}}
+}
+
+// Write takes whole records, as telemetry.Writer writes them.
+func (r *Records) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text.Write(p)
+	for line := range bytes.Lines(p) {
+		var record map[string]any
+		if err := json.Unmarshal(line, &record); err != nil {
+			panic(fmt.Sprintf("not a record: %q", line))
+		}
+		id, _ := record["decision_id"].(string)
+		r.byID[id] = record
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+	return len(p), nil
+}
+
+// Await waits for the record of a decision; nil if it does not come.
+func (r *Records) Await(id string) (record map[string]any) {
+	r.await(func() bool { record = r.byID[id]; return record != nil })
+	return record
+}
+
+// AwaitText waits for a record with this text, for denials whose sender does
+// not learn their id. It reports whether it came.
+func (r *Records) AwaitText(text string) bool {
+	return r.await(func() bool { return bytes.Contains(r.text.Bytes(), []byte(text)) })
+}
+
+func (r *Records) await(found func() bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
+	defer cancel()
+	for {
+		r.mu.Lock()
+		ok, changed := found(), r.changed
+		r.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// Text returns all records so far.
+func (r *Records) Text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}

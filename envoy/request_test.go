@@ -1,0 +1,240 @@
+package envoy
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// rawHeaders is the form with encode_raw_headers, from pairs of name and value.
+func rawHeaders(pairs ...string) *corev3.HeaderMap {
+	m := &corev3.HeaderMap{}
+	for i := 0; i < len(pairs); i += 2 {
+		m.Headers = append(m.Headers, &corev3.HeaderValue{Key: pairs[i], RawValue: []byte(pairs[i+1])})
+	}
+	return m
+}
+
+// httpCheck is a CheckRequest of a POST with these parts filled in.
+func httpCheck(http *authv3.AttributeContext_HttpRequest) *authv3.CheckRequest {
+	http.Method, http.Path, http.Host = "POST", "/hook", "hooks.example.com"
+	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: http}}}
+}
+
+func read(p Mapping, check *authv3.CheckRequest) *mapped {
+	m := &mapped{}
+	p.read(check, m)
+	return m
+}
+
+func TestBodiesAreWholeOnlyIfEverythingSaysSo(t *testing.T) {
+	const limit = 10
+	full, short := []byte("0123456789"), []byte("012")
+	none := "-"
+	for _, c := range []struct {
+		name         string
+		body         []byte
+		mark, length string // "-": no such header
+		size         int64
+		want         authz.BodyState
+	}{
+		{"short with a length", short, "false", "3", 3, authz.BodyWhole},
+		{"short without a length", short, "false", none, 3, authz.BodyWhole},
+		{"exactly full with a length", full, "false", "10", 10, authz.BodyWhole},
+		{"exactly full without a length", full, "false", none, 10, authz.BodyCut},
+		{"over the limit without a length", append(full, 'x'), "false", none, 11, authz.BodyCut},
+		{"marked as a part", short, "true", "3", 3, authz.BodyCut},
+		{"a mark of another kind", short, "False", "3", 3, authz.BodyCut},
+		{"an empty mark", short, "", "3", 3, authz.BodyCut},
+		{"two marks", short, "twice", "3", 3, authz.BodyCut},
+		{"two marks in one line", short, "false,false", "3", 3, authz.BodyCut},
+		{"no mark", short, none, "3", 3, authz.BodyCut},
+		{"a size that is larger", short, "false", "3", 4, authz.BodyCut},
+		{"a size that is smaller", short, "false", "3", 2, authz.BodyCut},
+		{"a size below zero", short, "false", "3", -1, authz.BodyCut},
+		{"no size", short, "false", "3", 0, authz.BodyWhole},
+		{"a length that is larger", short, "false", "4", 3, authz.BodyCut},
+		{"a length that is smaller", short, "false", "2", 3, authz.BodyCut},
+		{"a length of 0 with a body", short, "false", "0", 3, authz.BodyCut},
+		{"empty with a mark", nil, "false", none, 0, authz.BodyWhole},
+		{"empty, marked as a part", nil, "true", none, 0, authz.BodyCut},
+		{"empty with a length", nil, none, "0", 0, authz.BodyWhole},
+		{"empty with a size", nil, none, "0", 5, authz.BodyUnknown},
+		{"not forwarded", nil, none, "5", 0, authz.BodyUnknown},
+		{"not forwarded, with a mark", nil, "false", "5", 0, authz.BodyCut},
+		{"not forwarded or empty", nil, none, none, 0, authz.BodyUnknown},
+	} {
+		var headers []string
+		if c.mark == "twice" {
+			headers = append(headers, partialBody, "false", partialBody, "false")
+		} else if c.mark != none {
+			headers = append(headers, partialBody, c.mark)
+		}
+		if c.length != none {
+			headers = append(headers, "content-length", c.length)
+		}
+		m := read(Mapping{MaxRequestBytes: limit}, httpCheck(&authv3.AttributeContext_HttpRequest{
+			HeaderMap: rawHeaders(headers...), RawBody: c.body, Size: c.size,
+		}))
+		if m.Malformed || m.Body.State != c.want || !bytes.Equal(bytes.Join(m.Body.Segments, nil), c.body) {
+			t.Errorf("%s: state %d, want %d (malformed %v)", c.name, m.Body.State, c.want, m.Malformed)
+		}
+	}
+}
+
+func TestTextBodies(t *testing.T) {
+	for _, c := range []struct {
+		body string
+		mode StringBody
+		want authz.BodyState
+	}{
+		{`{"a":"é€😀"}`, StringBodyExact, authz.BodyWhole},
+		{`{"a":"!"}`, StringBodyExact, authz.BodyChanged},
+		{`{"a":1}`, StringBodyRefuse, authz.BodyChanged},
+		{`{"a":"!"}`, StringBodyTrust, authz.BodyWhole},
+		{`{"a":1}`, 9, authz.BodyChanged},
+	} {
+		n := int64(len(c.body))
+		whole := rawHeaders(partialBody, "false", "content-length", fmt.Sprint(n))
+		m := read(Mapping{MaxRequestBytes: 100, StringBody: c.mode}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: whole, Body: c.body, Size: n}))
+		if m.Body.State != c.want || string(bytes.Join(m.Body.Segments, nil)) != c.body {
+			t.Errorf("%s, mode %d: state %d, want %d", c.body, c.mode, m.Body.State, c.want)
+		}
+		cut := rawHeaders(partialBody, "true", "content-length", "1000")
+		if m := read(Mapping{MaxRequestBytes: 100, StringBody: c.mode}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: cut, Body: c.body, Size: n})); m.Body.State != authz.BodyCut {
+			t.Errorf("%s, cut, mode %d: state %d", c.body, c.mode, m.Body.State)
+		}
+	}
+	both := read(Mapping{MaxRequestBytes: 100}, httpCheck(&authv3.AttributeContext_HttpRequest{Body: "a", RawBody: []byte("b")}))
+	if !both.Malformed {
+		t.Error("both kinds of body at once are no fault")
+	}
+}
+
+func TestContentLengths(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"0": true, "7": true, "007": true, strings.Repeat("9", 18): true,
+		"": false, " 7": false, "7 ": false, "+7": false, "-7": false, "7,7": false, "7, 7": false, "0x7": false, "7.0": false, "٧": false,
+		strings.Repeat("9", 19): false, strings.Repeat("0", 30): false,
+	} {
+		m := read(Mapping{MaxRequestBytes: 100}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("content-length", text)}))
+		if m.Malformed == ok {
+			t.Errorf("%q: malformed %v", text, m.Malformed)
+		}
+	}
+	twice := read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("content-length", "1", "content-length", "1")}))
+	if !twice.Malformed {
+		t.Error("two lengths are no fault")
+	}
+}
+
+func TestBothFormsOfHeaders(t *testing.T) {
+	raw := rawHeaders("x-sig", "a\xff", "x-other", "1", "X-Sig", "b")
+	raw.Headers = append(raw.Headers, &corev3.HeaderValue{Key: "x-value", Value: "v"}, &corev3.HeaderValue{Key: "x-empty"})
+	m := read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: raw, Headers: map[string]string{"x-sig": "not this"}}))
+	want := []string{"x-sig=a\xff", "x-other=1", "x-sig=b", "x-value=v", "x-empty="}
+	var got []string
+	for _, h := range m.Headers {
+		got = append(got, string(h.Name)+"="+string(h.Value))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	m = read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{Headers: map[string]string{"X-Sig": "a,b", "x-request-id": "id"}}))
+	if v, n := m.Headers.Lookup("x-sig"); string(v) != "a,b" || n != 1 || string(m.RequestID) != "id" {
+		t.Errorf("the form as a map: %v", m.Headers)
+	}
+}
+
+func TestSources(t *testing.T) {
+	tcp := func(address string) *corev3.Address {
+		return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: address}}}
+	}
+	for want, address := range map[string]*corev3.Address{
+		"198.51.100.7": tcp("198.51.100.7"), "203.0.113.9": tcp("::ffff:203.0.113.9"), "2001:db8::1": tcp("2001:db8::1"),
+		"invalid IP": tcp("hooks.example.com"), "invalid IP ": tcp(""), "invalid IP  ": nil, "invalid IP   ": {},
+		"invalid IP    ":  {Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: "/198.51.100.7"}}},
+		"invalid IP     ": {Address: &corev3.Address_EnvoyInternalAddress{EnvoyInternalAddress: &corev3.EnvoyInternalAddress{}}},
+	} {
+		check := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("x-forwarded-for", "192.0.2.1")})
+		check.Attributes.Source = &authv3.AttributeContext_Peer{Address: address}
+		if m := read(Mapping{}, check); m.Source.String() != strings.TrimRight(want, " ") {
+			t.Errorf("%v: %s", address, m.Source)
+		}
+	}
+}
+
+func TestMessagesThatAreNoRequest(t *testing.T) {
+	for _, check := range []*authv3.CheckRequest{
+		nil, {}, {Attributes: &authv3.AttributeContext{}},
+		{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{}}},
+		{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{}}}},
+		{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
+			Method: "POST", Path: "*", Host: "h", HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{nil}},
+		}}}},
+		{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Method: "POST", Path: "http://h/"}}}},
+	} {
+		if m := read(Mapping{}, check); !m.Malformed {
+			t.Errorf("%v is a request", check)
+		}
+	}
+}
+
+// Nothing of one request may be seen in the next.
+func TestMemoryIsUsedAgainAndEmptied(t *testing.T) {
+	m := &mapped{}
+	p := Mapping{MaxRequestBytes: 100}
+	big := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("x-request-id", "first"), Body: strings.Repeat("x", 1<<20)})
+	big.Attributes.ContextExtensions = map[string]string{WebhookExtension: "hook"}
+	p.read(big, m)
+	if cap(m.arena) > 64<<10 {
+		t.Errorf("a body of 1 MiB makes a request that keeps %d bytes", cap(m.arena))
+	}
+	p.read(httpCheck(&authv3.AttributeContext_HttpRequest{}), m)
+	if len(m.Headers) != 0 || len(m.Body.Segments) != 0 || len(m.RequestID) != 0 || len(m.Webhook) != 0 || m.Body.Size != 0 {
+		t.Errorf("left over: %+v", m.Request)
+	}
+}
+
+// What an answer could not remove must not get to the upstream.
+func TestHeadersThatCannotBeRemoved(t *testing.T) {
+	many := func(n int) (pairs []string) {
+		for i := range n {
+			pairs = append(pairs, fmt.Sprintf("x-hookbastion-%d", i), "forged")
+		}
+		return pairs
+	}
+	for _, c := range []struct {
+		name      string
+		headers   []string
+		malformed bool
+	}{
+		{"as many as can be", many(maxRemoved), false},
+		{"one more", many(maxRemoved + 1), true},
+		{"one name too often", slices.Repeat([]string{"x_hookbastion_verified", "forged"}, maxRemoved+1), true},
+		{"a long name", []string{"x-hookbastion-" + strings.Repeat("a", 300), "forged"}, true},
+		{"no name of a header", []string{"x-hookbastion-a:b", "forged"}, true},
+		{"our own name, often", slices.Repeat([]string{HeaderVerified, "forged"}, 1000), false},
+		{"a name that is not ours", []string{"x-hookbastion", "a", "x-hookbastio-n", "a", strings.Repeat("x", 300), "a"}, false},
+	} {
+		if m := read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(c.headers...)})); m.Malformed != c.malformed {
+			t.Errorf("%s: malformed %v", c.name, m.Malformed)
+		}
+	}
+	for name, ours := range map[string]bool{
+		"x-hookbastion-verified": true, "x_hookbastion_verified": true, "x-hookbastion_verified": true,
+		"x.hookbastion.verified": true, "x!hookbastion~verified": true, "x-hookbastion-": true,
+		"x-hookbastion": false, "xahookbastion-verified": false, "x-hookbastion1verified": false, "y-hookbastion-verified": false,
+	} {
+		if ownHeader([]byte(name)) != ours {
+			t.Errorf("%s: %v", name, !ours)
+		}
+	}
+}
