@@ -97,7 +97,7 @@ func readVectors(t *testing.T, dir string) []vector {
 }
 
 func TestVectors(t *testing.T) {
-	dirs := []string{"testdata/vectors"}
+	dirs := []string{"provider/vectors"}
 	if extra := os.Getenv("HOOKBASTION_VECTORS"); extra != "" {
 		dirs = append(dirs, extra)
 	}
@@ -149,9 +149,13 @@ func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
 	t.Helper()
 	dir := t.TempDir()
 	hook := map[string]any{
-		"name":     "vector",
-		"match":    map[string]any{"path": target.EscapedPath(), "methods": []string{v.Method}},
-		"provider": v.Provider,
+		"name":       "vector",
+		"match":      map[string]any{"path": pathOf(target), "methods": []string{v.Method}},
+		"public_url": strings.TrimSuffix(v.URL, target.RequestURI()),
+		"provider":   v.Provider,
+	}
+	if target.Path == "" {
+		hook["public_url"] = v.URL
 	}
 	if v.Scheme != "" {
 		hook["provider_scheme"] = v.Scheme
@@ -192,6 +196,12 @@ func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
 	}
 	write(t, filepath.Join(dir, "policy.yaml"), string(text))
 	return compile(dir)
+}
+
+// pathOf is the path that a client sends.
+func pathOf(target *url.URL) string {
+	path, _, _ := strings.Cut(target.RequestURI(), "?")
+	return path
 }
 
 func (v *vector) request(target *url.URL) *authz.Request {

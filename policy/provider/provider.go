@@ -1,11 +1,15 @@
 // Package provider is the catalogue of providers: one YAML file for each,
-// which is an instance of the message hookbastion.policy.v1.Provider. Adding a
-// provider is a file and its test vectors, and no code.
+// which is an instance of the message hookbastion.policy.v1.Provider, and one
+// JSON file with requests whose verdict is known. Adding a provider is these two
+// files, and no code.
 package provider
 
 import (
 	"embed"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -15,8 +19,24 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-//go:embed catalogue/*.yaml
+//go:embed catalogue/*.yaml vectors/*.json
 var files embed.FS
+
+// Vectors returns the number of test vectors of the entry of that name.
+func Vectors(name string) (int, error) {
+	data, err := files.ReadFile(path.Join("vectors", name+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(data, &list); err != nil {
+		return 0, fmt.Errorf("vectors/%s.json: %w", name, err)
+	}
+	return len(list), nil
+}
 
 // catalogue is read once. The files are part of the program and are checked by
 // its tests, so that a bad one is a fault of the program.

@@ -246,10 +246,11 @@ type Webhook struct {
 	// Which requests are deliveries of this webhook.
 	Match *Match `protobuf:"bytes,2,opt,name=match,proto3" json:"match,omitempty"`
 	// The public address as the provider knows it, scheme and host only, for
-	// schemes that sign the URL. Default: https, the request's host.
+	// schemes that sign the URL. Default: https, the request's host. It may have
+	// user:password@ if the provider was given them, since some sign that too.
 	PublicUrl string `protobuf:"bytes,3,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
-	// An entry of the catalogue, in place of scheme: github, gitlab, slack,
-	// standard-webhooks, stripe.
+	// An entry of the catalogue, in place of scheme, such as github or stripe.
+	// `hookbastion providers` lists them.
 	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
 	// One named scheme of the provider, where the default ones are not wanted,
 	// for instance a legacy one.
@@ -611,7 +612,9 @@ type SourceIP struct {
 	// Networks or single addresses. Absent: any that is not denied.
 	Allow []string `protobuf:"bytes,1,rep,name=allow,proto3" json:"allow,omitempty"`
 	// Networks or single addresses that are refused first.
-	Deny          []string `protobuf:"bytes,2,rep,name=deny,proto3" json:"deny,omitempty"`
+	Deny []string `protobuf:"bytes,2,rep,name=deny,proto3" json:"deny,omitempty"`
+	// Entries of the catalogue whose published networks are allowed as well.
+	Ranges        []string `protobuf:"bytes,3,rep,name=ranges,proto3" json:"ranges,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -656,6 +659,13 @@ func (x *SourceIP) GetAllow() []string {
 func (x *SourceIP) GetDeny() []string {
 	if x != nil {
 		return x.Deny
+	}
+	return nil
+}
+
+func (x *SourceIP) GetRanges() []string {
+	if x != nil {
+		return x.Ranges
 	}
 	return nil
 }
@@ -1299,10 +1309,11 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x03HEX\x10\x03\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x04B\r\n" +
-	"\x04from\x12\x05\xbaH\x02\b\x01\"4\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"V\n" +
 	"\bSourceIP\x12\x14\n" +
 	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
-	"\x04deny\x18\x02 \x03(\tR\x04deny\"L\n" +
+	"\x04deny\x18\x02 \x03(\tR\x04deny\x12 \n" +
+	"\x06ranges\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x18\x01R\x06ranges\"L\n" +
 	"\x05Token\x12C\n" +
 	"\x06any_of\x18\x01 \x03(\v2 .hookbastion.policy.v1.TokenRuleB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05anyOf\"\xe8\x02\n" +

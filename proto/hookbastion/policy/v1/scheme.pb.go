@@ -27,6 +27,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Hmac_Construction int32
+
+const (
+	Hmac_CONSTRUCTION_UNSPECIFIED Hmac_Construction = 0
+	// RFC 2104.
+	Hmac_HMAC Hmac_Construction = 1
+	// The plain hash of the secret followed by the content. Weaker than an HMAC:
+	// for SHA-2, whoever has one can make one of longer content.
+	Hmac_SECRET_THEN_CONTENT Hmac_Construction = 2
+)
+
+// Enum value maps for Hmac_Construction.
+var (
+	Hmac_Construction_name = map[int32]string{
+		0: "CONSTRUCTION_UNSPECIFIED",
+		1: "HMAC",
+		2: "SECRET_THEN_CONTENT",
+	}
+	Hmac_Construction_value = map[string]int32{
+		"CONSTRUCTION_UNSPECIFIED": 0,
+		"HMAC":                     1,
+		"SECRET_THEN_CONTENT":      2,
+	}
+)
+
+func (x Hmac_Construction) Enum() *Hmac_Construction {
+	p := new(Hmac_Construction)
+	*p = x
+	return p
+}
+
+func (x Hmac_Construction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Hmac_Construction) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[0].Descriptor()
+}
+
+func (Hmac_Construction) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[0]
+}
+
+func (x Hmac_Construction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Hmac_Construction.Descriptor instead.
+func (Hmac_Construction) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{1, 0}
+}
+
 type Hmac_Hash int32
 
 const (
@@ -64,11 +116,11 @@ func (x Hmac_Hash) String() string {
 }
 
 func (Hmac_Hash) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[0].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[1].Descriptor()
 }
 
 func (Hmac_Hash) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[0]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[1]
 }
 
 func (x Hmac_Hash) Number() protoreflect.EnumNumber {
@@ -77,7 +129,7 @@ func (x Hmac_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Hmac_Hash.Descriptor instead.
 func (Hmac_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{1, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{1, 1}
 }
 
 type Hmac_Encoding int32
@@ -119,11 +171,11 @@ func (x Hmac_Encoding) String() string {
 }
 
 func (Hmac_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[1].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[2].Descriptor()
 }
 
 func (Hmac_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[1]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[2]
 }
 
 func (x Hmac_Encoding) Number() protoreflect.EnumNumber {
@@ -132,7 +184,7 @@ func (x Hmac_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Hmac_Encoding.Descriptor instead.
 func (Hmac_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{1, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{1, 2}
 }
 
 type Key_Encoding int32
@@ -174,11 +226,11 @@ func (x Key_Encoding) String() string {
 }
 
 func (Key_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[2].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[3].Descriptor()
 }
 
 func (Key_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[2]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[3]
 }
 
 func (x Key_Encoding) Number() protoreflect.EnumNumber {
@@ -206,6 +258,11 @@ const (
 	Signature_PREFIX_LIST Signature_Grammar = 5
 	// The time first, then one or more signatures, a separator between.
 	Signature_POSITIONAL Signature_Grammar = 6
+	// Signatures with a separator between.
+	Signature_LIST Signature_Grammar = 7
+	// prefix, white space, an id that is not looked at, a colon, the signature,
+	// as in application 1a2b:…; the prefix in either letter case.
+	Signature_CREDENTIAL Signature_Grammar = 8
 )
 
 // Enum value maps for Signature_Grammar.
@@ -218,6 +275,8 @@ var (
 		4: "SPACE_LIST",
 		5: "PREFIX_LIST",
 		6: "POSITIONAL",
+		7: "LIST",
+		8: "CREDENTIAL",
 	}
 	Signature_Grammar_value = map[string]int32{
 		"GRAMMAR_UNSPECIFIED": 0,
@@ -227,6 +286,8 @@ var (
 		"SPACE_LIST":          4,
 		"PREFIX_LIST":         5,
 		"POSITIONAL":          6,
+		"LIST":                7,
+		"CREDENTIAL":          8,
 	}
 )
 
@@ -241,11 +302,11 @@ func (x Signature_Grammar) String() string {
 }
 
 func (Signature_Grammar) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[3].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[4].Descriptor()
 }
 
 func (Signature_Grammar) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[3]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[4]
 }
 
 func (x Signature_Grammar) Number() protoreflect.EnumNumber {
@@ -254,7 +315,226 @@ func (x Signature_Grammar) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Signature_Grammar.Descriptor instead.
 func (Signature_Grammar) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4, 0}
+}
+
+type Part_CodePart int32
+
+const (
+	Part_CODE_PART_UNSPECIFIED Part_CodePart = 0
+	// Plivo's V3: the URL, with the query and form parameters in its own order.
+	Part_PLIVO_V3 Part_CodePart = 1
+	// Contentful: method, path, the headers that x-contentful-signed-headers
+	// lists, and the body.
+	Part_CONTENTFUL Part_CodePart = 2
+	// Mercado Pago: id, request id and time, each only where it is there.
+	Part_MERCADO_PAGO Part_CodePart = 3
+)
+
+// Enum value maps for Part_CodePart.
+var (
+	Part_CodePart_name = map[int32]string{
+		0: "CODE_PART_UNSPECIFIED",
+		1: "PLIVO_V3",
+		2: "CONTENTFUL",
+		3: "MERCADO_PAGO",
+	}
+	Part_CodePart_value = map[string]int32{
+		"CODE_PART_UNSPECIFIED": 0,
+		"PLIVO_V3":              1,
+		"CONTENTFUL":            2,
+		"MERCADO_PAGO":          3,
+	}
+)
+
+func (x Part_CodePart) Enum() *Part_CodePart {
+	p := new(Part_CodePart)
+	*p = x
+	return p
+}
+
+func (x Part_CodePart) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Part_CodePart) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[5].Descriptor()
+}
+
+func (Part_CodePart) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[5]
+}
+
+func (x Part_CodePart) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Part_CodePart.Descriptor instead.
+func (Part_CodePart) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+}
+
+type Url_Form int32
+
+const (
+	Url_FORM_UNSPECIFIED Url_Form = 0
+	// With the port of the scheme, 443 or 80, if it names none.
+	Url_DEFAULT_PORT Url_Form = 1
+	// Without any port.
+	Url_NO_PORT Url_Form = 2
+	// With what browsers encode in a query: an apostrophe as %27.
+	Url_BROWSER_QUERY Url_Form = 3
+	// Without the path if that is a single slash and there is no query.
+	Url_NO_ROOT Url_Form = 4
+)
+
+// Enum value maps for Url_Form.
+var (
+	Url_Form_name = map[int32]string{
+		0: "FORM_UNSPECIFIED",
+		1: "DEFAULT_PORT",
+		2: "NO_PORT",
+		3: "BROWSER_QUERY",
+		4: "NO_ROOT",
+	}
+	Url_Form_value = map[string]int32{
+		"FORM_UNSPECIFIED": 0,
+		"DEFAULT_PORT":     1,
+		"NO_PORT":          2,
+		"BROWSER_QUERY":    3,
+		"NO_ROOT":          4,
+	}
+)
+
+func (x Url_Form) Enum() *Url_Form {
+	p := new(Url_Form)
+	*p = x
+	return p
+}
+
+func (x Url_Form) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Url_Form) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[6].Descriptor()
+}
+
+func (Url_Form) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[6]
+}
+
+func (x Url_Form) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Url_Form.Descriptor instead.
+func (Url_Form) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7, 0}
+}
+
+type Digest_Hash int32
+
+const (
+	Digest_HASH_UNSPECIFIED Digest_Hash = 0
+	Digest_SHA256           Digest_Hash = 1
+	// Broken as a digest: whoever can choose the body's beginning can make two
+	// bodies with one digest. For providers that offer nothing else.
+	Digest_MD5 Digest_Hash = 2
+)
+
+// Enum value maps for Digest_Hash.
+var (
+	Digest_Hash_name = map[int32]string{
+		0: "HASH_UNSPECIFIED",
+		1: "SHA256",
+		2: "MD5",
+	}
+	Digest_Hash_value = map[string]int32{
+		"HASH_UNSPECIFIED": 0,
+		"SHA256":           1,
+		"MD5":              2,
+	}
+)
+
+func (x Digest_Hash) Enum() *Digest_Hash {
+	p := new(Digest_Hash)
+	*p = x
+	return p
+}
+
+func (x Digest_Hash) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Digest_Hash) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[7].Descriptor()
+}
+
+func (Digest_Hash) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[7]
+}
+
+func (x Digest_Hash) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Digest_Hash.Descriptor instead.
+func (Digest_Hash) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10, 0}
+}
+
+type Digest_Encoding int32
+
+const (
+	Digest_ENCODING_UNSPECIFIED Digest_Encoding = 0
+	Digest_HEX                  Digest_Encoding = 1
+	Digest_BASE64               Digest_Encoding = 2
+	// The bytes of the digest.
+	Digest_RAW Digest_Encoding = 3
+)
+
+// Enum value maps for Digest_Encoding.
+var (
+	Digest_Encoding_name = map[int32]string{
+		0: "ENCODING_UNSPECIFIED",
+		1: "HEX",
+		2: "BASE64",
+		3: "RAW",
+	}
+	Digest_Encoding_value = map[string]int32{
+		"ENCODING_UNSPECIFIED": 0,
+		"HEX":                  1,
+		"BASE64":               2,
+		"RAW":                  3,
+	}
+)
+
+func (x Digest_Encoding) Enum() *Digest_Encoding {
+	p := new(Digest_Encoding)
+	*p = x
+	return p
+}
+
+func (x Digest_Encoding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Digest_Encoding) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[8].Descriptor()
+}
+
+func (Digest_Encoding) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[8]
+}
+
+func (x Digest_Encoding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Digest_Encoding.Descriptor instead.
+func (Digest_Encoding) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10, 1}
 }
 
 type SignedHeader_Charset int32
@@ -288,11 +568,11 @@ func (x SignedHeader_Charset) String() string {
 }
 
 func (SignedHeader_Charset) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[4].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[9].Descriptor()
 }
 
 func (SignedHeader_Charset) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[4]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[9]
 }
 
 func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
@@ -301,7 +581,7 @@ func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignedHeader_Charset.Descriptor instead.
 func (SignedHeader_Charset) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Timestamp_Unit int32
@@ -343,11 +623,11 @@ func (x Timestamp_Unit) String() string {
 }
 
 func (Timestamp_Unit) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[5].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[10].Descriptor()
 }
 
 func (Timestamp_Unit) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[5]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[10]
 }
 
 func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
@@ -356,7 +636,167 @@ func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Timestamp_Unit.Descriptor instead.
 func (Timestamp_Unit) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13, 0}
+}
+
+type Jws_Algorithm int32
+
+const (
+	Jws_ALGORITHM_UNSPECIFIED Jws_Algorithm = 0
+	Jws_HS256                 Jws_Algorithm = 1
+	Jws_HS384                 Jws_Algorithm = 2
+	Jws_HS512                 Jws_Algorithm = 3
+)
+
+// Enum value maps for Jws_Algorithm.
+var (
+	Jws_Algorithm_name = map[int32]string{
+		0: "ALGORITHM_UNSPECIFIED",
+		1: "HS256",
+		2: "HS384",
+		3: "HS512",
+	}
+	Jws_Algorithm_value = map[string]int32{
+		"ALGORITHM_UNSPECIFIED": 0,
+		"HS256":                 1,
+		"HS384":                 2,
+		"HS512":                 3,
+	}
+)
+
+func (x Jws_Algorithm) Enum() *Jws_Algorithm {
+	p := new(Jws_Algorithm)
+	*p = x
+	return p
+}
+
+func (x Jws_Algorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Jws_Algorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
+}
+
+func (Jws_Algorithm) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
+}
+
+func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Jws_Algorithm.Descriptor instead.
+func (Jws_Algorithm) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16, 0}
+}
+
+type ClaimDigest_Encoding int32
+
+const (
+	ClaimDigest_ENCODING_UNSPECIFIED ClaimDigest_Encoding = 0
+	// Either letter case.
+	ClaimDigest_HEX ClaimDigest_Encoding = 1
+	// Standard alphabet, padded.
+	ClaimDigest_BASE64 ClaimDigest_Encoding = 2
+	// URL alphabet, no padding.
+	ClaimDigest_BASE64URL ClaimDigest_Encoding = 3
+)
+
+// Enum value maps for ClaimDigest_Encoding.
+var (
+	ClaimDigest_Encoding_name = map[int32]string{
+		0: "ENCODING_UNSPECIFIED",
+		1: "HEX",
+		2: "BASE64",
+		3: "BASE64URL",
+	}
+	ClaimDigest_Encoding_value = map[string]int32{
+		"ENCODING_UNSPECIFIED": 0,
+		"HEX":                  1,
+		"BASE64":               2,
+		"BASE64URL":            3,
+	}
+)
+
+func (x ClaimDigest_Encoding) Enum() *ClaimDigest_Encoding {
+	p := new(ClaimDigest_Encoding)
+	*p = x
+	return p
+}
+
+func (x ClaimDigest_Encoding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ClaimDigest_Encoding) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
+}
+
+func (ClaimDigest_Encoding) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
+}
+
+func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
+func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
+}
+
+type Code_Name int32
+
+const (
+	Code_NAME_UNSPECIFIED Code_Name = 0
+	// Adyen's payment notifications: every item of the JSON body has a MAC of
+	// its own over eight of its fields.
+	Code_ADYEN Code_Name = 1
+	// Braintree: a form with a payload and pairs of public key and MAC. The
+	// secret's id is the public key, the secret the private key.
+	Code_BRAINTREE Code_Name = 2
+)
+
+// Enum value maps for Code_Name.
+var (
+	Code_Name_name = map[int32]string{
+		0: "NAME_UNSPECIFIED",
+		1: "ADYEN",
+		2: "BRAINTREE",
+	}
+	Code_Name_value = map[string]int32{
+		"NAME_UNSPECIFIED": 0,
+		"ADYEN":            1,
+		"BRAINTREE":        2,
+	}
+)
+
+func (x Code_Name) Enum() *Code_Name {
+	p := new(Code_Name)
+	*p = x
+	return p
+}
+
+func (x Code_Name) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Code_Name) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
+}
+
+func (Code_Name) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
+}
+
+func (x Code_Name) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Code_Name.Descriptor instead.
+func (Code_Name) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type Provider_Confidence int32
@@ -394,11 +834,11 @@ func (x Provider_Confidence) String() string {
 }
 
 func (Provider_Confidence) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[6].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
 }
 
 func (Provider_Confidence) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[6]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
 }
 
 func (x Provider_Confidence) Number() protoreflect.EnumNumber {
@@ -407,7 +847,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type Provider_Retry int32
@@ -452,11 +892,11 @@ func (x Provider_Retry) String() string {
 }
 
 func (Provider_Retry) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[7].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
 }
 
 func (Provider_Retry) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[7]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
 }
 
 func (x Provider_Retry) Number() protoreflect.EnumNumber {
@@ -465,7 +905,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 1}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -475,6 +915,8 @@ type Scheme struct {
 	//
 	//	*Scheme_Hmac
 	//	*Scheme_SharedToken
+	//	*Scheme_Jws
+	//	*Scheme_Code
 	Kind          isScheme_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -535,6 +977,24 @@ func (x *Scheme) GetSharedToken() *SharedToken {
 	return nil
 }
 
+func (x *Scheme) GetJws() *Jws {
+	if x != nil {
+		if x, ok := x.Kind.(*Scheme_Jws); ok {
+			return x.Jws
+		}
+	}
+	return nil
+}
+
+func (x *Scheme) GetCode() *Code {
+	if x != nil {
+		if x, ok := x.Kind.(*Scheme_Code); ok {
+			return x.Code
+		}
+	}
+	return nil
+}
+
 type isScheme_Kind interface {
 	isScheme_Kind()
 }
@@ -545,14 +1005,28 @@ type Scheme_Hmac struct {
 }
 
 type Scheme_SharedToken struct {
-	// A shared token in a header. It proves less than a signature: whoever
-	// saw one delivery can send any other.
+	// A shared token. It proves less than a signature: whoever saw one delivery
+	// can send any other.
 	SharedToken *SharedToken `protobuf:"bytes,2,opt,name=shared_token,json=sharedToken,proto3,oneof"`
+}
+
+type Scheme_Jws struct {
+	// A JSON Web Token, signed with the shared secret (RFC 7519).
+	Jws *Jws `protobuf:"bytes,3,opt,name=jws,proto3,oneof"`
+}
+
+type Scheme_Code struct {
+	// A scheme that no description fits.
+	Code *Code `protobuf:"bytes,4,opt,name=code,proto3,oneof"`
 }
 
 func (*Scheme_Hmac) isScheme_Kind() {}
 
 func (*Scheme_SharedToken) isScheme_Kind() {}
+
+func (*Scheme_Jws) isScheme_Kind() {}
+
+func (*Scheme_Code) isScheme_Kind() {}
 
 // Hmac describes a keyed hash over an ordered list of parts.
 type Hmac struct {
@@ -573,8 +1047,17 @@ type Hmac struct {
 	Timestamp *Timestamp `protobuf:"bytes,7,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// Headers that must have exactly this value.
 	ConstantHeaders []*ConstantHeader `protobuf:"bytes,8,rep,name=constant_headers,json=constantHeaders,proto3" json:"constant_headers,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// A header that names the key: only the secret with that id is tried.
+	KeyIdHeader string `protobuf:"bytes,9,opt,name=key_id_header,json=keyIdHeader,proto3" json:"key_id_header,omitempty"`
+	// Where the signed content holds a digest of the body in place of the body.
+	BodyDigest *BodyDigest `protobuf:"bytes,10,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
+	// The provider does not sign the body. What a webhook proves is then weaker:
+	// whoever sees one delivery can send another body with its signature, once.
+	BodyUnsigned bool `protobuf:"varint,11,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
+	// How the key and the content are joined. Default: HMAC.
+	Construction  Hmac_Construction `protobuf:"varint,12,opt,name=construction,proto3,enum=hookbastion.policy.v1.Hmac_Construction" json:"construction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hmac) Reset() {
@@ -663,6 +1146,34 @@ func (x *Hmac) GetConstantHeaders() []*ConstantHeader {
 	return nil
 }
 
+func (x *Hmac) GetKeyIdHeader() string {
+	if x != nil {
+		return x.KeyIdHeader
+	}
+	return ""
+}
+
+func (x *Hmac) GetBodyDigest() *BodyDigest {
+	if x != nil {
+		return x.BodyDigest
+	}
+	return nil
+}
+
+func (x *Hmac) GetBodyUnsigned() bool {
+	if x != nil {
+		return x.BodyUnsigned
+	}
+	return false
+}
+
+func (x *Hmac) GetConstruction() Hmac_Construction {
+	if x != nil {
+		return x.Construction
+	}
+	return Hmac_CONSTRUCTION_UNSPECIFIED
+}
+
 // Key holds the ways in which a secret's text stands for a key.
 type Key struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -700,6 +1211,71 @@ func (*Key) Descriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2}
 }
 
+// BodyDigest is a digest of the body that the sender puts where it is signed.
+type BodyDigest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A parameter of the signed URL's query. Needed only where the body is not
+	// signed in another way, as with forms whose parameters are.
+	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// Default: SHA256.
+	Hash Hmac_Hash `protobuf:"varint,2,opt,name=hash,proto3,enum=hookbastion.policy.v1.Hmac_Hash" json:"hash,omitempty"`
+	// Default: HEX.
+	Encoding      Hmac_Encoding `protobuf:"varint,3,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Hmac_Encoding" json:"encoding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BodyDigest) Reset() {
+	*x = BodyDigest{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BodyDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BodyDigest) ProtoMessage() {}
+
+func (x *BodyDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BodyDigest.ProtoReflect.Descriptor instead.
+func (*BodyDigest) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BodyDigest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *BodyDigest) GetHash() Hmac_Hash {
+	if x != nil {
+		return x.Hash
+	}
+	return Hmac_HASH_UNSPECIFIED
+}
+
+func (x *BodyDigest) GetEncoding() Hmac_Encoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return Hmac_ENCODING_UNSPECIFIED
+}
+
 // Signature says where the signature stands and in which form.
 type Signature struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -718,14 +1294,16 @@ type Signature struct {
 	// The headers are numbered: name-1, name-2 and so on, at most to 100.
 	Numbered bool `protobuf:"varint,6,opt,name=numbered,proto3" json:"numbered,omitempty"`
 	// The header may stand there more than once. Otherwise that is refused.
-	Repeated      bool `protobuf:"varint,7,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	Repeated bool `protobuf:"varint,7,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// In place of headers: a text in the JSON body, by its keys with dots between.
+	Json          string `protobuf:"bytes,8,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +1315,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +1328,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Signature) GetHeaders() []string {
@@ -802,6 +1380,13 @@ func (x *Signature) GetRepeated() bool {
 	return false
 }
 
+func (x *Signature) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
 // Part is one piece of the signed content.
 type Part struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -814,6 +1399,12 @@ type Part struct {
 	//	*Part_Method
 	//	*Part_Url
 	//	*Part_Path
+	//	*Part_Form
+	//	*Part_Digest
+	//	*Part_Json
+	//	*Part_Item
+	//	*Part_SortedQuery
+	//	*Part_Code
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -821,7 +1412,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1424,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1437,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Part) GetPart() isPart_Part {
@@ -856,7 +1447,7 @@ func (x *Part) GetPart() isPart_Part {
 	return nil
 }
 
-func (x *Part) GetBody() *emptypb.Empty {
+func (x *Part) GetBody() *Body {
 	if x != nil {
 		if x, ok := x.Part.(*Part_Body); ok {
 			return x.Body
@@ -901,7 +1492,7 @@ func (x *Part) GetMethod() *emptypb.Empty {
 	return nil
 }
 
-func (x *Part) GetUrl() *emptypb.Empty {
+func (x *Part) GetUrl() *Url {
 	if x != nil {
 		if x, ok := x.Part.(*Part_Url); ok {
 			return x.Url
@@ -910,7 +1501,7 @@ func (x *Part) GetUrl() *emptypb.Empty {
 	return nil
 }
 
-func (x *Part) GetPath() *emptypb.Empty {
+func (x *Part) GetPath() *Path {
 	if x != nil {
 		if x, ok := x.Part.(*Part_Path); ok {
 			return x.Path
@@ -919,13 +1510,67 @@ func (x *Part) GetPath() *emptypb.Empty {
 	return nil
 }
 
+func (x *Part) GetForm() *Form {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Form); ok {
+			return x.Form
+		}
+	}
+	return nil
+}
+
+func (x *Part) GetDigest() *Digest {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Digest); ok {
+			return x.Digest
+		}
+	}
+	return nil
+}
+
+func (x *Part) GetJson() string {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Json); ok {
+			return x.Json
+		}
+	}
+	return ""
+}
+
+func (x *Part) GetItem() *Item {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Item); ok {
+			return x.Item
+		}
+	}
+	return nil
+}
+
+func (x *Part) GetSortedQuery() *emptypb.Empty {
+	if x != nil {
+		if x, ok := x.Part.(*Part_SortedQuery); ok {
+			return x.SortedQuery
+		}
+	}
+	return nil
+}
+
+func (x *Part) GetCode() Part_CodePart {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Code); ok {
+			return x.Code
+		}
+	}
+	return Part_CODE_PART_UNSPECIFIED
+}
+
 type isPart_Part interface {
 	isPart_Part()
 }
 
 type Part_Body struct {
 	// The body, byte for byte.
-	Body *emptypb.Empty `protobuf:"bytes,1,opt,name=body,proto3,oneof"`
+	Body *Body `protobuf:"bytes,1,opt,name=body,proto3,oneof"`
 }
 
 type Part_Timestamp struct {
@@ -950,12 +1595,43 @@ type Part_Method struct {
 
 type Part_Url struct {
 	// The whole URL: the public address and the request's path with its query.
-	Url *emptypb.Empty `protobuf:"bytes,6,opt,name=url,proto3,oneof"`
+	Url *Url `protobuf:"bytes,6,opt,name=url,proto3,oneof"`
 }
 
 type Part_Path struct {
 	// The request's path with its query, byte for byte.
-	Path *emptypb.Empty `protobuf:"bytes,7,opt,name=path,proto3,oneof"`
+	Path *Path `protobuf:"bytes,7,opt,name=path,proto3,oneof"`
+}
+
+type Part_Form struct {
+	// The parameters of a form in the body. Nothing, if the body is no form.
+	Form *Form `protobuf:"bytes,8,opt,name=form,proto3,oneof"`
+}
+
+type Part_Digest struct {
+	// A digest of the body.
+	Digest *Digest `protobuf:"bytes,9,opt,name=digest,proto3,oneof"`
+}
+
+type Part_Json struct {
+	// A text in the JSON body, by its keys with dots between.
+	Json string `protobuf:"bytes,10,opt,name=json,proto3,oneof"`
+}
+
+type Part_Item struct {
+	// The text of another item of a KEY_VALUE signature header.
+	Item *Item `protobuf:"bytes,11,opt,name=item,proto3,oneof"`
+}
+
+type Part_SortedQuery struct {
+	// The query's parameters, sorted by name and encoded anew, without the
+	// question mark.
+	SortedQuery *emptypb.Empty `protobuf:"bytes,12,opt,name=sorted_query,json=sortedQuery,proto3,oneof"`
+}
+
+type Part_Code struct {
+	// What no description fits.
+	Code Part_CodePart `protobuf:"varint,13,opt,name=code,proto3,enum=hookbastion.policy.v1.Part_CodePart,oneof"`
 }
 
 func (*Part_Body) isPart_Part() {}
@@ -972,6 +1648,350 @@ func (*Part_Url) isPart_Part() {}
 
 func (*Part_Path) isPart_Part() {}
 
+func (*Part_Form) isPart_Part() {}
+
+func (*Part_Digest) isPart_Part() {}
+
+func (*Part_Json) isPart_Part() {}
+
+func (*Part_Item) isPart_Part() {}
+
+func (*Part_SortedQuery) isPart_Part() {}
+
+func (*Part_Code) isPart_Part() {}
+
+// Body is the body as it is signed.
+type Body struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the body is a form, this one field's decoded value is signed in its
+	// place, and the form must have no other. Where there is no body, the field
+	// may stand in the query.
+	FormField string `protobuf:"bytes,1,opt,name=form_field,json=formField,proto3" json:"form_field,omitempty"`
+	// As a JSON string, as JavaScript's JSON.stringify writes it.
+	JsonString    bool `protobuf:"varint,2,opt,name=json_string,json=jsonString,proto3" json:"json_string,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Body) Reset() {
+	*x = Body{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Body) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Body) ProtoMessage() {}
+
+func (x *Body) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Body.ProtoReflect.Descriptor instead.
+func (*Body) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Body) GetFormField() string {
+	if x != nil {
+		return x.FormField
+	}
+	return ""
+}
+
+func (x *Body) GetJsonString() bool {
+	if x != nil {
+		return x.JsonString
+	}
+	return false
+}
+
+// Url is the URL as it is signed.
+type Url struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The URL ends before its query.
+	WithoutQuery bool `protobuf:"varint,1,opt,name=without_query,json=withoutQuery,proto3" json:"without_query,omitempty"`
+	// Characters that are signed decoded where the URL has them
+	// percent-encoded, such as ":/".
+	Decoded string `protobuf:"bytes,2,opt,name=decoded,proto3" json:"decoded,omitempty"`
+	// Other forms of the URL that the provider may have signed.
+	Also          []Url_Form `protobuf:"varint,3,rep,packed,name=also,proto3,enum=hookbastion.policy.v1.Url_Form" json:"also,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Url) Reset() {
+	*x = Url{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Url) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Url) ProtoMessage() {}
+
+func (x *Url) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Url.ProtoReflect.Descriptor instead.
+func (*Url) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Url) GetWithoutQuery() bool {
+	if x != nil {
+		return x.WithoutQuery
+	}
+	return false
+}
+
+func (x *Url) GetDecoded() string {
+	if x != nil {
+		return x.Decoded
+	}
+	return ""
+}
+
+func (x *Url) GetAlso() []Url_Form {
+	if x != nil {
+		return x.Also
+	}
+	return nil
+}
+
+// Path is the path as it is signed.
+type Path struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path ends before the query.
+	WithoutQuery  bool `protobuf:"varint,1,opt,name=without_query,json=withoutQuery,proto3" json:"without_query,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Path) Reset() {
+	*x = Path{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Path) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Path) ProtoMessage() {}
+
+func (x *Path) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Path.ProtoReflect.Descriptor instead.
+func (*Path) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Path) GetWithoutQuery() bool {
+	if x != nil {
+		return x.WithoutQuery
+	}
+	return false
+}
+
+// Form is the parameters of an application/x-www-form-urlencoded body: for each
+// name, in byte order, for each of its values in byte order, name and value
+// decoded, with nothing between.
+type Form struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A value that a name has twice is signed once.
+	Distinct      bool `protobuf:"varint,1,opt,name=distinct,proto3" json:"distinct,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Form) Reset() {
+	*x = Form{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Form) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Form) ProtoMessage() {}
+
+func (x *Form) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Form.ProtoReflect.Descriptor instead.
+func (*Form) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Form) GetDistinct() bool {
+	if x != nil {
+		return x.Distinct
+	}
+	return false
+}
+
+// Digest is a digest of the body.
+type Digest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Hash     Digest_Hash            `protobuf:"varint,1,opt,name=hash,proto3,enum=hookbastion.policy.v1.Digest_Hash" json:"hash,omitempty"`
+	Encoding Digest_Encoding        `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Digest_Encoding" json:"encoding,omitempty"`
+	// An empty body is signed as nothing, not as the digest of nothing.
+	EmptyAsNothing bool `protobuf:"varint,3,opt,name=empty_as_nothing,json=emptyAsNothing,proto3" json:"empty_as_nothing,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Digest) Reset() {
+	*x = Digest{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Digest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Digest) ProtoMessage() {}
+
+func (x *Digest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Digest.ProtoReflect.Descriptor instead.
+func (*Digest) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Digest) GetHash() Digest_Hash {
+	if x != nil {
+		return x.Hash
+	}
+	return Digest_HASH_UNSPECIFIED
+}
+
+func (x *Digest) GetEncoding() Digest_Encoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return Digest_ENCODING_UNSPECIFIED
+}
+
+func (x *Digest) GetEmptyAsNothing() bool {
+	if x != nil {
+		return x.EmptyAsNothing
+	}
+	return false
+}
+
+// Item is an item of a KEY_VALUE signature header.
+type Item struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// As a JSON string, as JavaScript's JSON.stringify writes it.
+	JsonString    bool `protobuf:"varint,2,opt,name=json_string,json=jsonString,proto3" json:"json_string,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Item) Reset() {
+	*x = Item{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Item) ProtoMessage() {}
+
+func (x *Item) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Item.ProtoReflect.Descriptor instead.
+func (*Item) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Item) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Item) GetJsonString() bool {
+	if x != nil {
+		return x.JsonString
+	}
+	return false
+}
+
 // SignedHeader is a header whose value is signed.
 type SignedHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -985,7 +2005,7 @@ type SignedHeader struct {
 
 func (x *SignedHeader) Reset() {
 	*x = SignedHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +2017,7 @@ func (x *SignedHeader) String() string {
 func (*SignedHeader) ProtoMessage() {}
 
 func (x *SignedHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +2030,7 @@ func (x *SignedHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedHeader.ProtoReflect.Descriptor instead.
 func (*SignedHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SignedHeader) GetName() string {
@@ -1048,7 +2068,7 @@ type Timestamp struct {
 
 func (x *Timestamp) Reset() {
 	*x = Timestamp{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +2080,7 @@ func (x *Timestamp) String() string {
 func (*Timestamp) ProtoMessage() {}
 
 func (x *Timestamp) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +2093,7 @@ func (x *Timestamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timestamp.ProtoReflect.Descriptor instead.
 func (*Timestamp) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Timestamp) GetFrom() isTimestamp_From {
@@ -1160,8 +2180,8 @@ type Timestamp_First struct {
 }
 
 type Timestamp_Json struct {
-	// A text or number in the signed JSON body, by its keys with dots between,
-	// as in data.created_at. The body is signed, so content needs no timestamp.
+	// A text or number in the JSON body, by its keys with dots between, as in
+	// data.created_at. Where content has the body, it needs no timestamp.
 	Json string `protobuf:"bytes,7,opt,name=json,proto3,oneof"`
 }
 
@@ -1184,7 +2204,7 @@ type ConstantHeader struct {
 
 func (x *ConstantHeader) Reset() {
 	*x = ConstantHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +2216,7 @@ func (x *ConstantHeader) String() string {
 func (*ConstantHeader) ProtoMessage() {}
 
 func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +2229,7 @@ func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConstantHeader.ProtoReflect.Descriptor instead.
 func (*ConstantHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConstantHeader) GetName() string {
@@ -1226,17 +2246,25 @@ func (x *ConstantHeader) GetValue() string {
 	return ""
 }
 
-// SharedToken is a header whose whole value is the secret.
+// SharedToken says where the secret itself stands.
 type SharedToken struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        string                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Place:
+	//
+	//	*SharedToken_Header
+	//	*SharedToken_Basic
+	//	*SharedToken_Query
+	//	*SharedToken_Json
+	Place isSharedToken_Place `protobuf_oneof:"place"`
+	// header: the word before the secret, in either letter case, as Bearer.
+	Scheme        string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SharedToken) Reset() {
 	*x = SharedToken{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +2276,7 @@ func (x *SharedToken) String() string {
 func (*SharedToken) ProtoMessage() {}
 
 func (x *SharedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,14 +2289,360 @@ func (x *SharedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedToken.ProtoReflect.Descriptor instead.
 func (*SharedToken) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SharedToken) GetPlace() isSharedToken_Place {
+	if x != nil {
+		return x.Place
+	}
+	return nil
 }
 
 func (x *SharedToken) GetHeader() string {
 	if x != nil {
+		if x, ok := x.Place.(*SharedToken_Header); ok {
+			return x.Header
+		}
+	}
+	return ""
+}
+
+func (x *SharedToken) GetBasic() *emptypb.Empty {
+	if x != nil {
+		if x, ok := x.Place.(*SharedToken_Basic); ok {
+			return x.Basic
+		}
+	}
+	return nil
+}
+
+func (x *SharedToken) GetQuery() string {
+	if x != nil {
+		if x, ok := x.Place.(*SharedToken_Query); ok {
+			return x.Query
+		}
+	}
+	return ""
+}
+
+func (x *SharedToken) GetJson() string {
+	if x != nil {
+		if x, ok := x.Place.(*SharedToken_Json); ok {
+			return x.Json
+		}
+	}
+	return ""
+}
+
+func (x *SharedToken) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+type isSharedToken_Place interface {
+	isSharedToken_Place()
+}
+
+type SharedToken_Header struct {
+	// A header.
+	Header string `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type SharedToken_Basic struct {
+	// Authorization: Basic. The secret is user:password.
+	Basic *emptypb.Empty `protobuf:"bytes,3,opt,name=basic,proto3,oneof"`
+}
+
+type SharedToken_Query struct {
+	// A parameter of the query. It ends in many logs.
+	Query string `protobuf:"bytes,4,opt,name=query,proto3,oneof"`
+}
+
+type SharedToken_Json struct {
+	// A text in the JSON body, by its keys with dots between. [] stands for
+	// every item of a list, which must not be empty, as in value[].clientState.
+	Json string `protobuf:"bytes,5,opt,name=json,proto3,oneof"`
+}
+
+func (*SharedToken_Header) isSharedToken_Place() {}
+
+func (*SharedToken_Basic) isSharedToken_Place() {}
+
+func (*SharedToken_Query) isSharedToken_Place() {}
+
+func (*SharedToken_Json) isSharedToken_Place() {}
+
+// Jws is a JSON Web Token in compact form, signed with the shared secret.
+type Jws struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The header that holds it.
+	Header string `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// The word before it, in either letter case, as Bearer. Default: none.
+	Scheme string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	// What it may be signed with. The token's own word counts for nothing else.
+	Algorithms []Jws_Algorithm `protobuf:"varint,3,rep,packed,name=algorithms,proto3,enum=hookbastion.policy.v1.Jws_Algorithm" json:"algorithms,omitempty"`
+	// How the secret, as the provider shows it, becomes the key. Default: TEXT.
+	KeyEncoding Key_Encoding `protobuf:"varint,4,opt,name=key_encoding,json=keyEncoding,proto3,enum=hookbastion.policy.v1.Key_Encoding" json:"key_encoding,omitempty"`
+	// iss must be this.
+	Issuer string `protobuf:"bytes,5,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// aud must have the URL of the request.
+	AudienceUrl bool `protobuf:"varint,6,opt,name=audience_url,json=audienceUrl,proto3" json:"audience_url,omitempty"`
+	// The claim that binds the body. Absent: the body is not signed.
+	Body *ClaimDigest `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
+	// The claim that binds the URL.
+	Url *ClaimDigest `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
+	// qsh must be the hash of method, path and query that Atlassian defines.
+	QueryHash bool `protobuf:"varint,9,opt,name=query_hash,json=queryHash,proto3" json:"query_hash,omitempty"`
+	// The claim with the signed time, iat or nbf. Absent: there is none.
+	Time string `protobuf:"bytes,10,opt,name=time,proto3" json:"time,omitempty"`
+	// exp must be there. Where it is, it counts in any case.
+	Expires bool `protobuf:"varint,11,opt,name=expires,proto3" json:"expires,omitempty"`
+	// How far clocks may be apart for nbf and exp. Default: none.
+	Leeway *durationpb.Duration `protobuf:"bytes,12,opt,name=leeway,proto3" json:"leeway,omitempty"`
+	// How old time may be. Default: 300s.
+	Tolerance *durationpb.Duration `protobuf:"bytes,13,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	// How far ahead of our clock it may be. Default: 60s.
+	Future        *durationpb.Duration `protobuf:"bytes,14,opt,name=future,proto3" json:"future,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Jws) Reset() {
+	*x = Jws{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Jws) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Jws) ProtoMessage() {}
+
+func (x *Jws) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Jws.ProtoReflect.Descriptor instead.
+func (*Jws) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Jws) GetHeader() string {
+	if x != nil {
 		return x.Header
 	}
 	return ""
+}
+
+func (x *Jws) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *Jws) GetAlgorithms() []Jws_Algorithm {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *Jws) GetKeyEncoding() Key_Encoding {
+	if x != nil {
+		return x.KeyEncoding
+	}
+	return Key_ENCODING_UNSPECIFIED
+}
+
+func (x *Jws) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Jws) GetAudienceUrl() bool {
+	if x != nil {
+		return x.AudienceUrl
+	}
+	return false
+}
+
+func (x *Jws) GetBody() *ClaimDigest {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Jws) GetUrl() *ClaimDigest {
+	if x != nil {
+		return x.Url
+	}
+	return nil
+}
+
+func (x *Jws) GetQueryHash() bool {
+	if x != nil {
+		return x.QueryHash
+	}
+	return false
+}
+
+func (x *Jws) GetTime() string {
+	if x != nil {
+		return x.Time
+	}
+	return ""
+}
+
+func (x *Jws) GetExpires() bool {
+	if x != nil {
+		return x.Expires
+	}
+	return false
+}
+
+func (x *Jws) GetLeeway() *durationpb.Duration {
+	if x != nil {
+		return x.Leeway
+	}
+	return nil
+}
+
+func (x *Jws) GetTolerance() *durationpb.Duration {
+	if x != nil {
+		return x.Tolerance
+	}
+	return nil
+}
+
+func (x *Jws) GetFuture() *durationpb.Duration {
+	if x != nil {
+		return x.Future
+	}
+	return nil
+}
+
+// ClaimDigest is a claim with a SHA-256.
+type ClaimDigest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Claim    string                 `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	Encoding ClaimDigest_Encoding   `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.ClaimDigest_Encoding" json:"encoding,omitempty"`
+	// The claim is absent where there is nothing to hash, and only there.
+	AbsentIfEmpty bool `protobuf:"varint,3,opt,name=absent_if_empty,json=absentIfEmpty,proto3" json:"absent_if_empty,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimDigest) Reset() {
+	*x = ClaimDigest{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimDigest) ProtoMessage() {}
+
+func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
+func (*ClaimDigest) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ClaimDigest) GetClaim() string {
+	if x != nil {
+		return x.Claim
+	}
+	return ""
+}
+
+func (x *ClaimDigest) GetEncoding() ClaimDigest_Encoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return ClaimDigest_ENCODING_UNSPECIFIED
+}
+
+func (x *ClaimDigest) GetAbsentIfEmpty() bool {
+	if x != nil {
+		return x.AbsentIfEmpty
+	}
+	return false
+}
+
+// Code is a scheme that is written in Go.
+type Code struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          Code_Name              `protobuf:"varint,1,opt,name=name,proto3,enum=hookbastion.policy.v1.Code_Name" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Code) Reset() {
+	*x = Code{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Code) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Code) ProtoMessage() {}
+
+func (x *Code) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Code.ProtoReflect.Descriptor instead.
+func (*Code) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Code) GetName() Code_Name {
+	if x != nil {
+		return x.Name
+	}
+	return Code_NAME_UNSPECIFIED
 }
 
 // Provider is one file of the catalogue.
@@ -1289,14 +2663,22 @@ type Provider struct {
 	// The ways it signs. Those not optional are all accepted, each by its own headers.
 	Schemes []*NamedScheme `protobuf:"bytes,7,rep,name=schemes,proto3" json:"schemes,omitempty"`
 	// What a reader should know: what is not covered, what is special.
-	Notes         []string `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`
+	// Where else the facts were read: code, pages, test suites.
+	Sources []string `protobuf:"bytes,9,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Where the operator finds the secret, as in "Settings, Webhooks, Signing secret".
+	Secret string `protobuf:"bytes,10,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Addresses that the provider delivers from.
+	Ranges *Ranges `protobuf:"bytes,11,opt,name=ranges,proto3" json:"ranges,omitempty"`
+	// Headers of a denial that the provider understands, for instance not to retry.
+	DeniedHeaders []*ConstantHeader `protobuf:"bytes,12,rep,name=denied_headers,json=deniedHeaders,proto3" json:"denied_headers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +2690,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +2703,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Provider) GetName() string {
@@ -1380,6 +2762,99 @@ func (x *Provider) GetNotes() []string {
 	return nil
 }
 
+func (x *Provider) GetSources() []string {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *Provider) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *Provider) GetRanges() *Ranges {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+func (x *Provider) GetDeniedHeaders() []*ConstantHeader {
+	if x != nil {
+		return x.DeniedHeaders
+	}
+	return nil
+}
+
+// Ranges are the addresses that a provider publishes.
+type Ranges struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it publishes them.
+	Documentation string `protobuf:"bytes,1,opt,name=documentation,proto3" json:"documentation,omitempty"`
+	// Networks or single addresses, if the provider's own text was read. They
+	// are those of the day in read; a policy names them by source_ip.ranges.
+	Networks []string `protobuf:"bytes,2,rep,name=networks,proto3" json:"networks,omitempty"`
+	// The day on which networks were read, as in 2026-08-31.
+	Read          string `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ranges) Reset() {
+	*x = Ranges{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ranges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ranges) ProtoMessage() {}
+
+func (x *Ranges) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
+func (*Ranges) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Ranges) GetDocumentation() string {
+	if x != nil {
+		return x.Documentation
+	}
+	return ""
+}
+
+func (x *Ranges) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+func (x *Ranges) GetRead() string {
+	if x != nil {
+		return x.Read
+	}
+	return ""
+}
+
 // NamedScheme is one of a provider's schemes.
 type NamedScheme struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1393,7 +2868,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +2880,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +2893,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -1446,11 +2921,13 @@ var File_hookbastion_policy_v1_scheme_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\x93\x01\n" +
+	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xf6\x01\n" +
 	"\x06Scheme\x121\n" +
 	"\x04hmac\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.HmacH\x00R\x04hmac\x12G\n" +
-	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedTokenB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xae\x05\n" +
+	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedToken\x12.\n" +
+	"\x03jws\x18\x03 \x01(\v2\x1a.hookbastion.policy.v1.JwsH\x00R\x03jws\x121\n" +
+	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04codeB\r\n" +
+	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xfb\a\n" +
 	"\x04Hmac\x12<\n" +
 	"\x04hash\x18\x01 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12H\n" +
 	"\bencoding\x18\x02 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
@@ -1460,7 +2937,17 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\acontent\x18\x06 \x03(\v2\x1b.hookbastion.policy.v1.PartB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\acontent\x12>\n" +
 	"\ttimestamp\x18\a \x01(\v2 .hookbastion.policy.v1.TimestampR\ttimestamp\x12P\n" +
-	"\x10constant_headers\x18\b \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\x0fconstantHeaders\">\n" +
+	"\x10constant_headers\x18\b \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\x0fconstantHeaders\x12C\n" +
+	"\rkey_id_header\x18\t \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^([A-Za-z0-9-]{1,128})?$R\vkeyIdHeader\x12B\n" +
+	"\vbody_digest\x18\n" +
+	" \x01(\v2!.hookbastion.policy.v1.BodyDigestR\n" +
+	"bodyDigest\x12#\n" +
+	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12L\n" +
+	"\fconstruction\x18\f \x01(\x0e2(.hookbastion.policy.v1.Hmac.ConstructionR\fconstruction\"O\n" +
+	"\fConstruction\x12\x1c\n" +
+	"\x18CONSTRUCTION_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04HMAC\x10\x01\x12\x17\n" +
+	"\x13SECRET_THEN_CONTENT\x10\x02\">\n" +
 	"\x04Hash\x12\x14\n" +
 	"\x10HASH_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -1480,15 +2967,21 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04TEXT\x10\x01\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x02\x12\a\n" +
-	"\x03HEX\x10\x03\"\x93\x03\n" +
-	"\tSignature\x12?\n" +
-	"\aheaders\x18\x01 \x03(\tB%\xbaH\"\x92\x01\x1f\b\x01\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
+	"\x03HEX\x10\x03\"\xba\x01\n" +
+	"\n" +
+	"BodyDigest\x124\n" +
+	"\x05query\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x05query\x124\n" +
+	"\x04hash\x18\x02 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashR\x04hash\x12@\n" +
+	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xf4\x03\n" +
+	"\tSignature\x12=\n" +
+	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
 	"\agrammar\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Signature.GrammarR\agrammar\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\tR\x03key\x12%\n" +
 	"\tseparator\x18\x05 \x01(\tB\a\xbaH\x04r\x02(\x01R\tseparator\x12\x1a\n" +
 	"\bnumbered\x18\x06 \x01(\bR\bnumbered\x12\x1a\n" +
-	"\brepeated\x18\a \x01(\bR\brepeated\"x\n" +
+	"\brepeated\x18\a \x01(\bR\brepeated\x12F\n" +
+	"\x04json\x18\b \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\"\x92\x01\n" +
 	"\aGrammar\x12\x17\n" +
 	"\x13GRAMMAR_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04BARE\x10\x01\x12\n" +
@@ -1499,16 +2992,70 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"SPACE_LIST\x10\x04\x12\x0f\n" +
 	"\vPREFIX_LIST\x10\x05\x12\x0e\n" +
 	"\n" +
-	"POSITIONAL\x10\x06\"\xe2\x02\n" +
-	"\x04Part\x12,\n" +
-	"\x04body\x18\x01 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x04body\x126\n" +
+	"POSITIONAL\x10\x06\x12\b\n" +
+	"\x04LIST\x10\a\x12\x0e\n" +
+	"\n" +
+	"CREDENTIAL\x10\b\"\xa6\x06\n" +
+	"\x04Part\x121\n" +
+	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
 	"\aliteral\x18\x03 \x01(\tH\x00R\aliteral\x12=\n" +
 	"\x06header\x18\x04 \x01(\v2#.hookbastion.policy.v1.SignedHeaderH\x00R\x06header\x120\n" +
-	"\x06method\x18\x05 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x06method\x12*\n" +
-	"\x03url\x18\x06 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x03url\x12,\n" +
-	"\x04path\x18\a \x01(\v2\x16.google.protobuf.EmptyH\x00R\x04pathB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xb6\x01\n" +
+	"\x06method\x18\x05 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x06method\x12.\n" +
+	"\x03url\x18\x06 \x01(\v2\x1a.hookbastion.policy.v1.UrlH\x00R\x03url\x121\n" +
+	"\x04path\x18\a \x01(\v2\x1b.hookbastion.policy.v1.PathH\x00R\x04path\x121\n" +
+	"\x04form\x18\b \x01(\v2\x1b.hookbastion.policy.v1.FormH\x00R\x04form\x127\n" +
+	"\x06digest\x18\t \x01(\v2\x1d.hookbastion.policy.v1.DigestH\x00R\x06digest\x12E\n" +
+	"\x04json\x18\n" +
+	" \x01(\tB/\xbaH,r*2(^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$H\x00R\x04json\x121\n" +
+	"\x04item\x18\v \x01(\v2\x1b.hookbastion.policy.v1.ItemH\x00R\x04item\x12;\n" +
+	"\fsorted_query\x18\f \x01(\v2\x16.google.protobuf.EmptyH\x00R\vsortedQuery\x12:\n" +
+	"\x04code\x18\r \x01(\x0e2$.hookbastion.policy.v1.Part.CodePartH\x00R\x04code\"U\n" +
+	"\bCodePart\x12\x19\n" +
+	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bPLIVO_V3\x10\x01\x12\x0e\n" +
+	"\n" +
+	"CONTENTFUL\x10\x02\x12\x10\n" +
+	"\fMERCADO_PAGO\x10\x03B\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"F\n" +
+	"\x04Body\x12\x1d\n" +
+	"\n" +
+	"form_field\x18\x01 \x01(\tR\tformField\x12\x1f\n" +
+	"\vjson_string\x18\x02 \x01(\bR\n" +
+	"jsonString\"\xf2\x01\n" +
+	"\x03Url\x12#\n" +
+	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\x12!\n" +
+	"\adecoded\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\adecoded\x12F\n" +
+	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\"[\n" +
+	"\x04Form\x12\x14\n" +
+	"\x10FORM_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fDEFAULT_PORT\x10\x01\x12\v\n" +
+	"\aNO_PORT\x10\x02\x12\x11\n" +
+	"\rBROWSER_QUERY\x10\x03\x12\v\n" +
+	"\aNO_ROOT\x10\x04\"+\n" +
+	"\x04Path\x12#\n" +
+	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\"\"\n" +
+	"\x04Form\x12\x1a\n" +
+	"\bdistinct\x18\x01 \x01(\bR\bdistinct\"\xb5\x02\n" +
+	"\x06Digest\x12>\n" +
+	"\x04hash\x18\x01 \x01(\x0e2\".hookbastion.policy.v1.Digest.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12J\n" +
+	"\bencoding\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Digest.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12(\n" +
+	"\x10empty_as_nothing\x18\x03 \x01(\bR\x0eemptyAsNothing\"1\n" +
+	"\x04Hash\x12\x14\n" +
+	"\x10HASH_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06SHA256\x10\x01\x12\a\n" +
+	"\x03MD5\x10\x02\"B\n" +
+	"\bEncoding\x12\x18\n" +
+	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\a\n" +
+	"\x03HEX\x10\x01\x12\n" +
+	"\n" +
+	"\x06BASE64\x10\x02\x12\a\n" +
+	"\x03RAW\x10\x03\"B\n" +
+	"\x04Item\x12\x19\n" +
+	"\x03key\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03key\x12\x1f\n" +
+	"\vjson_string\x18\x02 \x01(\bR\n" +
+	"jsonString\"\xb6\x01\n" +
 	"\fSignedHeader\x120\n" +
 	"\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x04name\x12E\n" +
 	"\acharset\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.SignedHeader.CharsetR\acharset\"-\n" +
@@ -1532,9 +3079,56 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"a\n" +
 	"\x0eConstantHeader\x120\n" +
 	"\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x04name\x12\x1d\n" +
-	"\x05value\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05value\"C\n" +
-	"\vSharedToken\x124\n" +
-	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x06header\"\xf1\x04\n" +
+	"\x05value\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05value\"\xc3\x02\n" +
+	"\vSharedToken\x126\n" +
+	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x00R\x06header\x12.\n" +
+	"\x05basic\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x05basic\x126\n" +
+	"\x05query\x18\x04 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05query\x12S\n" +
+	"\x04json\x18\x05 \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$H\x00R\x04json\x12/\n" +
+	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06schemeB\x0e\n" +
+	"\x05place\x12\x05\xbaH\x02\b\x01\"\xae\x06\n" +
+	"\x03Jws\x124\n" +
+	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x06header\x12/\n" +
+	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06scheme\x12Y\n" +
+	"\n" +
+	"algorithms\x18\x03 \x03(\x0e2$.hookbastion.policy.v1.Jws.AlgorithmB\x13\xbaH\x10\x92\x01\r\b\x01\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\n" +
+	"algorithms\x12F\n" +
+	"\fkey_encoding\x18\x04 \x01(\x0e2#.hookbastion.policy.v1.Key.EncodingR\vkeyEncoding\x12\x16\n" +
+	"\x06issuer\x18\x05 \x01(\tR\x06issuer\x12!\n" +
+	"\faudience_url\x18\x06 \x01(\bR\vaudienceUrl\x126\n" +
+	"\x04body\x18\a \x01(\v2\".hookbastion.policy.v1.ClaimDigestR\x04body\x124\n" +
+	"\x03url\x18\b \x01(\v2\".hookbastion.policy.v1.ClaimDigestR\x03url\x12\x1d\n" +
+	"\n" +
+	"query_hash\x18\t \x01(\bR\tqueryHash\x12%\n" +
+	"\x04time\x18\n" +
+	" \x01(\tB\x11\xbaH\x0er\fR\x00R\x03iatR\x03nbfR\x04time\x12\x18\n" +
+	"\aexpires\x18\v \x01(\bR\aexpires\x12@\n" +
+	"\x06leeway\x18\f \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xac\x022\x00R\x06leeway\x12G\n" +
+	"\ttolerance\x18\r \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
+	"\x06future\x18\x0e \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"G\n" +
+	"\tAlgorithm\x12\x19\n" +
+	"\x15ALGORITHM_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05HS256\x10\x01\x12\t\n" +
+	"\x05HS384\x10\x02\x12\t\n" +
+	"\x05HS512\x10\x03\"\xef\x01\n" +
+	"\vClaimDigest\x12\x1d\n" +
+	"\x05claim\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05claim\x12O\n" +
+	"\bencoding\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.ClaimDigest.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12&\n" +
+	"\x0fabsent_if_empty\x18\x03 \x01(\bR\rabsentIfEmpty\"H\n" +
+	"\bEncoding\x12\x18\n" +
+	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\a\n" +
+	"\x03HEX\x10\x01\x12\n" +
+	"\n" +
+	"\x06BASE64\x10\x02\x12\r\n" +
+	"\tBASE64URL\x10\x03\"|\n" +
+	"\x04Code\x12<\n" +
+	"\x04name\x18\x01 \x01(\x0e2 .hookbastion.policy.v1.Code.NameB\x06\xbaH\x03\xc8\x01\x01R\x04name\"6\n" +
+	"\x04Name\x12\x14\n" +
+	"\x10NAME_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05ADYEN\x10\x01\x12\r\n" +
+	"\tBRAINTREE\x10\x02\"\xb6\x06\n" +
 	"\bProvider\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1d\n" +
 	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05title\x125\n" +
@@ -1546,7 +3140,12 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x05retry\x18\x05 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryB\x06\xbaH\x03\xc8\x01\x01R\x05retry\x125\n" +
 	"\rdenied_status\x18\x06 \x01(\rB\v\xbaH\b*\x06\x18\xd7\x04(\x90\x03H\x00R\fdeniedStatus\x88\x01\x01\x12F\n" +
 	"\aschemes\x18\a \x03(\v2\".hookbastion.policy.v1.NamedSchemeB\b\xbaH\x05\x92\x01\x02\b\x01R\aschemes\x12\x14\n" +
-	"\x05notes\x18\b \x03(\tR\x05notes\"E\n" +
+	"\x05notes\x18\b \x03(\tR\x05notes\x12&\n" +
+	"\asources\x18\t \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x04R\asources\x12\x16\n" +
+	"\x06secret\x18\n" +
+	" \x01(\tR\x06secret\x125\n" +
+	"\x06ranges\x18\v \x01(\v2\x1d.hookbastion.policy.v1.RangesR\x06ranges\x12L\n" +
+	"\x0edenied_headers\x18\f \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\rdeniedHeaders\"E\n" +
 	"\n" +
 	"Confidence\x12\x1a\n" +
 	"\x16CONFIDENCE_UNSPECIFIED\x10\x00\x12\f\n" +
@@ -1558,7 +3157,12 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\tIDENTICAL\x10\x02\x12\b\n" +
 	"\x04NONE\x10\x03\x12\v\n" +
 	"\aUNKNOWN\x10\x04B\x10\n" +
-	"\x0e_denied_status\"\x9e\x01\n" +
+	"\x0e_denied_status\"\x9c\x01\n" +
+	"\x06Ranges\x125\n" +
+	"\rdocumentation\x18\x01 \x01(\tB\x0f\xbaH\fr\n" +
+	":\bhttps://R\rdocumentation\x12\x1a\n" +
+	"\bnetworks\x18\x02 \x03(\tR\bnetworks\x12?\n" +
+	"\x04read\x18\x03 \x01(\tB+\xbaH(r&2$^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$R\x04read\"\x9e\x01\n" +
 	"\vNamedScheme\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1a\n" +
 	"\boptional\x18\x02 \x01(\bR\boptional\x12=\n" +
@@ -1576,62 +3180,107 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 16)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
-	(Hmac_Hash)(0),              // 0: hookbastion.policy.v1.Hmac.Hash
-	(Hmac_Encoding)(0),          // 1: hookbastion.policy.v1.Hmac.Encoding
-	(Key_Encoding)(0),           // 2: hookbastion.policy.v1.Key.Encoding
-	(Signature_Grammar)(0),      // 3: hookbastion.policy.v1.Signature.Grammar
-	(SignedHeader_Charset)(0),   // 4: hookbastion.policy.v1.SignedHeader.Charset
-	(Timestamp_Unit)(0),         // 5: hookbastion.policy.v1.Timestamp.Unit
-	(Provider_Confidence)(0),    // 6: hookbastion.policy.v1.Provider.Confidence
-	(Provider_Retry)(0),         // 7: hookbastion.policy.v1.Provider.Retry
-	(*Scheme)(nil),              // 8: hookbastion.policy.v1.Scheme
-	(*Hmac)(nil),                // 9: hookbastion.policy.v1.Hmac
-	(*Key)(nil),                 // 10: hookbastion.policy.v1.Key
-	(*Signature)(nil),           // 11: hookbastion.policy.v1.Signature
-	(*Part)(nil),                // 12: hookbastion.policy.v1.Part
-	(*SignedHeader)(nil),        // 13: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),           // 14: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),      // 15: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),         // 16: hookbastion.policy.v1.SharedToken
-	(*Provider)(nil),            // 17: hookbastion.policy.v1.Provider
-	(*NamedScheme)(nil),         // 18: hookbastion.policy.v1.NamedScheme
-	(*emptypb.Empty)(nil),       // 19: google.protobuf.Empty
-	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
+	(Hmac_Construction)(0),      // 0: hookbastion.policy.v1.Hmac.Construction
+	(Hmac_Hash)(0),              // 1: hookbastion.policy.v1.Hmac.Hash
+	(Hmac_Encoding)(0),          // 2: hookbastion.policy.v1.Hmac.Encoding
+	(Key_Encoding)(0),           // 3: hookbastion.policy.v1.Key.Encoding
+	(Signature_Grammar)(0),      // 4: hookbastion.policy.v1.Signature.Grammar
+	(Part_CodePart)(0),          // 5: hookbastion.policy.v1.Part.CodePart
+	(Url_Form)(0),               // 6: hookbastion.policy.v1.Url.Form
+	(Digest_Hash)(0),            // 7: hookbastion.policy.v1.Digest.Hash
+	(Digest_Encoding)(0),        // 8: hookbastion.policy.v1.Digest.Encoding
+	(SignedHeader_Charset)(0),   // 9: hookbastion.policy.v1.SignedHeader.Charset
+	(Timestamp_Unit)(0),         // 10: hookbastion.policy.v1.Timestamp.Unit
+	(Jws_Algorithm)(0),          // 11: hookbastion.policy.v1.Jws.Algorithm
+	(ClaimDigest_Encoding)(0),   // 12: hookbastion.policy.v1.ClaimDigest.Encoding
+	(Code_Name)(0),              // 13: hookbastion.policy.v1.Code.Name
+	(Provider_Confidence)(0),    // 14: hookbastion.policy.v1.Provider.Confidence
+	(Provider_Retry)(0),         // 15: hookbastion.policy.v1.Provider.Retry
+	(*Scheme)(nil),              // 16: hookbastion.policy.v1.Scheme
+	(*Hmac)(nil),                // 17: hookbastion.policy.v1.Hmac
+	(*Key)(nil),                 // 18: hookbastion.policy.v1.Key
+	(*BodyDigest)(nil),          // 19: hookbastion.policy.v1.BodyDigest
+	(*Signature)(nil),           // 20: hookbastion.policy.v1.Signature
+	(*Part)(nil),                // 21: hookbastion.policy.v1.Part
+	(*Body)(nil),                // 22: hookbastion.policy.v1.Body
+	(*Url)(nil),                 // 23: hookbastion.policy.v1.Url
+	(*Path)(nil),                // 24: hookbastion.policy.v1.Path
+	(*Form)(nil),                // 25: hookbastion.policy.v1.Form
+	(*Digest)(nil),              // 26: hookbastion.policy.v1.Digest
+	(*Item)(nil),                // 27: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),        // 28: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),           // 29: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),      // 30: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),         // 31: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                 // 32: hookbastion.policy.v1.Jws
+	(*ClaimDigest)(nil),         // 33: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                // 34: hookbastion.policy.v1.Code
+	(*Provider)(nil),            // 35: hookbastion.policy.v1.Provider
+	(*Ranges)(nil),              // 36: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),         // 37: hookbastion.policy.v1.NamedScheme
+	(*emptypb.Empty)(nil),       // 38: google.protobuf.Empty
+	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
-	9,  // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	16, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	0,  // 2: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	1,  // 3: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	2,  // 4: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	11, // 5: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
-	12, // 6: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	14, // 7: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	15, // 8: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	3,  // 9: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
-	19, // 10: hookbastion.policy.v1.Part.body:type_name -> google.protobuf.Empty
-	19, // 11: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	13, // 12: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	19, // 13: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
-	19, // 14: hookbastion.policy.v1.Part.url:type_name -> google.protobuf.Empty
-	19, // 15: hookbastion.policy.v1.Part.path:type_name -> google.protobuf.Empty
-	4,  // 16: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	19, // 17: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	5,  // 18: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	20, // 19: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	20, // 20: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	6,  // 21: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	7,  // 22: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	18, // 23: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	8,  // 24: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	17, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
+	31, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	32, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	34, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	1,  // 4: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 5: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	3,  // 6: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	20, // 7: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
+	21, // 8: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
+	29, // 9: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	30, // 10: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	19, // 11: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
+	0,  // 12: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
+	1,  // 13: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 14: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	4,  // 15: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
+	22, // 16: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
+	38, // 17: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	28, // 18: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	38, // 19: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	23, // 20: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
+	24, // 21: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
+	25, // 22: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	26, // 23: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	27, // 24: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	38, // 25: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	5,  // 26: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	6,  // 27: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	7,  // 28: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	8,  // 29: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	9,  // 30: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	38, // 31: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	10, // 32: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	39, // 33: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	39, // 34: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	38, // 35: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	11, // 36: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	3,  // 37: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	33, // 38: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	33, // 39: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	39, // 40: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	39, // 41: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	39, // 42: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	12, // 43: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	13, // 44: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	14, // 45: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	15, // 46: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	37, // 47: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	36, // 48: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	30, // 49: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	16, // 50: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -1642,8 +3291,10 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[0].OneofWrappers = []any{
 		(*Scheme_Hmac)(nil),
 		(*Scheme_SharedToken)(nil),
+		(*Scheme_Jws)(nil),
+		(*Scheme_Code)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[4].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[5].OneofWrappers = []any{
 		(*Part_Body)(nil),
 		(*Part_Timestamp)(nil),
 		(*Part_Literal)(nil),
@@ -1651,21 +3302,33 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Method)(nil),
 		(*Part_Url)(nil),
 		(*Part_Path)(nil),
+		(*Part_Form)(nil),
+		(*Part_Digest)(nil),
+		(*Part_Json)(nil),
+		(*Part_Item)(nil),
+		(*Part_SortedQuery)(nil),
+		(*Part_Code)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[6].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[13].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[9].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[15].OneofWrappers = []any{
+		(*SharedToken_Header)(nil),
+		(*SharedToken_Basic)(nil),
+		(*SharedToken_Query)(nil),
+		(*SharedToken_Json)(nil),
+	}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   11,
+			NumEnums:      16,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
