@@ -183,7 +183,7 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 	}
 	if !d.Forward() {
 		e.Status = d.Status()
-		denial := envoy.NewDenial(e.Status, d.AllowedMethods, "explained")
+		denial := envoy.NewDenial(&d, "explained")
 		e.Response = &response{Status: denial.Status, Headers: map[string]string{}, Body: denial.Body}
 		for _, h := range denial.Headers {
 			e.Response.Headers[h.Name] = h.Value
