@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func (s *scheme) compile(t *testing.T) *authz.Table {
 // and hexadecimal at once unless it needs a prefix.
 func (s *scheme) secret(n int) string {
 	text := strings.Repeat(fmt.Sprintf("%d5365637265745365", n+1), 4)[:64]
-	for _, prefix := range s.hmac().GetKeyPrefixes() {
+	for _, prefix := range slices.Backward(s.hmac().GetKeyPrefixes()) {
 		text = prefix + text
 	}
 	if s.token().GetBasic() != nil {

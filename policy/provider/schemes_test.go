@@ -56,7 +56,10 @@ func TestNearest(t *testing.T) {
 		headers []string
 	}{
 		{"github", []string{"x-hub-signature-256", "x-github-event"}},
-		{"github", []string{"x-hub-signature"}},
+		{"github", []string{"x-hub-signature"}}, // and others
+		{"docusign", []string{"x-docusign-signature-1"}},
+		{"pusher", []string{"x-pusher-signature", "x-pusher-key"}},
+		{"", []string{"authorization"}},
 		{"gitlab", []string{"x-gitlab-token"}},
 		{"slack", []string{"x-slack-signature", "x-slack-request-timestamp"}},
 		{"standard-webhooks", []string{"webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature"}},
@@ -69,7 +72,7 @@ func TestNearest(t *testing.T) {
 			has[name] = true
 		}
 		got, err := provider.Nearest(func(name string) bool { return has[name] })
-		if err != nil || got != test.want {
+		if err != nil || test.want == "" && len(got) > 0 || test.want != "" && !slices.Contains(got, test.want) {
 			t.Errorf("%q: %q, want %q; %v", test.headers, got, test.want, err)
 		}
 	}
