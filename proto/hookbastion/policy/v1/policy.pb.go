@@ -275,7 +275,13 @@ type Webhook struct {
 	// What the sender is told.
 	Respond *Respond `protobuf:"bytes,14,opt,name=respond,proto3" json:"respond,omitempty"`
 	// The only way to have no verification at all.
-	Unverified    *Unverified `protobuf:"bytes,15,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	Unverified *Unverified `protobuf:"bytes,15,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	// What must be true of a delivery whose proof held, in CEL, for instance
+	// body.livemode == true. There are body (the JSON value, at most 64KiB, without
+	// doubled keys), headers (lists of values by lower-case name), query (lists of
+	// values by name), method, path, host, source, webhook, tenant, key_id,
+	// signed_time and now. A condition that cannot be evaluated denies.
+	Conditions    []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +417,13 @@ func (x *Webhook) GetRespond() *Respond {
 func (x *Webhook) GetUnverified() *Unverified {
 	if x != nil {
 		return x.Unverified
+	}
+	return nil
+}
+
+func (x *Webhook) GetConditions() []string {
+	if x != nil {
+		return x.Conditions
 	}
 	return nil
 }
@@ -1440,7 +1453,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xee\x06\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\a\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -1460,7 +1473,10 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\arespond\x18\x0e \x01(\v2\x1e.hookbastion.policy.v1.RespondR\arespond\x12A\n" +
 	"\n" +
 	"unverified\x18\x0f \x01(\v2!.hookbastion.policy.v1.UnverifiedR\n" +
-	"unverified\"5\n" +
+	"unverified\x121\n" +
+	"\n" +
+	"conditions\x18\x10 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\bR\n" +
+	"conditions\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
