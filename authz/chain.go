@@ -74,6 +74,7 @@ func (t *Table) DecideExplained(ctx context.Context, req *Request, now time.Time
 	}
 	d.Reason = found.Webhook.run(&call, d)
 	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
+	d.Reservation, d.Acknowledged = call.Reservation, call.Acknowledge
 	if d.Reason.Allows() {
 		d.Verdict = Allow
 	}
