@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -37,6 +38,8 @@ type Service struct {
 	Source    Source
 	Mapping   Mapping
 	Telemetry *telemetry.Recorder
+	// Settler ends what the checks reserve; nil if nothing is reserved.
+	Settler *replay.Settler
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
@@ -60,6 +63,13 @@ func (s *Service) now() time.Time {
 // Answer decides one CheckRequest and appends the encoded CheckResponse to out.
 // Neither is kept. It never panics.
 func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
+	out, _ = s.answerHeld(ctx, check, out)
+	return out
+}
+
+// answerHeld is Answer that also returns what was reserved for the request, to
+// be given back if the answer cannot be sent.
+func (s *Service) answerHeld(ctx context.Context, check []byte, out []byte) ([]byte, authz.Reservation) {
 	return s.answer(ctx, out, func(st *state) authz.Reason {
 		if err := proto.Unmarshal(check, &st.check); err != nil {
 			return authz.MalformedRequest
@@ -70,10 +80,11 @@ func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
 
 // Refuse answers a call whose message was not read.
 func (s *Service) Refuse(ctx context.Context, reason authz.Reason, out []byte) []byte {
-	return s.answer(ctx, out, func(*state) authz.Reason { return reason })
+	out, _ = s.answer(ctx, out, func(*state) authz.Reason { return reason })
+	return out
 }
 
-func (s *Service) answer(ctx context.Context, out []byte, read func(*state) authz.Reason) (answer []byte) {
+func (s *Service) answer(ctx context.Context, out []byte, read func(*state) authz.Reason) (answer []byte, held authz.Reservation) {
 	arrived := time.Now()
 	st, _ := s.states.Get().(*state)
 	if st == nil {
@@ -83,8 +94,9 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 	defer func() {
 		if !done {
 			_ = recover() // whatever went wrong, the answer is a denial
+			s.Settler.GiveBack(st.decision.Reservation, s.now())
 			s.Telemetry.Panicked()
-			answer = append(out, fallback...)
+			answer, held = append(out, fallback...), authz.Reservation{}
 		}
 	}()
 	now := s.now()
@@ -101,16 +113,34 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 			digest = table.Digest
 		}
 	}
-	answer = appendAnswer(out, &st.request.Request, &st.decision, id)
+	answer = appendAnswer(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, id, now))
 	s.Telemetry.Record(&telemetry.Event{
 		Time: now, Duration: time.Since(arrived), DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
 	})
+	held = st.decision.Reservation
 	proto.Reset(&st.check)
 	st.request.reset()
 	s.states.Put(st)
 	done = true
-	return answer
+	return answer, held
+}
+
+// settle returns the seal of what was reserved for a request that goes to the
+// upstream, and gives back what nobody will use.
+func (s *Service) settle(ctx context.Context, d *authz.Decision, id string, now time.Time) string {
+	switch {
+	case d.Reservation.ID == 0:
+		if d.Reason == authz.Replayed && d.Webhook != nil {
+			s.Settler.Refused(id, d.Webhook.Name, d.Reservation)
+		}
+		return ""
+	case !d.Forward() || ctx.Err() != nil:
+		s.Settler.GiveBack(d.Reservation, now)
+		return ""
+	default:
+		return s.Settler.Seal(d.Reservation)
+	}
 }
 
 // newDecisionID returns 32 hexadecimal digits. It names a decision and proves

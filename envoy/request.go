@@ -3,6 +3,7 @@ package envoy
 import (
 	"bytes"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -77,6 +78,7 @@ func (p *Mapping) read(check *authv3.CheckRequest, m *mapped) {
 	}
 	p.readBody(http, m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
+	m.CheckID = checkID(check.GetAttributes())
 	m.Source = p.Source.Resolve(peerAddress(check.GetAttributes().GetSource().GetAddress()), m.Headers)
 }
 
@@ -185,6 +187,22 @@ func peerAddress(address *corev3.Address) netip.Addr {
 		return netip.Addr{}
 	}
 	return addr
+}
+
+// checkID is the same in all attempts of one check, and in no other check. It
+// is zero if a part is missing. x-request-id is no part of it: a sender may
+// have a say in it, and an internal redirect keeps it.
+func checkID(a *authv3.AttributeContext) authz.CheckID {
+	at := a.GetRequest().GetTime()
+	id := authz.CheckID{
+		Time: at.GetSeconds()*1e9 + int64(at.GetNanos()),
+		Port: a.GetSource().GetAddress().GetSocketAddress().GetPortValue(),
+	}
+	var err error
+	if id.Stream, err = strconv.ParseUint(a.GetRequest().GetHttp().GetId(), 10, 64); err != nil || at == nil {
+		return authz.CheckID{}
+	}
+	return id
 }
 
 // ownHeader reports whether a header is one that only we may set: our prefix,

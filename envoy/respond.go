@@ -43,7 +43,10 @@ const maxRemoved = 256
 // appendAnswer appends the encoded CheckResponse of a decision. The answer is
 // never empty and has its status and its response from one place: an empty
 // message, or a denial without a code, is an allow for Envoy.
-func appendAnswer(out []byte, req *authz.Request, d *authz.Decision, decisionID string) []byte {
+//
+// settle is the value by which the access log can tell what became of the
+// request; empty if nobody asks.
+func appendAnswer(out []byte, req *authz.Request, d *authz.Decision, decisionID, settle string) []byte {
 	var response *authv3.CheckResponse
 	if d.Forward() {
 		response = forwarded(req, d, decisionID)
@@ -51,6 +54,9 @@ func appendAnswer(out []byte, req *authz.Request, d *authz.Decision, decisionID 
 		response = denied(d, decisionID)
 	}
 	response.DynamicMetadata = metadata(d, decisionID)
+	if settle != "" {
+		response.DynamicMetadata.Fields[metadataSettle] = structpb.NewStringValue(settle)
+	}
 	encoded, err := proto.MarshalOptions{}.MarshalAppend(out, response)
 	if err != nil || len(encoded) == len(out) {
 		return append(out, fallback...)
@@ -79,8 +85,8 @@ func forwarded(req *authz.Request, d *authz.Decision, decisionID string) *authv3
 			values[HeaderTenant] = string(d.Tenant)
 		}
 	}
-	if d.Mark == authz.MarkCopy {
-		values[HeaderReplay] = "copy"
+	if mark := d.Mark.String(); mark != "" {
+		values[HeaderReplay] = mark
 	}
 	ok := &authv3.OkHttpResponse{HeadersToRemove: alwaysRemoved[:len(alwaysRemoved):len(alwaysRemoved)]}
 	for _, name := range ownHeaders {
@@ -113,7 +119,7 @@ func isOwnExactly(name []byte) bool {
 
 // Denial is what the sender of a request that is not forwarded gets.
 type Denial struct {
-	// Status is 400 to 599.
+	// Status is 400 to 599, or 200 for a copy that is acknowledged.
 	Status  int
 	Headers []DenialHeader
 	Body    string
@@ -127,7 +133,7 @@ type DenialHeader struct{ Name, Value string }
 // only where the fault is its own: after a 5xx it should retry.
 func NewDenial(decision *authz.Decision, decisionID string) Denial {
 	httpStatus := decision.Status()
-	if httpStatus < 400 || httpStatus > 599 {
+	if (httpStatus < 400 || httpStatus > 599) && !(httpStatus == 200 && decision.Acknowledged) {
 		httpStatus = 503
 	}
 	d := Denial{
@@ -144,7 +150,7 @@ func NewDenial(decision *authz.Decision, decisionID string) Denial {
 	if httpStatus == 405 && decision.AllowedMethods != "" && isHeaderValue(decision.AllowedMethods) {
 		d.Headers = append(d.Headers, DenialHeader{"allow", decision.AllowedMethods})
 	}
-	if decision.Webhook == nil || httpStatus >= 500 {
+	if decision.Webhook == nil || httpStatus >= 500 || httpStatus == 200 {
 		return d
 	}
 	if decision.Webhook.DeniedEmpty {
@@ -204,6 +210,10 @@ func isHeaderValue(value string) bool {
 	}
 	return len(value) <= 4096
 }
+
+// metadataSettle appears in no log or record of ours: who has it can settle one
+// reservation.
+const metadataSettle = "settle"
 
 // metadata goes into Envoy's access log and span tags.
 func metadata(d *authz.Decision, decisionID string) *structpb.Struct {

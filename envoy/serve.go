@@ -56,6 +56,8 @@ const (
 	minStreamWindow = 64 << 10
 	// streamWorkers serve streams without a new goroutine's stack for each.
 	streamWorkers = 64
+	// lingerPart is which part of a stop waits for entries of the access log.
+	lingerPart = 20
 )
 
 // MinBytesInFlight is the smallest budget that lets the largest body in.
@@ -72,6 +74,7 @@ type Server struct {
 	pool     mem.BufferPool
 	inFlight atomic.Int64
 	budget   budget
+	log      *accessLog
 }
 
 // NewServer returns a server that is not ready. pool is grpc-go's default if nil.
@@ -80,6 +83,7 @@ func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 		pool = mem.DefaultBufferPool()
 	}
 	s := &Server{service: service, limits: limits, health: health.NewServer(), pool: pool, budget: budget{limit: limits.BytesInFlight}}
+	s.log = newAccessLog(service)
 	streamWindow, connWindow := limits.windows()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
@@ -99,6 +103,7 @@ func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 		}),
 	)
 	s.grpc.RegisterService(&authorization, s)
+	s.grpc.RegisterService(&accessLogging, s.log)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	s.SetReady(false)
 	return s
@@ -165,7 +170,13 @@ func (s *Server) check(stream grpc.ServerStream) error {
 	whole := m.data.MaterializeToBuffer(s.pool)
 	m.free() // before it is decoded, which makes the second copy
 	defer whole.Free()
-	return s.send(stream, s.service.Answer(ctx, whole.ReadOnlyData(), nil))
+	encoded, reserved := s.service.answerHeld(ctx, whole.ReadOnlyData(), nil)
+	err := s.send(stream, encoded)
+	if err != nil || ctx.Err() != nil {
+		// Envoy takes an answer when the call has ended, and it has not.
+		s.service.Settler.GiveBack(reserved, s.service.now())
+	}
+	return err
 }
 
 func (s *Server) send(stream grpc.ServerStream, encoded []byte) error {
@@ -228,7 +239,15 @@ func (s *Server) Serve(listener net.Listener) error {
 func (s *Server) Stop() {
 	s.health.Shutdown()
 	graceful := make(chan struct{})
-	go func() { defer close(graceful); s.grpc.GracefulStop() }()
+	go func() {
+		defer close(graceful)
+		s.grpc.GracefulStop()
+		s.log.readers.Wait()
+	}()
+	// Envoy never ends the streams of its access log, and sends what is still to
+	// be settled on them.
+	linger := time.AfterFunc(s.limits.Shutdown/lingerPart, s.log.stop)
+	defer linger.Stop()
 	for range 2 {
 		timeout := time.NewTimer(s.limits.Shutdown)
 		select {

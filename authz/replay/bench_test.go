@@ -31,7 +31,9 @@ func BenchmarkReserve(b *testing.B) {
 func benchmarkTable(b *testing.B, live uint64) {
 	before := heap()
 	m := memory(1 << 28)
-	slow := fill(live, func(n uint64) { _, _ = m.Reserve(context.Background(), replaytest.Signed(n, start), replay.Claim{}, start) })
+	slow := fill(live, func(n uint64) {
+		_, _ = m.Reserve(context.Background(), replaytest.Signed(n, start), replay.Claim{}, start)
+	})
 	perNonce := float64(heap()-before) / float64(live)
 	next := &atomic.Uint64{}
 	next.Store(live)

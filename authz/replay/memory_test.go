@@ -206,4 +206,3 @@ func TestBytesPerNonce(t *testing.T) {
 		t.Errorf("%.1f bytes of heap for each nonce, more than 34", perNonce)
 	}
 }
-

@@ -86,6 +86,9 @@ func (s *Settler) lease() time.Duration {
 	return s.length
 }
 
+// TwoPhase reports whether somebody will say what became of a delivery.
+func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
+
 // Proven reports whether the access log has settled anything since the start.
 // Before, the end of a lease takes: where nobody has configured an access log,
 // every copy would pass once.
