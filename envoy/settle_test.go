@@ -99,7 +99,16 @@ func settlingPolicies(t *testing.T, store replay.Store, settler *replay.Settler)
 	return table
 }
 
+// settle starts a gateway whose access log has proven that it is there.
 func settle(t *testing.T, edit func(envoytest.Config)) *settling {
+	t.Helper()
+	g := settleUnproven(t, edit)
+	g.post(t, "github", "the first delivery", 200)
+	g.await(t, g.store.settled, true)
+	return g
+}
+
+func settleUnproven(t *testing.T, edit func(envoytest.Config)) *settling {
 	t.Helper()
 	g := &settling{
 		store: &watchedStore{
@@ -112,9 +121,6 @@ func settle(t *testing.T, edit func(envoytest.Config)) *settling {
 	table := settlingPolicies(t, g.store, g.settler)
 	g.gateway = start(t, envoytest.Options{Source: fixed{table}, Settler: g.settler, Now: g.now, Edit: edit})
 	g.table = table
-	// The access log proves that it is there.
-	g.post(t, "github", "the first delivery", 200)
-	g.await(t, g.store.settled, true)
 	return g
 }
 

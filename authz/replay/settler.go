@@ -103,6 +103,9 @@ func (s *Settler) Seal(r authz.Reservation) string {
 	return s.seal.seal(r)
 }
 
+// Open returns the reservation of a seal of ours.
+func (s *Settler) Open(seal string) (authz.Reservation, bool) { return s.seal.open(seal) }
+
 // Settle does what the policy wants for the result. The text is what [Seal] has
 // returned, as it came back.
 func (s *Settler) Settle(ctx context.Context, text string, result Result, now time.Time) Settlement {

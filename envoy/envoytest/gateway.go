@@ -61,6 +61,8 @@ type Gateway struct {
 	Records  *Records
 	// Pool gives the service its receive buffers.
 	Pool *PoisonPool
+	// ServiceAddr is where the service listens.
+	ServiceAddr net.Addr
 	// Address is where Envoy listens for TLS, with a certificate of Roots.
 	Address string
 	Roots   *x509.CertPool
@@ -98,6 +100,7 @@ func StartGateway(ctx context.Context, o Options, dir string) (g *Gateway, err e
 	if err != nil {
 		return g, err
 	}
+	g.ServiceAddr = listener.Addr()
 	g.Server = envoy.NewServer(&envoy.Service{Source: o.Source, Mapping: o.Mapping, Telemetry: recorder, Settler: o.Settler, Now: o.Now}, o.Limits, g.Pool)
 	g.served = make(chan error, 1)
 	go func() { g.served <- g.Server.Serve(listener) }()
