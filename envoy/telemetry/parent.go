@@ -13,8 +13,8 @@ type parent struct {
 	trace trace.TraceID
 	span  trace.SpanID
 	flags trace.TraceFlags
-	// state is W3C tracestate as it came.
-	state []string
+	// w3c says that it came as W3C Trace Context, which has a state, too.
+	w3c bool
 }
 
 func (p *parent) valid() bool { return p.trace.IsValid() && p.span.IsValid() }
@@ -25,7 +25,7 @@ func (p *parent) valid() bool { return p.trace.IsValid() && p.span.IsValid() }
 func parentOf(ctx context.Context) parent {
 	if values := metadata.ValueFromIncomingContext(ctx, "traceparent"); len(values) == 1 {
 		if p := parseTraceparent(values[0]); p.valid() {
-			p.state = metadata.ValueFromIncomingContext(ctx, "tracestate")
+			p.w3c = true
 			return p
 		}
 	}
@@ -53,10 +53,16 @@ func parseTraceparent(text string) parent {
 	}
 	version, ok := hexByte(text[:2])
 	flags, ok2 := hexByte(text[53:size])
-	if !ok || !ok2 || version == 0xff || version == 0 && len(text) != size || len(text) > size && text[size] != '-' {
+	const knownFlags = trace.FlagsSampled | trace.FlagsRandom
+	switch {
+	case !ok, !ok2, version == 0xff:
+		return parent{}
+	case version == 0 && (len(text) != size || flags&^byte(knownFlags) != 0):
+		return parent{}
+	case len(text) > size && text[size] != '-':
 		return parent{}
 	}
-	return ids(text[3:35], text[36:52], trace.TraceFlags(flags)&(trace.FlagsSampled|trace.FlagsRandom))
+	return ids(text[3:35], text[36:52], trace.TraceFlags(flags)&knownFlags)
 }
 
 // parseB3 reads {trace}-{span}, {trace}-{span}-{sampled} or

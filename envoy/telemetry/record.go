@@ -17,7 +17,8 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
 	b = append(b, '"')
 	b = appendText(b, "decision_id", e.DecisionID)
-	b = appendText(b, "trace_id", e.Trace.ID())
+	b = append(b, `,"trace_id":"`...)
+	b = append(e.Trace.appendID(b), '"')
 	b = appendText(b, "request_id", req.RequestID)
 	name, provider, mode := webhookOf(d)
 	status := 200

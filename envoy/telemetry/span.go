@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/log"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -21,18 +23,20 @@ type Trace struct {
 	// id is the parent's trace or, where a sampled call has no parent, a new one.
 	id      trace.TraceID
 	sampled bool
+	// state is W3C tracestate as it came, of a sampled call.
+	state []string
 }
 
 // Sampled reports whether the call gets a span. Only then are its checks worth
 // timing.
 func (t *Trace) Sampled() bool { return t.sampled }
 
-// ID returns 32 hexadecimal digits, or nothing if there is no trace.
-func (t *Trace) ID() string {
+// appendID appends 32 hexadecimal digits, or nothing if there is no trace.
+func (t *Trace) appendID(b []byte) []byte {
 	if !t.id.IsValid() {
-		return ""
+		return b
 	}
-	return t.id.String()
+	return hex.AppendEncode(b, t.id[:])
 }
 
 // Trace finds the place of a call, whose metadata is in the context, and
@@ -52,6 +56,9 @@ func (r *Recorder) Trace(ctx context.Context) Trace {
 	}
 	if t.sampled = r.config.Sampler.takes(&t.parent, id); t.sampled {
 		t.id = id
+		if t.parent.w3c {
+			t.state = metadata.ValueFromIncomingContext(ctx, "tracestate")
+		}
 	}
 	return t
 }
@@ -71,7 +78,7 @@ func (t *Trace) context() context.Context {
 	config := trace.SpanContextConfig{
 		TraceID: t.id, SpanID: t.parent.span, TraceFlags: t.parent.flags, Remote: true,
 	}
-	if state, err := trace.ParseTraceState(strings.Join(t.parent.state, ",")); err == nil {
+	if state, err := trace.ParseTraceState(strings.Join(t.state, ",")); err == nil {
 		config.TraceState = state // W3C: what cannot be read is dropped, and the trace goes on
 	}
 	return trace.ContextWithRemoteSpanContext(context.Background(), trace.NewSpanContext(config))
