@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -32,6 +34,9 @@ func TestDemoStays(t *testing.T) {
 	standInForCurl(t)
 	p := start(t, "demo", "--stay")
 	command := p.stdout.await(t, `\n  (curl .*)\n`)[1]
+	dir := filepath.Dir(regexp.MustCompile(`/[^' ]+/tls\.crt`).FindString(command))
+	watchSecrets(t, filepath.Join(dir, "right", "secrets"))
+	watchSecrets(t, filepath.Join(dir, "wrong", "secrets"))
 	_, printed, _ := strings.Cut(p.stdout.String(), "\n\n")
 	printed, _, _ = strings.Cut(printed, "\nStill running")
 	checkReadmeShows(t, printed)

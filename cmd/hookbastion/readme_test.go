@@ -79,6 +79,7 @@ func TestReadme(t *testing.T) {
 	t.Setenv("ENVOY_BIN", bin)
 	standInForCurl(t)
 	t.Chdir(dir)
+	t.Cleanup(func() { watchSecrets(t, filepath.Join(dir, "secrets")) })
 
 	var e *edge
 	ran := 0
@@ -147,6 +148,7 @@ func standInForCurl(t *testing.T) {
 func shell(t *testing.T, text string) {
 	t.Helper()
 	out, err := exec.Command("sh", "-e", "-c", text).CombinedOutput()
+	envoytest.Watched.Saw("the README's commands", out)
 	if err != nil {
 		t.Fatalf("%s\n%v\n%s", text, err, out)
 	}
