@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -220,7 +222,27 @@ func (o *sdkOptions) wants(signal string) (wanted bool, protocol string, err err
 	if wanted && protocol != grpcProtocol && protocol != httpProtocol {
 		return false, "", fmt.Errorf("%s must be %s or %s, not %q", name, grpcProtocol, httpProtocol, protocol)
 	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_" + signal + "_HEADERS"} {
+		if wanted && !areHeaders(o.getenv(name)) {
+			return false, "", fmt.Errorf("%s must be pairs such as name=value with commas between them", name)
+		}
+	}
 	return wanted, protocol, nil
+}
+
+// areHeaders reports whether the exporters will understand the text. They log
+// what they do not understand, and it may be a key.
+func areHeaders(text string) bool {
+	if text == "" {
+		return true
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		if _, err := url.PathUnescape(strings.TrimSpace(value)); err != nil || !ok || !httpguts.ValidHeaderFieldName(strings.TrimSpace(name)) {
+			return false
+		}
+	}
+	return true
 }
 
 func overridden(getenv func(string) string, name, value string) func(string) string {

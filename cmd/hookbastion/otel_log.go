@@ -46,8 +46,8 @@ func logSDK(log *slog.Logger) {
 	otel.SetLogger(logr.New(sdkLog{log}))
 }
 
-// sdkLog takes the SDK's complaints about its settings, without the values: a
-// malformed OTEL_EXPORTER_OTLP_HEADERS may hold a key.
+// sdkLog takes the SDK's complaints about its settings, without the values,
+// which may be keys.
 type sdkLog struct{ log *slog.Logger }
 
 func (sdkLog) Init(logr.RuntimeInfo)            {}
