@@ -15,7 +15,7 @@ import (
 type Watch struct {
 	mu      sync.Mutex
 	secrets map[string]string // what must not appear → what it is
-	seen    map[string]*bytes.Buffer
+	seen    map[string][]byte
 }
 
 // Watched is the watch of the process, for tests whose TestMain asks it at the
@@ -54,13 +54,9 @@ func (w *Watch) Saw(sink string, data []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.seen == nil {
-		w.seen = map[string]*bytes.Buffer{}
+		w.seen = map[string][]byte{}
 	}
-	if w.seen[sink] == nil {
-		w.seen[sink] = &bytes.Buffer{}
-	}
-	w.seen[sink].Write(data)
-	w.seen[sink].WriteByte('\n')
+	w.seen[sink] = append(append(w.seen[sink], data...), '\n')
 }
 
 // Leaks returns "a github secret in span" and so on, sorted; nothing if nothing
@@ -76,8 +72,7 @@ func (w *Watch) Leaks() []string {
 		byPrefix[prefix] = append(byPrefix[prefix], form)
 	}
 	var leaks []string
-	for sink, buffer := range w.seen {
-		seen := buffer.Bytes()
+	for sink, seen := range w.seen {
 		for i := range max(0, len(seen)-shortest+1) {
 			for _, form := range byPrefix[[shortest]byte(seen[i:])] {
 				if bytes.HasPrefix(seen[i:], []byte(form)) {
