@@ -51,7 +51,8 @@ type series struct {
 	decisions [authz.ReasonCount]atomic.Int64
 	keys      keys
 	label     string
-	attrs     metric.MeasurementOption
+	// labels is a slice, since a variadic call would make one each time.
+	labels []metric.RecordOption
 }
 
 func newMetrics(config Config) (*metrics, error) {
@@ -150,12 +151,12 @@ func (m *metrics) record(ctx context.Context, e *Event) {
 	if reason := e.Decision.Reason; int(reason) < len(s.decisions) {
 		s.decisions[reason].Add(1)
 	}
-	m.duration.Record(ctx, e.Duration.Seconds(), s.attrs)
+	m.duration.Record(ctx, e.Duration.Seconds(), s.labels...)
 	if e.Decision.Webhook != nil {
-		m.bodySize.Record(ctx, float64(e.Request.Body.Len()), s.attrs)
+		m.bodySize.Record(ctx, float64(e.Request.Body.Len()), s.labels...)
 	}
 	if !e.Decision.SignedTime.IsZero() {
-		m.skew.Record(ctx, e.Time.Sub(e.Decision.SignedTime).Seconds(), s.attrs)
+		m.skew.Record(ctx, e.Time.Sub(e.Decision.SignedTime).Seconds(), s.labels...)
 	}
 	if e.Decision.KeyID != "" && e.Decision.Verdict == authz.Allow && s.label != otherWebhooks {
 		s.keys.matched(e.Decision.KeyID, e.Time)
@@ -170,8 +171,8 @@ func (m *metrics) series(name string) *series {
 		return m.series(otherWebhooks)
 	}
 	s, found := m.webhooks.LoadOrStore(name, &series{
-		label: name,
-		attrs: metric.WithAttributeSet(attribute.NewSet(webhookKey.String(name))),
+		label:  name,
+		labels: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(webhookKey.String(name)))},
 	})
 	if !found { // calls that come at once count one webhook once
 		m.count.Add(1)

@@ -25,9 +25,9 @@ type measured struct {
 }
 
 // outcomes are the label's values; an error counts as failed.
-var outcomes = func() (all [len(outcomeNames)]metric.MeasurementOption) {
+var outcomes = func() (all [len(outcomeNames)][]metric.RecordOption) {
 	for i, name := range outcomeNames {
-		all[i] = metric.WithAttributeSet(attribute.NewSet(outcomeKey.String(name)))
+		all[i] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(outcomeKey.String(name)))}
 	}
 	return all
 }()
@@ -45,6 +45,6 @@ func (m *measured) Reserve(ctx context.Context, nonce replay.Nonce, now time.Tim
 	if err != nil || int(label) >= len(outcomes) {
 		label = replay.Failed
 	}
-	m.metrics.store.Record(context.Background(), time.Since(begin).Seconds(), outcomes[label])
+	m.metrics.store.Record(context.Background(), time.Since(begin).Seconds(), outcomes[label]...)
 	return outcome, err
 }

@@ -276,3 +276,18 @@ func TestASpanEndsWithItsCall(t *testing.T) {
 		t.Errorf("from %s to %s, parent %s", s.StartTime(), s.EndTime(), s.Parent().SpanID())
 	}
 }
+
+// A call that is not sampled costs the copy of one metadata value and no more:
+// no span, no attribute, no event.
+func TestAnUnsampledCallCostsNothing(t *testing.T) {
+	r, kept := spans(t, "")
+	e := event(authz.OK)
+	ctx := incoming("traceparent", traceparent[:53]+"00", "tracestate", "a=1")
+	allocations := testing.AllocsPerRun(100, func() {
+		e.Trace = r.Trace(ctx)
+		r.Record(e)
+	})
+	if allocations > 1 || len(kept.Started()) != 0 {
+		t.Errorf("%g allocations, %d spans", allocations, len(kept.Started()))
+	}
+}
