@@ -36,6 +36,7 @@ fuzz: ## each fuzz target for FUZZTIME
 
 generate: ## the Go code and the reference pages of the .proto files
 	$(GO) run ./proto/generate .
+	$(GO) test ./envoy/telemetry -run Page -update
 
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy

@@ -113,6 +113,10 @@ type Call struct {
 	// Mark is what the upstream is told of a copy.
 	Mark Mark
 
+	// Elapsed, where there is one, says how long ago the call came, so that each
+	// check can be timed. It is nil where nobody asks.
+	Elapsed func() time.Duration
+
 	// Explanation, where there is one, takes down what each check expected
 	// and found. It is nil while serving.
 	Explanation *Explanation
