@@ -61,14 +61,18 @@ type Proof uint8
 const (
 	ProofNone Proof = iota
 	ProofToken
+	// ProofPartial: a signature that does not cover the body.
+	ProofPartial
 	ProofSignature
 )
 
-// String returns "none", "token" or "signature".
+// String returns "none", "token", "partial" or "signature".
 func (p Proof) String() string {
 	switch p {
 	case ProofSignature:
 		return "signature"
+	case ProofPartial:
+		return "partial"
 	case ProofToken:
 		return "token"
 	default:

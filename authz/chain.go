@@ -16,6 +16,11 @@ type Webhook struct {
 	// DeniedStatus is the status of denials that have none of their own; 0
 	// means DefaultDeniedStatus.
 	DeniedStatus int
+	// DeniedHeaders are added to a denial that is the sender's fault, for
+	// instance to keep the provider from a retry.
+	DeniedHeaders []Header
+	// DeniedEmpty: the sender wants no body in a denial.
+	DeniedEmpty bool
 	// Unverified is the reason why no proof is asked for. Without it, an
 	// empty chain denies.
 	Unverified string

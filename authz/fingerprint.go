@@ -55,12 +55,13 @@ func (f *Fingerprinter) Begin(webhook string, tenant View) *Fingerprinting {
 	p, _ := f.pool.Get().(*Fingerprinting)
 	p.hash.Reset()
 	p.name = append(p.name[:0], webhook...)
-	p.framed(p.name)
-	p.framed(tenant)
+	p.Framed(p.name)
+	p.Framed(tenant)
 	return p
 }
 
-func (p *Fingerprinting) framed(b []byte) {
+// Framed adds signed content that is one of several, with its length before it.
+func (p *Fingerprinting) Framed(b []byte) {
 	binary.LittleEndian.PutUint64(p.len[:], uint64(len(b)))
 	_, _ = p.hash.Write(p.len[:]) // hash.Hash never fails
 	_, _ = p.hash.Write(b)

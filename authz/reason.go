@@ -24,6 +24,7 @@ const (
 	SourceDenied
 	TokenMissing
 	TokenInvalid
+	TokenExpired
 	SignatureMissing
 	SignatureMalformed
 	SignatureInvalid
@@ -64,6 +65,7 @@ var reasons = [reasonCount]struct {
 	SourceDenied:       {"source_denied", 403},
 	TokenMissing:       {"token_missing", 0},
 	TokenInvalid:       {"token_invalid", 0},
+	TokenExpired:       {"token_expired", 0},
 	SignatureMissing:   {"signature_missing", 0},
 	SignatureMalformed: {"signature_malformed", 0},
 	SignatureInvalid:   {"signature_invalid", 0},

@@ -99,3 +99,12 @@ func (r *Request) PathOnly() View {
 	path, _, _ := bytes.Cut(r.Path, []byte{'?'})
 	return path
 }
+
+// Joined returns the body in one piece, without a copy if it came in one. It
+// aliases the request like the segments.
+func (b *Body) Joined() View {
+	if len(b.Segments) == 1 {
+		return b.Segments[0]
+	}
+	return bytes.Join(b.Segments, nil)
+}

@@ -16,8 +16,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/signature"
-	"github.com/hookbastion/hookbastion/authz/token"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
@@ -128,16 +126,11 @@ func signedAt(t testing.TB, table *authz.Table, webhook, base string, body []byt
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, check := range table.Webhook(webhook).Chain {
-		switch check := check.(type) {
-		case *signature.Check:
-			for _, h := range check.Schemes[0].Sign(req, "", now, rand.Text) {
-				out.Header.Add(string(h.Name), string(h.Value))
-			}
-		case *token.Check:
-			name, value, _ := check.Sign("")
-			out.Header.Add(name, value)
-		}
+	if err := table.Webhook(webhook).Sign(req, authz.Signing{Now: now, NewID: rand.Text}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range req.Headers {
+		out.Header.Add(string(h.Name), string(h.Value))
 	}
 	return out
 }

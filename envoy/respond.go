@@ -48,7 +48,7 @@ func appendAnswer(out []byte, req *authz.Request, d *authz.Decision, decisionID 
 	if d.Forward() {
 		response = forwarded(req, d, decisionID)
 	} else {
-		response = denied(d.Status(), d.AllowedMethods, decisionID)
+		response = denied(d, decisionID)
 	}
 	response.DynamicMetadata = metadata(d, decisionID)
 	encoded, err := proto.MarshalOptions{}.MarshalAppend(out, response)
@@ -60,7 +60,7 @@ func appendAnswer(out []byte, req *authz.Request, d *authz.Decision, decisionID 
 
 // fallback is the answer where none could be made: 503 and nothing else.
 var fallback = func() []byte {
-	encoded, err := proto.Marshal(denied(503, "", ""))
+	encoded, err := proto.Marshal(denied(&authz.Decision{}, ""))
 	if err != nil || len(encoded) == 0 {
 		panic("the fallback answer cannot be encoded")
 	}
@@ -123,8 +123,10 @@ type Denial struct {
 type DenialHeader struct{ Name, Value string }
 
 // NewDenial is the only maker of denials. A status that is none becomes 503.
-// Nothing in it comes from the request.
-func NewDenial(httpStatus int, allowedMethods, decisionID string) Denial {
+// Nothing in it comes from the request. What a provider wants to hear, it hears
+// only where the fault is its own: after a 5xx it should retry.
+func NewDenial(decision *authz.Decision, decisionID string) Denial {
+	httpStatus := decision.Status()
 	if httpStatus < 400 || httpStatus > 599 {
 		httpStatus = 503
 	}
@@ -139,14 +141,25 @@ func NewDenial(httpStatus int, allowedMethods, decisionID string) Denial {
 	if httpStatus == 503 {
 		d.Headers = append(d.Headers, DenialHeader{"retry-after", retryAfter})
 	}
-	if httpStatus == 405 && allowedMethods != "" && isHeaderValue(allowedMethods) {
-		d.Headers = append(d.Headers, DenialHeader{"allow", allowedMethods})
+	if httpStatus == 405 && decision.AllowedMethods != "" && isHeaderValue(decision.AllowedMethods) {
+		d.Headers = append(d.Headers, DenialHeader{"allow", decision.AllowedMethods})
+	}
+	if decision.Webhook == nil || httpStatus >= 500 {
+		return d
+	}
+	if decision.Webhook.DeniedEmpty {
+		d.Body, d.Headers = "", d.Headers[1:] // without its content-type
+	}
+	for _, h := range decision.Webhook.DeniedHeaders {
+		if isHeaderName(h.Name) && isHeaderValue(string(h.Value)) {
+			d.Headers = append(d.Headers, DenialHeader{string(h.Name), string(h.Value)})
+		}
 	}
 	return d
 }
 
-func denied(httpStatus int, allowedMethods, decisionID string) *authv3.CheckResponse {
-	d := NewDenial(httpStatus, allowedMethods, decisionID)
+func denied(decision *authz.Decision, decisionID string) *authv3.CheckResponse {
+	d := NewDenial(decision, decisionID)
 	response := &authv3.DeniedHttpResponse{
 		Status: &typev3.HttpStatus{Code: typev3.StatusCode(d.Status)},
 		Body:   d.Body,

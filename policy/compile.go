@@ -2,11 +2,13 @@ package policy
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -98,11 +100,11 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 		Unverified: w.GetUnverified().GetReason(),
 	}
 	v := c.verification(w, at)
-	hook.DeniedStatus = v.deniedStatus
+	hook.DeniedStatus, hook.DeniedHeaders, hook.DeniedEmpty = v.deniedStatus, v.deniedHeaders, v.deniedEmpty
 	if status := w.GetRespond().GetDeniedStatus(); status != 0 {
 		hook.DeniedStatus = int(status)
 	}
-	checks := append([]authz.Check{c.limits(w, at, v.signsBody)}, v.checks...)
+	checks := append([]authz.Check{c.limits(w, at, v.readsBody)}, v.checks...)
 	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
 		checks = append(checks, check)
 	}
@@ -116,13 +118,13 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	}
 }
 
-func (c *compiler) limits(w *policyv1.Webhook, at place, signsBody bool) *authz.Limits {
+func (c *compiler) limits(w *policyv1.Webhook, at place, readsBody bool) *authz.Limits {
 	p := w.GetLimits()
 	limits := &authz.Limits{
 		MaxBodyBytes:   c.deps.MaxBodyBytes,
 		MaxHeaderBytes: DefaultMaxHeaderBytes,
 		ContentTypes:   p.GetContentTypes(),
-		BodySigned:     signsBody,
+		BodySigned:     readsBody,
 	}
 	if p.GetMaxBodyBytes() != 0 {
 		if p.GetMaxBodyBytes() > uint64(c.deps.MaxBodyBytes) {
@@ -141,13 +143,40 @@ func (c *compiler) source(p *policyv1.SourceIP, at place) authz.Check {
 	if p == nil {
 		return nil
 	}
-	if len(p.GetAllow()) == 0 && len(p.GetDeny()) == 0 {
-		c.fail(at, "needs allow or deny")
+	if len(p.GetAllow()) == 0 && len(p.GetDeny()) == 0 && len(p.GetRanges()) == 0 {
+		c.fail(at, "needs allow, ranges or deny")
 	}
 	return &source.Check{
-		Allow: c.prefixes(p.GetAllow(), at.at("allow")),
+		Allow: append(c.prefixes(p.GetAllow(), at.at("allow")), c.ranges(p.GetRanges(), at.at("ranges"))...),
 		Deny:  c.prefixes(p.GetDeny(), at.at("deny")),
 	}
+}
+
+// ranges returns the networks that providers publish.
+func (c *compiler) ranges(names []string, at place) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for i, name := range names {
+		p, err := provider.Get(name)
+		switch {
+		case err != nil:
+			c.fail(at.at(i), "the catalogue cannot be read: "+err.Error())
+		case p == nil:
+			all, _ := provider.Names() // read without an error above
+			c.fail(at.at(i), strconv.Quote(name)+" is not in the catalogue"+strictyaml.Suggest(name, all))
+		case len(p.GetRanges().GetNetworks()) == 0:
+			c.fail(at.at(i), "the catalogue has no networks of "+name+"; list them in allow"+publishedAt(p))
+		default:
+			prefixes = append(prefixes, c.prefixes(p.GetRanges().GetNetworks(), at.at(i))...)
+		}
+	}
+	return prefixes
+}
+
+func publishedAt(p *policyv1.Provider) string {
+	if page := p.GetRanges().GetDocumentation(); page != "" {
+		return ", from " + page
+	}
+	return ""
 }
 
 func (c *compiler) prefixes(list []string, at place) []netip.Prefix {

@@ -33,13 +33,15 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, publicURL s
 		Separator:     ',',
 		Content:       parts(h.GetContent()),
 		PublicURL:     publicURL,
-		MaxSignatures: DefaultMaxSignatures,
+		MaxSignatures: maxSignatures(w),
+		SecretFirst:   h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
+		JSON:          h.GetSignature().GetJson(),
+		KeyIDHeader:   strings.ToLower(h.GetKeyIdHeader()),
+		URLForms:      urlForms(h.GetContent()),
+		BodyDigest:    bodyDigest(h.GetBodyDigest()),
 	}
 	if s := h.GetSignature().GetSeparator(); s != "" {
 		config.Separator = s[0]
-	}
-	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
-		config.MaxSignatures = int(n)
 	}
 	if t := h.GetTimestamp(); t != nil {
 		config.Time = signature.Time{
@@ -64,7 +66,9 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 		}
 	}
 	switch config.Grammar {
-	case signature.Bare, signature.Positional:
+	case signature.Bare, signature.Positional, signature.List:
+	case signature.Credential:
+		needs(config.Prefix != "", sig, "grammar CREDENTIAL needs prefix, the word before the id, such as application")
 	case signature.Prefix, signature.PrefixList:
 		needs(config.Prefix != "", sig, "grammar "+h.GetSignature().GetGrammar().String()+" needs prefix")
 	case signature.SpaceList:
@@ -72,15 +76,15 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	case signature.KeyValue:
 		needs(config.Key != "", sig, "grammar KEY_VALUE needs key, the name of the signature's item")
 	}
-	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList}, config.Grammar),
+	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList, signature.Credential}, config.Grammar),
 		sig.at("prefix"), "has no use in this grammar")
 	needs(config.Key == "" || config.Grammar == signature.KeyValue, sig.at("key"), "has no use in this grammar")
 	separator := h.GetSignature().GetSeparator()
-	needs(separator == "" || slices.Contains([]signature.Grammar{signature.KeyValue, signature.Positional}, config.Grammar),
+	needs(separator == "" || slices.Contains([]signature.Grammar{signature.KeyValue, signature.Positional, signature.List}, config.Grammar),
 		sig.at("separator"), "has no use in this grammar")
 	needs(separator == "" || !strings.Contains(alphabet(config), separator), sig.at("separator"), "must not be a character of the items")
 	stops := map[signature.Grammar]string{
-		signature.PrefixList: ",", signature.SpaceList: ", ", signature.KeyValue: "= " + string(config.Separator),
+		signature.PrefixList: ",", signature.SpaceList: ", ", signature.Credential: " :", signature.KeyValue: "= " + string(config.Separator),
 	}[config.Grammar]
 	needs(plainText(config.Prefix, stops), sig.at("prefix"), "has a character that cannot stand there")
 	needs(plainText(config.Key, stops), sig.at("key"), "has a character that cannot stand there")
@@ -91,18 +95,70 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	needs(config.Time.First == (config.Grammar == signature.Positional), at.at("timestamp"), "first and grammar POSITIONAL belong together")
 	needs(!h.GetSignature().GetRepeated() || config.Time.Key == "" && !config.Time.First, sig.at("repeated"), "cannot be where the header holds the time")
 	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.at("numbered"), "cannot be where the header holds the time")
+	c.checkTime(config, h, at)
+	c.checkContent(config, h, at)
+}
+
+// checkTime looks for times that are no defence, and for content without one.
+func (c *compiler) checkTime(config *signature.Config, h *policyv1.Hmac, at place) {
 	signsTime := config.SignsTime()
-	needs(!signsTime || h.GetTimestamp() != nil, at.at("content"), "signs a time; say in timestamp where it stands")
+	if signsTime && h.GetTimestamp() == nil {
+		c.fail(at.at("content"), "signs a time; say in timestamp where it stands")
+	}
+	if !signsTime && h.GetTimestamp() != nil {
+		c.fail(at.at("timestamp"), "is not part of content; a time that is not signed is no defence")
+	}
 	for i, part := range config.Content {
-		needs(config.Time.JSON == "" || part.Kind != signature.Timestamp, at.at("content", i), "is in the body already, where timestamp.json finds it")
+		if config.Time.JSON != "" && part.Kind == signature.Timestamp && config.SignsBody() {
+			c.fail(at.at("content", i), "is in the body already, where timestamp.json finds it")
+		}
+		if part.Kind == signature.Contentful && config.Time.Header == "" {
+			c.fail(at.at("content", i), "CONTENTFUL needs timestamp.header")
+		}
 	}
-	needs(signsTime || h.GetTimestamp() == nil, at.at("timestamp"), "is not part of content; a time that is not signed is no defence")
-	if !config.SignsBody() {
-		c.fail(at.at("content"), "does not sign the body")
+}
+
+// checkContent looks for content that does not fit the rest of the scheme.
+func (c *compiler) checkContent(config *signature.Config, h *policyv1.Hmac, at place) {
+	if covered := config.SignsBody(); !covered && !h.GetBodyUnsigned() {
+		c.fail(at.at("content"), "does not sign the body; say body_unsigned: true if the provider does not")
+	} else if covered && h.GetBodyUnsigned() {
+		c.fail(at.at("body_unsigned"), "contradicts content, which signs the body")
 	}
+	if sig := h.GetSignature(); (len(sig.GetHeaders()) == 0) == (sig.GetJson() == "") {
+		c.fail(at.at("signature"), "needs headers or json, and not both")
+	}
+	if h.GetBodyDigest() != nil && !config.SignsURL() {
+		c.fail(at.at("body_digest"), "stands in the URL, which content does not sign")
+	}
+	urls := 0
 	for i, part := range h.GetContent() {
-		if _, ok := part.GetPart().(*policyv1.Part_Literal); ok && part.GetLiteral() == "" {
-			c.fail(at.at("content", i), "literal must not be empty")
+		here := at.at("content", i)
+		switch part := part.GetPart().(type) {
+		case *policyv1.Part_Literal:
+			if part.Literal == "" {
+				c.fail(here, "literal must not be empty")
+			}
+		case *policyv1.Part_Url:
+			urls++
+			if part.Url.GetWithoutQuery() && h.GetBodyDigest() != nil {
+				c.fail(here, "leaves out the query, in which body_digest stands")
+			}
+			if urls > 1 && len(config.URLForms) > 0 {
+				c.fail(here, "is a second url, which cannot be where one has other forms")
+			}
+		case *policyv1.Part_Body:
+			if part.Body.GetFormField() != "" && part.Body.GetJsonString() {
+				c.fail(here, "form_field contradicts json_string")
+			}
+		case *policyv1.Part_Item:
+			if config.Grammar != signature.KeyValue || len(config.Headers) != 1 {
+				c.fail(here, "item needs one signature header with grammar KEY_VALUE")
+			}
+		case *policyv1.Part_Code:
+			if codeParts[part.Code] == 0 {
+				c.fail(here, "needs the name of a piece of code")
+			}
 		}
 	}
 }
@@ -155,32 +211,6 @@ func (c *compiler) headersOnce(h *policyv1.Hmac, at place) {
 	}
 }
 
-func parts(content []*policyv1.Part) []signature.Part {
-	out := make([]signature.Part, len(content))
-	for i, p := range content {
-		switch part := p.GetPart().(type) {
-		case *policyv1.Part_Body:
-			out[i].Kind = signature.Body
-		case *policyv1.Part_Timestamp:
-			out[i].Kind = signature.Timestamp
-		case *policyv1.Part_Literal:
-			out[i] = signature.Part{Kind: signature.Literal, Text: part.Literal}
-		case *policyv1.Part_Header:
-			out[i] = signature.Part{
-				Kind: signature.HeaderValue, Text: strings.ToLower(part.Header.GetName()),
-				Token: part.Header.GetCharset() == policyv1.SignedHeader_TOKEN,
-			}
-		case *policyv1.Part_Method:
-			out[i].Kind = signature.Method
-		case *policyv1.Part_Url:
-			out[i].Kind = signature.URL
-		case *policyv1.Part_Path:
-			out[i].Kind = signature.Path
-		}
-	}
-	return out
-}
-
 var (
 	hashes = map[policyv1.Hmac_Hash]signature.Hash{
 		policyv1.Hmac_SHA256: signature.SHA256,
@@ -200,6 +230,8 @@ var (
 		policyv1.Signature_SPACE_LIST:          signature.SpaceList,
 		policyv1.Signature_PREFIX_LIST:         signature.PrefixList,
 		policyv1.Signature_POSITIONAL:          signature.Positional,
+		policyv1.Signature_LIST:                signature.List,
+		policyv1.Signature_CREDENTIAL:          signature.Credential,
 	}
 	units = map[policyv1.Timestamp_Unit]signature.Unit{
 		policyv1.Timestamp_SECONDS:      signature.Seconds,

@@ -177,6 +177,9 @@ func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
 	var secrets []map[string]any
 	for i, key := range v.Keys {
 		secret := map[string]any{"file": fmt.Sprintf("key-%d", i)}
+		if key.Kid != "" {
+			secret["id"] = key.Kid
+		}
 		switch key.Type {
 		case "secret-as-issued":
 		case "secret-utf8":

@@ -1,11 +1,11 @@
 package policy
 
 import (
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -20,8 +20,11 @@ import (
 // verification is what a webhook asks for as proof.
 type verification struct {
 	checks       []authz.Check
-	signsBody    bool
+	readsBody    bool
 	deniedStatus int
+	// what else the provider wants of a denial
+	deniedHeaders []authz.Header
+	deniedEmpty   bool
 }
 
 func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
@@ -33,16 +36,16 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	signed := &signature.Check{Fingerprinter: c.deps.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}
 	for _, s := range schemes {
-		switch kind := s.GetKind().(type) {
-		case *policyv1.Scheme_Hmac:
-			if hmac := c.hmac(kind.Hmac, w, keys, publicURL, at); hmac != nil {
-				signed.Schemes = append(signed.Schemes, hmac)
-				v.signsBody = v.signsBody || hmac.Config().SignsBody()
-			}
-		case *policyv1.Scheme_SharedToken:
+		if t := s.GetSharedToken(); t != nil {
 			for _, k := range keys {
-				issued.Candidates = append(issued.Candidates, candidate(k, kind.SharedToken.GetHeader(), ""))
+				issued.Candidates = append(issued.Candidates, candidate(k, tokenPlace(t)))
 			}
+			v.readsBody = v.readsBody || t.GetJson() != ""
+			continue
+		}
+		if scheme := c.scheme(s, w, keys, publicURL, at); scheme != nil {
+			signed.Schemes = append(signed.Schemes, scheme)
+			v.readsBody = v.readsBody || scheme.ReadsBody()
 		}
 	}
 	c.tokenRules(w.GetToken(), at.at("token"), configured)
@@ -80,7 +83,7 @@ func (c *compiler) agree(w *policyv1.Webhook, at place, hasScheme bool) {
 // noEffect looks for what has no effect without a signature, or without one
 // over a time.
 func (c *compiler) noEffect(w *policyv1.Webhook, at place, schemes []*policyv1.Scheme, signed bool) {
-	if w.GetFreshness() != nil && signedTime(schemes) == nil {
+	if _, timed := signedTime(schemes); w.GetFreshness() != nil && !timed {
 		c.fail(at.at("freshness"), "needs a signature over a time; this webhook has none")
 	}
 	if w.GetReplay() != nil && !signed {
@@ -115,7 +118,10 @@ func (c *compiler) schemes(w *policyv1.Webhook, at place, v *verification) []*po
 		c.fail(at.at("provider"), strconv.Quote(w.GetProvider())+" is not in the catalogue"+strictyaml.Suggest(w.GetProvider(), names))
 		return nil
 	}
-	v.deniedStatus = int(p.GetDeniedStatus())
+	v.deniedStatus, v.deniedEmpty = int(p.GetDeniedStatus()), p.GetDeniedEmpty()
+	for _, h := range p.GetDeniedHeaders() {
+		v.deniedHeaders = append(v.deniedHeaders, authz.Header{Name: authz.View(strings.ToLower(h.GetName())), Value: authz.View(h.GetValue())})
+	}
 	var schemes []*policyv1.Scheme
 	var names []string
 	for _, s := range p.GetSchemes() {
@@ -190,51 +196,16 @@ func (c *compiler) load(file, env string, at place) (secret.Value, bool) {
 	return value, true
 }
 
-// decode makes a key of a secret as the scheme or the secret's format says.
-func (c *compiler) decode(k loaded, h *policyv1.Hmac) (signature.Key, bool) {
-	var value secret.Value
-	var err error
-	switch k.format {
-	case policyv1.Secret_TEXT:
-		value, err = k.Secret.Decode(secret.Text)
-	case policyv1.Secret_HEX:
-		value, err = k.Secret.Decode(secret.Hex)
-	case policyv1.Secret_BASE64:
-		value, err = k.Secret.Decode(secret.Base64)
-	default:
-		encoding := map[policyv1.Key_Encoding]secret.Encoding{
-			policyv1.Key_BASE64: secret.Base64,
-			policyv1.Key_HEX:    secret.Hex,
-		}[h.GetKeyEncoding()]
-		value, err = k.Secret.Decode(encoding, h.GetKeyPrefixes()...)
-	}
-	if err != nil {
-		c.fail(k.at, "cannot be a key of this scheme: "+err.Error())
-		return signature.Key{}, false
-	}
-	key := k.Key
-	key.Secret = value
-	return key, true
-}
-
-func candidate(k loaded, header, scheme string) token.Candidate {
-	return token.Candidate{
-		ID: k.ID, Header: strings.ToLower(header), Scheme: scheme,
-		Secret: k.Secret, Digest: secret.DigestOf(k.Secret.Reveal()),
-		NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-	}
-}
-
 func (c *compiler) tokenRules(t *policyv1.Token, at place, check *token.Check) {
 	for i, rule := range t.GetAnyOf() {
-		here, header, scheme := at.at("any_of", i), "authorization", "bearer"
+		here, in := at.at("any_of", i), token.Place{Header: "authorization", Scheme: "bearer"}
 		value, step := rule.GetBearer().GetValue(), "bearer"
 		if h := rule.GetHeader(); h != nil {
-			header, scheme, value, step = h.GetName(), "", h.GetValue(), "header"
+			in, value, step = token.Place{Header: strings.ToLower(h.GetName())}, h.GetValue(), "header"
 		}
 		if loadedValue, ok := c.load(value.GetFile(), value.GetEnv(), here.at(step, "value")); ok {
 			k := loaded{Key: signature.Key{ID: "token-" + strconv.Itoa(i+1), Secret: loadedValue}}
-			check.Candidates = append(check.Candidates, candidate(k, header, scheme))
+			check.Candidates = append(check.Candidates, candidate(k, in))
 		}
 	}
 }
@@ -249,7 +220,7 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 		check.Window = window.AsDuration()
 	}
 	var checks []authz.Check
-	if stamp := signedTime(schemes); stamp != nil {
+	if stamp, timed := signedTime(schemes); timed {
 		fresh := &replay.Freshness{Tolerance: DefaultTolerance, Future: DefaultFuture}
 		if stamp.GetTolerance() != nil {
 			fresh.Tolerance = stamp.GetTolerance().AsDuration()
@@ -289,53 +260,21 @@ func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time
 	return c.deps.Now
 }
 
+// stamp says how old or early a signed time may be.
+type stamp interface {
+	GetTolerance() *durationpb.Duration
+	GetFuture() *durationpb.Duration
+}
+
 // signedTime returns the time of the schemes, which all have one or none have.
-func signedTime(schemes []*policyv1.Scheme) *policyv1.Timestamp {
+func signedTime(schemes []*policyv1.Scheme) (stamp, bool) {
 	for _, s := range schemes {
-		if stamp := s.GetHmac().GetTimestamp(); stamp != nil {
-			return stamp
+		if t := s.GetHmac().GetTimestamp(); t != nil {
+			return t, true
+		}
+		if j := s.GetJws(); j.GetTime() != "" {
+			return j, true
 		}
 	}
-	return nil
-}
-
-func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
-	text := w.GetPublicUrl()
-	if text == "" {
-		return ""
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.Scheme+"://"+u.Host != text {
-		c.fail(at.at("public_url"), "must be scheme and host only, such as https://hooks.example.com")
-	}
-	return text
-}
-
-// hmac compiles a scheme. It returns nil after an error.
-func (c *compiler) hmac(h *policyv1.Hmac, w *policyv1.Webhook, keys []loaded, publicURL string, at place) *signature.HMAC {
-	before := len(c.errs)
-	config := c.hmacConfig(h, w, publicURL, at)
-	var decoded []signature.Key
-	for _, k := range keys {
-		if key, ok := c.decode(k, h); ok {
-			decoded = append(decoded, key)
-		}
-	}
-	if len(c.errs) > before || len(decoded) == 0 {
-		return nil
-	}
-	hmac, err := signature.New(config, decoded)
-	if err != nil {
-		c.fail(at.at("secrets"), err.Error())
-		return nil
-	}
-	return hmac
-}
-
-func lower(names []string) []string {
-	out := slices.Clone(names)
-	for i := range out {
-		out[i] = strings.ToLower(out[i])
-	}
-	return out
+	return nil, false
 }

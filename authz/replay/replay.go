@@ -146,7 +146,7 @@ func (c *Check) Span() time.Duration {
 
 // Run reserves the nonce.
 func (c *Check) Run(call *authz.Call) authz.Reason {
-	if call.Fingerprint.IsZero() || call.Proof < authz.ProofSignature {
+	if call.Fingerprint.IsZero() || call.Proof < authz.ProofPartial {
 		return authz.Internal // nothing without a signature gets here
 	}
 	nonce := Nonce{Fingerprint: call.Fingerprint, Signed: call.SignedTime, Span: c.Span()}

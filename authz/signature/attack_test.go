@@ -20,7 +20,7 @@ func TestSegmentsDoNotMatter(t *testing.T) {
 		req := request()
 		long := strings.Repeat(body, 2000) // longer than what is hashed at once
 		req.Body.Segments = [][]byte{[]byte(long)}
-		req.Headers = h.Sign(req, "new", now, func() string { return "msg_1" })
+		sign(t, h, req)
 		_, whole := run(h, req)
 		for _, size := range []int{1, 3, 63, 64, 65, 4096, 16 << 10, 16<<10 + 1, len(long) - 1, len(long)} {
 			reason, call := run(h, authztest.Segmented(req, size))
@@ -103,9 +103,9 @@ func TestExplanationsHoldNoSecret(t *testing.T) {
 			change(req)
 			explanation := &authz.Explanation{}
 			var d authz.Decision
-			authztest.Table(&signature.Check{Schemes: []*signature.HMAC{h}}).DecideExplained(t.Context(), req, now, &d, explanation)
+			authztest.Table(&signature.Check{Schemes: []signature.Scheme{h}}).DecideExplained(t.Context(), req, now, &d, explanation)
 			right := *req
-			right.Headers = h.Sign(&right, "new", now, func() string { return "msg_1" })
+			sign(t, h, &right)
 			text := fmt.Sprint(explanation.Findings)
 			for _, key := range keys() {
 				if strings.Contains(text, string(key.Secret.Reveal())) {

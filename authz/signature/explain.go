@@ -77,6 +77,10 @@ func (c *Config) form() string {
 	case Bare:
 	case Prefix, PrefixList:
 		mac = c.Prefix + mac
+	case List:
+		mac += string(c.Separator) + "…"
+	case Credential:
+		mac = c.Prefix + " <id>:" + mac
 	case SpaceList:
 		mac = c.Prefix + "," + mac
 	case KeyValue:
@@ -87,6 +91,9 @@ func (c *Config) form() string {
 	case Positional:
 		mac = "<time>" + string(c.Separator) + mac
 	}
+	if c.JSON != "" {
+		return c.JSON + " in the JSON body: " + mac
+	}
 	header := c.Headers[0]
 	if c.Numbered {
 		header += "-1"
@@ -94,33 +101,60 @@ func (c *Config) form() string {
 	return header + ": " + mac
 }
 
+// Place says where the signature stands.
+func (h *HMAC) Place() string {
+	if h.config.JSON != "" {
+		return h.config.JSON + " in the JSON body"
+	}
+	return strings.Join(h.config.Headers, " or ")
+}
+
+// macName is "HMAC-SHA256", or "SHA256 of the secret and" what is not one.
+func (c *Config) macName() string {
+	name := c.Hash.String()
+	if c.SecretFirst {
+		return strings.TrimPrefix(name, "HMAC-") + " of the secret,"
+	}
+	return name
+}
+
 // contentText describes the signed content, as {timestamp}.{body}.
 func (c *Config) contentText() string {
 	var b strings.Builder
-	for _, p := range c.Content {
-		switch p.Kind {
-		case Body:
-			b.WriteString("{body}")
-		case Timestamp:
-			b.WriteString("{timestamp}")
-		case Literal:
+	for i := range c.Content {
+		p := &c.Content[i]
+		if p.Kind == Literal {
 			b.WriteString(p.Text)
-		case HeaderValue:
-			b.WriteString("{" + p.Text + "}")
-		case Method:
-			b.WriteString("{method}")
-		case URL:
-			b.WriteString("{url}")
-		case Path:
-			b.WriteString("{path}")
+		} else {
+			b.WriteString("{" + p.describe() + "}")
 		}
 	}
 	return b.String()
 }
 
-func (h *HMAC) keyNames(now time.Time) string {
+// describe names a part.
+func (p *Part) describe() string {
+	switch p.Kind {
+	case HeaderValue:
+		return p.Text
+	case FormField:
+		return "body, or the form's " + p.Text
+	case JSON:
+		return p.Text + " of the body"
+	case Item:
+		return p.Text + " of the signature header"
+	}
+	return map[PartKind]string{
+		Body: "body", Timestamp: "timestamp", Method: "method", URL: "url", Path: "path",
+		Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
+		SortedQuery: "sorted query", PlivoV3: "url, query and form parameters",
+		Contentful: "method, path and signed headers", MercadoPago: "id, request id and time",
+	}[p.Kind]
+}
+
+func (ks keys) names(now time.Time) string {
 	var names []string
-	for _, k := range h.keys {
+	for _, k := range ks {
 		name := k.ID
 		if !k.validAt(now) {
 			name += " (not valid now)"

@@ -4,16 +4,24 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// collect reads all signature headers that count into the scratch. It returns
-// OK, SignatureMissing if there is none of the wanted version, or
+// collect reads all signatures that count into the scratch. It returns OK,
+// SignatureMissing if there is none of the wanted version, or
 // SignatureMalformed.
-func (h *HMAC) collect(headers authz.Headers, s *scratch) authz.Reason {
+func (h *HMAC) collect(req *authz.Request, s *scratch) authz.Reason {
 	s.candidates, s.skipped, s.overflow, s.time = s.candidates[:0], 0, false, nil
+	if h.config.JSON != "" {
+		texts, err := req.Body.JSON(h.config.JSON)
+		if err != nil || len(texts) > 1 || len(texts) == 1 && !h.parse([]byte(texts[0]), s) {
+			return authz.SignatureMalformed
+		}
+	}
+	headers := req.Headers
 	for i := range headers {
 		name := h.nameOf(headers[i].Name)
 		if name < 0 || h.config.holdsTime() && name != h.first(headers) {
@@ -35,9 +43,6 @@ func (h *HMAC) collect(headers authz.Headers, s *scratch) authz.Reason {
 		return authz.SignatureMissing
 	}
 }
-
-// present reports whether any of the scheme's signature headers is there.
-func (h *HMAC) present(headers authz.Headers) bool { return h.first(headers) >= 0 }
 
 // first returns the place in Config.Headers of the first one that is there, or
 // -1.
@@ -115,6 +120,15 @@ func (h *HMAC) parse(value authz.View, s *scratch) bool {
 			version, mac, ok := bytes.Cut(item, []byte{','})
 			return mac, ok && string(version) == c.Prefix
 		})
+	case List:
+		h.parseList(value, c.Separator, s, func(item []byte) ([]byte, bool) { return item, true })
+	case Credential:
+		scheme, rest, ok := bytes.Cut(value, []byte{' '})
+		_, mac, hasID := bytes.Cut(bytes.TrimSpace(rest), []byte{':'})
+		if !ok || !hasID || !strings.EqualFold(string(scheme), c.Prefix) {
+			return false
+		}
+		h.add(mac, s)
 	case KeyValue:
 		return h.parseKeyValue(value, s)
 	case Positional:
@@ -167,13 +181,7 @@ func (h *HMAC) parseList(value []byte, separator byte, s *scratch, cut func([]by
 // two, one reader takes the first and another the last.
 func (h *HMAC) parseKeyValue(value []byte, s *scratch) bool {
 	c := &h.config
-	for more := true; more; {
-		var item []byte
-		item, value, more = bytes.Cut(value, []byte{c.Separator})
-		name, text, ok := bytes.Cut(bytes.TrimSpace(item), []byte{'='})
-		if !ok {
-			return false
-		}
+	return h.items(value, func(name, text []byte) bool {
 		switch {
 		case string(name) == c.Key:
 			h.add(text, s)
@@ -182,6 +190,20 @@ func (h *HMAC) parseKeyValue(value []byte, s *scratch) bool {
 				return false
 			}
 			s.time = text[:len(text):len(text)]
+		}
+		return true
+	})
+}
+
+// items calls take with each name=value item, until it returns false. It
+// returns false then, and if there is something that is no item.
+func (h *HMAC) items(value []byte, take func(name, text []byte) bool) bool {
+	for more := true; more; {
+		var item []byte
+		item, value, more = bytes.Cut(value, []byte{h.config.Separator})
+		name, text, ok := bytes.Cut(bytes.TrimSpace(item), []byte{'='})
+		if !ok || !take(name, text) {
+			return false
 		}
 	}
 	return true
@@ -246,15 +268,4 @@ func parseTime(text authz.View, unit Unit) (time.Time, bool) {
 		return time.UnixMilli(n), true
 	}
 	return time.Unix(n, 0), true
-}
-
-func appendTime(dst []byte, t time.Time, unit Unit) []byte {
-	switch unit {
-	case Milliseconds:
-		return appendInt(dst, t.UnixMilli())
-	case RFC3339:
-		return t.UTC().AppendFormat(dst, time.RFC3339Nano)
-	default:
-		return appendInt(dst, t.Unix())
-	}
 }

@@ -2,7 +2,6 @@ package signature
 
 import (
 	"fmt"
-	"hash"
 	"strings"
 	"time"
 
@@ -10,14 +9,10 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
-// chunk is how much of a body is hashed at once, so that the second hash finds
-// it in the processor's cache.
-const chunk = 16 << 10
-
 // Check asks for a valid signature by one of several schemes: the first one
-// whose header is present decides. It is safe for concurrent use.
+// whose signature is present decides. It is safe for concurrent use.
 type Check struct {
-	Schemes []*HMAC
+	Schemes []Scheme
 	// Fingerprinter makes the replay key; nil if there is no replay check.
 	Fingerprinter *authz.Fingerprinter
 }
@@ -28,31 +23,50 @@ func (c *Check) Stage() authz.Stage { return authz.StageSignature }
 // Run verifies the signature.
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	for _, scheme := range c.Schemes {
-		if scheme.present(call.Request.Headers) {
-			return scheme.verify(call, c.Fingerprinter)
+		if scheme.Present(call.Request) {
+			return scheme.Verify(call, c.Fingerprinter)
 		}
 	}
 	if call.Explanation != nil {
-		call.Explain("a signature in "+c.headerNames(), "no such header")
+		call.Explain("a signature in "+c.places(), "none")
+	}
+	if _, token := c.Schemes[0].(*JWS); token {
+		return authz.TokenMissing
 	}
 	return authz.SignatureMissing
 }
 
-func (c *Check) headerNames() string {
-	var names []string
+// Sign makes the request a valid delivery by the first scheme.
+func (c *Check) Sign(req *authz.Request, s authz.Signing) bool { return c.Schemes[0].Sign(req, s) }
+
+// WantsForm reports whether the first scheme can sign a form only.
+func (c *Check) WantsForm() bool { return c.Schemes[0].WantsForm() }
+
+func (c *Check) places() string {
+	var places []string
 	for _, scheme := range c.Schemes {
-		names = append(names, scheme.config.Headers...)
+		places = append(places, scheme.Place())
 	}
-	return strings.Join(names, " or ")
+	return strings.Join(places, " or ")
 }
 
-func (h *HMAC) verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
+// Present reports whether any of the scheme's signature headers is there, or a
+// body that can hold the signature.
+func (h *HMAC) Present(req *authz.Request) bool {
+	if h.config.JSON != "" {
+		return req.Body.Len() > 0 && !isForm(req)
+	}
+	return h.first(req.Headers) >= 0
+}
+
+// Verify verifies the signature.
+func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	s, _ := h.scratch.Get().(*scratch)
 	defer func() {
-		s.time = nil // it aliases the request
+		s.forget()
 		h.scratch.Put(s)
 	}()
-	if reason := h.collect(call.Request.Headers, s); reason != authz.OK {
+	if reason := h.collect(call.Request, s); reason != authz.OK {
 		if call.Explanation != nil {
 			call.Explain(h.config.form(), h.foundInstead(call.Request.Headers, s))
 		}
@@ -65,10 +79,16 @@ func (h *HMAC) verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if reason != authz.OK {
 		return reason
 	}
+	if h.prepares {
+		if reason, part := h.prepare(call.Request, s); reason != authz.OK {
+			call.Explain("a request that has the signed "+part, "one that has not")
+			return reason
+		}
+	}
 	if reason := h.compare(call, s, f); reason != authz.OK {
 		return reason
 	}
-	if h.config.Time.JSON != "" {
+	if h.config.Time.JSON != "" && !h.config.timeFirst() {
 		if signed, reason = h.timeInBody(call); reason != authz.OK {
 			return reason
 		}
@@ -77,42 +97,56 @@ func (h *HMAC) verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		call.SignedTime = signed
 	}
 	call.Proof = authz.ProofSignature
+	if !h.config.SignsBody() {
+		call.Proof = authz.ProofPartial
+	}
 	return authz.OK
 }
 
-// checkHeaders looks for the headers that are signed or must be constant.
+// checkHeaders looks for the headers that are signed, must be constant or name
+// the key.
 func (h *HMAC) checkHeaders(call *authz.Call) authz.Reason {
+	headers := call.Request.Headers
 	for i := range h.config.Constants {
 		constant := &h.config.Constants[i]
-		value, count := call.Request.Headers.Lookup(constant.Name)
+		value, count := headers.Lookup(constant.Name)
 		if count != 1 || string(value) != constant.Value {
 			if call.Explanation != nil {
 				call.Explain(fmt.Sprintf("one header %s: %s", constant.Name, constant.Value), fmt.Sprintf("%d, %.60q", count, value))
 			}
-			if count == 0 {
-				return authz.SignatureMissing
-			}
-			return authz.SignatureMalformed
+			return missingOrMalformed(count)
+		}
+	}
+	one := func(name, what string, token bool) authz.Reason {
+		value, count := headers.Lookup(name)
+		if count == 1 && (!token || isToken(value)) {
+			return authz.OK
+		}
+		if call.Explanation != nil {
+			call.Explain("one "+what+" header "+name, fmt.Sprintf("%d, %.60q", count, value))
+		}
+		return missingOrMalformed(count)
+	}
+	if name := h.config.KeyIDHeader; name != "" {
+		if reason := one(name, "key's", false); reason != authz.OK {
+			return reason
 		}
 	}
 	for i := range h.config.Content {
-		part := &h.config.Content[i]
-		if part.Kind != HeaderValue {
-			continue
+		if part := &h.config.Content[i]; part.Kind == HeaderValue {
+			if reason := one(part.Text, "signed", part.Token); reason != authz.OK {
+				return reason
+			}
 		}
-		value, count := call.Request.Headers.Lookup(part.Text)
-		if count == 1 && (!part.Token || isToken(value)) {
-			continue
-		}
-		if call.Explanation != nil {
-			call.Explain("one signed header "+part.Text, fmt.Sprintf("%d, %.60q", count, value))
-		}
-		if count == 0 {
-			return authz.SignatureMissing
-		}
-		return authz.SignatureMalformed
 	}
 	return authz.OK
+}
+
+func missingOrMalformed(count int) authz.Reason {
+	if count == 0 {
+		return authz.SignatureMissing
+	}
+	return authz.SignatureMalformed
 }
 
 func isToken(value authz.View) bool {
@@ -129,14 +163,16 @@ func isToken(value authz.View) bool {
 	return true
 }
 
-// findTime reads the time of the scheme, if it has one, and keeps its text in
-// the scratch.
+// findTime reads the time of the scheme, if it has one that is signed by
+// itself, and keeps its text in the scratch.
 func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) {
 	t := &h.config.Time
-	if !t.exists() || t.JSON != "" {
+	switch {
+	case !t.exists(), t.JSON != "" && !h.config.timeFirst():
 		return time.Time{}, authz.OK
-	}
-	if t.Header != "" {
+	case t.JSON != "":
+		s.time, _ = jsonText(call.Request, t.JSON)
+	case t.Header != "":
 		value, count := call.Request.Headers.Lookup(t.Header)
 		if count > 1 {
 			if call.Explanation != nil {
@@ -163,68 +199,78 @@ func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) 
 // timeInBody reads the time from a body whose signature held.
 func (h *HMAC) timeInBody(call *authz.Call) (time.Time, authz.Reason) {
 	t := &h.config.Time
-	text, err := jsonText(&call.Request.Body, t.JSON)
-	if err == nil && text == "" {
+	texts, err := call.Request.Body.JSON(t.JSON)
+	if err == nil && (len(texts) == 0 || texts[0] == "") {
 		call.Explain("a time "+t.place(), "none")
 		return time.Time{}, authz.TimestampMissing
 	}
-	signed, ok := parseTime(authz.View(text), t.Unit)
-	if err != nil || !ok {
-		call.Explain("a time "+t.place()+" in "+t.Unit.String(), "a body without one")
-		return time.Time{}, authz.TimestampMalformed
-	}
-	return signed, authz.OK
-}
-
-// compare computes the MAC with one key after the other. Keys that are not
-// valid now are tried last, only to say so.
-func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) authz.Reason {
-	var digest *authz.Fingerprinting
-	if f != nil {
-		digest = f.Begin(call.Webhook, call.Tenant)
-	}
-	match, valid := h.match(call, s, digest)
-	if f != nil {
-		call.Fingerprint = f.End(digest)
-	}
-	if call.Explanation != nil {
-		call.Explain(fmt.Sprintf("%s over %s with one of the keys %s", h.config.Hash, h.config.contentText(), h.keyNames(call.Now)),
-			foundText(match, valid, len(s.candidates)))
-	}
-	switch {
-	case match == nil:
-		return authz.SignatureInvalid
-	case !valid:
-		call.KeyID = match.ID
-		return authz.KeyNotValidNow
-	}
-	call.KeyID = match.ID
-	return authz.OK
-}
-
-func (h *HMAC) match(call *authz.Call, s *scratch, digest *authz.Fingerprinting) (match *key, valid bool) {
-	for _, valid := range [2]bool{true, false} {
-		for _, k := range h.keys {
-			if k.validAt(call.Now) != valid {
-				continue
-			}
-			if h.matches(call, k, s, digest) {
-				return k, valid
-			}
-			digest = nil // the content is the same for every key
+	if err == nil && len(texts) == 1 {
+		if signed, ok := parseTime(authz.View(texts[0]), t.Unit); ok {
+			return signed, authz.OK
 		}
 	}
-	return nil, false
+	call.Explain("a time "+t.place()+" in "+t.Unit.String(), "a body without one")
+	return time.Time{}, authz.TimestampMalformed
+}
+
+// compare computes the MAC with one key after the other, over one form of the
+// URL after the other, and then looks whether the body is covered.
+func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) authz.Reason {
+	var id authz.View
+	if h.config.KeyIDHeader != "" {
+		id, _ = call.Request.Headers.Lookup(h.config.KeyIDHeader)
+	}
+	match, valid := h.match(call, s, f, id)
+	if call.Explanation != nil {
+		call.Explain(fmt.Sprintf("%s over %s with one of the keys %s", h.config.macName(), h.config.contentText(), h.keys.names(call.Now)),
+			foundText(match, valid, len(s.candidates)))
+	}
+	reason := h.keys.verdict(call, match, valid)
+	if reason == authz.OK && !h.bound(call.Request) {
+		call.Explain("a body that the signature covers", "a body of another kind, or another digest in the URL")
+		call.Fingerprint = authz.Fingerprint{}
+		return authz.SignatureInvalid
+	}
+	return reason
+}
+
+// match takes the fingerprint in the walk of the first MAC. Where the URL may
+// have been signed in several forms, the content of the form that matched
+// counts, which needs a walk of its own.
+func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id authz.View) (*key, bool) {
+	var digest *authz.Fingerprinting
+	if f != nil && len(h.forms) == 1 {
+		digest = f.Begin(call.Webhook, call.Tenant)
+	}
+	feed, matched := digest, 0
+	match, valid := h.keys.match(call.Now, id, func(k *key) bool {
+		for i, form := range h.forms {
+			ok := h.matches(call.Request, k, s, form, feed)
+			feed = nil // the content is the same for every key
+			if ok {
+				matched = i
+				return true
+			}
+		}
+		return false
+	})
+	if digest == nil && f != nil && match != nil {
+		digest = f.Begin(call.Webhook, call.Tenant)
+		h.write(call.Request, s, h.forms[matched], digest, nil)
+	}
+	if digest != nil {
+		call.Fingerprint = f.End(digest)
+	}
+	return match, valid
 }
 
 // matches compares the MAC of the content with every candidate, without an
 // early exit.
-func (h *HMAC) matches(call *authz.Call, k *key, s *scratch, digest *authz.Fingerprinting) bool {
-	mac, _ := k.macs.Get().(hash.Hash)
-	mac.Reset()
-	h.write(call, s, mac, digest)
+func (h *HMAC) matches(req *authz.Request, k *key, s *scratch, form urlForm, digest *authz.Fingerprinting) bool {
+	mac := k.begin()
+	h.write(req, s, form, mac, digest)
 	sum := mac.Sum(s.sum[:0])
-	k.macs.Put(mac)
+	k.end(mac)
 	match := false
 	for i := range s.candidates {
 		if secret.Equal(sum, s.candidates[i][:len(sum)]) {
@@ -233,49 +279,3 @@ func (h *HMAC) matches(call *authz.Call, k *key, s *scratch, digest *authz.Finge
 	}
 	return match
 }
-
-// write feeds the signed content to the MAC and, where there is one, to the
-// fingerprint.
-func (h *HMAC) write(call *authz.Call, s *scratch, mac hash.Hash, digest *authz.Fingerprinting) {
-	feed := func(b []byte) {
-		_, _ = mac.Write(b) // hashes never fail
-		if digest != nil {
-			_, _ = digest.Write(b)
-		}
-	}
-	req := call.Request
-	for i := range h.config.Content {
-		part := &h.config.Content[i]
-		switch part.Kind {
-		case Body:
-			for _, segment := range req.Body.Segments {
-				for len(segment) > chunk {
-					feed(segment[:chunk])
-					segment = segment[chunk:]
-				}
-				feed(segment)
-			}
-		case Timestamp:
-			feed(s.time)
-		case Literal:
-			feed(part.bytes)
-		case HeaderValue:
-			value, _ := req.Headers.Lookup(part.Text)
-			feed(value)
-		case Method:
-			feed(req.Method)
-		case URL:
-			if h.publicURL != nil {
-				feed(h.publicURL)
-			} else {
-				feed(httpsPrefix)
-				feed(req.Host)
-			}
-			feed(req.Path)
-		case Path:
-			feed(req.Path)
-		}
-	}
-}
-
-var httpsPrefix = []byte("https://")

@@ -83,19 +83,29 @@ func request() *authz.Request {
 func delivery(t testing.TB, h *signature.HMAC, key string) *authz.Request {
 	t.Helper()
 	req := request()
-	added := h.Sign(req, key, now, func() string { return "msg_1" })
-	if added == nil {
+	if !h.Sign(req, signing(key)) {
 		t.Fatalf("no key %q", key)
 	}
-	req.Headers = added
 	return req
+}
+
+func signing(key string) authz.Signing {
+	return authz.Signing{KeyID: key, Now: now, NewID: func() string { return "msg_1" }}
+}
+
+// sign signs a request anew, with the new key.
+func sign(t testing.TB, h signature.Scheme, req *authz.Request) {
+	t.Helper()
+	if !h.Sign(req, signing("new")) {
+		t.Fatal("no new key")
+	}
 }
 
 var fingerprinter = authz.NewFingerprinter(authz.FingerprintKey{1})
 
-func run(h *signature.HMAC, req *authz.Request) (authz.Reason, *authz.Call) {
+func run(h signature.Scheme, req *authz.Request) (authz.Reason, *authz.Call) {
 	call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "hook"}
-	return (&signature.Check{Schemes: []*signature.HMAC{h}, Fingerprinter: fingerprinter}).Run(call), call
+	return (&signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}).Run(call), call
 }
 
 // set replaces the headers of that name by the values.
@@ -286,7 +296,7 @@ func TestFingerprintIsOfTheSignedContentAlone(t *testing.T) {
 	req := delivery(t, h, "new")
 	for _, c := range []authz.Call{{Webhook: "other"}, {Webhook: "hook", Tenant: authz.View("t")}, {Webhook: "hoo", Tenant: authz.View("k")}} {
 		c.Context, c.Request, c.Now = context.Background(), req, now
-		if reason := (&signature.Check{Schemes: []*signature.HMAC{h}, Fingerprinter: fingerprinter}).Run(&c); reason != authz.OK || c.Fingerprint == first.Fingerprint {
+		if reason := (&signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}).Run(&c); reason != authz.OK || c.Fingerprint == first.Fingerprint {
 			t.Errorf("webhook %q, tenant %q: %s, the same fingerprint", c.Webhook, c.Tenant, reason)
 		}
 	}
@@ -304,7 +314,7 @@ func TestKeysMustBeThere(t *testing.T) {
 func TestVerificationAllocates(t *testing.T) {
 	for name := range schemes {
 		h := scheme(t, name)
-		check := &signature.Check{Schemes: []*signature.HMAC{h}, Fingerprinter: fingerprinter}
+		check := &signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}
 		call := &authz.Call{Context: context.Background(), Request: delivery(t, h, "new"), Now: now, Webhook: "hook"}
 		if n := testing.AllocsPerRun(100, func() {
 			if check.Run(call) != authz.OK {
@@ -378,8 +388,8 @@ func BenchmarkVerify(b *testing.B) {
 			h := scheme(b, "key-value")
 			req := request()
 			req.Body.Segments = [][]byte{make([]byte, size)}
-			req.Headers = h.Sign(req, "new", now, nil)
-			check := &signature.Check{Schemes: []*signature.HMAC{h}, Fingerprinter: fingerprinter}
+			sign(b, h, req)
+			check := &signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}
 			call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "hook"}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()

@@ -3,67 +3,127 @@ package signature
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"hash"
+	"encoding/json"
+	"io"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// Sign returns the headers that make the request a valid delivery at that
-// time, signed with the key of that ID, or with the first one if it is empty.
-// Signed headers that the request lacks, such as a delivery's id, are made by
-// newID. It returns nil if there is no such key.
-func (h *HMAC) Sign(req *authz.Request, keyID string, now time.Time, newID func() string) authz.Headers {
-	k := h.key(keyID)
+// Sign makes the request a valid delivery at that time. Signed headers that the
+// request lacks, such as a delivery's id, are made by NewID.
+func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
+	k := h.keys.named(with.KeyID)
 	if k == nil {
-		return nil
+		return false
 	}
 	c := &h.config
-	var added authz.Headers
-	add := func(name, value string) {
-		added = append(added, authz.Header{Name: authz.View(name), Value: authz.View(value)})
+	stamp := string(appendTime(nil, with.Now, c.Time.Unit))
+	s := &scratch{time: authz.View(stamp), parts: make([][]byte, len(c.Content))}
+	h.signHeaders(req, k, stamp, with.NewID)
+	if c.BodyDigest.Query != "" && !isForm(req) && req.Body.Len() > 0 {
+		sum := c.BodyDigest.Hash.new()()
+		_, _ = io.Copy(sum, req.Body.Reader()) // neither fails
+		addQuery(req, c.BodyDigest.Query, c.BodyDigest.Encoding.encode(sum.Sum(nil)))
 	}
-	for _, constant := range c.Constants {
-		add(constant.Name, constant.Value)
+	if c.JSON != "" {
+		h.signJSON(req, stamp, with.NewID)
 	}
-	stamp := string(appendTime(nil, now, c.Time.Unit))
-	if c.Time.Header != "" {
-		add(c.Time.Header, stamp)
+	if texts, err := req.Body.JSON(c.Time.JSON); c.Time.JSON != "" && (err != nil || len(texts) == 0) {
+		setJSON(req, map[string]string{c.Time.JSON: stamp}) // unless the body has a time
 	}
-	for _, part := range c.Content {
-		if part.Kind != HeaderValue {
-			continue
-		}
-		_, there := req.Headers.Lookup(part.Text)
-		_, made := added.Lookup(part.Text) // a constant, the time, or signed twice
-		if there+made == 0 {
-			add(part.Text, newID())
-		}
+	// The other items of the header are signed, so that they come first.
+	if c.JSON == "" {
+		req.Set(c.header(), c.headerValue(stamp, ""))
 	}
-
-	signed := *req
-	signed.Headers = append(append(authz.Headers{}, req.Headers...), added...)
-	mac, _ := k.macs.Get().(hash.Hash)
-	mac.Reset()
-	h.write(&authz.Call{Request: &signed}, &scratch{time: authz.View(stamp)}, mac, nil)
+	if reason, _ := h.prepare(req, s); reason != authz.OK {
+		return false
+	}
+	mac := k.begin()
+	h.write(req, s, h.forms[0], mac, nil)
 	text := c.Encoding.encode(mac.Sum(nil))
-	k.macs.Put(mac)
-	name := c.Headers[0]
-	if c.Numbered {
-		name += "-1"
+	k.end(mac)
+	if c.JSON != "" {
+		setJSON(req, map[string]string{c.JSON: text})
+	} else {
+		req.Set(c.header(), c.headerValue(stamp, text))
 	}
-	add(name, c.headerValue(stamp, text))
-	return added
+	return true
 }
 
-func (h *HMAC) key(id string) *key {
-	for _, k := range h.keys {
-		if id == "" || k.ID == id {
-			return k
+// signHeaders adds what the scheme looks for in headers, except the signature.
+func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, newID func() string) {
+	c := &h.config
+	for _, constant := range c.Constants {
+		req.Set(constant.Name, constant.Value)
+	}
+	if c.Time.Header != "" {
+		req.Set(c.Time.Header, stamp)
+	}
+	if c.KeyIDHeader != "" {
+		req.Set(c.KeyIDHeader, k.ID)
+	}
+	for _, part := range c.Content {
+		switch _, there := req.Headers.Lookup(part.Text); {
+		case part.Kind == HeaderValue && there == 0:
+			req.Set(part.Text, newID())
+		case part.Kind == Contentful:
+			req.Set(contentfulHeaders, contentfulHeaders+","+c.Time.Header)
 		}
 	}
-	return nil
+}
+
+// signJSON puts time and ids that are signed into the JSON body.
+func (h *HMAC) signJSON(req *authz.Request, stamp string, newID func() string) {
+	texts := map[string]string{h.config.JSON: ""}
+	if h.config.timeFirst() {
+		texts[h.config.Time.JSON] = stamp
+	}
+	for _, part := range h.config.Content {
+		if part.Kind == JSON {
+			texts[part.Text] = newID()
+		}
+	}
+	setJSON(req, texts)
+}
+
+// setJSON sets texts in the JSON object of the body, by their paths. A body
+// that is no object is replaced.
+func setJSON(req *authz.Request, texts map[string]string) {
+	var tree map[string]any
+	if err := json.Unmarshal(req.Body.Joined(), &tree); err != nil || tree == nil {
+		tree = map[string]any{}
+	}
+	for path, text := range texts {
+		steps := strings.Split(path, ".")
+		at := tree
+		for _, step := range steps[:len(steps)-1] {
+			next, ok := at[step].(map[string]any)
+			if !ok {
+				next = map[string]any{}
+				at[step] = next
+			}
+			at = next
+		}
+		at[steps[len(steps)-1]] = text
+	}
+	body, err := json.Marshal(tree)
+	if err != nil {
+		return // what was read can be written
+	}
+	req.Body.Segments = [][]byte{body}
+}
+
+// addQuery adds a parameter to the path.
+func addQuery(req *authz.Request, name, value string) {
+	separator := "?"
+	if strings.Contains(string(req.Path), "?") {
+		separator = "&"
+	}
+	req.Path = authz.View(string(req.Path) + separator + url.QueryEscape(name) + "=" + url.QueryEscape(value))
 }
 
 func (e Encoding) encode(mac []byte) string {
@@ -77,6 +137,14 @@ func (e Encoding) encode(mac []byte) string {
 	}
 }
 
+// header is the name of the header that a signature is written to.
+func (c *Config) header() string {
+	if c.Numbered {
+		return c.Headers[0] + "-1"
+	}
+	return c.Headers[0]
+}
+
 // headerValue writes the signature header in its grammar.
 func (c *Config) headerValue(stamp, mac string) string {
 	switch c.Grammar {
@@ -84,8 +152,15 @@ func (c *Config) headerValue(stamp, mac string) string {
 		return c.Prefix + mac
 	case SpaceList:
 		return c.Prefix + "," + mac
+	case Credential:
+		return c.Prefix + " sample:" + mac
 	case KeyValue:
 		value := c.Key + "=" + mac
+		for _, part := range c.Content {
+			if part.Kind == Item {
+				value += string(c.Separator) + part.Text + "=sample"
+			}
+		}
 		if c.Time.Key != "" {
 			value = c.Time.Key + "=" + stamp + string(c.Separator) + value
 		}
@@ -97,4 +172,13 @@ func (c *Config) headerValue(stamp, mac string) string {
 	}
 }
 
-func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
+func appendTime(dst []byte, t time.Time, unit Unit) []byte {
+	switch unit {
+	case Milliseconds:
+		return strconv.AppendInt(dst, t.UnixMilli(), 10)
+	case RFC3339:
+		return t.UTC().AppendFormat(dst, time.RFC3339Nano)
+	default:
+		return strconv.AppendInt(dst, t.Unix(), 10)
+	}
+}

@@ -1,24 +1,34 @@
 // Package signature checks that the content of a request was signed by a
 // holder of a configured key.
 //
-// An [HMAC] is a scheme compiled to a plan: which header holds the signature
-// and in which grammar, which parts make the signed content, where the signed
-// time stands. At request time the plan is walked without maps, reflection or
-// allocation. The content is fed to the MAC and to the replay fingerprint in
-// one walk over the body's segments; nothing of it is joined or normalised,
-// and a time is signed as the characters that were sent.
+// An [HMAC] is a scheme compiled to a plan: where the signature stands and in
+// which grammar, which parts make the signed content, where the signed time
+// stands. At request time the plan is walked without maps, reflection or
+// allocation, as long as the content is made of headers, the body, the URL and
+// fixed text. The content is fed to the MAC and to the replay fingerprint in one
+// walk over the body's segments; nothing of it is joined or normalised, and a
+// time is signed as the characters that were sent. Schemes that sign parameters
+// of a form, texts of a JSON body or several forms of the URL are prepared
+// first, which joins and parses the body.
+//
+// A [JWS] is a JSON Web Token whose claims bind the body or the URL, [Adyen] and
+// [Braintree] are schemes that no description fits. All are a [Scheme].
 //
 // Keys are tried in order and the first that matches ends it: which key it was
-// is no secret. Within one key all candidates of the header are compared, each
+// is no secret. Within one key all candidates of the request are compared, each
 // in constant time over decoded bytes of the algorithm's full length.
+//
+// A copy is recognised by its signed content, never by what can be changed
+// without breaking the signature. Where the URL may have been signed in several
+// forms, that is the content of the form that matched.
 //
 // It does not protect what a scheme leaves out: headers that are not part of
 // the content, and for most schemes the URL, can be changed by whoever sees a
-// delivery.
+// delivery. Where a scheme leaves out the body, the proof is
+// [authz.ProofPartial].
 package signature
 
 import (
-	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is not broken, and some providers offer nothing else
 	"crypto/sha256"
 	"crypto/sha512"
@@ -107,6 +117,11 @@ const (
 	PrefixList
 	// Positional: the time first, then signatures.
 	Positional
+	// List: signatures with a separator between.
+	List
+	// Credential: Config.Prefix in either letter case, an id that is not looked
+	// at, a colon, the signature.
+	Credential
 )
 
 // PartKind is the kind of one piece of the signed content.
@@ -121,19 +136,78 @@ const (
 	Method
 	URL
 	Path
+	// What follows is prepared before it is signed.
+
+	// Form: the parameters of a form, sorted, with nothing between.
+	Form
+	// FormField: one field of a form in place of the body; Text is its name.
+	FormField
+	// BodyString: the body as a JSON string.
+	BodyString
+	// BodyHash: a digest of the body.
+	BodyHash
+	// JSON: a text in the JSON body; Text is its path.
+	JSON
+	// Item: another item of a KeyValue header; Text is its name.
+	Item
+	// SortedQuery: the query's parameters, sorted and encoded anew.
+	SortedQuery
+	// PlivoV3, Contentful and MercadoPago are in code.go.
+	PlivoV3
+	Contentful
+	MercadoPago
 )
 
 // Part is one piece of the signed content.
 type Part struct {
 	Kind PartKind
-	// Text is the literal, or the header's name in lower case.
+	// Text is the literal, or a name: a header's in lower case.
 	Text string
 	// Token limits a header's value to 1 to 128 of A-Z a-z 0-9 _ -, so that a
 	// separator cannot be moved from one part to the next.
 	Token bool
+	// WithoutQuery ends a URL or Path before its query.
+	WithoutQuery bool
+	// Decoded are the characters that a URL has decoded where they are
+	// percent-encoded.
+	Decoded string
+	// Distinct signs a value that a form's name has twice once.
+	Distinct bool
+	// JSONString writes an Item as a JSON string.
+	JSONString bool
+	// Digest describes BodyHash.
+	Digest Digest
 
 	bytes []byte // Text, for the hashes
 }
+
+// Digest is a digest of the body.
+type Digest struct {
+	// MD5 in place of SHA-256.
+	MD5 bool
+	// Encoding of the digest; 0 for its bytes.
+	Encoding Encoding
+	// EmptyAsNothing: an empty body has no digest.
+	EmptyAsNothing bool
+}
+
+// prepared reports whether the part is made before it is signed.
+func (p *Part) prepared() bool { return p.Kind >= Form }
+
+// URLForm is another form in which a provider may have signed the URL.
+type URLForm uint8
+
+// The forms.
+const (
+	// DefaultPort: with 443 or 80, if the URL names no port.
+	DefaultPort URLForm = iota + 1
+	// NoPort: without any port.
+	NoPort
+	// BrowserQuery: with an apostrophe in the query as %27.
+	BrowserQuery
+	// NoRoot: without a path that is a single slash.
+	NoRoot
+)
 
 // Unit is how a time is written.
 type Unit uint8
@@ -161,14 +235,26 @@ func (t Time) exists() bool { return t.Unit != 0 }
 // Constant is a header that must be there with one value. Name is in lower case.
 type Constant struct{ Name, Value string }
 
+// BodyDigest is a digest of the body that stands where it is signed.
+type BodyDigest struct {
+	// Query is the parameter of the signed URL.
+	Query    string
+	Hash     Hash
+	Encoding Encoding
+}
+
 // Config describes a scheme. Header names are in lower case.
 type Config struct {
 	Name     string
 	Hash     Hash
 	Encoding Encoding
+	// SecretFirst: no HMAC but the plain hash of the secret and the content.
+	SecretFirst bool
 	// Headers hold the signature. If a header holds the time as well, the
 	// first one that is there counts, else all.
 	Headers []string
+	// JSON, in place of Headers, is the signature's path in the JSON body.
+	JSON string
 	// Numbered: the headers are name-1 to name-100.
 	Numbered bool
 	// Repeated: a header may stand there more than once.
@@ -180,9 +266,16 @@ type Config struct {
 	Content   []Part
 	Time      Time
 	Constants []Constant
+	// KeyIDHeader names the key that the delivery is signed with.
+	KeyIDHeader string
 	// PublicURL is the scheme and host of the signed URL. Empty: https and
 	// the request's host.
 	PublicURL string
+	// URLForms are other forms in which the URL may have been signed.
+	URLForms []URLForm
+	// BodyDigest binds a body that is not part of the content; none if its
+	// Query is empty.
+	BodyDigest BodyDigest
 	// MaxSignatures bounds the candidates of one header, from 1 to 100.
 	MaxSignatures int
 }
@@ -191,22 +284,31 @@ type Config struct {
 // headers could not be told apart.
 func (c *Config) holdsTime() bool { return c.Time.Key != "" || c.Time.First }
 
-// SignsBody reports whether the body is part of the content.
-func (c *Config) SignsBody() bool { return c.signs(Body) }
+// SignsBody reports whether the signature covers the body: as a part of the
+// content, by a digest, or as a form's parameters.
+func (c *Config) SignsBody() bool { return c.signsWhole() || c.signsForm() || c.BodyDigest.Query != "" }
+
+// signsWhole reports whether every body is covered by the content itself.
+func (c *Config) signsWhole() bool { return c.signs(Body, FormField, BodyString, BodyHash) }
+
+// signsForm reports whether a body is covered if it is a form.
+func (c *Config) signsForm() bool { return c.signs(Form, PlivoV3) }
 
 // SignsTime reports whether the time is part of the content, by itself or in
 // the body. A time that is not signed is no defence.
 func (c *Config) SignsTime() bool {
-	return c.signs(Timestamp) || c.Time.JSON != "" && c.SignsBody()
+	return c.signs(Timestamp, Contentful, MercadoPago) || c.Time.JSON != "" && c.signsWhole()
 }
 
-func (c *Config) signs(kind PartKind) bool {
-	for _, p := range c.Content {
-		if p.Kind == kind {
-			return true
-		}
-	}
-	return false
+// timeFirst reports whether a time in the JSON body is read before the
+// signature is verified, since it is signed by itself.
+func (c *Config) timeFirst() bool { return c.Time.JSON != "" && !c.signsWhole() }
+
+// SignsURL reports whether the content has the URL.
+func (c *Config) SignsURL() bool { return c.signs(URL, PlivoV3) }
+
+func (c *Config) signs(kinds ...PartKind) bool {
+	return slices.ContainsFunc(c.Content, func(p Part) bool { return slices.Contains(kinds, p.Kind) })
 }
 
 // Key is one key that deliveries may be signed with.
@@ -219,62 +321,78 @@ type Key struct {
 	NotBefore, NotAfter time.Time
 }
 
-// key is a Key with its pool of keyed MACs: setting one up costs as much as a
-// small body.
-type key struct {
-	Key
-	macs sync.Pool
-}
-
-func (k *key) validAt(now time.Time) bool {
-	return !now.Before(k.NotBefore) && (k.NotAfter.IsZero() || now.Before(k.NotAfter))
+// Scheme is one way in which content is signed. It is immutable and safe for
+// concurrent use.
+type Scheme interface {
+	// Present reports whether the request has a signature of this scheme, right
+	// or wrong.
+	Present(req *authz.Request) bool
+	// Verify checks it. The fingerprinter is nil if there is no replay check.
+	Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason
+	// Sign makes the request a valid delivery; see authz.Signer.
+	Sign(req *authz.Request, s authz.Signing) bool
+	// WantsForm reports whether only a form can be signed.
+	WantsForm() bool
+	// ReadsBody reports whether the body must be whole: the signature covers it
+	// or stands in it.
+	ReadsBody() bool
+	// Place says where the signature stands, for people.
+	Place() string
 }
 
 // HMAC is a scheme with its keys. It is immutable and safe for concurrent use.
 type HMAC struct {
 	config    Config
 	publicURL []byte
-	keys      []*key
+	forms     []urlForm // the first one is the URL as it is
+	prepares  bool      // some part is prepared
+	keys      keys
 	scratch   sync.Pool
 }
 
-// Errors of New.
+// Errors of New and its kin.
 var (
 	ErrNoKeys   = errors.New("a signature needs at least one key")
 	ErrEmptyKey = errors.New("a key is empty")
 )
 
 // New returns the scheme with its keys.
-func New(config Config, keys []Key) (*HMAC, error) {
-	if len(keys) == 0 {
-		return nil, ErrNoKeys
+func New(config Config, configured []Key) (*HMAC, error) {
+	h := &HMAC{config: config, forms: urlForms(config.URLForms)}
+	var err error
+	if h.keys, err = newKeys(configured, config.Hash, config.SecretFirst); err != nil {
+		return nil, err
 	}
-	h := &HMAC{config: config}
 	h.config.Content = slices.Clone(config.Content)
 	for i := range h.config.Content {
-		h.config.Content[i].bytes = []byte(h.config.Content[i].Text)
+		part := &h.config.Content[i]
+		part.bytes = []byte(part.Text)
+		h.prepares = h.prepares || part.prepared()
 	}
 	if config.PublicURL != "" {
 		h.publicURL = []byte(config.PublicURL)
 	}
-	for _, k := range keys {
-		if k.Secret.Len() == 0 {
-			return nil, ErrEmptyKey
-		}
-		h.keys = append(h.keys, &key{Key: k, macs: sync.Pool{New: func() any {
-			return hmac.New(config.Hash.new(), k.Secret.Reveal())
-		}}})
-	}
 	h.scratch.New = func() any {
-		s := &scratch{}
-		s.candidates = make([]candidate, 0, config.MaxSignatures)
-		return s
+		return &scratch{
+			candidates: make([]candidate, 0, config.MaxSignatures),
+			parts:      make([][]byte, len(config.Content)),
+		}
 	}
 	return h, nil
 }
 
 // Config returns the scheme's description. The caller must not change it.
 func (h *HMAC) Config() *Config { return &h.config }
+
+// ReadsBody reports whether the signature covers the body or stands in it.
+func (h *HMAC) ReadsBody() bool {
+	return h.config.SignsBody() || h.config.JSON != "" || h.config.Time.JSON != "" || h.config.signs(JSON)
+}
+
+// WantsForm reports whether only a form can be signed.
+func (h *HMAC) WantsForm() bool {
+	return h.config.signsForm() && !h.config.signsWhole() && h.config.BodyDigest.Query == ""
+}
 
 const maxMAC = sha512.Size
 
@@ -287,4 +405,12 @@ type scratch struct {
 	overflow   bool        // there were more than MaxSignatures
 	sum        [maxMAC]byte
 	time       authz.View // as sent
+	parts      [][]byte   // prepared parts of the content, by their place
+	url        []byte     // the URL in the form that is being tried
+}
+
+// forget drops what aliases the request.
+func (s *scratch) forget() {
+	s.time = nil
+	clear(s.parts)
 }

@@ -10,6 +10,10 @@ package token
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +25,7 @@ import (
 type Candidate struct {
 	// ID names the token in records.
 	ID string
-	// Header carries the token, in lower case.
-	Header string
-	// Scheme stands before the token, as "bearer". Empty: the whole value is the token.
-	Scheme string
+	Place
 	// Secret is the token itself where it is known, to make test deliveries.
 	Secret secret.Value
 	// Digest is the SHA-256 of the token.
@@ -32,6 +33,22 @@ type Candidate struct {
 	// NotBefore and NotAfter bound the time at which the token is accepted;
 	// NotAfter is exclusive. Zero: no bound.
 	NotBefore, NotAfter time.Time
+}
+
+// Place is where a request carries a token. One of Header, Query and JSON is set.
+type Place struct {
+	// Header carries the token, in lower case.
+	Header string
+	// Scheme stands before the token in the header, as "bearer". Empty: the
+	// whole value is the token.
+	Scheme string
+	// Basic: the token is user:password, which the header has in base64
+	// (RFC 7617).
+	Basic bool
+	// Query is a parameter.
+	Query string
+	// JSON is a path in the body; every text that it finds must match.
+	JSON string
 }
 
 // Check asks for one of the candidates. It is safe for concurrent use.
@@ -48,13 +65,12 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 	match := -1
 	for i := range c.Candidates {
 		candidate := &c.Candidates[i]
-		sent, ok := find(call.Request, candidate)
-		if !ok {
+		sent := candidate.find(call.Request)
+		if len(sent) == 0 {
 			continue
 		}
 		present = true
-		digest := secret.DigestOf(sent)
-		if !secret.Equal(digest[:], candidate.Digest[:]) || len(sent) == 0 || match >= 0 {
+		if !candidate.matches(sent) || match >= 0 {
 			continue
 		}
 		if validAt(candidate, call.Now) {
@@ -84,31 +100,83 @@ func validAt(c *Candidate, now time.Time) bool {
 	return !now.Before(c.NotBefore) && (c.NotAfter.IsZero() || now.Before(c.NotAfter))
 }
 
-// find returns the token that the request carries where the candidate is
-// expected. A header that is there twice carries no token.
-func find(req *authz.Request, c *Candidate) (authz.View, bool) {
-	value, count := req.Headers.Lookup(c.Header)
-	if count != 1 || len(value) == 0 {
-		return nil, false
+// matches compares what was sent with the candidate: all of it must fit.
+func (c *Candidate) matches(sent []authz.View) bool {
+	match := true
+	for _, text := range sent {
+		digest := secret.DigestOf(text)
+		if !secret.Equal(digest[:], c.Digest[:]) || len(text) == 0 {
+			match = false
+		}
 	}
-	if c.Scheme == "" {
-		return value, true
+	return match
+}
+
+// find returns the tokens that the request carries at the place. A header or
+// parameter that is there twice carries none.
+func (p *Place) find(req *authz.Request) []authz.View {
+	switch {
+	case p.JSON != "":
+		texts, err := req.Body.JSON(p.JSON)
+		if err != nil {
+			return nil
+		}
+		var found []authz.View
+		for _, text := range texts {
+			found = append(found, authz.View(text))
+		}
+		return found
+	case p.Query != "":
+		return p.inQuery(req)
+	}
+	value, count := req.Headers.Lookup(p.Header)
+	if count != 1 || len(value) == 0 {
+		return nil
+	}
+	if p.Scheme == "" {
+		return []authz.View{value}
 	}
 	scheme, rest, ok := bytes.Cut(value, []byte{' '})
-	if !ok || len(scheme) != len(c.Scheme) || !strings.EqualFold(string(scheme), c.Scheme) {
-		return nil, false
+	if !ok || len(scheme) != len(p.Scheme) || !strings.EqualFold(string(scheme), p.Scheme) {
+		return nil
 	}
-	return bytes.TrimLeft(rest, " "), true
+	rest = bytes.TrimLeft(rest, " ")
+	if p.Basic {
+		decoded, err := base64.StdEncoding.Strict().DecodeString(string(rest))
+		if err != nil {
+			return nil
+		}
+		rest = decoded
+	}
+	return []authz.View{rest}
+}
+
+func (p *Place) inQuery(req *authz.Request) []authz.View {
+	_, query, _ := bytes.Cut(req.Path, []byte{'?'})
+	values, err := url.ParseQuery(string(query))
+	if err != nil || len(values[p.Query]) != 1 {
+		return nil
+	}
+	return []authz.View{authz.View(values[p.Query][0])}
+}
+
+func (p *Place) String() string {
+	switch {
+	case p.JSON != "":
+		return p.JSON + " of the JSON body"
+	case p.Query != "":
+		return "the parameter " + p.Query
+	case p.Scheme != "":
+		return p.Header + " (" + p.Scheme + ")"
+	default:
+		return p.Header
+	}
 }
 
 func (c *Check) places() string {
 	var places []string
 	for i := range c.Candidates {
-		place := c.Candidates[i].Header
-		if c.Candidates[i].Scheme != "" {
-			place += " (" + c.Candidates[i].Scheme + ")"
-		}
-		if len(places) == 0 || places[len(places)-1] != place {
+		if place := c.Candidates[i].Place.String(); !slices.Contains(places, place) {
 			places = append(places, place)
 		}
 	}
@@ -126,18 +194,54 @@ func foundText(present, match bool) string {
 	}
 }
 
-// Sign returns the header that carries the token of that ID, or of the first
-// one if it is empty. ok is false if there is none whose text is known.
-func (c *Check) Sign(id string) (header, value string, ok bool) {
+// WantsForm reports false.
+func (c *Check) WantsForm() bool { return false }
+
+// Sign adds the token of that ID, or the first one whose text is known if it
+// is empty.
+func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 	for i := range c.Candidates {
 		candidate := &c.Candidates[i]
-		if (id == "" || candidate.ID == id) && candidate.Secret.Len() > 0 {
-			value = string(candidate.Secret.Reveal())
-			if candidate.Scheme != "" {
-				value = candidate.Scheme + " " + value
-			}
-			return candidate.Header, value, true
+		if (s.KeyID == "" || candidate.ID == s.KeyID) && candidate.Secret.Len() > 0 {
+			return candidate.sign(req, string(candidate.Secret.Reveal()))
 		}
 	}
-	return "", "", false
+	return false
+}
+
+func (p *Place) sign(req *authz.Request, value string) bool {
+	switch {
+	case p.JSON != "":
+		body, err := json.Marshal(nested(strings.Split(p.JSON, "."), value))
+		req.Body.Segments = [][]byte{body}
+		return err == nil
+	case p.Query != "":
+		separator := "?"
+		if bytes.IndexByte(req.Path, '?') >= 0 {
+			separator = "&"
+		}
+		req.Path = authz.View(string(req.Path) + separator + url.QueryEscape(p.Query) + "=" + url.QueryEscape(value))
+		return true
+	}
+	if p.Basic {
+		value = base64.StdEncoding.EncodeToString([]byte(value))
+	}
+	if p.Scheme != "" {
+		value = p.Scheme + " " + value
+	}
+	req.Set(p.Header, value)
+	return true
+}
+
+// nested is an object with the value at the path.
+func nested(path []string, value string) any {
+	if len(path) == 0 {
+		return value
+	}
+	key, list := strings.CutSuffix(path[0], "[]")
+	inner := nested(path[1:], value)
+	if list {
+		inner = []any{inner}
+	}
+	return map[string]any{key: inner}
 }

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 var now = time.Unix(1_795_500_000, 0)
 
 func candidate(id, header, scheme, text string) token.Candidate {
-	return token.Candidate{ID: id, Header: header, Scheme: scheme, Secret: secret.New([]byte(text)), Digest: secret.DigestOf([]byte(text))}
+	return token.Candidate{ID: id, Place: token.Place{Header: header, Scheme: scheme}, Secret: secret.New([]byte(text)), Digest: secret.DigestOf([]byte(text))}
 }
 
 func TestRun(t *testing.T) {
@@ -70,10 +71,11 @@ func TestRun(t *testing.T) {
 			t.Errorf("an empty token passes in %s: %q", c.name, c.value)
 		}
 	}
-	if name, value, ok := check.Sign("bearer"); !ok || name != "authorization" || value != "bearer the bearer token" {
-		t.Errorf("%s: %s", name, value)
+	req := &authz.Request{}
+	if ok := check.Sign(req, authz.Signing{KeyID: "bearer"}); !ok || fmt.Sprintf("%s", req.Headers) != "[{authorization bearer the bearer token}]" {
+		t.Errorf("%s", req.Headers)
 	}
-	if _, _, ok := check.Sign("nobody"); ok {
+	if check.Sign(req, authz.Signing{KeyID: "nobody"}) {
 		t.Error("a token that is not there")
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -183,7 +185,7 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 	}
 	if !d.Forward() {
 		e.Status = d.Status()
-		denial := envoy.NewDenial(e.Status, d.AllowedMethods, "explained")
+		denial := envoy.NewDenial(&d, "explained")
 		e.Response = &response{Status: denial.Status, Headers: map[string]string{}, Body: denial.Body}
 		for _, h := range denial.Headers {
 			e.Response.Headers[h.Name] = h.Value
@@ -204,10 +206,14 @@ func otherProvider(d *authz.Decision, req *authz.Request) string {
 		_, count := req.Headers.Lookup(name)
 		return count > 0
 	})
-	if err != nil || nearest == "" || d.Webhook != nil && d.Webhook.Provider == nearest {
+	if err != nil || len(nearest) == 0 || d.Webhook != nil && slices.Contains(nearest, d.Webhook.Provider) {
 		return ""
 	}
-	return "the headers look like a delivery of " + nearest
+	const most = 5
+	if len(nearest) > most {
+		nearest = append(nearest[:most:most], fmt.Sprintf("%d others", len(nearest)-most))
+	}
+	return "the headers look like a delivery of " + strings.Join(nearest, " or ")
 }
 
 // matchFinding explains why no webhook was asked.

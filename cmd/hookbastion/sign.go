@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/signature"
-	"github.com/hookbastion/hookbastion/authz/token"
 )
 
 func newSign() *cobra.Command {
@@ -50,7 +48,7 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	body := []byte(`{"hello":"hookbastion"}`)
+	var body []byte
 	if o.body != "" {
 		if body, err = readInput(cmd.InOrStdin(), o.body); err != nil {
 			return err
@@ -71,7 +69,8 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	return printRaw(cmd.OutOrStdout(), req)
 }
 
-// delivery makes a request that the webhook accepts.
+// delivery makes a request that the webhook accepts. A body that is nil is a
+// small sample.
 func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*authz.Request, error) {
 	hook := table.Webhook(o.webhook)
 	if hook == nil {
@@ -81,30 +80,23 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 	if o.path != "" {
 		path = o.path
 	}
-	req := &authz.Request{
-		Method: authz.View(method), Path: authz.View(path), Host: authz.View(o.host),
-		Headers: authz.Headers{{Name: authz.View("content-type"), Value: authz.View("application/json")}},
+	contentType := "application/json"
+	if hook.WantsForm() {
+		contentType = "application/x-www-form-urlencoded"
 	}
+	switch {
+	case body != nil:
+	case hook.WantsForm():
+		body = []byte("hello=hookbastion")
+	default:
+		body = []byte(`{"hello":"hookbastion"}`)
+	}
+	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View(o.host)}
+	req.Set("content-type", contentType)
 	if len(body) > 0 {
 		req.Body.Segments = [][]byte{body}
 	}
-	for _, check := range hook.Chain {
-		switch check := check.(type) {
-		case *token.Check:
-			name, value, ok := check.Sign(o.keyID)
-			if !ok {
-				return nil, fmt.Errorf("webhook %s has no token %q whose text is known", o.webhook, o.keyID)
-			}
-			req.Headers = append(req.Headers, authz.Header{Name: authz.View(name), Value: authz.View(value)})
-		case *signature.Check:
-			added := check.Schemes[0].Sign(req, o.keyID, now, rand.Text)
-			if added == nil {
-				return nil, fmt.Errorf("webhook %s has no key %q", o.webhook, o.keyID)
-			}
-			req.Headers = append(req.Headers, added...)
-		}
-	}
-	return req, nil
+	return req, hook.Sign(req, authz.Signing{KeyID: o.keyID, Now: now, NewID: rand.Text})
 }
 
 // printRaw writes the request as explain reads it.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
@@ -220,10 +219,8 @@ func TestWidenedWindowsAreGuarded(t *testing.T) {
 			Method: authz.View("POST"), Host: authz.View("h"), Path: authz.View("/" + name),
 			Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{fmt.Appendf(nil, "%d", n)}},
 		}
-		for _, check := range w.Table().Webhook(name).Chain {
-			if s, ok := check.(*signature.Check); ok {
-				req.Headers = s.Schemes[0].Sign(req, "", now.Add(-age), nil)
-			}
+		if err := w.Table().Webhook(name).Sign(req, authz.Signing{Now: now.Add(-age)}); err != nil {
+			t.Fatal(err)
 		}
 		var d authz.Decision
 		w.Table().Decide(context.Background(), req, now, &d)

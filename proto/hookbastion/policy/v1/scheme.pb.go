@@ -854,7 +854,7 @@ type Provider_Retry int32
 
 const (
 	Provider_RETRY_UNSPECIFIED Provider_Retry = 0
-	// Signed anew, with a new time.
+	// Signed anew: a time or a counter in the signed content has changed.
 	Provider_RESIGNED Provider_Retry = 1
 	// The same bytes again.
 	Provider_IDENTICAL Provider_Retry = 2
@@ -2672,6 +2672,8 @@ type Provider struct {
 	Ranges *Ranges `protobuf:"bytes,11,opt,name=ranges,proto3" json:"ranges,omitempty"`
 	// Headers of a denial that the provider understands, for instance not to retry.
 	DeniedHeaders []*ConstantHeader `protobuf:"bytes,12,rep,name=denied_headers,json=deniedHeaders,proto3" json:"denied_headers,omitempty"`
+	// A denial must have no body.
+	DeniedEmpty   bool `protobuf:"varint,13,opt,name=denied_empty,json=deniedEmpty,proto3" json:"denied_empty,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2788,6 +2790,13 @@ func (x *Provider) GetDeniedHeaders() []*ConstantHeader {
 		return x.DeniedHeaders
 	}
 	return nil
+}
+
+func (x *Provider) GetDeniedEmpty() bool {
+	if x != nil {
+		return x.DeniedEmpty
+	}
+	return false
 }
 
 // Ranges are the addresses that a provider publishes.
@@ -3128,7 +3137,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Name\x12\x14\n" +
 	"\x10NAME_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ADYEN\x10\x01\x12\r\n" +
-	"\tBRAINTREE\x10\x02\"\xb6\x06\n" +
+	"\tBRAINTREE\x10\x02\"\xd9\x06\n" +
 	"\bProvider\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1d\n" +
 	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05title\x125\n" +
@@ -3145,7 +3154,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x06secret\x18\n" +
 	" \x01(\tR\x06secret\x125\n" +
 	"\x06ranges\x18\v \x01(\v2\x1d.hookbastion.policy.v1.RangesR\x06ranges\x12L\n" +
-	"\x0edenied_headers\x18\f \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\rdeniedHeaders\"E\n" +
+	"\x0edenied_headers\x18\f \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\rdeniedHeaders\x12!\n" +
+	"\fdenied_empty\x18\r \x01(\bR\vdeniedEmpty\"E\n" +
 	"\n" +
 	"Confidence\x12\x1a\n" +
 	"\x16CONFIDENCE_UNSPECIFIED\x10\x00\x12\f\n" +

@@ -1,0 +1,62 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Signing says how a delivery is to be signed.
+type Signing struct {
+	// KeyID names the key or token; the first one if it is empty.
+	KeyID string
+	// Now is the time of the delivery.
+	Now time.Time
+	// NewID makes ids that the scheme signs and the request lacks.
+	NewID func() string
+}
+
+// Signer is a check that can make what it asks for, so that a test has a valid
+// delivery.
+type Signer interface {
+	// Sign changes the request into one that the check lets through: it adds
+	// headers and, where the proof stands there, replaces path and body. It
+	// returns false if it has no key of that ID whose text is known.
+	Sign(req *Request, s Signing) bool
+	// WantsForm reports whether only a form can be signed.
+	WantsForm() bool
+}
+
+// ErrNoKey says that a webhook has no key with which it could sign.
+var ErrNoKey = errors.New("no such key, or one whose text is not known")
+
+// Sign makes the request a valid delivery of the webhook, as far as its
+// signature and token go. What it replaces is not written to: the caller's
+// headers and body stay as they are.
+func (w *Webhook) Sign(req *Request, s Signing) error {
+	req.Headers = slices.Clone(req.Headers)
+	for _, check := range w.Chain {
+		if signer, ok := check.(Signer); ok && !signer.Sign(req, s) {
+			return fmt.Errorf("webhook %s: %s: %w", w.Name, check.Stage(), ErrNoKey)
+		}
+	}
+	return nil
+}
+
+// WantsForm reports whether a delivery of the webhook must have a form as body.
+func (w *Webhook) WantsForm() bool {
+	for _, check := range w.Chain {
+		if signer, ok := check.(Signer); ok && signer.WantsForm() {
+			return true
+		}
+	}
+	return false
+}
+
+// Set gives the request one header of that name, in place of those it had. The
+// name is in lower case.
+func (r *Request) Set(name, value string) {
+	r.Headers = slices.DeleteFunc(r.Headers, func(h Header) bool { return string(h.Name) == name })
+	r.Headers = append(r.Headers, Header{Name: View(name), Value: View(value)})
+}

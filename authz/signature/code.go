@@ -1,0 +1,137 @@
+package signature
+
+import (
+	"bytes"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// This file has the parts of signed content that no description fits.
+
+// plivoV3 is the URL, a question mark if there is a query or a form, the query
+// as sorted name=value pairs, a dot between query and form, and the form's
+// parameters sorted, with nothing between.
+// https://www.plivo.com/docs/messaging/concepts/signature-validation
+func (h *HMAC) plivoV3(req *authz.Request, part *Part) ([]byte, bool) {
+	query, err := queryOf(req)
+	form, formErr := formOf(req)
+	if err != nil || formErr != nil {
+		return nil, false
+	}
+	b := h.appendURL(nil, req, &Part{WithoutQuery: true, Decoded: part.Decoded}, urlForm{})
+	if len(query)+len(form) > 0 {
+		b = append(b, '?')
+	}
+	sortForm(query)
+	for i, p := range query {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		b = append(append(append(b, p.name...), '='), p.value...)
+	}
+	if len(query) > 0 && len(form) > 0 {
+		b = append(b, '.')
+	}
+	sortForm(form)
+	return appendForm(b, form, false), true
+}
+
+// contentfulHeaders lists the headers that Contentful has signed.
+const contentfulHeaders = "x-contentful-signed-headers"
+
+// contentful is the method, the path, and the headers that the request itself
+// lists, sorted, as name:value with semicolons between; a line break after
+// each. The list must have itself and the time: what it leaves out is not
+// signed, and a sender could leave out everything. A listed header that is not
+// there is signed as if it were not listed.
+// https://www.contentful.com/developers/docs/extensibility/app-framework/request-verification/
+func contentful(req *authz.Request, timeHeader string) ([]byte, bool) {
+	list, count := req.Headers.Lookup(contentfulHeaders)
+	if count != 1 || len(list) > 4096 {
+		return nil, false
+	}
+	var names []string
+	for name := range strings.SplitSeq(strings.ToLower(string(list)), ",") {
+		names = append(names, strings.TrimSpace(name))
+	}
+	slices.Sort(names)
+	if !slices.Contains(names, contentfulHeaders) || !slices.Contains(names, timeHeader) || len(slices.Compact(slices.Clone(names))) != len(names) {
+		return nil, false
+	}
+	var lines []string
+	for _, name := range names {
+		value, count := req.Headers.Lookup(name)
+		if count > 1 {
+			return nil, false
+		}
+		if count == 1 {
+			lines = append(lines, name+":"+strings.TrimSpace(string(value)))
+		}
+	}
+	path, ok := contentfulPath(string(req.Path))
+	if !ok {
+		return nil, false
+	}
+	return []byte(string(req.Method) + "\n" + path + "\n" + strings.Join(lines, ";") + "\n"), true
+}
+
+// contentfulPath writes the path as JavaScript's encodeURI does, which escapes
+// percent signs too, and the query as querystring.escape and then encodeURI do.
+// Contentful's own code ignores what follows a second question mark; nothing
+// would sign it.
+func contentfulPath(target string) (string, bool) {
+	const unescaped, reserved = "-_.!~*'()", ";/?:@&=+$,#"
+	path, query, _ := strings.Cut(target, "?")
+	if strings.Contains(query, "?") || strings.ContainsFunc(target, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return "", false
+	}
+	encoded := escape(path, unescaped+reserved)
+	if query != "" {
+		encoded += "?" + escape(escape(query, unescaped), unescaped+reserved)
+	}
+	return encoded, true
+}
+
+// escape percent-encodes everything but letters, digits and the characters in
+// keep.
+func escape(text, keep string) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(text) {
+		c := text[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(keep, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// mercadoPago is id:…;request-id:…;ts:…; with the query's data.id in lower
+// case. What is not there is left out with its name.
+// https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks
+func mercadoPago(req *authz.Request, stamp authz.View) ([]byte, bool) {
+	_, query, _ := bytes.Cut(req.Path, []byte{'?'})
+	values, err := url.ParseQuery(string(query))
+	id, count := values["data.id"], 0
+	if err != nil || len(id) > 1 {
+		return nil, false
+	}
+	var b []byte
+	if len(id) == 1 && id[0] != "" {
+		b = append(append(append(b, "id:"...), strings.ToLower(id[0])...), ';')
+	}
+	requestID, count := req.Headers.Lookup("x-request-id")
+	if count > 1 {
+		return nil, false
+	}
+	if len(requestID) > 0 {
+		b = append(append(append(b, "request-id:"...), requestID...), ';')
+	}
+	return append(append(append(b, "ts:"...), stamp...), ';'), true
+}

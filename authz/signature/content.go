@@ -1,0 +1,210 @@
+package signature
+
+import (
+	"crypto/md5" //nolint:gosec // a body digest inside a MAC, for providers that offer nothing else
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"hash"
+	"io"
+	"unicode/utf8"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
+)
+
+// chunk is how much of a body is hashed at once, so that the second hash finds
+// it in the processor's cache.
+const chunk = 16 << 10
+
+// prepare makes the parts that must be parsed. It returns OK, or what is wrong
+// with the request, and then the name of the part.
+func (h *HMAC) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
+	for i := range h.config.Content {
+		part := &h.config.Content[i]
+		if !part.prepared() {
+			continue
+		}
+		text, ok := h.preparePart(req, s, part)
+		if !ok {
+			return authz.SignatureMalformed, part.describe()
+		}
+		s.parts[i] = text
+	}
+	return authz.OK, ""
+}
+
+func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part) ([]byte, bool) {
+	switch part.Kind {
+	case Form:
+		all, err := formOf(req)
+		sortForm(all)
+		return appendForm(nil, all, part.Distinct), err == nil
+	case FormField:
+		if req.Body.Len() > 0 && !isForm(req) {
+			return req.Body.Joined(), true
+		}
+		return field(req, part.Text)
+	case BodyString:
+		body := req.Body.Joined()
+		return appendJSONString(nil, body), utf8.Valid(body)
+	case BodyHash:
+		return part.Digest.of(&req.Body), true
+	case JSON:
+		return jsonText(req, part.Text)
+	case Item:
+		return h.item(req, part)
+	case SortedQuery:
+		return sortedQuery(req)
+	case PlivoV3:
+		return h.plivoV3(req, part)
+	case Contentful:
+		return contentful(req, h.config.Time.Header)
+	case MercadoPago:
+		return mercadoPago(req, s.time)
+	default:
+		return nil, false
+	}
+}
+
+func jsonText(req *authz.Request, path string) ([]byte, bool) {
+	texts, err := req.Body.JSON(path)
+	if err != nil || len(texts) != 1 {
+		return nil, false
+	}
+	return []byte(texts[0]), true
+}
+
+func (d Digest) of(body *authz.Body) []byte {
+	if d.EmptyAsNothing && body.Len() == 0 {
+		return nil
+	}
+	var sum hash.Hash
+	if d.MD5 {
+		sum = md5.New() //nolint:gosec // see the import
+	} else {
+		sum = sha256.New()
+	}
+	_, _ = io.Copy(sum, body.Reader()) // neither fails
+	switch d.Encoding {
+	case Hex:
+		return hex.AppendEncode(nil, sum.Sum(nil))
+	case Base64:
+		return base64.StdEncoding.AppendEncode(nil, sum.Sum(nil))
+	default:
+		return sum.Sum(nil)
+	}
+}
+
+// item returns the text of another item of the signature header, which must be
+// there once.
+func (h *HMAC) item(req *authz.Request, part *Part) ([]byte, bool) {
+	value, count := req.Headers.Lookup(h.config.Headers[0])
+	if count != 1 {
+		return nil, false
+	}
+	var found []byte
+	seen := 0
+	h.items(value, func(name, text []byte) bool {
+		if string(name) == part.Text {
+			found, seen = text, seen+1
+		}
+		return true
+	})
+	if seen != 1 || !utf8.Valid(found) {
+		return nil, false
+	}
+	if part.JSONString {
+		found = appendJSONString(nil, found)
+	}
+	return found, true
+}
+
+// appendJSONString appends text as JavaScript's JSON.stringify writes it: only
+// quotes, backslashes and control characters are escaped. The text is valid
+// UTF-8.
+func appendJSONString(dst, text []byte) []byte {
+	const digits = "0123456789abcdef"
+	short := map[byte]byte{'"': '"', '\\': '\\', '\b': 'b', '\f': 'f', '\n': 'n', '\r': 'r', '\t': 't'}
+	dst = append(dst, '"')
+	for _, c := range text {
+		switch {
+		case short[c] != 0:
+			dst = append(dst, '\\', short[c])
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+// write feeds the signed content to the MAC and, where there is one, to the
+// fingerprint.
+func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer, digest *authz.Fingerprinting) {
+	feed := func(b []byte) {
+		_, _ = mac.Write(b) // hashes never fail
+		if digest != nil {
+			_, _ = digest.Write(b)
+		}
+	}
+	for i := range h.config.Content {
+		part := &h.config.Content[i]
+		switch part.Kind {
+		case Body:
+			for _, segment := range req.Body.Segments {
+				for len(segment) > chunk {
+					feed(segment[:chunk])
+					segment = segment[chunk:]
+				}
+				feed(segment)
+			}
+		case Timestamp:
+			feed(s.time)
+		case Literal:
+			feed(part.bytes)
+		case HeaderValue:
+			value, _ := req.Headers.Lookup(part.Text)
+			feed(value)
+		case Method:
+			feed(req.Method)
+		case URL:
+			s.url = h.appendURL(s.url[:0], req, part, form)
+			feed(s.url)
+		case Path:
+			if part.WithoutQuery {
+				feed(req.PathOnly())
+			} else {
+				feed(req.Path)
+			}
+		default:
+			feed(s.parts[i])
+		}
+	}
+}
+
+// bound reports whether the body is covered by a signature that held. Where the
+// parameters of a form are signed, another body needs the digest that the
+// signed URL holds; an empty one has nothing to cover.
+func (h *HMAC) bound(req *authz.Request) bool {
+	c := &h.config
+	switch {
+	case !c.SignsBody(), c.signsWhole(), req.Body.Len() == 0:
+		return true
+	case c.signsForm() && isForm(req):
+		return true
+	case c.BodyDigest.Query == "":
+		return false
+	}
+	all, err := queryOf(req)
+	value, ok := only(all, c.BodyDigest.Query)
+	var want candidate
+	size := c.BodyDigest.Hash.Size()
+	if err != nil || !ok || !decode(&want, []byte(value), c.BodyDigest.Encoding, size) {
+		return false
+	}
+	sum := c.BodyDigest.Hash.new()()
+	_, _ = io.Copy(sum, req.Body.Reader()) // neither fails
+	return secret.Equal(sum.Sum(nil), want[:size])
+}

@@ -1,0 +1,58 @@
+package signature
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
+)
+
+// queryHash is the hash of method, path and query that Atlassian's tokens hold
+// in the claim qsh. It does not cover the body.
+// https://developer.atlassian.com/cloud/bitbucket/query-string-hash/
+func queryHash(req *authz.Request) string {
+	path := strings.ReplaceAll(string(req.PathOnly()), "&", "%26")
+	if path = strings.TrimRight(path, "/"); path == "" {
+		path = "/"
+	}
+	query, ok := canonicalQuery(req)
+	if !ok {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.ToUpper(string(req.Method)) + "&" + path + "&" + query))
+	return hex.EncodeToString(sum[:])
+}
+
+// canonicalQuery has the parameters sorted by name, the values of one name
+// sorted and joined with commas, everything encoded anew.
+func canonicalQuery(req *authz.Request) (string, bool) {
+	all, err := queryOf(req)
+	if err != nil {
+		return "", false
+	}
+	values := map[string][]string{}
+	for _, p := range all {
+		if p.name != "jwt" {
+			name := escape(p.name, "-_.~")
+			values[name] = append(values[name], escape(p.value, "-_.~"))
+		}
+	}
+	var items []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		slices.Sort(values[name])
+		items = append(items, name+"="+strings.Join(values[name], ","))
+	}
+	return strings.Join(items, "&"), true
+}
+
+func queryHashHolds(req *authz.Request, claims jwt.MapClaims) bool {
+	claimed, _ := claims["qsh"].(string)
+	want := queryHash(req)
+	return want != "" && secret.Equal([]byte(claimed), []byte(want))
+}

@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/authz/token"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// scheme compiles one scheme with its keys. It returns nil after an error.
+func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded, publicURL string, at place) signature.Scheme {
+	before := len(c.errs)
+	var scheme signature.Scheme
+	var err error
+	switch kind := s.GetKind().(type) {
+	case *policyv1.Scheme_Hmac:
+		config := c.hmacConfig(kind.Hmac, w, publicURL, at)
+		scheme, err = orNil(signature.New(config, c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes())))
+	case *policyv1.Scheme_Jws:
+		scheme, err = orNil(signature.NewJWS(c.jwsConfig(kind.Jws, publicURL, at), c.decodeAll(keys, kind.Jws.GetKeyEncoding(), nil)))
+	case *policyv1.Scheme_Code:
+		scheme, err = c.code(kind.Code.GetName(), w, keys)
+	}
+	if len(c.errs) > before || errors.Is(err, signature.ErrNoKeys) {
+		return nil // a key that is missing or cannot be decoded has its own error
+	}
+	if err != nil {
+		c.fail(at.at("secrets"), err.Error())
+		return nil
+	}
+	return scheme
+}
+
+// orNil keeps a nil pointer from becoming a scheme that is not nil.
+func orNil[S signature.Scheme](scheme S, err error) (signature.Scheme, error) {
+	if err != nil {
+		return nil, err
+	}
+	return scheme, nil
+}
+
+func (c *compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, keys []loaded) (signature.Scheme, error) {
+	if name == policyv1.Code_ADYEN {
+		return orNil(signature.NewAdyen(c.decodeAll(keys, policyv1.Key_HEX, nil), maxSignatures(w)))
+	}
+	decoded := c.decodeAll(keys, policyv1.Key_TEXT, nil)
+	for i := range decoded {
+		if w.GetSecrets()[i].GetId() == "" {
+			c.fail(keys[i].at, "needs id: the public key that belongs to the private key")
+		}
+		decoded[i].Secret = signature.BraintreeKey(decoded[i].Secret)
+	}
+	return orNil(signature.NewBraintree(decoded))
+}
+
+func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at place) signature.JWSConfig {
+	config := signature.JWSConfig{
+		Header: strings.ToLower(j.GetHeader()), Scheme: j.GetScheme(), Issuer: j.GetIssuer(), AudienceURL: j.GetAudienceUrl(),
+		Body: claimDigest(j.GetBody()), URL: claimDigest(j.GetUrl()), QueryHash: j.GetQueryHash(),
+		Time: j.GetTime(), Expires: j.GetExpires(), Leeway: j.GetLeeway().AsDuration(), PublicURL: publicURL,
+	}
+	for _, algorithm := range j.GetAlgorithms() {
+		config.Algorithms = append(config.Algorithms, algorithm.String())
+	}
+	if config.Header == "" {
+		c.fail(at.at("scheme", "jws"), "needs header, where the token stands")
+	}
+	return config
+}
+
+func claimDigest(d *policyv1.ClaimDigest) signature.ClaimDigest {
+	return signature.ClaimDigest{
+		Claim: d.GetClaim(), AbsentIfEmpty: d.GetAbsentIfEmpty(),
+		Encoding: map[policyv1.ClaimDigest_Encoding]signature.Encoding{
+			policyv1.ClaimDigest_HEX: signature.Hex, policyv1.ClaimDigest_BASE64: signature.Base64, policyv1.ClaimDigest_BASE64URL: signature.Base64URL,
+		}[d.GetEncoding()],
+	}
+}
+
+// decodeAll makes keys of the secrets as the scheme or a secret's own format
+// says. Those that cannot be decoded are errors and left out.
+func (c *compiler) decodeAll(keys []loaded, encoding policyv1.Key_Encoding, prefixes []string) []signature.Key {
+	var decoded []signature.Key
+	for _, k := range keys {
+		value, err := k.decode(encoding, prefixes)
+		if err != nil {
+			c.fail(k.at, "cannot be a key of this scheme: "+err.Error())
+			continue
+		}
+		key := k.Key
+		key.Secret = value
+		decoded = append(decoded, key)
+	}
+	return decoded
+}
+
+func (k *loaded) decode(encoding policyv1.Key_Encoding, prefixes []string) (secret.Value, error) {
+	switch k.format {
+	case policyv1.Secret_TEXT:
+		return k.Secret.Decode(secret.Text)
+	case policyv1.Secret_HEX:
+		return k.Secret.Decode(secret.Hex)
+	case policyv1.Secret_BASE64:
+		return k.Secret.Decode(secret.Base64)
+	default:
+		return k.Secret.Decode(map[policyv1.Key_Encoding]secret.Encoding{
+			policyv1.Key_BASE64: secret.Base64,
+			policyv1.Key_HEX:    secret.Hex,
+		}[encoding], prefixes...)
+	}
+}
+
+// tokenPlace is where a scheme's shared token stands.
+func tokenPlace(t *policyv1.SharedToken) token.Place {
+	switch p := t.GetPlace().(type) {
+	case *policyv1.SharedToken_Basic:
+		return token.Place{Header: "authorization", Scheme: "basic", Basic: true}
+	case *policyv1.SharedToken_Query:
+		return token.Place{Query: p.Query}
+	case *policyv1.SharedToken_Json:
+		return token.Place{JSON: p.Json}
+	default:
+		return token.Place{Header: strings.ToLower(t.GetHeader()), Scheme: strings.ToLower(t.GetScheme())}
+	}
+}
+
+func candidate(k loaded, in token.Place) token.Candidate {
+	return token.Candidate{
+		ID: k.ID, Place: in,
+		Secret: k.Secret, Digest: secret.DigestOf(k.Secret.Reveal()),
+		NotBefore: k.NotBefore, NotAfter: k.NotAfter,
+	}
+}
+
+func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
+	text := w.GetPublicUrl()
+	if text == "" {
+		return ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.Path+u.RawQuery+u.Fragment != "" || strings.ContainsAny(text, "?#") {
+		c.fail(at.at("public_url"), "must be scheme and host only, such as https://hooks.example.com")
+	}
+	return text
+}
+
+// maxSignatures bounds the candidates of a request.
+func maxSignatures(w *policyv1.Webhook) int {
+	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
+		return int(n)
+	}
+	return DefaultMaxSignatures
+}
+
+func lower(names []string) []string {
+	out := slices.Clone(names)
+	for i := range out {
+		out[i] = strings.ToLower(out[i])
+	}
+	return out
+}
