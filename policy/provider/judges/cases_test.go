@@ -13,9 +13,9 @@ import (
 type testCase struct {
 	name string
 	*delivery
-	now         time.Time
-	otherSecret bool // both sides have another secret
-	mustPass    bool // it is honest, so both must not refuse
+	now      time.Time
+	secret   string // that both sides have; empty: the judge's
+	mustPass bool   // it is honest, so both must not refuse
 }
 
 // signer makes a signed delivery of a body at a time.
@@ -26,6 +26,9 @@ func (j *judge) cases(t *testing.T, s *policyv1.NamedScheme, us *ours, h *host) 
 	t.Helper()
 	plain := func(body string) *delivery {
 		d := &delivery{method: "POST", url: publicURL + j.target(), body: []byte(body)}
+		if j.method != "" {
+			d.method = j.method
+		}
 		kind := "application/json"
 		if j.form {
 			kind = "application/x-www-form-urlencoded"
@@ -33,23 +36,40 @@ func (j *judge) cases(t *testing.T, s *policyv1.NamedScheme, us *ours, h *host) 
 		d.headers = append([][2]string{{"content-type", kind}}, j.headers...)
 		return d
 	}
-	sign := func(body string, at time.Time) *delivery { return us.sign(t, plain(body), at) }
+	signWith := func(us *ours, secret, body string, at time.Time) *delivery {
+		d := us.sign(plain(body), at)
+		if d != nil && j.adapt != nil {
+			d = j.adapt(t, d, secret)
+		}
+		return d
+	}
+	sign := func(body string, at time.Time) *delivery { return signWith(us, j.secretFor(s), body, at) }
 	signed := sign(j.bodyAt(signedAt), signedAt)
+	if signed == nil {
+		t.Fatal("nothing is signed")
+	}
 	list := []testCase{
 		{name: "signed by us", delivery: signed, mustPass: true},
-		{name: "another secret", delivery: signed, otherSecret: true},
+		{name: "another secret", delivery: signed, secret: j.otherSecretFor(s)},
 		{name: "no headers", delivery: plain(j.bodyAt(signedAt))},
 	}
 	if j.signs {
 		list = append(list, testCase{name: "signed by them", delivery: j.theirs(t, h, s, plain(j.bodyAt(signedAt))), mustPass: true})
 	}
+	for _, c := range j.secrets(s) {
+		d := signWith(newOurs(t, j, c.secret), c.secret, j.bodyAt(signedAt), signedAt)
+		list = append(list, testCase{name: "secret: " + c.name, delivery: d, secret: c.secret})
+	}
 	list = append(list, bodies(j, signed, sign)...)
 	list = append(list, targets(signed)...)
-	parts := partsOf(j, s, plain(""), signed)
+	parts := partsOf(s, plain(""), signed)
 	list = append(list, headerCases(parts, signed)...)
 	list = append(list, textCases(s, parts, signed, sign, j)...)
 	list = append(list, listCases(s, parts, signed)...)
 	list = append(list, timeCases(j, s, parts, signed, sign)...)
+	list = append(list, formCases(j, signed, sign)...)
+	list = append(list, tokenCases(t, s, parts, signed, j.secretFor(s))...)
+	list = append(list, itemCases(j, signed)...)
 	list = append(list, randomCases(j, parts, signed)...)
 	for i := range list {
 		if list[i].now.IsZero() {
@@ -57,6 +77,20 @@ func (j *judge) cases(t *testing.T, s *policyv1.NamedScheme, us *ours, h *host) 
 		}
 	}
 	return list
+}
+
+// secrets are unusual ones, where the provider's secret is any text.
+func (j *judge) secrets(s *policyv1.NamedScheme) []struct{ name, secret string } {
+	hmac := s.GetScheme().GetHmac()
+	if hmac.GetKeyEncoding() > policyv1.Key_TEXT || len(hmac.GetKeyPrefixes()) > 0 || j.secret == hexSecret {
+		return nil
+	}
+	return []struct{ name, secret string }{
+		{"longer than a block", strings.Repeat("0123456789abcdef", 20)},
+		{"not ASCII", "Zoë's señal 🐙 with spaces and = + / signs"},
+		{"like whsec_", "whsec_" + base64Secret},
+		{"hexadecimal", hexSecret},
+	}
 }
 
 func (j *judge) target() string {
@@ -68,6 +102,8 @@ func (j *judge) target() string {
 
 func (j *judge) bodyAt(at time.Time) string {
 	switch {
+	case j.method == "GET":
+		return ""
 	case j.body != nil:
 		return j.body(at)
 	case j.form:
@@ -96,6 +132,11 @@ func (j *judge) theirs(t *testing.T, h *host, s *policyv1.NamedScheme, d *delive
 
 // bodies are altered bodies, and unusual ones that are signed.
 func bodies(j *judge, signed *delivery, sign signer) []testCase {
+	if len(signed.body) == 0 {
+		d := signed.clone()
+		d.body = []byte("{}")
+		return []testCase{{name: "body: one added", delivery: d}}
+	}
 	changed := func(name string, change func(body []byte) []byte) testCase {
 		d := signed.clone()
 		d.body = change(d.body)
@@ -109,39 +150,47 @@ func bodies(j *judge, signed *delivery, sign signer) []testCase {
 	if j.body != nil || j.form {
 		return list
 	}
-	for name, body := range map[string]string{
-		"empty, signed":           "",
-		"not ASCII, signed":       `{"name":"Zoë 🐙 \u00e9"}`,
-		"not UTF-8, signed":       "{\"name\":\"\xff\xfe\"}",
-		"not JSON, signed":        "hello=world&x=<y>",
-		"with NUL, signed":        "{\"a\":\"\x00\"}",
-		"line breaks, signed":     "{\r\n  \"a\": 1\n}\n",
-		"loose JSON, signed":      `{ "b" : 1.0, "a" : "\/" , "b": 2 }`,
-		"long, signed":            `{"a":"` + strings.Repeat("x", 70_000) + `"}`,
-		"byte order mark, signed": "\ufeff{}",
+	for _, c := range []struct{ name, body string }{
+		{"empty, signed", ""},
+		{"not ASCII, signed", `{"name":"Zoë 🐙 \u00e9"}`},
+		{"not UTF-8, signed", "{\"name\":\"\xff\xfe\"}"},
+		{"not JSON, signed", "hello=world&x=<y>"},
+		{"with NUL, signed", "{\"a\":\"\x00\"}"},
+		{"line breaks, signed", "{\r\n  \"a\": 1\n}\n"},
+		{"loose JSON, signed", `{ "b" : 1.0, "a" : "\/" , "b": 2 }`},
+		{"long, signed", `{"a":"` + strings.Repeat("x", 70_000) + `"}`},
+		{"byte order mark, signed", "\ufeff{}"},
+		{"what JavaScript escapes, signed", "{\"a\":\"<&>\u2028\\\\ \\\" \u007f\"}"},
 	} {
-		list = append(list, testCase{name: "body: " + name, delivery: sign(body, signedAt)})
+		if d := sign(c.body, signedAt); d != nil {
+			list = append(list, testCase{name: "body: " + c.name, delivery: d})
+		}
 	}
 	return list
 }
 
 // targets are the same delivery to other addresses.
 func targets(signed *delivery) []testCase {
+	separator := "?"
+	if strings.Contains(signed.url, "?") {
+		separator = "&"
+	}
 	var list []testCase
-	for name, change := range map[string]func(string) string{
-		"query added":  func(u string) string { return u + "?added=1" },
-		"path changed": func(u string) string { return strings.Replace(u, "/hook/a", "/hook/b", 1) },
-		"slash added":  func(u string) string { return strings.Replace(u, "/hook/a", "/hook/a/", 1) },
+	for _, c := range []struct{ name, url string }{
+		{"query added", signed.url + separator + "added=1"},
+		{"path changed", strings.Replace(signed.url, "/hook/a", "/hook/b", 1)},
+		{"slash added", strings.Replace(signed.url, "/hook/a", "/hook/a/", 1)},
+		{"query in another order", strings.Replace(signed.url, "b=2&a=1", "a=1&b=2", 1)},
+		{"query value changed", strings.Replace(signed.url, "=1", "=3", 1)},
+		{"query value escaped", strings.Replace(signed.url, "=1", "=%31", 1)},
 	} {
 		d := signed.clone()
-		if strings.Contains(d.url, "?") && name == "query added" {
-			change = func(u string) string { return u + "&added=1" }
+		if d.url = c.url; d.url != signed.url {
+			list = append(list, testCase{name: "URL: " + c.name, delivery: d})
 		}
-		d.url = change(d.url)
-		list = append(list, testCase{name: "URL: " + name, delivery: d})
 	}
 	d := signed.clone()
-	d.method = "GET"
+	d.method = "PUT"
 	return append(list, testCase{name: "method changed", delivery: d})
 }
 
@@ -151,7 +200,7 @@ type part struct {
 }
 
 // partsOf are the headers that signing added, the signature first.
-func partsOf(j *judge, s *policyv1.NamedScheme, plain, signed *delivery) []part {
+func partsOf(s *policyv1.NamedScheme, plain, signed *delivery) []part {
 	var parts []part
 	scheme := s.GetScheme()
 	for _, h := range signed.headers {
@@ -167,17 +216,15 @@ func partsOf(j *judge, s *policyv1.NamedScheme, plain, signed *delivery) []part 
 		case strings.EqualFold(scheme.GetHmac().GetTimestamp().GetHeader(), h[0]):
 			p.role = "time"
 		}
+		if strings.EqualFold(scheme.GetHmac().GetKeyIdHeader(), h[0]) {
+			p.role = "key id"
+		}
 		for _, c := range scheme.GetHmac().GetConstantHeaders() {
 			if strings.EqualFold(c.GetName(), h[0]) {
 				p.role = "constant"
 			}
 		}
 		parts = append(parts, p)
-	}
-	for _, h := range j.headers {
-		if strings.EqualFold(scheme.GetHmac().GetKeyIdHeader(), h[0]) {
-			parts = append(parts, part{"key id", h[0], h[1]})
-		}
 	}
 	return parts
 }
@@ -226,10 +273,17 @@ func randomCases(j *judge, parts []part, signed *delivery) []testCase {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEF0123456789+/=-_,;.: "
 	for range 40 {
 		n := random.IntN(len(parts) + 1)
+		if n == len(parts) && len(signed.body) == 0 {
+			continue
+		}
 		if n == len(parts) {
 			d := signed.clone()
 			d.body[random.IntN(len(d.body))] ^= byte(1 << random.IntN(7))
-			list = append(list, testCase{name: "random: body", delivery: d})
+			name := "random: body"
+			if strings.EqualFold(string(d.body), string(signed.body)) {
+				name = "random: body, letter case"
+			}
+			list = append(list, testCase{name: name, delivery: d})
 			continue
 		}
 		p := parts[n]
@@ -248,6 +302,9 @@ func randomCases(j *judge, parts []part, signed *delivery) []testCase {
 		}
 		if value == p.value || strings.TrimSpace(value) != value {
 			continue // the same, or no value that HTTP carries
+		}
+		if strings.EqualFold(value, p.value) {
+			kind += " to its other case"
 		}
 		list = append(list, testCase{name: fmt.Sprintf("random: %s, a character %s", p.role, kind), delivery: signed.with(p.name, value)})
 	}

@@ -208,14 +208,14 @@ func timeCases(j *judge, s *policyv1.NamedScheme, parts []part, signed *delivery
 		if !inHeader || !digits.MatchString(p.value) || stamp.GetUnit() == policyv1.Timestamp_RFC3339 {
 			continue
 		}
-		for name, form := range map[string]string{
-			"with a fraction": "$0.5", "with a zero before": "0$0", "with a plus before": "+$0", "with text behind": "${0}x",
-			"with an exponent": "${0}e0", "in hex": "0x6b49d200", "negative": "-$0", "words": "yesterday", "huge": "99999999999999999999",
+		for _, c := range []struct{ name, form string }{
+			{"with a fraction", "$0.5"}, {"with a zero before", "0$0"}, {"with a plus before", "+$0"}, {"with text behind", "${0}x"},
+			{"with an exponent", "${0}e0"}, {"in hex", "0x6b49d200"}, {"negative", "-$0"}, {"words", "yesterday"}, {"huge", "99999999999999999999"},
 		} {
 			first := digits.FindString(p.value)
 			at := strings.Index(p.value, first)
-			value := p.value[:at] + digits.ReplaceAllString(first, form) + p.value[at+len(first):]
-			list = append(list, testCase{name: "time: " + name, delivery: signed.with(p.name, value)})
+			value := p.value[:at] + digits.ReplaceAllString(first, c.form) + p.value[at+len(first):]
+			list = append(list, testCase{name: "time: " + c.name, delivery: signed.with(p.name, value)})
 		}
 		list = append(list, testCase{name: "time: one unit changed", delivery: signed.with(p.name, strings.Replace(p.value, digits.FindString(p.value), digits.FindString(earlier(p.value)), 1))})
 	}

@@ -23,7 +23,7 @@ const minJudges = 25
 
 func TestJudges(t *testing.T) {
 	hosts := startHosts(t)
-	used := make([]int, len(differences))
+	used := map[int]*evidence{}
 	libraries := map[string]bool{}
 	for i := range judges {
 		j := &judges[i]
@@ -35,23 +35,32 @@ func TestJudges(t *testing.T) {
 	if len(libraries) < minJudges {
 		t.Errorf("only %d libraries were heard", len(libraries))
 	}
-	for i, n := range used {
-		if n == 0 && !t.Failed() {
-			t.Errorf("no case shows the difference %q, %q", differences[i].judges, differences[i].cases)
+	for i, d := range differences {
+		if used[i] == nil && !t.Failed() {
+			t.Errorf("no case shows this difference: %q", d.why)
 		}
+	}
+	if !t.Failed() {
+		checkPage(t, used)
 	}
 }
 
 // hear compares all verdicts of one judge.
-func hear(t *testing.T, h *host, j *judge, used []int) {
+func hear(t *testing.T, h *host, j *judge, used map[int]*evidence) {
 	s := j.find(t)
-	us, other := newOurs(t, j, j.secretFor(s)), newOurs(t, j, j.otherSecretFor(s))
-	for _, c := range j.cases(t, s, us, h) {
-		judged, secret := us, j.secretFor(s)
-		if c.otherSecret {
-			judged, secret = other, j.otherSecretFor(s)
+	sides := map[string]*ours{}
+	side := func(secret string) *ours {
+		if sides[secret] == nil {
+			sides[secret] = newOurs(t, j, secret)
 		}
-		reason := judged.decide(c.delivery, c.now)
+		return sides[secret]
+	}
+	for _, c := range j.cases(t, s, side(j.secretFor(s)), h) {
+		secret := j.secretFor(s)
+		if c.secret != "" {
+			secret = c.secret
+		}
+		reason := side(secret).decide(c.delivery, c.now)
 		theirs := h.ask(t, c.question("verify", j, secret, c.now))
 		if theirs.OK == (reason == authz.OK) {
 			if c.mustPass && !theirs.OK {
@@ -59,12 +68,18 @@ func hear(t *testing.T, h *host, j *judge, used []int) {
 			}
 			continue
 		}
-		i := findDifference(j, c.name, theirs.OK)
+		if findDifference(faults, j, c.name, theirs.OK) >= 0 {
+			continue
+		}
+		i := findDifference(differences, j, c.name, theirs.OK)
 		if i < 0 {
 			t.Errorf("%s: %s, but they say %v %q: %s at %d", c.name, reason, theirs.OK, theirs.Error, c.delivery, c.now.UnixMilli())
 			continue
 		}
-		used[i]++
+		if used[i] == nil {
+			used[i] = &evidence{map[string]bool{}, map[string]bool{}}
+		}
+		used[i].libraries[j.label()], used[i].cases[c.name] = true, true
 	}
 }
 

@@ -15,8 +15,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/signature"
-	"github.com/hookbastion/hookbastion/authz/token"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -37,7 +35,7 @@ func newOurs(t *testing.T, j *judge, secret string) *ours {
 	}
 	hook := map[string]any{
 		"name":            "judged",
-		"match":           map[string]any{"path": "/hook/**", "methods": []string{"POST", "GET"}},
+		"match":           map[string]any{"path": "/hook/**", "methods": []string{"POST", "PUT", "GET"}},
 		"public_url":      publicURL,
 		"provider":        j.provider,
 		"provider_scheme": j.scheme,
@@ -96,29 +94,17 @@ func (o *ours) decide(d *delivery, now time.Time) authz.Reason {
 	return decision.Reason
 }
 
-// sign signs a delivery as the command line does.
-func (o *ours) sign(t *testing.T, d *delivery, now time.Time) *delivery {
-	t.Helper()
+// sign signs a delivery as the command line does. It returns nil where there is
+// no such delivery.
+func (o *ours) sign(d *delivery, now time.Time) *delivery {
 	req := d.request()
-	var added authz.Headers
-	for _, check := range o.table.Webhook("judged").Chain {
-		switch check := check.(type) {
-		case *signature.Check:
-			added = check.Schemes[0].Sign(req, "", now, func() string { return "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W" })
-		case *token.Check:
-			name, value, ok := check.Sign("")
-			if !ok {
-				t.Fatal("no token")
-			}
-			added = authz.Headers{{Name: authz.View(name), Value: authz.View(value)}}
-		}
+	with := authz.Signing{Now: now, NewID: func() string { return "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W" }}
+	if err := o.table.Webhook("judged").Sign(req, with); err != nil {
+		return nil
 	}
-	if len(added) == 0 {
-		t.Fatal("nothing is signed")
-	}
-	signed := d.clone()
-	for _, h := range added {
-		signed = signed.with(string(h.Name), string(h.Value))
+	signed := &delivery{method: d.method, url: publicURL + string(req.Path), body: req.Body.Joined()}
+	for _, h := range req.Headers {
+		signed.headers = append(signed.headers, [2]string{string(h.Name), string(h.Value)})
 	}
 	return signed
 }

@@ -51,7 +51,7 @@ export async function load(libraries) {
     '@notionhq/client': (r) => notion.verifyWebhookSignature(
       { body: r.bytes, signature: r.headers['x-notion-signature'], verificationToken: r.secret }),
     '@octokit/webhooks-methods': (r) => octokit.verify(r.secret, r.text, r.headers['x-hub-signature-256']),
-    '@paddle/paddle-node-sdk': (r) => new paddle.Webhooks().isSignatureValid(
+    '@paddle/paddle-node-sdk': (r) => new paddle.Paddle('key').webhooks.isSignatureValid(
       r.text, r.secret, r.headers['paddle-signature']),
     '@sanity/webhook': (r) => sanity.isValidSignature(r.text, r.headers['sanity-webhook-signature'], r.secret),
     '@shopify/shopify-api': async (r) => (await shopify.validateFactory(

@@ -70,7 +70,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         "elevenlabs.errors", "elevenlabs.types", "elevenlabs.webhooks",
         "gocardless_pro.resources", "gocardless_pro.errors",
         "coinbase_commerce.api_resources", "workos.events", "polar.base", "replicate.resource",
-        "stripe._event", "stripe._api_requestor", "stripe._error", "paddle_billing.Logger",
+        "stripe._event", "stripe._api_requestor", "stripe._error",
         "box_sdk_gen.networking", "box_sdk_gen.schemas", "box_sdk_gen.parameters", "braintree.webhook_notification", "braintree.util.xml_util", "pusher.crypto", "pusher.client", "vonage_jwt.errors", "resend._base_response", "resend.pagination_helper",
         "resend.request", "resend.webhooks._webhook", "resend.webhooks._webhook_event",
     }

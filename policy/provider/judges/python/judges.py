@@ -1,9 +1,9 @@
 """One function for each library: it calls the verifier as the library's own
 documentation does, and returns True or None, or raises, or returns False."""
 
-import collections
 import json
 import time
+import types
 import urllib.parse
 from datetime import datetime, timezone
 
@@ -113,9 +113,9 @@ def verify_messagebird(r):
 
 
 def verify_pusher(r):
-    client = object.__new__(pusher.authentication_client.AuthenticationClient)
-    client._key, client._secret, client._json_decoder = "2026", r.secret, None
-    return client.validate_webhook(r.header("x-pusher-key"), r.header("x-pusher-signature"), r.text) is not None
+    client = types.SimpleNamespace(key="2026", secret=r.secret, _json_decoder=None)
+    return pusher.authentication_client.AuthenticationClient.validate_webhook(
+        client, r.header("x-pusher-key"), r.header("x-pusher-signature"), r.text) is not None
 
 
 def hubspot(version, header):
@@ -130,7 +130,7 @@ def hubspot(version, header):
 
 def verify_braintree(r):
     gateway = object.__new__(WebhookNotificationGateway)
-    gateway.config = collections.namedtuple("Config", "public_key private_key")("public_key_2026", r.secret)
+    gateway.config = types.SimpleNamespace(public_key="public_key_2026", private_key=r.secret)
     params = form(r)
     payload = params["bt_payload"][0].encode("ascii")
     gateway._WebhookNotificationGateway__validate_signature(params["bt_signature"][0], payload)
@@ -156,11 +156,8 @@ class Request:
 
 
 def replicate_validate(r):
-    secret = types_namespace(key=r.secret)
-    return replicate.webhook.Webhooks.validate(headers=r.headers, body=r.text, secret=secret, tolerance=300)
-
-
-types_namespace = collections.namedtuple("Secret", "key")
+    return replicate.webhook.Webhooks.validate(
+        headers=r.headers, body=r.text, secret=types.SimpleNamespace(key=r.secret), tolerance=300)
 
 
 class Connect(atlassian_jwt.Authenticator):
@@ -207,8 +204,7 @@ def django_request(r):
 
 
 def verify_adyen(r):
-    notification = json.loads(r.text)
-    return Adyen.util.is_valid_hmac_notification(notification, r.secret)
+    return Adyen.util.is_valid_hmac_notification(json.loads(r.text), r.secret) is True  # None if it finds no item
 
 
 def sign_adyen(r):
