@@ -30,11 +30,12 @@ const (
 	StageToken
 	StageSignature
 	StageFreshness
+	StageConditions
 	StageReplay
 	stageCount
 )
 
-var stageNames = [stageCount]string{"limits", "source", "token", "signature", "freshness", "replay"}
+var stageNames = [stageCount]string{"limits", "source", "token", "signature", "freshness", "conditions", "replay"}
 
 // String returns the stage's name as it stands in records and spans.
 func (s Stage) String() string {
