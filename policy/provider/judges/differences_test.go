@@ -79,6 +79,8 @@ var differences = []difference{
 		"The library verifies the first item only. We verify all."},
 	{[]string{"PyPI adyen"}, []string{"items: a key twice"}, weRefuse,
 		"The library takes the last of two values of one key. An upstream may take the first."},
+	{[]string{"sinch-service"}, []string{"random: signature*"}, weAccept,
+		"The library compares the key's id as well. It is not signed, and a policy has the secret."},
 	{[]string{"braintree"}, []string{"items: a field more"}, weRefuse,
 		"The library is given two fields of the form. Nothing signs a third."},
 	{[]string{"sinch-conversation"}, []string{"constant: *", "random: constant*"}, weRefuse,
@@ -137,6 +139,7 @@ var differences = []difference{
 		"The library does not limit, or limits to more, how far a time may be in the future. Such a delivery could be kept and sent later."},
 	{[]string{
 		"anymail-mailgun", "sinch-conversation", "@hygraph/utils", "@sanity/webhook", "npm pusher", "webflow-api", "nuxt-webhook-validators/twitch",
+		"sinch-service",
 	}, late, weRefuse, "The library does not look at the signed time. An old delivery could be sent again at any time."},
 	{[]string{"boxsdk"}, []string{"time: *s earlier"}, weAccept,
 		"The library allows no time in the future. Clocks differ by seconds."},

@@ -35,6 +35,7 @@ from gocardless_pro import webhooks as gocardless
 from hubspot.utils.signature import Signature
 from paddle_billing.Notifications.Secret import Secret
 from paddle_billing.Notifications.Verifier import Verifier
+from sinch.core.internal.sinch_events import authorization_helpers as sinch_service
 from sinch.domains.authentication.sinch_events.v1 import authentication_validation as sinch
 
 import django.conf
@@ -194,6 +195,12 @@ def verify_vonage(r):
     return scheme.lower() == "bearer" and vonage_jwt.verify_jwt.verify_signature(token, r.secret)
 
 
+def verify_sinch_service(r):
+    parts = urllib.parse.urlsplit(r.url)
+    return sinch_service.validate_authentication_header(
+        "sample", r.secret, r.headers, r.body, parts.path + ("?" + parts.query if parts.query else ""), r.method)
+
+
 def django_request(r):
     parts = urllib.parse.urlsplit(r.url)
     headers = {"HTTP_" + k.upper().replace("-", "_"): v for k, v in r.headers.items() if k != "content-type"}
@@ -254,6 +261,7 @@ VERIFIERS = {
     "resend": verify_resend,
     "sinch-numbers": lambda r: sinch.validate_signature_header(r.secret, r.headers, r.body),
     "sinch-conversation": lambda r: sinch.validate_sinch_event_signature_with_nonce(r.secret, r.headers, r.text),
+    "sinch-service": verify_sinch_service,
     "slack-sdk": verify_slack,
     "squareup": call(
         lambda r, s: square.utils.webhooks_helper.verify_signature(
