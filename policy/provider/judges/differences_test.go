@@ -180,9 +180,10 @@ var differences = []difference{
 		"The library takes a secret without whsec_ as text. One that was copied whole has it; we decode with and without."},
 }
 
-// ours are faults of ours that are known: no verdict is compared.
+// faults are ours and known: these verdicts are not compared. A row goes when its
+// fault is mended.
 var faults = []difference{
-	{[]string{"twilio, JSON", "PyPI twilio, JSON", "npm twilio, JSON"}, []string{"body: taken away"}, weAccept,
+	{[]string{"PyPI twilio, JSON", "npm twilio, JSON"}, []string{"body: taken away"}, weAccept,
 		"The signed URL has the digest of a body, and the body has been taken away."},
 	{[]string{"PyPI adyen"}, []string{"items: a key in another letter case", "random: body, letter case"}, weAccept,
 		"A signed field is read under a name in another letter case, which an upstream would not see."},

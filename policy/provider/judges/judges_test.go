@@ -19,7 +19,7 @@ import (
 var signedAt = time.Unix(1_800_000_000, 0)
 
 // minJudges is how many libraries must have been heard.
-const minJudges = 25
+const minJudges = 50
 
 func TestJudges(t *testing.T) {
 	hosts := startHosts(t)
