@@ -108,7 +108,7 @@ type audit struct {
 // report adds a finding at a node, or where an absent node would stand. The
 // details follow the rule's own text.
 func (a *audit) report(r Rule, n node, details ...string) {
-	f := Finding{File: n.file, Line: 1, Column: 1, Path: n.path, ID: r.ID, Severity: r.Severity, Message: r.Title, Risk: r.Risk, Fix: r.Fix}
+	f := Finding{File: n.file, Line: 1, Column: 1, Path: n.path.String(), ID: r.ID, Severity: r.Severity, Message: r.Title, Risk: r.Risk, Fix: r.Fix}
 	if n.at != nil {
 		f.Line, f.Column = n.at.Line, n.at.Column
 	}

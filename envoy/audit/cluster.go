@@ -69,7 +69,6 @@ func speaksHTTP2(c node) bool {
 	_, options := c.get("typed_extension_protocol_options").key(protocolOptions).typed()
 	return c.get("http2_protocol_options").ok() || // deprecated, still taken
 		options.get("explicit_http_config", "http2_protocol_options").ok() ||
-		options.get("use_downstream_protocol_config", "http2_protocol_options").ok() ||
 		options.get("auto_config").ok() // agreed by ALPN
 }
 

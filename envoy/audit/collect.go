@@ -40,18 +40,24 @@ type place struct{ listener, chain node }
 // stand, so that a bootstrap, a dump and a piece need no reader of their own.
 type walker struct {
 	*audit
-	dump     bool // listeners stand beside the bootstrap once more
+	dump     bool                // listeners stand beside the bootstrap once more
+	within   map[*yaml.Node]bool // what encloses a node; aliases can make it itself
 	nodes    int
 	tooLarge bool
 }
 
 func (w *walker) walk(n node, p place, depth int) {
-	if w.nodes++; w.nodes > maxNodes || depth > maxDepth {
-		w.tooLarge = true
-	}
-	if !n.ok() || w.tooLarge {
+	if !n.ok() {
 		return
 	}
+	if w.nodes++; w.nodes > maxNodes || depth > maxDepth || w.within[n.val] {
+		w.tooLarge = true
+	}
+	if w.tooLarge {
+		return
+	}
+	w.within[n.val] = true
+	defer delete(w.within, n.val)
 	if n.val.Kind == yaml.SequenceNode {
 		w.list(n, p, depth)
 		return

@@ -182,7 +182,7 @@ var (
 		"It adds a content-length to each body and has a limit of its own, which answers 413.",
 		"Keep its limit at or above max_request_bytes, or remove it: the service's filter buffers.")
 	internalRedirect = rule("HE063", Warning, "a route follows redirects of the application",
-		"The redirected request is checked again and refused as replayed.",
+		"The redirected request is checked again and refused: as replayed, or because a redirect with 302 makes it a GET.",
 		"Remove internal_redirect_policy from routes that receive webhooks.")
 	routerRetry = rule("HE064", Info, "a route repeats requests to the application",
 		"The service is asked once, and the application may get the same delivery several times.",

@@ -18,22 +18,40 @@ import (
 const (
 	maxBytes = 64 << 20
 	maxDepth = 200
-	maxNodes = 5_000_000
+	maxNodes = 2_000_000
 )
 
 // node is a value and its place. An absent value keeps the place of what it is
 // absent from.
 type node struct {
 	file string
-	path string
+	path *step
 	at   *yaml.Node // the key or the list item
 	val  *yaml.Node // nil if absent; never an alias
 }
 
-func (n node) ok() bool { return n.val != nil }
+// step is the last step of a path: a key, or a place in a list.
+type step struct {
+	up    *step
+	key   string
+	index int
+}
 
-// is reports whether two nodes are the same place.
-func (n node) is(other node) bool { return n.val != nil && n.val == other.val }
+// String writes the path as static_resources.listeners[0].name.
+func (s *step) String() string {
+	switch {
+	case s == nil:
+		return ""
+	case s.key == "":
+		return s.up.String() + "[" + strconv.Itoa(s.index) + "]"
+	case s.up == nil:
+		return s.key
+	default:
+		return s.up.String() + "." + s.key
+	}
+}
+
+func (n node) ok() bool { return n.val != nil }
 
 // get walks to a value by names of fields. Like Envoy it takes snake_case and
 // lowerCamelCase, the last of doubled keys, and null as absent.
@@ -53,11 +71,7 @@ func (n node) get(names ...string) node {
 }
 
 func (n node) child(key, value *yaml.Node, name string) node {
-	c := node{file: n.file, path: name, at: key, val: resolve(value)}
-	if n.path != "" {
-		c.path = n.path + "." + name
-	}
-	return c
+	return node{file: n.file, path: &step{up: n.path, key: name}, at: key, val: resolve(value)}
 }
 
 // each calls f with the values of a mapping and their keys.
@@ -79,7 +93,7 @@ func (n node) items() []node {
 	}
 	items := make([]node, len(n.val.Content))
 	for i, item := range n.val.Content {
-		items[i] = node{file: n.file, path: n.path + "[" + strconv.Itoa(i) + "]", at: item, val: resolve(item)}
+		items[i] = node{file: n.file, path: &step{up: n.path, index: i}, at: item, val: resolve(item)}
 	}
 	return items
 }
@@ -160,6 +174,9 @@ func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')
 
 // snake turns lowerCamelCase into snake_case.
 func snake(s string) string {
+	if strings.ToLower(s) == s {
+		return s
+	}
 	var b strings.Builder
 	for _, c := range s {
 		if 'A' <= c && c <= 'Z' {
@@ -202,10 +219,10 @@ func (a *audit) read(file File) {
 			continue
 		}
 		root.at, root.val = document.Content[0], resolve(document.Content[0])
-		w := &walker{audit: a, dump: isDump(root)}
+		w := &walker{audit: a, dump: isDump(root), within: map[*yaml.Node]bool{}}
 		w.walk(root, place{}, 0)
 		if w.tooLarge {
-			fail(1, "it is too large or too deep")
+			fail(1, "it is too large or too deep, or contains itself")
 			return
 		}
 	}
