@@ -235,16 +235,24 @@ func isDump(root node) bool {
 	})
 }
 
-var yamlText = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+var (
+	yamlText   = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	yamlParser = regexp.MustCompile(`^did not find expected |^found (duplicate|incompatible|undefined) `)
+)
 
 // yamlError takes the line out of the library's error.
-func yamlError(err error) (line int, text string) {
-	m := yamlText.FindStringSubmatch(err.Error())
+func yamlError(failed error) (line int, text string) {
+	m := yamlText.FindStringSubmatch(failed.Error())
 	if m == nil {
-		return 1, err.Error()
+		return 1, failed.Error()
 	}
-	if line, err := strconv.Atoi(m[1]); err == nil {
+	line, err := strconv.Atoi(m[1])
+	switch {
+	case err != nil:
+		return 1, m[2]
+	case yamlParser.MatchString(m[2]):
+		return line + 1, m[2] // the library counts from 0 here
+	default:
 		return line, m[2]
 	}
-	return 1, m[2]
 }
