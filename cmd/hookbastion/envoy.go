@@ -33,7 +33,7 @@ func newEnvoyAudit() *cobra.Command {
 			"Exits 0 if there are no errors and warnings, and 3 otherwise. What is only a note\n" +
 			"(severity info) does not count.",
 		Example: "  hookbastion envoy audit envoy.yaml\n" +
-			"  curl -s localhost:9901/config_dump?include_eds | hookbastion envoy audit -",
+			"  curl -s localhost:9901/config_dump | hookbastion envoy audit -",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			findings, err := auditFiles(args, config, cluster, cmd.InOrStdin())

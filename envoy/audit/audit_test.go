@@ -128,6 +128,8 @@ func setOptions(t *testing.T, o *audit.Options, text string) {
 			o.MaxRequestBytes = n
 		case "trusted_hops":
 			o.TrustedHops = n
+		case "trusted_cidrs":
+			o.TrustedCIDRs = n > 0
 		case "cluster":
 			o.Cluster, err = value, nil
 		default:
@@ -205,7 +207,7 @@ func TestPage(t *testing.T) {
 func table() string {
 	var b strings.Builder
 	b.WriteString("| | | what was found | what can happen | how to mend it |\n| --- | --- | --- | --- | --- |\n")
-	cell := strings.NewReplacer("|", `\|`, "{", "&#123;", "}", "&#125;")
+	cell := strings.NewReplacer("|", `\|`)
 	for _, r := range audit.Rules() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.ID, r.Severity, cell.Replace(r.Title), cell.Replace(r.Risk), cell.Replace(r.Fix))
 	}
@@ -228,6 +230,21 @@ func FuzzAudit(f *testing.F) {
 	f.Add([]byte(read(f, quickstart)))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte(`{"http_filters": [{"typed_config": null}], "static_resources": []}`))
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(archives) == 0 {
+		f.Fatalf("no seeds, error %v", err)
+	}
+	for _, name := range archives {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			if strings.Contains(file.Name, ".") {
+				f.Add(file.Data)
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lines := strings.Count(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(data)), "\n") + 1
 		for _, x := range audit.Audit([]audit.File{{Name: "f", Data: data}}, audit.Options{}) {

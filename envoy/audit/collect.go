@@ -8,7 +8,8 @@ import (
 
 // manager is an HTTP connection manager, or a piece with HTTP filters alone.
 type manager struct {
-	body     node // absent for a piece
+	body     node
+	whole    bool // not a piece that only holds filters
 	listener node
 	chain    node
 	filters  []filter
@@ -121,7 +122,7 @@ func (w *walker) list(n node, p place, depth int) {
 }
 
 func (w *walker) manager(body node, p place) {
-	m := &manager{body: body, listener: p.listener, chain: p.chain}
+	m := &manager{body: body, whole: body.get("stat_prefix").ok(), listener: p.listener, chain: p.chain}
 	for _, item := range body.get("http_filters").items() {
 		m.filters = append(m.filters, newFilter(item))
 	}

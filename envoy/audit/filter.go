@@ -64,8 +64,10 @@ func (a *audit) checkFraction(b node) {
 	}
 }
 
-// Names of the status that senders answer with a retry.
-var retryable = []string{"ServiceUnavailable", "503"}
+// What senders take for a fault of ours, by name and number.
+var retryable = []string{
+	"InternalServerError", "BadGateway", "ServiceUnavailable", "GatewayTimeout", "500", "502", "503", "504",
+}
 
 func (a *audit) checkStatus(status node) {
 	code := status.get("code").text()

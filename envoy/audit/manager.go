@@ -47,8 +47,8 @@ func (a *audit) checkOrder(m *manager) {
 // checkManager judges the connection manager's own settings.
 func (a *audit) checkManager(m *manager) {
 	b := m.body
-	if !b.ok() {
-		return // a piece: nothing is known of it
+	if !m.whole {
+		return // nothing is known of it
 	}
 	a.checkAddresses(b)
 	for _, name := range []string{"normalize_path", "merge_slashes"} {

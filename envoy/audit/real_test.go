@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -239,6 +241,27 @@ func redirecting(t *testing.T) net.Addr {
 	}))
 	t.Cleanup(s.Close)
 	return s.Listener.Addr()
+}
+
+// TestDump audits what a running Envoy says of itself, which has no comments,
+// other names and everything twice.
+func TestDump(t *testing.T) {
+	for _, allow := range []bool{false, true} {
+		g := start(t, func(c envoytest.Config) { c.ExtAuthz()["failure_mode_allow"] = allow })
+		dump, err := g.Envoy.Get(t.Context(), "/config_dump")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var serious []string
+		for _, f := range audit.Audit([]audit.File{{Name: "dump.json", Data: []byte(dump)}}, audit.Options{}) {
+			if f.Severity != audit.Info {
+				serious = append(serious, f.ID)
+			}
+		}
+		if want := map[bool]string{false: "", true: "HE003"}[allow]; strings.Join(serious, " ") != want {
+			t.Errorf("failure_mode_allow %v: %v", allow, serious)
+		}
+	}
 }
 
 // TestAppendedBody is the attack that a partial body with a small limit opens:

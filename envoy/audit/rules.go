@@ -116,8 +116,8 @@ var (
 
 // The call of the service.
 var (
-	statusOnError = rule("HE040", Warning, "status_on_error is not 503",
-		"While the service is away, senders get 403 or what stands here. Many take that for a refusal, do not retry, or switch the endpoint off.",
+	statusOnError = rule("HE040", Warning, "status_on_error does not make senders retry",
+		"While the service is away, senders take the answer for a refusal, do not retry, or switch the endpoint off. Or they take it for a success.",
 		"Set status_on_error: {code: ServiceUnavailable}.")
 	callTimeout = rule("HE041", Warning, "the timeout of grpc_service is missing or out of range",
 		"Without one Envoy gives up after 200 ms; with a long one or 0s, senders give up first and a service that hangs holds every request.",
@@ -147,9 +147,9 @@ var (
 
 // Addresses and paths.
 var (
-	hopsNotAppended = rule("HE050", Error, "source.trusted_hops counts addresses that Envoy does not append",
+	hopsNotAppended = rule("HE050", Error, "source.trusted_hops or trusted_cidrs reads an X-Forwarded-For that Envoy does not append to",
 		"The service takes an address that the sender wrote into X-Forwarded-For.",
-		"Set use_remote_address: true and remove skip_xff_append, or set source.trusted_hops to 0.")
+		"Set use_remote_address: true and remove skip_xff_append, or leave both settings out.")
 	hopsDiffer = rule("HE051", Warning, "xff_num_trusted_hops and source.trusted_hops differ",
 		"Envoy and the service take different addresses for the sender's: address lists match a proxy, or an address that the sender wrote.",
 		"Give both the number of trusted proxies in front of Envoy.")
