@@ -137,6 +137,10 @@ type Call struct {
 	// Acknowledge: the sender of a copy is told that all is well.
 	Acknowledge bool
 
+	// Elapsed, where there is one, says how long ago the call came, so that each
+	// check can be timed. It is nil where nobody asks.
+	Elapsed func() time.Duration
+
 	// Explanation, where there is one, takes down what each check expected
 	// and found. It is nil while serving.
 	Explanation *Explanation

@@ -90,6 +90,7 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 	if st == nil {
 		st = &state{}
 	}
+	st.decision = authz.Decision{} // a panic must not find that of another call
 	done := false
 	defer func() {
 		if !done {
@@ -100,6 +101,11 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 		}
 	}()
 	now := s.now()
+	place := s.Telemetry.Trace(ctx)
+	var elapsed func() time.Duration
+	if place.Sampled() { // or else no check reads the clock
+		elapsed = func() time.Duration { return time.Since(arrived) }
+	}
 	id := newDecisionID()
 	digest := ""
 	if reason := read(st); reason != authz.OK {
@@ -108,14 +114,14 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 	} else {
 		s.Mapping.read(&st.check, &st.request)
 		table := s.Source.Table()
-		table.Decide(ctx, &st.request.Request, now, &st.decision)
+		table.DecideTimed(ctx, &st.request.Request, now, &st.decision, elapsed)
 		if table != nil {
 			digest = table.Digest
 		}
 	}
 	answer = appendAnswer(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, id, now))
 	s.Telemetry.Record(&telemetry.Event{
-		Time: now, Duration: time.Since(arrived), DecisionID: id,
+		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
 	})
 	held = st.decision.Reservation
