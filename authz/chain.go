@@ -42,12 +42,22 @@ func NewChain(checks ...Check) Chain {
 // Decide answers a request. It never panics and never blocks beyond what the
 // stores of the chain allow. The decision aliases the request.
 func (t *Table) Decide(ctx context.Context, req *Request, now time.Time, d *Decision) {
-	t.DecideExplained(ctx, req, now, d, nil)
+	t.decide(Call{Context: ctx, Request: req, Now: now}, d)
+}
+
+// DecideTimed is Decide that also notes when each check began and ended.
+// elapsed says how long ago the call came; nil is Decide.
+func (t *Table) DecideTimed(ctx context.Context, req *Request, now time.Time, d *Decision, elapsed func() time.Duration) {
+	t.decide(Call{Context: ctx, Request: req, Now: now, Elapsed: elapsed}, d)
 }
 
 // DecideExplained is Decide that also takes down what each check expected and
 // found, where explanation is not nil.
 func (t *Table) DecideExplained(ctx context.Context, req *Request, now time.Time, d *Decision, explanation *Explanation) {
+	t.decide(Call{Context: ctx, Request: req, Now: now, Explanation: explanation}, d)
+}
+
+func (t *Table) decide(call Call, d *Decision) {
 	*d = Decision{}
 	defer func() {
 		if recover() != nil {
@@ -58,20 +68,17 @@ func (t *Table) DecideExplained(ctx context.Context, req *Request, now time.Time
 		d.Reason = NotReady
 		return
 	}
-	if req.Malformed {
+	if call.Request.Malformed {
 		d.Reason = MalformedRequest
 		return
 	}
-	found := t.Lookup(req)
+	found := t.Lookup(call.Request)
 	d.Reason, d.AllowedMethods = found.Reason, found.Methods
 	if found.Webhook == nil {
 		return
 	}
 	d.Webhook, d.Tenant = found.Webhook, found.Tenant
-	call := Call{
-		Context: ctx, Request: req, Now: now,
-		Webhook: found.Webhook.Name, Tenant: found.Tenant, Explanation: explanation,
-	}
+	call.Webhook, call.Tenant = found.Webhook.Name, found.Tenant
 	d.Reason = found.Webhook.run(&call, d)
 	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
 	if d.Reason.Allows() {
@@ -82,6 +89,10 @@ func (t *Table) DecideExplained(ctx context.Context, req *Request, now time.Time
 // run goes through the chain and returns the first failure. What was not
 // proven is not allowed: without a proof only the policy's own word counts.
 func (w *Webhook) run(call *Call, d *Decision) Reason {
+	var start, end time.Duration
+	if call.Elapsed != nil {
+		end = call.Elapsed()
+	}
 	for _, check := range w.Chain {
 		reason := Timeout
 		if call.Context.Err() == nil {
@@ -90,8 +101,11 @@ func (w *Webhook) run(call *Call, d *Decision) Reason {
 		if reason == Unprotected {
 			reason = Internal // only the policy can say so
 		}
+		if call.Elapsed != nil {
+			start, end = end, call.Elapsed()
+		}
 		if d.ran < len(d.outcomes) {
-			d.outcomes[d.ran] = Outcome{check.Stage(), reason}
+			d.outcomes[d.ran] = Outcome{check.Stage(), reason, start, end}
 			d.ran++
 		}
 		if call.Explanation != nil {

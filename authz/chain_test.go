@@ -2,7 +2,9 @@ package authz_test
 
 import (
 	"context"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/authztest"
@@ -35,7 +37,7 @@ func TestNothingRunsAfterTheTimeIsOver(t *testing.T) {
 func TestStagesRunInOrder(t *testing.T) {
 	var checks []authz.Check
 	var ran []authz.Stage
-	for _, stage := range []authz.Stage{authz.StageReplay, authz.StageSignature, authz.StageLimits, authz.StageFreshness, authz.StageToken, authz.StageSource} {
+	for _, stage := range []authz.Stage{authz.StageReplay, authz.StageSignature, authz.StageLimits, authz.StageFreshness, authz.StageToken, authz.StageSource, authz.StageConditions} {
 		checks = append(checks, authztest.Check{At: stage, Do: func(call *authz.Call) authz.Reason {
 			ran = append(ran, stage)
 			call.Proof = authz.ProofSignature
@@ -73,5 +75,25 @@ func TestFaultsDeny(t *testing.T) {
 		if d.Forward() || d.Verdict != authz.Deny || d.Status() < 400 || d.Status() > 599 {
 			t.Errorf("%s: %s, forward %v, status %d", name, d.Reason, d.Forward(), d.Status())
 		}
+	}
+}
+
+// Only who asks for times has the clock read.
+func TestChecksAreTimed(t *testing.T) {
+	hooks := authztest.Table(authztest.Check{At: authz.StageLimits, Do: func(*authz.Call) authz.Reason { return authz.OK }}, authztest.Proven())
+	ticks := time.Duration(0)
+	clock := func() time.Duration { ticks += time.Millisecond; return ticks }
+	var d authz.Decision
+	hooks.DecideTimed(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d, clock)
+	want := []authz.Outcome{
+		{Stage: authz.StageLimits, Reason: authz.OK, Start: 1 * time.Millisecond, End: 2 * time.Millisecond},
+		{Stage: authz.StageSignature, Reason: authz.OK, Start: 2 * time.Millisecond, End: 3 * time.Millisecond},
+	}
+	if !slices.Equal(d.Checks(), want) {
+		t.Errorf("%v", d.Checks())
+	}
+	hooks.Decide(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d)
+	if last := d.Checks()[1]; ticks != 3*time.Millisecond || last.End != 0 {
+		t.Errorf("%v after %s", last, ticks)
 	}
 }

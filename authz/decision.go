@@ -23,6 +23,9 @@ func (v Verdict) String() string {
 type Outcome struct {
 	Stage  Stage
 	Reason Reason
+	// Start and End are the times since the call came, both 0 if the checks
+	// were not timed.
+	Start, End time.Duration
 }
 
 // Decision is the answer to one request. The zero value denies with 503.

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrJSON is everything that is wrong with a body in which a text is looked for.
-var ErrJSON = errors.New("not one JSON object, a key twice, or a value that is no text")
+var ErrJSON = errors.New("not one JSON value, a key twice, or a value that is no text")
 
 // JSON returns the texts or numbers at a path of the JSON object in the body:
 // keys with dots between, and [] behind a key for every item of its list. What

@@ -33,6 +33,7 @@ const (
 	TimestampMalformed
 	TimestampTooOld
 	TimestampInFuture
+	ConditionFailed
 	Replayed
 	ReplayUncertain
 	StoreUnavailable
@@ -74,6 +75,7 @@ var reasons = [reasonCount]struct {
 	TimestampMalformed: {"timestamp_malformed", 0},
 	TimestampTooOld:    {"timestamp_too_old", 0},
 	TimestampInFuture:  {"timestamp_in_future", 0},
+	ConditionFailed:    {"condition_failed", 403},
 	Replayed:           {"replayed", 409},
 	ReplayUncertain:    {"replay_uncertain", 503},
 	StoreUnavailable:   {"store_unavailable", 503},

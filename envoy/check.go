@@ -87,6 +87,11 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 		}
 	}()
 	now := s.now()
+	place := s.Telemetry.Trace(ctx)
+	var elapsed func() time.Duration
+	if place.Sampled() { // or else no check reads the clock
+		elapsed = func() time.Duration { return time.Since(arrived) }
+	}
 	id := newDecisionID()
 	digest := ""
 	if reason == authz.OK && s.Mapping.read(check, &st.request) != nil {
@@ -97,14 +102,14 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 		st.decision = authz.Decision{Reason: reason}
 	} else {
 		table := s.Source.Table()
-		table.Decide(ctx, &st.request.Request, now, &st.decision)
+		table.DecideTimed(ctx, &st.request.Request, now, &st.decision, elapsed)
 		if table != nil {
 			digest = table.Digest
 		}
 	}
 	answer = st.answer.append(out, &st.request.Request, &st.decision, id)
 	st.event = telemetry.Event{
-		Time: now, Duration: time.Since(arrived), DecisionID: id,
+		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
 	}
 	s.Telemetry.Record(&st.event)

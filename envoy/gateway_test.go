@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy"
@@ -89,6 +87,11 @@ func start(t *testing.T, o envoytest.Options) *gateway {
 		g.table = policies(t)
 		o.Source = fixed{g.table}
 	}
+	if o.Telemetry.Tracer == nil {
+		config, stop := exporters{envoytest.Watched}.config()
+		o.Telemetry = config
+		t.Cleanup(stop)
+	}
 	var err error
 	if g.Gateway, err = envoytest.StartGateway(t.Context(), o, t.TempDir()); err != nil {
 		t.Fatal(err)
@@ -132,6 +135,7 @@ func signedAt(t testing.TB, table *authz.Table, webhook, base string, body []byt
 	for _, h := range req.Headers {
 		out.Header.Add(string(h.Name), string(h.Value))
 	}
+	watchMACs(t, out.Header)
 	return out
 }
 
@@ -162,6 +166,7 @@ func (g *gateway) read(t testing.TB, response *http.Response) answer {
 	var text bytes.Buffer
 	_ = response.Header.Write(&text)
 	text.Write(body)
+	watchAnswer(text.Bytes())
 	a := answer{status: response.StatusCode, text: text.String()}
 	id := response.Header.Get(envoy.HeaderDecisionID)
 	if id == "" {
@@ -189,5 +194,3 @@ func silent(t testing.TB, a answer) {
 		}
 	}
 }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -109,7 +109,11 @@ func TestChecksInFlightAreBounded(t *testing.T) {
 // direct is a server with a plain gRPC client, without Envoy.
 func direct(t *testing.T, table *authz.Table, shutdown time.Duration) (*envoy.Server, *grpc.ClientConn) {
 	t.Helper()
-	service := &envoy.Service{Source: fixed{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1000}}
+	return directTo(t, &envoy.Service{Source: fixed{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1000}}, shutdown)
+}
+
+func directTo(t *testing.T, service *envoy.Service, shutdown time.Duration) (*envoy.Server, *grpc.ClientConn) {
+	t.Helper()
 	server := envoy.NewServer(service, envoy.Limits{
 		MaxRequestBytes: 1000, InFlight: 16, BytesInFlight: 64 << 20, Connections: 4, Shutdown: shutdown,
 	}, &envoytest.PoisonPool{})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -104,6 +105,10 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	if status := w.GetRespond().GetDeniedStatus(); status != 0 {
 		hook.DeniedStatus = int(status)
 	}
+	if conditions := c.conditions(w, at); conditions != nil {
+		v.checks = append(v.checks, conditions)
+		v.readsBody = v.readsBody || conditions.ReadsBody()
+	}
 	checks := append([]authz.Check{c.limits(w, at, v.readsBody)}, v.checks...)
 	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
 		checks = append(checks, check)
@@ -150,6 +155,22 @@ func (c *compiler) source(p *policyv1.SourceIP, at place) authz.Check {
 		Allow: append(c.prefixes(p.GetAllow(), at.at("allow")), c.ranges(p.GetRanges(), at.at("ranges"))...),
 		Deny:  c.prefixes(p.GetDeny(), at.at("deny")),
 	}
+}
+
+func (c *compiler) conditions(w *policyv1.Webhook, at place) *condition.Check {
+	check := &condition.Check{}
+	for i, text := range w.GetConditions() {
+		expression, err := condition.Compile(text)
+		if err != nil {
+			c.fail(at.at("conditions", i), err.Error())
+			continue
+		}
+		check.Expressions = append(check.Expressions, expression)
+	}
+	if len(check.Expressions) == 0 {
+		return nil
+	}
+	return check
 }
 
 // ranges returns the networks that providers publish.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
-	"github.com/hookbastion/hookbastion/authz/token"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -112,28 +111,6 @@ func (k *loaded) decode(encoding policyv1.Key_Encoding, prefixes []string) (secr
 			policyv1.Key_BASE64: secret.Base64,
 			policyv1.Key_HEX:    secret.Hex,
 		}[encoding], prefixes...)
-	}
-}
-
-// tokenPlace is where a scheme's shared token stands.
-func tokenPlace(t *policyv1.SharedToken) token.Place {
-	switch p := t.GetPlace().(type) {
-	case *policyv1.SharedToken_Basic:
-		return token.Place{Header: "authorization", Scheme: "basic", Basic: true}
-	case *policyv1.SharedToken_Query:
-		return token.Place{Query: p.Query}
-	case *policyv1.SharedToken_Json:
-		return token.Place{JSON: p.Json}
-	default:
-		return token.Place{Header: strings.ToLower(t.GetHeader()), Scheme: strings.ToLower(t.GetScheme())}
-	}
-}
-
-func candidate(k loaded, in token.Place) token.Candidate {
-	return token.Candidate{
-		ID: k.ID, Place: in,
-		Secret: k.Secret, Digest: secret.DigestOf(k.Secret.Reveal()),
-		NotBefore: k.NotBefore, NotAfter: k.NotAfter,
 	}
 }
 

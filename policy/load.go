@@ -160,8 +160,8 @@ func (s *Set) SecretFiles() []string {
 				add(secret.GetFile())
 			}
 			for _, rule := range w.GetToken().GetAnyOf() {
-				add(rule.GetBearer().GetValue().GetFile())
-				add(rule.GetHeader().GetValue().GetFile())
+				_, value, _ := rulePlace(rule)
+				add(value.GetFile())
 			}
 		}
 	}

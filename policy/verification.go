@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -161,21 +162,29 @@ func (c *compiler) secrets(w *policyv1.Webhook, at place) []loaded {
 			c.fail(here.at("id"), key.ID+" is the id of another secret, at "+at.at("secrets", first).String())
 		}
 		ids[key.ID] = i
-		if s.GetNotBefore() != nil {
-			key.NotBefore = s.GetNotBefore().AsTime()
-		}
-		if s.GetNotAfter() != nil {
-			key.NotAfter = s.GetNotAfter().AsTime()
-			if !key.NotAfter.After(key.NotBefore) {
-				c.fail(here.at("not_after"), "must be later than not_before")
-			}
-		}
+		key.NotBefore, key.NotAfter = c.validity(s, here)
 		if value, ok := c.load(s.GetFile(), s.GetEnv(), here); ok {
 			key.Secret = value
 			keys = append(keys, key)
 		}
 	}
 	return keys
+}
+
+// validity returns the times at which a secret or token is accepted.
+func (c *compiler) validity(s interface {
+	GetNotBefore() *timestamppb.Timestamp
+	GetNotAfter() *timestamppb.Timestamp
+}, at place) (notBefore, notAfter time.Time) {
+	if s.GetNotBefore() != nil {
+		notBefore = s.GetNotBefore().AsTime()
+	}
+	if s.GetNotAfter() != nil {
+		if notAfter = s.GetNotAfter().AsTime(); !notAfter.After(notBefore) {
+			c.fail(at.at("not_after"), "must be later than not_before")
+		}
+	}
+	return notBefore, notAfter
 }
 
 // load reads a secret. A relative path begins at the policy file's directory.
@@ -194,20 +203,6 @@ func (c *compiler) load(file, env string, at place) (secret.Value, bool) {
 		return secret.Value{}, false
 	}
 	return value, true
-}
-
-func (c *compiler) tokenRules(t *policyv1.Token, at place, check *token.Check) {
-	for i, rule := range t.GetAnyOf() {
-		here, in := at.at("any_of", i), token.Place{Header: "authorization", Scheme: "bearer"}
-		value, step := rule.GetBearer().GetValue(), "bearer"
-		if h := rule.GetHeader(); h != nil {
-			in, value, step = token.Place{Header: strings.ToLower(h.GetName())}, h.GetValue(), "header"
-		}
-		if loadedValue, ok := c.load(value.GetFile(), value.GetEnv(), here.at(step, "value")); ok {
-			k := loaded{Key: signature.Key{ID: "token-" + strconv.Itoa(i+1), Secret: loadedValue}}
-			check.Candidates = append(check.Candidates, candidate(k, in))
-		}
-	}
 }
 
 // timeChecks returns the freshness and replay checks of a signed webhook.

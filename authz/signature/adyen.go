@@ -62,7 +62,7 @@ func (i *adyenItem) content() []byte {
 func (a *Adyen) read(body *authz.Body) ([]adyenItem, []candidate, bool) {
 	raw := body.Joined()
 	var notification adyenBody
-	if strictJSON(raw, &notification) != nil || len(notification.Items) == 0 || len(notification.Items) > a.maxItems {
+	if authz.StrictJSON(raw, &notification) != nil || len(notification.Items) == 0 || len(notification.Items) > a.maxItems {
 		return nil, nil, false
 	}
 	items := make([]adyenItem, len(notification.Items))

@@ -143,13 +143,16 @@ func (p *Part) describe() string {
 		return p.Text + " of the body"
 	case Item:
 		return p.Text + " of the signature header"
+	default:
+		return partNames[p.Kind]
 	}
-	return map[PartKind]string{
-		Body: "body", Timestamp: "timestamp", Method: "method", URL: "url", Path: "path",
-		Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
-		SortedQuery: "sorted query", PlivoV3: "url, query and form parameters",
-		Contentful: "method, path and signed headers", MercadoPago: "id, request id and time",
-	}[p.Kind]
+}
+
+var partNames = map[PartKind]string{
+	Body: "body", Timestamp: "timestamp", Method: "method", URL: "url", Path: "path",
+	Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
+	SortedQuery: "sorted query", PlivoV3: "url, query and form parameters",
+	Contentful: "method, path and signed headers", MercadoPago: "id, request id and time",
 }
 
 func (ks keys) names(now time.Time) string {

@@ -32,7 +32,7 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	if c.JSON != "" {
 		h.signJSON(req, stamp, with.NewID)
 	}
-	if texts, err := req.Body.JSON(c.Time.JSON); c.Time.JSON != "" && (err != nil || len(texts) == 0) {
+	if texts, err := req.Body.JSON(c.Time.JSON); c.Time.JSON != "" && err == nil && len(texts) == 0 {
 		setJSON(req, map[string]string{c.Time.JSON: stamp}) // unless the body has a time
 	}
 	// The other items of the header are signed, so that they come first.

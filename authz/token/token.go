@@ -154,7 +154,7 @@ func (p *Place) find(req *authz.Request) []authz.View {
 func (p *Place) inQuery(req *authz.Request) []authz.View {
 	_, query, _ := bytes.Cut(req.Path, []byte{'?'})
 	values, err := url.ParseQuery(string(query))
-	if err != nil || len(values[p.Query]) != 1 {
+	if err != nil || len(values[p.Query]) != 1 || values[p.Query][0] == "" {
 		return nil
 	}
 	return []authz.View{authz.View(values[p.Query][0])}

@@ -31,7 +31,8 @@ func newDemo() *cobra.Command {
 		Short: "Send deliveries and attacks through a real Envoy on this machine",
 		Long: "Start the service, a real Envoy with examples/quickstart/envoy.yaml and a sample\n" +
 			"application on free loopback ports, send deliveries of four providers and attacks,\n" +
-			"and print what became of each. Exits 0 only if every verdict is the expected one.",
+			"and print what became of each, and the whole trace of one. Exits 0 only if every\n" +
+			"verdict is the expected one.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
@@ -63,6 +64,7 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 		err = printJSON(out, results)
 	} else {
 		printResults(out, results)
+		err = d.printTrace(ctx, out, results)
 	}
 	if err != nil {
 		return err
@@ -89,6 +91,7 @@ type demo struct {
 	envoy       *envoytest.Envoy
 	application *application
 	records     *recordBook
+	collector   *envoytest.Collector
 	client      *client
 	table       *authz.Table // to sign with
 	wrong       *authz.Table // the same webhooks with other secrets
@@ -114,6 +117,9 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 		return d, err
 	}
 	if d.wrong, err = loadTable([]string{d.policies("wrong")}, ""); err != nil {
+		return d, err
+	}
+	if d.collector, err = envoytest.StartCollector(nil); err != nil {
 		return d, err
 	}
 	info, err := d.startService(ctx)
@@ -146,11 +152,15 @@ func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
 	s.grpcListen, s.httpListen, s.unixPath = "127.0.0.1:0", "127.0.0.1:0", ""
 	s.policies = []string{d.policies("right")}
 	s.denials = 1000
+	spans, err := exportTo(ctx, d.collector.Addr())
+	if err != nil {
+		return nil, err
+	}
 	ready := make(chan *serverInfo, 1)
 	d.served = make(chan error, 1)
 	go func() {
 		d.served <- serve(ctx, s, serveOptions{
-			log: slog.New(slog.DiscardHandler), records: d.records,
+			log: slog.New(slog.DiscardHandler), records: d.records, spans: spans,
 			ready: func(info *serverInfo) { ready <- info },
 		})
 	}()
@@ -179,6 +189,7 @@ func (d *demo) startEnvoy(ctx context.Context, info *serverInfo) error {
 	config.SetCertificate(cert, key)
 	config.SetCluster("hookbastion", info.grpc)
 	config.SetCluster("application", d.application.address)
+	config.SetTracing(d.collector.Addr())
 	if d.envoy, err = envoytest.Start(ctx, config, d.dir); err != nil {
 		return err
 	}
@@ -195,6 +206,9 @@ func (d *demo) stop() error {
 	d.cancel()
 	if d.served != nil {
 		errs = append(errs, <-d.served)
+	}
+	if d.collector != nil {
+		d.collector.Stop()
 	}
 	if d.application != nil {
 		errs = append(errs, d.application.stop())

@@ -64,16 +64,16 @@ func (a *application) take() []arrived {
 
 func (a *application) stop() error { return a.server.Close() }
 
-// recordBook keeps the reasons of decisions by their ids.
+// recordBook keeps the records of decisions by their ids.
 type recordBook struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	rest    []byte
-	reasons map[string]string
+	records map[string][]byte
 }
 
 func newRecordBook() *recordBook {
-	b := &recordBook{reasons: map[string]string{}}
+	b := &recordBook{records: map[string][]byte{}}
 	b.changed = sync.NewCond(&b.mu)
 	return b
 }
@@ -89,29 +89,39 @@ func (b *recordBook) Write(p []byte) (int, error) {
 			break
 		}
 		var record struct {
-			ID     string `json:"decision_id"`
-			Reason string `json:"reason"`
+			ID string `json:"decision_id"`
 		}
 		if err := json.Unmarshal(line, &record); err != nil {
 			return 0, err
 		}
-		b.reasons[record.ID] = record.Reason
+		b.records[record.ID] = bytes.Clone(line)
 		b.rest = rest
 	}
 	b.changed.Broadcast()
 	return len(p), nil
 }
 
-// reason waits for the record of a decision.
-func (b *recordBook) reason(ctx context.Context, id string) string {
+// record waits for the record of a decision; nil if the context ends first.
+func (b *recordBook) record(ctx context.Context, id string) []byte {
 	stop := context.AfterFunc(ctx, b.changed.Broadcast)
 	defer stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.reasons[id] == "" && ctx.Err() == nil {
+	for b.records[id] == nil && ctx.Err() == nil {
 		b.changed.Wait()
 	}
-	return b.reasons[id]
+	return b.records[id]
+}
+
+// reason waits for the record of a decision and returns its reason.
+func (b *recordBook) reason(ctx context.Context, id string) string {
+	var record struct {
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(b.record(ctx, id), &record) != nil {
+		return "" // there is none
+	}
+	return record.Reason
 }
 
 // client sends requests to Envoy over TLS.

@@ -39,6 +39,8 @@ type result struct {
 	LatencyMS  float64 `json:"latency_ms"`
 	AsExpected bool    `json:"as_expected"`
 	Problem    string  `json:"problem,omitempty"`
+
+	decisionID string
 }
 
 func demoRows() []row {
@@ -191,6 +193,7 @@ func (d *demo) sendOne(ctx context.Context, r row, req *authz.Request) result {
 		decisionID = got[0].header.Get(envoy.HeaderDecisionID)
 		out.Problem = upstreamProblem(got, req)
 	}
+	out.decisionID = decisionID
 	if decisionID != "" {
 		out.Reason = d.records.reason(ctx, decisionID)
 	}

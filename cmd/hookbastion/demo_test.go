@@ -1,16 +1,45 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-func TestDemoStaysWithACommandThatWorks(t *testing.T) {
+func TestDemoAsRows(t *testing.T) {
+	p := start(t, "demo", "--output", "json")
+	if err := p.wait(t); err != nil {
+		t.Fatalf("demo: %v\n%s%s", err, p.stdout, p.stderr)
+	}
+	var results []result
+	if err := json.Unmarshal([]byte(p.stdout.String()), &results); err != nil {
+		t.Fatal(err)
+	}
+	if len(results) < 18 {
+		t.Errorf("only %d rows", len(results))
+	}
+	for _, r := range results {
+		if !r.AsExpected || r.Status == 0 || r.Verdict == "" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// What the demo prints stands in the README, and its command works.
+func TestDemoStays(t *testing.T) {
 	standInForCurl(t)
 	p := start(t, "demo", "--stay")
 	command := p.stdout.await(t, `\n  (curl .*)\n`)[1]
+	dir := filepath.Dir(regexp.MustCompile(`/[^' ]+/tls\.crt`).FindString(command))
+	watchSecrets(t, filepath.Join(dir, "right", "secrets"))
+	watchSecrets(t, filepath.Join(dir, "wrong", "secrets"))
+	_, printed, _ := strings.Cut(p.stdout.String(), "\n\n")
+	printed, _, _ = strings.Cut(printed, "\nStill running")
+	checkReadmeShows(t, printed)
 	for i, want := range []string{" 200", " 409"} {
 		out, err := exec.Command("sh", "-c", command).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {

@@ -34,13 +34,20 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCurl) != "" {
 		os.Exit(curl(os.Args[1:]))
 	}
-	testscript.Main(m, map[string]func(){
-		"hookbastion": func() { os.Exit(run(os.Args[1:])) },
+	testscript.Main(watched{m}, map[string]func(){
+		"hookbastion": func() { os.Exit(copied(func() int { return run(os.Args[1:]) })) },
 	})
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(env *testscript.Env) error {
+		env.Setenv(outputs, os.Getenv(outputs))
+		secret, err := os.ReadFile(filepath.Join(env.WorkDir, "secret"))
+		if err == nil {
+			envoytest.Watched.Secret("a script's secret", strings.TrimSpace(string(secret)))
+		}
+		return nil
+	}})
 }
 
 // generous is how long a test waits for what must happen.
@@ -109,7 +116,12 @@ func start(t *testing.T, args ...string) *process {
 		t.Fatal(err)
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		for _, out := range []*lines{p.stdout, p.stderr} {
+			envoytest.Watched.Saw("output of "+args[0], []byte(out.String()))
+		}
+	})
 	return p
 }
 
@@ -164,8 +176,13 @@ func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edg
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(e.Stop)
-	return &edge{application, newClient(e.Listeners["webhooks"], roots), e, cert}
+	t.Cleanup(func() {
+		e.Stop()
+		envoytest.Watched.Saw("Envoy's log", []byte(e.Log()))
+	})
+	client := newClient(e.Listeners["webhooks"], roots)
+	client.http.Transport = watchedTransport{client.http.Transport}
+	return &edge{application, client, e, cert}
 }
 
 // socket returns a path short enough for a Unix socket.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc/mem"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -69,6 +70,16 @@ type serveOptions struct {
 	records io.Writer         // in place of the setting
 	ready   func(*serverInfo) // called once, when the service serves
 	pool    mem.BufferPool
+	spans   sdktrace.SpanProcessor // in place of what OTEL_… variables say
+}
+
+// environment is where OTEL_… variables are looked up. The demo, which has
+// spans for itself, exports nothing else.
+func (o *serveOptions) environment() func(string) string {
+	if o.spans != nil {
+		return func(string) string { return "" }
+	}
+	return os.Getenv
 }
 
 // serverInfo says where a running service listens.
@@ -79,27 +90,29 @@ type serverInfo struct {
 // serve runs the service until the context ends. Whatever keeps it from
 // serving is an error; nothing that fails leaves a half of it running.
 func serve(ctx context.Context, s *settings, o serveOptions) error {
+	logSDK(o.log)
 	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, Started: time.Now()})
-	watcher := &watch.Watcher{Paths: s.policies, Compile: compiler(s, store)}
-	if err := watcher.Load(); err != nil {
-		return err
-	}
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
 		return err
 	}
 	defer closeRecords()
-	metrics, err := newMetricsExporter()
+	sdk, err := newSDK(ctx, sdkOptions{getenv: o.environment(), records: s.recordsOTLP, replica: replicaName(), spans: o.spans})
 	if err != nil {
 		return err
 	}
-	defer metrics.shutdown()
+	defer sdk.stop()
+	watcher := &watch.Watcher{Paths: s.policies}
 	recorder, err := telemetry.New(telemetry.Config{
 		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
-		Meter:        metrics.meter, Nonces: store.Entries,
+		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.Entries,
 	})
 	if err != nil {
+		return err
+	}
+	watcher.Compile = compiler(s, recorder.Store(store))
+	if err := watcher.Load(); err != nil {
 		return err
 	}
 	recorder.Reloaded(nil)
@@ -109,7 +122,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	}
 	r := &running{
 		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder}, s.limits, o.pool),
-		site:    newSite(watcher, metrics.handler),
+		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 	}
 	if r.grpc, r.web, err = listen(s); err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
 // quickstart writes the quickstart's policies with fresh secrets and returns
@@ -26,6 +27,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 	if err := writeQuickstart(dir); err != nil {
 		t.Fatal(err)
 	}
+	watchSecrets(t, filepath.Join(dir, "secrets"))
 	table, err := loadTable([]string{filepath.Join(dir, "policies")}, "")
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +41,7 @@ func signed(t *testing.T, table *authz.Table, webhook, host string, body []byte)
 	if err != nil {
 		t.Fatal(err)
 	}
+	watchMACs(req)
 	return req
 }
 
@@ -62,6 +65,7 @@ func get(t *testing.T, url string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	envoytest.Watched.Saw("the site", body)
 	return response.StatusCode, string(body)
 }
 
@@ -216,6 +220,7 @@ func TestServeRefusesToStartHalf(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(emptySecret, "secrets", "github"), []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	watchSecrets(t, filepath.Join(emptySecret, "secrets"))
 	noFile := t.TempDir()
 	if err := writeQuickstart(noFile); err != nil {
 		t.Fatal(err)
@@ -223,6 +228,7 @@ func TestServeRefusesToStartHalf(t *testing.T) {
 	if err := os.Remove(filepath.Join(noFile, "secrets", "slack")); err != nil {
 		t.Fatal(err)
 	}
+	watchSecrets(t, filepath.Join(noFile, "secrets"))
 	address := taken.address.String()
 	for name, c := range map[string]struct {
 		args []string

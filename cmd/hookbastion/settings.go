@@ -28,7 +28,9 @@ type settings struct {
 	limits     envoy.Limits
 	maxEntries int
 	records    string
-	denials    int
+	// recordsOTLP sends the records to a collector, too.
+	recordsOTLP bool
+	denials     int
 }
 
 // loadSettings reads a file, or none, and lays variables and then flags over
@@ -54,14 +56,15 @@ func loadSettings(file string, flags *pflag.FlagSet) (*settings, error) {
 // fill applies the defaults and looks for values that cannot work.
 func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	s := &settings{
-		grpcListen: m.GetGrpc().GetListen(),
-		unixPath:   m.GetGrpc().GetUnix().GetPath(),
-		insecure:   m.GetGrpc().GetInsecure(),
-		httpListen: text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
-		policies:   m.GetPolicy().GetDirectories(),
-		maxEntries: int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
-		records:    text(m.GetRecords().GetFile(), "-"),
-		denials:    int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
+		grpcListen:  m.GetGrpc().GetListen(),
+		unixPath:    m.GetGrpc().GetUnix().GetPath(),
+		insecure:    m.GetGrpc().GetInsecure(),
+		httpListen:  text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
+		policies:    m.GetPolicy().GetDirectories(),
+		maxEntries:  int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
+		records:     text(m.GetRecords().GetFile(), "-"),
+		recordsOTLP: m.GetRecords().GetOtlp(),
+		denials:     int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
 	}
 	if s.grpcListen == "" && s.unixPath == "" {
 		s.grpcListen = "127.0.0.1:9001"

@@ -9,13 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	exporter "go.opentelemetry.io/otel/exporters/prometheus"
-	"go.opentelemetry.io/otel/metric"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-
 	"github.com/hookbastion/hookbastion/envoy"
 )
 
@@ -59,30 +52,4 @@ func (s *site) stop() {
 	if s.server.Shutdown(ctx) != nil {
 		_ = s.server.Close() // a scrape that does not end
 	}
-}
-
-// metricsExporter is the OpenTelemetry SDK with a Prometheus endpoint.
-type metricsExporter struct {
-	meter    metric.Meter
-	handler  http.Handler
-	shutdown func()
-}
-
-// maxSeries bounds the series of one instrument. 500 webhooks with all reasons
-// stay below it.
-const maxSeries = 20_000
-
-func newMetricsExporter() (*metricsExporter, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
-	if err != nil {
-		return nil, err
-	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(maxSeries))
-	return &metricsExporter{
-		meter:    provider.Meter("github.com/hookbastion/hookbastion/envoy/telemetry"),
-		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
-		shutdown: func() { _ = provider.Shutdown(context.Background()) }, // a pull exporter has nothing to flush
-	}, nil
 }

@@ -31,6 +31,13 @@ type Options struct {
 	Edit func(Config)
 	// Socket puts the service on a Unix socket instead of TCP.
 	Socket bool
+	// Telemetry is the service's, without records, which the gateway keeps.
+	Telemetry telemetry.Config
+	// Collector, if there is one, gets Envoy's spans.
+	Collector *Collector
+	// Watch is shown the records, the spans that come over OTLP, and Envoy's
+	// log; Watched if nil.
+	Watch *Watch
 }
 
 func (o *Options) setDefaults() {
@@ -45,6 +52,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Limits.Shutdown == 0 {
 		o.Limits.Shutdown = 5 * time.Second
+	}
+	if o.Watch == nil {
+		o.Watch = Watched
 	}
 	o.Limits.MaxRequestBytes = o.Mapping.MaxRequestBytes
 }
@@ -67,6 +77,7 @@ type Gateway struct {
 	writer *telemetry.Writer
 	served chan error
 	socket string
+	watch  *Watch
 }
 
 // clientTimeout bounds what tests wait for.
@@ -75,7 +86,7 @@ const clientTimeout = 30 * time.Second
 // StartGateway starts everything. dir is for files. Stop ends it.
 func StartGateway(ctx context.Context, o Options, dir string) (g *Gateway, err error) {
 	o.setDefaults()
-	g = &Gateway{Records: newRecords(), Pool: &PoisonPool{}}
+	g = &Gateway{Records: newRecords(o.Watch), Pool: &PoisonPool{}, watch: o.Watch}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Stop())
@@ -85,9 +96,9 @@ func StartGateway(ctx context.Context, o Options, dir string) (g *Gateway, err e
 		return g, err
 	}
 	g.writer = telemetry.NewWriter(g.Records)
-	recorder, err := telemetry.New(telemetry.Config{
-		Records: g.writer, DenialsPerSecond: 1 << 30, Replica: "test", PolicyDigest: func() string { return "" },
-	})
+	config := o.Telemetry
+	config.Records, config.DenialsPerSecond, config.Replica = g.writer, 1<<30, "test"
+	recorder, err := telemetry.New(config)
 	if err != nil {
 		return g, err
 	}
@@ -133,6 +144,9 @@ func (g *Gateway) startEnvoy(ctx context.Context, o Options, service net.Addr, d
 	config.SetCluster("application", g.Upstream.Addr())
 	config.WithRequestBody()["max_request_bytes"] = o.Mapping.MaxRequestBytes
 	config.GRPCService()["timeout"] = "5s" // the race detector is slow
+	if o.Collector != nil {
+		config.SetTracing(o.Collector.Addr())
+	}
 	if o.Edit != nil {
 		o.Edit(config)
 	}
@@ -162,6 +176,7 @@ func (g *Gateway) Stop() error {
 	}
 	if g.Envoy != nil {
 		g.Envoy.Stop()
+		g.watch.Saw("Envoy's log", []byte(g.Envoy.Log()))
 	}
 	if g.Server != nil {
 		g.Server.Stop()

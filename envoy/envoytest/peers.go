@@ -71,10 +71,11 @@ type Records struct {
 	changed chan struct{}
 	byID    map[string]map[string]any
 	text    bytes.Buffer
+	watch   *Watch
 }
 
-func newRecords() *Records {
-	return &Records{changed: make(chan struct{}), byID: map[string]map[string]any{}}
+func newRecords(watch *Watch) *Records {
+	return &Records{watch: watch, changed: make(chan struct{}), byID: map[string]map[string]any{}}
 }
 
 // Write takes whole records, as telemetry.Writer writes them.
@@ -82,6 +83,7 @@ func (r *Records) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.text.Write(p)
+	r.watch.Saw("record", p)
 	for line := range bytes.Lines(p) {
 		var record map[string]any
 		if err := json.Unmarshal(line, &record); err != nil {

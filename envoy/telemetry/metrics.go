@@ -20,18 +20,25 @@ const (
 	otherWebhooks = "other"
 )
 
+// MaxSeries is more than any instrument can have: each webhook, the decisions
+// without one and the others together, with each reason or key id. It belongs
+// into the SDK's cardinality limit, which must not be met by surprise.
+const MaxSeries = (maxWebhooks+2)*max(authz.ReasonCount, maxKeys) + 1
+
 // Attribute keys of the metrics.
 const (
 	webhookKey = attribute.Key("webhook")
 	reasonKey  = attribute.Key("reason")
 	verdictKey = attribute.Key("verdict")
 	resultKey  = attribute.Key("result")
+	outcomeKey = attribute.Key("outcome")
+	keyIDKey   = attribute.Key("key_id")
 )
 
 // metrics holds the instruments. Decisions are counted in plain atomics, one
 // for each webhook and reason, which the SDK reads when it collects.
 type metrics struct {
-	duration, bodySize, skew metric.Float64Histogram
+	duration, bodySize, skew, store metric.Float64Histogram
 
 	webhooks sync.Map // name → *series
 	count    atomic.Int64
@@ -42,49 +49,58 @@ type metrics struct {
 // series is what is counted for one webhook.
 type series struct {
 	decisions [authz.ReasonCount]atomic.Int64
-	attrs     metric.MeasurementOption
+	keys      keys
+	label     string
+	// labels is a slice, since a variadic call would make one each time.
+	labels []metric.RecordOption
 }
 
 func newMetrics(config Config) (*metrics, error) {
 	m := &metrics{}
-	var errs [3]error
-	m.duration, errs[0] = config.Meter.Float64Histogram("hookbastion.decision.duration",
-		metric.WithUnit("s"), metric.WithDescription("Time from the whole message to the answer."),
-		metric.WithExplicitBucketBoundaries(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5))
-	m.bodySize, errs[1] = config.Meter.Float64Histogram("hookbastion.body.size",
-		metric.WithUnit("By"), metric.WithDescription("Size of the body."),
-		metric.WithExplicitBucketBoundaries(256, 1<<10, 4<<10, 16<<10, 64<<10, 256<<10, 1<<20, 4<<20))
-	m.skew, errs[2] = config.Meter.Float64Histogram("hookbastion.clock.skew",
-		metric.WithUnit("s"), metric.WithDescription("Our time minus the verified time of the delivery."),
-		metric.WithExplicitBucketBoundaries(-60, -10, -1, 0, 1, 2, 5, 10, 30, 60, 120, 300))
+	var errs [4]error
+	m.duration, errs[0] = histogram(config.Meter, metricDuration,
+		1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5)
+	m.bodySize, errs[1] = histogram(config.Meter, metricBodySize,
+		256, 1<<10, 4<<10, 16<<10, 64<<10, 256<<10, 1<<20, 4<<20)
+	m.skew, errs[2] = histogram(config.Meter, metricSkew, -60, -10, -1, 0, 1, 2, 5, 10, 30, 60, 120, 300)
+	m.store, errs[3] = histogram(config.Meter, metricStoreDuration,
+		1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	return m, m.observe(config)
 }
 
+func histogram(meter metric.Meter, i instrument, bounds ...float64) (metric.Float64Histogram, error) {
+	return meter.Float64Histogram(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.About), metric.WithExplicitBucketBoundaries(bounds...))
+}
+
+func counter(meter metric.Meter, i instrument) (metric.Int64ObservableCounter, error) {
+	return meter.Int64ObservableCounter(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.About))
+}
+
+func gauge(meter metric.Meter, i instrument) (metric.Int64ObservableGauge, error) {
+	return meter.Int64ObservableGauge(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.About))
+}
+
 // observe registers what is read when the SDK collects.
 func (m *metrics) observe(config Config) error {
-	var errs [5]error
+	var errs [6]error
 	var decisions, reloads, panics, records metric.Int64ObservableCounter
-	var nonces metric.Int64ObservableGauge
-	decisions, errs[0] = config.Meter.Int64ObservableCounter("hookbastion.decisions",
-		metric.WithUnit("{decision}"), metric.WithDescription("Decisions by webhook and reason."))
-	reloads, errs[1] = config.Meter.Int64ObservableCounter("hookbastion.policy.reloads",
-		metric.WithUnit("{reload}"), metric.WithDescription("Loads of the policy by result."))
-	panics, errs[2] = config.Meter.Int64ObservableCounter("hookbastion.panics",
-		metric.WithUnit("{panic}"), metric.WithDescription("Faults of the service that were answered with a denial."))
-	records, errs[3] = config.Meter.Int64ObservableCounter("hookbastion.records.dropped",
-		metric.WithUnit("{record}"), metric.WithDescription("Decision records that were not written."))
-	nonces, errs[4] = config.Meter.Int64ObservableGauge("hookbastion.nonces",
-		metric.WithUnit("{nonce}"), metric.WithDescription("Nonces held."))
+	var nonces, lastMatch metric.Int64ObservableGauge
+	decisions, errs[0] = counter(config.Meter, metricDecisions)
+	reloads, errs[1] = counter(config.Meter, metricReloads)
+	panics, errs[2] = counter(config.Meter, metricPanics)
+	records, errs[3] = counter(config.Meter, metricRecordsDropped)
+	nonces, errs[4] = gauge(config.Meter, metricNonces)
+	lastMatch, errs[5] = gauge(config.Meter, metricLastMatch)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
 	_, err := config.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.webhooks.Range(func(name, value any) bool {
 			if s, ok := value.(*series); ok {
-				s.observe(o, decisions, name)
+				s.observe(o, decisions, lastMatch, name)
 			}
 			return true
 		})
@@ -99,12 +115,17 @@ func (m *metrics) observe(config Config) error {
 			o.ObserveInt64(nonces, config.Nonces())
 		}
 		return nil
-	}, decisions, reloads, panics, records, nonces)
+	}, decisions, reloads, panics, records, nonces, lastMatch)
 	return err
 }
 
-func (s *series) observe(o metric.Observer, decisions metric.Int64Observable, name any) {
+func (s *series) observe(o metric.Observer, decisions, lastMatch metric.Int64Observable, name any) {
 	label, _ := name.(string)
+	for _, k := range s.keys.all() {
+		if at := k.last.Load(); at != 0 {
+			o.ObserveInt64(lastMatch, at, metric.WithAttributes(webhookKey.String(label), keyIDKey.String(k.id)))
+		}
+	}
 	for i := range s.decisions {
 		n := s.decisions[i].Load()
 		if n == 0 {
@@ -119,7 +140,9 @@ func (s *series) observe(o metric.Observer, decisions metric.Int64Observable, na
 	}
 }
 
-func (m *metrics) record(e *Event) {
+// record counts a decision. The context is that of its span, if it has one: a
+// histogram keeps some of them as examples of what it has counted.
+func (m *metrics) record(ctx context.Context, e *Event) {
 	name := ""
 	if e.Decision.Webhook != nil {
 		name = e.Decision.Webhook.Name
@@ -128,13 +151,15 @@ func (m *metrics) record(e *Event) {
 	if reason := e.Decision.Reason; int(reason) < len(s.decisions) {
 		s.decisions[reason].Add(1)
 	}
-	ctx := context.Background() // measuring must not end with the call
-	m.duration.Record(ctx, e.Duration.Seconds(), s.attrs)
+	m.duration.Record(ctx, e.Duration.Seconds(), s.labels...)
 	if e.Decision.Webhook != nil {
-		m.bodySize.Record(ctx, float64(e.Request.Body.Len()), s.attrs)
+		m.bodySize.Record(ctx, float64(e.Request.Body.Len()), s.labels...)
 	}
 	if !e.Decision.SignedTime.IsZero() {
-		m.skew.Record(ctx, e.Time.Sub(e.Decision.SignedTime).Seconds(), s.attrs)
+		m.skew.Record(ctx, e.Time.Sub(e.Decision.SignedTime).Seconds(), s.labels...)
+	}
+	if e.Decision.KeyID != "" && e.Decision.Verdict == authz.Allow && s.label != otherWebhooks {
+		s.keys.matched(e.Decision.KeyID, e.Time)
 	}
 }
 
@@ -146,7 +171,8 @@ func (m *metrics) series(name string) *series {
 		return m.series(otherWebhooks)
 	}
 	s, found := m.webhooks.LoadOrStore(name, &series{
-		attrs: metric.WithAttributeSet(attribute.NewSet(webhookKey.String(name))),
+		label:  name,
+		labels: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(webhookKey.String(name)))},
 	})
 	if !found { // calls that come at once count one webhook once
 		m.count.Add(1)

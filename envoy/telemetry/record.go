@@ -10,9 +10,6 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// maxText is how much of a stranger's text a record holds.
-const maxText = 512
-
 // appendRecord appends the record as one line of JSON.
 func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	d, req := e.Decision, e.Request
@@ -20,14 +17,10 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
 	b = append(b, '"')
 	b = appendText(b, "decision_id", e.DecisionID)
+	b = append(b, `,"trace_id":"`...)
+	b = append(e.Trace.appendID(b), '"')
 	b = appendText(b, "request_id", req.RequestID)
-	name, provider, mode := "", "", "ENFORCE"
-	if d.Webhook != nil {
-		name, provider = d.Webhook.Name, d.Webhook.Provider
-		if d.Webhook.Shadow {
-			mode = "SHADOW"
-		}
-	}
+	name, provider, mode := webhookOf(d)
 	status := 200
 	if !d.Forward() {
 		status = d.Status()

@@ -1,27 +1,39 @@
-// Package telemetry counts decisions and writes them down: metrics over
-// OpenTelemetry and one JSON object a line for each decision.
+// Package telemetry counts decisions and writes them down: metrics, a span and
+// a log record over OpenTelemetry, and one JSON object a line for each decision.
 //
 // It runs after the verdict and cannot change it. Nothing secret reaches it: an
 // event has no body, no header value and no query. Text that a stranger chose
 // is escaped and cut. Label values come from the policy and from closed sets.
+//
+// Whether a decision gets a span is settled before anything of it is made, and
+// the span is made after the verdict, from times noted on the way. Exporters
+// keep what they get longer than the call lasts, so that they get copies.
 //
 // Strangers can cause denials at will, so that records of denials are limited
 // per second; the metrics count every one.
 package telemetry
 
 import (
+	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
 
 // Event is one decision. It aliases the request and is valid during Record only.
 type Event struct {
-	Time       time.Time
+	// Time is the time that was decided by.
+	Time time.Time
+	// Arrived is when the call came, Duration how long it took.
+	Arrived    time.Time
 	Duration   time.Duration
+	Trace      Trace
 	DecisionID string
 	Request    *authz.Request
 	Decision   *authz.Decision
@@ -42,6 +54,12 @@ type Config struct {
 	PolicyDigest func() string
 	// Meter makes the instruments; none are kept if nil.
 	Meter metric.Meter
+	// Tracer makes the spans of those decisions that Sampler takes; none are
+	// made if nil. It must record every span that it is asked for.
+	Tracer  trace.Tracer
+	Sampler Sampler
+	// Logger takes the decision records as log records; nil for none.
+	Logger log.Logger
 	// Nonces returns the number of nonces held.
 	Nonces func() int64
 }
@@ -66,26 +84,41 @@ func New(config Config) (*Recorder, error) {
 	return &Recorder{config: config, metrics: m, denials: limiter{perSecond: int64(config.DenialsPerSecond)}}, nil
 }
 
-// Record counts the event and writes its record.
+// Record counts the event, makes its span if it has one, and writes its record.
 func (r *Recorder) Record(e *Event) {
 	if r == nil {
-		return
-	}
-	r.metrics.record(e)
-	if r.config.Records == nil {
-		return
-	}
-	if e.Decision.Verdict != authz.Allow && !r.denials.allow(e.Time) {
-		r.metrics.recordsLimited.Add(1)
 		return
 	}
 	digest := e.PolicyDigest
 	if digest == "" && r.config.PolicyDigest != nil {
 		digest = r.config.PolicyDigest()
 	}
-	r.config.Records.write(func(line []byte) []byte {
-		return appendRecord(line, e, digest, r.config.Replica)
-	})
+	ctx := context.Background() // measuring must not end with the call
+	var known []attribute.KeyValue
+	if e.Trace.sampled {
+		known = facts(e, digest)
+		ctx = r.span(e, known)
+	}
+	r.metrics.record(ctx, e)
+	if r.config.Records == nil && r.config.Logger == nil {
+		return
+	}
+	if e.Decision.Verdict != authz.Allow && !r.denials.allow(e.Time) {
+		r.metrics.recordsLimited.Add(1)
+		return
+	}
+	if r.config.Records != nil {
+		r.config.Records.write(func(line []byte) []byte {
+			return appendRecord(line, e, digest, r.config.Replica)
+		})
+	}
+	if r.config.Logger != nil {
+		if known == nil {
+			known = facts(e, digest)
+			ctx = e.Trace.context()
+		}
+		r.emit(ctx, e, known)
+	}
 }
 
 // Panicked counts a fault of ours that was answered with a denial.

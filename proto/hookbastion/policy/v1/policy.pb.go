@@ -275,7 +275,13 @@ type Webhook struct {
 	// What the sender is told.
 	Respond *Respond `protobuf:"bytes,14,opt,name=respond,proto3" json:"respond,omitempty"`
 	// The only way to have no verification at all.
-	Unverified    *Unverified `protobuf:"bytes,15,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	Unverified *Unverified `protobuf:"bytes,15,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	// What must be true of a delivery whose proof held, in CEL, for instance
+	// body.livemode == true. There are body (the JSON value, at most 64KiB, without
+	// doubled keys), headers (lists of values by lower-case name), query (lists of
+	// values by name), method, path, host, source, webhook, tenant, key_id,
+	// signed_time and now. A condition that cannot be evaluated denies.
+	Conditions    []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +417,13 @@ func (x *Webhook) GetRespond() *Respond {
 func (x *Webhook) GetUnverified() *Unverified {
 	if x != nil {
 		return x.Unverified
+	}
+	return nil
+}
+
+func (x *Webhook) GetConditions() []string {
+	if x != nil {
+		return x.Conditions
 	}
 	return nil
 }
@@ -723,7 +736,15 @@ type TokenRule struct {
 	//
 	//	*TokenRule_Bearer_
 	//	*TokenRule_Header_
-	Rule          isTokenRule_Rule `protobuf_oneof:"rule"`
+	//	*TokenRule_Basic_
+	//	*TokenRule_Query_
+	Rule isTokenRule_Rule `protobuf_oneof:"rule"`
+	// Names the token in records and metrics. Default: token- and its place.
+	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	// From when on the token is accepted. Absent: always.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// Until when (exclusive) the token is accepted. Absent: always.
+	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -783,6 +804,45 @@ func (x *TokenRule) GetHeader() *TokenRule_Header {
 	return nil
 }
 
+func (x *TokenRule) GetBasic() *TokenRule_Basic {
+	if x != nil {
+		if x, ok := x.Rule.(*TokenRule_Basic_); ok {
+			return x.Basic
+		}
+	}
+	return nil
+}
+
+func (x *TokenRule) GetQuery() *TokenRule_Query {
+	if x != nil {
+		if x, ok := x.Rule.(*TokenRule_Query_); ok {
+			return x.Query
+		}
+	}
+	return nil
+}
+
+func (x *TokenRule) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TokenRule) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *TokenRule) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
 type isTokenRule_Rule interface {
 	isTokenRule_Rule()
 }
@@ -797,17 +857,32 @@ type TokenRule_Header_ struct {
 	Header *TokenRule_Header `protobuf:"bytes,2,opt,name=header,proto3,oneof"`
 }
 
+type TokenRule_Basic_ struct {
+	// Authorization: Basic. The value is user:password.
+	Basic *TokenRule_Basic `protobuf:"bytes,3,opt,name=basic,proto3,oneof"`
+}
+
+type TokenRule_Query_ struct {
+	// A parameter of the query. It ends in many logs.
+	Query *TokenRule_Query `protobuf:"bytes,4,opt,name=query,proto3,oneof"`
+}
+
 func (*TokenRule_Bearer_) isTokenRule_Rule() {}
 
 func (*TokenRule_Header_) isTokenRule_Rule() {}
 
-// TokenValue is a token by reference.
+func (*TokenRule_Basic_) isTokenRule_Rule() {}
+
+func (*TokenRule_Query_) isTokenRule_Rule() {}
+
+// TokenValue is a token by reference or by its digest.
 type TokenValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to From:
 	//
 	//	*TokenValue_File
 	//	*TokenValue_Env
+	//	*TokenValue_Digest
 	From          isTokenValue_From `protobuf_oneof:"from"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -868,6 +943,15 @@ func (x *TokenValue) GetEnv() string {
 	return ""
 }
 
+func (x *TokenValue) GetDigest() string {
+	if x != nil {
+		if x, ok := x.From.(*TokenValue_Digest); ok {
+			return x.Digest
+		}
+	}
+	return ""
+}
+
 type isTokenValue_From interface {
 	isTokenValue_From()
 }
@@ -882,9 +966,18 @@ type TokenValue_Env struct {
 	Env string `protobuf:"bytes,2,opt,name=env,proto3,oneof"`
 }
 
+type TokenValue_Digest struct {
+	// sha256: and the SHA-256 of the token in hexadecimal, so that policies need
+	// not hold it. Only for tokens that nobody can guess: a short one is found
+	// from its digest.
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3,oneof"`
+}
+
 func (*TokenValue_File) isTokenValue_From() {}
 
 func (*TokenValue_Env) isTokenValue_From() {}
+
+func (*TokenValue_Digest) isTokenValue_From() {}
 
 // Freshness bounds the signed time of a delivery.
 type Freshness struct {
@@ -1258,13 +1351,109 @@ func (x *TokenRule_Header) GetValue() *TokenValue {
 	return nil
 }
 
+type TokenRule_Basic struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         *TokenValue            `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenRule_Basic) Reset() {
+	*x = TokenRule_Basic{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenRule_Basic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenRule_Basic) ProtoMessage() {}
+
+func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenRule_Basic.ProtoReflect.Descriptor instead.
+func (*TokenRule_Basic) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 2}
+}
+
+func (x *TokenRule_Basic) GetValue() *TokenValue {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+type TokenRule_Query struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         *TokenValue            `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenRule_Query) Reset() {
+	*x = TokenRule_Query{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenRule_Query) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenRule_Query) ProtoMessage() {}
+
+func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenRule_Query.ProtoReflect.Descriptor instead.
+func (*TokenRule_Query) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 3}
+}
+
+func (x *TokenRule_Query) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TokenRule_Query) GetValue() *TokenValue {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 var File_hookbastion_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xee\x06\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\a\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -1284,7 +1473,10 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\arespond\x18\x0e \x01(\v2\x1e.hookbastion.policy.v1.RespondR\arespond\x12A\n" +
 	"\n" +
 	"unverified\x18\x0f \x01(\v2!.hookbastion.policy.v1.UnverifiedR\n" +
-	"unverified\"5\n" +
+	"unverified\x121\n" +
+	"\n" +
+	"conditions\x18\x10 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\bR\n" +
+	"conditions\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -1316,20 +1508,32 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x06ranges\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x18\x01R\x06ranges\"L\n" +
 	"\x05Token\x12C\n" +
 	"\x06any_of\x18\x01 \x03(\v2 .hookbastion.policy.v1.TokenRuleB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05anyOf\"\xe8\x02\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05anyOf\"\xd3\x06\n" +
 	"\tTokenRule\x12A\n" +
 	"\x06bearer\x18\x01 \x01(\v2'.hookbastion.policy.v1.TokenRule.BearerH\x00R\x06bearer\x12A\n" +
-	"\x06header\x18\x02 \x01(\v2'.hookbastion.policy.v1.TokenRule.HeaderH\x00R\x06header\x1aI\n" +
+	"\x06header\x18\x02 \x01(\v2'.hookbastion.policy.v1.TokenRule.HeaderH\x00R\x06header\x12>\n" +
+	"\x05basic\x18\x03 \x01(\v2&.hookbastion.policy.v1.TokenRule.BasicH\x00R\x05basic\x12>\n" +
+	"\x05query\x18\x04 \x01(\v2&.hookbastion.policy.v1.TokenRule.QueryH\x00R\x05query\x12-\n" +
+	"\x02id\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x129\n" +
+	"\n" +
+	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x1aI\n" +
 	"\x06Bearer\x12?\n" +
 	"\x05value\x18\x01 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05value\x1a{\n" +
 	"\x06Header\x120\n" +
 	"\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x04name\x12?\n" +
+	"\x05value\x18\x02 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05value\x1aH\n" +
+	"\x05Basic\x12?\n" +
+	"\x05value\x18\x01 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05value\x1a|\n" +
+	"\x05Query\x122\n" +
+	"\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x04name\x12?\n" +
 	"\x05value\x18\x02 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05valueB\r\n" +
-	"\x04rule\x12\x05\xbaH\x02\b\x01\"E\n" +
+	"\x04rule\x12\x05\xbaH\x02\b\x01\"}\n" +
 	"\n" +
 	"TokenValue\x12\x14\n" +
 	"\x04file\x18\x01 \x01(\tH\x00R\x04file\x12\x12\n" +
-	"\x03env\x18\x02 \x01(\tH\x00R\x03envB\r\n" +
+	"\x03env\x18\x02 \x01(\tH\x00R\x03env\x126\n" +
+	"\x06digest\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$H\x00R\x06digestB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\x96\x01\n" +
 	"\tFreshness\x12G\n" +
 	"\ttolerance\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
@@ -1370,7 +1574,7 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),             // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),            // 1: hookbastion.policy.v1.Secret.Format
@@ -1390,14 +1594,16 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*Unverified)(nil),            // 15: hookbastion.policy.v1.Unverified
 	(*TokenRule_Bearer)(nil),      // 16: hookbastion.policy.v1.TokenRule.Bearer
 	(*TokenRule_Header)(nil),      // 17: hookbastion.policy.v1.TokenRule.Header
-	(*Scheme)(nil),                // 18: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*TokenRule_Basic)(nil),       // 18: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),       // 19: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                // 20: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	4,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
 	5,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	18, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	20, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
 	6,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
 	7,  // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
 	8,  // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
@@ -1408,22 +1614,28 @@ var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	14, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
 	15, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
 	1,  // 12: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	19, // 13: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	19, // 14: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	21, // 13: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	21, // 14: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
 	9,  // 15: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
 	16, // 16: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
 	17, // 17: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	20, // 18: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	20, // 19: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	20, // 20: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	2,  // 21: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	10, // 22: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 23: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 18: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	19, // 19: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	21, // 20: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	21, // 21: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	22, // 22: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	22, // 23: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	22, // 24: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	2,  // 25: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	10, // 26: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	10, // 27: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	10, // 28: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	10, // 29: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -1439,10 +1651,13 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 	file_hookbastion_policy_v1_policy_proto_msgTypes[6].OneofWrappers = []any{
 		(*TokenRule_Bearer_)(nil),
 		(*TokenRule_Header_)(nil),
+		(*TokenRule_Basic_)(nil),
+		(*TokenRule_Query_)(nil),
 	}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[7].OneofWrappers = []any{
 		(*TokenValue_File)(nil),
 		(*TokenValue_Env)(nil),
+		(*TokenValue_Digest)(nil),
 	}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{}
@@ -1452,7 +1667,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

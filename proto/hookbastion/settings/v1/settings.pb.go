@@ -575,8 +575,11 @@ type Records struct {
 	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	// Denials written per second at most; all are counted. Default: 100.
 	DenialsPerSecond *uint32 `protobuf:"varint,2,opt,name=denials_per_second,json=denialsPerSecond,proto3,oneof" json:"denials_per_second,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Send the records as OpenTelemetry's log records, too, to where the OTEL_EXPORTER_OTLP_…
+	// variables say. Default: false.
+	Otlp          bool `protobuf:"varint,3,opt,name=otlp,proto3" json:"otlp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Records) Reset() {
@@ -621,6 +624,13 @@ func (x *Records) GetDenialsPerSecond() uint32 {
 		return *x.DenialsPerSecond
 	}
 	return 0
+}
+
+func (x *Records) GetOtlp() bool {
+	if x != nil {
+		return x.Otlp
+	}
+	return false
 }
 
 type Grpc_Unix struct {
@@ -731,10 +741,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
 	"_in_flightB\x12\n" +
 	"\x10_bytes_in_flightB\x0e\n" +
-	"\f_connections\"t\n" +
+	"\f_connections\"\x88\x01\n" +
 	"\aRecords\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12>\n" +
-	"\x12denials_per_second\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84= \x00H\x00R\x10denialsPerSecond\x88\x01\x01B\x15\n" +
+	"\x12denials_per_second\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84= \x00H\x00R\x10denialsPerSecond\x88\x01\x01\x12\x12\n" +
+	"\x04otlp\x18\x03 \x01(\bR\x04otlpB\x15\n" +
 	"\x13_denials_per_secondBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (

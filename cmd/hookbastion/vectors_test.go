@@ -1,9 +1,10 @@
-package policy_test
+package main
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -19,9 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy"
-	"github.com/hookbastion/hookbastion/policy"
 )
 
 type vector struct {
@@ -46,6 +45,8 @@ type vector struct {
 	RejectReason     string            `json:"reject_reason"`
 	SignedString     string            `json:"signed_string"`
 	ExpectedResponse map[string]string `json:"expected_response"`
+
+	file string
 }
 
 // reasonOf maps the words of the vectors to ours.
@@ -59,6 +60,7 @@ func init() {
 		authz.SignatureMalformed: "malformed_signature malformed_signature_input duplicate_header",
 		authz.SignatureMissing:   "missing_header missing_component missing_key",
 		authz.TokenMissing:       "missing_token",
+		authz.TokenExpired:       "expired",
 		authz.TokenInvalid:       "wrong_claim missing_claim wrong_audience wrong_issuer wrong_recipient wrong_client_state",
 		authz.TimestampTooOld:    "too_old",
 		authz.TimestampInFuture:  "in_future",
@@ -91,19 +93,44 @@ func readVectors(t *testing.T, dir string) []vector {
 		if len(list) == 0 {
 			t.Fatalf("%s is empty", name)
 		}
+		for i := range list {
+			list[i].file = name
+		}
 		all = append(all, list...)
 	}
 	return all
 }
 
+// vectorsDir has the vectors of the catalogue.
+const vectorsDir = "../../policy/provider/vectors"
+
+// TestVectors judges requests with known answers as a user would: by a policy
+// file, through the command explain and through the service.
 func TestVectors(t *testing.T) {
-	dirs := []string{"provider/vectors"}
+	dirs := []string{vectorsDir}
 	if extra := os.Getenv("HOOKBASTION_VECTORS"); extra != "" {
 		dirs = append(dirs, extra)
 	}
 	for _, dir := range dirs {
 		for _, v := range readVectors(t, dir) {
 			t.Run(v.ID, func(t *testing.T) { v.judge(t) })
+		}
+	}
+}
+
+// Every vector of a provider stands in the file of its name, with an id of its own.
+func TestVectorsHaveTheirPlace(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range readVectors(t, vectorsDir) {
+		if seen[v.ID] {
+			t.Errorf("two vectors %s", v.ID)
+		}
+		seen[v.ID] = true
+		if v.Source == "" || v.ID == "" {
+			t.Errorf("%s: %s has no id or no source", v.file, v.ID)
+		}
+		if filepath.Base(v.file) != v.Provider+".json" {
+			t.Errorf("%s: %s is of %s", v.file, v.ID, v.Provider)
 		}
 	}
 }
@@ -118,36 +145,67 @@ func (v *vector) judge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Unix(v.TimestampNow, 0)
-	table, err := v.compile(t, target)
+	dir := t.TempDir()
+	v.writePolicy(t, dir, target)
+	e := v.explain(t, dir, target)
+	if e == nil {
+		return // an empty secret, which no policy may have
+	}
+	if e.Verdict != want.String() {
+		t.Errorf("explain says %s: %s, want %s (%s)", e.Verdict, e.Reason, v.Expect, v.Note)
+	}
+	table, err := loadTable([]string{dir}, "") // with an empty store
 	if err != nil {
-		if want == authz.Deny && strings.Contains(err.Error(), "the secret is empty") {
-			return
-		}
 		t.Fatal(err)
 	}
-	var d authz.Decision
-	table.Decide(context.Background(), v.request(target), now, &d)
-	if d.Verdict != want {
-		t.Errorf("%s: %s, want %s (%s)", d.Verdict, d.Reason, v.Expect, v.Note)
-	}
-	if table, err = v.compile(t, target); err != nil { // with an empty store
-		t.Fatal(err)
-	}
-	if served := v.serve(t, table, target, now); served != want {
+	if served := v.serve(t, table, target); served != want {
 		t.Errorf("the service says %s, want %s (%s)", served, v.Expect, v.Note)
 	}
 	if v.RejectReason == "" {
 		return
 	}
-	if reason, ok := reasonOf[v.RejectReason]; !ok || d.Reason != reason {
-		t.Errorf("reason %s, want that of %s", d.Reason, v.RejectReason)
+	if reason, ok := reasonOf[v.RejectReason]; !ok || e.Reason != reason.String() {
+		t.Errorf("reason %s, want that of %s", e.Reason, v.RejectReason)
 	}
 }
 
-func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
+// now is the time at which the request is judged.
+func (v *vector) now() time.Time { return time.Unix(v.TimestampNow, 0) }
+
+// explain runs the command. It returns nil if the policy is refused for an
+// empty secret, which counts as a rejection.
+func (v *vector) explain(t *testing.T, dir string, target *url.URL) *explained {
 	t.Helper()
-	dir := t.TempDir()
+	var raw, out, problems bytes.Buffer
+	fmt.Fprintf(&raw, "%s %s HTTP/1.1\r\nHost: %s\r\n", v.Method, target.RequestURI(), target.Host)
+	for _, h := range v.Headers {
+		if !strings.EqualFold(h[0], "host") {
+			fmt.Fprintf(&raw, "%s: %s\r\n", h[0], h[1])
+		}
+	}
+	raw.WriteString("\r\n" + v.Body)
+	cmd := newRoot()
+	cmd.SetArgs([]string{"explain", "--policy", dir, "--now", strconv.FormatInt(v.TimestampNow, 10), "--output", "json", "-"})
+	cmd.SetIn(&raw)
+	cmd.SetOut(&out)
+	cmd.SetErr(&problems)
+	err := cmd.Execute()
+	var exit exitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if exit.code == exitInvalid && v.Expect == "reject" && strings.Contains(problems.String(), "the secret is empty") {
+		return nil
+	}
+	var e explained
+	if err := json.Unmarshal(out.Bytes(), &e); err != nil {
+		t.Fatalf("%v; %s", err, problems.String())
+	}
+	return &e
+}
+
+func (v *vector) writePolicy(t *testing.T, dir string, target *url.URL) {
+	t.Helper()
 	hook := map[string]any{
 		"name":       "vector",
 		"match":      map[string]any{"path": pathOf(target), "methods": []string{v.Method}},
@@ -176,7 +234,8 @@ func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
 	}
 	var secrets []map[string]any
 	for i, key := range v.Keys {
-		secret := map[string]any{"file": fmt.Sprintf("key-%d", i)}
+		name := fmt.Sprintf("key-%d", i)
+		secret := map[string]any{"file": name}
 		if key.Kid != "" {
 			secret["id"] = key.Kid
 		}
@@ -189,7 +248,7 @@ func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
 		default:
 			t.Fatalf("no test knows a key of type %q", key.Type)
 		}
-		write(t, filepath.Join(dir, fmt.Sprintf("key-%d", i)), key.Value)
+		write(t, filepath.Join(dir, name), key.Value)
 		secrets = append(secrets, secret)
 	}
 	hook["secrets"] = secrets
@@ -198,7 +257,6 @@ func (v *vector) compile(t *testing.T, target *url.URL) (*authz.Table, error) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "policy.yaml"), string(text))
-	return compile(dir)
 }
 
 // pathOf is the path that a client sends.
@@ -207,26 +265,17 @@ func pathOf(target *url.URL) string {
 	return path
 }
 
-func (v *vector) request(target *url.URL) *authz.Request {
-	req := &authz.Request{
-		Method: authz.View(v.Method), Host: authz.View(target.Host), Path: authz.View(target.RequestURI()),
-		Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{[]byte(v.Body)}},
-	}
-	for _, h := range v.Headers {
-		req.Headers = append(req.Headers, authz.Header{Name: authz.View(strings.ToLower(h[0])), Value: authz.View(h[1])})
-	}
-	return req
-}
-
 // serve gives the request to the service as Envoy would.
-func (v *vector) serve(t *testing.T, table *authz.Table, target *url.URL, now time.Time) authz.Verdict {
+func (v *vector) serve(t *testing.T, table *authz.Table, target *url.URL) authz.Verdict {
 	t.Helper()
 	headers := &corev3.HeaderMap{}
 	add := func(name, value string) {
 		headers.Headers = append(headers.Headers, &corev3.HeaderValue{Key: strings.ToLower(name), RawValue: []byte(value)})
 	}
 	for _, h := range v.Headers {
-		add(h[0], h[1])
+		if !strings.EqualFold(h[0], "host") && !strings.EqualFold(h[0], "content-length") {
+			add(h[0], h[1])
+		}
 	}
 	add("content-length", strconv.Itoa(len(v.Body)))
 	add("x-envoy-auth-partial-body", "false")
@@ -240,7 +289,7 @@ func (v *vector) serve(t *testing.T, table *authz.Table, target *url.URL, now ti
 		t.Fatal(err)
 	}
 	service := &envoy.Service{
-		Source: constant{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}, Now: func() time.Time { return now },
+		Source: constant{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}, Now: v.now,
 	}
 	var response authv3.CheckResponse
 	if err := proto.Unmarshal(service.Answer(context.Background(), message, nil), &response); err != nil {
@@ -258,28 +307,7 @@ func (c constant) Table() *authz.Table { return c.table }
 
 func write(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// compile loads and compiles what is in the directories, with an empty store
-// that has no start guard.
-func compile(paths ...string) (*authz.Table, error) {
-	set, err := policy.Load(paths...)
-	if err != nil {
-		return nil, err
-	}
-	return policy.Compile(set, deps())
-}
-
-func deps() policy.Deps {
-	return policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
-		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
-		MaxBodyBytes:  1 << 20,
 	}
 }

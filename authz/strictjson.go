@@ -1,4 +1,4 @@
-package signature
+package authz
 
 import (
 	"bytes"
@@ -8,21 +8,22 @@ import (
 	"strings"
 )
 
-var errStrictJSON = errors.New("not one JSON value, or a key twice")
-
-// strictJSON decodes one JSON value. It fails if an object has two keys that
+// StrictJSON decodes one JSON value. It fails if an object has two keys that
 // are the same but for letter case: encoding/json takes the last of them, and
-// other readers the first or only the exact one.
-func strictJSON(raw []byte, into any) error {
+// other readers the first or only the exact one. Numbers that go into an any
+// are json.Number.
+func StrictJSON(raw []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	if err := uniqueKeys(decoder, 0); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errStrictJSON
+		return ErrJSON
 	}
-	return json.Unmarshal(raw, into)
+	decoder = json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return decoder.Decode(into)
 }
 
 // maxDepth bounds the nesting of a value.
@@ -31,7 +32,7 @@ const maxDepth = 64
 func uniqueKeys(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil || depth > maxDepth {
-		return errStrictJSON
+		return ErrJSON
 	}
 	open, ok := token.(json.Delim)
 	if !ok {
@@ -43,7 +44,7 @@ func uniqueKeys(decoder *json.Decoder, depth int) error {
 			token, err := decoder.Token()
 			key, isText := token.(string)
 			if folded := strings.ToLower(key); err != nil || !isText || seen[folded] {
-				return errStrictJSON
+				return ErrJSON
 			} else {
 				seen[folded] = true
 			}
@@ -53,7 +54,7 @@ func uniqueKeys(decoder *json.Decoder, depth int) error {
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
-		return errStrictJSON
+		return ErrJSON
 	}
 	return nil
 }

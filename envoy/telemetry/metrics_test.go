@@ -1,0 +1,197 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+)
+
+// collect returns the metrics by name.
+func collect(t *testing.T, reader *sdkmetric.ManualReader) map[string]metricdata.Metrics {
+	t.Helper()
+	var data metricdata.ResourceMetrics
+	if err := reader.Collect(context.Background(), &data); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]metricdata.Metrics{}
+	for _, m := range data.ScopeMetrics[0].Metrics {
+		all[m.Name] = m
+	}
+	return all
+}
+
+// matches returns hookbastion.key.last_match by its labels.
+func matches(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {
+	t.Helper()
+	gauge, _ := collect(t, reader)["hookbastion.key.last_match"].Data.(metricdata.Gauge[int64])
+	got := map[string]int64{}
+	for _, p := range gauge.DataPoints {
+		got[p.Attributes.Encoded(attributes{})] = p.Value
+	}
+	return got
+}
+
+func TestLastMatchOfEachKey(t *testing.T) {
+	r, reader := measured(t, nil, 10)
+	match := func(key string, at time.Duration, reason authz.Reason) {
+		e := event(reason)
+		e.Decision.KeyID, e.Time = key, now.Add(at)
+		r.Record(e)
+	}
+	match("old", 0, authz.OK)
+	match("new", time.Hour, authz.OK)
+	match("new", time.Minute, authz.OK) // a call that took long
+	match("old", 2*time.Hour, authz.Replayed)
+	match("none", 2*time.Hour, authz.SignatureInvalid)
+	got := matches(t, reader)
+	if len(got) != 2 || got["key_id=old,webhook=hook"] != now.Unix() || got["key_id=new,webhook=hook"] != now.Add(time.Hour).Unix() {
+		t.Errorf("%v", got)
+	}
+	for i := range 40 { // rotations over the years
+		match(fmt.Sprintf("key-%d", i), time.Duration(i+2)*time.Hour, authz.OK)
+	}
+	got = matches(t, reader)
+	if len(got) != 16 || got["key_id=key-39,webhook=hook"] != now.Add(41*time.Hour).Unix() || got["key_id=old,webhook=hook"] != 0 {
+		t.Errorf("%d keys: %v", len(got), got)
+	}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 200 {
+				match(fmt.Sprintf("key-%d", (i+j)%20), 100*time.Hour, authz.OK)
+			}
+		})
+	}
+	all.Wait()
+	if got = matches(t, reader); len(got) != 16 {
+		t.Errorf("%d keys", len(got))
+	}
+}
+
+// Nothing that can happen meets the SDK's limit, which would lose series.
+func TestTheMostSeriesFitIntoTheLimit(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(telemetry.MaxSeries))
+	r, err := telemetry.New(telemetry.Config{Meter: provider.Meter("test")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 600 {
+		name := fmt.Sprintf("hook-%d", i)
+		for reason := range authz.ReasonCount {
+			e := named(name)
+			e.Decision.Reason = authz.Reason(reason)
+			e.Decision.KeyID = fmt.Sprintf("key-%d", reason)
+			r.Record(e)
+		}
+	}
+	for reason := range authz.ReasonCount {
+		r.Record(&telemetry.Event{Time: now, Request: &authz.Request{}, Decision: &authz.Decision{Reason: authz.Reason(reason)}})
+	}
+	all := collect(t, reader)
+	decisions, _ := all["hookbastion.decisions"].Data.(metricdata.Sum[int64])
+	total := int64(0)
+	for _, p := range decisions.DataPoints {
+		if p.Attributes.HasValue("otel.metric.overflow") {
+			t.Fatal("the limit was met")
+		}
+		total += p.Value
+	}
+	if total != int64(601*authz.ReasonCount) || len(decisions.DataPoints) < 501*authz.ReasonCount {
+		t.Errorf("%d decisions in %d series", total, len(decisions.DataPoints))
+	}
+	keys, _ := all["hookbastion.key.last_match"].Data.(metricdata.Gauge[int64])
+	for _, p := range keys.DataPoints {
+		if p.Attributes.HasValue("otel.metric.overflow") {
+			t.Fatal("the limit was met")
+		}
+	}
+	if len(keys.DataPoints) < 500*16 {
+		t.Errorf("%d keys", len(keys.DataPoints))
+	}
+}
+
+// fake is a store with one answer.
+type fake struct {
+	outcome replay.Outcome
+	err     error
+}
+
+// Reserve gives the answer.
+func (f fake) Reserve(context.Context, replay.Nonce, time.Time) (replay.Outcome, error) {
+	return f.outcome, f.err
+}
+
+func TestStoreCallsAreMeasured(t *testing.T) {
+	r, reader := measured(t, nil, 10)
+	down := errors.New("down")
+	for _, f := range []fake{{replay.Reserved, nil}, {replay.Reserved, nil}, {replay.Copy, nil}, {replay.Uncertain, nil}, {replay.Full, nil}, {replay.Reserved, down}, {99, nil}} {
+		outcome, err := r.Store(f).Reserve(t.Context(), replay.Nonce{}, now)
+		if outcome != f.outcome || !errors.Is(err, f.err) {
+			t.Errorf("%v became %v, %v", f, outcome, err)
+		}
+	}
+	histogram, _ := collect(t, reader)["hookbastion.store.duration"].Data.(metricdata.Histogram[float64])
+	got := map[string]uint64{}
+	for _, p := range histogram.DataPoints {
+		got[p.Attributes.Encoded(attributes{})] = p.Count
+	}
+	want := map[string]uint64{"outcome=reserved": 2, "outcome=copy": 1, "outcome=uncertain": 1, "outcome=full": 1, "outcome=failed": 2}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v", got)
+	}
+	var none *telemetry.Recorder
+	if store := none.Store(fake{replay.Full, nil}); store != (fake{replay.Full, nil}) {
+		t.Error("a nil recorder changes the store")
+	}
+}
+
+// A histogram keeps the traces of some of what it has counted.
+func TestDurationsHaveExemplars(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	traced, _ := spans(t, "")
+	r, err := telemetry.New(traced.With(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := event(authz.OK)
+	e.Trace = r.Trace(incoming("traceparent", traceparent))
+	r.Record(e)
+	histogram, _ := collect(t, reader)["hookbastion.decision.duration"].Data.(metricdata.Histogram[float64])
+	if x := histogram.DataPoints[0].Exemplars; len(x) != 1 || fmt.Sprintf("%x", x[0].TraceID) != traceparent[3:35] {
+		t.Errorf("%v", x)
+	}
+}
+
+// What the page says of the metrics is what there is.
+func TestEveryMetricIsDescribed(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	r, err := telemetry.New(telemetry.Config{
+		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"), Nonces: func() int64 { return 1 },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Record(event(authz.OK))
+	_, _ = r.Store(fake{replay.Reserved, nil}).Reserve(t.Context(), replay.Nonce{}, now)
+	described := telemetry.Instruments()
+	for name := range collect(t, reader) {
+		if !described[name] {
+			t.Errorf("%s is not described", name)
+		}
+		delete(described, name)
+	}
+	for name := range described {
+		t.Errorf("%s is described and does not occur", name)
+	}
+}

@@ -1,0 +1,93 @@
+package telemetry
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// instrument describes a metric; the instruments and docs/telemetry.md are made
+// from it.
+type instrument struct {
+	Name, Kind, Unit, Labels, About string
+}
+
+// The metrics.
+var (
+	metricDecisions      = instrument{"hookbastion.decisions", "counter", "{decision}", "webhook, reason, verdict", "Decisions by webhook and reason."}
+	metricDuration       = instrument{"hookbastion.decision.duration", "histogram", "s", "webhook", "Time from the whole message to the answer."}
+	metricBodySize       = instrument{"hookbastion.body.size", "histogram", "By", "webhook", "Size of the body."}
+	metricSkew           = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
+	metricLastMatch      = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
+	metricNonces         = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held."}
+	metricStoreDuration  = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
+	metricReloads        = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
+	metricRecordsDropped = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
+	metricPanics         = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
+)
+
+var instruments = []instrument{
+	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
+	metricNonces, metricStoreDuration, metricReloads, metricRecordsDropped, metricPanics,
+}
+
+// fact describes an attribute.
+type fact struct {
+	key attribute.Key
+	// on says where it stands: s on spans, l on log records, e on events.
+	on    string
+	about string
+}
+
+var attributes = []fact{
+	{semconv.RPCSystemNameKey, "s", "`grpc`"},
+	{semconv.RPCMethodKey, "s", "`" + rpcMethod + "`"},
+	{semconv.RPCResponseStatusCodeKey, "s", "`OK`: a denial is an answer, and so is a fault of ours"},
+	{semconv.HTTPRequestMethodKey, "sl", "method of the request, `_OTHER` if it is none of HTTP's"},
+	{semconv.HTTPRequestMethodOriginalKey, "sl", "the method where that is `_OTHER`"},
+	{semconv.URLPathKey, "sl", "path of the request without the query, which may hold secrets"},
+	{semconv.ServerAddressKey, "sl", "host that the request names, without the port"},
+	{semconv.ClientAddressKey, "sl", "address of the sender as `source` in the settings defines it; absent if there is none"},
+	{semconv.HTTPResponseStatusCodeKey, "sl", "status that the sender gets from us; absent if the request is forwarded"},
+	{semconv.ErrorTypeKey, "sl", "the reason where the service, a store or the deployment is at fault: status 503. The span's status is then Error, and unset otherwise"},
+	{keyDecisionID, "sl", "the id that the sender, the upstream and Envoy's metadata get"},
+	{keyVerdict, "sl", "`allow` or `deny`"},
+	{keyReason, "sl", "[the reason](reasons.md)"},
+	{keyWebhook, "sl", "name of the webhook; absent if none matched, as are the mode and the provider"},
+	{keyMode, "sl", "`ENFORCE` or `SHADOW`"},
+	{keyProvider, "sl", "the webhook's entry of the catalogue"},
+	{keyTenant, "sl", "the `{tenant}` of the path"},
+	{keyKeyID, "sl", "id of the secret that matched"},
+	{keyRequestID, "sl", "`x-request-id`"},
+	{keyPolicyDigest, "sl", "digest of the policy that decided"},
+	{keyBodySize, "sl", "bytes of the body that Envoy forwarded"},
+	{keySkew, "sl", "our time minus the signed time in seconds, if the signature holds and there is one"},
+	{keyChecks, "l", "list of the checks that ran, each with its reason: `signature ok`"},
+	{keyDuration, "l", "seconds from the whole message to the answer"},
+	{keyCheckReason, "e", "the reason of the check: `ok`, or why it failed"},
+	{keyCheckDuration, "e", "seconds that it took; the event's time is when it began"},
+}
+
+// recordFields are the fields of a decision record, in order.
+var recordFields = []struct{ name, about string }{
+	{"time", "the time that was decided by: RFC 3339, UTC, microseconds"},
+	{"decision_id", "the id that the sender, the upstream and Envoy's metadata get"},
+	{"trace_id", "the trace that Envoy says the call belongs to, sampled or not, or that of our own span; else empty"},
+	{"request_id", "`x-request-id`"},
+	{"webhook", "name of the webhook; empty if none matched"},
+	{"tenant", "the `{tenant}` of the path"},
+	{"provider", "the webhook's entry of the catalogue"},
+	{"mode", "`ENFORCE` or `SHADOW`"},
+	{"verdict", "`allow` or `deny`"},
+	{"reason", "[the reason](reasons.md)"},
+	{"status", "status of the answer to the sender; 200 if the request is forwarded"},
+	{"key_id", "id of the secret that matched"},
+	{"source", "address of the sender as `source` in the settings defines it"},
+	{"method", "method of the request"},
+	{"path", "path of the request without the query"},
+	{"body_bytes", "bytes of the body that Envoy forwarded"},
+	{"skew_ms", "our time minus the signed time; absent if there is none"},
+	{"checks", "list of the checks that ran: `check` and its `reason`"},
+	{"duration_us", "from the whole message to the answer"},
+	{"policy_digest", "digest of the policy that decided"},
+	{"replica", "the machine's name"},
+}

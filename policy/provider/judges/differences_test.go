@@ -1,0 +1,235 @@
+package judges_test
+
+import "strings"
+
+// difference explains why verdicts differ.
+type difference struct {
+	// judges are names or ids of judges, or "*" for any.
+	judges []string
+	// cases are names of cases; one that ends in * is a beginning.
+	cases  []string
+	accept bool // they accept and we refuse; else the other way round
+	why    string
+}
+
+const (
+	weAccept = false
+	weRefuse = true
+)
+
+// strict are the cases in which a library reads one text in several ways.
+var (
+	anyBase64 = []string{
+		"MAC: alphabet for URLs", "MAC: more padding", "MAC: other unused bits", "MAC: without padding", "signature: in quotes",
+		"signature: last character missing", "signature: one character more", "signature: written twice",
+		"signature: header twice", "list: a wrong one behind, comma", "random: signature*",
+	}
+	looseTimes = []string{
+		"time: with a fraction", "time: with a plus before", "time: with a zero before", "time: with an exponent",
+		"time: with text behind", "time: in hex", "time: header twice", "random: time*",
+	}
+	looseItems = []string{
+		"list: a separator behind", "list: an empty item", "list: an item without a value", "list: the time twice",
+		"list: another time before", "list: another time behind",
+	}
+	early     = []string{"time: 61s earlier", "time: 1??s earlier", "time: 2??s earlier", "time: 3??s earlier", "time: 86400s earlier"}
+	late      = []string{"time: 3?1s later", "time: 599s later", "time: 60?s later", "time: 1???s later", "time: 86400s later"}
+	lateToken = []string{
+		"time: 60s later", "time: 6?s later", "time: 91s later", "time: 151s later", "time: 301s later", "time: 3600s later",
+		"time: a year later", "token: exp -*",
+	}
+)
+
+// differences are all that there are. The first that fits a case explains it.
+var differences = []difference{
+	// Texts of the same bytes.
+	{[]string{"*"}, []string{
+		"MAC: in capitals", "signature: all in capitals", "random: signature, a character changed to its other case",
+	}, weAccept, "The library compares hexadecimal digits as text. In capitals they are the same bytes."},
+	{[]string{"anymail-mailgun"}, []string{"random: body, letter case"}, weAccept,
+		"A digit of the MAC in capitals is the same byte. Other letters of the body are not signed."},
+	{[]string{"PyPI messagebird", "nuxt-webhook-validators/netlify"}, []string{"token: * in capitals"}, weAccept,
+		"The library compares a digest in a claim as text. In capitals it is the same bytes, and the claim is signed."},
+
+	// Bodies.
+	{[]string{"*"}, []string{"body: not UTF-8, signed", "form: not UTF-8, signed"}, weAccept,
+		"The library wants text, and alters or refuses bytes that are none. The signature is over the bytes."},
+	{[]string{"npm stripe", "@hookflo/tern*"}, []string{"body: byte order mark, signed"}, weAccept,
+		"The library drops a byte order mark before it computes the MAC."},
+	{[]string{"elevenlabs", "resend", "npm svix", "livekit-server-sdk"}, []string{
+		"body: not JSON, signed", "body: empty, signed", "body: with NUL, signed", "body: byte order mark, signed",
+	}, weAccept, "The library parses the body in the same call, and refuses one that is no JSON."},
+	{[]string{"*"}, []string{"body: empty, signed"}, weAccept,
+		"The library takes an empty body for a missing one."},
+
+	// What a library does not look at.
+	{[]string{"npm twilio*"}, []string{"URL: query value escaped"}, weRefuse,
+		"The library also tries the query decoded and encoded anew. What was sent is another URL than the signed one."},
+	{[]string{"plivo-v3", "PyPI plivo-v3, GET", "npm plivo-v3, GET"}, []string{"method changed"}, weAccept,
+		"The library knows no methods but GET and POST. The method is not signed, and a policy lists the allowed ones."},
+	{[]string{"PyPI plivo-v3, GET", "npm plivo-v3, GET"}, []string{"body: one added"}, weRefuse,
+		"The library does not look at the body of a GET request. Nothing signs it."},
+	{[]string{"anymail-mandrill"}, []string{"method changed"}, weAccept,
+		"Django reads forms of POST requests only. The method is not signed, and a policy lists the allowed ones."},
+	{[]string{"anymail-mandrill"}, []string{"form: equal values, signed", "form: two values, signed"}, weAccept,
+		"The library signs the last of several values of one name. Mandrill sends one field."},
+	{[]string{"anymail-mandrill"}, []string{"form: one twice"}, weRefuse,
+		"The library signs the last of several values of one name. An upstream may take another."},
+	{[]string{"PyPI adyen"}, []string{"items: a forged one behind"}, weRefuse,
+		"The library verifies the first item only. We verify all."},
+	{[]string{"PyPI adyen"}, []string{"items: a key twice"}, weRefuse,
+		"The library takes the last of two values of one key. An upstream may take the first."},
+	{[]string{"sinch-service"}, []string{"random: signature*"}, weAccept,
+		"The library compares the key's id as well. It is not signed, and a policy has the secret."},
+	{[]string{"braintree"}, []string{"items: a field more"}, weRefuse,
+		"The library is given two fields of the form. Nothing signs a third."},
+	{[]string{"sinch-conversation"}, []string{"constant: *", "random: constant*"}, weRefuse,
+		"The library does not look at the header that names the algorithm. It must say the one that Sinch documents."},
+	{[]string{"@contentful/node-apps-toolkit"}, []string{"signed header: *", "random: signed header*"}, weRefuse,
+		"The library writes the list of signed headers anew before it computes the MAC. The list that was sent must be the signed one."},
+	{[]string{"vonage-jwt"}, []string{"body: *", "random: body*", "token: *payload_hash*", "token: *iss*"}, weRefuse,
+		"The library verifies the token only, not that it is about this body, nor who issued it."},
+
+	// Lists and repeated headers.
+	{[]string{"*"}, []string{"signature: header twice*"}, weRefuse,
+		"Servers join equal headers with a comma, and the library finds a good signature in the result. Another reader may take the other header."},
+	{[]string{"*"}, []string{"list: six wrong ones before"}, weRefuse,
+		"We read five signatures of one delivery. A policy can set limits.max_signatures."},
+	{[]string{"@hookflo/tern*", "@paddle/paddle-node-sdk", "elevenlabs", "mercadopago*"}, []string{"list: a wrong one behind"}, weAccept,
+		"The library looks at the last signature of the list only. While a secret is changed there are several."},
+	{[]string{"PyPI paddle"}, []string{"signature: written twice", "list: another version*"}, weAccept,
+		"The library refuses items that it does not know. We look at the known ones."},
+	{[]string{"workos", "@sanity/webhook", "retell-sdk"}, []string{"list: *", "signature: written twice"}, weAccept,
+		"The library knows only the exact form with one signature. More items make no delivery that its sender did not sign."},
+	{[]string{"*"}, []string{"list: spaces behind separators"}, weAccept,
+		"The library takes a space for a part of the item's name. Some providers write one."},
+	{[]string{"polar", "resend", "PyPI standardwebhooks", "PyPI svix", "replicate"}, []string{
+		"list: a comma behind", "list: commas between", "list: two spaces", "list: an entry without a comma before",
+		"list: an undecodable one before",
+	}, weAccept, "The library gives up at an entry of another form. We look at the next, since one sender joins entries with comma and space."},
+	{[]string{"*"}, looseItems, weRefuse,
+		"The library passes over items of another form, and takes the first or the last of several times. Readers must not differ about the time."},
+	{[]string{"polar", "replicate", "@hookflo/tern*"}, []string{"list: tab between"}, weRefuse,
+		"The library separates entries by any white space. Standard Webhooks says a space."},
+	{[]string{"replicate", "resend", "npm openai"}, []string{
+		"list: another version with the MAC", "list: no version", "signature: first character missing", "signature: in quotes",
+	}, weRefuse, "The library does not look at the version. A MAC under another version may be made in another way."},
+	{[]string{"@slack/bolt", "nuxt-webhook-validators*"}, []string{"list: an item behind, equals sign"}, weRefuse,
+		"The library passes over what follows a second equals sign."},
+	{[]string{"retell-sdk"}, []string{"signature: all in capitals"}, weRefuse,
+		"The library takes the names of the items in either letter case. Retell writes small letters."},
+
+	// Encodings that have several texts for the same bytes.
+	{[]string{"@line/bot-sdk", "messagebird-legacy", "npm openai"}, anyBase64, weRefuse,
+		"The library's decoder passes over what is no base64, or wants no padding. One signature would have many texts."},
+	{[]string{"@hygraph/utils"}, []string{"signature: written twice"}, weRefuse,
+		"The library looks at the first three items only."},
+	{[]string{"replicate", "PyPI standardwebhooks", "PyPI svix", "polar"}, []string{
+		"MAC: more padding", "MAC: other unused bits", "signature: one character more", "signature: written twice",
+		"random: signature, a character doubled",
+	}, weRefuse, "The library's base64 decoder passes over what follows the padding, or over unused bits. One signature would have many texts."},
+	{[]string{"*"}, looseTimes, weRefuse,
+		"The library reads the time as a number and signs that number's text. Only the text that was signed counts here, and it must be digits."},
+
+	// Windows of time. Ours are 300 s for the past and 60 s for the future, if
+	// the provider names no others.
+	{[]string{"@hookflo/tern*"}, []string{"time: *s later"}, weRefuse,
+		"The library allows 300 s for every provider. Paddle's own libraries allow 5 s."},
+	{[]string{"*"}, early, weRefuse,
+		"The library does not limit, or limits to more, how far a time may be in the future. Such a delivery could be kept and sent later."},
+	{[]string{
+		"anymail-mailgun", "sinch-conversation", "@hygraph/utils", "@sanity/webhook", "npm pusher", "webflow-api", "nuxt-webhook-validators/twitch",
+		"sinch-service",
+	}, late, weRefuse, "The library does not look at the signed time. An old delivery could be sent again at any time."},
+	{[]string{"boxsdk"}, []string{"time: *s earlier"}, weAccept,
+		"The library allows no time in the future. Clocks differ by seconds."},
+	{[]string{"PyPI paddle"}, []string{"time: *s earlier"}, weAccept,
+		"The library allows 5 s in the future, Paddle's other libraries any time. We allow 60 s."},
+	{[]string{"hubspot-v3"}, []string{"time: 300s later"}, weAccept,
+		"The library refuses at the last second of the window."},
+	{[]string{"@contentful/node-apps-toolkit"}, []string{"time: 30s later"}, weAccept,
+		"The library refuses at the last second of the window."},
+	{[]string{"messagebird-legacy"}, []string{"time: *s later"}, weAccept,
+		"The libraries disagree about the window: 10 s in Python, 100 s in Node. We allow 300 s."},
+
+	// JSON Web Tokens.
+	{[]string{"PyPI messagebird", "vonage-jwt"}, []string{"time: -5s later", "time: 61s later", "time: 64s later", "token: nbf +5s", "token: iat +5s"}, weAccept,
+		"The library allows less between clocks than we do."},
+	{[]string{"nuxt-webhook-validators/netlify"}, append([]string{"time: -*", "token: nbf*", "token: exp as text"}, lateToken...), weRefuse,
+		"The library does not look at the times of a token. One that has them must be valid."},
+	{[]string{"atlassian-jwt"}, []string{"time: -*", "time: 91s later", "token: exp -61s", "token: iat +61s", "token: nbf +61s"}, weRefuse,
+		"The library allows 90 s between clocks. We allow 30 s."},
+	{[]string{"atlassian-jwt", "vonage-jwt", "PyPI messagebird", "npm messagebird"}, []string{
+		"token: * as text", "token: without exp", "token: without iat", "token: without nbf", "token: iat -*", "token: nbf -*",
+	}, weRefuse, "The library does not ask for this time, takes it as text, or lets it be old. A token must be of now."},
+	{[]string{"livekit-server-sdk", "npm messagebird"}, []string{"token: iat as text"}, weAccept,
+		"The library refuses a time of another type, even one that decides nothing."},
+	{[]string{"atlassian-jwt", "livekit-server-sdk"}, []string{"token: *iss*"}, weAccept,
+		"The library finds the secret by the issuer. A policy has the secret, and what signs with it may call itself what it likes."},
+	{[]string{"npm messagebird"}, []string{"token: without jti"}, weAccept,
+		"The library wants an id for its own replay check. Ours needs none."},
+	{[]string{"livekit-server-sdk"}, []string{"token: signed with HS384", "token: signed with HS512"}, weRefuse,
+		"The library takes any HMAC that the token names. LiveKit signs with HS256."},
+
+	// Keys.
+	{[]string{"@contentful/node-apps-toolkit"}, []string{"secret: *"}, weAccept,
+		"The library wants a secret of 64 characters, which Contentful's have."},
+	{[]string{"*"}, []string{"secret: not ASCII"}, weAccept,
+		"The library cannot use such a secret, or encodes it twice. Providers make secrets of ASCII characters."},
+	{[]string{"npm openai, a secret without whsec_"}, []string{"*"}, weAccept,
+		"The library takes a secret without whsec_ as text. One that was copied whole has it; we decode with and without."},
+}
+
+// faults are ours and known: these verdicts are not compared. A row goes when its
+// fault is mended.
+var faults = []difference{
+	{[]string{"PyPI twilio, JSON", "npm twilio, JSON"}, []string{"body: taken away"}, weAccept,
+		"The signed URL has the digest of a body, and the body has been taken away."},
+	{[]string{"PyPI adyen"}, []string{"items: a key in another letter case", "random: body, letter case"}, weAccept,
+		"A signed field is read under a name in another letter case, which an upstream would not see."},
+	{[]string{"PyPI mercadopago, letters in the id", "npm mercadopago, letters in the id"}, []string{"*"}, weAccept,
+		"We sign the id in small letters. Since 2026 the libraries sign it as it is sent."},
+}
+
+func findDifference(list []difference, j *judge, name string, accept bool) int {
+	for i := range list {
+		d := &list[i]
+		if d.accept == accept && matchesAny(d.cases, name) && (matchesAny(d.judges, j.name()) || j.variant == "" && matchesAny(d.judges, j.id)) {
+			return i
+		}
+	}
+	return -1
+}
+
+func matchesAny(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if matches(p, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches knows * for any text and ? for any one character.
+func matches(pattern, name string) bool {
+	before, after, star := strings.Cut(pattern, "*")
+	if len(name) < len(before) {
+		return false
+	}
+	for i := range len(before) {
+		if before[i] != '?' && before[i] != name[i] {
+			return false
+		}
+	}
+	if !star {
+		return len(name) == len(before)
+	}
+	for rest := name[len(before):]; ; rest = rest[1:] {
+		if matches(after, rest) {
+			return true
+		}
+		if rest == "" {
+			return false
+		}
+	}
+}
