@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -45,7 +46,11 @@ func (p *Mapping) readDecoded(check *authv3.CheckRequest) *authz.Request {
 	p.readDecodedBody(http, req)
 	req.RequestID, _ = req.Headers.Lookup("x-request-id")
 	address := check.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
-	req.Source = p.Source.Resolve(peerAddress(authz.View(address)), req.Headers)
+	peer, err := netip.ParseAddr(address)
+	if err != nil {
+		peer = netip.Addr{}
+	}
+	req.Source = p.Source.Resolve(peer, req.Headers)
 	return req
 }
 

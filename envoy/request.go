@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"bytes"
-	"net/netip"
 	"slices"
 	"unicode/utf8"
 
@@ -77,7 +76,7 @@ func (p *Mapping) read(pieces [][]byte, m *mapped) error {
 	}
 	p.readBody(m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
-	m.Source = p.Source.Resolve(peerAddress(c.Source), m.Headers)
+	m.Source = p.Source.Resolve(source.ParseAddr(c.Source), m.Headers) // a pipe has no address
 	return nil
 }
 
@@ -165,16 +164,6 @@ func contentLength(headers authz.Headers) (length int64, present, ok bool) {
 		length = length*10 + int64(c-'0')
 	}
 	return length, true, true
-}
-
-// peerAddress returns the zero Addr for anything that is no IP address, such
-// as the path of a Unix socket.
-func peerAddress(address authz.View) netip.Addr {
-	addr, err := netip.ParseAddr(string(address))
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr
 }
 
 // ownHeader reports whether a header is one that only we may set: our prefix,
