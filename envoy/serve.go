@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,7 @@ const (
 	copies = 2
 	// answerBytes is the room for an answer that is reused. It is more than
 	// answers mostly have; below 1 KiB grpc-go reuses nothing.
-	answerBytes = 4 << 10
+	answerBytes = 2 << 10
 	// budgetWait is how long a call without a deadline waits for room.
 	budgetWait = 100 * time.Millisecond
 	// minStreamWindow is HTTP/2's own default.
@@ -80,10 +81,11 @@ type Server struct {
 	calls    sync.Pool
 }
 
-// NewServer returns a server that is not ready. pool is grpc-go's default if nil.
+// NewServer returns a server that is not ready. pool is for its buffers; nil
+// for one that does not clear them.
 func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 	if pool == nil {
-		pool = mem.DefaultBufferPool()
+		pool = &buffers{}
 	}
 	s := &Server{service: service, limits: limits, health: health.NewServer(), pool: pool, budget: budget{limit: limits.BytesInFlight}}
 	streamWindow, connWindow := limits.windows()
@@ -227,14 +229,15 @@ func withTimeLeft(ctx context.Context) (context.Context, context.CancelFunc) {
 	if len(values) != 1 {
 		return ctx, func() {}
 	}
-	ms, err := time.ParseDuration(values[0] + "ms")
-	if err != nil || ms <= 0 {
+	ms, err := strconv.ParseUint(values[0], 10, 31)
+	if err != nil || ms == 0 {
 		return ctx, func() {}
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= ms {
+	left := time.Duration(ms) * time.Millisecond
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= left {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, ms)
+	return context.WithTimeout(ctx, left)
 }
 
 // SetReady tells health checks whether the service can decide.

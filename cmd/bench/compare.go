@@ -19,9 +19,9 @@ const (
 	nameNoop    = "no-op"
 	nameAgain   = "no-op again"
 	nameService = "hookbastion"
-	nameNoTrace = "hookbastion, no traces"
+	nameNoTrace = "hookbastion without traces"
 	nameOPA     = "OPA-Envoy"
-	nameOPABest = "OPA-Envoy, at its best"
+	nameOPABest = "OPA-Envoy at its best"
 )
 
 // field is everything that takes part.
@@ -30,6 +30,10 @@ type field struct {
 	servers []*server
 	sink    *http.Server // takes spans
 }
+
+// startGuard: the service refuses what was signed before it started, for an
+// earlier process may have seen it. A signed time is in whole seconds.
+const startGuard = 1100 * time.Millisecond
 
 // newField starts all servers. stop ends them.
 func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
@@ -47,6 +51,9 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 		return f, err
 	}
 	for _, name := range []string{nameNoop, nameAgain} {
+		if !o.wants(name) {
+			continue
+		}
 		if err := f.add(ctx, &server{name: name, form: o.form}, self, nil, noopCommand); err != nil {
 			return f, err
 		}
@@ -59,7 +66,11 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 	if err := errors.Join(os.WriteFile(secret, []byte(key), 0o600), os.WriteFile(policyFile, []byte(policy(secret)), 0o600)); err != nil {
 		return f, err
 	}
-	for name, traces := range map[string]string{nameService: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + spans, nameNoTrace: "OTEL_TRACES_EXPORTER=none"} {
+	for _, kind := range [][2]string{{nameService, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + spans}, {nameNoTrace, "OTEL_TRACES_EXPORTER=none"}} {
+		name, traces := kind[0], kind[1]
+		if !o.wants(name) {
+			continue
+		}
 		err := f.add(ctx, &server{name: name, form: o.form}, o.service, []string{traces}, "serve", "--policy", policyFile,
 			"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--records-file", filepath.Join(f.dir, "records-"+name))
 		if err != nil {
@@ -67,8 +78,11 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 		}
 	}
 	if opa && o.opa != "" {
-		return f, f.addOPA(ctx, o)
+		if err := f.addOPA(ctx, o); err != nil {
+			return f, err
+		}
 	}
+	time.Sleep(startGuard)
 	return f, nil
 }
 
@@ -139,7 +153,7 @@ func compare(ctx context.Context, o *options, w io.Writer) error {
 	if o.only != "saturated" {
 		r.Latency = &table{Title: fmt.Sprintf("%s at %d/s, one connection", o.sizes[0].name, o.rate)}
 		err := f.rounds(ctx, o, o.sizes[0], r.Latency, func(l *loader, d *deliveries, length time.Duration) (latencies, error) {
-			return l.pace(ctx, d, o.rate, length)
+			return l.pace(d, o.rate, length)
 		})
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,9 @@ type loader struct {
 	calls  atomic.Uint64
 }
 
+// attempt is the time that Envoy gives a call.
+const attempt = 10 * time.Second
+
 // sampledOf is of how many requests one is traced.
 const sampledOf = 100
 
@@ -67,7 +71,7 @@ func newLoader(ctx context.Context, address string) (*loader, error) {
 	for i, flags := range []string{"00", "01"} { // as Envoy writes it for its own span
 		l.traced[i] = metadata.AppendToOutgoingContext(ctx,
 			"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"+flags, "tracestate", "",
-			"x-envoy-internal", "true", "x-forwarded-for", "192.0.2.2", "x-envoy-expected-rq-timeout-ms", "1000")
+			"x-envoy-internal", "true", "x-forwarded-for", "192.0.2.2", "x-envoy-expected-rq-timeout-ms", strconv.FormatInt(attempt.Milliseconds(), 10))
 	}
 	return l, nil
 }
@@ -75,14 +79,13 @@ func newLoader(ctx context.Context, address string) (*loader, error) {
 func (l *loader) close() { _ = l.conn.Close() }
 
 // ask makes one delivery. answer is memory for the answer.
-func (l *loader) ask(ctx context.Context, d *deliveries, answer *[]byte) error {
-	traced := l.traced[0]
+func (l *loader) ask(d *deliveries, answer *[]byte) error {
+	parent := l.traced[0]
 	if l.calls.Add(1)%sampledOf == 0 {
-		traced = l.traced[1]
+		parent = l.traced[1]
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	traced, cancel := context.WithTimeout(parent, attempt) // Envoy sends it along
+	defer cancel()
 	if err := l.conn.Invoke(traced, authv3.Authorization_Check_FullMethodName, d.pieces(), answer); err != nil {
 		return err
 	}
@@ -117,7 +120,7 @@ func (l *loader) saturate(ctx context.Context, d *deliveries, streams int, lengt
 			var answer []byte
 			for ctx.Err() == nil {
 				begin := time.Now()
-				if err := l.ask(context.Background(), d, &answer); err != nil {
+				if err := l.ask(d, &answer); err != nil {
 					errs <- err
 					return
 				}
@@ -130,7 +133,7 @@ func (l *loader) saturate(ctx context.Context, d *deliveries, streams int, lengt
 }
 
 // pace sends at a fixed rate, whether answers come or not.
-func (l *loader) pace(ctx context.Context, d *deliveries, rate int, length time.Duration) (latencies, error) {
+func (l *loader) pace(d *deliveries, rate int, length time.Duration) (latencies, error) {
 	n := int(float64(rate) * length.Seconds())
 	all := make([]latencies, 1)
 	all[0] = make(latencies, n)
@@ -143,7 +146,7 @@ func (l *loader) pace(ctx context.Context, d *deliveries, rate int, length time.
 		calls.Go(func() {
 			var answer []byte
 			sent := time.Now()
-			if err := l.ask(ctx, d, &answer); err != nil {
+			if err := l.ask(d, &answer); err != nil {
 				errs <- err
 			}
 			all[0][i] = time.Since(sent)

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,7 @@ type options struct {
 	sizes   []size
 	form    form
 	only    string // part of the comparison
+	names   string // servers that take part; empty for all
 }
 
 func main() {
@@ -79,6 +81,7 @@ func parse(name string, args []string) (*options, error) {
 	flags.DurationVar(&o.warm, "warm", 300*time.Millisecond, "load before each measurement")
 	flags.IntVar(&o.rate, "rate", 1000, "requests per second where latency is measured")
 	flags.StringVar(&o.only, "only", "", "saturated or latency: that part alone")
+	flags.StringVar(&o.names, "servers", "", "names of the servers that take part, with commas between; all by default")
 	sizes := flags.String("sizes", "1KiB,16KiB,256KiB,1MiB", "sizes of bodies")
 	headers := flags.String("headers", "raw", "raw: headers as with encode_raw_headers, as the examples have it; map: as without")
 	if err := flags.Parse(args); err != nil {
@@ -103,6 +106,11 @@ func parse(name string, args []string) (*options, error) {
 		return nil, errors.New("-rounds, -time and -rate must be positive")
 	}
 	return o, nil
+}
+
+// wants reports whether a server takes part.
+func (o *options) wants(name string) bool {
+	return o.names == "" || slices.Contains(strings.Split(o.names, ","), name)
 }
 
 // size is a size of a body, and how many requests are under way at once.

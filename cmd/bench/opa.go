@@ -31,6 +31,9 @@ func (f *field) addOPA(ctx context.Context, o *options) error {
 		{nameOPA, mapHeaders, "base64.decode(http.raw_body)", nil},
 		{nameOPABest, mapAndText, "http.body", []string{"GOGC=400"}},
 	} {
+		if !o.wants(kind.name) {
+			continue
+		}
 		file := filepath.Join(f.dir, fmt.Sprintf("opa-%d.rego", kind.form))
 		text := strings.NewReplacer("BODY", kind.body, "KEY", key, "NETWORKS", `"`+strings.Join(networks, `", "`)+`"`).Replace(opaPolicy)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
