@@ -119,10 +119,11 @@ func (r *reader) nested(f field, end, depth int) bool {
 	case toHeader, toMapped, toExtension:
 		r.pair, r.raw = pair{}, nil
 	}
-	if !(f.of == headerValue || f.of == headerEntry) || !r.shortPair(f.of, r.left-end) {
-		if !r.message(f.of, end, depth) {
-			return false
-		}
+	if f.of == headerMap {
+		r.plainHeaders(r.left - end)
+	}
+	if !r.message(f.of, end, depth) {
+		return false
 	}
 	switch f.to {
 	case toHeader:
@@ -139,36 +140,58 @@ func (r *reader) nested(f field, end, depth int) bool {
 	return true
 }
 
-// shortPair reads a header or an entry of n bytes if it is as plain as those of
-// Envoy, which are most of a message: in one piece, nothing unknown, no length
-// above 127, all of it ASCII where it must be UTF-8. Else nothing is read.
-func (r *reader) shortPair(s shape, n int) bool {
-	if n > len(r.cur) {
-		return false
+// plainHeaders reads those headers at the beginning of a header_map of n bytes
+// that are as plain as Envoy's, which are most of a message: in one piece,
+// nothing unknown, no length above 127, all of it ASCII where it must be UTF-8.
+// What follows them is read as any message.
+func (r *reader) plainHeaders(n int) {
+	b := r.cur[:min(n, len(r.cur))]
+	read := 0
+	for read+2 <= len(b) && b[read] == 1<<3|wireBytes {
+		end := read + 2 + int(b[read+1])
+		if b[read+1] >= 0x80 || end > len(b) {
+			break
+		}
+		h, ok := plainHeader(b[read+2 : end])
+		if !ok {
+			break
+		}
+		r.check.Headers = append(r.check.Headers, h)
+		read = end
 	}
-	var p pair
+	r.cut(read)
+}
+
+func plainHeader(b []byte) (h authz.Header, ok bool) {
 	var raw authz.View
-	for b := r.cur[:n]; len(b) > 0; {
+	for len(b) > 0 {
 		if len(b) < 2 || b[1] >= 0x80 || int(b[1]) > len(b)-2 {
-			return false
+			return h, false
 		}
 		end := 2 + int(b[1])
 		view := b[2:end:end]
-		switch {
-		case b[0] == 1<<3|wireBytes && isASCII(view):
-			p.key = view
-		case b[0] == 2<<3|wireBytes && isASCII(view):
-			p.value = view
-		case b[0] == 3<<3|wireBytes && s == headerValue:
+		switch b[0] {
+		case 3<<3 | wireBytes:
 			raw = view
+		case 1<<3 | wireBytes:
+			if !isASCII(view) {
+				return h, false
+			}
+			h.Name = view
+		case 2<<3 | wireBytes:
+			if !isASCII(view) {
+				return h, false
+			}
+			h.Value = view
 		default:
-			return false
+			return h, false
 		}
 		b = b[end:]
 	}
-	r.pair, r.raw = p, raw
-	r.cut(n)
-	return true
+	if len(raw) > 0 {
+		h.Value = raw
+	}
+	return h, true
 }
 
 // place is where a short field is kept.
