@@ -4,10 +4,15 @@ package envoy_test
 
 import (
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy"
 )
 
 // The race detector allocates where the program does not.
@@ -63,5 +68,54 @@ func TestAllocationsFromBytesToBytes(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { out = s.Refuse(ctx, authz.Overloaded, out[:0]) }); n > maxAllocations {
 		t.Errorf("a refusal: %v allocations", n)
+	}
+}
+
+// TestAllocationsOfTheProcess counts what grpc-go allocates, too. The client is
+// another process.
+func TestAllocationsOfTheProcess(t *testing.T) {
+	s := service(policies(t))
+	s.Telemetry = observed(t)
+	server := envoy.NewServer(s, envoy.Limits{
+		MaxRequestBytes: 8 << 20, InFlight: 64, BytesInFlight: 256 << 20, Connections: 4, Shutdown: time.Second,
+	}, nil)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, c := range []struct{ size, n, objects, bytes int }{
+		{1 << 10, 3000, 60, 5500},
+		{1 << 20, 300, 200, 12 << 10},
+	} {
+		var before, after runtime.MemStats
+		callFromOutside(t, listener.Addr().String(), c.size, c.n) // pools and the nonce store grow
+		runtime.ReadMemStats(&before)
+		callFromOutside(t, listener.Addr().String(), c.size, c.n)
+		runtime.ReadMemStats(&after)
+		objects, size := int(after.Mallocs-before.Mallocs)/c.n, int(after.TotalAlloc-before.TotalAlloc)/c.n
+		if objects > c.objects || size > c.bytes {
+			t.Errorf("bodies of %d bytes: %d objects, %d bytes for each check", c.size, objects, size)
+		}
+	}
+}
+
+func callFromOutside(t *testing.T, address string, size, n int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := exec.CommandContext(t.Context(), self)
+	client.Env = append(os.Environ(), clientVariable+"="+address, fmt.Sprintf("%s=%d,%d", clientLoad, size, n))
+	if out, err := client.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
