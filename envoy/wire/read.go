@@ -119,8 +119,14 @@ func (r *reader) nested(f field, end, depth int) bool {
 	case toHeader, toMapped, toExtension:
 		r.pair, r.raw = pair{}, nil
 	}
-	if f.of == headerMap {
+	switch {
+	case f.of == headerMap:
 		r.plainHeaders(r.left - end)
+	case f.of == headerEntry && r.left-end <= len(r.cur):
+		if h, ok := plainHeader(r.cur[:r.left-end], false); ok {
+			r.pair = pair{h.Name, h.Value}
+			r.cut(r.left - end)
+		}
 	}
 	if !r.message(f.of, end, depth) {
 		return false
@@ -152,7 +158,7 @@ func (r *reader) plainHeaders(n int) {
 		if b[read+1] >= 0x80 || end > len(b) {
 			break
 		}
-		h, ok := plainHeader(b[read+2 : end])
+		h, ok := plainHeader(b[read+2:end], true)
 		if !ok {
 			break
 		}
@@ -162,7 +168,8 @@ func (r *reader) plainHeaders(n int) {
 	r.cut(read)
 }
 
-func plainHeader(b []byte) (h authz.Header, ok bool) {
+// plainHeader reads a header or an entry of a map. Only a header has raw bytes.
+func plainHeader(b []byte, hasRaw bool) (h authz.Header, ok bool) {
 	var raw authz.View
 	for len(b) > 0 {
 		if len(b) < 2 || b[1] >= 0x80 || int(b[1]) > len(b)-2 {
@@ -172,6 +179,9 @@ func plainHeader(b []byte) (h authz.Header, ok bool) {
 		view := b[2:end:end]
 		switch b[0] {
 		case 3<<3 | wireBytes:
+			if !hasRaw {
+				return h, false
+			}
 			raw = view
 		case 1<<3 | wireBytes:
 			if !isASCII(view) {
