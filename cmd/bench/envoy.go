@@ -96,11 +96,15 @@ func (f *front) start(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	manager := config.Manager()
+	filters, ok := manager["http_filters"].([]any)
+	if !ok || len(filters) != 3 {
+		return errors.New("envoy.yaml has not three filters")
+	}
 	if f.server == nil {
-		manager := config.Manager()
-		filters, _ := manager["http_filters"].([]any)
-		manager["http_filters"] = filters[1:]
+		manager["http_filters"] = []any{filters[0], filters[2]}
 	} else {
+		manager["http_filters"] = filters[1:]
 		address, err := net.ResolveTCPAddr("tcp", f.server.grpc)
 		if err != nil {
 			return err
