@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +52,10 @@ func throughEnvoy(ctx context.Context, o *options, w io.Writer) error {
 		return err
 	}
 	defer f.stop()
-	fronts := []*front{{}}
+	var fronts []*front
+	if o.wants(nameNone) {
+		fronts = append(fronts, &front{})
+	}
 	for _, s := range f.servers {
 		if s.name == nameNoop || s.name == nameService {
 			fronts = append(fronts, &front{server: s})
@@ -214,10 +218,14 @@ func (d *deliveries) httpPieces() [][]byte {
 
 func (t *table) finishEnvoy() {
 	t.finish()
+	noop := &row{}
+	if i := slices.IndexFunc(t.Rows, func(r *row) bool { return r.Name == nameNoop }); i >= 0 {
+		noop = t.Rows[i]
+	}
 	for _, r := range t.Rows {
 		r.EnvoyCPU = r.median(func(m *measurement) float64 { return us(m.envoyCPU) / float64(m.requests) })
 		r.ServiceCPU = r.median(func(m *measurement) float64 { return us(m.cpu) / float64(m.requests) })
-		r.ServiceRatio = r.against(t.row(nameNoop), func(own, noop *measurement) float64 {
+		r.ServiceRatio = r.against(noop, func(own, noop *measurement) float64 {
 			return us(own.cpu) / float64(own.requests) / (us(noop.cpu) / float64(noop.requests))
 		})
 		r.Ratio, r.PerCPU = spread{}, 0 // the first row has no service to compare with
