@@ -1,6 +1,6 @@
 # make demo and make test need Go, Python 3 with pip, and git. They fetch the
-# pinned Envoy once, into .cache/. make test needs Node.js 20 with npm as well, and
-# fetches the providers' libraries into .cache/.
+# pinned Envoy once, into .cache/; make test the providers' libraries as well, and
+# Node.js where there is none.
 
 GO ?= go
 FUZZTIME ?= 30s
@@ -46,6 +46,7 @@ fuzz: ## each fuzz target for FUZZTIME
 generate: ## the Go code and the reference pages of the .proto files
 	$(GO) run ./proto/generate .
 	$(GO) test ./envoy/telemetry -run Page -update
+	$(GO) test ./policy/provider -run Pages -update
 
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy

@@ -32,9 +32,9 @@ func soon(t *testing.T) {
 	}
 }
 
-// deliver starts a service with these arguments, lets it allow and deny, and
+// deliverTo starts a service with these arguments, lets it allow and deny, and
 // stops it. It returns what the service wrote.
-func deliver(t *testing.T, more ...string) (stdout, stderr string) {
+func deliverTo(t *testing.T, more ...string) (stdout, stderr string) {
 	t.Helper()
 	dir, table := quickstart(t)
 	unix := socket(t)
@@ -64,7 +64,7 @@ func TestExportOverGRPC(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+collector.Addr().String())
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=shop,service.instance.id=replica-7")
-	deliver(t, "--records-otlp")
+	deliverTo(t, "--records-otlp")
 
 	ctx, cancel := context.WithTimeout(t.Context(), generous)
 	defer cancel()
@@ -115,7 +115,7 @@ func TestExportOverHTTP(t *testing.T) {
 	defer collector.Close()
 	soon(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
-	deliver(t, "--records-otlp")
+	deliverTo(t, "--records-otlp")
 	mu.Lock()
 	defer mu.Unlock()
 	for _, path := range []string{"/v1/traces", "/v1/metrics", "/v1/logs"} {
@@ -143,7 +143,7 @@ func TestADeadCollector(t *testing.T) {
 	const key = "a-key-that-nobody-shows"
 	envoytest.Watched.Secret("the collector's key", key)
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key="+key)
-	stdout, stderr := deliver(t, "--records-otlp")
+	stdout, stderr := deliverTo(t, "--records-otlp")
 	if n := strings.Count(stdout, "\n"); n != 2 {
 		t.Errorf("%d records", n)
 	}

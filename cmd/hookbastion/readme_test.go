@@ -61,6 +61,18 @@ func own(t *testing.T, c envoytest.Config, snippets []snippet) {
 	c.Map("static_resources")["clusters"] = clusters
 }
 
+// writeConfig writes the reader's envoy.yaml.
+func writeConfig(t *testing.T, c envoytest.Config) {
+	t.Helper()
+	text, err := yaml.Marshal(map[string]any(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("envoy.yaml", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestReadme(t *testing.T) {
 	snippets := readmeSnippets(t)
 	dir := t.TempDir()
@@ -105,7 +117,10 @@ func TestReadme(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e = startEdge(t, service, func(c envoytest.Config) { own(t, c, snippets) })
+			e = startEdge(t, service, func(c envoytest.Config) {
+				own(t, c, snippets)
+				writeConfig(t, c)
+			})
 			t.Setenv("CURL_CA_BUNDLE", e.certificate) // a reader's Envoy has a real one
 		case "", "envoy", "demo output":
 		default:

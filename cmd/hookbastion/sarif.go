@@ -7,34 +7,45 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-// printSARIF writes errors in the form that code hosts show beside the lines
-// (SARIF 2.1.0, OASIS).
+// sarif is an object of the form that code hosts show beside the lines (SARIF
+// 2.1.0, OASIS).
+type sarif map[string]any
+
+// printSARIF writes errors of policies.
 func printSARIF(w io.Writer, errs policy.Errors) error {
-	type m = map[string]any
-	results := []m{}
+	var results []sarif
 	for _, e := range errs {
-		place := m{"artifactLocation": m{"uri": filepath.ToSlash(e.File)}}
-		if e.Line > 0 {
-			place["region"] = m{"startLine": e.Line, "startColumn": e.Column}
-		}
 		text := e.Message
 		if e.Path != "" {
 			text = e.Path + ": " + text
 		}
-		results = append(results, m{
-			"ruleId": "invalid-policy", "level": "error",
-			"message":   m{"text": text},
-			"locations": []m{{"physicalLocation": place}},
-		})
+		results = append(results, sarifResult("invalid-policy", "error", text, e))
 	}
-	return printJSON(w, m{
+	return writeSARIF(w, []sarif{{"id": "invalid-policy", "shortDescription": sarif{"text": "The policy cannot be served."}}}, results)
+}
+
+// sarifResult is one result at the place of an error.
+func sarifResult(rule, level, text string, e policy.Error) sarif {
+	place := sarif{"artifactLocation": sarif{"uri": filepath.ToSlash(e.File)}}
+	if e.Line > 0 {
+		place["region"] = sarif{"startLine": e.Line, "startColumn": e.Column}
+	}
+	return sarif{
+		"ruleId": rule, "level": level,
+		"message":   sarif{"text": text},
+		"locations": []sarif{{"physicalLocation": place}},
+	}
+}
+
+func writeSARIF(w io.Writer, rules, results []sarif) error {
+	if results == nil {
+		results = []sarif{} // absent would mean that nothing was looked at
+	}
+	return printJSON(w, sarif{
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json",
 		"version": "2.1.0",
-		"runs": []m{{
-			"tool": m{"driver": m{
-				"name": "hookbastion", "version": version,
-				"rules": []m{{"id": "invalid-policy", "shortDescription": m{"text": "The policy cannot be served."}}},
-			}},
+		"runs": []sarif{{
+			"tool":    sarif{"driver": sarif{"name": "hookbastion", "version": version, "rules": rules}},
 			"results": results,
 		}},
 	})

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hookbastion/hookbastion/envoy/audit"
+)
+
+var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+
+// TestDocs: every page is in the index, and every link leads somewhere.
+func TestDocs(t *testing.T) {
+	pages, err := filepath.Glob(repository + "/docs/*.md")
+	if err != nil || len(pages) < 6 {
+		t.Fatalf("%d pages, error %v", len(pages), err)
+	}
+	index := ""
+	for _, page := range append(pages, repository+"/README.md", repository+"/examples/quickstart/README.md", repository+"/SECURITY.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page == filepath.Join(repository, "docs/README.md") {
+			index = string(text)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+	for _, page := range pages {
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
+	}
+}
+
+// TestArchitectureNamesAllPackages holds the page's map complete.
+func TestArchitectureNamesAllPackages(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "list", "../../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []string
+	for _, name := range strings.Fields(string(out)) {
+		name = strings.TrimPrefix(name, "github.com/hookbastion/hookbastion/")
+		packages = append(packages, name)
+		if !strings.Contains(string(text), "\n| `"+name+"` | ") {
+			t.Errorf("docs/architecture.md does not name %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("\n\\| `([^`]+)` \\| ").FindAllStringSubmatch(string(text), -1) {
+		if !slices.Contains(packages, m[1]) {
+			t.Errorf("docs/architecture.md names %s, which is not there", m[1])
+		}
+	}
+}
+
+// TestEnvoyPage: the filter that the page shows has no findings.
+func TestEnvoyPage(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/envoy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, m := range block.FindAllSubmatch(text, -1) {
+		if string(m[2]) != "yaml" {
+			continue
+		}
+		shown++
+		if err := yaml.Unmarshal(m[3], new(any)); err != nil {
+			t.Errorf("%v\n%s", err, m[3])
+		}
+		if !strings.HasPrefix(string(m[3]), "- name: envoy.filters.http.ext_authz") {
+			continue
+		}
+		if findings := audit.Audit([]audit.File{{Name: "docs/envoy.md", Data: m[3]}}, audit.Options{}); len(findings) > 0 {
+			t.Errorf("the filter: %v", findings)
+		}
+	}
+	if shown < 3 {
+		t.Errorf("the page shows %d pieces", shown)
+	}
+}

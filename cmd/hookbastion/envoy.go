@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/envoy/audit"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/provider"
+)
+
+func newEnvoy() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "envoy",
+		Short: "Help with Envoy's configuration",
+	}
+	cmd.AddCommand(newEnvoyAudit())
+	return cmd
+}
+
+func newEnvoyAudit() *cobra.Command {
+	var output, config, cluster string
+	cmd := &cobra.Command{
+		Use:   "audit FILE...",
+		Short: "Name what in Envoy's configuration lets requests pass unverified or refuses good ones",
+		Long: "Read Envoy's configuration, whole or in pieces, YAML or JSON, also the answer of its\n" +
+			"/config_dump, and name what lets requests pass unverified, refuses valid deliveries or\n" +
+			"surprises. - reads standard input. It looks at the filters that ask a cluster with\n" +
+			"hookbastion in its name, or at all if there is none.\n" +
+			"Exits 0 if there are no errors and warnings, and 3 otherwise. What is only a note\n" +
+			"(severity info) does not count.",
+		Example: "  hookbastion envoy audit envoy.yaml\n" +
+			"  curl -s localhost:9901/config_dump | hookbastion envoy audit -",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			findings, err := auditFiles(args, config, cluster, cmd.InOrStdin())
+			if err != nil {
+				return reported(cmd.ErrOrStderr(), err)
+			}
+			switch output {
+			case "text":
+				printFindings(cmd.OutOrStdout(), findings)
+			case "json":
+				err = printJSON(cmd.OutOrStdout(), map[string]any{"findings": findings})
+			case "sarif":
+				err = printFindingsSARIF(cmd.OutOrStdout(), findings)
+			default:
+				err = fmt.Errorf("--output must be text, json or sarif, not %q", output)
+			}
+			if err == nil && count(findings, audit.Error)+count(findings, audit.Warning) > 0 {
+				return exitError{exitInvalid}
+			}
+			return err
+		},
+	}
+	addConfigFlag(cmd, &config)
+	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks, where its name does not tell")
+	return cmd
+}
+
+// auditFiles compares Envoy's configuration with the settings of the service,
+// from a file or none.
+func auditFiles(names []string, config, cluster string, stdin io.Reader) ([]audit.Finding, error) {
+	s, err := loadSettings(config, nil)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := provider.SignatureHeaders()
+	if err != nil {
+		return nil, err
+	}
+	var files []audit.File
+	for _, name := range names {
+		var data []byte
+		if name == "-" {
+			name = "stdin"
+			data, err = io.ReadAll(stdin)
+		} else {
+			data, err = os.ReadFile(name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, audit.File{Name: name, Data: data})
+	}
+	findings := audit.Audit(files, audit.Options{
+		Cluster:          cluster,
+		MaxRequestBytes:  uint64(s.mapping.MaxRequestBytes),
+		TrustedHops:      uint64(s.mapping.Source.TrustedHops),
+		TrustedCIDRs:     len(s.mapping.Source.TrustedCIDRs) > 0,
+		SignatureHeaders: headers,
+	})
+	if findings == nil {
+		findings = []audit.Finding{} // a list in JSON
+	}
+	return findings, nil
+}
+
+func count(findings []audit.Finding, severity audit.Severity) int {
+	n := 0
+	for i := range findings {
+		if findings[i].Severity == severity {
+			n++
+		}
+	}
+	return n
+}
+
+// printFindings explains each finding once, however often it was found.
+func printFindings(w io.Writer, findings []audit.Finding) {
+	explained := map[string]bool{}
+	for _, f := range findings {
+		fmt.Fprintln(w, f)
+		if !explained[f.ID] {
+			explained[f.ID] = true
+			fmt.Fprintf(w, "    What can happen: %s\n    How to mend it:  %s\n", f.Risk, f.Fix)
+		}
+	}
+	fmt.Fprintf(w, "errors: %d, warnings: %d, notes: %d\n",
+		count(findings, audit.Error), count(findings, audit.Warning), count(findings, audit.Info))
+}
+
+func printFindingsSARIF(w io.Writer, findings []audit.Finding) error {
+	levels := map[audit.Severity]string{audit.Error: "error", audit.Warning: "warning", audit.Info: "note"}
+	var rules, results []sarif
+	for _, r := range audit.Rules() {
+		rules = append(rules, sarif{
+			"id": r.ID, "shortDescription": sarif{"text": r.Title}, "fullDescription": sarif{"text": r.Risk},
+			"help": sarif{"text": r.Fix}, "defaultConfiguration": sarif{"level": levels[r.Severity]},
+		})
+	}
+	for _, f := range findings {
+		place := policy.Error{File: f.File, Line: f.Line, Column: f.Column}
+		results = append(results, sarifResult(f.ID, levels[f.Severity], f.Message+". "+f.Risk+" "+f.Fix, place))
+	}
+	return writeSARIF(w, rules, results)
+}

@@ -1,0 +1,142 @@
+// Package audit reads Envoy's configuration and names what in it would let
+// requests pass unverified, refuse valid deliveries, or surprise whoever runs
+// it.
+//
+// It reads YAML and JSON: bootstrap files, files of xDS resources, the answer
+// of Envoy's /config_dump, and pieces of a configuration such as one listener
+// or a list of HTTP filters. What belongs together may stand in several files.
+// Filters inside matchers, composite filters and filters that come by
+// config_discovery are not looked into. It does not check what Envoy refuses by itself; `envoy --mode validate` does that.
+//
+// What the rules rest on was measured with Envoy 1.40.0 and 1.36.4.
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// File is one file's name, as it appears in findings, and its content.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Options say what the configuration is compared with.
+type Options struct {
+	// Cluster is the cluster that Envoy asks. Empty: the clusters with
+	// "hookbastion" in their names, or, where no filter asks such a one, those
+	// of all external authorization filters.
+	Cluster string
+	// MaxRequestBytes is the setting envoy.max_request_bytes; 1 MiB if 0.
+	MaxRequestBytes uint64
+	// TrustedHops and TrustedCIDRs are the settings of that name.
+	TrustedHops  uint64
+	TrustedCIDRs bool
+	// SignatureHeaders are the headers that each provider of the catalogue
+	// needs, by its name.
+	SignatureHeaders map[string][]string
+}
+
+// Finding is one thing that was found, at one place.
+type Finding struct {
+	File     string   `json:"file"`
+	Line     int      `json:"line"`   // from 1
+	Column   int      `json:"column"` // from 1
+	Path     string   `json:"path"`
+	ID       string   `json:"id"`
+	Severity Severity `json:"severity"`
+	Message  string   `json:"message"`
+	Risk     string   `json:"risk"`
+	Fix      string   `json:"fix"`
+}
+
+// String writes file:line:col: severity ID: message.
+func (f Finding) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s %s: %s", f.File, f.Line, f.Column, f.Severity, f.ID, f.Message)
+}
+
+// Severity says how much a finding matters.
+type Severity string
+
+// The severities.
+const (
+	// Error: requests can pass unverified, or valid deliveries are refused.
+	Error Severity = "error"
+	// Warning: it does harm once something else goes wrong.
+	Warning Severity = "warning"
+	// Info: right for some and not for others.
+	Info Severity = "info"
+)
+
+// Audit returns the findings in the order of files and places.
+func Audit(files []File, o Options) []Finding {
+	if o.MaxRequestBytes == 0 {
+		o.MaxRequestBytes = 1 << 20
+	}
+	a := &audit{Options: o, routes: map[string][]node{}}
+	for _, file := range files {
+		a.read(file)
+	}
+	a.choose()
+	a.check()
+	order := map[string]int{}
+	for i, file := range files {
+		order[file.Name] = i
+	}
+	slices.SortStableFunc(a.findings, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(order[x.File], order[y.File]), cmp.Compare(x.Line, y.Line),
+			cmp.Compare(x.Column, y.Column), strings.Compare(x.ID, y.ID), strings.Compare(x.Message, y.Message))
+	})
+	return slices.Compact(a.findings)
+}
+
+// audit is what was read and what was found.
+type audit struct {
+	Options
+	managers []*manager
+	clusters []node
+	routes   map[string][]node // route configurations outside a manager, by name
+	root     node              // of the first file
+	dynamic  bool              // there are clusters that no file shows
+	unread   bool
+	findings []Finding
+}
+
+// report adds a finding at a node, or where an absent node would stand. The
+// details follow the rule's own text.
+func (a *audit) report(r Rule, n node, details ...string) {
+	f := Finding{File: n.file, Line: 1, Column: 1, Path: n.path.String(), ID: r.ID, Severity: r.Severity, Message: r.Title, Risk: r.Risk, Fix: r.Fix}
+	if n.at != nil {
+		f.Line, f.Column = n.at.Line, n.at.Column
+	}
+	if len(details) > 0 {
+		f.Message += ": " + strings.Join(details, ", ")
+	}
+	a.findings = append(a.findings, f)
+}
+
+func (a *audit) check() {
+	asked := false
+	for _, m := range a.managers {
+		for i := range m.filters {
+			if m.filters[i].ours {
+				asked = true
+				a.checkFilter(m, &m.filters[i])
+			}
+		}
+		if m.asks() {
+			a.checkOrder(m)
+			a.checkManager(m)
+			a.checkListener(m)
+			a.checkRoutes(m)
+		}
+	}
+	if !asked && !a.unread {
+		a.report(noFilter, a.root)
+	}
+	a.checkBypasses()
+	a.checkClusters()
+}

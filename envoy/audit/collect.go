@@ -1,0 +1,216 @@
+package audit
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// manager is an HTTP connection manager, or a piece with HTTP filters alone.
+type manager struct {
+	body     node
+	whole    bool // not a piece that only holds filters
+	listener node
+	chain    node
+	filters  []filter
+}
+
+// filter is one entry of http_filters.
+type filter struct {
+	entry node
+	name  string
+	kind  string // ext_authz, lua, …, by the package of its type
+	body  node
+	ours  bool
+}
+
+// asks reports whether one of the filters asks the service.
+func (m *manager) asks() bool {
+	for i := range m.filters {
+		if m.filters[i].ours {
+			return true
+		}
+	}
+	return false
+}
+
+// place is where in a configuration a walk is.
+type place struct{ listener, chain node }
+
+// walker finds managers, clusters and route configurations wherever they
+// stand, so that a bootstrap, a dump and a piece need no reader of their own.
+type walker struct {
+	*audit
+	dump     bool                // listeners stand beside the bootstrap once more
+	within   map[*yaml.Node]bool // what encloses a node; aliases can make it itself
+	nodes    int
+	tooLarge bool
+}
+
+func (w *walker) walk(n node, p place, depth int) {
+	if !n.ok() {
+		return
+	}
+	if w.nodes++; w.nodes > maxNodes || depth > maxDepth || w.within[n.val] {
+		w.tooLarge = true
+	}
+	if w.tooLarge {
+		return
+	}
+	w.within[n.val] = true
+	defer delete(w.within, n.val)
+	if n.val.Kind == yaml.SequenceNode {
+		w.list(n, p, depth)
+		return
+	}
+	typ, body := n.typed()
+	switch {
+	case typ == "HttpConnectionManager" || body.get("http_filters").ok():
+		w.manager(body, p)
+		return
+	case typ == "ExtAuthz" || isFilter(n):
+		w.managers = append(w.managers, &manager{filters: []filter{newFilter(n)}})
+		return
+	case body.get("virtual_hosts").ok():
+		name := body.get("name").text()
+		w.routes[name] = append(w.routes[name], body)
+		return
+	case isCluster(typ, body):
+		w.clusters = append(w.clusters, body)
+		return
+	}
+	if body.get("filter_chains").ok() || body.get("default_filter_chain").ok() {
+		p.listener = body
+	}
+	if body.get("dynamic_resources", "cds_config").ok() || body.get("dynamic_resources", "ads_config").ok() {
+		w.dynamic = true
+	}
+	if body.get("static_resources").ok() {
+		w.checkAdmin(body.get("admin"))
+	}
+	body.each(func(key string, value node) {
+		switch snake(key) {
+		case "default_filter_chain":
+			w.walk(value, place{p.listener, value}, depth+1)
+		case "draining_state": // of a dump: what is going away
+		case "static_resources":
+			if !w.dump {
+				w.walk(value, p, depth+1)
+			}
+		default:
+			w.walk(value, p, depth+1)
+		}
+	})
+}
+
+func (w *walker) list(n node, p place, depth int) {
+	items := n.items()
+	if len(items) > 0 && depth == 0 && isFilter(items[0]) {
+		m := &manager{}
+		for _, item := range items {
+			m.filters = append(m.filters, newFilter(item))
+		}
+		w.managers = append(w.managers, m)
+		return
+	}
+	for _, item := range items {
+		if item.get("filters").ok() {
+			p.chain = item
+		}
+		w.walk(item, p, depth+1)
+	}
+}
+
+func (w *walker) manager(body node, p place) {
+	m := &manager{body: body, whole: body.get("stat_prefix").ok(), listener: p.listener, chain: p.chain}
+	for _, item := range body.get("http_filters").items() {
+		m.filters = append(m.filters, newFilter(item))
+	}
+	w.managers = append(w.managers, m)
+}
+
+// isFilter tells an HTTP filter that stands alone from other extensions.
+func isFilter(n node) bool {
+	return strings.Contains(n.get("typed_config").typeName(), ".filters.http.")
+}
+
+func newFilter(entry node) filter {
+	f := filter{entry: entry, name: entry.get("name").text()}
+	if f.body = entry.get("typed_config"); !f.body.ok() {
+		f.body = entry // a message without its entry
+	}
+	f.kind = filterKind(f.body)
+	_, f.body = f.body.typed()
+	return f
+}
+
+// filterKind returns the X of envoy.extensions.filters.http.X.v3.Y, or Y for a
+// type elsewhere.
+func filterKind(config node) string {
+	url := config.typeName()
+	if _, rest, ok := strings.Cut(url, ".filters.http."); ok {
+		kind, _, _ := strings.Cut(rest, ".")
+		return kind
+	}
+	return lastPart(url)
+}
+
+// isCluster tells a cluster from everything else that has a name.
+func isCluster(typ string, n node) bool {
+	if typ != "" {
+		return typ == "Cluster"
+	}
+	if !n.get("name").ok() {
+		return false
+	}
+	for _, field := range []string{"load_assignment", "connect_timeout", "lb_policy", "eds_cluster_config", "cluster_type"} {
+		if n.get(field).ok() {
+			return true
+		}
+	}
+	return false
+}
+
+// target is the cluster that an external authorization filter asks, and the
+// place that names it.
+func target(body node) node {
+	if http := body.get("http_service"); http.ok() {
+		return http.get("server_uri", "cluster")
+	}
+	if google := body.get("grpc_service", "google_grpc"); google.ok() {
+		return google.get("target_uri")
+	}
+	return body.get("grpc_service", "envoy_grpc", "cluster_name")
+}
+
+// choose marks the filters that ask the service.
+func (a *audit) choose() {
+	var all, named []*filter
+	for _, m := range a.managers {
+		for i := range m.filters {
+			f := &m.filters[i]
+			if f.kind != "ext_authz" {
+				continue
+			}
+			cluster := target(f.body).text()
+			all = append(all, f)
+			if a.Cluster != "" && cluster == a.Cluster || a.Cluster == "" && strings.Contains(strings.ToLower(cluster), "hookbastion") {
+				named = append(named, f)
+			}
+		}
+	}
+	if a.Cluster == "" && len(named) == 0 {
+		named = all
+	}
+	for _, f := range named {
+		f.ours = true
+	}
+}
+
+// routeConfigs returns the route configurations of a manager.
+func (a *audit) routeConfigs(m *manager) []node {
+	if inline := m.body.get("route_config"); inline.ok() {
+		return []node{inline}
+	}
+	return a.routes[m.body.get("rds", "route_config_name").text()]
+}
