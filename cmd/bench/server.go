@@ -131,11 +131,11 @@ func (s *server) memory(ctx context.Context) (m memory, ok bool, err error) {
 	if s.web == "" {
 		return m, false, nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.web+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.web+"/metrics", nil) //nolint:gosec // a process that we have started
 	if err != nil {
 		return m, false, err
 	}
-	response, err := http.DefaultClient.Do(req)
+	response, err := http.DefaultClient.Do(req) //nolint:gosec // the same
 	if err != nil {
 		return m, false, err
 	}

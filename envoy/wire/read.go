@@ -118,6 +118,7 @@ func (r *reader) nested(f field, end, depth int) bool {
 		}
 	case toHeader, toMapped, toExtension:
 		r.pair, r.raw = pair{}, nil
+	default: // nothing to prepare
 	}
 	switch {
 	case f.of == headerMap:
@@ -142,6 +143,7 @@ func (r *reader) nested(f field, end, depth int) bool {
 		c.mapped = append(c.mapped, authz.Header{Name: r.pair.key, Value: r.pair.value})
 	case toExtension:
 		c.extensions = append(c.extensions, r.pair)
+	default: // nothing to keep
 	}
 	return true
 }

@@ -9,14 +9,14 @@ const (
 	inOK       = 3<<3 | wireBytes
 	inMetadata = 4<<3 | wireBytes
 
-	inCode       = 1<<3 | wireVarint // of google.rpc.Status and of HttpStatus
-	inHTTPStatus = 1<<3 | wireBytes  // of DeniedHttpResponse
+	inCode       = 1 << 3           // of google.rpc.Status and of HttpStatus; a number's wire type is 0
+	inHTTPStatus = 1<<3 | wireBytes // of DeniedHttpResponse
 	inBody       = 3<<3 | wireBytes
 	inHeaders    = 2<<3 | wireBytes // of DeniedHttpResponse and OkHttpResponse
 	inRemove     = 5<<3 | wireBytes // of OkHttpResponse
 
 	inHeader = 1<<3 | wireBytes // of HeaderValueOption
-	inAction = 3<<3 | wireVarint
+	inAction = 3 << 3
 	inFirst  = 1<<3 | wireBytes // key and value of HeaderValue and of a map's entry
 	inSecond = 2<<3 | wireBytes
 	inText   = 3<<3 | wireBytes // of Value
