@@ -47,6 +47,23 @@ func BenchmarkDirect(b *testing.B) {
 	}
 }
 
+// fresh returns new deliveries of a webhook, in pieces of 16 KiB, as they come
+// over HTTP/2.
+func fresh(t testing.TB, table *authz.Table, webhook string, size, n int) [][][]byte {
+	t.Helper()
+	all := make([][][]byte, n)
+	for i := range all {
+		body := make([]byte, size)
+		copy(body, fmt.Sprintf("%s %d %d", webhook, size, i))
+		message := marshal(t, checkRequest(signedAt(t, table, webhook, "https://h", body, time.Now()), body, nil))
+		for len(message) > 0 {
+			end := min(len(message), 16<<10)
+			all[i], message = append(all[i], message[:end]), message[end:]
+		}
+	}
+	return all
+}
+
 // addHook adds a webhook that verifies as GitHub's do.
 func addHook(t testing.TB, table *authz.Table, name, path string) {
 	t.Helper()

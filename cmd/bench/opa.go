@@ -28,7 +28,7 @@ func (f *field) addOPA(ctx context.Context, o *options) error {
 		body string
 		env  []string
 	}{
-		{nameOPA, mapHeaders, "base64.decode(http.raw_body)", nil},
+		{nameOPA, mapHeaders, "base64.decode(http.rawBody)", nil},
 		{nameOPABest, mapAndText, "http.body", []string{"GOGC=400"}},
 	} {
 		if !o.wants(kind.name) {
