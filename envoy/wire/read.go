@@ -65,9 +65,7 @@ func (r *reader) message(s shape, end, depth int) bool {
 		case f.kind == varint && wire == wireVarint:
 			var v uint64
 			v, ok = r.varint(end)
-			if f.to == toSize {
-				r.check.Size = int64(v)
-			}
+			r.number(f.to, v)
 		default:
 			ok = r.skipValue(number, wire, end, maxDepth)
 		}
@@ -76,6 +74,21 @@ func (r *reader) message(s shape, end, depth int) bool {
 		}
 	}
 	return true
+}
+
+// number keeps a number, of whose bits a type takes as many as it has.
+func (r *reader) number(to target, v uint64) {
+	switch to {
+	case toSize:
+		r.check.Size = int64(v)
+	case toPort:
+		r.check.SourcePort = uint32(v)
+	case toSeconds:
+		r.check.Seconds = int64(v)
+	case toNanos:
+		r.check.Nanos = int32(v)
+	default: // of no use
+	}
 }
 
 // delimited reads a field that has its length before it.
@@ -94,6 +107,9 @@ func (r *reader) delimited(f field, end, depth int) bool {
 	case f.to == toText:
 		r.check.Text = r.pieces(r.check.Text[:0], n)
 		return validUTF8(r.check.Text)
+	case f.to == toNamedPort:
+		r.check.SourcePort = 0
+		return r.skipText(n)
 	case f.to != nowhere:
 		view := r.take(n)
 		*r.place(f.to) = view
@@ -112,9 +128,11 @@ func (r *reader) nested(f field, end, depth int) bool {
 	switch f.to {
 	case toHTTP:
 		c.HTTP = true
+	case toTime:
+		c.HasTime = true
 	case toSocket, toPipe, toInternal:
 		if c.source != f.to { // one of a kind is merged, another one replaced
-			c.source, c.Source = f.to, nil
+			c.source, c.Source, c.SourcePort = f.to, nil, 0
 		}
 	case toHeader, toMapped, toExtension:
 		r.pair, r.raw = pair{}, nil
@@ -209,6 +227,8 @@ func plainHeader(b []byte, hasRaw bool) (h authz.Header, ok bool) {
 // place is where a short field is kept.
 func (r *reader) place(to target) *authz.View {
 	switch to {
+	case toID:
+		return &r.check.ID
 	case toMethod:
 		return &r.check.Method
 	case toPath:

@@ -27,41 +27,56 @@ var captured embed.FS
 const extension = "hookbastion.webhook"
 
 // facts are what both decoders say, as text that can be compared.
-func facts(http bool, method, path, host, scheme, source, webhook []byte, size int64, text, body []byte, headers []string) string {
-	return fmt.Sprintf("http %v\n%q %q %q %q\nsource %q webhook %q size %d\ntext %q\nbody %q\nheaders %q",
-		http, method, path, host, scheme, source, webhook, size, text, body, headers)
+type facts struct {
+	http, hasTime                                   bool
+	id, method, path, host, scheme, source, webhook string
+	port                                            uint32
+	size, seconds                                   int64
+	nanos                                           int32
+	text, body                                      string
+	headers                                         []string
+}
+
+func (f facts) asText() string {
+	slices.Sort(f.headers)
+	return fmt.Sprintf("%#v", f)
 }
 
 func read(c *wire.Check) string {
-	var headers []string
-	for _, h := range c.Headers {
-		headers = append(headers, string(h.Name)+"\x00"+string(h.Value))
+	f := facts{
+		http: c.HTTP, hasTime: c.HasTime, id: string(c.ID), method: string(c.Method), path: string(c.Path), host: string(c.Host),
+		scheme: string(c.Scheme), source: string(c.Source), webhook: string(c.Extension(extension)), port: c.SourcePort,
+		size: c.Size, seconds: c.Seconds, nanos: c.Nanos, text: string(bytes.Join(c.Text, nil)), body: string(bytes.Join(c.Body, nil)),
 	}
-	slices.Sort(headers)
-	return facts(c.HTTP, c.Method, c.Path, c.Host, c.Scheme, c.Source, c.Extension(extension), c.Size,
-		bytes.Join(c.Text, nil), bytes.Join(c.Body, nil), headers)
+	for _, h := range c.Headers {
+		f.headers = append(f.headers, string(h.Name)+"\x00"+string(h.Value))
+	}
+	return f.asText()
 }
 
 // decoded is what the generated code finds.
 func decoded(m *authv3.CheckRequest) string {
-	http := m.GetAttributes().GetRequest().GetHttp()
-	var headers []string
+	a := m.GetAttributes()
+	http, socket := a.GetRequest().GetHttp(), a.GetSource().GetAddress().GetSocketAddress()
+	f := facts{
+		http: http != nil, hasTime: a.GetRequest().GetTime() != nil, id: http.GetId(), method: http.GetMethod(), path: http.GetPath(), host: http.GetHost(),
+		scheme: http.GetScheme(), source: socket.GetAddress(), webhook: a.GetContextExtensions()[extension], port: socket.GetPortValue(),
+		size: http.GetSize(), seconds: a.GetRequest().GetTime().GetSeconds(), nanos: a.GetRequest().GetTime().GetNanos(),
+		text: http.GetBody(), body: string(http.GetRawBody()),
+	}
 	for _, h := range http.GetHeaderMap().GetHeaders() {
 		value := string(h.GetRawValue())
 		if value == "" {
 			value = h.GetValue()
 		}
-		headers = append(headers, h.GetKey()+"\x00"+value)
+		f.headers = append(f.headers, h.GetKey()+"\x00"+value)
 	}
-	if len(headers) == 0 {
+	if len(f.headers) == 0 {
 		for name, value := range http.GetHeaders() {
-			headers = append(headers, name+"\x00"+value)
+			f.headers = append(f.headers, name+"\x00"+value)
 		}
 	}
-	slices.Sort(headers)
-	return facts(http != nil, []byte(http.GetMethod()), []byte(http.GetPath()), []byte(http.GetHost()), []byte(http.GetScheme()),
-		[]byte(m.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()),
-		[]byte(m.GetAttributes().GetContextExtensions()[extension]), http.GetSize(), []byte(http.GetBody()), http.GetRawBody(), headers)
+	return f.asText()
 }
 
 // compare reads a message with both decoders, cut into pieces: each byte of
@@ -235,6 +250,11 @@ func oddities() map[string][]byte {
 		"two sockets":              field(1, field(1, field(1, textField(2, "192.0.2.1"))), field(1, field(1, tag(3, 0), []byte{9}))),
 		"other address of a peer":  field(1, field(1, field(1, field(1, textField(2, "192.0.2.1")), field(1, tag(1, 0), []byte{1})))),
 		"kinds in one address":     field(1, field(1, field(1, field(1, textField(2, "192.0.2.1")), field(3, textField(1, "l")), field(1, textField(4, "p"))))),
+		"a port, then its name":    source(field(1, field(1, tag(3, 0), []byte{9}, textField(4, "p")))),
+		"a port of many bits":      source(field(1, field(1, tag(3, 0), bytes.Repeat([]byte{0xff}, 9), []byte{1}))),
+		"a name, then a pipe":      field(1, field(1, field(1, field(1, tag(3, 0), []byte{9}), field(2), field(1)))),
+		"two times":                field(1, field(4, field(1, tag(1, 0), []byte{9}, tag(2, 0), bytes.Repeat([]byte{0xff}, 9), []byte{1})), field(4, field(1, tag(1, 0), []byte{7}))),
+		"an empty time":            field(1, field(4, field(1))),
 		"wrong wire types":         http(tag(2, 0), []byte{1}, tag(9, 2), []byte{1, 'x'}, tag(12, 5), []byte("1234"), tag(13, 1), []byte("12345678"), tag(3, 0), []byte{1}),
 		"a pipe of another type":   field(1, field(1, field(1, field(1, textField(2, "192.0.2.1")), tag(2, 0), []byte{1}))),
 		"unknown fields":           http(tag(99, 0), []byte{1}, textField(1000, "\xff"), tag(1<<29-1, 5), []byte("1234"), tag(14, 1), []byte("12345678")),

@@ -19,6 +19,7 @@ type target uint8
 const (
 	nowhere target = iota
 	toHTTP
+	toID
 	toMethod
 	toPath
 	toHost
@@ -36,6 +37,11 @@ const (
 	toPipe
 	toInternal
 	toSource
+	toPort
+	toNamedPort // of which nothing is kept, but it replaces the number
+	toTime
+	toSeconds
+	toNanos
 )
 
 // field describes a field of a message.
@@ -98,7 +104,7 @@ var shapes = [shapeCount][maxFields]field{
 	},
 	sourcePeer:    {1: {message, nowhere, sourceAddress}, 2: {kind: text}, 3: {entry, nowhere, stringEntry}, 4: {kind: text}, 5: {kind: text}},
 	sourceAddress: {1: {message, toSocket, sourceSocket}, 2: {message, toPipe, pipe}, 3: {message, toInternal, internalAddress}},
-	sourceSocket:  {1: {kind: varint}, 2: {text, toSource, noShape}, 3: {kind: varint}, 4: {kind: text}, 5: {kind: text}, 6: {kind: varint}, 7: {kind: text}},
+	sourceSocket:  {1: {kind: varint}, 2: {text, toSource, noShape}, 3: {varint, toPort, noShape}, 4: {text, toNamedPort, noShape}, 5: {kind: text}, 6: {kind: varint}, 7: {kind: text}},
 
 	peer:            {1: {message, nowhere, address}, 2: {kind: text}, 3: {entry, nowhere, stringEntry}, 4: {kind: text}, 5: {kind: text}},
 	address:         {1: {message, nowhere, socket}, 2: {message, nowhere, pipe}, 3: {message, nowhere, internalAddress}},
@@ -106,10 +112,10 @@ var shapes = [shapeCount][maxFields]field{
 	pipe:            {1: {kind: text}, 2: {kind: varint}},
 	internalAddress: {1: {kind: text}, 2: {kind: text}},
 
-	request:   {1: {message, nowhere, timestamp}, 2: {message, toHTTP, httpRequest}},
-	timestamp: {1: {kind: varint}, 2: {kind: varint}},
+	request:   {1: {message, toTime, timestamp}, 2: {message, toHTTP, httpRequest}},
+	timestamp: {1: {varint, toSeconds, noShape}, 2: {varint, toNanos, noShape}},
 	httpRequest: {
-		1:  {kind: text},
+		1:  {text, toID, noShape},
 		2:  {text, toMethod, noShape},
 		3:  {entry, toMapped, headerEntry},
 		4:  {text, toPath, noShape},

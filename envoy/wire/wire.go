@@ -35,6 +35,8 @@ type Check struct {
 	// fields of that are empty.
 	HTTP                       bool
 	Method, Path, Host, Scheme authz.View
+	// ID is Envoy's number of the HTTP stream.
+	ID authz.View
 	// Size is Envoy's own count of the body's bytes; -1 if unknown.
 	Size int64
 	// Headers are those of header_map, or those of the map if that has none.
@@ -45,6 +47,12 @@ type Check struct {
 	Body, Text [][]byte
 	// Source is the address of the downstream socket; empty if it is none.
 	Source authz.View
+	// SourcePort is its port; 0 if there is none, or a name.
+	SourcePort uint32
+	// Time is when the request came, if HasTime.
+	HasTime bool
+	Seconds int64
+	Nanos   int32
 
 	extensions []pair
 	mapped     authz.Headers // of the map
