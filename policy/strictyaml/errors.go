@@ -21,9 +21,6 @@ import (
 // in a list ints.
 type Path []any
 
-func (p Path) field(f protoreflect.FieldDescriptor) Path { return p.With(string(f.Name())) }
-func (p Path) index(i int) Path                          { return p.With(i) }
-
 // With returns a longer path and leaves p as it is.
 func (p Path) With(steps ...any) Path { return append(p[:len(p):len(p)], steps...) }
 
@@ -93,9 +90,24 @@ func (e Errors) Err() error {
 	return e
 }
 
+// full reports whether no more errors are taken down. The last one says so.
+func (d *Document) full() bool { return len(d.errs) > MaxErrors }
+
 func (d *Document) addAt(line, column int, path Path, message string) {
-	d.errs = append(d.errs, Error{File: d.File, Line: line, Column: column, Path: path.String(), Message: message})
+	d.add(Error{File: d.File, Line: line, Column: column, Path: path.String(), Message: message})
 }
+
+func (d *Document) add(e Error) {
+	if len(d.errs) == MaxErrors {
+		e.Path, e.Message = "", TooMany
+	}
+	if len(d.errs) <= MaxErrors {
+		d.errs = append(d.errs, e)
+	}
+}
+
+// TooMany is the message at the first error that is left out.
+const TooMany = "more than 100 errors; the others show once these are mended"
 
 // Error returns an error at the value that the path leads to, or at the last
 // value on the way that the file has.
@@ -107,11 +119,10 @@ func (d *Document) Error(path Path, message string) Error {
 // Place returns line and column, both from 1, of the key or list item that the
 // path leads to, or 0 if the document has no text.
 func (d *Document) Place(path Path) (line, column int) {
-	node := d.root
+	node, line, column, path := d.start(path)
 	if node == nil {
-		return 0, 0
+		return line, column
 	}
-	line, column = node.Line, node.Column
 	for _, step := range path {
 		key, value := child(node, step)
 		if value == nil {
@@ -158,8 +169,8 @@ func snake(s string) string {
 var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 
 // validate adds what the rules in the .proto file say, but not what follows
-// from an error that was found before.
-func (d *Document) validate(m proto.Message) {
+// from an error that was found before. The message is the value at the path.
+func (d *Document) validate(m proto.Message, at Path) {
 	v, err := validator()
 	if err == nil {
 		err = v.Validate(m)
@@ -169,21 +180,28 @@ func (d *Document) validate(m proto.Message) {
 	case err == nil:
 	case errors.As(err, &violations):
 		for _, violation := range violations.Violations {
-			path := pathOf(violation.Proto.GetField())
-			absent := !d.has(path)
-			message := plainWords(violation)
-			switch {
-			case violation.Proto.GetRuleId() == "required":
-				path, message = missing(m.ProtoReflect().Descriptor(), path)
-			case absent:
-				message = "is missing; it " + message
+			if d.full() {
+				return
 			}
-			if !d.follows(path, absent) {
-				d.errs = append(d.errs, d.Error(path, message))
-			}
+			d.violation(violation, m.ProtoReflect().Descriptor(), at)
 		}
 	default:
 		d.addAt(1, 1, nil, "the file cannot be checked: "+err.Error())
+	}
+}
+
+func (d *Document) violation(v *protovalidate.Violation, message protoreflect.MessageDescriptor, at Path) {
+	path := pathOf(v.Proto.GetField())
+	words := plainWords(v)
+	absent := !d.has(at.With(path...))
+	switch {
+	case v.Proto.GetRuleId() == "required":
+		path, words = missing(message, path)
+	case absent:
+		words = "is missing; it " + words
+	}
+	if path = at.With(path...); !d.follows(path, absent) {
+		d.add(d.Error(path, words))
 	}
 }
 
@@ -196,7 +214,8 @@ func (d *Document) follows(path Path, absent bool) bool {
 		}
 	}
 	for _, mapping := range d.unknown {
-		if absent && len(mapping) <= len(path) && slices.Equal(mapping, path[:len(mapping)]) {
+		// The path is that of the value, or of the mapping that needs one of several.
+		if n := len(mapping); absent && (n == len(path) || n == len(path)-1) && slices.Equal(mapping, path[:n]) {
 			return true
 		}
 	}
@@ -205,7 +224,7 @@ func (d *Document) follows(path Path, absent bool) bool {
 
 // has reports whether the file has a value at the path.
 func (d *Document) has(path Path) bool {
-	node := d.root
+	node, _, _, path := d.start(path)
 	for _, step := range path {
 		if node == nil {
 			return false
@@ -228,14 +247,20 @@ func pathOf(field *validatepb.FieldPath) Path {
 
 // patternTexts says in words what the patterns of the .proto files ask for.
 var patternTexts = map[string]string{
-	"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":        "must be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit",
-	"^[a-z0-9][a-z0-9-]{0,62}$":                "must be 1 to 63 lower-case letters, digits or '-', and begin with a letter or digit",
-	"^[A-Za-z0-9._-]{0,64}$":                   "must be at most 64 letters, digits, '.', '_' or '-'",
-	"^[A-Za-z0-9-]{1,128}$":                    "must be the name of a header",
-	"^[A-Z]{1,16}$":                            "must be a method in upper case, such as POST",
-	"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$": "must be the keys that lead to the value, with dots between, such as data.created_at",
-	"^(0?[0-7]{3})?$":                          "must be an octal file mode such as 0660",
-	"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$":  "must be a media type in lower case without parameters, such as application/json",
+	"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":                      "must be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit",
+	"^[a-z0-9][a-z0-9-]{0,62}$":                              "must be 1 to 63 lower-case letters, digits or '-', and begin with a letter or digit",
+	"^[A-Za-z0-9._-]{0,64}$":                                 "must be at most 64 letters, digits, '.', '_' or '-'",
+	"^[A-Za-z0-9-]{1,128}$":                                  "must be the name of a header",
+	"^[A-Z]{1,16}$":                                          "must be a method in upper case, such as POST",
+	"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$":               "must be the keys that lead to the value, with dots between, such as data.created_at",
+	"^([A-Za-z0-9-]{1,128})?$":                               "must be the name of a header",
+	"^[A-Za-z0-9_.-]{1,128}$":                                "must be the name of a parameter: 1 to 128 letters, digits, '_', '.' or '-'",
+	"^[A-Za-z]{0,32}$":                                       "must be one word of at most 32 letters, such as Bearer",
+	"^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$":                   "must be a day, such as 2026-10-01",
+	"^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$":            "must be the keys that lead to the value, with dots between, such as data.created_at",
+	`^[A-Za-z0-9_-]+(\[\])?([.][A-Za-z0-9_-]+(\[\])?){0,7}$`: "must be the keys that lead to the value, with dots between and [] for every item of a list, such as value[].clientState",
+	"^(0?[0-7]{3})?$":                                        "must be an octal file mode such as 0660",
+	"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$":                "must be a media type in lower case without parameters, such as application/json",
 }
 
 func patternText(pattern string) string {
