@@ -45,7 +45,9 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
 	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}}
 	c.table.Digest = set.Digest
-	set.each(c.webhook)
+	if err := set.each(c.webhook); err != nil {
+		return nil, Errors{{Message: err.Error()}}
+	}
 	if len(c.errs)+len(set.errs) == 0 && len(c.table.Webhooks()) == 0 {
 		for _, f := range set.files {
 			c.errs = append(c.errs, f.doc.Error(nil, "no file of the set has a webhook"))

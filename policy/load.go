@@ -46,10 +46,11 @@ const (
 // Set is all policy files of one load.
 type Set struct {
 	// Digest identifies the content of the files.
-	Digest string
-	files  []file
-	size   int // of the files in bytes
-	errs   Errors
+	Digest  string
+	files   []file
+	secrets map[string]bool // files of secrets
+	size    int             // of the files in bytes
+	errs    Errors
 }
 
 // file keeps each webhook in its encoded form, a tenth of the message, until
@@ -67,16 +68,18 @@ type webhook struct {
 }
 
 // each calls f with every webhook that was read without an error.
-func (s *Set) each(f func(w *policyv1.Webhook, at place)) {
+func (s *Set) each(f func(w *policyv1.Webhook, at place)) error {
 	for i := range s.files {
-		for _, hook := range s.files[i].webhooks {
-			w := &policyv1.Webhook{}
-			if err := proto.Unmarshal(hook.encoded, w); err != nil {
-				panic("a message that was just encoded: " + err.Error())
+		for j := range s.files[i].webhooks {
+			hook := &s.files[i].webhooks[j]
+			w, err := hook.decode()
+			if err != nil {
+				return fmt.Errorf("webhook %s: %w", hook.name, err)
 			}
 			f(w, place{doc: s.files[i].doc}.at("webhooks", hook.index))
 		}
 	}
+	return nil
 }
 
 // Files returns the names of the files.
@@ -95,7 +98,7 @@ var options = strictyaml.Options{EmptyLists: []protoreflect.FullName{"hookbastio
 // right, and [Compile] reports what is wrong with that as well, in one list with
 // what Load found.
 func Load(paths ...string) (*Set, error) {
-	set := &Set{}
+	set := &Set{secrets: map[string]bool{}}
 	names, errs := find(paths)
 	set.errs = errs
 	defer spareMemory(sizeOf(names))()
@@ -127,6 +130,7 @@ func (s *Set) add(name string, data []byte) {
 			s.errs = append(s.errs, Error{File: name, Line: 1, Column: 1, Message: "cannot be kept: " + err.Error()})
 			return
 		}
+		s.noteSecrets(name, w)
 		f.webhooks = append(f.webhooks, webhook{name: w.GetName(), index: i, encoded: encoded})
 	})
 	var bad Errors
@@ -189,7 +193,13 @@ func bounded(errs Errors) Errors {
 	return append(errs[:MaxErrors:MaxErrors], last)
 }
 
-// find lists the policy files below the paths, each once, in order.
+// Find lists the policy files that Load would read, each once, in order.
+func Find(paths ...string) ([]string, error) {
+	names, errs := find(paths)
+	return names, errs.Err()
+}
+
+// find is Find with a list of errors.
 func find(paths []string) ([]string, Errors) {
 	var names []string
 	var errs Errors
@@ -259,21 +269,20 @@ func reason(err error) string {
 
 // SecretFiles returns the files that the set's secrets and tokens are read
 // from, each once.
-func (s *Set) SecretFiles() []string {
-	names := map[string]bool{}
-	s.each(func(w *policyv1.Webhook, at place) {
-		add := func(name string) {
-			if name != "" {
-				names[relativeTo(at.doc.File, name)] = true
-			}
+func (s *Set) SecretFiles() []string { return slices.Sorted(maps.Keys(s.secrets)) }
+
+// noteSecrets takes down the files of a webhook's secrets.
+func (s *Set) noteSecrets(policyFile string, w *policyv1.Webhook) {
+	add := func(name string) {
+		if name != "" {
+			s.secrets[relativeTo(policyFile, name)] = true
 		}
-		for _, secret := range w.GetSecrets() {
-			add(secret.GetFile())
-		}
-		for _, rule := range w.GetToken().GetAnyOf() {
-			add(rule.GetBearer().GetValue().GetFile())
-			add(rule.GetHeader().GetValue().GetFile())
-		}
-	})
-	return slices.Sorted(maps.Keys(names))
+	}
+	for _, secret := range w.GetSecrets() {
+		add(secret.GetFile())
+	}
+	for _, rule := range w.GetToken().GetAnyOf() {
+		add(rule.GetBearer().GetValue().GetFile())
+		add(rule.GetHeader().GetValue().GetFile())
+	}
 }

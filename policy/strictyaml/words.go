@@ -50,3 +50,29 @@ func inHours(seconds string) string {
 	}
 	return strconv.Itoa(n/int(time.Hour/time.Second)) + "h"
 }
+
+// patternTexts says in words what the patterns of the .proto files ask for.
+var patternTexts = map[string]string{
+	"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":                      "must be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit",
+	"^[a-z0-9][a-z0-9-]{0,62}$":                              "must be 1 to 63 lower-case letters, digits or '-', and begin with a letter or digit",
+	"^[A-Za-z0-9._-]{0,64}$":                                 "must be at most 64 letters, digits, '.', '_' or '-'",
+	"^[A-Za-z0-9-]{1,128}$":                                  "must be the name of a header",
+	"^[A-Z]{1,16}$":                                          "must be a method in upper case, such as POST",
+	"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$":               "must be the keys that lead to the value, with dots between, such as data.created_at",
+	"^(0?[0-7]{3})?$":                                        "must be an octal file mode such as 0660",
+	"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$":                "must be a media type in lower case without parameters, such as application/json",
+	"^([A-Za-z0-9-]{1,128})?$":                               "must be the name of a header",
+	"^[A-Za-z0-9_.-]{1,128}$":                                "must be the name of a parameter",
+	"^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$":            "must be the keys that lead to the value, with dots between, such as signature.value",
+	`^[A-Za-z0-9_-]+(\[\])?([.][A-Za-z0-9_-]+(\[\])?){0,7}$`: "must be the keys that lead to the value, with dots between and [] behind a list, such as value[].clientState",
+	"^sha256:[0-9a-f]{64}$":                                  "must be sha256: and 64 hexadecimal digits in lower case",
+	"^[A-Za-z]{0,32}$":                                       "must be one word, such as Bearer",
+	"^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$":                   "must be a day, such as 2026-08-31",
+}
+
+func patternText(pattern string) string {
+	if text, ok := patternTexts[pattern]; ok {
+		return text
+	}
+	return "must match " + pattern
+}
