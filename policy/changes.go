@@ -103,8 +103,8 @@ func (s *Set) hooks(f func(w *webhook)) {
 	}
 }
 
-// Forget drops the text of the files, which only errors need. A set that has
-// forgotten can be compared, but no longer compiled.
+// Forget drops what only the places of errors need. A set that has forgotten can
+// be compared; it should not be compiled.
 func (s *Set) Forget() {
 	for i := range s.files {
 		s.files[i].doc = options.Empty(s.files[i].name)

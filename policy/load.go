@@ -54,7 +54,7 @@ type Set struct {
 }
 
 // file keeps each webhook in its encoded form, a tenth of the message, until
-// somebody asks for it, and the text for the places of errors.
+// somebody asks for it. The text is read again for the places of errors.
 type file struct {
 	name     string
 	doc      *strictyaml.Document
@@ -137,6 +137,7 @@ func (s *Set) add(name string, data []byte) {
 	if errors.As(err, &bad) {
 		s.errs = append(s.errs, bad...)
 	}
+	f.doc.Release(func() ([]byte, error) { return read(name) })
 	f.webhooks = slices.Clip(f.webhooks)
 	s.files = append(s.files, f)
 }

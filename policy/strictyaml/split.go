@@ -9,10 +9,12 @@ import (
 
 // span is one item of a list within the text of a file.
 type span struct {
-	start, end int // in bytes
+	start, end int32 // in bytes
 	// line and column are those of the first character, from 1.
-	line, column int
+	line, column int32
 }
+
+func (s span) of(data []byte) []byte { return data[s.start:s.end] }
 
 // split finds the items of a file that has the one key and below it a list,
 // written as a YAML block or as JSON. It returns none for any other text.
@@ -73,14 +75,14 @@ func splitBlock(data []byte, key string) []span {
 			return nil
 		case isItem && (indent < 0 || depth == indent):
 			indent = depth
-			spans = append(spans, span{start: start, line: line, column: 1})
+			spans = append(spans, span{start: int32(start), line: int32(line), column: 1}) //nolint:gosec // at most MaxBytes
 		case indent < 0 || depth <= indent:
 			return nil
 		}
 		start = end
 	}
 	for i := range spans {
-		spans[i].end = len(data)
+		spans[i].end = int32(len(data)) //nolint:gosec // at most MaxBytes
 		if i+1 < len(spans) {
 			spans[i].end = spans[i+1].start
 		}
@@ -105,7 +107,8 @@ func splitJSON(data []byte, key string) []span {
 		}
 		end := int(reader.InputOffset())
 		at.advance(end - len(raw))
-		spans = append(spans, span{start: end - len(raw), end: end, line: at.line, column: at.column})
+		//nolint:gosec // all are at most MaxBytes
+		spans = append(spans, span{start: int32(end - len(raw)), end: int32(end), line: int32(at.line), column: int32(at.column)})
 	}
 	for _, want := range []json.Token{json.Delim(']'), json.Delim('}')} {
 		if got, err := reader.Token(); err != nil || got != want {

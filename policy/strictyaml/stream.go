@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,30 @@ type text struct {
 	// current is the item that was read last, node its tree.
 	current int
 	node    *yaml.Node
+	// Where data is nil, reread brings it back, if it is still what sum says.
+	reread func() ([]byte, error)
+	sum    [sha256.Size]byte
+}
+
+// Release drops the text of a document that DecodeEach has read. When a place is
+// asked for, reread must return it once more. If it then is another, places are
+// those of whole items.
+func (d *Document) Release(reread func() ([]byte, error)) {
+	if t := d.text; t != nil && t.data != nil {
+		t.sum, t.reread = sha256.Sum256(t.data), reread
+		t.data, t.node, t.current = nil, nil, -1
+	}
+}
+
+// back brings the text back and reports whether that went well.
+func (t *text) back() bool {
+	if t.data == nil && t.reread != nil {
+		data, err := t.reread()
+		if t.reread = nil; err == nil && sha256.Sum256(data) == t.sum {
+			t.data = data
+		}
+	}
+	return t.data != nil
 }
 
 // stream is where the items of a list go.
@@ -90,7 +115,7 @@ func (d *decoder) items(m proto.Message) {
 				}
 				tried = true
 				part := t.items[i]
-				d.syntax(err, t.data[part.start:part.end], part)
+				d.syntax(err, part.of(t.data), part)
 				continue
 			}
 			t.node = node
@@ -156,7 +181,7 @@ func (t *text) parse(i int) (*yaml.Node, error) {
 		return nil, fmt.Errorf("yaml: more than %d MiB in one item", MaxTree>>20)
 	}
 	var doc yaml.Node
-	if err := yaml.Unmarshal(t.data[part.start:part.end], &doc); err != nil {
+	if err := yaml.Unmarshal(part.of(t.data), &doc); err != nil {
 		return nil, err
 	}
 	if len(doc.Content) != 1 {
@@ -169,7 +194,7 @@ func (t *text) parse(i int) (*yaml.Node, error) {
 		}
 		node = node.Content[0]
 	}
-	move(node, part.line-1, part.column-1)
+	move(node, int(part.line)-1, int(part.column)-1)
 	return node, nil
 }
 
@@ -178,14 +203,14 @@ func (t *text) parse(i int) (*yaml.Node, error) {
 func (t *text) parseSome(from, to int) []*yaml.Node {
 	begin, end := t.items[from].start, t.items[to-1].end
 	var doc yaml.Node
-	if t.json || end-begin > MaxTree/4 || yaml.Unmarshal(t.data[begin:end], &doc) != nil || len(doc.Content) != 1 {
+	if int(end-begin) > MaxTree/4 || t.json || yaml.Unmarshal(t.data[begin:end], &doc) != nil || len(doc.Content) != 1 {
 		return nil
 	}
 	list := doc.Content[0]
 	if list.Kind != yaml.SequenceNode || len(list.Content) != to-from {
 		return nil
 	}
-	move(list, t.items[from].line-1, 0)
+	move(list, int(t.items[from].line)-1, 0)
 	return list.Content
 }
 
@@ -209,14 +234,15 @@ func (d *Document) start(path Path) (node *yaml.Node, line, column int, rest Pat
 		node = d.root
 	case t == nil:
 		return nil, 0, 0, nil
+	case !t.back():
+		line, column = t.itemPlace(path)
+		return nil, line, column, nil
 	case len(t.items) == 0:
-		node = t.reread(-1)
+		node = t.tree(-1)
 	default:
-		if len(path) > 1 && path[0] == t.list {
-			if i, ok := path[1].(int); ok && i < len(t.items) {
-				node, path = t.reread(i), path[2:]
-				break
-			}
+		if i := t.item(path); i >= 0 {
+			node, path = t.tree(i), path[2:]
+			break
 		}
 		line, column = t.head(len(path) > 0)
 		return nil, line, column, nil
@@ -227,8 +253,26 @@ func (d *Document) start(path Path) (node *yaml.Node, line, column int, rest Pat
 	return node, node.Line, node.Column, path
 }
 
-// reread returns the tree of item i, or of the whole for -1.
-func (t *text) reread(i int) *yaml.Node {
+// item returns the number of the item that the path leads into, or -1.
+func (t *text) item(path Path) int {
+	if len(path) > 1 && path[0] == t.list {
+		if i, ok := path[1].(int); ok && i < len(t.items) {
+			return i
+		}
+	}
+	return -1
+}
+
+// itemPlace returns the place of the item without the text.
+func (t *text) itemPlace(path Path) (line, column int) {
+	if i := t.item(path); i >= 0 {
+		return int(t.items[i].line), int(t.items[i].column)
+	}
+	return 1, 1
+}
+
+// tree returns the tree of item i, or of the whole for -1.
+func (t *text) tree(i int) *yaml.Node {
 	if t.current == i && t.node != nil {
 		return t.node
 	}

@@ -152,3 +152,23 @@ func TestEachLimits(t *testing.T) {
 		}
 	}
 }
+
+// A document without its text asks for it again, and does not point into
+// another text.
+func TestRelease(t *testing.T) {
+	text := "webhooks:\n" + long("  - name: aN\n    match: {path: /N}\n", "")
+	path := strictyaml.Path{"webhooks", 70, "match", "path"}
+	for want, again := range map[string]string{"143:13": text, "142:1": "# " + text} {
+		doc, _, err := each(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		doc.Release(func() ([]byte, error) { asked++; return []byte(again), nil })
+		for range 2 {
+			if line, column := doc.Place(path); fmt.Sprintf("%d:%d", line, column) != want || asked != 1 {
+				t.Errorf("%d:%d, want %s; asked %d times", line, column, want, asked)
+			}
+		}
+	}
+}

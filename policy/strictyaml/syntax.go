@@ -29,7 +29,7 @@ const maxFailingLine = 256 << 10
 // the place of from counts: where in the file the text begins.
 func (d *decoder) syntax(err error, data []byte, from span) {
 	if errors.Is(err, io.EOF) {
-		d.doc.addAt(from.line, from.column, nil, "the file is empty")
+		d.doc.addAt(int(from.line), int(from.column), nil, "the file is empty")
 		return
 	}
 	line, text := 1, err.Error()
@@ -54,9 +54,9 @@ func (d *decoder) syntax(err error, data []byte, from span) {
 	}
 	column := firstColumn(data, line)
 	if line == 1 {
-		column += from.column - 1
+		column += int(from.column) - 1
 	}
-	d.doc.addAt(from.line-1+line, column, nil, message+hint(data, line, text))
+	d.doc.addAt(int(from.line)-1+line, column, nil, message+hint(data, line, text))
 }
 
 // hint says how the commonest mistakes are mended.
