@@ -27,7 +27,7 @@ func (d *decoder) wellKnown(n *yaml.Node, m protoreflect.Message) bool {
 		copyFields(m, value.ProtoReflect())
 	case "google.protobuf.Timestamp":
 		at, err := time.Parse(time.RFC3339Nano, n.Value)
-		if n.Kind != yaml.ScalarNode || err != nil {
+		if n.Kind != yaml.ScalarNode || err != nil || !timestamppb.New(at).IsValid() {
 			d.errorf(n, "must be a time such as 2026-10-01T00:00:00Z, not %s", shown(n))
 			return true
 		}
