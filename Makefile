@@ -24,8 +24,8 @@ lint: ## vet, format, static analysis
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
 
-bench: ## the path from message bytes to answer bytes, and the nonce store
-	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/...
+bench: ## the path from message bytes to answer bytes, the nonce store, loading 100,000 webhooks
+	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
 
 bench-compare: build ## the service beside a no-op and, if OPA_ENVOY_BIN names one, OPA-Envoy; JSON to BENCH_OUT
 	$(GO) build -o bin/bench ./cmd/bench

@@ -117,15 +117,16 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	recorder.Reloaded(nil)
-	watcher.OnReload = func(table *authz.Table, err error) {
-		recorder.Reloaded(err)
-		logReload(o.log, table, err)
+	watcher.OnReload = func(report watch.Report) {
+		recorder.Reloaded(report.Err)
+		logReload(o.log, report)
 	}
 	r := &running{
 		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 	}
+	r.site.stale = func() bool { return watcher.Err() != nil }
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
@@ -182,16 +183,6 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	cancel()
 	<-watched
 	return err
-}
-
-func logReload(log *slog.Logger, table *authz.Table, err error) {
-	if err == nil {
-		log.Info("policy loaded", "webhooks", len(table.Webhooks()), "policy", table.Digest)
-		return
-	}
-	for _, e := range asErrors(err) {
-		log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
-	}
 }
 
 // asErrors makes a list of any error, or of none.
