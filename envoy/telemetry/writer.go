@@ -38,15 +38,15 @@ func NewWriter(out io.Writer) *Writer {
 }
 
 // write appends one record.
-func (w *Writer) write(record func([]byte) []byte) {
+func (w *Writer) write(record []byte) {
 	w.mu.Lock()
-	defer w.mu.Unlock() // even if record panics; and Close must not come before the wake
+	defer w.mu.Unlock() // Close must not come before the wake
 	if w.closed || len(w.pending) > maxPending {
 		w.dropped.Add(1)
 		return
 	}
 	first := len(w.pending) == 0
-	w.pending = record(w.pending)
+	w.pending = append(w.pending, record...)
 	if first {
 		select {
 		case w.wake <- struct{}{}:
