@@ -31,25 +31,30 @@ func limitMemory() {
 		floor = min(floor, limit/4)
 	}
 	if os.Getenv("GOGC") == "" {
-		keepFloor(floor)
+		keepFloor(floor, usualPercent)
 	}
 }
 
 // sentinel is collected in every cycle. It is too large to share its memory
 // with other objects, which would keep it.
 type sentinel struct {
-	floor int64
-	_     [3]int64
+	floor   int64
+	percent int
+	_       [2]int64
 }
 
 // keepFloor sets, after each collection, by how much the heap may grow until
-// the next one: to twice what lives, or to the floor.
-func keepFloor(floor int64) {
+// the next one: to twice what lives, or to the floor. percent is what holds; to
+// set another one stops the program for a moment, which small changes are not
+// worth.
+func keepFloor(floor int64, percent int) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	debug.SetGCPercent(growth(int64(live[0].Value.Uint64()), floor))
-	s := &sentinel{floor: floor}
-	runtime.SetFinalizer(s, func(s *sentinel) { keepFloor(s.floor) })
+	if wanted := growth(int64(live[0].Value.Uint64()), floor); wanted < percent*9/10 || wanted > percent*11/10 {
+		percent = wanted
+		debug.SetGCPercent(percent)
+	}
+	runtime.SetFinalizer(&sentinel{floor: floor, percent: percent}, func(s *sentinel) { keepFloor(s.floor, s.percent) })
 }
 
 func growth(live, floor int64) int {
