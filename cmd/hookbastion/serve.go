@@ -42,6 +42,7 @@ func newServe() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			limitMemory()
 			return reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
 		},
 	}
@@ -119,19 +120,20 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	recorder.Reloaded(nil)
-	watcher.OnReload = func(table *authz.Table, err error) {
-		recorder.Reloaded(err)
-		logReload(o.log, table, err)
+	watcher.OnReload = func(report watch.Report) {
+		recorder.Reloaded(report.Err)
+		logReload(o.log, report)
 	}
 	r := &running{
 		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
-		sweep:   func(now time.Time) { store.Sweep(now, sweepsPerSecond) },
+		sweep:   sweeper(store, settler, o.log),
 	}
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
+	r.site.stale = func() bool { return watcher.Err() != nil }
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
@@ -168,6 +170,19 @@ func (r *running) closeListeners() error {
 		err = errors.Join(err, l.Close())
 	}
 	return err
+}
+
+// sweeper returns what runs each second. It warns once if leases end and no
+// access log has ever come.
+func sweeper(store *replay.Memory, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
+	warned := false
+	return func(now time.Time) {
+		store.Sweep(now, sweepsPerSecond)
+		if !warned && settler.TwoPhase() && !settler.Proven() && store.Stats().LeaseTaken > 0 {
+			warned = true
+			log.Warn("no access log has come from Envoy: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged; see docs/replay.md")
+		}
+	}
 }
 
 // sweepUntil sweeps the nonce store each second.
@@ -229,16 +244,6 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	<-watched
 	<-swept
 	return err
-}
-
-func logReload(log *slog.Logger, table *authz.Table, err error) {
-	if err == nil {
-		log.Info("policy loaded", "webhooks", len(table.Webhooks()), "policy", table.Digest)
-		return
-	}
-	for _, e := range asErrors(err) {
-		log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
-	}
 }
 
 // asErrors makes a list of any error, or of none.
