@@ -21,7 +21,11 @@ type share struct {
 }
 
 // room counts what somebody takes of the store.
-type room struct{ nonces, open atomic.Int64 }
+type room struct {
+	nonces, open atomic.Int64
+	// largest is the tenant that takes most of a webhook's room, or nearly.
+	largest atomic.Pointer[share]
+}
 
 const (
 	// parts of a webhook's share, for as many processors, and of a tenant's.
@@ -32,6 +36,9 @@ const (
 	// tenant within a webhook, may take. A single one gets four fifths of the
 	// room, n get a part of 1/(n+1/4) each, and a newcomer always finds some.
 	generosity = 4
+	// modesty is by which part of the largest tenant's room a tenant counts as
+	// small, and reserve is which part of the whole is not for small ones.
+	modesty, reserve = 4, 64
 )
 
 func newShare(id uint64, webhook, own *room, parts int) *share {
@@ -116,7 +123,9 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 		if !m.takeBytes(minSlots) {
 			return Full
 		}
-		s = &segment{slots: make([]slot, minSlots), swept: t.epochOf(now), latest: t.epochOf(now)}
+		// What a share that was given up knew to be past stays past.
+		latest := t.epochOf(time.Unix(0, max(now.UnixNano(), m.forgotten.Load())))
+		s = &segment{slots: make([]slot, minSlots), swept: latest, latest: latest}
 		p.segments = []*segment{s}
 	}
 	current := m.advance(sh, t, s, now)
