@@ -147,8 +147,11 @@ const (
 	Replay_ON_REPLAY_UNSPECIFIED Replay_OnReplay = 0
 	// Refused with 409.
 	Replay_DENY Replay_OnReplay = 1
-	// Forwarded with x-hookbastion-replay: copy.
+	// Forwarded with x-hookbastion-replay: copy, or possible.
 	Replay_MARK Replay_OnReplay = 2
+	// Answered with 200 and not forwarded, if the first delivery is known to
+	// have been taken; else refused with 409.
+	Replay_ACKNOWLEDGE Replay_OnReplay = 3
 )
 
 // Enum value maps for Replay_OnReplay.
@@ -157,11 +160,13 @@ var (
 		0: "ON_REPLAY_UNSPECIFIED",
 		1: "DENY",
 		2: "MARK",
+		3: "ACKNOWLEDGE",
 	}
 	Replay_OnReplay_value = map[string]int32{
 		"ON_REPLAY_UNSPECIFIED": 0,
 		"DENY":                  1,
 		"MARK":                  2,
+		"ACKNOWLEDGE":           3,
 	}
 )
 
@@ -190,6 +195,109 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 0}
+}
+
+type Replay_Release int32
+
+const (
+	Replay_RELEASE_UNSPECIFIED Replay_Release = 0
+	// The next one with this content passes.
+	Replay_UPSTREAM_FAILURE Replay_Release = 1
+	// The next one is a copy.
+	Replay_NEVER Replay_Release = 2
+)
+
+// Enum value maps for Replay_Release.
+var (
+	Replay_Release_name = map[int32]string{
+		0: "RELEASE_UNSPECIFIED",
+		1: "UPSTREAM_FAILURE",
+		2: "NEVER",
+	}
+	Replay_Release_value = map[string]int32{
+		"RELEASE_UNSPECIFIED": 0,
+		"UPSTREAM_FAILURE":    1,
+		"NEVER":               2,
+	}
+)
+
+func (x Replay_Release) Enum() *Replay_Release {
+	p := new(Replay_Release)
+	*p = x
+	return p
+}
+
+func (x Replay_Release) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replay_Release) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[3].Descriptor()
+}
+
+func (Replay_Release) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[3]
+}
+
+func (x Replay_Release) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replay_Release.Descriptor instead.
+func (Replay_Release) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 1}
+}
+
+type Replay_Outcome int32
+
+const (
+	Replay_OUTCOME_UNSPECIFIED Replay_Outcome = 0
+	// The next one with this content is a copy.
+	Replay_TAKEN Replay_Outcome = 1
+	// The next one passes; after an unknown outcome with
+	// x-hookbastion-replay: possible.
+	Replay_RELEASE Replay_Outcome = 2
+)
+
+// Enum value maps for Replay_Outcome.
+var (
+	Replay_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "TAKEN",
+		2: "RELEASE",
+	}
+	Replay_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"TAKEN":               1,
+		"RELEASE":             2,
+	}
+)
+
+func (x Replay_Outcome) Enum() *Replay_Outcome {
+	p := new(Replay_Outcome)
+	*p = x
+	return p
+}
+
+func (x Replay_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replay_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[4].Descriptor()
+}
+
+func (Replay_Outcome) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[4]
+}
+
+func (x Replay_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replay_Outcome.Descriptor instead.
+func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 2}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -1040,8 +1148,19 @@ type Replay struct {
 	// How long a delivery without a signed time is remembered. Default: 24h.
 	// One with a signed time is remembered until that time is too old.
 	Window *durationpb.Duration `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
-	// Default: DENY.
-	OnReplay      Replay_OnReplay `protobuf:"varint,2,opt,name=on_replay,json=onReplay,proto3,enum=hookbastion.policy.v1.Replay_OnReplay" json:"on_replay,omitempty"`
+	// Default: ACKNOWLEDGE for a provider of the catalogue that repeats by itself
+	// and sends the same bytes, else DENY.
+	OnReplay Replay_OnReplay `protobuf:"varint,2,opt,name=on_replay,json=onReplay,proto3,enum=hookbastion.policy.v1.Replay_OnReplay" json:"on_replay,omitempty"`
+	// What a failure of the upstream means: 5xx, 408, 425, 429, no answer.
+	// Default: UPSTREAM_FAILURE.
+	Release Replay_Release `protobuf:"varint,3,opt,name=release,proto3,enum=hookbastion.policy.v1.Replay_Release" json:"release,omitempty"`
+	// What it means that nobody knows whether the upstream took a delivery: the
+	// sender left before the answer, or no word came within the lease. Default:
+	// TAKEN where the provider signs a retry anew, RELEASE where it sends the
+	// same bytes.
+	OnUnknown Replay_Outcome `protobuf:"varint,4,opt,name=on_unknown,json=onUnknown,proto3,enum=hookbastion.policy.v1.Replay_Outcome" json:"on_unknown,omitempty"`
+	// What 3xx and 4xx from the upstream mean. Default: like on_unknown.
+	ClientErrors  Replay_Outcome `protobuf:"varint,5,opt,name=client_errors,json=clientErrors,proto3,enum=hookbastion.policy.v1.Replay_Outcome" json:"client_errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1088,6 +1207,27 @@ func (x *Replay) GetOnReplay() Replay_OnReplay {
 		return x.OnReplay
 	}
 	return Replay_ON_REPLAY_UNSPECIFIED
+}
+
+func (x *Replay) GetRelease() Replay_Release {
+	if x != nil {
+		return x.Release
+	}
+	return Replay_RELEASE_UNSPECIFIED
+}
+
+func (x *Replay) GetOnUnknown() Replay_Outcome {
+	if x != nil {
+		return x.OnUnknown
+	}
+	return Replay_OUTCOME_UNSPECIFIED
+}
+
+func (x *Replay) GetClientErrors() Replay_Outcome {
+	if x != nil {
+		return x.ClientErrors
+	}
+	return Replay_OUTCOME_UNSPECIFIED
 }
 
 // Limits bounds what is looked at.
@@ -1538,14 +1678,27 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\tFreshness\x12G\n" +
 	"\ttolerance\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"\xce\x01\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"\xb3\x04\n" +
 	"\x06Replay\x12D\n" +
 	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b<R\x06window\x12C\n" +
-	"\ton_replay\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Replay.OnReplayR\bonReplay\"9\n" +
+	"\ton_replay\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Replay.OnReplayR\bonReplay\x12?\n" +
+	"\arelease\x18\x03 \x01(\x0e2%.hookbastion.policy.v1.Replay.ReleaseR\arelease\x12D\n" +
+	"\n" +
+	"on_unknown\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Replay.OutcomeR\tonUnknown\x12J\n" +
+	"\rclient_errors\x18\x05 \x01(\x0e2%.hookbastion.policy.v1.Replay.OutcomeR\fclientErrors\"J\n" +
 	"\bOnReplay\x12\x19\n" +
 	"\x15ON_REPLAY_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04DENY\x10\x01\x12\b\n" +
-	"\x04MARK\x10\x02\"\xc4\x02\n" +
+	"\x04MARK\x10\x02\x12\x0f\n" +
+	"\vACKNOWLEDGE\x10\x03\"C\n" +
+	"\aRelease\x12\x17\n" +
+	"\x13RELEASE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10UPSTREAM_FAILURE\x10\x01\x12\t\n" +
+	"\x05NEVER\x10\x02\":\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05TAKEN\x10\x01\x12\v\n" +
+	"\aRELEASE\x10\x02\"\xc4\x02\n" +
 	"\x06Limits\x122\n" +
 	"\x0emax_body_bytes\x18\x01 \x01(\x04B\a\xbaH\x042\x02 \x00H\x00R\fmaxBodyBytes\x88\x01\x01\x12:\n" +
 	"\x10max_header_bytes\x18\x02 \x01(\x04B\v\xbaH\b2\x06\x18\x80\x80@ \x00H\x01R\x0emaxHeaderBytes\x88\x01\x01\x125\n" +
@@ -1573,69 +1726,74 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_policy_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),             // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),            // 1: hookbastion.policy.v1.Secret.Format
 	(Replay_OnReplay)(0),          // 2: hookbastion.policy.v1.Replay.OnReplay
-	(*Policy)(nil),                // 3: hookbastion.policy.v1.Policy
-	(*Webhook)(nil),               // 4: hookbastion.policy.v1.Webhook
-	(*Match)(nil),                 // 5: hookbastion.policy.v1.Match
-	(*Secret)(nil),                // 6: hookbastion.policy.v1.Secret
-	(*SourceIP)(nil),              // 7: hookbastion.policy.v1.SourceIP
-	(*Token)(nil),                 // 8: hookbastion.policy.v1.Token
-	(*TokenRule)(nil),             // 9: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),            // 10: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),             // 11: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                // 12: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                // 13: hookbastion.policy.v1.Limits
-	(*Respond)(nil),               // 14: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),            // 15: hookbastion.policy.v1.Unverified
-	(*TokenRule_Bearer)(nil),      // 16: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),      // 17: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),       // 18: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),       // 19: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                // 20: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(Replay_Release)(0),           // 3: hookbastion.policy.v1.Replay.Release
+	(Replay_Outcome)(0),           // 4: hookbastion.policy.v1.Replay.Outcome
+	(*Policy)(nil),                // 5: hookbastion.policy.v1.Policy
+	(*Webhook)(nil),               // 6: hookbastion.policy.v1.Webhook
+	(*Match)(nil),                 // 7: hookbastion.policy.v1.Match
+	(*Secret)(nil),                // 8: hookbastion.policy.v1.Secret
+	(*SourceIP)(nil),              // 9: hookbastion.policy.v1.SourceIP
+	(*Token)(nil),                 // 10: hookbastion.policy.v1.Token
+	(*TokenRule)(nil),             // 11: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),            // 12: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),             // 13: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                // 14: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                // 15: hookbastion.policy.v1.Limits
+	(*Respond)(nil),               // 16: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),            // 17: hookbastion.policy.v1.Unverified
+	(*TokenRule_Bearer)(nil),      // 18: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),      // 19: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),       // 20: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),       // 21: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                // 22: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
-	4,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
-	5,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	20, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
-	6,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
-	7,  // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
-	8,  // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	11, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	12, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	13, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	6,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
+	7,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
+	22, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	8,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
+	9,  // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
+	10, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
+	13, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	14, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	15, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	14, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	15, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	16, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	17, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
 	1,  // 12: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	21, // 13: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	21, // 14: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	9,  // 15: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	16, // 16: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	17, // 17: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	18, // 18: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	19, // 19: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	21, // 20: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	21, // 21: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	22, // 22: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	22, // 23: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	22, // 24: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	23, // 13: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	23, // 14: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	11, // 15: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	18, // 16: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	19, // 17: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	20, // 18: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	21, // 19: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	23, // 20: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	23, // 21: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	24, // 22: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	24, // 23: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	24, // 24: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
 	2,  // 25: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	10, // 26: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 27: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 28: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 29: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	3,  // 26: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	4,  // 27: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	4,  // 28: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	12, // 29: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	12, // 30: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	12, // 31: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	12, // 32: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -1666,7 +1824,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      5,
 			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
