@@ -128,8 +128,8 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
-	if s.grpcListen != "" && !loopback(s.grpcListen) {
-		o.log.Warn("the service listens beyond loopback without TLS: whoever reaches it can ask it", "address", s.grpcListen)
+	if err := r.secure(s, o.log); err != nil {
+		return errors.Join(err, r.closeListeners())
 	}
 	return r.run(ctx, s, o)
 }
@@ -141,6 +141,16 @@ type running struct {
 	watcher *watch.Watcher
 	grpc    []net.Listener // TCP first, if there is TCP
 	web     net.Listener
+	// watched are files beside the policies that are read again.
+	watched []fileWatch
+}
+
+func (r *running) closeListeners() error {
+	err := r.web.Close()
+	for _, l := range r.grpc {
+		err = errors.Join(err, l.Close())
+	}
+	return err
 }
 
 func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
@@ -151,6 +161,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	defer signal.Stop(hup)
 	watched := make(chan struct{})
 	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
+	stopFiles := r.watchFiles(ctx)
 
 	failed := make(chan error, len(r.grpc)+1)
 	for _, l := range r.grpc {
@@ -180,6 +191,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	r.site.stop()
 	cancel()
 	<-watched
+	stopFiles()
 	return err
 }
 

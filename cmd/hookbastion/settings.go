@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/mtls"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
@@ -22,6 +23,7 @@ type settings struct {
 	unixPath   string
 	unixMode   os.FileMode
 	insecure   bool
+	tls        *mtls.Config // nil: none
 	httpListen string
 	policies   []string
 	mapping    envoy.Mapping
@@ -83,8 +85,9 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if s.unixPath == "" && m.GetGrpc().GetUnix() != nil {
 		fail("is missing", "grpc", "unix", "path")
 	}
-	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure {
-		fail(s.grpcListen+" is reachable from other machines; set grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
+	s.tls = serviceTLS(m.GetGrpc(), s.grpcListen, fail)
+	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !s.mutual() {
+		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail)}

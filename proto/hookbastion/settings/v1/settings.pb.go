@@ -27,6 +27,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Tls_Version int32
+
+const (
+	Tls_VERSION_UNSPECIFIED Tls_Version = 0
+	Tls_TLSV1_3             Tls_Version = 1
+	Tls_TLSV1_2             Tls_Version = 2
+)
+
+// Enum value maps for Tls_Version.
+var (
+	Tls_Version_name = map[int32]string{
+		0: "VERSION_UNSPECIFIED",
+		1: "TLSV1_3",
+		2: "TLSV1_2",
+	}
+	Tls_Version_value = map[string]int32{
+		"VERSION_UNSPECIFIED": 0,
+		"TLSV1_3":             1,
+		"TLSV1_2":             2,
+	}
+)
+
+func (x Tls_Version) Enum() *Tls_Version {
+	p := new(Tls_Version)
+	*p = x
+	return p
+}
+
+func (x Tls_Version) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Tls_Version) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[0].Descriptor()
+}
+
+func (Tls_Version) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[0]
+}
+
+func (x Tls_Version) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Tls_Version.Descriptor instead.
+func (Tls_Version) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2, 0}
+}
+
 type Envoy_StringBody int32
 
 const (
@@ -66,11 +115,11 @@ func (x Envoy_StringBody) String() string {
 }
 
 func (Envoy_StringBody) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_settings_v1_settings_proto_enumTypes[0].Descriptor()
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[1].Descriptor()
 }
 
 func (Envoy_StringBody) Type() protoreflect.EnumType {
-	return &file_hookbastion_settings_v1_settings_proto_enumTypes[0]
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[1]
 }
 
 func (x Envoy_StringBody) Number() protoreflect.EnumNumber {
@@ -79,7 +128,7 @@ func (x Envoy_StringBody) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Envoy_StringBody.Descriptor instead.
 func (Envoy_StringBody) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{4, 0}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // Settings is the whole file.
@@ -191,7 +240,9 @@ type Grpc struct {
 	// A Unix socket, alone or in addition.
 	Unix *Grpc_Unix `protobuf:"bytes,2,opt,name=unix,proto3" json:"unix,omitempty"`
 	// Must be true to listen beyond loopback without mutual TLS.
-	Insecure      bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	Insecure bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	// TLS on listen. The socket has none: its file mode says who may connect.
+	Tls           *Tls `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +298,100 @@ func (x *Grpc) GetInsecure() bool {
 	return false
 }
 
+func (x *Grpc) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+// Tls is a server's certificate and what it asks of clients. The files are read
+// again when they change; what was served last stays until all of them are good.
+type Tls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The certificate with its chain, in PEM form.
+	Cert string `protobuf:"bytes,1,opt,name=cert,proto3" json:"cert,omitempty"`
+	// Its key, in PEM form.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// Authorities of clients' certificates, in PEM form. Absent: clients need no
+	// certificate.
+	ClientCa string `protobuf:"bytes,3,opt,name=client_ca,json=clientCa,proto3" json:"client_ca,omitempty"`
+	// Names of which a client's certificate must have one, exactly: URIs such as
+	// spiffe://example.org/gateway, and DNS names. Absent: any certificate of
+	// client_ca.
+	ClientSans []string `protobuf:"bytes,4,rep,name=client_sans,json=clientSans,proto3" json:"client_sans,omitempty"`
+	// Default: TLSV1_3. To a cluster, Envoy speaks that only where tls_params of
+	// its transport socket say so.
+	MinVersion    Tls_Version `protobuf:"varint,5,opt,name=min_version,json=minVersion,proto3,enum=hookbastion.settings.v1.Tls_Version" json:"min_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tls) Reset() {
+	*x = Tls{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tls) ProtoMessage() {}
+
+func (x *Tls) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tls.ProtoReflect.Descriptor instead.
+func (*Tls) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Tls) GetCert() string {
+	if x != nil {
+		return x.Cert
+	}
+	return ""
+}
+
+func (x *Tls) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Tls) GetClientCa() string {
+	if x != nil {
+		return x.ClientCa
+	}
+	return ""
+}
+
+func (x *Tls) GetClientSans() []string {
+	if x != nil {
+		return x.ClientSans
+	}
+	return nil
+}
+
+func (x *Tls) GetMinVersion() Tls_Version {
+	if x != nil {
+		return x.MinVersion
+	}
+	return Tls_VERSION_UNSPECIFIED
+}
+
 // Http serves /healthz, /readyz and /metrics.
 type Http struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -258,7 +403,7 @@ type Http struct {
 
 func (x *Http) Reset() {
 	*x = Http{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +415,7 @@ func (x *Http) String() string {
 func (*Http) ProtoMessage() {}
 
 func (x *Http) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +428,7 @@ func (x *Http) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Http.ProtoReflect.Descriptor instead.
 func (*Http) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Http) GetListen() string {
@@ -304,7 +449,7 @@ type PolicyFiles struct {
 
 func (x *PolicyFiles) Reset() {
 	*x = PolicyFiles{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +461,7 @@ func (x *PolicyFiles) String() string {
 func (*PolicyFiles) ProtoMessage() {}
 
 func (x *PolicyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +474,7 @@ func (x *PolicyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyFiles.ProtoReflect.Descriptor instead.
 func (*PolicyFiles) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{3}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PolicyFiles) GetDirectories() []string {
@@ -352,7 +497,7 @@ type Envoy struct {
 
 func (x *Envoy) Reset() {
 	*x = Envoy{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +509,7 @@ func (x *Envoy) String() string {
 func (*Envoy) ProtoMessage() {}
 
 func (x *Envoy) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +522,7 @@ func (x *Envoy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Envoy.ProtoReflect.Descriptor instead.
 func (*Envoy) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Envoy) GetMaxRequestBytes() uint64 {
@@ -407,7 +552,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +564,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +577,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Source) GetTrustedHops() uint32 {
@@ -460,7 +605,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +617,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +630,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Replay) GetMaxEntries() uint64 {
@@ -512,7 +657,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +669,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +682,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Limits) GetInFlight() uint32 {
@@ -584,7 +729,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +741,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +754,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Records) GetFile() string {
@@ -644,7 +789,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +801,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,14 +844,27 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x06source\x18\x05 \x01(\v2\x1f.hookbastion.settings.v1.SourceR\x06source\x127\n" +
 	"\x06replay\x18\x06 \x01(\v2\x1f.hookbastion.settings.v1.ReplayR\x06replay\x127\n" +
 	"\x06limits\x18\a \x01(\v2\x1f.hookbastion.settings.v1.LimitsR\x06limits\x12:\n" +
-	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\"\xba\x01\n" +
+	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\"\xea\x01\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
-	"\binsecure\x18\x03 \x01(\bR\binsecure\x1aF\n" +
+	"\binsecure\x18\x03 \x01(\bR\binsecure\x12.\n" +
+	"\x03tls\x18\x04 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\x1aF\n" +
 	"\x04Unix\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12*\n" +
-	"\x04mode\x18\x02 \x01(\tB\x16\xbaH\x13r\x112\x0f^(0?[0-7]{3})?$R\x04mode\"\x1e\n" +
+	"\x04mode\x18\x02 \x01(\tB\x16\xbaH\x13r\x112\x0f^(0?[0-7]{3})?$R\x04mode\"\xf8\x01\n" +
+	"\x03Tls\x12\x12\n" +
+	"\x04cert\x18\x01 \x01(\tR\x04cert\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1b\n" +
+	"\tclient_ca\x18\x03 \x01(\tR\bclientCa\x12)\n" +
+	"\vclient_sans\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\n" +
+	"clientSans\x12E\n" +
+	"\vmin_version\x18\x05 \x01(\x0e2$.hookbastion.settings.v1.Tls.VersionR\n" +
+	"minVersion\"<\n" +
+	"\aVersion\x12\x17\n" +
+	"\x13VERSION_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aTLSV1_3\x10\x01\x12\v\n" +
+	"\aTLSV1_2\x10\x02\"\x1e\n" +
 	"\x04Http\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\"/\n" +
 	"\vPolicyFiles\x12 \n" +
@@ -760,39 +918,43 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 	return file_hookbastion_settings_v1_settings_proto_rawDescData
 }
 
-var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
-	(Envoy_StringBody)(0),       // 0: hookbastion.settings.v1.Envoy.StringBody
-	(*Settings)(nil),            // 1: hookbastion.settings.v1.Settings
-	(*Grpc)(nil),                // 2: hookbastion.settings.v1.Grpc
-	(*Http)(nil),                // 3: hookbastion.settings.v1.Http
-	(*PolicyFiles)(nil),         // 4: hookbastion.settings.v1.PolicyFiles
-	(*Envoy)(nil),               // 5: hookbastion.settings.v1.Envoy
-	(*Source)(nil),              // 6: hookbastion.settings.v1.Source
-	(*Replay)(nil),              // 7: hookbastion.settings.v1.Replay
-	(*Limits)(nil),              // 8: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 9: hookbastion.settings.v1.Records
-	(*Grpc_Unix)(nil),           // 10: hookbastion.settings.v1.Grpc.Unix
-	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
+	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
+	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
+	(*Settings)(nil),            // 2: hookbastion.settings.v1.Settings
+	(*Grpc)(nil),                // 3: hookbastion.settings.v1.Grpc
+	(*Tls)(nil),                 // 4: hookbastion.settings.v1.Tls
+	(*Http)(nil),                // 5: hookbastion.settings.v1.Http
+	(*PolicyFiles)(nil),         // 6: hookbastion.settings.v1.PolicyFiles
+	(*Envoy)(nil),               // 7: hookbastion.settings.v1.Envoy
+	(*Source)(nil),              // 8: hookbastion.settings.v1.Source
+	(*Replay)(nil),              // 9: hookbastion.settings.v1.Replay
+	(*Limits)(nil),              // 10: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 11: hookbastion.settings.v1.Records
+	(*Grpc_Unix)(nil),           // 12: hookbastion.settings.v1.Grpc.Unix
+	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
-	2,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
-	3,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
-	4,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
-	5,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
-	6,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
-	7,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	8,  // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	9,  // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	10, // 8: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	0,  // 9: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	11, // 10: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	3,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
+	5,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
+	6,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
+	7,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
+	8,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
+	9,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
+	10, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	11, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	12, // 8: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	4,  // 9: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	0,  // 10: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 11: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	13, // 12: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -800,17 +962,17 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	if File_hookbastion_settings_v1_settings_proto != nil {
 		return
 	}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[4].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[6].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[8].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   10,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
