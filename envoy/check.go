@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -37,6 +38,8 @@ type Service struct {
 	Source    Source
 	Mapping   Mapping
 	Telemetry *telemetry.Recorder
+	// Assertions signs for webhooks with an audience; nil if there is none.
+	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
@@ -105,6 +108,7 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 		if table != nil {
 			digest = table.Digest
 		}
+		s.assert(&st.request.Request, &st.decision, id, now)
 	}
 	answer = appendAnswer(out, &st.request.Request, &st.decision, id)
 	s.Telemetry.Record(&telemetry.Event{

@@ -77,6 +77,7 @@ func forwarded(req *authz.Request, d *authz.Decision, decisionID string) *authv3
 			values[HeaderVerified] = d.Proof.String()
 			values[HeaderKeyID] = d.KeyID
 			values[HeaderTenant] = string(d.Tenant)
+			values[HeaderAssertion] = d.Assertion
 		}
 	}
 	if d.Mark == authz.MarkCopy {

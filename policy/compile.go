@@ -31,6 +31,8 @@ type Deps struct {
 	Fingerprinter *authz.Fingerprinter
 	// MaxBodyBytes is what Envoy forwards at most.
 	MaxBodyBytes int64
+	// Assertions says that the service has keys for assertions.
+	Assertions bool
 	// Now is the time of the load; Previous the table that served until now,
 	// nil at the start. A webhook that accepts older deliveries than before,
 	// or that is new, refuses those signed before Now: their nonces may be
@@ -108,6 +110,10 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	if conditions := c.conditions(w, at); conditions != nil {
 		v.checks = append(v.checks, conditions)
 		v.readsBody = v.readsBody || conditions.ReadsBody()
+	}
+	if c.assertion(w, at.at("assertion")) {
+		hook.Audience = w.GetAssertion().GetAudience()
+		v.readsBody = true // the assertion vouches for it
 	}
 	checks := append([]authz.Check{c.limits(w, at, v.readsBody)}, v.checks...)
 	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {

@@ -120,11 +120,16 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		recorder.Reloaded(err)
 		logReload(o.log, table, err)
 	}
+	signer, err := newSigner(s)
+	if err != nil {
+		return err
+	}
 	r := &running{
-		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder}, s.limits, o.pool),
+		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder, Assertions: signer}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 	}
+	r.publish(signer, o.log)
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
@@ -226,7 +231,7 @@ func compiler(s *settings, store replay.Store) func(*policy.Set, *authz.Table) (
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
 		return policy.Compile(set, policy.Deps{
 			Store: store, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
-			Now: time.Now(), Previous: previous,
+			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
@@ -24,6 +25,7 @@ type settings struct {
 	unixMode   os.FileMode
 	insecure   bool
 	tls        *mtls.Config // nil: none
+	assertion  assertion.Config
 	httpListen string
 	policies   []string
 	mapping    envoy.Mapping
@@ -85,6 +87,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if s.unixPath == "" && m.GetGrpc().GetUnix() != nil {
 		fail("is missing", "grpc", "unix", "path")
 	}
+	s.assertion = assertions(m.GetAssertion(), fail)
 	s.tls = serviceTLS(m.GetGrpc(), s.grpcListen, fail)
 	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !s.mutual() {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")

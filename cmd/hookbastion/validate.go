@@ -91,6 +91,7 @@ func loadTable(paths []string, config string) (*authz.Table, error) {
 		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.mapping.MaxRequestBytes,
+		Assertions:    config == "" || len(s.assertion.Files) > 0, // nobody has said what the service has
 		Now:           time.Now(),
 	})
 }

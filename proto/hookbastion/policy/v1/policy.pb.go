@@ -281,7 +281,9 @@ type Webhook struct {
 	// doubled keys), headers (lists of values by lower-case name), query (lists of
 	// values by name), method, path, host, source, webhook, tenant, key_id,
 	// signed_time and now. A condition that cannot be evaluated denies.
-	Conditions    []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	Conditions []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// A signed statement for the application. Default: none.
+	Assertion     *Assertion `protobuf:"bytes,21,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +426,13 @@ func (x *Webhook) GetUnverified() *Unverified {
 func (x *Webhook) GetConditions() []string {
 	if x != nil {
 		return x.Conditions
+	}
+	return nil
+}
+
+func (x *Webhook) GetAssertion() *Assertion {
+	if x != nil {
+		return x.Assertion
 	}
 	return nil
 }
@@ -1255,6 +1264,54 @@ func (x *Unverified) GetReason() string {
 	return ""
 }
 
+// Assertion gives the application x-hookbastion-assertion, a JWT by which it can
+// tell a verified delivery from a request that went around the gateway. The
+// server's settings name the keys.
+type Assertion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom it is for. Each application has its own, and takes no other.
+	Audience      string `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assertion) Reset() {
+	*x = Assertion{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assertion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assertion) ProtoMessage() {}
+
+func (x *Assertion) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
+func (*Assertion) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Assertion) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
 type TokenRule_Bearer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Value         *TokenValue            `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
@@ -1264,7 +1321,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1333,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1366,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1378,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1417,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1429,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1462,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1474,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1510,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\a\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xe1\a\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -1476,7 +1533,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"unverified\x121\n" +
 	"\n" +
 	"conditions\x18\x10 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\bR\n" +
-	"conditions\"5\n" +
+	"conditions\x12>\n" +
+	"\tassertion\x18\x15 \x01(\v2 .hookbastion.policy.v1.AssertionR\tassertion\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -1559,7 +1617,10 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x0e_denied_status\"-\n" +
 	"\n" +
 	"Unverified\x12\x1f\n" +
-	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reasonBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
+	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"3\n" +
+	"\tAssertion\x12&\n" +
+	"\baudience\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\baudienceBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
 
 var (
 	file_hookbastion_policy_v1_policy_proto_rawDescOnce sync.Once
@@ -1574,7 +1635,7 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),             // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),            // 1: hookbastion.policy.v1.Secret.Format
@@ -1592,18 +1653,19 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*Limits)(nil),                // 13: hookbastion.policy.v1.Limits
 	(*Respond)(nil),               // 14: hookbastion.policy.v1.Respond
 	(*Unverified)(nil),            // 15: hookbastion.policy.v1.Unverified
-	(*TokenRule_Bearer)(nil),      // 16: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),      // 17: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),       // 18: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),       // 19: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                // 20: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*Assertion)(nil),             // 16: hookbastion.policy.v1.Assertion
+	(*TokenRule_Bearer)(nil),      // 17: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),      // 18: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),       // 19: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),       // 20: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                // 21: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	4,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
 	5,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	20, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	21, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
 	6,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
 	7,  // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
 	8,  // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
@@ -1613,29 +1675,30 @@ var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
 	14, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
 	15, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
-	1,  // 12: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	21, // 13: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	21, // 14: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	9,  // 15: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	16, // 16: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	17, // 17: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	18, // 18: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	19, // 19: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	21, // 20: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	21, // 21: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	22, // 22: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	22, // 23: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	22, // 24: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	2,  // 25: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	10, // 26: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 27: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 28: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 29: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	16, // 12: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	1,  // 13: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	22, // 14: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	22, // 15: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	9,  // 16: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	17, // 17: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	18, // 18: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	19, // 19: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	20, // 20: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	22, // 21: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	22, // 22: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	23, // 23: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	23, // 24: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	23, // 25: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	2,  // 26: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	10, // 27: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	10, // 28: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	10, // 29: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	10, // 30: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -1667,7 +1730,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

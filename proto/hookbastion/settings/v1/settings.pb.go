@@ -142,6 +142,7 @@ type Settings struct {
 	Replay        *Replay                `protobuf:"bytes,6,opt,name=replay,proto3" json:"replay,omitempty"`
 	Limits        *Limits                `protobuf:"bytes,7,opt,name=limits,proto3" json:"limits,omitempty"`
 	Records       *Records               `protobuf:"bytes,8,opt,name=records,proto3" json:"records,omitempty"`
+	Assertion     *Assertion             `protobuf:"bytes,10,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +229,13 @@ func (x *Settings) GetLimits() *Limits {
 func (x *Settings) GetRecords() *Records {
 	if x != nil {
 		return x.Records
+	}
+	return nil
+}
+
+func (x *Settings) GetAssertion() *Assertion {
+	if x != nil {
+		return x.Assertion
 	}
 	return nil
 }
@@ -392,7 +400,7 @@ func (x *Tls) GetMinVersion() Tls_Version {
 	return Tls_VERSION_UNSPECIFIED
 }
 
-// Http serves /healthz, /readyz and /metrics.
+// Http serves /healthz, /readyz, /metrics and /.well-known/jwks.json.
 type Http struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Default: 127.0.0.1:9002.
@@ -778,6 +786,73 @@ func (x *Records) GetOtlp() bool {
 	return false
 }
 
+// Assertion signs the assertions that policies ask for. The public keys are at
+// /.well-known/jwks.json of the HTTP listener.
+type Assertion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Files with private and public keys in PEM form, Ed25519 or P-256. The first
+	// private key signs, all are published. All replicas have the same. They are
+	// read again when they change.
+	Keys []string `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// How long an assertion lives. Default: 60s.
+	Ttl *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// The iss of assertions. Default: hookbastion.
+	Issuer        string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assertion) Reset() {
+	*x = Assertion{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assertion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assertion) ProtoMessage() {}
+
+func (x *Assertion) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
+func (*Assertion) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Assertion) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Assertion) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+func (x *Assertion) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
@@ -789,7 +864,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +876,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +910,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xcb\x03\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8d\x04\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -844,7 +919,9 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x06source\x18\x05 \x01(\v2\x1f.hookbastion.settings.v1.SourceR\x06source\x127\n" +
 	"\x06replay\x18\x06 \x01(\v2\x1f.hookbastion.settings.v1.ReplayR\x06replay\x127\n" +
 	"\x06limits\x18\a \x01(\v2\x1f.hookbastion.settings.v1.LimitsR\x06limits\x12:\n" +
-	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\"\xea\x01\n" +
+	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\x12@\n" +
+	"\tassertion\x18\n" +
+	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\"\xea\x01\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
@@ -904,7 +981,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12>\n" +
 	"\x12denials_per_second\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84= \x00H\x00R\x10denialsPerSecond\x88\x01\x01\x12\x12\n" +
 	"\x04otlp\x18\x03 \x01(\bR\x04otlpB\x15\n" +
-	"\x13_denials_per_secondBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\x13_denials_per_second\"\x89\x01\n" +
+	"\tAssertion\x12\x1c\n" +
+	"\x04keys\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\x04keys\x12<\n" +
+	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xd8\x042\x02\b\x05R\x03ttl\x12 \n" +
+	"\x06issuer\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06issuerBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -919,7 +1000,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
@@ -933,8 +1014,9 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Replay)(nil),              // 9: hookbastion.settings.v1.Replay
 	(*Limits)(nil),              // 10: hookbastion.settings.v1.Limits
 	(*Records)(nil),             // 11: hookbastion.settings.v1.Records
-	(*Grpc_Unix)(nil),           // 12: hookbastion.settings.v1.Grpc.Unix
-	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
+	(*Assertion)(nil),           // 12: hookbastion.settings.v1.Assertion
+	(*Grpc_Unix)(nil),           // 13: hookbastion.settings.v1.Grpc.Unix
+	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	3,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -945,16 +1027,18 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	9,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
 	10, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
 	11, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	12, // 8: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	4,  // 9: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	0,  // 10: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	1,  // 11: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	13, // 12: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 8: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	13, // 9: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	4,  // 10: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	0,  // 11: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 12: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	14, // 13: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	14, // 14: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -972,7 +1056,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
