@@ -38,6 +38,7 @@ fuzz: ## each fuzz target for FUZZTIME
 generate: ## the Go code and the reference pages of the .proto files
 	$(GO) run ./proto/generate .
 	$(GO) test ./envoy/telemetry -run Page -update
+	$(GO) test ./policy/provider -run Pages -update
 
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy

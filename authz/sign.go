@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // Signing says how a delivery is to be signed.
@@ -13,6 +15,9 @@ type Signing struct {
 	KeyID string
 	// Now is the time of the delivery.
 	Now time.Time
+	// Secret is a key or token whose text the policy does not hold; empty if it
+	// holds all.
+	Secret secret.Value
 	// NewID makes ids that the scheme signs and the request lacks.
 	NewID func() string
 }

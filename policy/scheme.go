@@ -34,6 +34,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, publicURL s
 		Content:       parts(h.GetContent()),
 		PublicURL:     publicURL,
 		MaxSignatures: maxSignatures(w),
+		Spaced:        h.GetSignature().GetSpaced(),
 		SecretFirst:   h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
 		JSON:          h.GetSignature().GetJson(),
 		KeyIDHeader:   strings.ToLower(h.GetKeyIdHeader()),

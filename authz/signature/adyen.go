@@ -25,56 +25,66 @@ func NewAdyen(configured []Key, maxItems int) (*Adyen, error) {
 	return &Adyen{keys: ks, maxItems: maxItems}, err
 }
 
-// adyenBody is the part of a notification that is signed or signs.
-type adyenBody struct {
-	Items []struct {
-		Item adyenItem `json:"NotificationRequestItem"`
-	} `json:"notificationItems"`
-}
-
-type adyenItem struct {
-	PSPReference        string `json:"pspReference"`
-	OriginalReference   string `json:"originalReference"`
-	MerchantAccountCode string `json:"merchantAccountCode"`
-	MerchantReference   string `json:"merchantReference"`
-	Amount              struct {
-		Value    json.Number `json:"value"`
-		Currency string      `json:"currency"`
-	} `json:"amount"`
-	EventCode      string         `json:"eventCode"`
-	Success        string         `json:"success"`
-	AdditionalData map[string]any `json:"additionalData"`
-}
-
 const adyenSignature = "hmacSignature"
 
-// content is the signed text: the fields with colons between, absent ones
-// empty, nothing escaped.
-func (i *adyenItem) content() []byte {
-	return []byte(strings.Join([]string{
-		i.PSPReference, i.OriginalReference, i.MerchantAccountCode, i.MerchantReference,
-		i.Amount.Value.String(), i.Amount.Currency, i.EventCode, i.Success,
-	}, ":"))
+// adyenFields are the signed fields of an item, in their order.
+var adyenFields = []string{
+	"pspReference", "originalReference", "merchantAccountCode", "merchantReference",
+	"amount.value", "amount.currency", "eventCode", "success",
 }
 
-// read returns the items and their signatures. It refuses keys that stand
-// there twice or in another letter case, since another reader may take those.
-func (a *Adyen) read(body *authz.Body) ([]adyenItem, []candidate, bool) {
-	raw := body.Joined()
-	var notification adyenBody
-	if authz.StrictJSON(raw, &notification) != nil || len(notification.Items) == 0 || len(notification.Items) > a.maxItems {
-		return nil, nil, false
+// adyenItem is a notification with its content: the fields with colons between,
+// absent ones empty, nothing escaped.
+type adyenItem struct {
+	content   []byte
+	signature candidate
+}
+
+// read returns the items. It refuses keys that stand there twice or in another
+// letter case, since another reader may take those.
+func (a *Adyen) read(body *authz.Body) ([]adyenItem, bool) {
+	var tree map[string]any
+	if err := authz.StrictJSON(body.Joined(), &tree); err != nil {
+		return nil, false
 	}
-	items := make([]adyenItem, len(notification.Items))
-	signatures := make([]candidate, len(items))
-	for i := range items {
-		items[i] = notification.Items[i].Item
-		text, _ := items[i].AdditionalData[adyenSignature].(string)
-		if !decode(&signatures[i], []byte(text), Base64, SHA256.Size()) {
-			return nil, nil, false
+	list, _ := tree["notificationItems"].([]any)
+	if len(list) == 0 || len(list) > a.maxItems {
+		return nil, false
+	}
+	items := make([]adyenItem, len(list))
+	for i, entry := range list {
+		wrapped, _ := entry.(map[string]any)
+		item, _ := wrapped["NotificationRequestItem"].(map[string]any)
+		additional, _ := item["additionalData"].(map[string]any)
+		text, _ := additional[adyenSignature].(string)
+		content, ok := adyenContent(item)
+		if !ok || !decode(&items[i].signature, []byte(text), Base64, SHA256.Size()) {
+			return nil, false
+		}
+		items[i].content = content
+	}
+	return items, true
+}
+
+func adyenContent(item map[string]any) ([]byte, bool) {
+	texts := make([]string, len(adyenFields))
+	for i, path := range adyenFields {
+		at, name := item, path
+		if outer, inner, ok := strings.Cut(path, "."); ok {
+			at, _ = item[outer].(map[string]any)
+			name = inner
+		}
+		switch value := at[name].(type) {
+		case nil:
+		case string:
+			texts[i] = value
+		case json.Number:
+			texts[i] = value.String()
+		default:
+			return nil, false
 		}
 	}
-	return items, signatures, true
+	return []byte(strings.Join(texts, ":")), true
 }
 
 // Present reports whether there is a body, which alone can hold a signature.
@@ -91,7 +101,7 @@ func (a *Adyen) Place() string { return "additionalData.hmacSignature of every i
 
 // Verify checks every item.
 func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
-	items, signatures, ok := a.read(&call.Request.Body)
+	items, ok := a.read(&call.Request.Body)
 	if !ok {
 		call.Explain("a list of items, each with "+a.Place(), "a body without one, or with a key twice")
 		return authz.SignatureMalformed
@@ -100,8 +110,8 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		good := true
 		for i := range items {
 			mac := k.begin()
-			_, _ = mac.Write(items[i].content()) // hashes never fail
-			good = secret.Equal(mac.Sum(nil), signatures[i][:SHA256.Size()]) && good
+			_, _ = mac.Write(items[i].content) // hashes never fail
+			good = secret.Equal(mac.Sum(nil), items[i].signature[:SHA256.Size()]) && good
 			k.end(mac)
 		}
 		return good
@@ -109,7 +119,7 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if f != nil && match != nil {
 		digest := f.Begin(call.Webhook, call.Tenant)
 		for i := range items {
-			digest.Framed(items[i].content())
+			digest.Framed(items[i].content)
 		}
 		call.Fingerprint = f.End(digest)
 	}
@@ -126,11 +136,14 @@ func (a *Adyen) Sign(req *authz.Request, s authz.Signing) bool {
 	if k == nil {
 		return false
 	}
-	item := adyenItem{PSPReference: s.NewID(), MerchantAccountCode: "SampleMerchant", MerchantReference: "sample", EventCode: "AUTHORISATION", Success: "true"}
-	item.Amount.Value, item.Amount.Currency = "1000", "EUR"
+	item := map[string]any{
+		"pspReference": s.NewID(), "merchantAccountCode": "SampleMerchant", "merchantReference": "sample",
+		"amount": map[string]any{"value": json.Number("1000"), "currency": "EUR"}, "eventCode": "AUTHORISATION", "success": "true",
+	}
+	content, _ := adyenContent(item) // its fields are texts and numbers
 	mac := k.begin()
-	_, _ = mac.Write(item.content())
-	item.AdditionalData = map[string]any{adyenSignature: Base64.encode(mac.Sum(nil))}
+	_, _ = mac.Write(content)
+	item["additionalData"] = map[string]any{adyenSignature: Base64.encode(mac.Sum(nil))}
 	k.end(mac)
 	body, err := json.Marshal(map[string]any{"live": "false", "notificationItems": []any{map[string]any{"NotificationRequestItem": item}}})
 	req.Body.Segments = [][]byte{body}

@@ -112,10 +112,11 @@ func escape(text, keep string) string {
 	return b.String()
 }
 
-// mercadoPago is id:…;request-id:…;ts:…; with the query's data.id in lower
-// case. What is not there is left out with its name.
+// mercadoPago is id:…;request-id:…;ts:…; where the id is the query's data.id,
+// which was signed in lower case until 2026 and since then as it is. What is not
+// there is left out with its name.
 // https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks
-func mercadoPago(req *authz.Request, stamp authz.View) ([]byte, bool) {
+func mercadoPago(req *authz.Request, stamp authz.View, lowerID bool) ([]byte, bool) {
 	_, query, _ := bytes.Cut(req.Path, []byte{'?'})
 	values, err := url.ParseQuery(string(query))
 	id, count := values["data.id"], 0
@@ -124,7 +125,10 @@ func mercadoPago(req *authz.Request, stamp authz.View) ([]byte, bool) {
 	}
 	var b []byte
 	if len(id) == 1 && id[0] != "" {
-		b = append(append(append(b, "id:"...), strings.ToLower(id[0])...), ';')
+		if lowerID {
+			id[0] = strings.ToLower(id[0])
+		}
+		b = append(append(append(b, "id:"...), id[0]...), ';')
 	}
 	requestID, count := req.Headers.Lookup("x-request-id")
 	if count > 1 {

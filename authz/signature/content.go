@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -61,7 +62,7 @@ func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part) ([]byte, 
 	case Contentful:
 		return contentful(req, h.config.Time.Header)
 	case MercadoPago:
-		return mercadoPago(req, s.time)
+		return mercadoPago(req, s.time, false)
 	default:
 		return nil, false
 	}
@@ -178,6 +179,9 @@ func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer
 			} else {
 				feed(req.Path)
 			}
+		case MercadoPago:
+			text, _ := mercadoPago(req, s.time, form.lowerID) // prepare has seen that it can be made
+			feed(text)
 		default:
 			feed(s.parts[i])
 		}
@@ -186,18 +190,22 @@ func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer
 
 // bound reports whether the body is covered by a signature that held. Where the
 // parameters of a form are signed, another body needs the digest that the
-// signed URL holds; an empty one has nothing to cover.
+// signed URL holds; an empty one only if there is a digest, or else it could
+// have been taken away.
 func (h *HMAC) bound(req *authz.Request) bool {
 	c := &h.config
 	switch {
-	case !c.SignsBody(), c.signsWhole(), req.Body.Len() == 0:
+	case !c.SignsBody(), c.signsWhole():
 		return true
 	case c.signsForm() && isForm(req):
 		return true
 	case c.BodyDigest.Query == "":
-		return false
+		return req.Body.Len() == 0
 	}
 	all, err := queryOf(req)
+	if err == nil && req.Body.Len() == 0 && !slices.ContainsFunc(all, func(p parameter) bool { return p.name == c.BodyDigest.Query }) {
+		return true
+	}
 	value, ok := only(all, c.BodyDigest.Query)
 	var want candidate
 	size := c.BodyDigest.Hash.Size()

@@ -256,8 +256,9 @@ func (j *JWS) Sign(req *authz.Request, s authz.Signing) bool {
 		return false
 	}
 	claims := jwt.MapClaims{"jti": s.NewID(), "iat": s.Now.Unix(), "nbf": s.Now.Unix(), "exp": s.Now.Add(time.Minute).Unix()}
-	if j.config.Issuer != "" {
-		claims["iss"] = j.config.Issuer
+	claims["iss"] = j.config.Issuer
+	if j.config.Issuer == "" {
+		claims["iss"] = k.ID // the account, where nothing else is asked for
 	}
 	if j.config.AudienceURL {
 		claims["aud"] = j.url(req, false)

@@ -8,7 +8,7 @@ import (
 )
 
 // several is the bare scheme with more than one header.
-func several(t *testing.T, change func(*signature.Config)) *signature.HMAC {
+func several(t testing.TB, change func(*signature.Config)) *signature.HMAC {
 	t.Helper()
 	c := config("bare")
 	change(&c)

@@ -155,21 +155,35 @@ func (c *Config) headerValue(stamp, mac string) string {
 	case Credential:
 		return c.Prefix + " sample:" + mac
 	case KeyValue:
-		value := c.Key + "=" + mac
-		for _, part := range c.Content {
-			if part.Kind == Item {
-				value += string(c.Separator) + part.Text + "=sample"
-			}
-		}
-		if c.Time.Key != "" {
-			value = c.Time.Key + "=" + stamp + string(c.Separator) + value
-		}
-		return value
+		return c.items(stamp, mac)
 	case Positional:
 		return stamp + string(c.Separator) + mac
 	default:
 		return mac
 	}
+}
+
+// items writes name=value items: the time first, unless other items are signed
+// as well, which stand between signature and time.
+func (c *Config) items(stamp, mac string) string {
+	separator := string(c.Separator)
+	if c.Spaced {
+		separator += " "
+	}
+	items := []string{c.Key + "=" + mac}
+	for _, part := range c.Content {
+		if part.Kind == Item {
+			items = append(items, part.Text+"=sample")
+		}
+	}
+	switch timed := c.Time.Key + "=" + stamp; {
+	case c.Time.Key == "":
+	case len(items) > 1:
+		items = append(items, timed)
+	default:
+		items = []string{timed, items[0]}
+	}
+	return strings.Join(items, separator)
 }
 
 func appendTime(dst []byte, t time.Time, unit Unit) []byte {

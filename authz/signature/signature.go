@@ -207,6 +207,8 @@ const (
 	BrowserQuery
 	// NoRoot: without a path that is a single slash.
 	NoRoot
+	// lowerID is added for MercadoPago.
+	lowerID
 )
 
 // Unit is how a time is written.
@@ -263,6 +265,8 @@ type Config struct {
 	Prefix    string
 	Key       string
 	Separator byte
+	// Spaced: the provider writes a space behind each separator.
+	Spaced    bool
 	Content   []Part
 	Time      Time
 	Constants []Constant
@@ -358,7 +362,11 @@ var (
 
 // New returns the scheme with its keys.
 func New(config Config, configured []Key) (*HMAC, error) {
-	h := &HMAC{config: config, forms: urlForms(config.URLForms)}
+	forms := config.URLForms
+	if config.signs(MercadoPago) {
+		forms = append(slices.Clone(forms), lowerID)
+	}
+	h := &HMAC{config: config, forms: urlForms(forms)}
 	var err error
 	if h.keys, err = newKeys(configured, config.Hash, config.SecretFirst); err != nil {
 		return nil, err

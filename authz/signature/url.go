@@ -13,6 +13,7 @@ type urlForm struct {
 	port         URLForm // 0, DefaultPort or NoPort
 	browserQuery bool
 	noRoot       bool
+	lowerID      bool // of Mercado Pago's id
 }
 
 // urlForms returns every combination of the forms, the URL as it is first.
@@ -34,6 +35,7 @@ func urlForms(also []URLForm) []urlForm {
 	}
 	double(BrowserQuery, func(f *urlForm) { f.browserQuery = true })
 	double(NoRoot, func(f *urlForm) { f.noRoot = true })
+	double(lowerID, func(f *urlForm) { f.lowerID = true })
 	return forms
 }
 

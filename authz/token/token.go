@@ -197,13 +197,19 @@ func foundText(present, match bool) string {
 // WantsForm reports false.
 func (c *Check) WantsForm() bool { return false }
 
-// Sign adds the token of that ID, or the first one whose text is known if it
-// is empty.
+// Sign adds the token of that ID, or the first one if it is empty: of those
+// whose text is known, or whose digest the given text has.
 func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 	for i := range c.Candidates {
 		candidate := &c.Candidates[i]
-		if (s.KeyID == "" || candidate.ID == s.KeyID) && candidate.Secret.Len() > 0 {
+		if s.KeyID != "" && candidate.ID != s.KeyID {
+			continue
+		}
+		if candidate.Secret.Len() > 0 {
 			return candidate.sign(req, string(candidate.Secret.Reveal()))
+		}
+		if given := s.Secret.Reveal(); candidate.matches([]authz.View{given}) {
+			return candidate.sign(req, string(given))
 		}
 	}
 	return false

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 func newSign() *cobra.Command {
@@ -25,6 +26,7 @@ func newSign() *cobra.Command {
 	addConfigFlag(cmd, &o.config)
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
+	cmd.Flags().StringVar(&o.key, "key", "", "file with the token, where the policy holds its digest only")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object)")
 	cmd.Flags().StringVar(&o.host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
@@ -37,7 +39,7 @@ func newSign() *cobra.Command {
 type signOptions struct {
 	policies                                      []string
 	webhook, keyID, now, body, host, path, format string
-	config                                        string
+	config, key                                   string
 }
 
 func (o *signOptions) run(cmd *cobra.Command) error {
@@ -96,7 +98,14 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 	if len(body) > 0 {
 		req.Body.Segments = [][]byte{body}
 	}
-	return req, hook.Sign(req, authz.Signing{KeyID: o.keyID, Now: now, NewID: rand.Text})
+	signing := authz.Signing{KeyID: o.keyID, Now: now, NewID: rand.Text}
+	if o.key != "" {
+		var err error
+		if signing.Secret, err = (secret.Ref{File: o.key}).Load(); err != nil {
+			return nil, err
+		}
+	}
+	return req, hook.Sign(req, signing)
 }
 
 // printRaw writes the request as explain reads it.

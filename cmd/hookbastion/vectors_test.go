@@ -21,6 +21,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
 type vector struct {
@@ -120,17 +121,27 @@ func TestVectors(t *testing.T) {
 
 // Every vector of a provider stands in the file of its name, with an id of its own.
 func TestVectorsHaveTheirPlace(t *testing.T) {
-	seen := map[string]bool{}
+	seen, verdicts := map[string]bool{}, map[string]int{}
 	for _, v := range readVectors(t, vectorsDir) {
 		if seen[v.ID] {
 			t.Errorf("two vectors %s", v.ID)
 		}
 		seen[v.ID] = true
+		verdicts[v.Provider+" "+v.Expect]++
 		if v.Source == "" || v.ID == "" {
 			t.Errorf("%s: %s has no id or no source", v.file, v.ID)
 		}
 		if filepath.Base(v.file) != v.Provider+".json" {
 			t.Errorf("%s: %s is of %s", v.file, v.ID, v.Provider)
+		}
+	}
+	names, err := provider.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if verdicts[name+" accept"] == 0 || verdicts[name+" reject"] == 0 {
+			t.Errorf("%s needs a vector that is accepted and one that is not", name)
 		}
 	}
 }

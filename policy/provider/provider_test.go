@@ -11,8 +11,8 @@ func TestCatalogue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(names) < 5 {
-		t.Fatalf("only %v", names)
+	if len(names) < 170 {
+		t.Fatalf("only %d providers", len(names))
 	}
 	for _, name := range names {
 		p, err := provider.Get(name)
@@ -22,6 +22,9 @@ func TestCatalogue(t *testing.T) {
 		usable := false
 		for _, s := range p.GetSchemes() {
 			usable = usable || !s.GetOptional()
+		}
+		if n, err := provider.Vectors(name); n < 2 || err != nil {
+			t.Errorf("%s has %d vectors, error %v", name, n, err)
 		}
 		if !usable {
 			t.Errorf("%s has optional schemes only", name)

@@ -54,9 +54,8 @@ spoiled and repeated headers, several signatures, forms in another order, tokens
 other claims, random changes) both say the same, or the table of differences says why not.
 The libraries are pinned by hash, fetched by ` + "`make judges`" + ` and run unmodified.
 
-What ` + "`hookbastion sign`" + ` leaves open is filled in first: the issuer of Atlassian's and
-LiveKit's tokens, which is the account, and the space or the order in the headers of WorkOS
-and Hygraph, which their libraries insist on.
+The issuer of Atlassian's and LiveKit's tokens is the account, which a policy does not
+know; it is filled in first.
 
 ## Libraries
 

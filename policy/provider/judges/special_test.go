@@ -167,20 +167,6 @@ func issuer(name string) func(*testing.T, *delivery, string) *delivery {
 	}
 }
 
-// spacedWorkOS puts a space behind the comma, as WorkOS does.
-func spacedWorkOS(_ *testing.T, d *delivery, _ string) *delivery {
-	return d.with("workos-signature", strings.ReplaceAll(d.get("workos-signature"), ",", ", "))
-}
-
-// orderedHygraph has the items in the order in which Hygraph writes them.
-func orderedHygraph(_ *testing.T, d *delivery, _ string) *delivery {
-	items := strings.SplitN(d.get("gcms-signature"), ",", 3)
-	if len(items) != 3 {
-		return d
-	}
-	return d.with("gcms-signature", items[1]+", "+items[2]+", "+items[0])
-}
-
 func adyenBody(time.Time) string {
 	return `{"live":"false","notificationItems":[{"NotificationRequestItem":{"pspReference":"7914073381342284","merchantAccountCode":"TestMerchant","merchantReference":"TestPayment-1","amount":{"value":1130,"currency":"EUR"},"eventCode":"AUTHORISATION","success":"true"}}]}`
 }

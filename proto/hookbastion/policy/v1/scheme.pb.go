@@ -1295,6 +1295,9 @@ type Signature struct {
 	Numbered bool `protobuf:"varint,6,opt,name=numbered,proto3" json:"numbered,omitempty"`
 	// The header may stand there more than once. Otherwise that is refused.
 	Repeated bool `protobuf:"varint,7,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// KEY_VALUE: the provider writes a space behind each separator. Reading passes
+	// over it in any case; deliveries that are made for tests have it.
+	Spaced bool `protobuf:"varint,9,opt,name=spaced,proto3" json:"spaced,omitempty"`
 	// In place of headers: a text in the JSON body, by its keys with dots between.
 	Json          string `protobuf:"bytes,8,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1376,6 +1379,13 @@ func (x *Signature) GetNumbered() bool {
 func (x *Signature) GetRepeated() bool {
 	if x != nil {
 		return x.Repeated
+	}
+	return false
+}
+
+func (x *Signature) GetSpaced() bool {
+	if x != nil {
+		return x.Spaced
 	}
 	return false
 }
@@ -2981,7 +2991,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"BodyDigest\x124\n" +
 	"\x05query\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x05query\x124\n" +
 	"\x04hash\x18\x02 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashR\x04hash\x12@\n" +
-	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xf4\x03\n" +
+	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\x8c\x04\n" +
 	"\tSignature\x12=\n" +
 	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
 	"\agrammar\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Signature.GrammarR\agrammar\x12\x16\n" +
@@ -2989,7 +2999,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x03key\x18\x04 \x01(\tR\x03key\x12%\n" +
 	"\tseparator\x18\x05 \x01(\tB\a\xbaH\x04r\x02(\x01R\tseparator\x12\x1a\n" +
 	"\bnumbered\x18\x06 \x01(\bR\bnumbered\x12\x1a\n" +
-	"\brepeated\x18\a \x01(\bR\brepeated\x12F\n" +
+	"\brepeated\x18\a \x01(\bR\brepeated\x12\x16\n" +
+	"\x06spaced\x18\t \x01(\bR\x06spaced\x12F\n" +
 	"\x04json\x18\b \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\"\x92\x01\n" +
 	"\aGrammar\x12\x17\n" +
 	"\x13GRAMMAR_UNSPECIFIED\x10\x00\x12\b\n" +

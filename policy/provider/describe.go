@@ -1,0 +1,282 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// Description says in words what a scheme of the catalogue does.
+type Description struct {
+	// Where is where the proof stands and in which form.
+	Where string
+	// What is what is signed and how; empty for a token.
+	What string
+	// Key is how the secret becomes the key.
+	Key string
+	// Time is where the signed time stands and how old it may be; empty if
+	// there is none.
+	Time string
+	// Covered and NotCovered are what of a request the proof covers.
+	Covered, NotCovered []string
+}
+
+// Defaults where a scheme says nothing; those of package policy.
+const (
+	defaultTolerance = 300 * time.Second
+	defaultFuture    = 60 * time.Second
+)
+
+// Describe puts a scheme into words.
+func Describe(s *policyv1.Scheme) Description {
+	var d Description
+	c := coverage{}
+	switch kind := s.GetKind().(type) {
+	case *policyv1.Scheme_Hmac:
+		c = coverageOf(kind.Hmac)
+		d = describeHMAC(kind.Hmac)
+	case *policyv1.Scheme_Jws:
+		c = coverage{body: kind.Jws.GetBody() != nil, url: kind.Jws.GetUrl() != nil || kind.Jws.GetQueryHash() || kind.Jws.GetAudienceUrl(), method: kind.Jws.GetQueryHash(), time: kind.Jws.GetTime() != ""}
+		d = describeJWS(kind.Jws)
+	case *policyv1.Scheme_SharedToken:
+		d.Where = "the secret itself " + tokenPlace(kind.SharedToken)
+	case *policyv1.Scheme_Code:
+		d, c = describeCode(kind.Code.GetName())
+	}
+	d.Covered, d.NotCovered = c.words()
+	return d
+}
+
+// coverage is what of a request a proof covers.
+type coverage struct {
+	body, url, method, time bool
+	parts                   []string // what else is signed
+}
+
+func (c coverage) words() (covered, not []string) {
+	for _, part := range []struct {
+		is   bool
+		name string
+	}{{c.body, "the body"}, {c.url, "the URL"}, {c.method, "the method"}, {c.time, "a time"}} {
+		if part.is {
+			covered = append(covered, part.name)
+		} else {
+			not = append(not, part.name)
+		}
+	}
+	return append(covered, c.parts...), append(not, "all other headers")
+}
+
+func coverageOf(h *policyv1.Hmac) coverage {
+	c := coverage{body: !h.GetBodyUnsigned(), time: h.GetTimestamp() != nil}
+	for _, part := range h.GetContent() {
+		switch p := part.GetPart().(type) {
+		case *policyv1.Part_Url:
+			c.url = true
+		case *policyv1.Part_Method:
+			c.method = true
+		case *policyv1.Part_Path:
+			c.parts = append(c.parts, "the path")
+		case *policyv1.Part_Header:
+			c.parts = append(c.parts, "the header "+p.Header.GetName())
+		case *policyv1.Part_Json:
+			c.parts = append(c.parts, p.Json+" of the body")
+		case *policyv1.Part_Item:
+			c.parts = append(c.parts, p.Item.GetKey()+" of the signature header")
+		case *policyv1.Part_SortedQuery:
+			c.parts = append(c.parts, "the query")
+		case *policyv1.Part_Code:
+			c.url = c.url || p.Code == policyv1.Part_PLIVO_V3 || p.Code == policyv1.Part_CONTENTFUL
+			c.method = c.method || p.Code == policyv1.Part_CONTENTFUL
+			if p.Code == policyv1.Part_CONTENTFUL {
+				c.parts = append(c.parts, "the headers that the delivery lists")
+			} else if p.Code == policyv1.Part_MERCADO_PAGO {
+				c.parts = append(c.parts, "data.id of the query", "the header X-Request-Id")
+			}
+		}
+	}
+	return c
+}
+
+func describeHMAC(h *policyv1.Hmac) Description {
+	hash := h.GetHash().String()
+	name := "HMAC-" + hash
+	if h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT {
+		name = hash + " of the secret and"
+	}
+	d := Description{Where: signaturePlace(h), What: name + " over " + contentWords(h), Key: keyWords(h.GetKeyEncoding(), h.GetKeyPrefixes())}
+	if digest := h.GetBodyDigest(); digest != nil {
+		d.What += "; a body that is no form is bound by its digest in the parameter " + digest.GetQuery()
+	}
+	if id := h.GetKeyIdHeader(); id != "" {
+		d.Key += "; the header " + id + " names the secret by its id"
+	}
+	if t := h.GetTimestamp(); t != nil {
+		d.Time = timePlace(t) + ", in " + unitWords[t.GetUnit()] + ageWords(t.GetTolerance(), t.GetFuture())
+	}
+	return d
+}
+
+func describeJWS(j *policyv1.Jws) Description {
+	var algorithms []string
+	for _, a := range j.GetAlgorithms() {
+		algorithms = append(algorithms, a.String())
+	}
+	d := Description{
+		Where: "a JSON Web Token in the header " + headerWithScheme(j.GetHeader(), j.GetScheme()),
+		What:  strings.Join(algorithms, ", ") + " over the token's claims",
+		Key:   keyWords(j.GetKeyEncoding(), nil),
+	}
+	if j.GetIssuer() != "" {
+		d.What += "; iss is " + j.GetIssuer()
+	}
+	if j.GetBody() != nil {
+		d.What += "; " + j.GetBody().GetClaim() + " is the SHA-256 of the body"
+	}
+	if j.GetUrl() != nil {
+		d.What += "; " + j.GetUrl().GetClaim() + " is the SHA-256 of the URL"
+	}
+	if j.GetAudienceUrl() {
+		d.What += "; aud is the URL"
+	}
+	if j.GetQueryHash() {
+		d.What += "; qsh is the hash of method, path and query"
+	}
+	if j.GetTime() != "" {
+		d.Time = "the claim " + j.GetTime() + ageWords(j.GetTolerance(), j.GetFuture())
+	}
+	return d
+}
+
+func describeCode(name policyv1.Code_Name) (Description, coverage) {
+	if name == policyv1.Code_ADYEN {
+		return Description{
+			Where: "additionalData.hmacSignature of every item in the JSON body, in base64",
+			What: "HMAC-SHA256 over pspReference, originalReference, merchantAccountCode, merchantReference, amount.value, " +
+				"amount.currency, eventCode and success of each item, with colons between",
+			Key: "hexadecimal",
+		}, coverage{parts: []string{"eight fields of each item"}}
+	}
+	return Description{
+		Where: "bt_signature of the form, as pairs of public key and signature in hex",
+		What:  "HMAC-SHA1 over bt_payload",
+		Key:   "the SHA-1 of the private key; the secret's id is the public key",
+	}, coverage{body: true}
+}
+
+// contentWords writes signed content as {timestamp}.{body}.
+func contentWords(h *policyv1.Hmac) string {
+	var b strings.Builder
+	for _, part := range h.GetContent() {
+		switch p := part.GetPart().(type) {
+		case *policyv1.Part_Literal:
+			b.WriteString(strings.ReplaceAll(p.Literal, "\n", "⏎"))
+		case *policyv1.Part_Header:
+			b.WriteString("{" + p.Header.GetName() + "}")
+		case *policyv1.Part_Body:
+			b.WriteString(bodyWords(p.Body))
+		case *policyv1.Part_Json:
+			b.WriteString("{" + p.Json + " of the body}")
+		case *policyv1.Part_Item:
+			b.WriteString("{" + p.Item.GetKey() + " of the signature header}")
+		case *policyv1.Part_Url:
+			b.WriteString(urlWords(p.Url))
+		case *policyv1.Part_Path:
+			b.WriteString(withoutQuery("path", p.Path.GetWithoutQuery()))
+		case *policyv1.Part_Form:
+			b.WriteString("{form parameters, sorted}")
+		case *policyv1.Part_Digest:
+			fmt.Fprintf(&b, "{%s of the body}", p.Digest.GetHash())
+		case *policyv1.Part_SortedQuery:
+			b.WriteString("{query, sorted}")
+		case *policyv1.Part_Timestamp:
+			b.WriteString("{timestamp}")
+		case *policyv1.Part_Method:
+			b.WriteString("{method}")
+		case *policyv1.Part_Code:
+			b.WriteString("{" + codeWords[p.Code] + "}")
+		}
+	}
+	return b.String()
+}
+
+var codeWords = map[policyv1.Part_CodePart]string{
+	policyv1.Part_PLIVO_V3:     "url, query and form parameters in Plivo's order",
+	policyv1.Part_CONTENTFUL:   "method, path and listed headers, a line each",
+	policyv1.Part_MERCADO_PAGO: "id:…;request-id:…;ts:…;",
+}
+
+func bodyWords(b *policyv1.Body) string {
+	switch {
+	case b.GetFormField() != "":
+		return "{body, or the form's " + b.GetFormField() + "}"
+	case b.GetJsonString():
+		return "{body as a JSON string}"
+	default:
+		return "{body}"
+	}
+}
+
+func urlWords(u *policyv1.Url) string { return withoutQuery("url", u.GetWithoutQuery()) }
+
+func withoutQuery(name string, without bool) string {
+	if without {
+		return "{" + name + " without its query}"
+	}
+	return "{" + name + "}"
+}
+
+var unitWords = map[policyv1.Timestamp_Unit]string{
+	policyv1.Timestamp_SECONDS: "Unix seconds", policyv1.Timestamp_MILLISECONDS: "Unix milliseconds", policyv1.Timestamp_RFC3339: "RFC 3339",
+}
+
+func timePlace(t *policyv1.Timestamp) string {
+	switch {
+	case t.GetHeader() != "":
+		return "the header " + t.GetHeader()
+	case t.GetKey() != "":
+		return t.GetKey() + " of the signature header"
+	case t.GetJson() != "":
+		return t.GetJson() + " of the JSON body"
+	default:
+		return "the first item of the signature header"
+	}
+}
+
+func ageWords(tolerance, future *durationpb.Duration) string {
+	past, ahead := defaultTolerance, defaultFuture
+	if tolerance != nil {
+		past = tolerance.AsDuration()
+	}
+	if future != nil {
+		ahead = future.AsDuration()
+	}
+	return fmt.Sprintf("; at most %s old and %s ahead", short(past), short(ahead))
+}
+
+// short writes a duration without units that are zero, 5m0s as 5m.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func keyWords(encoding policyv1.Key_Encoding, prefixes []string) string {
+	words := map[policyv1.Key_Encoding]string{policyv1.Key_BASE64: "base64", policyv1.Key_HEX: "hexadecimal"}[encoding]
+	if words == "" {
+		words = "the text as it is shown"
+	}
+	if len(prefixes) > 0 {
+		words += ", without " + strings.Join(prefixes, " and ")
+	}
+	return words
+}

@@ -1,0 +1,209 @@
+package provider
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// Source returns the entry's own file, or nil if there is no such entry.
+func Source(name string) []byte {
+	data, err := files.ReadFile(path.Join("catalogue", name+".yaml"))
+	if err != nil {
+		return nil // a name that is none
+	}
+	return data
+}
+
+// Page is the entry in Markdown, for the terminal and for docs/providers.
+func Page(p *policyv1.Provider) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n", p.GetTitle())
+	fmt.Fprintf(&b, "Deliveries of %s, by `provider: %s`. Documented at\n<%s>. %s\n\n", p.GetTitle(), p.GetName(), p.GetDocumentation(), confidenceWords[p.GetConfidence()])
+	fmt.Fprintf(&b, "```yaml\n%s```\n\n", Snippet(p))
+	if p.GetSecret() != "" {
+		fmt.Fprintf(&b, "The secret: %s\n\n", lowerFirst(p.GetSecret()))
+	}
+	for _, s := range p.GetSchemes() {
+		writeScheme(&b, s, len(p.GetSchemes()) > 1)
+	}
+	b.WriteString("## Refusals and retries\n\n")
+	status := p.GetDeniedStatus()
+	if status == 0 {
+		status = 401
+	}
+	fmt.Fprintf(&b, "A refused delivery gets %d%s. %s\n", status, deniedWords(p), retryWords[p.GetRetry()])
+	if r := p.GetRanges(); r != nil {
+		b.WriteString("\n## Addresses\n\n" + rangeWords(p.GetName(), r))
+	}
+	list(&b, "Notes", p.GetNotes())
+	list(&b, "Also read", p.GetSources())
+	return b.String()
+}
+
+func writeScheme(b *strings.Builder, s *policyv1.NamedScheme, several bool) {
+	d := Describe(s.GetScheme())
+	switch {
+	case s.GetOptional():
+		fmt.Fprintf(b, "## Scheme `%s`, only with `provider_scheme: %s`\n\n", s.GetName(), s.GetName())
+	case several:
+		fmt.Fprintf(b, "## Scheme `%s`\n\n", s.GetName())
+	default:
+		b.WriteString("## What it sends\n\n")
+	}
+	b.WriteString("| | |\n| --- | --- |\n")
+	row := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(b, "| %s | %s |\n", name, strings.NewReplacer("|", "\\|", "<", "&lt;").Replace(text))
+		}
+	}
+	row("where", d.Where)
+	row("signed", d.What)
+	row("key", d.Key)
+	if d.Time == "" {
+		d.Time = "none"
+	}
+	row("time", d.Time)
+	covered := strings.Join(d.Covered, ", ")
+	if covered == "" {
+		covered = "nothing of the request"
+	}
+	row("covered", covered)
+	row("not covered", strings.Join(d.NotCovered, ", "))
+	b.WriteString("\n")
+}
+
+// Snippet is a policy for the entry.
+func Snippet(p *policyv1.Provider) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "webhooks:\n  - name: %s\n    match: {path: /webhooks/%[1]s}\n", p.GetName())
+	first := p.GetSchemes()[0].GetScheme()
+	for _, s := range p.GetSchemes() {
+		if !s.GetOptional() {
+			first = s.GetScheme()
+			break
+		}
+	}
+	if signsURL(first) {
+		b.WriteString("    public_url: https://hooks.example.com\n")
+	}
+	id := ""
+	switch {
+	case first.GetHmac().GetKeyIdHeader() != "":
+		id = "id: the-key, "
+	case first.GetCode().GetName() == policyv1.Code_BRAINTREE:
+		id = "id: the-public-key, "
+	}
+	fmt.Fprintf(&b, "    provider: %s\n    secrets: [{%sfile: ../secrets/%s}]\n", p.GetName(), id, p.GetName())
+	return b.String()
+}
+
+func signsURL(s *policyv1.Scheme) bool {
+	if s.GetJws().GetUrl() != nil || s.GetJws().GetAudienceUrl() {
+		return true
+	}
+	for _, part := range s.GetHmac().GetContent() {
+		if part.GetUrl() != nil || part.GetCode() == policyv1.Part_PLIVO_V3 {
+			return true
+		}
+	}
+	return false
+}
+
+func deniedWords(p *policyv1.Provider) string {
+	words := ""
+	for _, h := range p.GetDeniedHeaders() {
+		words += fmt.Sprintf(", with `%s: %s`", h.GetName(), h.GetValue())
+	}
+	if p.GetDeniedEmpty() {
+		words += ", without a body"
+	}
+	return words
+}
+
+func rangeWords(name string, r *policyv1.Ranges) string {
+	if len(r.GetNetworks()) == 0 {
+		return fmt.Sprintf("Published at <%s>. List them in `source_ip.allow`.\n", r.GetDocumentation())
+	}
+	read := ""
+	if r.GetRead() != "" {
+		read = ", read on " + r.GetRead()
+	}
+	return fmt.Sprintf("Published at <%s>%s; `source_ip: {ranges: [%s]}` allows them:\n%s.\n", r.GetDocumentation(), read, name, strings.Join(r.GetNetworks(), ", "))
+}
+
+func list(b *strings.Builder, title string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n", title)
+	for _, item := range items {
+		fmt.Fprintf(b, "- %s\n", item)
+	}
+}
+
+func lowerFirst(text string) string {
+	if len(text) > 1 && text[1] >= 'a' && text[1] <= 'z' || len(text) > 1 && text[1] == ' ' {
+		return strings.ToLower(text[:1]) + text[1:]
+	}
+	return text
+}
+
+var confidenceWords = map[policyv1.Provider_Confidence]string{
+	policyv1.Provider_VERIFIED:  "Read in the\nprovider's own documentation or code.",
+	policyv1.Provider_COMMUNITY: "Known from\nothers' code: try it with a real delivery before you rely on it.",
+}
+
+var retryWords = map[policyv1.Provider_Retry]string{
+	policyv1.Provider_RESIGNED:  "A retry is signed anew, so\nthat it is no copy.",
+	policyv1.Provider_IDENTICAL: "A retry has the same bytes, so\nthat it cannot be told from a copy.",
+	policyv1.Provider_NONE:      "There are no retries.",
+	policyv1.Provider_UNKNOWN:   "Whether a retry is signed anew\nis not known.",
+}
+
+// Index is the table of all entries in Markdown.
+func Index() (string, error) {
+	names, err := Names()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
+	b.WriteString("| provider | name in policies | proof | signed time | retries |\n| --- | --- | --- | --- | --- |\n")
+	for _, name := range names {
+		p, err := Get(name)
+		if err != nil {
+			return "", err
+		}
+		d := Describe(p.GetSchemes()[0].GetScheme())
+		timed := "no"
+		if d.Time != "" {
+			timed = "yes"
+		}
+		fmt.Fprintf(&b, "| [%s](%s.md) | `%s` | %s | %s | %s |\n", p.GetTitle(), name, name, Proof(p.GetSchemes()[0].GetScheme()), timed, strings.ToLower(p.GetRetry().String()))
+	}
+	return b.String(), nil
+}
+
+// Proof is signature, partial or token: what x-hookbastion-verified says.
+func Proof(s *policyv1.Scheme) string {
+	switch kind := s.GetKind().(type) {
+	case *policyv1.Scheme_Hmac:
+		if kind.Hmac.GetBodyUnsigned() {
+			return "partial"
+		}
+	case *policyv1.Scheme_Jws:
+		if kind.Jws.GetBody() == nil {
+			return "partial"
+		}
+	case *policyv1.Scheme_Code:
+		if kind.Code.GetName() == policyv1.Code_ADYEN {
+			return "partial"
+		}
+	default:
+		return "token"
+	}
+	return "signature"
+}
