@@ -39,6 +39,7 @@ type Mapping struct {
 	MaxRequestBytes int64
 	StringBody      StringBody
 	Source          source.Resolver
+	Edge            Edge
 }
 
 // mapped is a request and the memory that its views point to.
@@ -77,7 +78,13 @@ func (p *Mapping) read(check *authv3.CheckRequest, m *mapped) {
 	}
 	p.readBody(http, m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
-	m.Source = p.Source.Resolve(peerAddress(check.GetAttributes().GetSource().GetAddress()), m.Headers)
+	peer := check.GetAttributes().GetSource()
+	address := peerAddress(peer.GetAddress())
+	m.Source = p.Source.Resolve(address, m.Headers)
+	p.readTransport(m, address, peerFacts{
+		serverName: m.view(check.GetAttributes().GetTlsSession().GetSni()),
+		principal:  m.view(peer.GetPrincipal()), certificate: m.view(peer.GetCertificate()),
+	})
 }
 
 // readHeaders prefers the form with raw bytes and visible duplicates.

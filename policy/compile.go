@@ -119,6 +119,9 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
 		checks = append(checks, check)
 	}
+	if check := c.transport(w.GetTransport(), at.doc.File, at.at("transport")); check != nil {
+		checks = append(checks, check)
+	}
 	hook.Chain = authz.NewChain(checks...)
 	match := c.match(w.GetMatch(), at.at("match"))
 	if len(c.errs) > before {

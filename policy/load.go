@@ -156,6 +156,7 @@ func (s *Set) SecretFiles() []string {
 			}
 		}
 		for _, w := range f.policy.GetWebhooks() {
+			add(w.GetTransport().GetClientCertificate().GetCa().GetFile())
 			for _, secret := range w.GetSecrets() {
 				add(secret.GetFile())
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
+	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
@@ -93,7 +94,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
-	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail)}
+	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: edge(m, fail)}
 	s.limits = envoy.Limits{
 		MaxRequestBytes: body,
 		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),
@@ -118,6 +119,23 @@ func stringBody(m *settingsv1.Settings) envoy.StringBody {
 		return envoy.StringBodyTrust
 	default:
 		return envoy.StringBodyExact
+	}
+}
+
+// edge reads what is said of Envoy's place.
+func edge(m *settingsv1.Settings, fail func(string, ...any)) envoy.Edge {
+	e := envoy.Edge{First: m.GetEnvoy().GetEdge(), TLSVersionHeader: m.GetEnvoy().GetTlsVersionHeader()}
+	if e.First && (m.GetSource().GetTrustedHops() > 0 || len(m.GetSource().GetTrustedCidrs()) > 0) {
+		fail("contradicts source, which names proxies in front of Envoy", "envoy", "edge")
+	}
+	return e
+}
+
+// proofs is what the settings let the service know of a sender's connection.
+func (s *settings) proofs() policy.Proofs {
+	return policy.Proofs{
+		Forwarded: s.mapping.Edge.First || s.mapping.Source.TrustedHops > 0 || len(s.mapping.Source.TrustedCIDRs) > 0,
+		Version:   s.mapping.Edge.TLSVersionHeader != "",
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
 	"github.com/hookbastion/hookbastion/envoy/reload"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
@@ -30,7 +31,7 @@ func serviceTLS(m *settingsv1.Grpc, listen string, fail func(string, ...any)) *m
 	if len(t.GetClientSans()) > 0 && t.GetClientCa() == "" {
 		fail("has no use without client_ca", "grpc", "tls", "client_sans")
 	}
-	if err := mtls.ParseNames(t.GetClientSans()); err != nil {
+	if _, err := transport.ParseNames(t.GetClientSans()); err != nil {
 		fail(err.Error(), "grpc", "tls", "client_sans")
 	}
 	c := &mtls.Config{

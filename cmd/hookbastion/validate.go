@@ -22,17 +22,23 @@ func newValidate() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			table, invalid := loadTable(args, config)
-			var err error
+			found, err := findings(args, config, invalid)
+			if err != nil {
+				return err
+			}
 			switch {
 			case output == "json":
-				err = printValidation(cmd.OutOrStdout(), invalid)
+				err = printValidation(cmd.OutOrStdout(), invalid, found)
 			case output == "sarif":
-				err = printSARIF(cmd.OutOrStdout(), asErrors(invalid))
+				err = printSARIF(cmd.OutOrStdout(), asErrors(invalid), found)
 			case output != "text":
 				return fmt.Errorf("--output must be text, json or sarif, not %q", output)
 			case invalid != nil:
 				printErrors(cmd.ErrOrStderr(), invalid)
 			default:
+				for i := range found {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s %s)\n", found[i].Error, found[i].Severity, found[i].ID)
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
 			}
 			if err == nil && invalid != nil {
@@ -57,11 +63,27 @@ func printErrors(w io.Writer, err error) {
 	}
 }
 
-func printValidation(w io.Writer, err error) error {
+// findings lists what valid policies leave weak under these settings.
+func findings(paths []string, config string, invalid error) ([]policy.Finding, error) {
+	if invalid != nil {
+		return []policy.Finding{}, nil
+	}
+	s, err := loadSettings(config, nil)
+	if err != nil {
+		return nil, err
+	}
+	set, err := policy.Load(paths...)
+	if err != nil {
+		return nil, err
+	}
+	return append([]policy.Finding{}, set.TransportFindings(s.proofs())...), nil
+}
+
+func printValidation(w io.Writer, err error, found []policy.Finding) error {
 	report := struct {
-		Errors   policy.Errors `json:"errors"`
-		Findings []struct{}    `json:"findings"`
-	}{policy.Errors{}, []struct{}{}}
+		Errors   policy.Errors    `json:"errors"`
+		Findings []policy.Finding `json:"findings"`
+	}{policy.Errors{}, found}
 	if errs := asErrors(err); errs != nil {
 		report.Errors = errs
 	}

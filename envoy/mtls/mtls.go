@@ -15,21 +15,20 @@ package mtls
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz/transport"
 )
 
 // Errors of New and Load, wrapped with the file.
 var (
-	ErrNoCertificate = errors.New("has no certificate in PEM form")
-	ErrNotValidNow   = errors.New("the certificate has expired or is not valid yet")
-	ErrNoAuthority   = errors.New("needs the authority of the clients' certificates")
+	ErrNotValidNow = errors.New("the certificate has expired or is not valid yet")
+	ErrNoAuthority = errors.New("needs the authority of the clients' certificates")
 )
 
 // Config says which files to read and whom to accept.
@@ -55,7 +54,7 @@ type Config struct {
 // Server holds what handshakes need. It is safe for concurrent use.
 type Server struct {
 	config Config
-	names  names
+	names  transport.Names
 	now    func() time.Time
 
 	mu    sync.Mutex // held by Load
@@ -76,7 +75,7 @@ func New(config Config) (*Server, error) {
 		s.now = time.Now
 	}
 	var err error
-	if s.names, err = parseNames(config.ClientSANs); err != nil {
+	if s.names, err = transport.ParseNames(config.ClientSANs); err != nil {
 		return nil, err
 	}
 	if len(config.ClientSANs) > 0 && config.ClientCA == "" {
@@ -141,35 +140,16 @@ func (s *Server) prepare(cert, key, authorities []byte) (*state, error) {
 		c.MinVersion = tls.VersionTLS13
 	}
 	if s.config.ClientCA != "" {
-		if c.ClientCAs, err = pool(authorities); err != nil {
+		if c.ClientCAs, err = transport.Pool(authorities); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.config.ClientCA, err)
 		}
 		c.ClientAuth = tls.RequireAndVerifyClientCert
-		c.VerifyConnection = func(cs tls.ConnectionState) error { return s.names.check(cs.PeerCertificates) }
+		c.VerifyConnection = func(cs tls.ConnectionState) error {
+			if len(cs.PeerCertificates) == 0 {
+				return transport.ErrName
+			}
+			return s.names.Check(cs.PeerCertificates[0])
+		}
 	}
 	return &state{tls: c, notAfter: pair.Leaf.NotAfter}, nil
-}
-
-// pool reads certificates. Anything else in the file is a mistake.
-func pool(text []byte) (*x509.CertPool, error) {
-	p, n := x509.NewCertPool(), 0
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("has a block %q among the certificates", block.Type)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		p.AddCert(certificate)
-		n++
-	}
-	if n == 0 || len(bytes.TrimSpace(text)) > 0 {
-		return nil, ErrNoCertificate
-	}
-	return p, nil
 }

@@ -141,6 +141,55 @@ func (Secret_Format) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{3, 0}
 }
 
+type Transport_Version int32
+
+const (
+	Transport_VERSION_UNSPECIFIED Transport_Version = 0
+	Transport_TLSV1_2             Transport_Version = 1
+	Transport_TLSV1_3             Transport_Version = 2
+)
+
+// Enum value maps for Transport_Version.
+var (
+	Transport_Version_name = map[int32]string{
+		0: "VERSION_UNSPECIFIED",
+		1: "TLSV1_2",
+		2: "TLSV1_3",
+	}
+	Transport_Version_value = map[string]int32{
+		"VERSION_UNSPECIFIED": 0,
+		"TLSV1_2":             1,
+		"TLSV1_3":             2,
+	}
+)
+
+func (x Transport_Version) Enum() *Transport_Version {
+	p := new(Transport_Version)
+	*p = x
+	return p
+}
+
+func (x Transport_Version) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Transport_Version) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[2].Descriptor()
+}
+
+func (Transport_Version) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[2]
+}
+
+func (x Transport_Version) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Transport_Version.Descriptor instead.
+func (Transport_Version) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4, 0}
+}
+
 type Replay_OnReplay int32
 
 const (
@@ -176,11 +225,11 @@ func (x Replay_OnReplay) String() string {
 }
 
 func (Replay_OnReplay) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_policy_proto_enumTypes[2].Descriptor()
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[3].Descriptor()
 }
 
 func (Replay_OnReplay) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_policy_proto_enumTypes[2]
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[3]
 }
 
 func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
@@ -189,7 +238,7 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -282,6 +331,8 @@ type Webhook struct {
 	// values by name), method, path, host, source, webhook, tenant, key_id,
 	// signed_time and now. A condition that cannot be evaluated denies.
 	Conditions []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// How the sender must have reached Envoy. Default: anyhow.
+	Transport *Transport `protobuf:"bytes,20,opt,name=transport,proto3" json:"transport,omitempty"`
 	// A signed statement for the application. Default: none.
 	Assertion     *Assertion `protobuf:"bytes,21,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -426,6 +477,13 @@ func (x *Webhook) GetUnverified() *Unverified {
 func (x *Webhook) GetConditions() []string {
 	if x != nil {
 		return x.Conditions
+	}
+	return nil
+}
+
+func (x *Webhook) GetTransport() *Transport {
+	if x != nil {
+		return x.Transport
 	}
 	return nil
 }
@@ -627,6 +685,140 @@ func (*Secret_File) isSecret_From() {}
 
 func (*Secret_Env) isSecret_From() {}
 
+// Transport asks for TLS between the sender and Envoy, by what proves it: see
+// docs/transport.md. Where nothing does, the request is refused.
+type Transport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default: false. min_version and client_certificate ask for TLS, too.
+	RequireTls bool `protobuf:"varint,1,opt,name=require_tls,json=requireTls,proto3" json:"require_tls,omitempty"`
+	// The oldest version. It is known only with the setting
+	// envoy.tls_version_header.
+	MinVersion Transport_Version `protobuf:"varint,2,opt,name=min_version,json=minVersion,proto3,enum=hookbastion.policy.v1.Transport_Version" json:"min_version,omitempty"`
+	// What the sender's certificate must be.
+	ClientCertificate *ClientCertificate `protobuf:"bytes,3,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Transport) Reset() {
+	*x = Transport{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transport) ProtoMessage() {}
+
+func (x *Transport) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transport.ProtoReflect.Descriptor instead.
+func (*Transport) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Transport) GetRequireTls() bool {
+	if x != nil {
+		return x.RequireTls
+	}
+	return false
+}
+
+func (x *Transport) GetMinVersion() Transport_Version {
+	if x != nil {
+		return x.MinVersion
+	}
+	return Transport_VERSION_UNSPECIFIED
+}
+
+func (x *Transport) GetClientCertificate() *ClientCertificate {
+	if x != nil {
+		return x.ClientCertificate
+	}
+	return nil
+}
+
+// ClientCertificate says which certificates of senders are accepted: those that
+// satisfy everything that is given.
+type ClientCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of which it must have one, exactly: URIs, such as
+	// spiffe://example.org/sender, and DNS names. Without ca and fingerprints,
+	// Envoy must verify certificates.
+	Sans []string `protobuf:"bytes,1,rep,name=sans,proto3" json:"sans,omitempty"`
+	// sha256: and the SHA-256 of a certificate in hexadecimal, of which it must be
+	// one.
+	Fingerprints []string `protobuf:"bytes,2,rep,name=fingerprints,proto3" json:"fingerprints,omitempty"`
+	// Who must have signed it.
+	Ca            *ClientCertificate_Authority `protobuf:"bytes,3,opt,name=ca,proto3" json:"ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCertificate) Reset() {
+	*x = ClientCertificate{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCertificate) ProtoMessage() {}
+
+func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
+func (*ClientCertificate) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ClientCertificate) GetSans() []string {
+	if x != nil {
+		return x.Sans
+	}
+	return nil
+}
+
+func (x *ClientCertificate) GetFingerprints() []string {
+	if x != nil {
+		return x.Fingerprints
+	}
+	return nil
+}
+
+func (x *ClientCertificate) GetCa() *ClientCertificate_Authority {
+	if x != nil {
+		return x.Ca
+	}
+	return nil
+}
+
 // SourceIP limits where deliveries may come from. The address is the peer of
 // Envoy, or comes from X-Forwarded-For as the server's settings say.
 type SourceIP struct {
@@ -643,7 +835,7 @@ type SourceIP struct {
 
 func (x *SourceIP) Reset() {
 	*x = SourceIP{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +847,7 @@ func (x *SourceIP) String() string {
 func (*SourceIP) ProtoMessage() {}
 
 func (x *SourceIP) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +860,7 @@ func (x *SourceIP) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceIP.ProtoReflect.Descriptor instead.
 func (*SourceIP) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SourceIP) GetAllow() []string {
@@ -703,7 +895,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +907,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +920,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Token) GetAnyOf() []*TokenRule {
@@ -760,7 +952,7 @@ type TokenRule struct {
 
 func (x *TokenRule) Reset() {
 	*x = TokenRule{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +964,7 @@ func (x *TokenRule) String() string {
 func (*TokenRule) ProtoMessage() {}
 
 func (x *TokenRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +977,7 @@ func (x *TokenRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule.ProtoReflect.Descriptor instead.
 func (*TokenRule) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TokenRule) GetRule() isTokenRule_Rule {
@@ -899,7 +1091,7 @@ type TokenValue struct {
 
 func (x *TokenValue) Reset() {
 	*x = TokenValue{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1103,7 @@ func (x *TokenValue) String() string {
 func (*TokenValue) ProtoMessage() {}
 
 func (x *TokenValue) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1116,7 @@ func (x *TokenValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenValue.ProtoReflect.Descriptor instead.
 func (*TokenValue) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TokenValue) GetFrom() isTokenValue_From {
@@ -1001,7 +1193,7 @@ type Freshness struct {
 
 func (x *Freshness) Reset() {
 	*x = Freshness{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1205,7 @@ func (x *Freshness) String() string {
 func (*Freshness) ProtoMessage() {}
 
 func (x *Freshness) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1218,7 @@ func (x *Freshness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freshness.ProtoReflect.Descriptor instead.
 func (*Freshness) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Freshness) GetTolerance() *durationpb.Duration {
@@ -1057,7 +1249,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1261,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1274,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Replay) GetWindow() *durationpb.Duration {
@@ -1116,7 +1308,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1320,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1333,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint64 {
@@ -1183,7 +1375,7 @@ type Respond struct {
 
 func (x *Respond) Reset() {
 	*x = Respond{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1387,7 @@ func (x *Respond) String() string {
 func (*Respond) ProtoMessage() {}
 
 func (x *Respond) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1400,7 @@ func (x *Respond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Respond.ProtoReflect.Descriptor instead.
 func (*Respond) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Respond) GetDeniedStatus() uint32 {
@@ -1229,7 +1421,7 @@ type Unverified struct {
 
 func (x *Unverified) Reset() {
 	*x = Unverified{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1433,7 @@ func (x *Unverified) String() string {
 func (*Unverified) ProtoMessage() {}
 
 func (x *Unverified) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1446,7 @@ func (x *Unverified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unverified.ProtoReflect.Descriptor instead.
 func (*Unverified) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Unverified) GetReason() string {
@@ -1277,7 +1469,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1481,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,12 +1494,57 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Assertion) GetAudience() string {
 	if x != nil {
 		return x.Audience
+	}
+	return ""
+}
+
+type ClientCertificate_Authority struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificates of authorities, in PEM form.
+	File          string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCertificate_Authority) Reset() {
+	*x = ClientCertificate_Authority{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCertificate_Authority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCertificate_Authority) ProtoMessage() {}
+
+func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCertificate_Authority.ProtoReflect.Descriptor instead.
+func (*ClientCertificate_Authority) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5, 0}
+}
+
+func (x *ClientCertificate_Authority) GetFile() string {
+	if x != nil {
+		return x.File
 	}
 	return ""
 }
@@ -1321,7 +1558,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1570,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1583,7 @@ func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Bearer.ProtoReflect.Descriptor instead.
 func (*TokenRule_Bearer) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 0}
 }
 
 func (x *TokenRule_Bearer) GetValue() *TokenValue {
@@ -1366,7 +1603,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1615,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1628,7 @@ func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Header.ProtoReflect.Descriptor instead.
 func (*TokenRule_Header) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 1}
 }
 
 func (x *TokenRule_Header) GetName() string {
@@ -1417,7 +1654,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1666,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1679,7 @@ func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Basic.ProtoReflect.Descriptor instead.
 func (*TokenRule_Basic) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 2}
 }
 
 func (x *TokenRule_Basic) GetValue() *TokenValue {
@@ -1462,7 +1699,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1711,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1724,7 @@ func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Query.ProtoReflect.Descriptor instead.
 func (*TokenRule_Query) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 3}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 3}
 }
 
 func (x *TokenRule_Query) GetName() string {
@@ -1510,7 +1747,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xe1\a\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\b\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -1534,6 +1771,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x10 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\bR\n" +
 	"conditions\x12>\n" +
+	"\ttransport\x18\x14 \x01(\v2 .hookbastion.policy.v1.TransportR\ttransport\x12>\n" +
 	"\tassertion\x18\x15 \x01(\v2 .hookbastion.policy.v1.AssertionR\tassertion\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
@@ -1559,7 +1797,23 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x03HEX\x10\x03\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x04B\r\n" +
-	"\x04from\x12\x05\xbaH\x02\b\x01\"V\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\x8e\x02\n" +
+	"\tTransport\x12\x1f\n" +
+	"\vrequire_tls\x18\x01 \x01(\bR\n" +
+	"requireTls\x12I\n" +
+	"\vmin_version\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Transport.VersionR\n" +
+	"minVersion\x12W\n" +
+	"\x12client_certificate\x18\x03 \x01(\v2(.hookbastion.policy.v1.ClientCertificateR\x11clientCertificate\"<\n" +
+	"\aVersion\x12\x17\n" +
+	"\x13VERSION_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aTLSV1_2\x10\x01\x12\v\n" +
+	"\aTLSV1_3\x10\x02\"\xe8\x01\n" +
+	"\x11ClientCertificate\x12\x1c\n" +
+	"\x04sans\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x04sans\x12G\n" +
+	"\ffingerprints\x18\x02 \x03(\tB#\xbaH \x92\x01\x1d\x10@\"\x19r\x172\x15^sha256:[0-9a-f]{64}$R\ffingerprints\x12B\n" +
+	"\x02ca\x18\x03 \x01(\v22.hookbastion.policy.v1.ClientCertificate.AuthorityR\x02ca\x1a(\n" +
+	"\tAuthority\x12\x1b\n" +
+	"\x04file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04file\"V\n" +
 	"\bSourceIP\x12\x14\n" +
 	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
 	"\x04deny\x18\x02 \x03(\tR\x04deny\x12 \n" +
@@ -1634,71 +1888,79 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_policy_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
-	(Webhook_Mode)(0),             // 0: hookbastion.policy.v1.Webhook.Mode
-	(Secret_Format)(0),            // 1: hookbastion.policy.v1.Secret.Format
-	(Replay_OnReplay)(0),          // 2: hookbastion.policy.v1.Replay.OnReplay
-	(*Policy)(nil),                // 3: hookbastion.policy.v1.Policy
-	(*Webhook)(nil),               // 4: hookbastion.policy.v1.Webhook
-	(*Match)(nil),                 // 5: hookbastion.policy.v1.Match
-	(*Secret)(nil),                // 6: hookbastion.policy.v1.Secret
-	(*SourceIP)(nil),              // 7: hookbastion.policy.v1.SourceIP
-	(*Token)(nil),                 // 8: hookbastion.policy.v1.Token
-	(*TokenRule)(nil),             // 9: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),            // 10: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),             // 11: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                // 12: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                // 13: hookbastion.policy.v1.Limits
-	(*Respond)(nil),               // 14: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),            // 15: hookbastion.policy.v1.Unverified
-	(*Assertion)(nil),             // 16: hookbastion.policy.v1.Assertion
-	(*TokenRule_Bearer)(nil),      // 17: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),      // 18: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),       // 19: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),       // 20: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                // 21: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
+	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
+	(Transport_Version)(0),              // 2: hookbastion.policy.v1.Transport.Version
+	(Replay_OnReplay)(0),                // 3: hookbastion.policy.v1.Replay.OnReplay
+	(*Policy)(nil),                      // 4: hookbastion.policy.v1.Policy
+	(*Webhook)(nil),                     // 5: hookbastion.policy.v1.Webhook
+	(*Match)(nil),                       // 6: hookbastion.policy.v1.Match
+	(*Secret)(nil),                      // 7: hookbastion.policy.v1.Secret
+	(*Transport)(nil),                   // 8: hookbastion.policy.v1.Transport
+	(*ClientCertificate)(nil),           // 9: hookbastion.policy.v1.ClientCertificate
+	(*SourceIP)(nil),                    // 10: hookbastion.policy.v1.SourceIP
+	(*Token)(nil),                       // 11: hookbastion.policy.v1.Token
+	(*TokenRule)(nil),                   // 12: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                  // 13: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                   // 14: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                      // 15: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                      // 16: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                     // 17: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                  // 18: hookbastion.policy.v1.Unverified
+	(*Assertion)(nil),                   // 19: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil), // 20: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenRule_Bearer)(nil),            // 21: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),            // 22: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),             // 23: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),             // 24: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                      // 25: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil),       // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 27: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
-	4,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
-	5,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	21, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
-	6,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
-	7,  // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
-	8,  // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	11, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	12, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	13, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	5,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
+	6,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
+	25, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	7,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
+	10, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
+	11, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
+	14, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	15, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	16, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	14, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	15, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
-	16, // 12: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
-	1,  // 13: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	22, // 14: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	22, // 15: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	9,  // 16: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	17, // 17: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	18, // 18: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	19, // 19: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	20, // 20: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	22, // 21: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	22, // 22: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	23, // 23: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	23, // 24: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	23, // 25: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	2,  // 26: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	10, // 27: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 28: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 29: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	10, // 30: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	17, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	18, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	8,  // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
+	19, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	1,  // 14: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	26, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	26, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	2,  // 17: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	9,  // 18: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	20, // 19: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	12, // 20: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	21, // 21: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	22, // 22: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	23, // 23: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	24, // 24: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	26, // 25: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	26, // 26: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	27, // 27: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	27, // 28: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	27, // 29: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 30: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	13, // 31: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	13, // 32: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	13, // 33: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	13, // 34: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -1711,26 +1973,26 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		(*Secret_File)(nil),
 		(*Secret_Env)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[6].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[8].OneofWrappers = []any{
 		(*TokenRule_Bearer_)(nil),
 		(*TokenRule_Header_)(nil),
 		(*TokenRule_Basic_)(nil),
 		(*TokenRule_Query_)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[7].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[9].OneofWrappers = []any{
 		(*TokenValue_File)(nil),
 		(*TokenValue_Env)(nil),
 		(*TokenValue_Digest)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   18,
+			NumEnums:      4,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -498,9 +498,16 @@ type Envoy struct {
 	// with_request_body.max_request_bytes. Default: 1MiB.
 	MaxRequestBytes *uint64 `protobuf:"varint,1,opt,name=max_request_bytes,json=maxRequestBytes,proto3,oneof" json:"max_request_bytes,omitempty"`
 	// What to do with a body that Envoy sent as text. Default: EXACT.
-	StringBody    Envoy_StringBody `protobuf:"varint,2,opt,name=string_body,json=stringBody,proto3,enum=hookbastion.settings.v1.Envoy_StringBody" json:"string_body,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	StringBody Envoy_StringBody `protobuf:"varint,2,opt,name=string_body,json=stringBody,proto3,enum=hookbastion.settings.v1.Envoy_StringBody" json:"string_body,omitempty"`
+	// Senders connect to Envoy itself: use_remote_address is true and
+	// xff_num_trusted_hops is 0, so that x-forwarded-proto is Envoy's own word and
+	// proves TLS. Default: false.
+	Edge bool `protobuf:"varint,3,opt,name=edge,proto3" json:"edge,omitempty"`
+	// A header in which Envoy writes %DOWNSTREAM_TLS_VERSION% before it asks, over
+	// whatever the sender wrote. transport.min_version of policies needs it.
+	TlsVersionHeader string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3" json:"tls_version_header,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Envoy) Reset() {
@@ -545,6 +552,20 @@ func (x *Envoy) GetStringBody() Envoy_StringBody {
 		return x.StringBody
 	}
 	return Envoy_STRING_BODY_UNSPECIFIED
+}
+
+func (x *Envoy) GetEdge() bool {
+	if x != nil {
+		return x.Edge
+	}
+	return false
+}
+
+func (x *Envoy) GetTlsVersionHeader() string {
+	if x != nil {
+		return x.TlsVersionHeader
+	}
+	return ""
 }
 
 // Source says how the sender's address is found.
@@ -945,12 +966,14 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x04Http\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\"/\n" +
 	"\vPolicyFiles\x12 \n" +
-	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xf6\x01\n" +
+	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xd3\x02\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
 	"\vstring_body\x18\x02 \x01(\x0e2).hookbastion.settings.v1.Envoy.StringBodyR\n" +
-	"stringBody\"K\n" +
+	"stringBody\x12\x12\n" +
+	"\x04edge\x18\x03 \x01(\bR\x04edge\x12G\n" +
+	"\x12tls_version_header\x18\x04 \x01(\tB\x19\xbaH\x16r\x142\x12^[a-z0-9-]{0,128}$R\x10tlsVersionHeader\"K\n" +
 	"\n" +
 	"StringBody\x12\x1b\n" +
 	"\x17STRING_BODY_UNSPECIFIED\x10\x00\x12\t\n" +

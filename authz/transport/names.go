@@ -1,4 +1,4 @@
-package mtls
+package transport
 
 import (
 	"crypto/x509"
@@ -12,17 +12,12 @@ import (
 // ErrName says that a client's certificate has none of the allowed names.
 var ErrName = errors.New("the client's certificate has none of the allowed names")
 
-// names are what a certificate must have one of.
-type names struct{ uris, dns []string }
+// Names are what a certificate must have one of. The zero value takes any.
+type Names struct{ uris, dns []string }
 
-// ParseNames reports whether the list is one that Config.ClientSANs may hold.
-func ParseNames(list []string) error {
-	_, err := parseNames(list)
-	return err
-}
-
-func parseNames(list []string) (names, error) {
-	var n names
+// ParseNames reads URIs, such as SPIFFE ids, and DNS names.
+func ParseNames(list []string) (Names, error) {
+	var n Names
 	for _, text := range list {
 		switch u, err := url.Parse(text); {
 		case text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
@@ -41,16 +36,16 @@ func parseNames(list []string) (names, error) {
 	return n, nil
 }
 
-// check looks for an allowed name. A certificate with two URIs of which one is
-// a SPIFFE id is no SPIFFE id at all (X509-SVID, section 2).
-func (n *names) check(chain []*x509.Certificate) error {
-	if len(n.uris)+len(n.dns) == 0 {
+// Any reports whether no name is asked for.
+func (n *Names) Any() bool { return len(n.uris)+len(n.dns) == 0 }
+
+// Check looks for an allowed name, exactly; in DNS names letter case does not
+// matter. A certificate with two URIs of which one is a SPIFFE id is no SPIFFE
+// id at all (X509-SVID, section 2).
+func (n *Names) Check(leaf *x509.Certificate) error {
+	if n.Any() {
 		return nil
 	}
-	if len(chain) == 0 {
-		return ErrName
-	}
-	leaf := chain[0]
 	spiffe := slices.ContainsFunc(leaf.URIs, func(u *url.URL) bool { return u.Scheme == "spiffe" })
 	if !spiffe || len(leaf.URIs) == 1 {
 		for _, u := range leaf.URIs {
@@ -65,6 +60,12 @@ func (n *names) check(chain []*x509.Certificate) error {
 		}
 	}
 	return fmt.Errorf("%w: it has %s", ErrName, shown(leaf))
+}
+
+// text reports whether a name that somebody else took from a certificate is
+// allowed, where only one is known and not of which kind it is.
+func (n *Names) text(name string) bool {
+	return slices.Contains(n.uris, name) || slices.Contains(n.dns, strings.ToLower(name))
 }
 
 // shown lists a few names for the operator. They were chosen by whoever has a
