@@ -94,7 +94,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
-	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: edge(m, fail)}
+	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: envoyEdge(m, fail)}
 	s.limits = envoy.Limits{
 		MaxRequestBytes: body,
 		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),
@@ -122,8 +122,8 @@ func stringBody(m *settingsv1.Settings) envoy.StringBody {
 	}
 }
 
-// edge reads what is said of Envoy's place.
-func edge(m *settingsv1.Settings, fail func(string, ...any)) envoy.Edge {
+// envoyEdge reads what is said of Envoy's place.
+func envoyEdge(m *settingsv1.Settings, fail func(string, ...any)) envoy.Edge {
 	e := envoy.Edge{First: m.GetEnvoy().GetEdge(), TLSVersionHeader: m.GetEnvoy().GetTlsVersionHeader()}
 	if e.First && (m.GetSource().GetTrustedHops() > 0 || len(m.GetSource().GetTrustedCidrs()) > 0) {
 		fail("contradicts source, which names proxies in front of Envoy", "envoy", "edge")
