@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench fuzz generate envoy judges upstream clean
+.PHONY: build test demo lint bench bench-compare bench-envoy fuzz generate envoy judges upstream clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -17,15 +17,23 @@ demo: build envoy ## the main job, with a real Envoy
 
 test: envoy judges upstream ## all tests, with the race detector, a real Envoy and the providers' libraries
 	$(GO) test -race ./...
-	$(GO) test -run Allocat ./authz/... # not countable with the race detector
+	$(GO) test -run Allocat ./authz/... ./envoy # not countable with the race detector
 
 lint: ## vet, format, static analysis
 	$(GO) vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
 
-bench: ## the path from message bytes to answer bytes, and the nonce store
-	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/...
+bench: ## the path from message bytes to answer bytes, the nonce store, loading 100,000 webhooks
+	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
+
+bench-compare: build ## the service beside a no-op and, if OPA_ENVOY_BIN names one, OPA-Envoy; JSON to BENCH_OUT
+	$(GO) build -o bin/bench ./cmd/bench
+	bin/bench compare $(BENCH_FLAGS)
+
+bench-envoy: build envoy ## the same through a real Envoy
+	$(GO) build -o bin/bench ./cmd/bench
+	bin/bench envoy $(BENCH_FLAGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for package in $$($(GO) list ./...); do \

@@ -59,12 +59,14 @@ func (t *Table) DecideExplained(ctx context.Context, req *Request, now time.Time
 	t.decide(Call{Context: ctx, Request: req, Now: now, Explanation: explanation}, d)
 }
 
-func (t *Table) decide(call Call, d *Decision) {
-	*d = Decision{}
+func (t *Table) decide(c Call, d *Decision) {
+	*d = Decision{call: c} // a call of its own would be an allocation
+	call := &d.call
 	defer func() {
 		if recover() != nil {
 			d.Verdict, d.Reason = Deny, Internal
 		}
+		d.call = Call{}
 	}()
 	if t == nil {
 		d.Reason = NotReady
@@ -81,7 +83,7 @@ func (t *Table) decide(call Call, d *Decision) {
 	}
 	d.Webhook, d.Tenant = found.Webhook, found.Tenant
 	call.Webhook, call.Tenant = found.Webhook.Name, found.Tenant
-	d.Reason = found.Webhook.run(&call, d)
+	d.Reason = found.Webhook.run(call, d)
 	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
 	if d.Reason.Allows() {
 		d.Verdict = Allow

@@ -49,6 +49,7 @@ type Decision struct {
 
 	outcomes [stageCount + 2]Outcome // a stage may have two checks
 	ran      int
+	call     Call // while it is decided
 }
 
 // Checks returns the checks that ran, in order. The last one may have failed.

@@ -68,7 +68,7 @@ func benchmarkAnswer(b *testing.B, table *authz.Table, webhook string, size int,
 }
 
 // observed is telemetry as it serves, with exporters that throw everything away.
-func observed(b *testing.B) *telemetry.Recorder {
+func observed(b testing.TB) *telemetry.Recorder {
 	b.Helper()
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithBatcher(nowhere{}))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))

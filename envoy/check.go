@@ -18,9 +18,6 @@ import (
 	"sync"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
@@ -48,9 +45,10 @@ type Service struct {
 
 // state is the memory of one call.
 type state struct {
-	check    authv3.CheckRequest
 	request  mapped
 	decision authz.Decision
+	answer   answerMemory
+	event    telemetry.Event
 }
 
 func (s *Service) now() time.Time {
@@ -63,20 +61,21 @@ func (s *Service) now() time.Time {
 // Answer decides one CheckRequest and appends the encoded CheckResponse to out.
 // Neither is kept. It never panics.
 func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
-	return s.answer(ctx, out, func(st *state) authz.Reason {
-		if err := proto.Unmarshal(check, &st.check); err != nil {
-			return authz.MalformedRequest
-		}
-		return authz.OK
-	})
+	return s.answer(ctx, [][]byte{check}, authz.OK, out)
+}
+
+// AnswerPieces is Answer for a message that came in pieces. Of them nothing is
+// kept or changed, and a body is not joined unless its scheme must parse it.
+func (s *Service) AnswerPieces(ctx context.Context, check [][]byte, out []byte) []byte {
+	return s.answer(ctx, check, authz.OK, out)
 }
 
 // Refuse answers a call whose message was not read.
 func (s *Service) Refuse(ctx context.Context, reason authz.Reason, out []byte) []byte {
-	return s.answer(ctx, out, func(*state) authz.Reason { return reason })
+	return s.answer(ctx, nil, reason, out)
 }
 
-func (s *Service) answer(ctx context.Context, out []byte, read func(*state) authz.Reason) (answer []byte) {
+func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reason, out []byte) (answer []byte) {
 	arrived := time.Now()
 	st, _ := s.states.Get().(*state)
 	if st == nil {
@@ -98,11 +97,13 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 	}
 	id := newDecisionID()
 	digest := ""
-	if reason := read(st); reason != authz.OK {
+	if reason == authz.OK && s.Mapping.read(check, &st.request) != nil {
+		reason = authz.MalformedRequest
+	}
+	if reason != authz.OK {
 		st.request.reset()
 		st.decision = authz.Decision{Reason: reason}
 	} else {
-		s.Mapping.read(&st.check, &st.request)
 		table := s.Source.Table()
 		table.DecideTimed(ctx, &st.request.Request, now, &st.decision, elapsed)
 		if table != nil {
@@ -110,12 +111,12 @@ func (s *Service) answer(ctx context.Context, out []byte, read func(*state) auth
 		}
 		s.assert(&st.request.Request, &st.decision, id, now)
 	}
-	answer = appendAnswer(out, &st.request.Request, &st.decision, id)
-	s.Telemetry.Record(&telemetry.Event{
+	answer = st.answer.append(out, &st.request.Request, &st.decision, id)
+	st.event = telemetry.Event{
 		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
-	})
-	proto.Reset(&st.check)
+	}
+	s.Telemetry.Record(&st.event)
 	st.request.reset()
 	s.states.Put(st)
 	done = true

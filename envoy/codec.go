@@ -12,8 +12,8 @@ import (
 // buffers. Whoever received it gives the reference back exactly once.
 type message struct{ data mem.BufferSlice }
 
-// answer is an encoded CheckResponse.
-type answer struct{ bytes []byte }
+// answer is an encoded CheckResponse. The reference is given away when it is sent.
+type answer struct{ buffer mem.Buffer }
 
 // codec passes Check messages through undecoded and leaves the others to the
 // generated code. It is forced on our server only and never registered.
@@ -24,11 +24,10 @@ func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
 // Name returns the name that every gRPC server for protobuf has.
 func (codec) Name() string { return "proto" }
 
-// Marshal hands an answer over. grpc-go drops the slice after it is written;
-// the buffer belongs to the handler, which waits for that.
+// Marshal hands an answer over. grpc-go frees it after it is written.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if a, ok := v.(*answer); ok {
-		return mem.BufferSlice{mem.SliceBuffer(a.bytes)}, nil
+		return mem.BufferSlice{a.buffer}, nil
 	}
 	return c.other.Marshal(v)
 }

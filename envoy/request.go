@@ -2,15 +2,12 @@ package envoy
 
 import (
 	"bytes"
-	"net/netip"
-	"strings"
-
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // StringBody says what to do with a body that Envoy sent as text. Envoy then
@@ -42,103 +39,91 @@ type Mapping struct {
 	Edge            Edge
 }
 
-// mapped is a request and the memory that its views point to.
+// mapped is a request and the message that its views point to.
 type mapped struct {
 	authz.Request
-	arena []byte
-}
-
-// view copies text from the decoder's strings into the arena.
-func (m *mapped) view(text string) authz.View {
-	start := len(m.arena)
-	m.arena = append(m.arena, text...)
-	return m.arena[start:len(m.arena):len(m.arena)]
+	check wire.Check
 }
 
 func (m *mapped) reset() {
-	m.Request.Reset()
-	m.arena = m.arena[:0]
+	m.Request = authz.Request{}
+	m.check.Reset()
 }
 
-// read fills m from the message. Nothing is normalised except that header
-// names are in lower case, which Envoy's are already.
-func (p *Mapping) read(check *authv3.CheckRequest, m *mapped) {
-	m.reset()
-	http := check.GetAttributes().GetRequest().GetHttp()
-	if http == nil {
+// read fills m from a message that came in pieces. Nothing is normalised except
+// that header names are in lower case, which Envoy's are already. The request
+// is valid as long as the pieces are. It is malformed, and otherwise empty, if
+// they are no CheckRequest.
+func (p *Mapping) read(pieces [][]byte, m *mapped) error {
+	m.Request = authz.Request{}
+	c := &m.check
+	if err := c.Read(pieces); err != nil {
+		c.Reset()
 		m.Malformed = true
-		return
+		return err
 	}
-	m.Method, m.Host, m.Path = m.view(http.GetMethod()), m.view(http.GetHost()), m.view(http.GetPath())
-	m.Scheme = m.view(http.GetScheme())
-	m.Webhook = m.view(check.GetAttributes().GetContextExtensions()[WebhookExtension])
-	m.readHeaders(http)
+	if !c.HTTP {
+		m.Malformed = true
+		return nil
+	}
+	m.Method, m.Host, m.Path, m.Scheme = c.Method, c.Host, c.Path, c.Scheme
+	m.Webhook = c.Extension(WebhookExtension)
+	m.Headers = c.Headers
+	for i := range m.Headers {
+		m.Headers[i].Name = lower(m.Headers[i].Name)
+	}
 	if len(m.Method) == 0 || len(m.Path) == 0 || m.Path[0] != '/' || !removable(m.Headers) {
 		m.Malformed = true
 	}
-	p.readBody(http, m)
+	p.readBody(m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
-	peer := check.GetAttributes().GetSource()
-	address := peerAddress(peer.GetAddress())
-	m.Source = p.Source.Resolve(address, m.Headers)
-	p.readTransport(m, address, peerFacts{
-		serverName: m.view(check.GetAttributes().GetTlsSession().GetSni()),
-		principal:  m.view(peer.GetPrincipal()), certificate: m.view(peer.GetCertificate()),
-	})
+	peer := source.ParseAddr(c.Source) // a pipe has no address
+	m.Source = p.Source.Resolve(peer, m.Headers)
+	p.readTransport(&m.Request, peer, peerFacts{serverName: c.ServerName, principal: c.Principal, certificate: c.Certificate})
+	return nil
 }
 
-// readHeaders prefers the form with raw bytes and visible duplicates.
-func (m *mapped) readHeaders(http *authv3.AttributeContext_HttpRequest) {
-	for _, h := range http.GetHeaderMap().GetHeaders() {
-		value := authz.View(h.GetRawValue())
-		if len(value) == 0 {
-			value = m.view(h.GetValue())
-		}
-		m.addHeader(h.GetKey(), value)
-	}
-	if len(m.Headers) == 0 {
-		for name, value := range http.GetHeaders() {
-			m.addHeader(name, m.view(value))
+// lower returns the name in lower case, which it mostly is.
+func lower(name authz.View) authz.View {
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return bytes.ToLower(name)
 		}
 	}
-}
-
-func (m *mapped) addHeader(name string, value authz.View) {
-	m.Headers = append(m.Headers, authz.Header{Name: m.view(strings.ToLower(name)), Value: value})
+	return name
 }
 
 // readBody decides whether the body is what the upstream will get. Envoy's own
 // settings are no guarantee: over HTTP/2 it forwards cut bodies even where
 // partial messages are forbidden, and the upstream then gets all of them.
-func (p *Mapping) readBody(http *authv3.AttributeContext_HttpRequest, m *mapped) {
-	body, text := http.GetRawBody(), http.GetBody()
-	if text != "" {
-		if len(body) > 0 {
+func (p *Mapping) readBody(m *mapped) {
+	c := &m.check
+	m.Body.Segments = c.Body
+	if len(c.Text) > 0 {
+		if len(c.Body) > 0 {
 			m.Malformed = true // never both
 		}
-		body = authz.View(text) // not in the arena, which is kept
-	}
-	if len(body) > 0 {
-		m.Body.Segments = append(m.Body.Segments, body)
+		m.Body.Segments = c.Text
 	}
 	length, hasLength, ok := contentLength(m.Headers)
 	if !ok {
 		m.Malformed = true
 		return
 	}
-	m.Body.Size = max(http.GetSize(), length, int64(len(body)))
-	m.Body.State = p.bodyState(m.Headers, int64(len(body)), http.GetSize(), length, hasLength)
-	if text != "" && m.Body.State == authz.BodyWhole && p.altered(text) {
+	got := int64(m.Body.Len())
+	m.Body.Size = max(c.Size, length, got)
+	m.Body.State = p.bodyState(m.Headers, got, c.Size, length, hasLength)
+	if len(c.Text) > 0 && m.Body.State == authz.BodyWhole && p.altered(c.Text) {
 		m.Body.State = authz.BodyChanged
 	}
 }
 
-func (p *Mapping) altered(text string) bool {
+func (p *Mapping) altered(text [][]byte) bool {
 	switch p.StringBody {
 	case StringBodyTrust:
 		return false
 	case StringBodyExact:
-		return strings.IndexByte(text, '!') >= 0
+		return slices.ContainsFunc(text, func(piece []byte) bool { return bytes.IndexByte(piece, '!') >= 0 })
 	default:
 		return true
 	}
@@ -182,16 +167,6 @@ func contentLength(headers authz.Headers) (length int64, present, ok bool) {
 		length = length*10 + int64(c-'0')
 	}
 	return length, true, true
-}
-
-// peerAddress returns the zero Addr for anything that is no IP address, such
-// as the path of a Unix socket.
-func peerAddress(address *corev3.Address) netip.Addr {
-	addr, err := netip.ParseAddr(address.GetSocketAddress().GetAddress())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr
 }
 
 // ownHeader reports whether a header is one that only we may set: our prefix,

@@ -2,15 +2,19 @@ package envoy
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/source"
 )
 
 // rawHeaders is the form with encode_raw_headers, from pairs of name and value.
@@ -28,10 +32,37 @@ func httpCheck(http *authv3.AttributeContext_HttpRequest) *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: http}}}
 }
 
-func read(p Mapping, check *authv3.CheckRequest) *mapped {
+// read reads the message in pieces of 7 bytes, and compares the request with
+// the one of the slow way.
+func read(t testing.TB, p Mapping, check *authv3.CheckRequest) *mapped {
+	t.Helper()
+	encoded, err := proto.Marshal(check)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := &mapped{}
-	p.read(check, m)
+	if err := p.read(cut(encoded, 7), m); err != nil {
+		t.Fatal(err)
+	}
+	same(t, &m.Request, p.readDecoded(check))
 	return m
+}
+
+func cut(message []byte, n int) [][]byte { return slices.Collect(slices.Chunk(message, n)) }
+
+// same fails the test unless the requests are the same but for the pieces of
+// the body, and for the order of headers with different names.
+func same(t testing.TB, got, want *authz.Request) {
+	t.Helper()
+	text := func(r *authz.Request) string {
+		headers := slices.Clone(r.Headers)
+		slices.SortStableFunc(headers, func(a, b authz.Header) int { return bytes.Compare(a.Name, b.Name) })
+		return fmt.Sprintf("%q %q %q %q %q %q %s %v\n%v %d %q %q %q\n%d %d %q\n%q", r.Method, r.Host, r.Path, r.Scheme, r.Webhook, r.RequestID, r.Source,
+			r.Malformed, r.Transport.TLS, r.Transport.Version, r.Transport.Principal, r.Transport.Certificate, r.Transport.ForwardedCert, r.Body.State, r.Body.Size, bytes.Join(r.Body.Segments, nil), headers)
+	}
+	if got, want := text(got), text(want); got != want {
+		t.Fatalf("read\n%s\nwant\n%s", got, want)
+	}
 }
 
 func TestBodiesAreWholeOnlyIfEverythingSaysSo(t *testing.T) {
@@ -80,7 +111,7 @@ func TestBodiesAreWholeOnlyIfEverythingSaysSo(t *testing.T) {
 		if c.length != none {
 			headers = append(headers, "content-length", c.length)
 		}
-		m := read(Mapping{MaxRequestBytes: limit}, httpCheck(&authv3.AttributeContext_HttpRequest{
+		m := read(t, Mapping{MaxRequestBytes: limit}, httpCheck(&authv3.AttributeContext_HttpRequest{
 			HeaderMap: rawHeaders(headers...), RawBody: c.body, Size: c.size,
 		}))
 		if m.Malformed || m.Body.State != c.want || !bytes.Equal(bytes.Join(m.Body.Segments, nil), c.body) {
@@ -103,16 +134,16 @@ func TestTextBodies(t *testing.T) {
 	} {
 		n := int64(len(c.body))
 		whole := rawHeaders(partialBody, "false", "content-length", fmt.Sprint(n))
-		m := read(Mapping{MaxRequestBytes: 100, StringBody: c.mode}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: whole, Body: c.body, Size: n}))
+		m := read(t, Mapping{MaxRequestBytes: 100, StringBody: c.mode}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: whole, Body: c.body, Size: n}))
 		if m.Body.State != c.want || string(bytes.Join(m.Body.Segments, nil)) != c.body {
 			t.Errorf("%s, mode %d: state %d, want %d", c.body, c.mode, m.Body.State, c.want)
 		}
 		cut := rawHeaders(partialBody, "true", "content-length", "1000")
-		if m := read(Mapping{MaxRequestBytes: 100, StringBody: c.mode}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: cut, Body: c.body, Size: n})); m.Body.State != authz.BodyCut {
+		if m := read(t, Mapping{MaxRequestBytes: 100, StringBody: c.mode}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: cut, Body: c.body, Size: n})); m.Body.State != authz.BodyCut {
 			t.Errorf("%s, cut, mode %d: state %d", c.body, c.mode, m.Body.State)
 		}
 	}
-	both := read(Mapping{MaxRequestBytes: 100}, httpCheck(&authv3.AttributeContext_HttpRequest{Body: "a", RawBody: []byte("b")}))
+	both := read(t, Mapping{MaxRequestBytes: 100}, httpCheck(&authv3.AttributeContext_HttpRequest{Body: "a", RawBody: []byte("b")}))
 	if !both.Malformed {
 		t.Error("both kinds of body at once are no fault")
 	}
@@ -124,12 +155,12 @@ func TestContentLengths(t *testing.T) {
 		"": false, " 7": false, "7 ": false, "+7": false, "-7": false, "7,7": false, "7, 7": false, "0x7": false, "7.0": false, "٧": false,
 		strings.Repeat("9", 19): false, strings.Repeat("0", 30): false,
 	} {
-		m := read(Mapping{MaxRequestBytes: 100}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("content-length", text)}))
+		m := read(t, Mapping{MaxRequestBytes: 100}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("content-length", text)}))
 		if m.Malformed == ok {
 			t.Errorf("%q: malformed %v", text, m.Malformed)
 		}
 	}
-	twice := read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("content-length", "1", "content-length", "1")}))
+	twice := read(t, Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("content-length", "1", "content-length", "1")}))
 	if !twice.Malformed {
 		t.Error("two lengths are no fault")
 	}
@@ -138,7 +169,7 @@ func TestContentLengths(t *testing.T) {
 func TestBothFormsOfHeaders(t *testing.T) {
 	raw := rawHeaders("x-sig", "a\xff", "x-other", "1", "X-Sig", "b")
 	raw.Headers = append(raw.Headers, &corev3.HeaderValue{Key: "x-value", Value: "v"}, &corev3.HeaderValue{Key: "x-empty"})
-	m := read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: raw, Headers: map[string]string{"x-sig": "not this"}}))
+	m := read(t, Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: raw, Headers: map[string]string{"x-sig": "not this"}}))
 	want := []string{"x-sig=a\xff", "x-other=1", "x-sig=b", "x-value=v", "x-empty="}
 	var got []string
 	for _, h := range m.Headers {
@@ -147,7 +178,7 @@ func TestBothFormsOfHeaders(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	m = read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{Headers: map[string]string{"X-Sig": "a,b", "x-request-id": "id"}}))
+	m = read(t, Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{Headers: map[string]string{"X-Sig": "a,b", "x-request-id": "id"}}))
 	if v, n := m.Headers.Lookup("x-sig"); string(v) != "a,b" || n != 1 || string(m.RequestID) != "id" {
 		t.Errorf("the form as a map: %v", m.Headers)
 	}
@@ -165,9 +196,42 @@ func TestSources(t *testing.T) {
 	} {
 		check := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("x-forwarded-for", "192.0.2.1")})
 		check.Attributes.Source = &authv3.AttributeContext_Peer{Address: address}
-		if m := read(Mapping{}, check); m.Source.String() != strings.TrimRight(want, " ") {
+		if m := read(t, Mapping{}, check); m.Source.String() != strings.TrimRight(want, " ") {
 			t.Errorf("%v: %s", address, m.Source)
 		}
+	}
+}
+
+// TestTransportOfAProxy: of a peer that is a proxy, its own word counts, and of
+// any other what Envoy saw.
+func TestTransportOfAProxy(t *testing.T) {
+	p := Mapping{Source: source.Resolver{TrustedCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, Edge: Edge{TLSVersionHeader: "x-v"}}
+	headers := []string{"x-forwarded-proto", "https", "x-forwarded-client-cert", "URI=a", "x-v", "TLSv1.3"}
+	for name, c := range map[string]struct {
+		address string
+		sni     string
+		headers []string
+		want    authz.Transport
+	}{
+		"a proxy":            {"10.0.0.1", "h", headers, authz.Transport{TLS: true, ForwardedCert: authz.View("URI=a")}},
+		"a proxy, plaintext": {"10.0.0.1", "h", append([]string{"x-forwarded-proto", "http"}, headers[2:]...), authz.Transport{}},
+		"a proxy, silent":    {"10.0.0.1", "h", nil, authz.Transport{}},
+		"a stranger":         {"192.0.2.1", "", headers, authz.Transport{TLS: true, Version: tls.VersionTLS13, Principal: authz.View("p"), Certificate: authz.View("c")}},
+		"a pipe":             {"", "h", headers, authz.Transport{TLS: true, Version: tls.VersionTLS13, Principal: authz.View("p"), Certificate: authz.View("c")}},
+	} {
+		check := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(c.headers...)})
+		check.Attributes.Source = &authv3.AttributeContext_Peer{Principal: "p", Certificate: "c", Address: &corev3.Address{
+			Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: c.address}},
+		}}
+		check.Attributes.TlsSession = &authv3.AttributeContext_TLSSession{Sni: c.sni}
+		if got, want := fmt.Sprintf("%v", read(t, p, check).Transport), fmt.Sprintf("%v", c.want); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	check := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(headers...)})
+	check.Attributes.TlsSession = &authv3.AttributeContext_TLSSession{}
+	if read(t, p, check).Transport.TLS {
+		t.Error("an empty session proves TLS")
 	}
 }
 
@@ -181,7 +245,7 @@ func TestMessagesThatAreNoRequest(t *testing.T) {
 		}}}},
 		{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Method: "POST", Path: "http://h/"}}}},
 	} {
-		if m := read(Mapping{}, check); !m.Malformed {
+		if m := read(t, Mapping{}, check); !m.Malformed {
 			t.Errorf("%v is a request", check)
 		}
 	}
@@ -193,13 +257,18 @@ func TestMemoryIsUsedAgainAndEmptied(t *testing.T) {
 	p := Mapping{MaxRequestBytes: 100}
 	big := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("x-request-id", "first"), Body: strings.Repeat("x", 1<<20)})
 	big.Attributes.ContextExtensions = map[string]string{WebhookExtension: "hook"}
-	p.read(big, m)
-	if cap(m.arena) > 64<<10 {
-		t.Errorf("a body of 1 MiB makes a request that keeps %d bytes", cap(m.arena))
+	for _, check := range []*authv3.CheckRequest{big, httpCheck(&authv3.AttributeContext_HttpRequest{}), {}} {
+		encoded, err := proto.Marshal(check)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.read(cut(encoded, 1<<14), m); err != nil {
+			t.Fatal(err)
+		}
+		same(t, &m.Request, p.readDecoded(check))
 	}
-	p.read(httpCheck(&authv3.AttributeContext_HttpRequest{}), m)
-	if len(m.Headers) != 0 || len(m.Body.Segments) != 0 || len(m.RequestID) != 0 || len(m.Webhook) != 0 || m.Body.Size != 0 {
-		t.Errorf("left over: %+v", m.Request)
+	if err := p.read([][]byte{{0xff}}, m); err == nil || !m.Malformed || len(m.Path) != 0 {
+		t.Errorf("%v, left over: %+v", err, m.Request)
 	}
 }
 
@@ -224,7 +293,7 @@ func TestHeadersThatCannotBeRemoved(t *testing.T) {
 		{"our own name, often", slices.Repeat([]string{HeaderVerified, "forged"}, 1000), false},
 		{"a name that is not ours", []string{"x-hookbastion", "a", "x-hookbastio-n", "a", strings.Repeat("x", 300), "a"}, false},
 	} {
-		if m := read(Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(c.headers...)})); m.Malformed != c.malformed {
+		if m := read(t, Mapping{}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(c.headers...)})); m.Malformed != c.malformed {
 			t.Errorf("%s: malformed %v", c.name, m.Malformed)
 		}
 	}

@@ -2,16 +2,12 @@ package envoy
 
 import (
 	"strconv"
+	"unicode/utf8"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // Headers that the upstream gets. Whatever a sender puts there is removed.
@@ -26,7 +22,22 @@ const (
 	HeaderAssertion  = headerPrefix + "assertion"
 )
 
-var ownHeaders = []string{HeaderVerified, HeaderDecisionID, HeaderWebhook, HeaderTenant, HeaderKeyID, HeaderReplay, HeaderAssertion}
+// Places of our headers in ownHeaders.
+const (
+	ownVerified = iota
+	ownDecisionID
+	ownWebhook
+	ownTenant
+	ownKeyID
+	ownReplay
+	ownAssertion
+	ownCount
+)
+
+var ownHeaders = [ownCount]string{
+	ownVerified: HeaderVerified, ownDecisionID: HeaderDecisionID, ownWebhook: HeaderWebhook, ownTenant: HeaderTenant,
+	ownKeyID: HeaderKeyID, ownReplay: HeaderReplay, ownAssertion: HeaderAssertion,
+}
 
 // alwaysRemoved are marks of Envoy that reach the upstream as the sender wrote
 // them.
@@ -40,66 +51,77 @@ const retryAfter = "5"
 // default.
 const maxRemoved = 256
 
-// appendAnswer appends the encoded CheckResponse of a decision. The answer is
-// never empty and has its status and its response from one place: an empty
-// message, or a denial without a code, is an allow for Envoy.
-func appendAnswer(out []byte, req *authz.Request, d *authz.Decision, decisionID string) []byte {
-	var response *authv3.CheckResponse
-	if d.Forward() {
-		response = forwarded(req, d, decisionID)
-	} else {
-		response = denied(d, decisionID)
-	}
-	response.DynamicMetadata = metadata(d, decisionID)
-	encoded, err := proto.MarshalOptions{}.MarshalAppend(out, response)
-	if err != nil || len(encoded) == len(out) {
+// answerMemory is where the parts of an answer are put together.
+type answerMemory struct{ fields, metadata, body []byte }
+
+// append appends the encoded CheckResponse of a decision. The answer is never
+// empty and has its status and its response from one place: an empty message,
+// or a denial without a code, is an allow for Envoy.
+func (m *answerMemory) append(out []byte, req *authz.Request, d *authz.Decision, decisionID string) []byte {
+	m.fields, m.metadata = m.fields[:0], m.metadata[:0]
+	if !m.describe(d, decisionID) {
 		return append(out, fallback...)
 	}
-	return encoded
+	if d.Forward() {
+		m.forward(req, d, decisionID)
+		return wire.AppendAllow(out, m.fields, m.metadata)
+	}
+	code := m.deny(d, decisionID)
+	return wire.AppendDenial(out, code, m.fields, m.metadata)
 }
 
 // fallback is the answer where none could be made: 503 and nothing else.
 var fallback = func() []byte {
-	encoded, err := proto.Marshal(denied(&authz.Decision{}, ""))
-	if err != nil || len(encoded) == 0 {
-		panic("the fallback answer cannot be encoded")
-	}
-	return encoded
+	var m answerMemory
+	code := m.deny(&authz.Decision{}, "")
+	return wire.AppendDenial(nil, code, m.fields, nil)
 }()
 
-// forwarded sets or removes every header that is ours, and never does both to
+// removals are the names of our headers, ready to be removed.
+var removals, marksRemoved = func() (own [len(ownHeaders)][]byte, marks []byte) {
+	for i, name := range ownHeaders {
+		own[i] = wire.AppendRemove(nil, name)
+	}
+	for _, name := range alwaysRemoved {
+		marks = wire.AppendRemove(marks, name)
+	}
+	return own, marks
+}()
+
+// forward sets or removes every header that is ours, and never does both to
 // one: Envoy would then remove it.
-func forwarded(req *authz.Request, d *authz.Decision, decisionID string) *authv3.CheckResponse {
-	values := map[string]string{HeaderDecisionID: decisionID}
+func (m *answerMemory) forward(req *authz.Request, d *authz.Decision, decisionID string) {
+	var values [len(ownHeaders)]string
+	values[ownDecisionID] = decisionID
+	tenant := authz.View(nil)
 	if d.Webhook != nil {
-		values[HeaderWebhook] = d.Webhook.Name
+		values[ownWebhook] = d.Webhook.Name
 		if d.Proof > authz.ProofNone && d.Verdict == authz.Allow && !d.Webhook.Shadow {
-			values[HeaderVerified] = d.Proof.String()
-			values[HeaderKeyID] = d.KeyID
-			values[HeaderTenant] = string(d.Tenant)
-			values[HeaderAssertion] = d.Assertion
+			values[ownVerified] = d.Proof.String()
+			values[ownKeyID] = d.KeyID
+			tenant = d.Tenant
+			values[ownAssertion] = d.Assertion
 		}
 	}
 	if d.Mark == authz.MarkCopy {
-		values[HeaderReplay] = "copy"
+		values[ownReplay] = "copy"
 	}
-	ok := &authv3.OkHttpResponse{HeadersToRemove: alwaysRemoved[:len(alwaysRemoved):len(alwaysRemoved)]}
-	for _, name := range ownHeaders {
-		if value := values[name]; value != "" && isHeaderValue(value) {
-			ok.Headers = append(ok.Headers, header(name, value))
-		} else {
-			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
+	m.fields = append(m.fields, marksRemoved...)
+	for i, name := range ownHeaders {
+		switch {
+		case i == ownTenant && len(tenant) > 0 && isHeaderValue(tenant):
+			m.fields = wire.AppendSet(m.fields, name, tenant)
+		case values[i] != "" && isHeaderValue(values[i]):
+			m.fields = wire.AppendSet(m.fields, name, values[i])
+		default:
+			m.fields = append(m.fields, removals[i]...)
 		}
 	}
 	for i := range req.Headers {
 		name := req.Headers[i].Name
 		if ownHeader(name) && isHeaderName(name) && !isOwnExactly(name) {
-			ok.HeadersToRemove = append(ok.HeadersToRemove, string(name))
+			m.fields = wire.AppendRemove(m.fields, name)
 		}
-	}
-	return &authv3.CheckResponse{
-		Status:       &status.Status{Code: int32(code.Code_OK)},
-		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok},
 	}
 }
 
@@ -123,55 +145,76 @@ type Denial struct {
 // DenialHeader is one header of a denial.
 type DenialHeader struct{ Name, Value string }
 
-// NewDenial is the only maker of denials. A status that is none becomes 503.
-// Nothing in it comes from the request. What a provider wants to hear, it hears
-// only where the fault is its own: after a 5xx it should retry.
+// NewDenial returns what the sender gets of a decision that is not forwarded.
 func NewDenial(decision *authz.Decision, decisionID string) Denial {
-	httpStatus := decision.Status()
-	if httpStatus < 400 || httpStatus > 599 {
-		httpStatus = 503
-	}
-	d := Denial{
-		Status:  httpStatus,
-		Headers: []DenialHeader{{"content-type", "application/json"}, {"cache-control", "no-store"}},
-		Body:    `{"status":` + strconv.Itoa(httpStatus) + `,"decision_id":"` + decisionID + `"}` + "\n",
-	}
-	if decisionID != "" {
-		d.Headers = append(d.Headers, DenialHeader{HeaderDecisionID, decisionID})
-	}
-	if httpStatus == 503 {
-		d.Headers = append(d.Headers, DenialHeader{"retry-after", retryAfter})
-	}
-	if httpStatus == 405 && decision.AllowedMethods != "" && isHeaderValue(decision.AllowedMethods) {
-		d.Headers = append(d.Headers, DenialHeader{"allow", decision.AllowedMethods})
-	}
-	if decision.Webhook == nil || httpStatus >= 500 {
-		return d
-	}
-	if decision.Webhook.DeniedEmpty {
-		d.Body, d.Headers = "", d.Headers[1:] // without its content-type
-	}
-	for _, h := range decision.Webhook.DeniedHeaders {
-		if isHeaderName(h.Name) && isHeaderValue(string(h.Value)) {
-			d.Headers = append(d.Headers, DenialHeader{string(h.Name), string(h.Value)})
-		}
-	}
+	d := Denial{Status: deniedStatus(decision)}
+	eachDeniedHeader(decision, d.Status, decisionID, func(name, value string) {
+		d.Headers = append(d.Headers, DenialHeader{name, value})
+	})
+	d.Body = string(appendDeniedBody(nil, decision, d.Status, decisionID))
 	return d
 }
 
-func denied(decision *authz.Decision, decisionID string) *authv3.CheckResponse {
-	d := NewDenial(decision, decisionID)
-	response := &authv3.DeniedHttpResponse{
-		Status: &typev3.HttpStatus{Code: typev3.StatusCode(d.Status)},
-		Body:   d.Body,
+// deniedStatus is 400 to 599. A status that is none becomes 503.
+func deniedStatus(decision *authz.Decision) int {
+	httpStatus := decision.Status()
+	if httpStatus < 400 || httpStatus > 599 {
+		return 503
 	}
-	for _, h := range d.Headers {
-		response.Headers = append(response.Headers, header(h.Name, h.Value))
+	return httpStatus
+}
+
+// wished reports whether the provider's wishes for denials are heard: only
+// where the fault is its own. After a 5xx it should retry.
+func wished(decision *authz.Decision, httpStatus int) bool {
+	return decision.Webhook != nil && httpStatus < 500
+}
+
+// eachDeniedHeader calls set for every header of a denial. Nothing in them
+// comes from the request.
+func eachDeniedHeader(decision *authz.Decision, httpStatus int, decisionID string, set func(name, value string)) {
+	if !wished(decision, httpStatus) || !decision.Webhook.DeniedEmpty {
+		set("content-type", "application/json")
 	}
-	return &authv3.CheckResponse{
-		Status:       &status.Status{Code: int32(rpcCode(d.Status))},
-		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: response},
+	set("cache-control", "no-store")
+	if decisionID != "" {
+		set(HeaderDecisionID, decisionID)
 	}
+	if httpStatus == 503 {
+		set("retry-after", retryAfter)
+	}
+	if httpStatus == 405 && decision.AllowedMethods != "" && isHeaderValue(decision.AllowedMethods) {
+		set("allow", decision.AllowedMethods)
+	}
+	if wished(decision, httpStatus) {
+		for i := range decision.Webhook.DeniedHeaders {
+			if h := &decision.Webhook.DeniedHeaders[i]; isHeaderName(h.Name) && isHeaderValue(h.Value) {
+				set(string(h.Name), string(h.Value))
+			}
+		}
+	}
+}
+
+// appendDeniedBody appends the body of a denial, which tells a status and an id.
+func appendDeniedBody(dst []byte, decision *authz.Decision, httpStatus int, decisionID string) []byte {
+	if wished(decision, httpStatus) && decision.Webhook.DeniedEmpty {
+		return dst
+	}
+	dst = strconv.AppendInt(append(dst, `{"status":`...), int64(httpStatus), 10)
+	dst = append(append(dst, `,"decision_id":"`...), decisionID...)
+	return append(dst, "\"}\n"...)
+}
+
+// deny writes a denial and returns its gRPC code.
+func (m *answerMemory) deny(decision *authz.Decision, decisionID string) int {
+	httpStatus := deniedStatus(decision)
+	m.fields = wire.AppendHTTPStatus(m.fields, httpStatus)
+	eachDeniedHeader(decision, httpStatus, decisionID, func(name, value string) {
+		m.fields = wire.AppendSet(m.fields, name, value)
+	})
+	m.body = appendDeniedBody(m.body[:0], decision, httpStatus, decisionID)
+	m.fields = wire.AppendBody(m.fields, m.body)
+	return int(rpcCode(httpStatus))
 }
 
 // rpcCode is what Envoy needs to see a denial: anything but OK.
@@ -186,18 +229,9 @@ func rpcCode(httpStatus int) code.Code {
 	}
 }
 
-// header replaces what is there, in every version of Envoy: append_action says
-// so, and the older append is left unset.
-func header(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, Value: value},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	}
-}
-
 // isHeaderValue keeps CR, LF, NUL and everything else that could split an
 // answer out of it.
-func isHeaderValue(value string) bool {
+func isHeaderValue[T ~string | ~[]byte](value T) bool {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {
 			return false
@@ -206,18 +240,19 @@ func isHeaderValue(value string) bool {
 	return len(value) <= 4096
 }
 
-// metadata goes into Envoy's access log and span tags.
-func metadata(d *authz.Decision, decisionID string) *structpb.Struct {
-	fields := map[string]*structpb.Value{
-		"decision_id": structpb.NewStringValue(decisionID),
-		"verdict":     structpb.NewStringValue(d.Verdict.String()),
-		"reason":      structpb.NewStringValue(d.Reason.String()),
-	}
+// describe writes the metadata, which goes into Envoy's access log and span
+// tags. It reports whether all of it is text, as Envoy asks of every string.
+func (m *answerMemory) describe(d *authz.Decision, decisionID string) bool {
+	ok := utf8.ValidString(d.KeyID)
+	m.metadata = wire.AppendText(m.metadata, "decision_id", decisionID)
+	m.metadata = wire.AppendText(m.metadata, "verdict", d.Verdict.String())
+	m.metadata = wire.AppendText(m.metadata, "reason", d.Reason.String())
 	if d.Webhook != nil {
-		fields["webhook"] = structpb.NewStringValue(d.Webhook.Name)
+		ok = ok && utf8.ValidString(d.Webhook.Name)
+		m.metadata = wire.AppendText(m.metadata, "webhook", d.Webhook.Name)
 	}
 	if d.KeyID != "" {
-		fields["key_id"] = structpb.NewStringValue(d.KeyID)
+		m.metadata = wire.AppendText(m.metadata, "key_id", d.KeyID)
 	}
-	return &structpb.Struct{Fields: fields}
+	return ok
 }

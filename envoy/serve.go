@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +30,8 @@ type Limits struct {
 	MaxRequestBytes int64
 	// InFlight is the number of checks at once; more are refused at once.
 	InFlight int
-	// BytesInFlight bounds the messages held at once, decoded copies
-	// included. Who finds no room waits for a part of its deadline and is
+	// BytesInFlight bounds the messages held at once, and the copies of bodies
+	// that must be parsed. Who finds no room waits for a part of its deadline and is
 	// then refused.
 	BytesInFlight int64
 	// Connections is the number of connections at once; more wait to be
@@ -48,8 +50,12 @@ const (
 	// typicalHeaders is what is taken from the budget for them before they
 	// are read.
 	typicalHeaders = 16 << 10
-	// copies of a body: the received message and the decoded one.
+	// copies of a body: the received message, and the one that a scheme makes
+	// which must parse it.
 	copies = 2
+	// answerBytes is the room for an answer that is reused. It is more than
+	// answers mostly have; below 1 KiB grpc-go reuses nothing.
+	answerBytes = 2 << 10
 	// budgetWait is how long a call without a deadline waits for room.
 	budgetWait = 100 * time.Millisecond
 	// minStreamWindow is HTTP/2's own default.
@@ -72,12 +78,14 @@ type Server struct {
 	pool     mem.BufferPool
 	inFlight atomic.Int64
 	budget   budget
+	calls    sync.Pool
 }
 
-// NewServer returns a server that is not ready. pool is grpc-go's default if nil.
+// NewServer returns a server that is not ready. pool is for its buffers; nil
+// for one that does not clear them.
 func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 	if pool == nil {
-		pool = mem.DefaultBufferPool()
+		pool = &buffers{}
 	}
 	s := &Server{service: service, limits: limits, health: health.NewServer(), pool: pool, budget: budget{limit: limits.BytesInFlight}}
 	streamWindow, connWindow := limits.windows()
@@ -150,26 +158,54 @@ func (s *Server) check(stream grpc.ServerStream) error {
 	}
 	defer func() { s.budget.give(held) }()
 
-	var m message
-	if err := stream.RecvMsg(&m); err != nil {
+	c, _ := s.calls.Get().(*call)
+	if c == nil {
+		c = &call{}
+	}
+	defer s.calls.Put(c)
+	if err := stream.RecvMsg(&c.message); err != nil {
 		if status.Code(err) == codes.ResourceExhausted {
 			// grpc-go has ended the call already; this is for the record.
 			s.service.Refuse(ctx, authz.BodyTooLarge, nil)
 		}
 		return err
 	}
-	actual := copies * int64(m.data.Len()+typicalHeaders)
+	defer c.forget()
+	actual := copies * int64(c.message.data.Len()+typicalHeaders)
 	s.budget.give(held - actual)
 	held = actual
 
-	whole := m.data.MaterializeToBuffer(s.pool)
-	m.free() // before it is decoded, which makes the second copy
-	defer whole.Free()
-	return s.send(stream, s.service.Answer(ctx, whole.ReadOnlyData(), nil))
+	for _, buffer := range c.message.data {
+		c.pieces = append(c.pieces, buffer.ReadOnlyData())
+	}
+	buffer := s.pool.Get(answerBytes)
+	encoded := s.service.AnswerPieces(ctx, c.pieces, (*buffer)[:0:answerBytes])
+	if len(encoded) > answerBytes { // it is in another array
+		s.pool.Put(buffer)
+		return s.send(stream, encoded)
+	}
+	*buffer = encoded
+	c.answer.buffer = mem.NewBuffer(buffer, s.pool)
+	return stream.SendMsg(&c.answer)
+}
+
+// call is the memory of one call.
+type call struct {
+	message message
+	pieces  [][]byte
+	answer  answer
+}
+
+// forget gives the message back. The answer is grpc-go's by now.
+func (c *call) forget() {
+	c.message.free()
+	clear(c.pieces)
+	c.pieces = c.pieces[:0]
+	c.answer.buffer = nil
 }
 
 func (s *Server) send(stream grpc.ServerStream, encoded []byte) error {
-	return stream.SendMsg(&answer{encoded})
+	return stream.SendMsg(&answer{mem.SliceBuffer(encoded)})
 }
 
 // takeBudget waits for at most half of the time that is left.
@@ -193,14 +229,15 @@ func withTimeLeft(ctx context.Context) (context.Context, context.CancelFunc) {
 	if len(values) != 1 {
 		return ctx, func() {}
 	}
-	ms, err := time.ParseDuration(values[0] + "ms")
-	if err != nil || ms <= 0 {
+	ms, err := strconv.ParseUint(values[0], 10, 31)
+	if err != nil || ms == 0 {
 		return ctx, func() {}
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= ms {
+	left := time.Duration(ms) * time.Millisecond
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= left {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, ms)
+	return context.WithTimeout(ctx, left)
 }
 
 // SetReady tells health checks whether the service can decide.

@@ -14,7 +14,8 @@ type Edge struct {
 	// trusted hops, so that x-forwarded-proto is Envoy's own.
 	First bool
 	// TLSVersionHeader is a header in which Envoy writes the TLS version of its
-	// peer, over whatever the sender wrote; empty if there is none.
+	// peer, over whatever the sender wrote; in lower case, empty if there is
+	// none.
 	TLSVersionHeader string
 }
 
@@ -36,7 +37,7 @@ type peerFacts struct {
 // trusted proxy, Envoy's peer is that proxy: what Envoy saw says nothing of the
 // sender, and what the proxy says counts. Anywhere else nobody could be trusted
 // to have written it.
-func (p *Mapping) readTransport(m *mapped, peer netip.Addr, facts peerFacts) {
+func (p *Mapping) readTransport(m *authz.Request, peer netip.Addr, facts peerFacts) {
 	t := &m.Transport
 	if p.Source.Behind(peer) {
 		t.TLS = overTLS(m.Headers)

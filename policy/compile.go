@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -42,23 +45,28 @@ type Deps struct {
 }
 
 // Compile turns a set into a table and loads its secrets. The error is an
-// [Errors] with everything that is wrong; the table is then nil.
+// [Errors] with everything that is wrong, also with what Load could not read;
+// the table is then nil.
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
-	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]place{}}
+	defer spareMemory(set.size)()
+	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}}
 	c.table.Digest = set.Digest
-	for i := range set.files {
-		f := &set.files[i]
-		for j, w := range f.policy.GetWebhooks() {
-			c.webhook(w, place{f.doc, strictyaml.Path{"webhooks", j}})
-		}
+	if err := set.each(c.webhook); err != nil {
+		return nil, Errors{{Message: err.Error()}}
 	}
-	if len(c.errs) == 0 && len(c.table.Webhooks()) == 0 {
+	if len(c.errs)+len(set.errs) == 0 && len(c.table.Webhooks()) == 0 {
 		for _, f := range set.files {
 			c.errs = append(c.errs, f.doc.Error(nil, "no file of the set has a webhook"))
 			break
 		}
 	}
-	if err := c.errs.Err(); err != nil {
+	errs := slices.Clone(set.errs)
+	for _, e := range c.errs {
+		if e != (Error{}) {
+			errs = append(errs, e)
+		}
+	}
+	if err := bounded(errs).Err(); err != nil {
 		return nil, err
 	}
 	return c.table, nil
@@ -67,25 +75,58 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 type compiler struct {
 	deps   Deps
 	table  *authz.Table
-	places map[string]place // of webhooks, by name
+	places map[string]position // of webhooks, by name
+	// errs has an empty error for each that is not reported, because its file
+	// has more than enough.
 	errs   Errors
+	count  map[*strictyaml.Document]int
+	shared map[any]authz.Check
+	texts  map[string]string
 }
 
-// place is a value in a file.
+// position is a webhook in a file.
+type position struct {
+	doc   *strictyaml.Document
+	index int
+}
+
+func (p position) String() string { return place{doc: p.doc}.at("webhooks", p.index).String() }
+
+// place is a value in a file. It is made for every value that is looked at, so
+// that it must not need memory of its own.
 type place struct {
-	doc  *strictyaml.Document
-	path strictyaml.Path
+	doc   *strictyaml.Document
+	depth int
+	steps [12]any // the deepest value of a webhook has nine
 }
 
-func (p place) at(steps ...any) place { return place{p.doc, p.path.With(steps...)} }
+func (p place) at(steps ...any) place {
+	p.depth += copy(p.steps[p.depth:], steps)
+	return p
+}
+
+func (p place) path() strictyaml.Path { return slices.Clone(p.steps[:p.depth]) }
 
 func (p place) String() string {
-	line, column := p.doc.Place(p.path)
+	line, column := p.doc.Place(p.path())
 	return Error{File: p.doc.File, Line: line, Column: column}.Position()
 }
 
 func (c *compiler) fail(p place, message string) {
-	c.errs = append(c.errs, p.doc.Error(p.path, message))
+	if c.count == nil {
+		c.count = map[*strictyaml.Document]int{}
+	}
+	switch n := c.count[p.doc]; {
+	case n < strictyaml.MaxErrors:
+		c.errs = append(c.errs, p.doc.Error(p.path(), message))
+	case n == strictyaml.MaxErrors:
+		e := p.doc.Error(p.path(), strictyaml.TooMany)
+		e.Path = ""
+		c.errs = append(c.errs, e)
+	default:
+		c.errs = append(c.errs, Error{})
+	}
+	c.count[p.doc]++
 }
 
 // webhook compiles one webhook and adds it to the table.
@@ -94,11 +135,12 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	if first, ok := c.places[w.GetName()]; ok {
 		c.fail(at.at("name"), w.GetName()+" is the name of another webhook, at "+first.String())
 	} else {
-		c.places[w.GetName()] = at
+		index, _ := at.steps[1].(int) // of webhooks[index]
+		c.places[w.GetName()] = position{at.doc, index}
 	}
 	hook := &authz.Webhook{
 		Name:       w.GetName(),
-		Provider:   w.GetProvider(),
+		Provider:   c.text(w.GetProvider()),
 		Shadow:     w.GetMode() == policyv1.Webhook_SHADOW,
 		Unverified: w.GetUnverified().GetReason(),
 	}
@@ -122,6 +164,9 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	if check := c.transport(w.GetTransport(), at.doc.File, at.at("transport")); check != nil {
 		checks = append(checks, check)
 	}
+	for i := range checks {
+		checks[i] = c.share(checks[i])
+	}
 	hook.Chain = authz.NewChain(checks...)
 	match := c.match(w.GetMatch(), at.at("match"))
 	if len(c.errs) > before {
@@ -130,6 +175,46 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	if tie := c.table.Add(hook, match); tie != nil {
 		c.fail(at.at("match"), "matches the same requests as webhook "+tie.Name+" at "+c.places[tie.Name].String())
 	}
+}
+
+// What share uses as keys can be compared.
+var (
+	_ map[replay.Check]bool
+	_ map[replay.Freshness]bool
+	_ map[transport.Check]bool
+)
+
+// share returns an equal check of another webhook, if there is one: of a
+// hundred thousand webhooks most ask for the same. Checks have no state of
+// their own.
+func (c *compiler) share(check authz.Check) authz.Check {
+	var key any
+	switch check := check.(type) {
+	case *replay.Freshness:
+		key = *check
+	case *replay.Check:
+		key = *check // the store is a pointer
+	case *transport.Check:
+		key = *check // what it asks of certificates is a pointer
+	case *authz.Limits, *source.Check:
+		key = fmt.Sprintf("%T%+v", check, check)
+	default:
+		return check
+	}
+	if other := c.shared[key]; other != nil {
+		return other
+	}
+	c.shared[key] = check
+	return check
+}
+
+// text returns one copy of equal texts.
+func (c *compiler) text(s string) string {
+	if other, ok := c.texts[s]; ok {
+		return other
+	}
+	c.texts[s] = s
+	return s
 }
 
 func (c *compiler) limits(w *policyv1.Webhook, at place, readsBody bool) *authz.Limits {

@@ -8,16 +8,21 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -30,17 +35,51 @@ type (
 	Errors = strictyaml.Errors
 )
 
+// Limits of a set.
+const (
+	// MaxSetBytes is the size of all files of a set.
+	MaxSetBytes = 256 << 20
+	// MaxErrors is how many errors of a set are reported.
+	MaxErrors = 1000
+)
+
 // Set is all policy files of one load.
 type Set struct {
 	// Digest identifies the content of the files.
-	Digest string
-	files  []file
+	Digest  string
+	files   []file
+	secrets map[string]bool // files of secrets
+	size    int             // of the files in bytes
+	errs    Errors
 }
 
+// file keeps each webhook in its encoded form, a tenth of the message, until
+// somebody asks for it. The text is read again for the places of errors.
 type file struct {
-	name   string
-	doc    *strictyaml.Document
-	policy *policyv1.Policy
+	name     string
+	doc      *strictyaml.Document
+	webhooks []webhook
+}
+
+type webhook struct {
+	name    string
+	index   int // in the file
+	encoded []byte
+}
+
+// each calls f with every webhook that was read without an error.
+func (s *Set) each(f func(w *policyv1.Webhook, at place)) error {
+	for i := range s.files {
+		for j := range s.files[i].webhooks {
+			hook := &s.files[i].webhooks[j]
+			w, err := hook.decode()
+			if err != nil {
+				return fmt.Errorf("webhook %s: %w", hook.name, err)
+			}
+			f(w, place{doc: s.files[i].doc}.at("webhooks", hook.index))
+		}
+	}
+	return nil
 }
 
 // Files returns the names of the files.
@@ -55,79 +94,163 @@ func (s *Set) Files() []string {
 var options = strictyaml.Options{EmptyLists: []protoreflect.FullName{"hookbastion.policy.v1.SourceIP.deny"}}
 
 // Load reads the files and directories. The error is an [Errors] with
-// everything that is wrong with any file.
+// everything that is wrong with any file. The set is never nil: it has what is
+// right, and [Compile] reports what is wrong with that as well, in one list with
+// what Load found.
 func Load(paths ...string) (*Set, error) {
-	names, err := find(paths)
-	if err != nil {
-		return nil, err
-	}
-	set := &Set{}
+	set := &Set{secrets: map[string]bool{}}
+	names, errs := find(paths)
+	set.errs = errs
+	defer spareMemory(sizeOf(names))()
 	digest := sha256.New()
-	var errs Errors
 	for _, name := range names {
-		data, err := os.ReadFile(name)
+		data, err := read(name)
+		if set.size += len(data); err == nil && set.size > MaxSetBytes {
+			err = fmt.Errorf("with this file, the set is larger than %d MiB", MaxSetBytes>>20)
+		}
 		if err != nil {
-			errs = append(errs, Error{File: name, Message: "cannot be read: " + reason(err)})
+			set.errs = append(set.errs, Error{File: name, Message: reason(err)})
 			continue
 		}
 		_, _ = fmt.Fprintf(digest, "%d:%s%d:", len(name), name, len(data)) // hashes never fail
 		_, _ = digest.Write(data)
-		f := file{name: name, policy: &policyv1.Policy{}}
-		f.doc, err = options.Decode(name, data, f.policy)
-		var bad Errors
-		if errors.As(err, &bad) {
-			errs = append(errs, bad...)
-		}
-		set.files = append(set.files, f)
+		set.add(name, data)
 	}
 	set.Digest = hex.EncodeToString(digest.Sum(nil)[:8])
-	return set, errs.Err()
+	return set, bounded(set.errs).Err()
 }
 
-// find lists the policy files below the paths, each once, in order.
-func find(paths []string) ([]string, error) {
-	var names []string
-	for _, path := range paths {
-		before := len(names)
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, Errors{{File: path, Message: "cannot be read: " + reason(err)}}
+func (s *Set) add(name string, data []byte) {
+	f, encode := file{name: name}, proto.MarshalOptions{Deterministic: true}
+	var err error
+	f.doc, err = options.DecodeEach(name, data, &policyv1.Policy{}, "webhooks", func(i int, item proto.Message) {
+		w, _ := item.(*policyv1.Webhook)
+		encoded, err := encode.Marshal(w)
+		if err != nil { // the text was not UTF-8, which YAML has refused
+			s.errs = append(s.errs, Error{File: name, Line: 1, Column: 1, Message: "cannot be kept: " + err.Error()})
+			return
 		}
-		if !info.IsDir() {
-			names = append(names, filepath.Clean(path))
-			continue
-		}
-		// A symbolic link to a directory is followed at the root only.
-		root, err := filepath.EvalSymlinks(path)
-		if err == nil {
-			err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
-				if err != nil {
-					return err
-				}
-				hidden := name != root && strings.HasPrefix(entry.Name(), ".")
-				switch {
-				case entry.IsDir() && hidden:
-					return fs.SkipDir
-				case entry.IsDir() || hidden || !isPolicyFile(entry.Name()):
-					return nil
-				case entry.Type()&^fs.ModeSymlink != 0:
-					return nil // a pipe or a device could be read for ever
-				}
-				if rel, err := filepath.Rel(root, name); err == nil {
-					names = append(names, filepath.Join(path, rel))
-				}
-				return nil
-			})
-		}
-		if err != nil {
-			return nil, Errors{{File: path, Message: "cannot be read: " + reason(err)}}
-		}
-		if len(names) == before {
-			return nil, Errors{{File: path, Message: "the directory has no policy files (*.yaml, *.yml, *.json)"}}
+		s.noteSecrets(name, w)
+		f.webhooks = append(f.webhooks, webhook{name: w.GetName(), index: i, encoded: encoded})
+	})
+	var bad Errors
+	if errors.As(err, &bad) {
+		s.errs = append(s.errs, bad...)
+	}
+	f.doc.Release(func() ([]byte, error) { return read(name) })
+	f.webhooks = slices.Clip(f.webhooks)
+	s.files = append(s.files, f)
+}
+
+// errNotFile is also what keeps a pipe or a device from being read for ever.
+var errNotFile = errors.New("not a regular file")
+
+// read returns the content of a regular file, at most one byte more than may
+// be in a policy file.
+func read(name string) ([]byte, error) {
+	if info, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errNotFile
+	}
+	// The file may have become a pipe meanwhile, which must not block.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotFile
+	}
+	var data bytes.Buffer
+	data.Grow(int(min(info.Size(), strictyaml.MaxBytes)) + bytes.MinRead)
+	_, err = data.ReadFrom(io.LimitReader(f, strictyaml.MaxBytes+1))
+	return data.Bytes(), err
+}
+
+// sizeOf returns how many bytes the files have, as far as that can be known.
+func sizeOf(names []string) int {
+	size := int64(0)
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil {
+			size += info.Size()
 		}
 	}
+	return int(size)
+}
+
+// bounded leaves out errors beyond MaxErrors, and says so.
+func bounded(errs Errors) Errors {
+	_ = errs.Err() // puts them in order
+	if len(errs) <= MaxErrors {
+		return errs
+	}
+	last := errs[MaxErrors]
+	last.Path, last.Message = "", fmt.Sprintf("and %d more errors from here on", len(errs)-MaxErrors)
+	return append(errs[:MaxErrors:MaxErrors], last)
+}
+
+// Find lists the policy files that Load would read, each once, in order.
+func Find(paths ...string) ([]string, error) {
+	names, errs := find(paths)
+	return names, errs.Err()
+}
+
+// find is Find with a list of errors.
+func find(paths []string) ([]string, Errors) {
+	var names []string
+	var errs Errors
+	for _, path := range paths {
+		found, err := below(path)
+		switch {
+		case err != nil:
+			errs = append(errs, Error{File: path, Message: reason(err)})
+		case len(found) == 0:
+			errs = append(errs, Error{File: path, Message: "the directory has no policy files (*.yaml, *.yml, *.json)"})
+		}
+		names = append(names, found...)
+	}
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return slices.Compact(names), errs
+}
+
+// below lists the policy files of a directory, or the file itself.
+func below(path string) (names []string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{filepath.Clean(path)}, nil
+	}
+	// A symbolic link to a directory is followed at the root only.
+	root, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		hidden := name != root && strings.HasPrefix(entry.Name(), ".")
+		switch {
+		case entry.IsDir() && hidden:
+			return fs.SkipDir
+		case entry.IsDir() || hidden || !isPolicyFile(entry.Name()):
+			return nil
+		case entry.Type()&^fs.ModeSymlink != 0:
+			return nil // a pipe, a socket, a device
+		}
+		if rel, err := filepath.Rel(root, name); err == nil {
+			names = append(names, filepath.Join(path, rel))
+		}
+		return nil
+	})
+	return names, err
 }
 
 func isPolicyFile(name string) bool {
@@ -140,32 +263,28 @@ func isPolicyFile(name string) bool {
 func reason(err error) string {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
-		return pathErr.Err.Error()
+		err = pathErr.Err
 	}
-	return err.Error()
+	return "cannot be read: " + err.Error()
 }
 
 // SecretFiles returns the files that the set's secrets and tokens are read
 // from, each once.
-func (s *Set) SecretFiles() []string {
-	var names []string
-	for _, f := range s.files {
-		add := func(name string) {
-			if name != "" {
-				names = append(names, relativeTo(f.name, name))
-			}
-		}
-		for _, w := range f.policy.GetWebhooks() {
-			add(w.GetTransport().GetClientCertificate().GetCa().GetFile())
-			for _, secret := range w.GetSecrets() {
-				add(secret.GetFile())
-			}
-			for _, rule := range w.GetToken().GetAnyOf() {
-				_, value, _ := rulePlace(rule)
-				add(value.GetFile())
-			}
+func (s *Set) SecretFiles() []string { return slices.Sorted(maps.Keys(s.secrets)) }
+
+// noteSecrets takes down the files of a webhook's secrets.
+func (s *Set) noteSecrets(policyFile string, w *policyv1.Webhook) {
+	add := func(name string) {
+		if name != "" {
+			s.secrets[relativeTo(policyFile, name)] = true
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	add(w.GetTransport().GetClientCertificate().GetCa().GetFile())
+	for _, secret := range w.GetSecrets() {
+		add(secret.GetFile())
+	}
+	for _, rule := range w.GetToken().GetAnyOf() {
+		_, value, _ := rulePlace(rule)
+		add(value.GetFile())
+	}
 }

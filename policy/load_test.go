@@ -62,17 +62,33 @@ func TestLoadFails(t *testing.T) {
 	if err := os.MkdirAll("none", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll("dangling", 0o700); err != nil {
+	for link, to := range map[string]string{
+		"dangling/a.yaml": "nowhere", "piped/a.yaml": "../pipe", "device/a.yaml": os.DevNull, "folder/a.yaml": "../none",
+	} {
+		if err := os.MkdirAll(filepath.Dir(link), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("nowhere", "dangling/a.yaml"); err != nil {
+	write(t, "large.yaml", "")
+	if err := os.Truncate("large.yaml", 64<<20+1); err != nil { // takes no room
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"missing":  "missing: cannot be read: no such file or directory",
-		"none":     "none: the directory has no policy files (*.yaml, *.yml, *.json)",
-		"dangling": "dangling/a.yaml: cannot be read: no such file or directory",
-		"bad.yaml": `bad.yaml:1:1: unknown key "webhook"; did you mean webhooks?`,
+		"missing":    "missing: cannot be read: no such file or directory",
+		"none":       "none: the directory has no policy files (*.yaml, *.yml, *.json)",
+		"dangling":   "dangling/a.yaml: cannot be read: no such file or directory",
+		"piped":      "piped/a.yaml: cannot be read: not a regular file",
+		"device":     "device/a.yaml: cannot be read: not a regular file",
+		"folder":     "folder/a.yaml: cannot be read: not a regular file",
+		"pipe":       "pipe: cannot be read: not a regular file",
+		"large.yaml": "large.yaml:1:1: the file is larger than 64 MiB",
+		"bad.yaml":   `bad.yaml:1:1: unknown key "webhook"; did you mean webhooks?`,
 	} {
 		if _, err := policy.Load(path); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", path, err, want)

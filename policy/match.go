@@ -29,7 +29,7 @@ func (c *compiler) match(m *policyv1.Match, at place) authz.Match {
 		}
 	}
 	if len(match.Methods) == 0 {
-		match.Methods = []string{"POST"}
+		match.Methods = defaultMethods
 	}
 	return match
 }
@@ -88,3 +88,6 @@ func pathProblem(path string) string {
 	}
 	return ""
 }
+
+// defaultMethods is what webhooks without methods share. It is never changed.
+var defaultMethods = []string{"POST"}

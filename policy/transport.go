@@ -85,27 +85,24 @@ var FindingIDs = []string{"HB060", "HB061", "HB062"}
 
 // TransportFindings lists what the webhooks ask of transport and the settings
 // cannot prove, or leave to Envoy.
-func (s *Set) TransportFindings(proofs Proofs) []Finding {
+func (s *Set) TransportFindings(proofs Proofs) ([]Finding, error) {
 	var all []Finding
-	for i := range s.files {
-		f := &s.files[i]
-		for j, w := range f.policy.GetWebhooks() {
-			t := w.GetTransport()
-			add := func(id, severity, message string, steps ...any) {
-				e := f.doc.Error(append([]any{"webhooks", j, "transport"}, steps...), message)
-				all = append(all, Finding{Error: e, ID: id, Severity: severity})
-			}
-			client := t.GetClientCertificate()
-			if t.GetRequireTls() && client == nil && !proofs.Forwarded {
-				add("HB060", "warning", "nothing in the settings proves TLS: every request is refused unless Envoy's filter has include_tls_session: true; or set envoy.edge, or name the proxies in source", "require_tls")
-			}
-			if t.GetMinVersion() != 0 && !proofs.Version {
-				add("HB061", "warning", "the TLS version is not known, and every request is refused: set envoy.tls_version_header", "min_version")
-			}
-			if client != nil && client.GetCa() == nil && len(client.GetFingerprints()) == 0 {
-				add("HB062", "info", "names alone are as good as Envoy's verification of certificates: add ca, or make sure that Envoy has a validation_context", "client_certificate", "sans")
-			}
+	err := s.each(func(w *policyv1.Webhook, at place) {
+		t := w.GetTransport()
+		add := func(id, severity, message string, steps ...any) {
+			p := at.at("transport").at(steps...)
+			all = append(all, Finding{Error: p.doc.Error(p.path(), message), ID: id, Severity: severity})
 		}
-	}
-	return all
+		client := t.GetClientCertificate()
+		if t.GetRequireTls() && client == nil && !proofs.Forwarded {
+			add("HB060", "warning", "nothing in the settings proves TLS: every request is refused unless Envoy's filter has include_tls_session: true; or set envoy.edge, or name the proxies in source", "require_tls")
+		}
+		if t.GetMinVersion() != 0 && !proofs.Version {
+			add("HB061", "warning", "the TLS version is not known, and every request is refused: set envoy.tls_version_header", "min_version")
+		}
+		if client != nil && client.GetCa() == nil && len(client.GetFingerprints()) == 0 {
+			add("HB062", "info", "names alone are as good as Envoy's verification of certificates: add ca, or make sure that Envoy has a validation_context", "client_certificate", "sans")
+		}
+	})
+	return all, err
 }

@@ -95,13 +95,53 @@ func parse(entry []byte) netip.Addr {
 	if len(entry) > 64 {
 		return netip.Addr{}
 	}
-	if addr, err := netip.ParseAddr(string(entry)); err == nil {
+	if addr := ParseAddr(entry); addr.IsValid() {
 		return plain(addr)
 	}
 	if port, err := netip.ParseAddrPort(string(entry)); err == nil {
 		return plain(port.Addr())
 	}
 	return netip.Addr{}
+}
+
+// ParseAddr is netip.ParseAddr without an allocation for IPv4. It returns the
+// zero Addr for anything that is no address.
+func ParseAddr(text []byte) netip.Addr {
+	if addr, ok := parseIPv4(text); ok {
+		return addr
+	}
+	addr, err := netip.ParseAddr(string(text))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr
+}
+
+// parseIPv4 reads four numbers without leading zeros.
+func parseIPv4(text []byte) (netip.Addr, bool) {
+	var addr [4]byte
+	for i := range addr {
+		n, digits := 0, 0
+		for digits < len(text) && '0' <= text[digits] && text[digits] <= '9' {
+			n = n*10 + int(text[digits]-'0')
+			if digits++; digits > 3 {
+				return netip.Addr{}, false
+			}
+		}
+		if digits == 0 || n > 255 || digits > 1 && text[0] == '0' {
+			return netip.Addr{}, false
+		}
+		text = text[digits:]
+		addr[i] = byte(n)
+		if i == len(addr)-1 {
+			break
+		}
+		if len(text) == 0 || text[0] != '.' {
+			return netip.Addr{}, false
+		}
+		text = text[1:]
+	}
+	return netip.AddrFrom4(addr), len(text) == 0
 }
 
 // plain makes ::ffff:192.0.2.7 and 192.0.2.7 the same address.

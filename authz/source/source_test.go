@@ -133,3 +133,16 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseAddr compares with netip.ParseAddr.
+func FuzzParseAddr(f *testing.F) {
+	for _, text := range []string{"192.0.2.1", "0.0.0.0", "255.255.255.255", "256.0.0.1", "01.2.3.4", "1.2.3", "1.2.3.4.", "1..2.3", "1.2.3.4.5", "0000.1.2.3", "2001:db8::1", "::ffff:192.0.2.1", "fe80::1%eth0", "", "x"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		want, err := netip.ParseAddr(string(text))
+		if got := source.ParseAddr(text); got != want || got.IsValid() != (err == nil) {
+			t.Errorf("%q: %s, want %s, %v", text, got, want, err)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -86,9 +87,13 @@ func newSDK(ctx context.Context, o sdkOptions) (s *sdk, err error) {
 	return s, s.addRecords(ctx, o, attributes)
 }
 
+// collectorShare is the processor time of the program and of its garbage
+// collector.
+var collectorShare = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/(gc/total|user):cpu-seconds$`)}
+
 func (s *sdk) addMetrics(ctx context.Context, o sdkOptions, attributes *resource.Resource) error {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectorShare)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
 	if err != nil {
 		return err

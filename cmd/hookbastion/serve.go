@@ -42,6 +42,7 @@ func newServe() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			limitMemory()
 			return reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
 		},
 	}
@@ -116,9 +117,9 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	recorder.Reloaded(nil)
-	watcher.OnReload = func(table *authz.Table, err error) {
-		recorder.Reloaded(err)
-		logReload(o.log, table, err)
+	watcher.OnReload = func(report watch.Report) {
+		recorder.Reloaded(report.Err)
+		logReload(o.log, report)
 	}
 	signer, err := newSigner(s)
 	if err != nil {
@@ -129,6 +130,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 	}
+	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.publish(signer, o.log)
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
@@ -198,16 +200,6 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	<-watched
 	stopFiles()
 	return err
-}
-
-func logReload(log *slog.Logger, table *authz.Table, err error) {
-	if err == nil {
-		log.Info("policy loaded", "webhooks", len(table.Webhooks()), "policy", table.Digest)
-		return
-	}
-	for _, e := range asErrors(err) {
-		log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
-	}
 }
 
 // asErrors makes a list of any error, or of none.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -124,7 +125,7 @@ func stringBody(m *settingsv1.Settings) envoy.StringBody {
 
 // envoyEdge reads what is said of Envoy's place.
 func envoyEdge(m *settingsv1.Settings, fail func(string, ...any)) envoy.Edge {
-	e := envoy.Edge{First: m.GetEnvoy().GetEdge(), TLSVersionHeader: m.GetEnvoy().GetTlsVersionHeader()}
+	e := envoy.Edge{First: m.GetEnvoy().GetEdge(), TLSVersionHeader: strings.ToLower(m.GetEnvoy().GetTlsVersionHeader())}
 	if e.First && (m.GetSource().GetTrustedHops() > 0 || len(m.GetSource().GetTrustedCidrs()) > 0) {
 		fail("contradicts source, which names proxies in front of Envoy", "envoy", "edge")
 	}

@@ -16,6 +16,7 @@ import (
 type site struct {
 	ready  atomic.Bool
 	server *http.Server
+	stale  func() bool    // whether the newest policy has errors; set before serving
 	mux    *http.ServeMux // more may be added before serving
 }
 
@@ -29,6 +30,10 @@ func newSite(source envoy.Source, metrics http.Handler) *site {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !s.ready.Load() || source.Table() == nil {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		if s.stale != nil && s.stale() {
+			_, _ = fmt.Fprintln(w, "ok, with the last good policy: the newest has errors, see the log")
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone

@@ -76,7 +76,8 @@ func findings(paths []string, config string, invalid error) ([]policy.Finding, e
 	if err != nil {
 		return nil, err
 	}
-	return append([]policy.Finding{}, set.TransportFindings(s.proofs())...), nil
+	found, err := set.TransportFindings(s.proofs())
+	return append([]policy.Finding{}, found...), err
 }
 
 func printValidation(w io.Writer, err error, found []policy.Finding) error {
@@ -105,10 +106,7 @@ func loadTable(paths []string, config string) (*authz.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := policy.Load(paths...)
-	if err != nil {
-		return nil, err
-	}
+	set, _ := policy.Load(paths...) // Compile reports what is wrong with both
 	return policy.Compile(set, policy.Deps{
 		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),

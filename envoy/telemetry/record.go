@@ -33,9 +33,10 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = appendText(b, "reason", d.Reason.String())
 	b = appendNumber(b, "status", int64(status))
 	b = appendText(b, "key_id", d.KeyID)
-	source := ""
+	var buf [64]byte
+	source := buf[:0]
 	if req.Source.IsValid() {
-		source = req.Source.String()
+		source = req.Source.AppendTo(source)
 	}
 	b = appendText(b, "source", source)
 	b = appendText(b, "method", req.Method)

@@ -15,6 +15,7 @@ package telemetry
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -70,6 +71,7 @@ type Recorder struct {
 	config  Config
 	metrics *metrics
 	denials limiter
+	lines   sync.Pool // of records, which are put together before a lock is taken
 }
 
 // New returns a recorder.
@@ -108,9 +110,13 @@ func (r *Recorder) Record(e *Event) {
 		return
 	}
 	if r.config.Records != nil {
-		r.config.Records.write(func(line []byte) []byte {
-			return appendRecord(line, e, digest, r.config.Replica)
-		})
+		line, _ := r.lines.Get().(*[]byte)
+		if line == nil {
+			line = &[]byte{}
+		}
+		*line = appendRecord((*line)[:0], e, digest, r.config.Replica)
+		r.config.Records.write(*line)
+		r.lines.Put(line)
 	}
 	if r.config.Logger != nil {
 		if known == nil {

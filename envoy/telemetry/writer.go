@@ -5,11 +5,16 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxPending is how many bytes of records may wait to be written. Beyond it
 // they are dropped and counted: a slow disk must not slow down decisions.
 const maxPending = 4 << 20
+
+// gather is how long records wait for others, so that they are written by tens.
+// It is what a crash can lose.
+const gather = 5 * time.Millisecond
 
 // Writer gathers records in memory and writes them in one goroutine. It is
 // safe for concurrent use.
@@ -19,6 +24,7 @@ type Writer struct {
 	pending []byte
 	spare   []byte
 	wake    chan struct{}
+	closing chan struct{}
 	done    chan struct{}
 	closed  bool
 	dropped atomic.Int64
@@ -26,21 +32,21 @@ type Writer struct {
 
 // NewWriter returns a writer to out. Close ends it.
 func NewWriter(out io.Writer) *Writer {
-	w := &Writer{out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &Writer{out: out, wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
 // write appends one record.
-func (w *Writer) write(record func([]byte) []byte) {
+func (w *Writer) write(record []byte) {
 	w.mu.Lock()
-	defer w.mu.Unlock() // even if record panics; and Close must not come before the wake
+	defer w.mu.Unlock() // Close must not come before the wake
 	if w.closed || len(w.pending) > maxPending {
 		w.dropped.Add(1)
 		return
 	}
 	first := len(w.pending) == 0
-	w.pending = record(w.pending)
+	w.pending = append(w.pending, record...)
 	if first {
 		select {
 		case w.wake <- struct{}{}:
@@ -51,7 +57,14 @@ func (w *Writer) write(record func([]byte) []byte) {
 
 func (w *Writer) run() {
 	defer close(w.done)
+	wait := time.NewTimer(gather)
+	defer wait.Stop()
 	for range w.wake {
+		wait.Reset(gather)
+		select {
+		case <-wait.C:
+		case <-w.closing:
+		}
 		w.flush()
 	}
 	w.flush()
@@ -78,6 +91,7 @@ func (w *Writer) Close() {
 	if !w.closed {
 		w.closed = true
 		close(w.wake)
+		close(w.closing)
 	}
 	w.mu.Unlock()
 	<-w.done

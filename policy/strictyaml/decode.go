@@ -7,7 +7,8 @@
 // Go's (300s, 24h), sizes plain numbers or with KiB, MiB, GiB, times RFC 3339.
 // Rules that stand in the .proto file as protovalidate options hold as well.
 //
-// Files are bounded in size and depth before they are parsed.
+// Files are bounded in size and depth before they are parsed, and so is the
+// number of errors that are reported.
 package strictyaml
 
 import (
@@ -15,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +28,10 @@ import (
 // Limits of a file.
 const (
 	MaxBytes = 64 << 20
-	maxDepth = 32
+	// MaxErrors is how many errors of one file are reported. Reading ends with
+	// the next one.
+	MaxErrors = 100
+	maxDepth  = 32
 )
 
 // Document is one file that was read.
@@ -37,6 +42,8 @@ type Document struct {
 	// bad are the values that were not read, unknown the mappings that have
 	// an unknown key.
 	bad, unknown []Path
+	// text places errors after the tree is gone; see DecodeEach.
+	text *text
 }
 
 // Options change what is accepted.
@@ -53,10 +60,8 @@ func (o Options) Decode(file string, data []byte, m proto.Message) (*Document, e
 	d := &decoder{doc: &Document{File: file}, options: o}
 	d.parse(data)
 	if d.doc.root != nil {
-		d.message(d.doc.root, m.ProtoReflect(), nil)
-	}
-	if d.doc.root != nil {
-		d.doc.validate(m)
+		d.message(d.doc.root, m.ProtoReflect())
+		d.doc.validate(m, nil)
 	}
 	return d.doc, d.doc.errs.Err()
 }
@@ -67,6 +72,9 @@ func (o Options) Empty(name string) *Document { return &Document{File: name} }
 type decoder struct {
 	doc     *Document
 	options Options
+	path    Path // of the value that is being read
+	// stream is the list whose items are handed over one by one, if any.
+	stream *stream
 }
 
 // parse sets the root unless the text is not one YAML document.
@@ -78,13 +86,13 @@ func (d *decoder) parse(data []byte) {
 	reader := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
 	if err := reader.Decode(&first); err != nil {
-		d.syntax(err, data)
+		d.syntax(err, data, span{line: 1, column: 1})
 		return
 	}
 	switch err := reader.Decode(&second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		d.syntax(err, data)
+		d.syntax(err, data, span{line: 1, column: 1})
 		return
 	default:
 		d.doc.addAt(second.Line, second.Column, nil, "a second document; write one document a file")
@@ -97,66 +105,89 @@ func (d *decoder) parse(data []byte) {
 	d.doc.root = first.Content[0]
 }
 
-func (d *decoder) errorf(n *yaml.Node, path Path, format string, args ...any) {
-	d.doc.bad = append(d.doc.bad, path)
-	d.doc.addAt(n.Line, n.Column, path, fmt.Sprintf(format, args...))
+// step goes on to a part of the value; back returns from it.
+func (d *decoder) step(step any) { d.path = append(d.path, step) }
+func (d *decoder) back()         { d.path = d.path[:len(d.path)-1] }
+
+// errorf reports an error of the value that is being read.
+func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
+	if d.doc.full() {
+		return
+	}
+	d.doc.bad = append(d.doc.bad, slices.Clone(d.path))
+	d.doc.addAt(n.Line, n.Column, d.path, fmt.Sprintf(format, args...))
 }
 
 // plain refuses what hides the value from a reader.
-func (d *decoder) plain(n *yaml.Node, path Path) bool {
+func (d *decoder) plain(n *yaml.Node) bool {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		d.errorf(n, path, "anchors and aliases are not allowed; write the value out")
+		d.errorf(n, "anchors and aliases are not allowed; write the value out")
 	case n.Style&yaml.TaggedStyle != 0:
-		d.errorf(n, path, "tags such as %s are not allowed", n.Tag)
-	case len(path) > maxDepth:
-		d.errorf(n, path, "nested too deeply")
+		d.errorf(n, "tags such as %s are not allowed", n.Tag)
+	case len(d.path) > maxDepth:
+		d.errorf(n, "nested too deeply")
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		d.errorf(n, path, "has no value; leave the key out, or write {} for an empty one")
+		d.errorf(n, "has no value; leave the key out, or write {} for an empty one")
 	default:
 		return true
 	}
 	return false
 }
 
-func (d *decoder) message(n *yaml.Node, m protoreflect.Message, path Path) {
-	if !d.plain(n, path) || d.wellKnown(n, m, path) {
+func (d *decoder) message(n *yaml.Node, m protoreflect.Message) {
+	if !d.plain(n) || d.wellKnown(n, m) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		d.errorf(n, path, "must be a mapping of keys to values, not %s", kindName(n))
+		d.errorf(n, "must be a mapping of keys to values, not %s", kindName(n))
 		return
 	}
 	fields := m.Descriptor().Fields()
 	seen := map[protoreflect.FieldNumber]*yaml.Node{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !d.doc.full(); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		field := fieldByName(fields, key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0:
-			d.unknownKey(key, path, "keys must be plain names")
+			d.unknownKey(key, "keys must be plain names")
 		case field == nil:
-			d.unknownKey(key, path, "unknown key "+quote(key.Value)+suggest(key.Value, fieldNames(fields)))
-		case seen[field.Number()] != nil:
-			first := seen[field.Number()]
-			d.errorf(key, path.field(field), "given twice; the first one is at %d:%d", first.Line, first.Column)
+			d.unknownKey(key, "unknown key "+quote(key.Value)+suggest(key.Value, fieldNames(fields)))
 		default:
-			seen[field.Number()] = key
-			if other := otherOfOneof(field, m); other != nil {
-				first := seen[other.Number()]
-				d.errorf(key, path.field(field), "only one of %s and %s may be given; %s is at %d:%d",
-					other.Name(), field.Name(), other.Name(), first.Line, first.Column)
-				continue
+			first := seen[field.Number()]
+			if first == nil {
+				seen[field.Number()] = key
 			}
-			d.field(value, m, field, path.field(field))
+			d.step(string(field.Name()))
+			d.key(key, value, m, field, first, seen)
+			d.back()
 		}
 	}
 }
 
-func (d *decoder) unknownKey(key *yaml.Node, path Path, message string) {
-	d.doc.unknown = append(d.doc.unknown, path)
-	d.doc.bad = append(d.doc.bad, path.With(key.Value))
-	d.doc.addAt(key.Line, key.Column, path, message)
+// key reads the value of one key of a message.
+func (d *decoder) key(key, value *yaml.Node, m protoreflect.Message, field protoreflect.FieldDescriptor, first *yaml.Node, seen map[protoreflect.FieldNumber]*yaml.Node) {
+	if first != nil {
+		d.errorf(key, "given twice; the first one is at %d:%d", first.Line, first.Column)
+		return
+	}
+	if other := otherOfOneof(field, m); other != nil {
+		first := seen[other.Number()]
+		d.errorf(key, "only one of %s and %s may be given; %s is at %d:%d",
+			other.Name(), field.Name(), other.Name(), first.Line, first.Column)
+		return
+	}
+	d.field(value, m, field)
+}
+
+func (d *decoder) unknownKey(key *yaml.Node, message string) {
+	if d.doc.full() {
+		return
+	}
+	here := slices.Clone(d.path)
+	d.doc.unknown = append(d.doc.unknown, here)
+	d.doc.bad = append(d.doc.bad, here.With(key.Value))
+	d.doc.addAt(key.Line, key.Column, here, message)
 }
 
 // otherOfOneof returns the field of the same oneof that is set already.
@@ -189,46 +220,50 @@ func fieldNames(fields fieldList) []string {
 	return names
 }
 
-func (d *decoder) field(n *yaml.Node, m protoreflect.Message, field protoreflect.FieldDescriptor, path Path) {
+func (d *decoder) field(n *yaml.Node, m protoreflect.Message, field protoreflect.FieldDescriptor) {
 	switch {
 	case field.IsList():
-		d.list(n, m, field, path)
+		d.list(n, m, field)
 	case field.Kind() == protoreflect.MessageKind:
-		d.message(n, m.Mutable(field).Message(), path)
+		d.message(n, m.Mutable(field).Message())
 	default:
-		if value, ok := d.scalar(n, field, path); ok {
+		if value, ok := d.scalar(n, field); ok {
 			m.Set(field, value)
 		}
 	}
 }
 
-func (d *decoder) list(n *yaml.Node, m protoreflect.Message, field protoreflect.FieldDescriptor, path Path) {
-	if !d.plain(n, path) {
+func (d *decoder) list(n *yaml.Node, m protoreflect.Message, field protoreflect.FieldDescriptor) {
+	if !d.plain(n) {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.errorf(n, path, "must be a list, not %s", kindName(n))
+		d.errorf(n, "must be a list, not %s", kindName(n))
 		return
 	}
 	if len(n.Content) == 0 {
-		for _, name := range d.options.EmptyLists {
-			if name == field.FullName() {
-				return
-			}
+		if !slices.Contains(d.options.EmptyLists, field.FullName()) {
+			d.errorf(n, "must not be empty; leave the key out if there is nothing to list")
 		}
-		d.errorf(n, path, "must not be empty; leave the key out if there is nothing to list")
+		return
+	}
+	if d.stream != nil && d.stream.field == field {
+		for i := 0; i < len(n.Content) && !d.doc.full(); i++ {
+			d.item(n.Content[i], i)
+		}
 		return
 	}
 	list := m.Mutable(field).List()
-	for i, item := range n.Content {
+	for i := 0; i < len(n.Content) && !d.doc.full(); i++ {
+		d.step(i)
 		if field.Kind() == protoreflect.MessageKind {
-			element := list.AppendMutable().Message()
-			d.message(item, element, path.index(i))
-		} else if value, ok := d.scalar(item, field, path.index(i)); ok {
+			d.message(n.Content[i], list.AppendMutable().Message())
+		} else if value, ok := d.scalar(n.Content[i], field); ok {
 			list.Append(value)
 		} else {
 			list.Append(list.NewElement()) // the others keep their places
 		}
+		d.back()
 	}
 }
 

@@ -21,9 +21,6 @@ import (
 // in a list ints.
 type Path []any
 
-func (p Path) field(f protoreflect.FieldDescriptor) Path { return p.With(string(f.Name())) }
-func (p Path) index(i int) Path                          { return p.With(i) }
-
 // With returns a longer path and leaves p as it is.
 func (p Path) With(steps ...any) Path { return append(p[:len(p):len(p)], steps...) }
 
@@ -93,9 +90,24 @@ func (e Errors) Err() error {
 	return e
 }
 
+// full reports whether no more errors are taken down. The last one says so.
+func (d *Document) full() bool { return len(d.errs) > MaxErrors }
+
 func (d *Document) addAt(line, column int, path Path, message string) {
-	d.errs = append(d.errs, Error{File: d.File, Line: line, Column: column, Path: path.String(), Message: message})
+	d.add(Error{File: d.File, Line: line, Column: column, Path: path.String(), Message: message})
 }
+
+func (d *Document) add(e Error) {
+	if len(d.errs) == MaxErrors {
+		e.Path, e.Message = "", TooMany
+	}
+	if len(d.errs) <= MaxErrors {
+		d.errs = append(d.errs, e)
+	}
+}
+
+// TooMany is the message at the first error that is left out.
+const TooMany = "more than 100 errors; the others show once these are mended"
 
 // Error returns an error at the value that the path leads to, or at the last
 // value on the way that the file has.
@@ -107,11 +119,10 @@ func (d *Document) Error(path Path, message string) Error {
 // Place returns line and column, both from 1, of the key or list item that the
 // path leads to, or 0 if the document has no text.
 func (d *Document) Place(path Path) (line, column int) {
-	node := d.root
+	node, line, column, path := d.start(path)
 	if node == nil {
-		return 0, 0
+		return line, column
 	}
-	line, column = node.Line, node.Column
 	for _, step := range path {
 		key, value := child(node, step)
 		if value == nil {
@@ -158,8 +169,8 @@ func snake(s string) string {
 var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 
 // validate adds what the rules in the .proto file say, but not what follows
-// from an error that was found before.
-func (d *Document) validate(m proto.Message) {
+// from an error that was found before. The message is the value at the path.
+func (d *Document) validate(m proto.Message, at Path) {
 	v, err := validator()
 	if err == nil {
 		err = v.Validate(m)
@@ -169,21 +180,28 @@ func (d *Document) validate(m proto.Message) {
 	case err == nil:
 	case errors.As(err, &violations):
 		for _, violation := range violations.Violations {
-			path := pathOf(violation.Proto.GetField())
-			absent := !d.has(path)
-			message := plainWords(violation)
-			switch {
-			case violation.Proto.GetRuleId() == "required":
-				path, message = missing(m.ProtoReflect().Descriptor(), path)
-			case absent:
-				message = "is missing; it " + message
+			if d.full() {
+				return
 			}
-			if !d.follows(path, absent) {
-				d.errs = append(d.errs, d.Error(path, message))
-			}
+			d.violation(violation, m.ProtoReflect().Descriptor(), at)
 		}
 	default:
 		d.addAt(1, 1, nil, "the file cannot be checked: "+err.Error())
+	}
+}
+
+func (d *Document) violation(v *protovalidate.Violation, message protoreflect.MessageDescriptor, at Path) {
+	path := pathOf(v.Proto.GetField())
+	words := plainWords(v)
+	absent := !d.has(at.With(path...))
+	switch {
+	case v.Proto.GetRuleId() == "required":
+		path, words = missing(message, path)
+	case absent:
+		words = "is missing; it " + words
+	}
+	if path = at.With(path...); !d.follows(path, absent) {
+		d.add(d.Error(path, words))
 	}
 }
 
@@ -196,7 +214,8 @@ func (d *Document) follows(path Path, absent bool) bool {
 		}
 	}
 	for _, mapping := range d.unknown {
-		if absent && len(mapping) <= len(path) && slices.Equal(mapping, path[:len(mapping)]) {
+		// The path is that of the value, or of the mapping that needs one of several.
+		if n := len(mapping); absent && (n == len(path) || n == len(path)-1) && slices.Equal(mapping, path[:n]) {
 			return true
 		}
 	}
@@ -205,7 +224,7 @@ func (d *Document) follows(path Path, absent bool) bool {
 
 // has reports whether the file has a value at the path.
 func (d *Document) has(path Path) bool {
-	node := d.root
+	node, _, _, path := d.start(path)
 	for _, step := range path {
 		if node == nil {
 			return false

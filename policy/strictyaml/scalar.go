@@ -15,20 +15,20 @@ import (
 
 // wellKnown reads messages that are written as one value. It reports whether
 // the message is one of them.
-func (d *decoder) wellKnown(n *yaml.Node, m protoreflect.Message, path Path) bool {
+func (d *decoder) wellKnown(n *yaml.Node, m protoreflect.Message) bool {
 	switch m.Descriptor().FullName() {
 	case "google.protobuf.Duration":
 		span, err := time.ParseDuration(n.Value)
 		if n.Kind != yaml.ScalarNode || err != nil {
-			d.errorf(n, path, "must be a duration such as 300s, 5m or 24h, not %s", shown(n))
+			d.errorf(n, "must be a duration such as 300s, 5m or 24h, not %s", shown(n))
 			return true
 		}
 		value := durationpb.New(span)
 		copyFields(m, value.ProtoReflect())
 	case "google.protobuf.Timestamp":
 		at, err := time.Parse(time.RFC3339Nano, n.Value)
-		if n.Kind != yaml.ScalarNode || err != nil {
-			d.errorf(n, path, "must be a time such as 2026-10-01T00:00:00Z, not %s", shown(n))
+		if n.Kind != yaml.ScalarNode || err != nil || !timestamppb.New(at).IsValid() {
+			d.errorf(n, "must be a time such as 2026-10-01T00:00:00Z, not %s", shown(n))
 			return true
 		}
 		copyFields(m, timestamppb.New(at).ProtoReflect())
@@ -53,19 +53,19 @@ func shown(n *yaml.Node) string {
 }
 
 // scalar reads one value and reports whether it is good.
-func (d *decoder) scalar(n *yaml.Node, field protoreflect.FieldDescriptor, path Path) (protoreflect.Value, bool) {
-	if !d.plain(n, path) {
+func (d *decoder) scalar(n *yaml.Node, field protoreflect.FieldDescriptor) (protoreflect.Value, bool) {
+	if !d.plain(n) {
 		return protoreflect.Value{}, false
 	}
 	if n.Kind != yaml.ScalarNode {
-		d.errorf(n, path, "must be %s, not %s", wanted(field), kindName(n))
+		d.errorf(n, "must be %s, not %s", wanted(field), kindName(n))
 		return protoreflect.Value{}, false
 	}
 	switch field.Kind() {
 	case protoreflect.StringKind:
-		return d.text(n, path)
+		return d.text(n)
 	case protoreflect.EnumKind:
-		return d.enum(n, field, path)
+		return d.enum(n, field)
 	case protoreflect.BoolKind:
 		if n.Tag == "!!bool" {
 			return protoreflect.ValueOfBool(strings.EqualFold(n.Value, "true")), true
@@ -80,40 +80,38 @@ func (d *decoder) scalar(n *yaml.Node, field protoreflect.FieldDescriptor, path 
 		}
 	default: // the .proto files have no other kinds
 	}
-	d.errorf(n, path, "must be %s, not %s", wanted(field), shown(n))
+	d.errorf(n, "must be %s, not %s", wanted(field), shown(n))
 	return protoreflect.Value{}, false
 }
 
 // text takes numbers and dates as they are written, so that an id such as 2026
 // needs no quotes, but not true or false, which are likely a mistake.
-func (d *decoder) text(n *yaml.Node, path Path) (protoreflect.Value, bool) {
+func (d *decoder) text(n *yaml.Node) (protoreflect.Value, bool) {
 	switch {
 	case n.Tag == "!!bool":
-		d.errorf(n, path, "must be text; write %q with quotes if that is what you mean", n.Value)
+		d.errorf(n, "must be text; write %q with quotes if that is what you mean", n.Value)
 	case n.Value == "":
-		d.errorf(n, path, "must not be empty")
+		d.errorf(n, "must not be empty")
 	case n.Tag == "!!binary":
-		d.errorf(n, path, "must be text, not binary data")
+		d.errorf(n, "must be text, not binary data")
 	default:
 		return protoreflect.ValueOfString(n.Value), true
 	}
 	return protoreflect.Value{}, false
 }
 
-func (d *decoder) enum(n *yaml.Node, field protoreflect.FieldDescriptor, path Path) (protoreflect.Value, bool) {
+func (d *decoder) enum(n *yaml.Node, field protoreflect.FieldDescriptor) (protoreflect.Value, bool) {
 	values := field.Enum().Values()
+	if v := values.ByName(protoreflect.Name(n.Value)); v != nil && v.Number() != 0 {
+		return protoreflect.ValueOfEnum(v.Number()), true
+	}
 	var names []string
 	for i := range values.Len() {
 		if values.Get(i).Number() != 0 {
 			names = append(names, string(values.Get(i).Name()))
 		}
 	}
-	for i := range values.Len() {
-		if v := values.Get(i); v.Number() != 0 && string(v.Name()) == n.Value {
-			return protoreflect.ValueOfEnum(v.Number()), true
-		}
-	}
-	d.errorf(n, path, "%s is not one of %s%s", quote(n.Value), strings.Join(names, ", "), suggest(n.Value, names))
+	d.errorf(n, "%s is not one of %s%s", quote(n.Value), strings.Join(names, ", "), suggest(n.Value, names))
 	return protoreflect.Value{}, false
 }
 

@@ -21,10 +21,15 @@ var (
 	yamlBlock  = regexp.MustCompile(`^did not find expected ('-' indicator|key)$`)
 )
 
-// syntax reports what the YAML library said, at the place that it means.
-func (d *decoder) syntax(err error, data []byte) {
+// maxFailingLine is the size of the largest text that is read again and again
+// to find the line that the library does not tell.
+const maxFailingLine = 256 << 10
+
+// syntax reports what the YAML library said, at the place that it means. Only
+// the place of from counts: where in the file the text begins.
+func (d *decoder) syntax(err error, data []byte, from span) {
 	if errors.Is(err, io.EOF) {
-		d.doc.addAt(1, 1, nil, "the file is empty")
+		d.doc.addAt(int(from.line), int(from.column), nil, "the file is empty")
 		return
 	}
 	line, text := 1, err.Error()
@@ -40,13 +45,18 @@ func (d *decoder) syntax(err error, data []byte) {
 	message := "not YAML: " + text
 	switch {
 	case yamlAnchor.MatchString(text):
-		line, message = failingLine(data, err), "anchors and aliases are not allowed; write the value out"
+		message = "anchors and aliases are not allowed; write the value out"
+		line = failingLine(data, err, line)
 	case yamlBytes.MatchString(text):
 		line = badByteLine(data)
 	case yamlBlock.MatchString(text):
-		line = failingLine(data, err) // the library names the one on which the block begins
+		line = failingLine(data, err, line) // the library names the one on which the block begins
 	}
-	d.doc.addAt(line, firstColumn(data, line), nil, message+hint(data, line, text))
+	column := firstColumn(data, line)
+	if line == 1 {
+		column += int(from.column) - 1
+	}
+	d.doc.addAt(int(from.line)-1+line, column, nil, message+hint(data, line, text))
 }
 
 // hint says how the commonest mistakes are mended.
@@ -65,8 +75,12 @@ func hint(data []byte, line int, text string) string {
 	}
 }
 
-// failingLine returns the first line that makes the text fail with this error.
-func failingLine(data []byte, err error) int {
+// failingLine returns the first line that makes the text fail with this error,
+// or the given one if the text is too long for that.
+func failingLine(data []byte, err error, otherwise int) int {
+	if len(data) > maxFailingLine {
+		return otherwise
+	}
 	ends := []int{}
 	for i, c := range data {
 		if c == '\n' {

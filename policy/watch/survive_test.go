@@ -16,8 +16,8 @@ func TestDirectoryThatGoesAndComesBack(t *testing.T) {
 	if err := os.Rename(dir, dir+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	if o := w.await("the directory is gone", fails); !strings.Contains(o.err.Error(), dir+": cannot be read: no such file or directory") {
-		t.Errorf("error %v", o.err)
+	if o := w.await("the directory is gone", fails); !strings.Contains(o.Err.Error(), dir+": cannot be read: no such file or directory") {
+		t.Errorf("error %v", o.Err)
 	}
 	if w.Table().Webhook("a") == nil {
 		t.Error("the last good table does not serve")
@@ -95,7 +95,7 @@ func TestTokenFileThatChanges(t *testing.T) {
 	w := start(t, filepath.Join(dir, "policies", "p.yaml"))
 	before := w.Table()
 	write(t, filepath.Join(dir, "tokens", "t"), "another token of some length")
-	if o := w.await("the token", serves("a")); o.table == before {
+	if o := w.await("the token", serves("a")); o.Table == before {
 		t.Error("the old table still serves")
 	}
 }

@@ -3,17 +3,20 @@
 // A new set is read and compiled whole and then takes the place of the old one
 // in one step; requests in flight finish with the table they began with. A set
 // with errors changes nothing: the last good one keeps serving, and the errors
-// go to OnReload.
+// go to OnReload. So does a set whose files changed while they were read, which
+// may be half of one version and half of another: it is read again.
 //
 // Changes are noticed through the file system's notifications on the
 // directories of the policy files and secrets, which also sees the way
-// Kubernetes swaps a mounted ConfigMap, and by looking at names, sizes and
-// times now and then where there are no notifications.
+// Kubernetes swaps a mounted ConfigMap, and by looking now and then where there
+// are no notifications. What counts is the policy files and secrets: which there
+// are, and the size, time and identity of each behind all links. What else
+// happens beside them is no reason to load.
 package watch
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,9 +37,28 @@ const (
 	debounce = 100 * time.Millisecond
 	// patience is how long changes without a pause are waited for.
 	patience = 2 * time.Second
-	// pollInterval is how often names, sizes and times are compared.
+	// pollInterval is how often the files are looked at without notifications.
 	pollInterval = 10 * time.Second
+	// tries is how often files that change while they are read are read again.
+	tries = 5
 )
+
+// ErrUnsettled is the error of files that never were the same before and after
+// they were read. Run tries again.
+var ErrUnsettled = errors.New("the policy files or secrets change while they are read")
+
+// Report is the outcome of a load.
+type Report struct {
+	// Table serves now; nil before the first good load.
+	Table *authz.Table
+	// Err is why the newest files do not serve. Repeated says that the load
+	// before failed with the same errors.
+	Err      error
+	Repeated bool
+	// Changes is what changed since the last good load. It is empty after an
+	// error and after the first load.
+	Changes policy.Changes
+}
 
 // Watcher has the current table. It is safe for concurrent use.
 type Watcher struct {
@@ -45,52 +67,82 @@ type Watcher struct {
 	// Compile makes the table of a set, given the one before.
 	Compile func(set *policy.Set, previous *authz.Table) (*authz.Table, error)
 	// OnReload is told the outcome of every load after the first.
-	OnReload func(table *authz.Table, err error)
+	OnReload func(Report)
 
 	table atomic.Pointer[authz.Table]
-	mu    sync.Mutex // held during a load
-	// seen describes the directories that hold what was read last, as they
-	// were before it was read: what changes meanwhile is noticed afterwards.
-	seen map[string]string
+	err   atomic.Pointer[error] // of the last load
+	mu    sync.Mutex            // held during a load
+	good  *policy.Set           // what serves, without its text
+	// secrets are the files of the set that was read last, seen the state of
+	// all files before they were read.
+	secrets []string
+	seen    state
 }
 
 // Table returns the newest valid table, or nil before the first.
 func (w *Watcher) Table() *authz.Table { return w.table.Load() }
 
-// Load reads and compiles the files and takes the table into service. After an
-// error the last good table stays.
-func (w *Watcher) Load() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	seen := look(w.directories(nil))
-	set, err := policy.Load(w.Paths...)
-	for dir, state := range look(w.directories(set)) {
-		if _, ok := seen[dir]; !ok {
-			seen[dir] = state // of secrets, which are read from here on
-		}
+// Err returns why the newest files do not serve, or nil if they do.
+func (w *Watcher) Err() error {
+	if err := w.err.Load(); err != nil {
+		return *err
 	}
-	w.seen = seen
-	if err != nil {
-		return err
-	}
-	table, err := w.Compile(set, w.table.Load())
-	if err != nil {
-		return err
-	}
-	w.table.Store(table)
 	return nil
 }
 
+// Load reads and compiles the files and takes the table into service. After an
+// error the last good table stays.
+func (w *Watcher) Load() error { return w.load().Err }
+
+func (w *Watcher) load() Report {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	set, table, err := w.readSettled()
+	report := Report{Table: w.table.Load(), Err: err}
+	last := w.Err()
+	w.err.Store(&err)
+	if err != nil {
+		report.Repeated = last != nil && last.Error() == err.Error()
+		return report
+	}
+	if w.good != nil {
+		report.Changes, report.Err = policy.Compare(w.good, set)
+	}
+	set.Forget()
+	w.good = set
+	w.table.Store(table)
+	report.Table = table
+	return report
+}
+
+// readSettled reads the files until nothing changed meanwhile.
+func (w *Watcher) readSettled() (*policy.Set, *authz.Table, error) {
+	for range tries {
+		w.seen.policies = lookAtPolicies(w.Paths)
+		set, loadErr := policy.Load(w.Paths...)
+		w.secrets = set.SecretFiles()
+		w.seen.secrets = lookAt(w.secrets)
+		table, err := w.Compile(set, w.table.Load())
+		if err == nil {
+			err = loadErr
+		}
+		if w.seen == w.look() {
+			return set, table, err
+		}
+	}
+	return nil, nil, ErrUnsettled
+}
+
 func (w *Watcher) reload() {
-	err := w.Load()
+	report := w.load()
 	if w.OnReload != nil {
-		w.OnReload(w.Table(), err)
+		w.OnReload(report)
 	}
 }
 
 // directories lists what to watch: the given paths, everything below them, and
 // the directories of secrets.
-func (w *Watcher) directories(set *policy.Set) []string {
+func (w *Watcher) directories() []string {
 	var dirs []string
 	for _, path := range w.Paths {
 		if info, err := os.Stat(path); err != nil || !info.IsDir() {
@@ -115,10 +167,10 @@ func (w *Watcher) directories(set *policy.Set) []string {
 			return nil
 		})
 	}
-	if set != nil {
-		for _, name := range set.SecretFiles() {
-			dirs = append(dirs, filepath.Dir(name))
-		}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range w.secrets {
+		dirs = append(dirs, filepath.Dir(name))
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs)
@@ -136,12 +188,18 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 	}
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
-	for {
+	for settled := false; ; {
+		// Subscribed first: what changes from here on is noticed.
 		w.subscribe(notifier)
 		if w.changed() {
+			if !settled && !settle(ctx, events) {
+				return
+			}
+			settled = false
 			w.reload()
 			continue
 		}
+		settled = false
 		select {
 		case <-ctx.Done():
 			return
@@ -151,7 +209,7 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 			if !ok {
 				events = nil
 			}
-			if !settle(ctx, events) {
+			if settled = settle(ctx, events); !settled {
 				return
 			}
 		case <-poll.C:
@@ -188,52 +246,30 @@ func drain(errs <-chan error) {
 	}
 }
 
-// subscribe asks for notifications on the directories of the last load. What
+// subscribe asks for notifications on the directories as they are now. What
 // cannot be watched is polled.
 func (w *Watcher) subscribe(notifier *fsnotify.Watcher) {
 	if notifier == nil {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	dirs := w.directories()
 	for _, old := range notifier.WatchList() {
-		if _, ok := w.seen[old]; !ok {
+		if _, ok := slices.BinarySearch(dirs, old); !ok {
 			_ = notifier.Remove(old) // it is gone already
 		}
 	}
-	for dir := range w.seen {
+	for _, dir := range dirs {
 		_ = notifier.Add(dir) // or polled
 	}
 }
 
-// changed reports whether a directory is not as it was at the last load.
+// changed reports whether the files are not as they were at the last load.
 func (w *Watcher) changed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for dir, state := range w.seen {
-		if look([]string{dir})[dir] != state {
-			return true
-		}
-	}
-	return false
+	return w.seen != w.look()
 }
 
-// look describes the files in the directories without reading them.
-func look(dirs []string) map[string]string {
-	states := map[string]string{}
-	for _, dir := range dirs {
-		var b strings.Builder
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			fmt.Fprintf(&b, "%v\n", err)
-		}
-		for _, entry := range entries {
-			name := filepath.Join(dir, entry.Name())
-			if info, err := os.Stat(name); err == nil { // through symbolic links
-				fmt.Fprintf(&b, "%s %d %d %s\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode())
-			}
-		}
-		states[dir] = b.String()
-	}
-	return states
+func (w *Watcher) look() state {
+	return state{policies: lookAtPolicies(w.Paths), secrets: lookAt(w.secrets)}
 }

@@ -505,7 +505,7 @@ type Envoy struct {
 	Edge bool `protobuf:"varint,3,opt,name=edge,proto3" json:"edge,omitempty"`
 	// A header in which Envoy writes %DOWNSTREAM_TLS_VERSION% before it asks, over
 	// whatever the sender wrote. transport.min_version of policies needs it.
-	TlsVersionHeader string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3" json:"tls_version_header,omitempty"`
+	TlsVersionHeader *string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3,oneof" json:"tls_version_header,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -562,8 +562,8 @@ func (x *Envoy) GetEdge() bool {
 }
 
 func (x *Envoy) GetTlsVersionHeader() string {
-	if x != nil {
-		return x.TlsVersionHeader
+	if x != nil && x.TlsVersionHeader != nil {
+		return *x.TlsVersionHeader
 	}
 	return ""
 }
@@ -966,14 +966,14 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x04Http\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\"/\n" +
 	"\vPolicyFiles\x12 \n" +
-	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xd3\x02\n" +
+	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xf2\x02\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
 	"\vstring_body\x18\x02 \x01(\x0e2).hookbastion.settings.v1.Envoy.StringBodyR\n" +
 	"stringBody\x12\x12\n" +
-	"\x04edge\x18\x03 \x01(\bR\x04edge\x12G\n" +
-	"\x12tls_version_header\x18\x04 \x01(\tB\x19\xbaH\x16r\x142\x12^[a-z0-9-]{0,128}$R\x10tlsVersionHeader\"K\n" +
+	"\x04edge\x18\x03 \x01(\bR\x04edge\x12O\n" +
+	"\x12tls_version_header\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x01R\x10tlsVersionHeader\x88\x01\x01\"K\n" +
 	"\n" +
 	"StringBody\x12\x1b\n" +
 	"\x17STRING_BODY_UNSPECIFIED\x10\x00\x12\t\n" +
@@ -981,7 +981,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
 	"\x06REFUSE\x10\x02\x12\t\n" +
 	"\x05TRUST\x10\x03B\x14\n" +
-	"\x12_max_request_bytes\"Y\n" +
+	"\x12_max_request_bytesB\x15\n" +
+	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
 	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"M\n" +

@@ -1,0 +1,167 @@
+package replay_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// nonces is what is compared: the store, and what one would take instead.
+type nonces interface {
+	// first reports whether it is the first time that it sees the number.
+	first(n uint64) bool
+}
+
+// stored is a replay.Store.
+type stored struct {
+	store replay.Store
+	now   time.Time
+}
+
+const benchSpan = time.Hour
+
+func (s stored) first(n uint64) bool {
+	var f authz.Fingerprint
+	binary.LittleEndian.PutUint64(f[:8], mix(n))
+	binary.LittleEndian.PutUint64(f[7:15], mix(n+1<<60))
+	outcome, err := s.store.Reserve(context.Background(), replay.Nonce{
+		Fingerprint: f, Signed: s.now, Expires: s.now.Add(benchSpan), Span: benchSpan,
+	}, s.now)
+	return err == nil && outcome == replay.Reserved
+}
+
+// mix spreads the bits of a number, as a fingerprint does (splitmix64).
+func mix(n uint64) uint64 {
+	n += 0x9e3779b97f4a7c15
+	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+	n = (n ^ n>>27) * 0x94d049bb133111eb
+	return n ^ n>>31
+}
+
+// text is what the others have for a key: 32 characters.
+func text(n uint64) string { return fmt.Sprintf("%016x%016x", mix(n), mix(n+1<<60)) }
+
+// expiring is golang-lru's cache. Looking and adding is not one step there.
+type expiring struct {
+	mu    *sync.Mutex
+	cache *expirable.LRU[string, struct{}]
+}
+
+func (e expiring) first(n uint64) bool {
+	key := text(n)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cache.Contains(key) {
+		return false
+	}
+	e.cache.Add(key, struct{}{})
+	return true
+}
+
+// mapped is a sync.Map of times at which somebody would have to remove them.
+type mapped struct{ m *sync.Map }
+
+func (m mapped) first(n uint64) bool {
+	_, found := m.m.LoadOrStore(text(n), int64(n))
+	return !found
+}
+
+// BenchmarkNonces fills each kind and measures it when it is full: bytes for
+// each nonce, nanoseconds for a new one and for a copy at 1, 8 and 64
+// goroutines, the longest of all insertions, and the length of a collection.
+func BenchmarkNonces(b *testing.B) {
+	for _, n := range []int{1_000_000, 10_000_000} {
+		for _, kind := range []struct {
+			name string
+			make func() nonces
+		}{
+			{"memory", func() nonces {
+				return stored{replay.NewMemory(replay.MemoryConfig{MaxEntries: 2 * n}), time.Unix(1_795_500_000, 0)}
+			}},
+			{"golang-lru", func() nonces {
+				return expiring{&sync.Mutex{}, expirable.NewLRU[string, struct{}](2*n, nil, benchSpan)}
+			}},
+			{"sync.Map", func() nonces { return mapped{&sync.Map{}} }},
+		} {
+			b.Run(fmt.Sprintf("%dM/%s", n/1_000_000, kind.name), func(b *testing.B) {
+				for range b.N {
+					benchmarkNonces(b, kind.make, n)
+				}
+				b.ReportMetric(0, "ns/op") // of no use
+			})
+		}
+	}
+}
+
+func benchmarkNonces(b *testing.B, build func() nonces, n int) {
+	before := liveHeap()
+	s := build()
+	for i := range n {
+		if !s.first(uint64(i)) {
+			b.Fatalf("number %d was there", i)
+		}
+	}
+	b.ReportMetric(float64(liveHeap()-before)/float64(n), "B/nonce")
+	begin := time.Now()
+	runtime.GC()
+	b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "GC-ms")
+
+	const operations = 256 << 10
+	next := uint64(n)
+	for _, goroutines := range []int{1, 8, 64} {
+		per, worst := each(goroutines, operations, func(i int) bool { return s.first(next + uint64(i)) })
+		next += operations
+		b.ReportMetric(per, fmt.Sprintf("insert%d-ns", goroutines))
+		if goroutines == 8 {
+			b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
+		}
+		per, _ = each(goroutines, operations, func(i int) bool { return !s.first(mix(uint64(i)) % uint64(n)) })
+		b.ReportMetric(per, fmt.Sprintf("hit%d-ns", goroutines))
+	}
+	runtime.KeepAlive(s)
+}
+
+func liveHeap() int64 {
+	runtime.GC()
+	runtime.GC() // what the first has found
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// each does the operations in a number of goroutines. It returns the time for
+// one, over all goroutines, and the longest.
+func each(goroutines, operations int, do func(i int) bool) (perOperation float64, worst time.Duration) {
+	var all sync.WaitGroup
+	var longest, failed atomic.Int64
+	begin := time.Now()
+	for g := range goroutines {
+		all.Go(func() {
+			own := int64(0)
+			for i := g; i < operations; i += goroutines {
+				start := time.Now()
+				if !do(i) {
+					failed.Add(1)
+				}
+				own = max(own, int64(time.Since(start)))
+			}
+			for old := longest.Load(); own > old && !longest.CompareAndSwap(old, own); old = longest.Load() {
+			}
+		})
+	}
+	all.Wait()
+	if failed.Load() > 0 {
+		panic("a nonce was forgotten, or was there already")
+	}
+	return float64(time.Since(begin).Nanoseconds()) / float64(operations), time.Duration(longest.Load())
+}

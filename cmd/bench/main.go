@@ -1,0 +1,140 @@
+// Command bench compares the service with others, side by side on one machine.
+//
+//	bench compare   the service, a server that answers OK and checks nothing
+//	                (twice, to see what chance does), and OPA-Envoy if
+//	                OPA_ENVOY_BIN names a binary
+//	bench envoy     the same through a real Envoy, beside no authorization
+//
+// Every server is a process of its own and runs all the time; they take turns
+// in an order that rotates from round to round. What counts is the processor
+// time of a server's process, so that the load generator on the same machine
+// does not count, and the ratio to the no-op of the same round, so that a
+// machine whose speed changes does not count either. Tables come out as
+// Markdown, and as JSON in the file that BENCH_OUT names.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	service string // the binary
+	opa     string // the binary; empty for none
+	out     string // file for JSON; empty for none
+	rounds  int
+	time    time.Duration // of one measurement
+	warm    time.Duration // before each
+	rate    int           // requests per second where latency is measured
+	sizes   []size
+	form    form
+	only    string // part of the comparison
+	names   string // servers that take part; empty for all
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("compare or envoy?")
+	}
+	if args[0] == noopCommand {
+		return serveNoop(ctx)
+	}
+	o, err := parse(args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	switch args[0] {
+	case "compare":
+		return compare(ctx, o, os.Stdout)
+	case "envoy":
+		return throughEnvoy(ctx, o, os.Stdout)
+	default:
+		return fmt.Errorf("%s: compare or envoy?", args[0])
+	}
+}
+
+func parse(name string, args []string) (*options, error) {
+	o := &options{opa: os.Getenv("OPA_ENVOY_BIN"), out: os.Getenv("BENCH_OUT")}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.StringVar(&o.service, "service", "bin/hookbastion", "the service's binary")
+	flags.IntVar(&o.rounds, "rounds", 7, "rounds; medians are over these")
+	flags.DurationVar(&o.time, "time", 2*time.Second, "length of one measurement")
+	flags.DurationVar(&o.warm, "warm", 300*time.Millisecond, "load before each measurement")
+	flags.IntVar(&o.rate, "rate", 1000, "requests per second where latency is measured")
+	flags.StringVar(&o.only, "only", "", "saturated or latency: that part alone")
+	flags.StringVar(&o.names, "servers", "", "names of the servers that take part, with commas between; all by default")
+	sizes := flags.String("sizes", "1KiB,16KiB,256KiB,1MiB", "sizes of bodies")
+	headers := flags.String("headers", "raw", "raw: headers as with encode_raw_headers, as the examples have it; map: as without")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	for name := range strings.SplitSeq(*sizes, ",") {
+		s, ok := sizeNamed(name)
+		if !ok {
+			return nil, fmt.Errorf("-sizes: %s is none of %s", name, sizeNames())
+		}
+		o.sizes = append(o.sizes, s)
+	}
+	switch *headers {
+	case "raw":
+		o.form = rawHeaders
+	case "map":
+		o.form = mapHeaders
+	default:
+		return nil, fmt.Errorf("-headers: raw or map, not %s", *headers)
+	}
+	if o.rounds < 1 || o.time <= 0 || o.rate < 1 {
+		return nil, errors.New("-rounds, -time and -rate must be positive")
+	}
+	return o, nil
+}
+
+// wants reports whether a server takes part.
+func (o *options) wants(name string) bool {
+	return o.names == "" || slices.Contains(strings.Split(o.names, ","), name)
+}
+
+// size is a size of a body, and how many requests are under way at once.
+type size struct {
+	name    string
+	bytes   int
+	streams int
+}
+
+var allSizes = []size{{"1KiB", 1 << 10, 64}, {"16KiB", 16 << 10, 64}, {"256KiB", 256 << 10, 16}, {"1MiB", 1 << 20, 8}}
+
+func sizeNamed(name string) (size, bool) {
+	for _, s := range allSizes {
+		if s.name == name {
+			return s, true
+		}
+	}
+	return size{}, false
+}
+
+func sizeNames() string {
+	var names []string
+	for _, s := range allSizes {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watch"
+)
+
+// maxChangeLines is how many webhooks one reload logs by name.
+const maxChangeLines = 20
+
+// logReload says what a reload changed, those webhooks first that accept more
+// than before, or why it failed. The same errors again are one line.
+func logReload(log *slog.Logger, report watch.Report) {
+	switch {
+	case report.Err != nil && report.Repeated:
+		log.Error("policy not loaded, the last good one keeps serving", "errors", len(asErrors(report.Err)), "repeated", true)
+	case report.Err != nil:
+		for _, e := range asErrors(report.Err) {
+			log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
+		}
+	default:
+		c := report.Changes
+		log.Info("policy loaded", "webhooks", len(report.Table.Webhooks()), "policy", report.Table.Digest,
+			"added", c.Count(policy.Added), "removed", c.Count(policy.Removed), "changed", c.Count(policy.Changed), "wider", c.Wider())
+		logChanges(log, c)
+	}
+}
+
+func logChanges(log *slog.Logger, changes policy.Changes) {
+	changes = slices.Clone(changes)
+	slices.SortStableFunc(changes, func(a, b policy.Change) int {
+		return min(len(b.Wider), 1) - min(len(a.Wider), 1)
+	})
+	for i, c := range changes {
+		if i == maxChangeLines {
+			log.Info("policy change: and others", "webhooks", len(changes)-i)
+			return
+		}
+		attributes := []any{"webhook", c.Webhook, "change", c.Kind.String()}
+		if len(c.Keys) > 0 {
+			attributes = append(attributes, "keys", strings.Join(c.Keys, " "))
+		}
+		if len(c.Wider) > 0 {
+			attributes = append(attributes, "accepts_more", strings.Join(c.Wider, "; "))
+		}
+		log.Info("policy change", attributes...)
+	}
+}

@@ -1,0 +1,158 @@
+package wire
+
+import (
+	"unicode/utf8"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// more makes the next piece that is not empty the current one. There is one if
+// left is not 0.
+func (r *reader) more() {
+	for len(r.cur) == 0 {
+		r.cur, r.next = r.next[0], r.next[1:]
+	}
+}
+
+// varint reads a number of at most 64 bits and ten bytes.
+func (r *reader) varint(end int) (uint64, bool) {
+	if r.left > end && len(r.cur) > 0 && r.cur[0] < 0x80 {
+		v := uint64(r.cur[0])
+		r.cur = r.cur[1:]
+		r.left--
+		return v, true
+	}
+	return r.longVarint(end)
+}
+
+func (r *reader) longVarint(end int) (uint64, bool) {
+	var v uint64
+	for shift := 0; shift < 64 && r.left > end; shift += 7 {
+		r.more()
+		c := r.cur[0]
+		r.cur = r.cur[1:]
+		r.left--
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v, shift < 63 || c <= 1
+		}
+	}
+	return 0, false
+}
+
+// take returns the next n bytes, of which it makes a copy if they lie in more
+// than one piece. Whoever calls it has looked that they are there.
+func (r *reader) take(n int) authz.View {
+	if n == 0 {
+		return nil
+	}
+	r.more()
+	if n <= len(r.cur) {
+		return r.cut(n)
+	}
+	a := r.check.arena
+	start := len(a)
+	for n > 0 {
+		r.more()
+		piece := r.cut(min(n, len(r.cur)))
+		a = append(a, piece...)
+		n -= len(piece)
+	}
+	r.check.arena = a
+	return a[start:len(a):len(a)]
+}
+
+// cut takes n bytes off the current piece.
+func (r *reader) cut(n int) []byte {
+	piece := r.cur[:n:n]
+	r.cur = r.cur[n:]
+	r.left -= n
+	return piece
+}
+
+// pieces appends the next n bytes to dst, in the pieces in which they lie.
+func (r *reader) pieces(dst [][]byte, n int) [][]byte {
+	for n > 0 {
+		r.more()
+		piece := r.cut(min(n, len(r.cur)))
+		dst = append(dst, piece)
+		n -= len(piece)
+	}
+	return dst
+}
+
+// skip passes over n bytes.
+func (r *reader) skip(n int) {
+	for n > 0 {
+		r.more()
+		n -= len(r.cut(min(n, len(r.cur))))
+	}
+}
+
+// skipText passes over n bytes and reports whether they are UTF-8.
+func (r *reader) skipText(n int) bool {
+	var u runes
+	valid := true
+	for n > 0 {
+		r.more()
+		piece := r.cut(min(n, len(r.cur)))
+		valid = valid && u.add(piece)
+		n -= len(piece)
+	}
+	return valid && u.held == 0
+}
+
+func validUTF8(pieces [][]byte) bool {
+	var u runes
+	for _, p := range pieces {
+		if !u.add(p) {
+			return false
+		}
+	}
+	return u.held == 0
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// runes looks whether text that comes in pieces is UTF-8. A piece may end
+// within a character, which is held until the next piece.
+type runes struct {
+	tail [utf8.UTFMax]byte
+	held int
+}
+
+// add reports whether the text can still be UTF-8 with this piece.
+func (u *runes) add(piece []byte) bool {
+	for u.held > 0 && len(piece) > 0 {
+		u.tail[u.held] = piece[0]
+		u.held++
+		piece = piece[1:]
+		if utf8.FullRune(u.tail[:u.held]) {
+			if _, size := utf8.DecodeRune(u.tail[:u.held]); size != u.held {
+				return false
+			}
+			u.held = 0
+		}
+	}
+	if u.held > 0 {
+		return true // the piece was short
+	}
+	whole := len(piece)
+	for i := len(piece) - 1; i >= 0 && i >= len(piece)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(piece[i]) {
+			if !utf8.FullRune(piece[i:]) {
+				whole = i
+			}
+			break
+		}
+	}
+	u.held = copy(u.tail[:], piece[whole:])
+	return utf8.Valid(piece[:whole])
+}

@@ -1,0 +1,147 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// ChangeKind says what became of a webhook.
+type ChangeKind uint8
+
+// The kinds.
+const (
+	Changed ChangeKind = iota + 1
+	Added
+	Removed
+)
+
+// String returns "added", "removed" or "changed".
+func (k ChangeKind) String() string {
+	switch k {
+	case Added:
+		return "added"
+	case Removed:
+		return "removed"
+	default:
+		return "changed"
+	}
+}
+
+// Change is what a reload changed in one webhook.
+type Change struct {
+	Webhook string
+	Kind    ChangeKind
+	// Keys are those of the webhook in the policy that have another value.
+	Keys []string
+	// Wider says in words what is accepted now and was not before; of an added
+	// webhook only what is accepted without proof. Empty: nothing.
+	Wider []string
+}
+
+// Changes is what a reload changed, in the order of names.
+type Changes []Change
+
+// Count returns the number of changes of a kind.
+func (c Changes) Count(kind ChangeKind) int {
+	n := 0
+	for i := range c {
+		if c[i].Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// Wider returns the number of changes by which more is accepted.
+func (c Changes) Wider() int {
+	n := 0
+	for i := range c {
+		if len(c[i].Wider) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Compare tells what changed from one good set to the next. It sees what stands
+// in the policy files, not the content of secrets.
+func Compare(before, after *Set) (Changes, error) {
+	old := map[string]*webhook{}
+	before.hooks(func(w *webhook) { old[w.name] = w })
+	var changes Changes
+	var failed error
+	after.hooks(func(w *webhook) {
+		was := old[w.name]
+		delete(old, w.name)
+		if was != nil && bytes.Equal(was.encoded, w.encoded) {
+			return
+		}
+		change, err := compare(was, w)
+		if err != nil {
+			failed = err
+		}
+		changes = append(changes, change)
+	})
+	for name := range old {
+		changes = append(changes, Change{Webhook: name, Kind: Removed})
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Webhook, b.Webhook) })
+	return changes, failed
+}
+
+// hooks calls f with every webhook as it is kept.
+func (s *Set) hooks(f func(w *webhook)) {
+	for i := range s.files {
+		for j := range s.files[i].webhooks {
+			f(&s.files[i].webhooks[j])
+		}
+	}
+}
+
+// Forget drops what only the places of errors need. A set that has forgotten can
+// be compared; it should not be compiled.
+func (s *Set) Forget() {
+	for i := range s.files {
+		s.files[i].doc = options.Empty(s.files[i].name)
+	}
+}
+
+// compare tells the change of one webhook; was is nil for one that is new.
+func compare(was, is *webhook) (Change, error) {
+	change := Change{Webhook: is.name, Kind: Added}
+	after, err := is.decode()
+	if err != nil {
+		return change, err
+	}
+	if was == nil {
+		change.Wider = append(unverifiedWider(nil, after), modeWider(nil, after)...)
+		return change, nil
+	}
+	before, err := was.decode()
+	if err != nil {
+		return change, err
+	}
+	change.Kind = Changed
+	a, b := before.ProtoReflect(), after.ProtoReflect()
+	for i := range a.Descriptor().Fields().Len() {
+		field := a.Descriptor().Fields().Get(i)
+		if !a.Has(field) && !b.Has(field) || a.Has(field) && b.Has(field) && a.Get(field).Equal(b.Get(field)) {
+			continue
+		}
+		change.Keys = append(change.Keys, string(field.Name()))
+	}
+	for _, key := range widerOrder {
+		change.Wider = append(change.Wider, widerRules[key](before, after)...)
+	}
+	return change, nil
+}
+
+func (w *webhook) decode() (*policyv1.Webhook, error) {
+	m := &policyv1.Webhook{}
+	return m, proto.Unmarshal(w.encoded, m)
+}

@@ -1,0 +1,127 @@
+package policy_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// set loads webhooks that are good.
+func set(t *testing.T, hooks ...string) *policy.Set {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- "+strings.Join(hooks, "\n- ")+"\n")
+	s, err := policy.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Forget()
+	return s
+}
+
+func changes(t *testing.T, before, after *policy.Set) policy.Changes {
+	t.Helper()
+	c, err := policy.Compare(before, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCompare(t *testing.T) {
+	open := "unverified: {reason: a test needs it}"
+	hook := func(name, path, rest string) string {
+		return fmt.Sprintf("{name: %s, match: {path: %s}, %s}", name, path, rest)
+	}
+	before := set(t, hook("a", "/a", open), hook("b", "/b", open), hook("c", "/c", open), hook("d", "/d", open+", mode: SHADOW"))
+	after := set(t, hook("e", "/e", open), hook("d", "/d", open), hook("c", "/x", open+", limits: {max_signatures: 9}"), hook("a", "/a", open),
+		"{name: f, match: {path: /f}, provider: stripe, secrets: [{file: s}]}")
+	want := []string{
+		"b removed [] []",
+		"c changed [match limits] [more signatures path /x]",
+		"d changed [mode] []",
+		"e added [] [anything without proof, by unverified]",
+		"f added [] []",
+	}
+	got := changes(t, before, after)
+	var lines []string
+	for _, c := range got {
+		lines = append(lines, fmt.Sprint(c.Webhook, " ", c.Kind, " ", c.Keys, " ", c.Wider))
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+	if got.Count(policy.Added) != 2 || got.Count(policy.Removed) != 1 || got.Count(policy.Changed) != 2 || got.Wider() != 2 {
+		t.Errorf("counted %d, %d, %d, %d", got.Count(policy.Added), got.Count(policy.Removed), got.Count(policy.Changed), got.Wider())
+	}
+	if again := changes(t, after, after); len(again) != 0 {
+		t.Errorf("nothing changed, but %v", again)
+	}
+}
+
+// Each row is a change, what it lets in, and what its opposite lets in.
+func TestWider(t *testing.T) {
+	const stripe, github = "provider: stripe, secrets: [{file: s}]", "provider: github, secrets: [{file: s}]"
+	const path = "match: {path: /a}, "
+	const noTime = "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [x]}, content: [{body: {}}]}}, secrets: [{file: s}]"
+	for _, test := range []struct{ before, after, wider, opposite string }{
+		{path + stripe, path + stripe + ", respond: {denied_status: 400}", "", ""},
+		{path + stripe, path + stripe + ", public_url: https://a.example", "", ""},
+		{"match: {path: /a, hosts: [a.example]}, " + stripe, path + stripe, "any host", ""},
+		{"match: {path: /a, hosts: [a.example, b.example]}, " + stripe, "match: {path: /a, hosts: [A.example., c.example]}, " + stripe, "host c.example", "host b.example"},
+		{"match: {path: /a, hosts: ['*.example']}, " + stripe, "match: {path: /a, hosts: [a.example, '*.b.example']}, " + stripe, "", "host *.example"},
+		{"match: {path: '/a/**'}, " + stripe, "match: {path: /a/b}, " + stripe, "", "path /a/**"},
+		{"match: {path: '/a/**'}, " + stripe, "match: {path: /ab}, " + stripe, "path /ab", "path /a/**"},
+		{path + stripe, "match: {path: /a, methods: [POST, PUT]}, " + stripe, "method PUT", ""},
+		{path + stripe, "match: {path: /a, methods: [POST]}, " + stripe, "", ""},
+		{path + stripe, path + "provider: slack, secrets: [{file: s}]", "deliveries signed up to 5m0s ahead; another scheme", "another scheme"},
+		{path + github, path + github + ", provider_scheme: sha1-legacy", "another scheme", "another scheme"},
+		{path + github, path + "token: {any_of: [{bearer: {value: {file: s}}}]}", "no signature", "no token"},
+		{path + stripe, path + "unverified: {reason: a test needs it}", "deliveries without a signed time; no signature; anything without proof, by unverified", ""},
+		{path + stripe, path + "provider: stripe, secrets: [{file: s}, {id: new, file: t}]", "key new", ""},
+		{path + stripe, path + "provider: stripe, secrets: [{file: s, not_after: 2027-01-01T00:00:00Z}]", "", "key 1 at other times"},
+		{path + "provider: stripe, secrets: [{file: s, not_before: 2027-01-01T00:00:00Z}]", path + "provider: stripe, secrets: [{file: s, not_before: 2026-01-01T00:00:00Z}]", "key 1 at other times", ""},
+		{path + stripe, path + stripe + ", source_ip: {allow: [192.0.2.0/24]}", "", "any source address"},
+		{path + stripe + ", source_ip: {allow: [192.0.2.0/24]}", path + stripe + ", source_ip: {allow: [192.0.2.7, 198.51.100.0/24]}", "source 198.51.100.0/24", "source 192.0.2.0/24"},
+		{path + stripe + ", source_ip: {deny: [192.0.2.0/24]}", path + stripe + ", source_ip: {deny: [192.0.2.7]}", "source 192.0.2.0/24, which was refused", ""},
+		{path + stripe, path + stripe + ", transport: {require_tls: true}", "", "senders without TLS"},
+		{path + stripe + ", transport: {min_version: TLSV1_3}", path + stripe + ", transport: {min_version: TLSV1_2}", "older versions of TLS", ""},
+		{path + stripe + ", transport: {require_tls: true}", path + stripe + ", transport: {client_certificate: {sans: [a]}}", "", "senders without a client certificate"},
+		{path + stripe + ", transport: {client_certificate: {sans: [a], ca: {file: c}}}", path + stripe + ", transport: {client_certificate: {sans: [b]}}", "client name b; client certificates of another authority", "client name a"},
+		{path + stripe + ", transport: {client_certificate: {sans: [a]}}", path + stripe + ", transport: {client_certificate: {ca: {file: c}}}", "any client name", "client certificates of another authority"},
+		{path + stripe, path + stripe + ", assertion: {audience: a}", "", ""},
+		{path + stripe, path + stripe + ", token: {any_of: [{bearer: {value: {file: t}}}]}", "", "no token"},
+		{path + "token: {any_of: [{bearer: {value: {file: t}}}]}", path + "token: {any_of: [{bearer: {value: {file: t}}}, {header: {name: x, value: {file: t}}}]}", "token 2", ""},
+		{path + stripe, path + stripe + ", freshness: {tolerance: 300s, future: 60s}", "", ""},
+		{path + stripe, path + stripe + ", freshness: {tolerance: 301s}", "deliveries signed up to 5m1s ago", ""},
+		{path + stripe, path + stripe + ", freshness: {future: 61s}", "deliveries signed up to 1m1s ahead", ""},
+		{path + github, path + github + ", replay: {window: 1h}", "copies after 1h0m0s", ""},
+		{path + stripe, path + stripe + ", replay: {window: 1h}", "", ""}, // its time counts
+		{path + stripe, path + stripe + ", replay: {on_replay: MARK}", "copies, marked", ""},
+		{path + stripe, path + stripe + ", limits: {max_body_bytes: 1KiB}", "", "larger bodies"},
+		{path + stripe, path + stripe + ", limits: {max_header_bytes: 128KiB, max_signatures: 6}", "larger headers; more signatures", ""},
+		{path + stripe, path + stripe + ", limits: {content_types: [application/json]}", "", "any content type"},
+		{path + stripe + ", limits: {content_types: [a/b, c/d]}", path + stripe + ", limits: {content_types: [a/b, e/f]}", "content type e/f", "content type c/d"},
+		{path + stripe, path + stripe + ", mode: SHADOW", "everything, by mode SHADOW", ""},
+		{path + noTime, path + stripe, "another scheme", "deliveries without a signed time; another scheme"},
+	} {
+		a, b := set(t, "{name: a, "+test.before+"}"), set(t, "{name: a, "+test.after+"}")
+		wider := func(before, after *policy.Set) string {
+			c := changes(t, before, after)
+			if len(c) != 1 || c[0].Kind != policy.Changed {
+				t.Fatalf("%s -> %s: %v", test.before, test.after, c)
+			}
+			return strings.Join(c[0].Wider, "; ")
+		}
+		if got := wider(a, b); got != test.wider {
+			t.Errorf("%s -> %s: %q, want %q", test.before, test.after, got, test.wider)
+		}
+		if got := wider(b, a); got != test.opposite {
+			t.Errorf("%s -> %s: %q, want %q", test.after, test.before, got, test.opposite)
+		}
+	}
+}
