@@ -180,14 +180,15 @@ func TestTLSIsProvenOrRefused(t *testing.T) {
 type httpsOverPlaintext struct{}
 
 func (httpsOverPlaintext) RoundTrip(req *http.Request) (*http.Response, error) {
+	//nolint:staticcheck // its successor says https over TLS only
 	h2 := &http2.Transport{DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
-	response, err := h2.RoundTrip(req)
+	response, err := h2.RoundTrip(req) //nolint:staticcheck // the same
 	if err == nil {
 		response, err = read(response)
 	}
-	h2.CloseIdleConnections()
+	h2.CloseIdleConnections() //nolint:staticcheck // the same
 	return response, err
 }
 

@@ -22,9 +22,11 @@ func newValidate() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			table, invalid := loadTable(args, config)
-			found, err := findings(args, config, invalid)
-			if err != nil {
-				return err
+			found, err := []policy.Finding{}, error(nil)
+			if invalid == nil {
+				if found, err = findings(args, config); err != nil {
+					return err
+				}
 			}
 			switch {
 			case output == "json":
@@ -64,10 +66,7 @@ func printErrors(w io.Writer, err error) {
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(paths []string, config string, invalid error) ([]policy.Finding, error) {
-	if invalid != nil {
-		return []policy.Finding{}, nil
-	}
+func findings(paths []string, config string) ([]policy.Finding, error) {
 	s, err := loadSettings(config, nil)
 	if err != nil {
 		return nil, err

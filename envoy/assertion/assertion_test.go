@@ -134,7 +134,7 @@ func TestSign(t *testing.T) {
 		if string(got) != string(want) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		seed := strings.Trim(fmt.Sprint([]byte(ed.Seed())), "[]")
+		seed := strings.Trim(fmt.Sprint(ed.Seed()), "[]")
 		if strings.Contains(fmt.Sprintf("%v %+v", s, s), seed) || len(text) > 1500 {
 			t.Error("the key is printed, or the assertion is long")
 		}

@@ -46,7 +46,10 @@ func Run(ctx context.Context, files []string, load func()) {
 			if !settle(ctx, events) {
 				return
 			}
-		case <-errs: // an overflow: look
+		case _, ok := <-errs: // an overflow: look
+			if !ok {
+				errs = nil
+			}
 		case <-poll.C:
 		}
 	}
