@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -37,6 +38,8 @@ type Service struct {
 	Telemetry *telemetry.Recorder
 	// Settler ends what the checks reserve; nil if nothing is reserved.
 	Settler *replay.Settler
+	// Assertions signs for webhooks with an audience; nil if there is none.
+	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
@@ -114,6 +117,7 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 		if table != nil {
 			digest = table.Digest
 		}
+		s.assert(&st.request.Request, &st.decision, id, now)
 	}
 	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, id, now))
 	st.event = telemetry.Event{

@@ -103,6 +103,7 @@ func (m *answerMemory) forward(req *authz.Request, d *authz.Decision, decisionID
 			values[ownVerified] = d.Proof.String()
 			values[ownKeyID] = d.KeyID
 			tenant = d.Tenant
+			values[ownAssertion] = d.Assertion
 		}
 	}
 	values[ownReplay] = d.Mark.String()

@@ -57,7 +57,7 @@ func TestWrittenAnswersAreTheBuiltOnes(t *testing.T) {
 					for _, tenant := range []string{"", "acme", "a\nb"} {
 						sameAnswer(t, &m, req, &authz.Decision{
 							Verdict: verdict, Reason: authz.Reason(i), Webhook: webhook, Tenant: authz.View(tenant), Proof: proof,
-							KeyID: tenant, Mark: authz.Mark(i % 5), AllowedMethods: "POST, PUT", Acknowledged: i%3 == 0,
+							KeyID: tenant, Assertion: tenant, Mark: authz.Mark(i % 5), AllowedMethods: "POST, PUT", Acknowledged: i%3 == 0,
 						}, anID)
 					}
 				}
