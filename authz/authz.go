@@ -26,6 +26,7 @@ type Stage uint8
 // The stages, in the order in which they run.
 const (
 	StageLimits Stage = iota
+	StageTransport
 	StageSource
 	StageToken
 	StageSignature
@@ -35,7 +36,7 @@ const (
 	stageCount
 )
 
-var stageNames = [stageCount]string{"limits", "source", "token", "signature", "freshness", "conditions", "replay"}
+var stageNames = [stageCount]string{"limits", "transport", "source", "token", "signature", "freshness", "conditions", "replay"}
 
 // String returns the stage's name as it stands in records and spans.
 func (s Stage) String() string {

@@ -24,7 +24,9 @@ type Webhook struct {
 	// Unverified is the reason why no proof is asked for. Without it, an
 	// empty chain denies.
 	Unverified string
-	Chain      Chain
+	// Audience, where there is one, is whom the upstream's assertion is for.
+	Audience string
+	Chain    Chain
 	// Index numbers the webhook within its table, from 0.
 	Index int
 }

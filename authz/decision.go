@@ -48,6 +48,9 @@ type Decision struct {
 	SignedTime time.Time
 	// AllowedMethods is what a 405 names.
 	AllowedMethods string
+	// Assertion is what the upstream can check, signed; empty if there is
+	// none.
+	Assertion string
 
 	outcomes [stageCount + 2]Outcome // a stage may have two checks
 	ran      int

@@ -21,6 +21,8 @@ const (
 	BodyAltered
 	BodyTooLarge
 	MalformedRequest
+	TLSRequired
+	ClientCertificate
 	SourceDenied
 	TokenMissing
 	TokenInvalid
@@ -64,6 +66,8 @@ var reasons = [reasonCount]struct {
 	BodyAltered:        {"body_altered", 503},
 	BodyTooLarge:       {"body_too_large", 413},
 	MalformedRequest:   {"malformed_request", 400},
+	TLSRequired:        {"tls_required", 403},
+	ClientCertificate:  {"client_certificate", 403},
 	SourceDenied:       {"source_denied", 403},
 	TokenMissing:       {"token_missing", 0},
 	TokenInvalid:       {"token_invalid", 0},

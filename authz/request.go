@@ -67,15 +67,38 @@ func (b *Body) Len() int {
 	return n
 }
 
+// Transport is what is proven of the way from the sender to Envoy. What only the
+// sender says is not in it.
+type Transport struct {
+	// TLS: the sender used it.
+	TLS bool
+	// Version is the TLS version as crypto/tls numbers it; 0 if it is not
+	// known.
+	Version uint16
+	// Principal is the first name of the sender's certificate, as Envoy gives
+	// it: a URI, else a DNS name, else the subject. Whether the certificate is
+	// to be trusted is Envoy's word.
+	Principal View
+	// Certificate is the sender's certificate, PEM in URL encoding; empty if
+	// Envoy does not tell.
+	Certificate View
+	// ForwardedCert is what a trusted proxy in front of Envoy says of the
+	// sender's certificate, an x-forwarded-client-cert. The two above are then
+	// empty: they would be the proxy's.
+	ForwardedCert View
+}
+
 // Request is one HTTP request as Envoy forwards it. Nothing in it is
 // normalised, and everything in it may alias a receive buffer.
 type Request struct {
 	// Method, Host and Path are as on the wire; Path has the query.
 	Method, Host, Path View
 	// Scheme is what Envoy says, and proves nothing.
-	Scheme  View
-	Headers Headers
-	Body    Body
+	Scheme View
+	// Transport is what is proven of the sender's connection.
+	Transport Transport
+	Headers   Headers
+	Body      Body
 	// Source is the sender's address as the settings define it, unmapped.
 	// Invalid if there is none, for instance behind a Unix socket.
 	Source netip.Addr

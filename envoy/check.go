@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -37,6 +38,8 @@ type Service struct {
 	Telemetry *telemetry.Recorder
 	// Settler ends what the checks reserve; nil if nothing is reserved.
 	Settler *replay.Settler
+	// Assertions signs for webhooks with an audience; nil if there is none.
+	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
@@ -66,10 +69,11 @@ func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
 }
 
 // AnswerPieces is Answer for a message that came in pieces. Of them nothing is
-// kept or changed, and a body is not joined unless its scheme must parse it.
-func (s *Service) AnswerPieces(ctx context.Context, check [][]byte, out []byte) []byte {
-	out, _ = s.answer(ctx, check, authz.OK, out)
-	return out
+// kept or changed, and a body is not joined unless its scheme must parse it. It
+// also returns what was reserved for the request, to be given back if the
+// answer cannot be sent.
+func (s *Service) AnswerPieces(ctx context.Context, check [][]byte, out []byte) ([]byte, authz.Reservation) {
+	return s.answer(ctx, check, authz.OK, out)
 }
 
 // Refuse answers a call whose message was not read.
@@ -78,9 +82,7 @@ func (s *Service) Refuse(ctx context.Context, reason authz.Reason, out []byte) [
 	return out
 }
 
-// answer also returns what was reserved for the request, to be given back if
-// the answer cannot be sent.
-func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reason, out []byte) (answer []byte, reserved authz.Reservation) {
+func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reason, out []byte) (answer []byte, held authz.Reservation) {
 	arrived := time.Now()
 	st, _ := s.states.Get().(*state)
 	if st == nil {
@@ -116,6 +118,7 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 		if table != nil {
 			digest = table.Digest
 		}
+		s.assert(&st.request.Request, &st.decision, id, now)
 	}
 	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, id, now))
 	st.event = telemetry.Event{
@@ -123,7 +126,7 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
 	}
 	s.Telemetry.Record(&st.event)
-	reserved = st.decision.Reservation
+	held = st.decision.Reservation
 	st.request.reset()
 	s.states.Put(st)
 	done = true

@@ -51,6 +51,11 @@ func (p *Mapping) readDecoded(check *authv3.CheckRequest) *authz.Request {
 		peer = netip.Addr{}
 	}
 	req.Source = p.Source.Resolve(peer, req.Headers)
+	p.readTransport(req, peer, peerFacts{
+		serverName:  authz.View(check.GetAttributes().GetTlsSession().GetSni()),
+		principal:   authz.View(check.GetAttributes().GetSource().GetPrincipal()),
+		certificate: authz.View(check.GetAttributes().GetSource().GetCertificate()),
+	})
 	return req
 }
 
@@ -111,11 +116,10 @@ func builtAllow(req *authz.Request, d *authz.Decision, decisionID string) *authv
 			values[HeaderVerified] = d.Proof.String()
 			values[HeaderKeyID] = d.KeyID
 			values[HeaderTenant] = string(d.Tenant)
+			values[HeaderAssertion] = d.Assertion
 		}
 	}
-	if mark := d.Mark.String(); mark != "" {
-		values[HeaderReplay] = mark
-	}
+	values[HeaderReplay] = map[authz.Mark]string{authz.MarkCopy: "copy", authz.MarkPossible: "possible", authz.MarkRedelivered: "redelivered"}[d.Mark]
 	ok := &authv3.OkHttpResponse{HeadersToRemove: slices.Clone(alwaysRemoved)}
 	for _, name := range ownHeaders {
 		if value := values[name]; value != "" && isHeaderValue(value) {

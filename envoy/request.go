@@ -37,6 +37,7 @@ type Mapping struct {
 	MaxRequestBytes int64
 	StringBody      StringBody
 	Source          source.Resolver
+	Edge            Edge
 }
 
 // mapped is a request and the message that its views point to.
@@ -78,7 +79,9 @@ func (p *Mapping) read(pieces [][]byte, m *mapped) error {
 	p.readBody(m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
 	m.CheckID = checkID(c)
-	m.Source = p.Source.Resolve(source.ParseAddr(c.Source), m.Headers) // a pipe has no address
+	peer := source.ParseAddr(c.Source) // a pipe has no address
+	m.Source = p.Source.Resolve(peer, m.Headers)
+	p.readTransport(&m.Request, peer, peerFacts{serverName: c.ServerName, principal: c.Principal, certificate: c.Certificate})
 	return nil
 }
 

@@ -2,7 +2,9 @@ package envoy
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/source"
 )
 
 // rawHeaders is the form with encode_raw_headers, from pairs of name and value.
@@ -54,8 +57,8 @@ func same(t testing.TB, got, want *authz.Request) {
 	text := func(r *authz.Request) string {
 		headers := slices.Clone(r.Headers)
 		slices.SortStableFunc(headers, func(a, b authz.Header) int { return bytes.Compare(a.Name, b.Name) })
-		return fmt.Sprintf("%q %q %q %q %q %q %s %v\n%d %d %q\n%q", r.Method, r.Host, r.Path, r.Scheme, r.Webhook, r.RequestID, r.Source,
-			r.Malformed, r.Body.State, r.Body.Size, bytes.Join(r.Body.Segments, nil), headers)
+		return fmt.Sprintf("%q %q %q %q %q %q %s %v\n%v %d %q %q %q\n%d %d %q\n%q", r.Method, r.Host, r.Path, r.Scheme, r.Webhook, r.RequestID, r.Source,
+			r.Malformed, r.Transport.TLS, r.Transport.Version, r.Transport.Principal, r.Transport.Certificate, r.Transport.ForwardedCert, r.Body.State, r.Body.Size, bytes.Join(r.Body.Segments, nil), headers)
 	}
 	if got, want := text(got), text(want); got != want {
 		t.Fatalf("read\n%s\nwant\n%s", got, want)
@@ -196,6 +199,39 @@ func TestSources(t *testing.T) {
 		if m := read(t, Mapping{}, check); m.Source.String() != strings.TrimRight(want, " ") {
 			t.Errorf("%v: %s", address, m.Source)
 		}
+	}
+}
+
+// TestTransportOfAProxy: of a peer that is a proxy, its own word counts, and of
+// any other what Envoy saw.
+func TestTransportOfAProxy(t *testing.T) {
+	p := Mapping{Source: source.Resolver{TrustedCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, Edge: Edge{TLSVersionHeader: "x-v"}}
+	headers := []string{"x-forwarded-proto", "https", "x-forwarded-client-cert", "URI=a", "x-v", "TLSv1.3"}
+	for name, c := range map[string]struct {
+		address string
+		sni     string
+		headers []string
+		want    authz.Transport
+	}{
+		"a proxy":            {"10.0.0.1", "h", headers, authz.Transport{TLS: true, ForwardedCert: authz.View("URI=a")}},
+		"a proxy, plaintext": {"10.0.0.1", "h", append([]string{"x-forwarded-proto", "http"}, headers[2:]...), authz.Transport{}},
+		"a proxy, silent":    {"10.0.0.1", "h", nil, authz.Transport{}},
+		"a stranger":         {"192.0.2.1", "", headers, authz.Transport{TLS: true, Version: tls.VersionTLS13, Principal: authz.View("p"), Certificate: authz.View("c")}},
+		"a pipe":             {"", "h", headers, authz.Transport{TLS: true, Version: tls.VersionTLS13, Principal: authz.View("p"), Certificate: authz.View("c")}},
+	} {
+		check := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(c.headers...)})
+		check.Attributes.Source = &authv3.AttributeContext_Peer{Principal: "p", Certificate: "c", Address: &corev3.Address{
+			Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: c.address}},
+		}}
+		check.Attributes.TlsSession = &authv3.AttributeContext_TLSSession{Sni: c.sni}
+		if got, want := fmt.Sprintf("%v", read(t, p, check).Transport), fmt.Sprintf("%v", c.want); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	check := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(headers...)})
+	check.Attributes.TlsSession = &authv3.AttributeContext_TLSSession{}
+	if read(t, p, check).Transport.TLS {
+		t.Error("an empty session proves TLS")
 	}
 }
 

@@ -103,6 +103,7 @@ func (m *answerMemory) forward(req *authz.Request, d *authz.Decision, decisionID
 			values[ownVerified] = d.Proof.String()
 			values[ownKeyID] = d.KeyID
 			tenant = d.Tenant
+			values[ownAssertion] = d.Assertion
 		}
 	}
 	values[ownReplay] = d.Mark.String()
@@ -156,13 +157,10 @@ func NewDenial(decision *authz.Decision, decisionID string) Denial {
 }
 
 // deniedStatus is 400 to 599, or 200 for a copy that is acknowledged. A status
-// that is none becomes 503.
+// that is none of them becomes 503.
 func deniedStatus(decision *authz.Decision) int {
 	httpStatus := decision.Status()
-	if httpStatus == 200 && decision.Acknowledged {
-		return httpStatus
-	}
-	if httpStatus < 400 || httpStatus > 599 {
+	if (httpStatus < 400 || httpStatus > 599) && !(httpStatus == 200 && decision.Acknowledged) {
 		return 503
 	}
 	return httpStatus

@@ -80,8 +80,8 @@ type Server struct {
 	pool     mem.BufferPool
 	inFlight atomic.Int64
 	budget   budget
-	log      *accessLog
 	calls    sync.Pool
+	log      *accessLog
 }
 
 // NewServer returns a server that is not ready. pool is for its buffers; nil
@@ -184,21 +184,24 @@ func (s *Server) check(stream grpc.ServerStream) error {
 		c.pieces = append(c.pieces, buffer.ReadOnlyData())
 	}
 	buffer := s.pool.Get(answerBytes)
-	encoded, reserved := s.service.answer(ctx, c.pieces, authz.OK, (*buffer)[:0:answerBytes])
-	var err error
-	if len(encoded) > answerBytes { // it is in another array
-		s.pool.Put(buffer)
-		err = s.send(stream, encoded)
-	} else {
-		*buffer = encoded
-		c.answer.buffer = mem.NewBuffer(buffer, s.pool)
-		err = stream.SendMsg(&c.answer)
-	}
+	encoded, reserved := s.service.AnswerPieces(ctx, c.pieces, (*buffer)[:0:answerBytes])
+	err := s.sendFrom(stream, c, buffer, encoded)
 	if err != nil || ctx.Err() != nil {
 		// Envoy takes an answer when the call has ended, and it has not.
 		s.service.Settler.GiveBack(reserved, s.service.now())
 	}
 	return err
+}
+
+// sendFrom sends an answer that was made in the buffer, if it had room.
+func (s *Server) sendFrom(stream grpc.ServerStream, c *call, buffer *[]byte, encoded []byte) error {
+	if len(encoded) > answerBytes { // it is in another array
+		s.pool.Put(buffer)
+		return s.send(stream, encoded)
+	}
+	*buffer = encoded
+	c.answer.buffer = mem.NewBuffer(buffer, s.pool)
+	return stream.SendMsg(&c.answer)
 }
 
 // call is the memory of one call.

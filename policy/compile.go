@@ -11,6 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -35,6 +36,8 @@ type Deps struct {
 	Fingerprinter *authz.Fingerprinter
 	// MaxBodyBytes is what Envoy forwards at most.
 	MaxBodyBytes int64
+	// Assertions says that the service has keys for assertions.
+	Assertions bool
 	// Now is the time of the load; Previous the table that served until now,
 	// nil at the start. A webhook that accepts older deliveries than before,
 	// or that is new, refuses those signed before Now: their nonces may be
@@ -152,8 +155,15 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 		v.checks = append(v.checks, conditions)
 		v.readsBody = v.readsBody || conditions.ReadsBody()
 	}
+	if c.assertion(w, at.at("assertion")) {
+		hook.Audience = w.GetAssertion().GetAudience()
+		v.readsBody = true // the assertion vouches for it
+	}
 	checks := append([]authz.Check{c.limits(w, at, v.readsBody)}, v.checks...)
 	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
+		checks = append(checks, check)
+	}
+	if check := c.transport(w.GetTransport(), at.doc.File, at.at("transport")); check != nil {
 		checks = append(checks, check)
 	}
 	for i := range checks {
@@ -173,6 +183,7 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 var (
 	_ map[replay.Check]bool
 	_ map[replay.Freshness]bool
+	_ map[transport.Check]bool
 )
 
 // share returns an equal check of another webhook, if there is one: of a
@@ -185,6 +196,8 @@ func (c *compiler) share(check authz.Check) authz.Check {
 		key = *check
 	case *replay.Check:
 		key = *check // the store is a pointer
+	case *transport.Check:
+		key = *check // what it asks of certificates is a pointer
 	case *authz.Limits, *source.Check:
 		key = fmt.Sprintf("%T%+v", check, check)
 	default:

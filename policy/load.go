@@ -279,6 +279,7 @@ func (s *Set) noteSecrets(policyFile string, w *policyv1.Webhook) {
 			s.secrets[relativeTo(policyFile, name)] = true
 		}
 	}
+	add(w.GetTransport().GetClientCertificate().GetCa().GetFile())
 	for _, secret := range w.GetSecrets() {
 		add(secret.GetFile())
 	}

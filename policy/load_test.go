@@ -116,13 +116,13 @@ func TestSecretFiles(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sub/a.yaml"), `webhooks:
   - {name: a, match: {path: /a}, provider: github, secrets: [{file: s1}, {file: ../s2}, {env: X}, {file: /etc/s3}]}
-  - {name: b, match: {path: /b}, token: {any_of: [{bearer: {value: {file: s1}}}, {header: {name: x, value: {file: s4}}}]}}
+  - {name: b, match: {path: /b}, token: {any_of: [{bearer: {value: {file: s1}}}, {header: {name: x, value: {file: s4}}}]}, transport: {client_certificate: {ca: {file: s5}}}}
 `)
 	set, err := policy.Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"/etc/s3", filepath.Join(dir, "s2"), filepath.Join(dir, "sub/s1"), filepath.Join(dir, "sub/s4")}
+	want := []string{"/etc/s3", filepath.Join(dir, "s2"), filepath.Join(dir, "sub/s1"), filepath.Join(dir, "sub/s4"), filepath.Join(dir, "sub/s5")}
 	slices.Sort(want)
 	if got := set.SecretFiles(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)

@@ -27,6 +27,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"provider_scheme": nothingWider, // with provider
 	"scheme":          nothingWider, // with provider
 	"secrets":         secretsWider,
+	"transport":       transportWider,
 	"source_ip":       sourceWider,
 	"token":           tokenWider,
 	"freshness":       freshnessWider,
@@ -36,6 +37,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"respond":         nothingWider,
 	"unverified":      unverifiedWider,
 	"conditions":      conditionsWider,
+	"assertion":       nothingWider, // the application accepts it, or not
 }
 
 var widerOrder = slices.Sorted(maps.Keys(widerRules))

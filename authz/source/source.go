@@ -56,6 +56,12 @@ func (r *Resolver) Resolve(peer netip.Addr, headers authz.Headers) netip.Addr {
 	}
 }
 
+// Behind reports whether the peer is a trusted proxy, so that what is known of
+// its connection says nothing of the sender's.
+func (r *Resolver) Behind(peer netip.Addr) bool {
+	return r.TrustedHops > 0 || contains(r.TrustedCIDRs, plain(peer))
+}
+
 // fromRight walks over the entries of all X-Forwarded-For lines as if they
 // were joined, from the right.
 type fromRight struct {

@@ -79,6 +79,28 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+func TestBehind(t *testing.T) {
+	proxies := source.Resolver{TrustedCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	for name, c := range map[string]struct {
+		resolver source.Resolver
+		peer     string
+		want     bool
+	}{
+		"no proxies":     {source.Resolver{}, "10.0.0.1", false},
+		"hops":           {source.Resolver{TrustedHops: 1}, "192.0.2.1", true},
+		"a proxy":        {proxies, "10.0.0.1", true},
+		"a mapped proxy": {proxies, "::ffff:10.0.0.1", true},
+		"somebody else":  {proxies, "192.0.2.1", false},
+	} {
+		if got := c.resolver.Behind(netip.MustParseAddr(c.peer)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if proxies.Behind(netip.Addr{}) {
+		t.Error("a peer without an address is a proxy")
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		allow, deny, addr string

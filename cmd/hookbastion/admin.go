@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -23,7 +21,7 @@ import (
 type admin struct {
 	settler  *replay.Settler
 	log      *slog.Logger
-	token    *[sha256.Size]byte // nil: whoever reaches the listener
+	token    *secret.Digest // nil: whoever reaches the listener
 	server   *http.Server
 	listener net.Listener
 }
@@ -41,7 +39,7 @@ func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, e
 		if len(value.Reveal()) < minAdminToken {
 			return nil, errors.New("admin.token: the token is shorter than 16 bytes")
 		}
-		digest := sha256.Sum256(value.Reveal())
+		digest := secret.DigestOf(value.Reveal())
 		a.token = &digest
 	}
 	mux := http.NewServeMux()
@@ -103,8 +101,8 @@ func (a *admin) authorized(r *http.Request) bool {
 		return true
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	digest := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(digest[:], a.token[:]) == 1 && strings.EqualFold(scheme, "bearer")
+	digest := secret.DigestOf([]byte(token))
+	return secret.Equal(digest[:], a.token[:]) && strings.EqualFold(scheme, "bearer")
 }
 
 // localName reports whether the host is an address or localhost: a name that a

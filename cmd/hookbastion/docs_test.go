@@ -23,7 +23,7 @@ func TestDocs(t *testing.T) {
 		t.Fatalf("%d pages, error %v", len(pages), err)
 	}
 	index := ""
-	for _, page := range append(pages, repository+"/README.md", repository+"/examples/quickstart/README.md", repository+"/SECURITY.md") {
+	for _, page := range append(pages, repository+"/README.md", repository+"/examples/quickstart/README.md", repository+"/examples/upstream/README.md", repository+"/SECURITY.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

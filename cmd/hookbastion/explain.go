@@ -92,6 +92,7 @@ func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, 
 		return nil, fmt.Errorf("--scheme must be http or https, not %q", o.scheme)
 	}
 	req.Scheme = authz.View(o.scheme)
+	req.Transport.TLS = o.scheme == "https" // who asks says so
 	if o.source != "" {
 		addr, err := netip.ParseAddr(o.source)
 		if err != nil {

@@ -11,8 +11,9 @@ import (
 // 2.1.0, OASIS).
 type sarif map[string]any
 
-// printSARIF writes errors of policies.
-func printSARIF(w io.Writer, errs policy.Errors) error {
+// printSARIF writes errors and findings of policies.
+func printSARIF(w io.Writer, errs policy.Errors, found []policy.Finding) error {
+	rules := []sarif{{"id": "invalid-policy", "shortDescription": sarif{"text": "The policy cannot be served."}}}
 	var results []sarif
 	for _, e := range errs {
 		text := e.Message
@@ -21,7 +22,17 @@ func printSARIF(w io.Writer, errs policy.Errors) error {
 		}
 		results = append(results, sarifResult("invalid-policy", "error", text, e))
 	}
-	return writeSARIF(w, []sarif{{"id": "invalid-policy", "shortDescription": sarif{"text": "The policy cannot be served."}}}, results)
+	for _, f := range found {
+		level := f.Severity
+		if level != "warning" {
+			level = "note"
+		}
+		results = append(results, sarifResult(f.ID, level, f.Path+": "+f.Message, f.Error))
+	}
+	for _, id := range policy.FindingIDs {
+		rules = append(rules, sarif{"id": id})
+	}
+	return writeSARIF(w, rules, results)
 }
 
 // sarifResult is one result at the place of an error.

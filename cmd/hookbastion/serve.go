@@ -124,8 +124,14 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		recorder.Reloaded(report.Err)
 		logReload(o.log, report)
 	}
+	signer, err := newSigner(s)
+	if err != nil {
+		return err
+	}
 	r := &running{
-		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler}, s.limits, o.pool),
+		server: envoy.NewServer(&envoy.Service{
+			Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler, Assertions: signer,
+		}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 		sweep:   sweeper(store, settler, o.log),
@@ -134,6 +140,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	r.site.stale = func() bool { return watcher.Err() != nil }
+	r.publish(signer, o.log)
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
@@ -143,8 +150,8 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if !settler.TwoPhase() {
 		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}
-	if s.grpcListen != "" && !loopback(s.grpcListen) {
-		o.log.Warn("the service listens beyond loopback without TLS: whoever reaches it can ask it", "address", s.grpcListen)
+	if err := r.secure(s, o.log); err != nil {
+		return errors.Join(err, r.closeListeners())
 	}
 	return r.run(ctx, s, o)
 }
@@ -158,6 +165,8 @@ type running struct {
 	web     net.Listener
 	admin   *admin
 	sweep   func(now time.Time)
+	// watched are files beside the policies that are read again.
+	watched []fileWatch
 }
 
 // sweepsPerSecond is how many parts of the nonce store are looked at, besides
@@ -209,6 +218,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
 	swept := make(chan struct{})
 	go func() { defer close(swept); r.sweepUntil(ctx) }()
+	stopFiles := r.watchFiles(ctx)
 
 	failed := make(chan error, len(r.grpc)+2)
 	for _, l := range r.grpc {
@@ -243,6 +253,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	cancel()
 	<-watched
 	<-swept
+	stopFiles()
 	return err
 }
 
@@ -267,7 +278,7 @@ func compiler(s *settings, store replay.Store, settler *replay.Settler) func(*po
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
 		return policy.Compile(set, policy.Deps{
 			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
-			Now: time.Now(), Previous: previous,
+			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
 		})
 	}
 }

@@ -240,7 +240,7 @@ func TestServeRefusesToStartHalf(t *testing.T) {
 		"no directory":    {[]string{"--policy", filepath.Join(empty, "none")}, "no such file or directory"},
 		"port in use":     {[]string{"--policy", policies, "--grpc-listen", address}, "address already in use"},
 		"http in use":     {[]string{"--policy", policies, "--grpc-listen", "127.0.0.1:0", "--http-listen", address}, "address already in use"},
-		"open to all":     {[]string{"--policy", policies, "--grpc-listen", "0.0.0.0:0"}, "set grpc.insecure: true"},
+		"open to all":     {[]string{"--policy", policies, "--grpc-listen", "0.0.0.0:0"}, "grpc.insecure: true"},
 		"bad setting":     {[]string{"--policy", policies, "--replay-max-entries", "many"}, "--replay-max-entries: must be a number"},
 	} {
 		t.Run(name, func(t *testing.T) {

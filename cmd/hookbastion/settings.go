@@ -6,12 +6,16 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/assertion"
+	"github.com/hookbastion/hookbastion/envoy/mtls"
+	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
@@ -22,6 +26,8 @@ type settings struct {
 	unixPath   string
 	unixMode   os.FileMode
 	insecure   bool
+	tls        *mtls.Config // nil: none
+	assertion  assertion.Config
 	httpListen string
 	policies   []string
 	mapping    envoy.Mapping
@@ -90,8 +96,10 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if s.unixPath == "" && m.GetGrpc().GetUnix() != nil {
 		fail("is missing", "grpc", "unix", "path")
 	}
-	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure {
-		fail(s.grpcListen+" is reachable from other machines; set grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
+	s.assertion = assertions(m.GetAssertion(), fail)
+	s.tls = serviceTLS(m.GetGrpc(), s.grpcListen, fail)
+	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !s.mutual() {
+		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	if lease := m.GetReplay().GetLease(); lease != nil {
 		s.lease = lease.AsDuration()
@@ -104,7 +112,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail(s.adminListen+" is reachable from other machines; set admin.token", "admin", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
-	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail)}
+	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: envoyEdge(m, fail)}
 	s.limits = envoy.Limits{
 		MaxRequestBytes: body,
 		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),
@@ -129,6 +137,23 @@ func stringBody(m *settingsv1.Settings) envoy.StringBody {
 		return envoy.StringBodyTrust
 	default:
 		return envoy.StringBodyExact
+	}
+}
+
+// envoyEdge reads what is said of Envoy's place.
+func envoyEdge(m *settingsv1.Settings, fail func(string, ...any)) envoy.Edge {
+	e := envoy.Edge{First: m.GetEnvoy().GetEdge(), TLSVersionHeader: strings.ToLower(m.GetEnvoy().GetTlsVersionHeader())}
+	if e.First && (m.GetSource().GetTrustedHops() > 0 || len(m.GetSource().GetTrustedCidrs()) > 0) {
+		fail("contradicts source, which names proxies in front of Envoy", "envoy", "edge")
+	}
+	return e
+}
+
+// proofs is what the settings let the service know of a sender's connection.
+func (s *settings) proofs() policy.Proofs {
+	return policy.Proofs{
+		Forwarded: s.mapping.Edge.First || s.mapping.Source.TrustedHops > 0 || len(s.mapping.Source.TrustedCIDRs) > 0,
+		Version:   s.mapping.Edge.TLSVersionHeader != "",
 	}
 }
 

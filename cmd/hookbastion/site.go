@@ -12,16 +12,17 @@ import (
 	"github.com/hookbastion/hookbastion/envoy"
 )
 
-// site is the HTTP listener: /healthz, /readyz and /metrics.
+// site is the HTTP listener: /healthz, /readyz, /metrics and the keys of assertions.
 type site struct {
 	ready  atomic.Bool
 	server *http.Server
-	stale  func() bool // whether the newest policy has errors; set before serving
+	stale  func() bool    // whether the newest policy has errors; set before serving
+	mux    *http.ServeMux // more may be added before serving
 }
 
 func newSite(source envoy.Source, metrics http.Handler) *site {
-	s := &site{}
 	mux := http.NewServeMux()
+	s := &site{mux: mux}
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone

@@ -22,17 +22,25 @@ func newValidate() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			table, invalid := loadTable(args, config)
-			var err error
+			found, err := []policy.Finding{}, error(nil)
+			if invalid == nil {
+				if found, err = findings(args, config); err != nil {
+					return err
+				}
+			}
 			switch {
 			case output == "json":
-				err = printValidation(cmd.OutOrStdout(), invalid)
+				err = printValidation(cmd.OutOrStdout(), invalid, found)
 			case output == "sarif":
-				err = printSARIF(cmd.OutOrStdout(), asErrors(invalid))
+				err = printSARIF(cmd.OutOrStdout(), asErrors(invalid), found)
 			case output != "text":
 				return fmt.Errorf("--output must be text, json or sarif, not %q", output)
 			case invalid != nil:
 				printErrors(cmd.ErrOrStderr(), invalid)
 			default:
+				for i := range found {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s %s)\n", found[i].Error, found[i].Severity, found[i].ID)
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
 				printGivenUp(cmd.ErrOrStderr(), table, config)
 			}
@@ -79,11 +87,25 @@ func printErrors(w io.Writer, err error) {
 	}
 }
 
-func printValidation(w io.Writer, err error) error {
+// findings lists what valid policies leave weak under these settings.
+func findings(paths []string, config string) ([]policy.Finding, error) {
+	s, err := loadSettings(config, nil)
+	if err != nil {
+		return nil, err
+	}
+	set, err := policy.Load(paths...)
+	if err != nil {
+		return nil, err
+	}
+	found, err := set.TransportFindings(s.proofs())
+	return append([]policy.Finding{}, found...), err
+}
+
+func printValidation(w io.Writer, err error, found []policy.Finding) error {
 	report := struct {
-		Errors   policy.Errors `json:"errors"`
-		Findings []struct{}    `json:"findings"`
-	}{policy.Errors{}, []struct{}{}}
+		Errors   policy.Errors    `json:"errors"`
+		Findings []policy.Finding `json:"findings"`
+	}{policy.Errors{}, found}
 	if errs := asErrors(err); errs != nil {
 		report.Errors = errs
 	}
@@ -110,6 +132,7 @@ func loadTable(paths []string, config string) (*authz.Table, error) {
 		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.mapping.MaxRequestBytes,
+		Assertions:    config == "" || len(s.assertion.Files) > 0, // nobody has said what the service has
 		Now:           time.Now(),
 	})
 }

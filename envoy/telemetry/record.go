@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -33,7 +34,9 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = appendText(b, "reason", d.Reason.String())
 	b = appendNumber(b, "status", int64(status))
 	b = appendText(b, "key_id", d.KeyID)
-	b = appendText(b, "replay", d.Mark.String())
+	if mark := d.Mark.String(); mark != "" {
+		b = appendText(b, "replay", mark)
+	}
 	var buf [64]byte
 	source := buf[:0]
 	if req.Source.IsValid() {
@@ -91,22 +94,30 @@ func appendEscaped[T ~string | ~[]byte](b []byte, text T) []byte {
 		s = s[:maxText]
 	}
 	for len(s) > 0 {
-		c := s[0]
+		n := 0
+		for n < len(s) && asIs[s[n]] {
+			n++
+		}
+		b, s = append(b, s[:n]...), s[n:]
 		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c >= ' ' && c < 0x7f && c != '<' && c != '>' && c != '&':
-			b = append(b, c)
+		case len(s) == 0:
+		case s[0] == '"' || s[0] == '\\':
+			b, s = append(b, '\\', s[0]), s[1:]
 		default:
 			r, size := utf8.DecodeRune(s)
-			b = appendRune(b, r)
-			s = s[size:]
-			continue
+			b, s = appendRune(b, r), s[size:]
 		}
-		s = s[1:]
 	}
 	return b
 }
+
+// asIs are the bytes that a record has as they are.
+var asIs = func() (all [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		all[c] = !strings.ContainsRune(`"\<>&`, c)
+	}
+	return all
+}()
 
 func appendRune(b []byte, r rune) []byte {
 	if r > 0xffff {

@@ -89,7 +89,7 @@ var recordFields = []struct{ name, about string }{
 	{"reason", "[the reason](reasons.md)"},
 	{"status", "status of the answer to the sender; 200 if the request is forwarded"},
 	{"key_id", "id of the secret that matched"},
-	{"replay", "what the upstream is told of a delivery that may be a copy: `copy`, `possible` or `redelivered`; else empty"},
+	{"replay", "what the upstream is told of a delivery that may be a copy: `copy`, `possible` or `redelivered`; else absent"},
 	{"source", "address of the sender as `source` in the settings defines it"},
 	{"method", "method of the request"},
 	{"path", "path of the request without the query"},

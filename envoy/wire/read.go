@@ -239,6 +239,12 @@ func (r *reader) place(to target) *authz.View {
 		return &r.check.Scheme
 	case toSource:
 		return &r.check.Source
+	case toPrincipal:
+		return &r.check.Principal
+	case toCertificate:
+		return &r.check.Certificate
+	case toServerName:
+		return &r.check.ServerName
 	case toKey:
 		return &r.pair.key
 	case toValue:

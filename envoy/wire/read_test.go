@@ -30,6 +30,7 @@ const extension = "hookbastion.webhook"
 type facts struct {
 	http, hasTime                                   bool
 	id, method, path, host, scheme, source, webhook string
+	principal, certificate, serverName              string
 	port                                            uint32
 	size, seconds                                   int64
 	nanos                                           int32
@@ -46,6 +47,7 @@ func read(c *wire.Check) string {
 	f := facts{
 		http: c.HTTP, hasTime: c.HasTime, id: string(c.ID), method: string(c.Method), path: string(c.Path), host: string(c.Host),
 		scheme: string(c.Scheme), source: string(c.Source), webhook: string(c.Extension(extension)), port: c.SourcePort,
+		principal: string(c.Principal), certificate: string(c.Certificate), serverName: string(c.ServerName),
 		size: c.Size, seconds: c.Seconds, nanos: c.Nanos, text: string(bytes.Join(c.Text, nil)), body: string(bytes.Join(c.Body, nil)),
 	}
 	for _, h := range c.Headers {
@@ -61,6 +63,7 @@ func decoded(m *authv3.CheckRequest) string {
 	f := facts{
 		http: http != nil, hasTime: a.GetRequest().GetTime() != nil, id: http.GetId(), method: http.GetMethod(), path: http.GetPath(), host: http.GetHost(),
 		scheme: http.GetScheme(), source: socket.GetAddress(), webhook: a.GetContextExtensions()[extension], port: socket.GetPortValue(),
+		principal: a.GetSource().GetPrincipal(), certificate: a.GetSource().GetCertificate(), serverName: a.GetTlsSession().GetSni(),
 		size: http.GetSize(), seconds: a.GetRequest().GetTime().GetSeconds(), nanos: a.GetRequest().GetTime().GetNanos(),
 		text: http.GetBody(), body: string(http.GetRawBody()),
 	}
@@ -249,6 +252,10 @@ func oddities() map[string][]byte {
 		"a pipe between":           field(1, socket, pipe, field(1, field(1))),
 		"two sockets":              field(1, field(1, field(1, textField(2, "192.0.2.1"))), field(1, field(1, tag(3, 0), []byte{9}))),
 		"other address of a peer":  field(1, field(1, field(1, field(1, textField(2, "192.0.2.1")), field(1, tag(1, 0), []byte{1})))),
+		"a principal twice":        field(1, field(1, textField(4, "a"), textField(5, "b")), field(1, textField(4, ""), textField(5, "c")), field(2, textField(4, "d"), textField(5, "e"))),
+		"two sessions":             field(1, field(12, textField(1, "a")), field(12), field(12, textField(1, "b"))),
+		"no UTF-8 in a session":    field(1, field(12, textField(1, "\xff"))),
+		"no UTF-8 in a principal":  source(textField(4, "\xff")),
 		"kinds in one address":     field(1, field(1, field(1, field(1, textField(2, "192.0.2.1")), field(3, textField(1, "l")), field(1, textField(4, "p"))))),
 		"a port, then its name":    source(field(1, field(1, tag(3, 0), []byte{9}, textField(4, "p")))),
 		"a port of many bits":      source(field(1, field(1, tag(3, 0), bytes.Repeat([]byte{0xff}, 9), []byte{1}))),

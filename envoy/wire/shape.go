@@ -37,6 +37,9 @@ const (
 	toPipe
 	toInternal
 	toSource
+	toPrincipal
+	toCertificate
+	toServerName
 	toPort
 	toNamedPort // of which nothing is kept, but it replaces the number
 	toTime
@@ -102,7 +105,10 @@ var shapes = [shapeCount][maxFields]field{
 		12: {message, nowhere, tlsSession},
 		13: {message, nowhere, metadata},
 	},
-	sourcePeer:    {1: {message, nowhere, sourceAddress}, 2: {kind: text}, 3: {entry, nowhere, stringEntry}, 4: {kind: text}, 5: {kind: text}},
+	sourcePeer: {
+		1: {message, nowhere, sourceAddress}, 2: {kind: text}, 3: {entry, nowhere, stringEntry},
+		4: {text, toPrincipal, noShape}, 5: {text, toCertificate, noShape},
+	},
 	sourceAddress: {1: {message, toSocket, sourceSocket}, 2: {message, toPipe, pipe}, 3: {message, toInternal, internalAddress}},
 	sourceSocket:  {1: {kind: varint}, 2: {text, toSource, noShape}, 3: {varint, toPort, noShape}, 4: {text, toNamedPort, noShape}, 5: {kind: text}, 6: {kind: varint}, 7: {kind: text}},
 
@@ -138,7 +144,7 @@ var shapes = [shapeCount][maxFields]field{
 	metadata:    {1: {entry, nowhere, structEntry}, 2: {entry, nowhere, anyEntry}},
 	structEntry: {1: {kind: text}, 2: {message, nowhere, structValue}},
 	anyEntry:    {1: {kind: text}, 2: {message, nowhere, anyValue}},
-	tlsSession:  {1: {kind: text}},
+	tlsSession:  {1: {text, toServerName, noShape}},
 	structValue: {1: {entry, nowhere, valueEntry}},
 	valueEntry:  {1: {kind: text}, 2: {message, nowhere, value}},
 	value: {

@@ -47,6 +47,9 @@ type Check struct {
 	Body, Text [][]byte
 	// Source is the address of the downstream socket; empty if it is none.
 	Source authz.View
+	// Principal and Certificate are what Envoy says of the downstream peer's
+	// certificate, ServerName is the SNI.
+	Principal, Certificate, ServerName authz.View
 	// SourcePort is its port; 0 if there is none, or a name.
 	SourcePort uint32
 	// Time is when the request came, if HasTime.

@@ -141,6 +141,55 @@ func (Secret_Format) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{3, 0}
 }
 
+type Transport_Version int32
+
+const (
+	Transport_VERSION_UNSPECIFIED Transport_Version = 0
+	Transport_TLSV1_2             Transport_Version = 1
+	Transport_TLSV1_3             Transport_Version = 2
+)
+
+// Enum value maps for Transport_Version.
+var (
+	Transport_Version_name = map[int32]string{
+		0: "VERSION_UNSPECIFIED",
+		1: "TLSV1_2",
+		2: "TLSV1_3",
+	}
+	Transport_Version_value = map[string]int32{
+		"VERSION_UNSPECIFIED": 0,
+		"TLSV1_2":             1,
+		"TLSV1_3":             2,
+	}
+)
+
+func (x Transport_Version) Enum() *Transport_Version {
+	p := new(Transport_Version)
+	*p = x
+	return p
+}
+
+func (x Transport_Version) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Transport_Version) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[2].Descriptor()
+}
+
+func (Transport_Version) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[2]
+}
+
+func (x Transport_Version) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Transport_Version.Descriptor instead.
+func (Transport_Version) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4, 0}
+}
+
 type Replay_OnReplay int32
 
 const (
@@ -181,11 +230,11 @@ func (x Replay_OnReplay) String() string {
 }
 
 func (Replay_OnReplay) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_policy_proto_enumTypes[2].Descriptor()
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[3].Descriptor()
 }
 
 func (Replay_OnReplay) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_policy_proto_enumTypes[2]
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[3]
 }
 
 func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
@@ -194,7 +243,7 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type Replay_Release int32
@@ -232,11 +281,11 @@ func (x Replay_Release) String() string {
 }
 
 func (Replay_Release) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_policy_proto_enumTypes[3].Descriptor()
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[4].Descriptor()
 }
 
 func (Replay_Release) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_policy_proto_enumTypes[3]
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[4]
 }
 
 func (x Replay_Release) Number() protoreflect.EnumNumber {
@@ -245,7 +294,7 @@ func (x Replay_Release) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Release.Descriptor instead.
 func (Replay_Release) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 1}
 }
 
 type Replay_Outcome int32
@@ -284,11 +333,11 @@ func (x Replay_Outcome) String() string {
 }
 
 func (Replay_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_policy_proto_enumTypes[4].Descriptor()
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[5].Descriptor()
 }
 
 func (Replay_Outcome) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_policy_proto_enumTypes[4]
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[5]
 }
 
 func (x Replay_Outcome) Number() protoreflect.EnumNumber {
@@ -297,7 +346,7 @@ func (x Replay_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Outcome.Descriptor instead.
 func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 2}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -389,7 +438,11 @@ type Webhook struct {
 	// doubled keys), headers (lists of values by lower-case name), query (lists of
 	// values by name), method, path, host, source, webhook, tenant, key_id,
 	// signed_time and now. A condition that cannot be evaluated denies.
-	Conditions    []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	Conditions []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// How the sender must have reached Envoy. Default: anyhow.
+	Transport *Transport `protobuf:"bytes,20,opt,name=transport,proto3" json:"transport,omitempty"`
+	// A signed statement for the application. Default: none.
+	Assertion     *Assertion `protobuf:"bytes,21,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -532,6 +585,20 @@ func (x *Webhook) GetUnverified() *Unverified {
 func (x *Webhook) GetConditions() []string {
 	if x != nil {
 		return x.Conditions
+	}
+	return nil
+}
+
+func (x *Webhook) GetTransport() *Transport {
+	if x != nil {
+		return x.Transport
+	}
+	return nil
+}
+
+func (x *Webhook) GetAssertion() *Assertion {
+	if x != nil {
+		return x.Assertion
 	}
 	return nil
 }
@@ -726,6 +793,140 @@ func (*Secret_File) isSecret_From() {}
 
 func (*Secret_Env) isSecret_From() {}
 
+// Transport asks for TLS between the sender and Envoy, by what proves it: see
+// docs/transport.md. Where nothing does, the request is refused.
+type Transport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default: false. min_version and client_certificate ask for TLS, too.
+	RequireTls bool `protobuf:"varint,1,opt,name=require_tls,json=requireTls,proto3" json:"require_tls,omitempty"`
+	// The oldest version. It is known only with the setting
+	// envoy.tls_version_header.
+	MinVersion Transport_Version `protobuf:"varint,2,opt,name=min_version,json=minVersion,proto3,enum=hookbastion.policy.v1.Transport_Version" json:"min_version,omitempty"`
+	// What the sender's certificate must be.
+	ClientCertificate *ClientCertificate `protobuf:"bytes,3,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Transport) Reset() {
+	*x = Transport{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transport) ProtoMessage() {}
+
+func (x *Transport) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transport.ProtoReflect.Descriptor instead.
+func (*Transport) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Transport) GetRequireTls() bool {
+	if x != nil {
+		return x.RequireTls
+	}
+	return false
+}
+
+func (x *Transport) GetMinVersion() Transport_Version {
+	if x != nil {
+		return x.MinVersion
+	}
+	return Transport_VERSION_UNSPECIFIED
+}
+
+func (x *Transport) GetClientCertificate() *ClientCertificate {
+	if x != nil {
+		return x.ClientCertificate
+	}
+	return nil
+}
+
+// ClientCertificate says which certificates of senders are accepted: those that
+// satisfy everything that is given.
+type ClientCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of which it must have one, exactly: URIs, such as
+	// spiffe://example.org/sender, and DNS names. Without ca and fingerprints,
+	// Envoy must verify certificates.
+	Sans []string `protobuf:"bytes,1,rep,name=sans,proto3" json:"sans,omitempty"`
+	// sha256: and the SHA-256 of a certificate in hexadecimal, of which it must be
+	// one.
+	Fingerprints []string `protobuf:"bytes,2,rep,name=fingerprints,proto3" json:"fingerprints,omitempty"`
+	// Who must have signed it.
+	Ca            *ClientCertificate_Authority `protobuf:"bytes,3,opt,name=ca,proto3" json:"ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCertificate) Reset() {
+	*x = ClientCertificate{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCertificate) ProtoMessage() {}
+
+func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
+func (*ClientCertificate) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ClientCertificate) GetSans() []string {
+	if x != nil {
+		return x.Sans
+	}
+	return nil
+}
+
+func (x *ClientCertificate) GetFingerprints() []string {
+	if x != nil {
+		return x.Fingerprints
+	}
+	return nil
+}
+
+func (x *ClientCertificate) GetCa() *ClientCertificate_Authority {
+	if x != nil {
+		return x.Ca
+	}
+	return nil
+}
+
 // SourceIP limits where deliveries may come from. The address is the peer of
 // Envoy, or comes from X-Forwarded-For as the server's settings say.
 type SourceIP struct {
@@ -742,7 +943,7 @@ type SourceIP struct {
 
 func (x *SourceIP) Reset() {
 	*x = SourceIP{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +955,7 @@ func (x *SourceIP) String() string {
 func (*SourceIP) ProtoMessage() {}
 
 func (x *SourceIP) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +968,7 @@ func (x *SourceIP) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceIP.ProtoReflect.Descriptor instead.
 func (*SourceIP) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SourceIP) GetAllow() []string {
@@ -802,7 +1003,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1015,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1028,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Token) GetAnyOf() []*TokenRule {
@@ -859,7 +1060,7 @@ type TokenRule struct {
 
 func (x *TokenRule) Reset() {
 	*x = TokenRule{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +1072,7 @@ func (x *TokenRule) String() string {
 func (*TokenRule) ProtoMessage() {}
 
 func (x *TokenRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +1085,7 @@ func (x *TokenRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule.ProtoReflect.Descriptor instead.
 func (*TokenRule) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TokenRule) GetRule() isTokenRule_Rule {
@@ -998,7 +1199,7 @@ type TokenValue struct {
 
 func (x *TokenValue) Reset() {
 	*x = TokenValue{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1211,7 @@ func (x *TokenValue) String() string {
 func (*TokenValue) ProtoMessage() {}
 
 func (x *TokenValue) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1224,7 @@ func (x *TokenValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenValue.ProtoReflect.Descriptor instead.
 func (*TokenValue) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TokenValue) GetFrom() isTokenValue_From {
@@ -1100,7 +1301,7 @@ type Freshness struct {
 
 func (x *Freshness) Reset() {
 	*x = Freshness{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1313,7 @@ func (x *Freshness) String() string {
 func (*Freshness) ProtoMessage() {}
 
 func (x *Freshness) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1326,7 @@ func (x *Freshness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freshness.ProtoReflect.Descriptor instead.
 func (*Freshness) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Freshness) GetTolerance() *durationpb.Duration {
@@ -1167,7 +1368,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1380,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1393,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Replay) GetWindow() *durationpb.Duration {
@@ -1247,7 +1448,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1460,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1473,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint64 {
@@ -1314,7 +1515,7 @@ type Respond struct {
 
 func (x *Respond) Reset() {
 	*x = Respond{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1527,7 @@ func (x *Respond) String() string {
 func (*Respond) ProtoMessage() {}
 
 func (x *Respond) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1540,7 @@ func (x *Respond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Respond.ProtoReflect.Descriptor instead.
 func (*Respond) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Respond) GetDeniedStatus() uint32 {
@@ -1360,7 +1561,7 @@ type Unverified struct {
 
 func (x *Unverified) Reset() {
 	*x = Unverified{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1573,7 @@ func (x *Unverified) String() string {
 func (*Unverified) ProtoMessage() {}
 
 func (x *Unverified) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,12 +1586,105 @@ func (x *Unverified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unverified.ProtoReflect.Descriptor instead.
 func (*Unverified) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Unverified) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+// Assertion gives the application x-hookbastion-assertion, a JWT by which it can
+// tell a verified delivery from a request that went around the gateway. The
+// server's settings name the keys.
+type Assertion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom it is for. Each application has its own, and takes no other.
+	Audience      string `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assertion) Reset() {
+	*x = Assertion{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assertion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assertion) ProtoMessage() {}
+
+func (x *Assertion) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
+func (*Assertion) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Assertion) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+type ClientCertificate_Authority struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificates of authorities, in PEM form.
+	File          string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCertificate_Authority) Reset() {
+	*x = ClientCertificate_Authority{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCertificate_Authority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCertificate_Authority) ProtoMessage() {}
+
+func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCertificate_Authority.ProtoReflect.Descriptor instead.
+func (*ClientCertificate_Authority) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5, 0}
+}
+
+func (x *ClientCertificate_Authority) GetFile() string {
+	if x != nil {
+		return x.File
 	}
 	return ""
 }
@@ -1404,7 +1698,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1710,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1723,7 @@ func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Bearer.ProtoReflect.Descriptor instead.
 func (*TokenRule_Bearer) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 0}
 }
 
 func (x *TokenRule_Bearer) GetValue() *TokenValue {
@@ -1449,7 +1743,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1755,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1768,7 @@ func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Header.ProtoReflect.Descriptor instead.
 func (*TokenRule_Header) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 1}
 }
 
 func (x *TokenRule_Header) GetName() string {
@@ -1500,7 +1794,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1806,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1819,7 @@ func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Basic.ProtoReflect.Descriptor instead.
 func (*TokenRule_Basic) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 2}
 }
 
 func (x *TokenRule_Basic) GetValue() *TokenValue {
@@ -1545,7 +1839,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1851,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1864,7 @@ func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Query.ProtoReflect.Descriptor instead.
 func (*TokenRule_Query) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 3}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 3}
 }
 
 func (x *TokenRule_Query) GetName() string {
@@ -1593,7 +1887,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\a\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\b\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -1616,7 +1910,9 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"unverified\x121\n" +
 	"\n" +
 	"conditions\x18\x10 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\bR\n" +
-	"conditions\"5\n" +
+	"conditions\x12>\n" +
+	"\ttransport\x18\x14 \x01(\v2 .hookbastion.policy.v1.TransportR\ttransport\x12>\n" +
+	"\tassertion\x18\x15 \x01(\v2 .hookbastion.policy.v1.AssertionR\tassertion\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -1641,7 +1937,23 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x03HEX\x10\x03\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x04B\r\n" +
-	"\x04from\x12\x05\xbaH\x02\b\x01\"V\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\x8e\x02\n" +
+	"\tTransport\x12\x1f\n" +
+	"\vrequire_tls\x18\x01 \x01(\bR\n" +
+	"requireTls\x12I\n" +
+	"\vmin_version\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Transport.VersionR\n" +
+	"minVersion\x12W\n" +
+	"\x12client_certificate\x18\x03 \x01(\v2(.hookbastion.policy.v1.ClientCertificateR\x11clientCertificate\"<\n" +
+	"\aVersion\x12\x17\n" +
+	"\x13VERSION_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aTLSV1_2\x10\x01\x12\v\n" +
+	"\aTLSV1_3\x10\x02\"\xe8\x01\n" +
+	"\x11ClientCertificate\x12\x1c\n" +
+	"\x04sans\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x04sans\x12G\n" +
+	"\ffingerprints\x18\x02 \x03(\tB#\xbaH \x92\x01\x1d\x10@\"\x19r\x172\x15^sha256:[0-9a-f]{64}$R\ffingerprints\x12B\n" +
+	"\x02ca\x18\x03 \x01(\v22.hookbastion.policy.v1.ClientCertificate.AuthorityR\x02ca\x1a(\n" +
+	"\tAuthority\x12\x1b\n" +
+	"\x04file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04file\"V\n" +
 	"\bSourceIP\x12\x14\n" +
 	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
 	"\x04deny\x18\x02 \x03(\tR\x04deny\x12 \n" +
@@ -1712,7 +2024,10 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x0e_denied_status\"-\n" +
 	"\n" +
 	"Unverified\x12\x1f\n" +
-	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reasonBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
+	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"3\n" +
+	"\tAssertion\x12&\n" +
+	"\baudience\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\baudienceBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
 
 var (
 	file_hookbastion_policy_v1_policy_proto_rawDescOnce sync.Once
@@ -1726,74 +2041,84 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_policy_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
-	(Webhook_Mode)(0),             // 0: hookbastion.policy.v1.Webhook.Mode
-	(Secret_Format)(0),            // 1: hookbastion.policy.v1.Secret.Format
-	(Replay_OnReplay)(0),          // 2: hookbastion.policy.v1.Replay.OnReplay
-	(Replay_Release)(0),           // 3: hookbastion.policy.v1.Replay.Release
-	(Replay_Outcome)(0),           // 4: hookbastion.policy.v1.Replay.Outcome
-	(*Policy)(nil),                // 5: hookbastion.policy.v1.Policy
-	(*Webhook)(nil),               // 6: hookbastion.policy.v1.Webhook
-	(*Match)(nil),                 // 7: hookbastion.policy.v1.Match
-	(*Secret)(nil),                // 8: hookbastion.policy.v1.Secret
-	(*SourceIP)(nil),              // 9: hookbastion.policy.v1.SourceIP
-	(*Token)(nil),                 // 10: hookbastion.policy.v1.Token
-	(*TokenRule)(nil),             // 11: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),            // 12: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),             // 13: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                // 14: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                // 15: hookbastion.policy.v1.Limits
-	(*Respond)(nil),               // 16: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),            // 17: hookbastion.policy.v1.Unverified
-	(*TokenRule_Bearer)(nil),      // 18: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),      // 19: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),       // 20: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),       // 21: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                // 22: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
+	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
+	(Transport_Version)(0),              // 2: hookbastion.policy.v1.Transport.Version
+	(Replay_OnReplay)(0),                // 3: hookbastion.policy.v1.Replay.OnReplay
+	(Replay_Release)(0),                 // 4: hookbastion.policy.v1.Replay.Release
+	(Replay_Outcome)(0),                 // 5: hookbastion.policy.v1.Replay.Outcome
+	(*Policy)(nil),                      // 6: hookbastion.policy.v1.Policy
+	(*Webhook)(nil),                     // 7: hookbastion.policy.v1.Webhook
+	(*Match)(nil),                       // 8: hookbastion.policy.v1.Match
+	(*Secret)(nil),                      // 9: hookbastion.policy.v1.Secret
+	(*Transport)(nil),                   // 10: hookbastion.policy.v1.Transport
+	(*ClientCertificate)(nil),           // 11: hookbastion.policy.v1.ClientCertificate
+	(*SourceIP)(nil),                    // 12: hookbastion.policy.v1.SourceIP
+	(*Token)(nil),                       // 13: hookbastion.policy.v1.Token
+	(*TokenRule)(nil),                   // 14: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                  // 15: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                   // 16: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                      // 17: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                      // 18: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                     // 19: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                  // 20: hookbastion.policy.v1.Unverified
+	(*Assertion)(nil),                   // 21: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil), // 22: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenRule_Bearer)(nil),            // 23: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),            // 24: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),             // 25: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),             // 26: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                      // 27: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 29: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
-	6,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
-	7,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	22, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
-	8,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
-	9,  // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
-	10, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	13, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	14, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	15, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
+	8,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
+	27, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	9,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
+	12, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
+	13, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
+	16, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	17, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	18, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	16, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	17, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
-	1,  // 12: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	23, // 13: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	23, // 14: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	11, // 15: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	18, // 16: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	19, // 17: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	20, // 18: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	21, // 19: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	23, // 20: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	23, // 21: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	24, // 22: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	24, // 23: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	24, // 24: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	2,  // 25: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	3,  // 26: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	4,  // 27: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	4,  // 28: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	12, // 29: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	12, // 30: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	12, // 31: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	12, // 32: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	19, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	20, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	10, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
+	21, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	1,  // 14: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	28, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	28, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	2,  // 17: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	11, // 18: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	22, // 19: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	14, // 20: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	23, // 21: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	24, // 22: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	25, // 23: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	26, // 24: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	28, // 25: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	28, // 26: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	29, // 27: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	29, // 28: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	29, // 29: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 30: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 31: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 32: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 33: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	15, // 34: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	15, // 35: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	15, // 36: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	15, // 37: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -1806,26 +2131,26 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		(*Secret_File)(nil),
 		(*Secret_Env)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[6].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[8].OneofWrappers = []any{
 		(*TokenRule_Bearer_)(nil),
 		(*TokenRule_Header_)(nil),
 		(*TokenRule_Basic_)(nil),
 		(*TokenRule_Query_)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[7].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[9].OneofWrappers = []any{
 		(*TokenValue_File)(nil),
 		(*TokenValue_Env)(nil),
 		(*TokenValue_Digest)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   17,
+			NumEnums:      6,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

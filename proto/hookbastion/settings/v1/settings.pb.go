@@ -27,6 +27,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Tls_Version int32
+
+const (
+	Tls_VERSION_UNSPECIFIED Tls_Version = 0
+	Tls_TLSV1_3             Tls_Version = 1
+	Tls_TLSV1_2             Tls_Version = 2
+)
+
+// Enum value maps for Tls_Version.
+var (
+	Tls_Version_name = map[int32]string{
+		0: "VERSION_UNSPECIFIED",
+		1: "TLSV1_3",
+		2: "TLSV1_2",
+	}
+	Tls_Version_value = map[string]int32{
+		"VERSION_UNSPECIFIED": 0,
+		"TLSV1_3":             1,
+		"TLSV1_2":             2,
+	}
+)
+
+func (x Tls_Version) Enum() *Tls_Version {
+	p := new(Tls_Version)
+	*p = x
+	return p
+}
+
+func (x Tls_Version) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Tls_Version) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[0].Descriptor()
+}
+
+func (Tls_Version) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[0]
+}
+
+func (x Tls_Version) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Tls_Version.Descriptor instead.
+func (Tls_Version) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2, 0}
+}
+
 type Envoy_StringBody int32
 
 const (
@@ -66,11 +115,11 @@ func (x Envoy_StringBody) String() string {
 }
 
 func (Envoy_StringBody) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_settings_v1_settings_proto_enumTypes[0].Descriptor()
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[1].Descriptor()
 }
 
 func (Envoy_StringBody) Type() protoreflect.EnumType {
-	return &file_hookbastion_settings_v1_settings_proto_enumTypes[0]
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[1]
 }
 
 func (x Envoy_StringBody) Number() protoreflect.EnumNumber {
@@ -79,7 +128,7 @@ func (x Envoy_StringBody) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Envoy_StringBody.Descriptor instead.
 func (Envoy_StringBody) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{4, 0}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // Settings is the whole file.
@@ -94,6 +143,7 @@ type Settings struct {
 	Limits        *Limits                `protobuf:"bytes,7,opt,name=limits,proto3" json:"limits,omitempty"`
 	Records       *Records               `protobuf:"bytes,8,opt,name=records,proto3" json:"records,omitempty"`
 	Admin         *Admin                 `protobuf:"bytes,9,opt,name=admin,proto3" json:"admin,omitempty"`
+	Assertion     *Assertion             `protobuf:"bytes,10,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +241,13 @@ func (x *Settings) GetAdmin() *Admin {
 	return nil
 }
 
+func (x *Settings) GetAssertion() *Assertion {
+	if x != nil {
+		return x.Assertion
+	}
+	return nil
+}
+
 // Grpc is where Envoy asks.
 type Grpc struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -199,7 +256,9 @@ type Grpc struct {
 	// A Unix socket, alone or in addition.
 	Unix *Grpc_Unix `protobuf:"bytes,2,opt,name=unix,proto3" json:"unix,omitempty"`
 	// Must be true to listen beyond loopback without mutual TLS.
-	Insecure      bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	Insecure bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	// TLS on listen. The socket has none: its file mode says who may connect.
+	Tls           *Tls `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -255,7 +314,101 @@ func (x *Grpc) GetInsecure() bool {
 	return false
 }
 
-// Http serves /healthz, /readyz and /metrics.
+func (x *Grpc) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+// Tls is a server's certificate and what it asks of clients. The files are read
+// again when they change; what was served last stays until all of them are good.
+type Tls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The certificate with its chain, in PEM form.
+	Cert string `protobuf:"bytes,1,opt,name=cert,proto3" json:"cert,omitempty"`
+	// Its key, in PEM form.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// Authorities of clients' certificates, in PEM form. Absent: clients need no
+	// certificate.
+	ClientCa string `protobuf:"bytes,3,opt,name=client_ca,json=clientCa,proto3" json:"client_ca,omitempty"`
+	// Names of which a client's certificate must have one, exactly: URIs such as
+	// spiffe://example.org/gateway, and DNS names. Absent: any certificate of
+	// client_ca.
+	ClientSans []string `protobuf:"bytes,4,rep,name=client_sans,json=clientSans,proto3" json:"client_sans,omitempty"`
+	// Default: TLSV1_3. To a cluster, Envoy speaks that only where tls_params of
+	// its transport socket say so.
+	MinVersion    Tls_Version `protobuf:"varint,5,opt,name=min_version,json=minVersion,proto3,enum=hookbastion.settings.v1.Tls_Version" json:"min_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tls) Reset() {
+	*x = Tls{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tls) ProtoMessage() {}
+
+func (x *Tls) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tls.ProtoReflect.Descriptor instead.
+func (*Tls) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Tls) GetCert() string {
+	if x != nil {
+		return x.Cert
+	}
+	return ""
+}
+
+func (x *Tls) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Tls) GetClientCa() string {
+	if x != nil {
+		return x.ClientCa
+	}
+	return ""
+}
+
+func (x *Tls) GetClientSans() []string {
+	if x != nil {
+		return x.ClientSans
+	}
+	return nil
+}
+
+func (x *Tls) GetMinVersion() Tls_Version {
+	if x != nil {
+		return x.MinVersion
+	}
+	return Tls_VERSION_UNSPECIFIED
+}
+
+// Http serves /healthz, /readyz, /metrics and /.well-known/jwks.json.
 type Http struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Default: 127.0.0.1:9002.
@@ -266,7 +419,7 @@ type Http struct {
 
 func (x *Http) Reset() {
 	*x = Http{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -278,7 +431,7 @@ func (x *Http) String() string {
 func (*Http) ProtoMessage() {}
 
 func (x *Http) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[2]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -291,7 +444,7 @@ func (x *Http) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Http.ProtoReflect.Descriptor instead.
 func (*Http) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Http) GetListen() string {
@@ -312,7 +465,7 @@ type PolicyFiles struct {
 
 func (x *PolicyFiles) Reset() {
 	*x = PolicyFiles{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +477,7 @@ func (x *PolicyFiles) String() string {
 func (*PolicyFiles) ProtoMessage() {}
 
 func (x *PolicyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[3]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +490,7 @@ func (x *PolicyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyFiles.ProtoReflect.Descriptor instead.
 func (*PolicyFiles) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{3}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PolicyFiles) GetDirectories() []string {
@@ -353,14 +506,21 @@ type Envoy struct {
 	// with_request_body.max_request_bytes. Default: 1MiB.
 	MaxRequestBytes *uint64 `protobuf:"varint,1,opt,name=max_request_bytes,json=maxRequestBytes,proto3,oneof" json:"max_request_bytes,omitempty"`
 	// What to do with a body that Envoy sent as text. Default: EXACT.
-	StringBody    Envoy_StringBody `protobuf:"varint,2,opt,name=string_body,json=stringBody,proto3,enum=hookbastion.settings.v1.Envoy_StringBody" json:"string_body,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	StringBody Envoy_StringBody `protobuf:"varint,2,opt,name=string_body,json=stringBody,proto3,enum=hookbastion.settings.v1.Envoy_StringBody" json:"string_body,omitempty"`
+	// Senders connect to Envoy itself: use_remote_address is true and
+	// xff_num_trusted_hops is 0, so that x-forwarded-proto is Envoy's own word and
+	// proves TLS. Default: false.
+	Edge bool `protobuf:"varint,3,opt,name=edge,proto3" json:"edge,omitempty"`
+	// A header in which Envoy writes %DOWNSTREAM_TLS_VERSION% before it asks, over
+	// whatever the sender wrote. transport.min_version of policies needs it.
+	TlsVersionHeader *string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3,oneof" json:"tls_version_header,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Envoy) Reset() {
 	*x = Envoy{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +532,7 @@ func (x *Envoy) String() string {
 func (*Envoy) ProtoMessage() {}
 
 func (x *Envoy) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[4]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +545,7 @@ func (x *Envoy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Envoy.ProtoReflect.Descriptor instead.
 func (*Envoy) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Envoy) GetMaxRequestBytes() uint64 {
@@ -402,6 +562,20 @@ func (x *Envoy) GetStringBody() Envoy_StringBody {
 	return Envoy_STRING_BODY_UNSPECIFIED
 }
 
+func (x *Envoy) GetEdge() bool {
+	if x != nil {
+		return x.Edge
+	}
+	return false
+}
+
+func (x *Envoy) GetTlsVersionHeader() string {
+	if x != nil && x.TlsVersionHeader != nil {
+		return *x.TlsVersionHeader
+	}
+	return ""
+}
+
 // Source says how the sender's address is found.
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -415,7 +589,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +601,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[5]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +614,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Source) GetTrustedHops() uint32 {
@@ -476,7 +650,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +662,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[6]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +675,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Replay) GetMaxEntries() uint64 {
@@ -547,7 +721,7 @@ type Admin struct {
 
 func (x *Admin) Reset() {
 	*x = Admin{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +733,7 @@ func (x *Admin) String() string {
 func (*Admin) ProtoMessage() {}
 
 func (x *Admin) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[7]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +746,7 @@ func (x *Admin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admin.ProtoReflect.Descriptor instead.
 func (*Admin) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Admin) GetListen() string {
@@ -606,7 +780,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +792,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +805,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Limits) GetInFlight() uint32 {
@@ -678,7 +852,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +864,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +877,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Records) GetFile() string {
@@ -727,6 +901,73 @@ func (x *Records) GetOtlp() bool {
 	return false
 }
 
+// Assertion signs the assertions that policies ask for. The public keys are at
+// /.well-known/jwks.json of the HTTP listener.
+type Assertion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Files with private and public keys in PEM form, Ed25519 or P-256. The first
+	// private key signs, all are published. All replicas have the same. They are
+	// read again when they change.
+	Keys []string `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// How long an assertion lives. Default: 60s.
+	Ttl *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// The iss of assertions. Default: hookbastion.
+	Issuer        string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assertion) Reset() {
+	*x = Assertion{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assertion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assertion) ProtoMessage() {}
+
+func (x *Assertion) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
+func (*Assertion) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Assertion) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Assertion) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+func (x *Assertion) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
@@ -738,7 +979,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +991,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +1025,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x81\x04\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc3\x04\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -794,23 +1035,40 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x06replay\x18\x06 \x01(\v2\x1f.hookbastion.settings.v1.ReplayR\x06replay\x127\n" +
 	"\x06limits\x18\a \x01(\v2\x1f.hookbastion.settings.v1.LimitsR\x06limits\x12:\n" +
 	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\x124\n" +
-	"\x05admin\x18\t \x01(\v2\x1e.hookbastion.settings.v1.AdminR\x05admin\"\xba\x01\n" +
+	"\x05admin\x18\t \x01(\v2\x1e.hookbastion.settings.v1.AdminR\x05admin\x12@\n" +
+	"\tassertion\x18\n" +
+	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\"\xea\x01\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
-	"\binsecure\x18\x03 \x01(\bR\binsecure\x1aF\n" +
+	"\binsecure\x18\x03 \x01(\bR\binsecure\x12.\n" +
+	"\x03tls\x18\x04 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\x1aF\n" +
 	"\x04Unix\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12*\n" +
-	"\x04mode\x18\x02 \x01(\tB\x16\xbaH\x13r\x112\x0f^(0?[0-7]{3})?$R\x04mode\"\x1e\n" +
+	"\x04mode\x18\x02 \x01(\tB\x16\xbaH\x13r\x112\x0f^(0?[0-7]{3})?$R\x04mode\"\xf8\x01\n" +
+	"\x03Tls\x12\x12\n" +
+	"\x04cert\x18\x01 \x01(\tR\x04cert\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1b\n" +
+	"\tclient_ca\x18\x03 \x01(\tR\bclientCa\x12)\n" +
+	"\vclient_sans\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\n" +
+	"clientSans\x12E\n" +
+	"\vmin_version\x18\x05 \x01(\x0e2$.hookbastion.settings.v1.Tls.VersionR\n" +
+	"minVersion\"<\n" +
+	"\aVersion\x12\x17\n" +
+	"\x13VERSION_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aTLSV1_3\x10\x01\x12\v\n" +
+	"\aTLSV1_2\x10\x02\"\x1e\n" +
 	"\x04Http\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\"/\n" +
 	"\vPolicyFiles\x12 \n" +
-	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xf6\x01\n" +
+	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xf2\x02\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
 	"\vstring_body\x18\x02 \x01(\x0e2).hookbastion.settings.v1.Envoy.StringBodyR\n" +
-	"stringBody\"K\n" +
+	"stringBody\x12\x12\n" +
+	"\x04edge\x18\x03 \x01(\bR\x04edge\x12O\n" +
+	"\x12tls_version_header\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x01R\x10tlsVersionHeader\x88\x01\x01\"K\n" +
 	"\n" +
 	"StringBody\x12\x1b\n" +
 	"\x17STRING_BODY_UNSPECIFIED\x10\x00\x12\t\n" +
@@ -818,7 +1076,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
 	"\x06REFUSE\x10\x02\x12\t\n" +
 	"\x05TRUST\x10\x03B\x14\n" +
-	"\x12_max_request_bytes\"Y\n" +
+	"\x12_max_request_bytesB\x15\n" +
+	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
 	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\x86\x02\n" +
@@ -851,7 +1110,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12>\n" +
 	"\x12denials_per_second\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84= \x00H\x00R\x10denialsPerSecond\x88\x01\x01\x12\x12\n" +
 	"\x04otlp\x18\x03 \x01(\bR\x04otlpB\x15\n" +
-	"\x13_denials_per_secondBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\x13_denials_per_second\"\x89\x01\n" +
+	"\tAssertion\x12\x1c\n" +
+	"\x04keys\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\x04keys\x12<\n" +
+	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xd8\x042\x02\b\x05R\x03ttl\x12 \n" +
+	"\x06issuer\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06issuerBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -865,42 +1128,49 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 	return file_hookbastion_settings_v1_settings_proto_rawDescData
 }
 
-var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
-	(Envoy_StringBody)(0),       // 0: hookbastion.settings.v1.Envoy.StringBody
-	(*Settings)(nil),            // 1: hookbastion.settings.v1.Settings
-	(*Grpc)(nil),                // 2: hookbastion.settings.v1.Grpc
-	(*Http)(nil),                // 3: hookbastion.settings.v1.Http
-	(*PolicyFiles)(nil),         // 4: hookbastion.settings.v1.PolicyFiles
-	(*Envoy)(nil),               // 5: hookbastion.settings.v1.Envoy
-	(*Source)(nil),              // 6: hookbastion.settings.v1.Source
-	(*Replay)(nil),              // 7: hookbastion.settings.v1.Replay
-	(*Admin)(nil),               // 8: hookbastion.settings.v1.Admin
-	(*Limits)(nil),              // 9: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 10: hookbastion.settings.v1.Records
-	(*Grpc_Unix)(nil),           // 11: hookbastion.settings.v1.Grpc.Unix
-	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
+	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
+	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
+	(*Settings)(nil),            // 2: hookbastion.settings.v1.Settings
+	(*Grpc)(nil),                // 3: hookbastion.settings.v1.Grpc
+	(*Tls)(nil),                 // 4: hookbastion.settings.v1.Tls
+	(*Http)(nil),                // 5: hookbastion.settings.v1.Http
+	(*PolicyFiles)(nil),         // 6: hookbastion.settings.v1.PolicyFiles
+	(*Envoy)(nil),               // 7: hookbastion.settings.v1.Envoy
+	(*Source)(nil),              // 8: hookbastion.settings.v1.Source
+	(*Replay)(nil),              // 9: hookbastion.settings.v1.Replay
+	(*Admin)(nil),               // 10: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 11: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 12: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 13: hookbastion.settings.v1.Assertion
+	(*Grpc_Unix)(nil),           // 14: hookbastion.settings.v1.Grpc.Unix
+	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
-	2,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
-	3,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
-	4,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
-	5,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
-	6,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
-	7,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	9,  // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	10, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	8,  // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
-	11, // 9: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	0,  // 10: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	12, // 11: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	12, // 12: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	3,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
+	5,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
+	6,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
+	7,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
+	8,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
+	9,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
+	11, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	12, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	10, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	13, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	14, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	4,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	15, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	15, // 15: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	15, // 16: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -908,17 +1178,17 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	if File_hookbastion_settings_v1_settings_proto != nil {
 		return
 	}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[4].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[6].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[8].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[9].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   11,
+			NumEnums:      2,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/hookbastion/hookbastion/envoy/assertion"
+	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
+)
+
+// assertions reads the settings of assertions; without files there are none.
+func assertions(m *settingsv1.Assertion, fail func(string, ...any)) assertion.Config {
+	c := assertion.Config{Files: m.GetKeys(), TTL: time.Minute, Issuer: text(m.GetIssuer(), "hookbastion")}
+	if m.GetTtl() != nil {
+		c.TTL = m.GetTtl().AsDuration()
+	}
+	if m != nil && len(c.Files) == 0 {
+		fail("is missing", "assertion", "keys")
+	}
+	return c
+}
+
+// newSigner reads the keys; nil if there are none.
+func newSigner(s *settings) (*assertion.Signer, error) {
+	if len(s.assertion.Files) == 0 {
+		return nil, nil //nolint:nilnil // a nil signer signs nothing, and says so
+	}
+	return assertion.New(s.assertion)
+}
+
+// publish puts the keys on the HTTP listener and looks after their files.
+func (r *running) publish(signer *assertion.Signer, log *slog.Logger) {
+	if signer == nil {
+		return
+	}
+	r.site.mux.Handle("GET /.well-known/jwks.json", signer)
+	r.watched = append(r.watched, fileWatch{signer.Files(), logChanged(log, "assertion keys", func() (bool, []any, error) {
+		changed, err := signer.Load()
+		return changed, []any{"signing", signer.SigningKey()}, err
+	})})
+}
