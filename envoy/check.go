@@ -95,7 +95,7 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 			_ = recover() // whatever went wrong, the answer is a denial
 			s.Settler.GiveBack(st.decision.Reservation, s.now())
 			s.Telemetry.Panicked()
-			answer, reserved = append(out, fallback...), authz.Reservation{}
+			answer, held = append(out, fallback...), authz.Reservation{}
 		}
 	}()
 	now := s.now()
@@ -130,7 +130,7 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 	st.request.reset()
 	s.states.Put(st)
 	done = true
-	return answer, reserved
+	return answer, held
 }
 
 // settle returns the seal of what was reserved for a request that goes to the

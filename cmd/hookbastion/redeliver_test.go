@@ -1,8 +1,6 @@
 package main
 
 import (
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +11,7 @@ import (
 const adminToken = "a token of sixteen bytes or more"
 
 // An operator lets one refused copy through, and the service writes it down.
-func TestRedeliver(t *testing.T) {
+func TestRedeliverThroughEnvoy(t *testing.T) {
 	dir, table := quickstart(t)
 	token, wrong := filepath.Join(dir, "token"), filepath.Join(dir, "wrong")
 	for name, text := range map[string]string{token: adminToken + "\n", wrong: "another token of sixteen bytes"} {
@@ -79,42 +77,6 @@ func TestRedeliver(t *testing.T) {
 	p.stdout.await(t, `"replay":"redelivered"`)
 	if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, adminToken) || strings.Contains(text, `"settle"`) {
 		t.Error("a secret was written down")
-	}
-	terminate(t, p)
-}
-
-// The listener is for operators, and not for pages in their browsers.
-func TestAdminIsGuarded(t *testing.T) {
-	dir, _ := quickstart(t)
-	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), socket(t)), "--admin-listen", "127.0.0.1:0")...)
-	address := p.stderr.await(t, `admin=(\S+)`)[1]
-	for name, c := range map[string]struct {
-		change func(*http.Request)
-		status int
-	}{
-		"as it should be":      {func(*http.Request) {}, 404}, // no such decision
-		"from a page":          {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
-		"by another name":      {func(r *http.Request) { r.Host = "evil.example" }, 403},
-		"as a form":            {func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415},
-		"without content type": {func(r *http.Request) { r.Header.Del("Content-Type") }, 415},
-		"as localhost":         {func(r *http.Request) { _, port, _ := net.SplitHostPort(address); r.Host = "localhost:" + port }, 404},
-		"to read":              {func(r *http.Request) { r.Method, r.Body, r.ContentLength = http.MethodGet, nil, 0 }, 405},
-		"elsewhere":            {func(r *http.Request) { r.URL.Path = "/" }, 404},
-	} {
-		req, err := http.NewRequest(http.MethodPost, "http://"+address+"/api/v1/redeliver", strings.NewReader(`{"decision":"x"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		c.change(req)
-		response, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != c.status {
-			t.Errorf("%s: status %d, want %d", name, response.StatusCode, c.status)
-		}
 	}
 	terminate(t, p)
 }
