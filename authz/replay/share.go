@@ -145,8 +145,7 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 	if uncertain() {
 		return Uncertain
 	}
-	at, _ := s.find(key, current)
-	m.count(sh, s.put(at, key, expires))
+	m.count(sh, s.put(s.vacant(key, current), key, expires))
 	m.step(sh, t, p, now)
 	return Reserved
 }
@@ -154,9 +153,10 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
 	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes {
 		m.count(sh, -s.sweep(current))
-		if *s = *s.moved(len(s.slots), s.depth, 0, current); s.crowded() {
+		if (s.count+1)*4 > len(s.slots)*3 {
 			return nil
 		}
+		*s = *s.moved(len(s.slots), s.depth, 0, current) // without those that are used no more
 		return s
 	}
 	nonces, slots := p.widen(s, current)
