@@ -233,7 +233,7 @@ func TestAccessLogForged(t *testing.T) {
 			e.CommonProperties.AccessLogType = accesslogv3.AccessLogType_UpstreamEnd
 		}),
 		"not the last": forge(func(e *accesslogv3.HTTPAccessLogEntry) {
-			e.CommonProperties.AccessLogType, e.CommonProperties.IntermediateLogEntry = accesslogv3.AccessLogType_NotSet, true
+			e.CommonProperties.AccessLogType, e.CommonProperties.IntermediateLogEntry = accesslogv3.AccessLogType_NotSet, true //nolint:staticcheck // older Envoys
 		}),
 		"a redirect": forge(func(e *accesslogv3.HTTPAccessLogEntry) { e.Response.ResponseCodeDetails = "internal_redirect" }),
 		"nothing":    {},
