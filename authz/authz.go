@@ -88,8 +88,28 @@ type Mark uint8
 // The marks.
 const (
 	MarkNone Mark = iota
+	// MarkCopy: the same content was delivered before.
 	MarkCopy
+	// MarkPossible: nobody knows whether an earlier delivery of the same
+	// content was taken.
+	MarkPossible
+	// MarkRedelivered: a copy that an operator has let through.
+	MarkRedelivered
 )
+
+// String returns the mark as the upstream gets it; empty for none.
+func (m Mark) String() string {
+	switch m {
+	case MarkCopy:
+		return "copy"
+	case MarkPossible:
+		return "possible"
+	case MarkRedelivered:
+		return "redelivered"
+	default:
+		return ""
+	}
+}
 
 // Call is one request on its way through a chain.
 type Call struct {
@@ -113,6 +133,10 @@ type Call struct {
 	Fingerprint Fingerprint
 	// Mark is what the upstream is told of a copy.
 	Mark Mark
+	// Reservation is what the replay store holds for this call.
+	Reservation Reservation
+	// Acknowledge: the sender of a copy is told that all is well.
+	Acknowledge bool
 
 	// Elapsed, where there is one, says how long ago the call came, so that each
 	// check can be timed. It is nil where nobody asks.

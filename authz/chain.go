@@ -85,6 +85,7 @@ func (t *Table) decide(c Call, d *Decision) {
 	call.Webhook, call.Tenant = found.Webhook.Name, found.Tenant
 	d.Reason = found.Webhook.run(call, d)
 	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
+	d.Reservation, d.Acknowledged = call.Reservation, call.Acknowledge
 	if d.Reason.Allows() {
 		d.Verdict = Allow
 	}

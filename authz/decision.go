@@ -39,6 +39,11 @@ type Decision struct {
 	KeyID  string
 	Proof  Proof
 	Mark   Mark
+	// Reservation is what the replay store holds for this request; zero if
+	// nothing.
+	Reservation Reservation
+	// Acknowledged: the sender of a copy gets 200, and nothing is forwarded.
+	Acknowledged bool
 	// SignedTime is the verified time; zero if there is none.
 	SignedTime time.Time
 	// AllowedMethods is what a 405 names.
@@ -62,9 +67,12 @@ func (d *Decision) Forward() bool {
 }
 
 // Status returns the HTTP status that the sender gets if the request is not
-// forwarded, 400 to 599.
+// forwarded: 400 to 599, or 200 for a copy that is acknowledged.
 func (d *Decision) Status() int {
 	r := d.Reason
+	if d.Acknowledged && r == Replayed {
+		return 200
+	}
 	if r >= reasonCount || r.Allows() {
 		r = Unset
 	}

@@ -37,6 +37,7 @@ const (
 	TimestampInFuture
 	ConditionFailed
 	Replayed
+	InFlight
 	ReplayUncertain
 	StoreUnavailable
 	NotReady
@@ -81,6 +82,7 @@ var reasons = [reasonCount]struct {
 	TimestampInFuture:  {"timestamp_in_future", 0},
 	ConditionFailed:    {"condition_failed", 403},
 	Replayed:           {"replayed", 409},
+	InFlight:           {"in_flight", 503},
 	ReplayUncertain:    {"replay_uncertain", 503},
 	StoreUnavailable:   {"store_unavailable", 503},
 	NotReady:           {"not_ready", 503},

@@ -106,6 +106,8 @@ type Request struct {
 	Webhook View
 	// RequestID is x-request-id, for people who look for a request.
 	RequestID View
+	// CheckID tells this request from a second one with the same content.
+	CheckID CheckID
 	// Malformed says that the message could not be read as one HTTP request.
 	Malformed bool
 }

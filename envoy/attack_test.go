@@ -175,10 +175,10 @@ func socketPath(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-type brokenStore struct{}
+type brokenStore struct{ replay.Store }
 
-func (brokenStore) Reserve(context.Context, replay.Nonce, time.Time) (replay.Outcome, error) {
-	return replay.Reserved, errors.New("the store is gone")
+func (brokenStore) Reserve(context.Context, replay.Nonce, replay.Claim, time.Time) (replay.Answer, error) {
+	return replay.Answer{Outcome: replay.Reserved}, errors.New("the store is gone")
 }
 
 type misbehaving func(*authz.Call) authz.Reason

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -35,6 +36,8 @@ type Service struct {
 	Source    Source
 	Mapping   Mapping
 	Telemetry *telemetry.Recorder
+	// Settler ends what the checks reserve; nil if nothing is reserved.
+	Settler *replay.Settler
 	// Assertions signs for webhooks with an audience; nil if there is none.
 	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
@@ -61,21 +64,25 @@ func (s *Service) now() time.Time {
 // Answer decides one CheckRequest and appends the encoded CheckResponse to out.
 // Neither is kept. It never panics.
 func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
-	return s.answer(ctx, [][]byte{check}, authz.OK, out)
+	out, _ = s.answer(ctx, [][]byte{check}, authz.OK, out)
+	return out
 }
 
 // AnswerPieces is Answer for a message that came in pieces. Of them nothing is
-// kept or changed, and a body is not joined unless its scheme must parse it.
-func (s *Service) AnswerPieces(ctx context.Context, check [][]byte, out []byte) []byte {
+// kept or changed, and a body is not joined unless its scheme must parse it. It
+// also returns what was reserved for the request, to be given back if the
+// answer cannot be sent.
+func (s *Service) AnswerPieces(ctx context.Context, check [][]byte, out []byte) ([]byte, authz.Reservation) {
 	return s.answer(ctx, check, authz.OK, out)
 }
 
 // Refuse answers a call whose message was not read.
 func (s *Service) Refuse(ctx context.Context, reason authz.Reason, out []byte) []byte {
-	return s.answer(ctx, nil, reason, out)
+	out, _ = s.answer(ctx, nil, reason, out)
+	return out
 }
 
-func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reason, out []byte) (answer []byte) {
+func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reason, out []byte) (answer []byte, held authz.Reservation) {
 	arrived := time.Now()
 	st, _ := s.states.Get().(*state)
 	if st == nil {
@@ -85,8 +92,9 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 	defer func() {
 		if !done {
 			_ = recover() // whatever went wrong, the answer is a denial
+			s.Settler.GiveBack(st.decision.Reservation, s.now())
 			s.Telemetry.Panicked()
-			answer = append(out, fallback...)
+			answer, held = append(out, fallback...), authz.Reservation{}
 		}
 	}()
 	now := s.now()
@@ -111,16 +119,34 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 		}
 		s.assert(&st.request.Request, &st.decision, id, now)
 	}
-	answer = st.answer.append(out, &st.request.Request, &st.decision, id)
+	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, id, now))
 	st.event = telemetry.Event{
 		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
 	}
 	s.Telemetry.Record(&st.event)
+	held = st.decision.Reservation
 	st.request.reset()
 	s.states.Put(st)
 	done = true
-	return answer
+	return answer, held
+}
+
+// settle returns the seal of what was reserved for a request that goes to the
+// upstream, and gives back what nobody will use.
+func (s *Service) settle(ctx context.Context, d *authz.Decision, id string, now time.Time) string {
+	switch {
+	case d.Reservation.ID == 0:
+		if d.Reason == authz.Replayed && d.Webhook != nil {
+			s.Settler.Refused(id, d.Webhook.Name, d.Reservation)
+		}
+		return ""
+	case !d.Forward() || ctx.Err() != nil:
+		s.Settler.GiveBack(d.Reservation, now)
+		return ""
+	default:
+		return s.Settler.Seal(d.Reservation)
+	}
 }
 
 // newDecisionID returns 32 hexadecimal digits. It names a decision and proves

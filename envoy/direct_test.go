@@ -29,7 +29,7 @@ func BenchmarkDirect(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				out = s.AnswerPieces(context.Background(), message, out[:0])
+				out, _ = s.AnswerPieces(context.Background(), message, out[:0])
 			}
 			if !decode(b, out).allowed {
 				b.Fatal("denied")
@@ -77,7 +77,7 @@ func addHook(t testing.TB, table *authz.Table, name, path string) {
 	tie := table.Add(&authz.Webhook{Name: name, Chain: authz.NewChain(
 		&authz.Limits{MaxBodyBytes: 8 << 20, MaxHeaderBytes: 64 << 10, BodySigned: true},
 		&signature.Check{Schemes: []signature.Scheme{scheme}, Fingerprinter: fingerprinter},
-		&replay.Check{Store: nonceStore, Window: time.Hour, OnCopy: replay.MarkCopy},
+		&replay.Check{Store: nonceStore, Window: time.Hour, OnCopy: replay.MarkCopies},
 	)}, authz.Match{Path: path, Methods: []string{"POST"}})
 	if tie != nil {
 		t.Fatal("two webhooks of one path")
@@ -109,7 +109,7 @@ func BenchmarkWebhooks(b *testing.B) {
 			runtime.ReadMemStats(&after)
 			s, out := service(table), make([]byte, 0, 4<<10)
 			for b.Loop() {
-				out = s.AnswerPieces(context.Background(), message, out[:0])
+				out, _ = s.AnswerPieces(context.Background(), message, out[:0])
 			}
 			if !decode(b, out).allowed {
 				b.Fatal("denied")

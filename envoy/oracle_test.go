@@ -82,7 +82,7 @@ func (p *Mapping) readDecodedBody(http *authv3.AttributeContext_HttpRequest, req
 }
 
 // built is the answer as a message.
-func built(req *authz.Request, d *authz.Decision, decisionID string) *authv3.CheckResponse {
+func built(req *authz.Request, d *authz.Decision, decisionID, settle string) *authv3.CheckResponse {
 	response := builtDenial(d, decisionID)
 	if d.Forward() {
 		response = builtAllow(req, d, decisionID)
@@ -97,6 +97,9 @@ func built(req *authz.Request, d *authz.Decision, decisionID string) *authv3.Che
 	}
 	if d.KeyID != "" {
 		fields["key_id"] = structpb.NewStringValue(d.KeyID)
+	}
+	if settle != "" {
+		fields["settle"] = structpb.NewStringValue(settle)
 	}
 	response.DynamicMetadata = &structpb.Struct{Fields: fields}
 	if !utf8.ValidString(d.KeyID) || d.Webhook != nil && !utf8.ValidString(d.Webhook.Name) {
@@ -116,9 +119,7 @@ func builtAllow(req *authz.Request, d *authz.Decision, decisionID string) *authv
 			values[HeaderAssertion] = d.Assertion
 		}
 	}
-	if d.Mark == authz.MarkCopy {
-		values[HeaderReplay] = "copy"
-	}
+	values[HeaderReplay] = map[authz.Mark]string{authz.MarkCopy: "copy", authz.MarkPossible: "possible", authz.MarkRedelivered: "redelivered"}[d.Mark]
 	ok := &authv3.OkHttpResponse{HeadersToRemove: slices.Clone(alwaysRemoved)}
 	for _, name := range ownHeaders {
 		if value := values[name]; value != "" && isHeaderValue(value) {

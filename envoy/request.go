@@ -3,6 +3,7 @@ package envoy
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -77,6 +78,7 @@ func (p *Mapping) read(pieces [][]byte, m *mapped) error {
 	}
 	p.readBody(m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
+	m.CheckID = checkID(c)
 	peer := source.ParseAddr(c.Source) // a pipe has no address
 	m.Source = p.Source.Resolve(peer, m.Headers)
 	p.readTransport(&m.Request, peer, peerFacts{serverName: c.ServerName, principal: c.Principal, certificate: c.Certificate})
@@ -167,6 +169,17 @@ func contentLength(headers authz.Headers) (length int64, present, ok bool) {
 		length = length*10 + int64(c-'0')
 	}
 	return length, true, true
+}
+
+// checkID is the same in all attempts of one check, and in no other check. It
+// is zero if a part is missing. x-request-id is no part of it: a sender may
+// have a say in it, and an internal redirect keeps it.
+func checkID(c *wire.Check) authz.CheckID {
+	stream, err := strconv.ParseUint(string(c.ID), 10, 64)
+	if err != nil || !c.HasTime {
+		return authz.CheckID{}
+	}
+	return authz.CheckID{Stream: stream, Time: c.Seconds*1e9 + int64(c.Nanos), Port: c.SourcePort}
 }
 
 // ownHeader reports whether a header is one that only we may set: our prefix,

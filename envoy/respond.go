@@ -57,9 +57,12 @@ type answerMemory struct{ fields, metadata, body []byte }
 // append appends the encoded CheckResponse of a decision. The answer is never
 // empty and has its status and its response from one place: an empty message,
 // or a denial without a code, is an allow for Envoy.
-func (m *answerMemory) append(out []byte, req *authz.Request, d *authz.Decision, decisionID string) []byte {
+//
+// settle is the value by which the access log can tell what became of the
+// request; empty if nobody asks.
+func (m *answerMemory) append(out []byte, req *authz.Request, d *authz.Decision, decisionID, settle string) []byte {
 	m.fields, m.metadata = m.fields[:0], m.metadata[:0]
-	if !m.describe(d, decisionID) {
+	if !m.describe(d, decisionID, settle) {
 		return append(out, fallback...)
 	}
 	if d.Forward() {
@@ -103,9 +106,7 @@ func (m *answerMemory) forward(req *authz.Request, d *authz.Decision, decisionID
 			values[ownAssertion] = d.Assertion
 		}
 	}
-	if d.Mark == authz.MarkCopy {
-		values[ownReplay] = "copy"
-	}
+	values[ownReplay] = d.Mark.String()
 	m.fields = append(m.fields, marksRemoved...)
 	for i, name := range ownHeaders {
 		switch {
@@ -136,7 +137,7 @@ func isOwnExactly(name []byte) bool {
 
 // Denial is what the sender of a request that is not forwarded gets.
 type Denial struct {
-	// Status is 400 to 599.
+	// Status is 400 to 599, or 200 for a copy that is acknowledged.
 	Status  int
 	Headers []DenialHeader
 	Body    string
@@ -155,10 +156,11 @@ func NewDenial(decision *authz.Decision, decisionID string) Denial {
 	return d
 }
 
-// deniedStatus is 400 to 599. A status that is none becomes 503.
+// deniedStatus is 400 to 599, or 200 for a copy that is acknowledged. A status
+// that is none of them becomes 503.
 func deniedStatus(decision *authz.Decision) int {
 	httpStatus := decision.Status()
-	if httpStatus < 400 || httpStatus > 599 {
+	if (httpStatus < 400 || httpStatus > 599) && !(httpStatus == 200 && decision.Acknowledged) {
 		return 503
 	}
 	return httpStatus
@@ -167,7 +169,7 @@ func deniedStatus(decision *authz.Decision) int {
 // wished reports whether the provider's wishes for denials are heard: only
 // where the fault is its own. After a 5xx it should retry.
 func wished(decision *authz.Decision, httpStatus int) bool {
-	return decision.Webhook != nil && httpStatus < 500
+	return decision.Webhook != nil && httpStatus >= 400 && httpStatus < 500
 }
 
 // eachDeniedHeader calls set for every header of a denial. Nothing in them
@@ -240,9 +242,13 @@ func isHeaderValue[T ~string | ~[]byte](value T) bool {
 	return len(value) <= 4096
 }
 
+// metadataSettle appears in no log or record of ours: who has it can settle one
+// reservation.
+const metadataSettle = "settle"
+
 // describe writes the metadata, which goes into Envoy's access log and span
 // tags. It reports whether all of it is text, as Envoy asks of every string.
-func (m *answerMemory) describe(d *authz.Decision, decisionID string) bool {
+func (m *answerMemory) describe(d *authz.Decision, decisionID, settle string) bool {
 	ok := utf8.ValidString(d.KeyID)
 	m.metadata = wire.AppendText(m.metadata, "decision_id", decisionID)
 	m.metadata = wire.AppendText(m.metadata, "verdict", d.Verdict.String())
@@ -253,6 +259,9 @@ func (m *answerMemory) describe(d *authz.Decision, decisionID string) bool {
 	}
 	if d.KeyID != "" {
 		m.metadata = wire.AppendText(m.metadata, "key_id", d.KeyID)
+	}
+	if settle != "" {
+		m.metadata = wire.AppendText(m.metadata, metadataSettle, settle)
 	}
 	return ok
 }

@@ -14,12 +14,19 @@ import (
 // sameAnswer compares the written answer with the built one.
 func sameAnswer(t testing.TB, m *answerMemory, req *authz.Request, d *authz.Decision, id string) {
 	t.Helper()
+	for _, settle := range []string{"", "sealed"} {
+		sameSettled(t, m, req, d, id, settle)
+	}
+}
+
+func sameSettled(t testing.TB, m *answerMemory, req *authz.Request, d *authz.Decision, id, settle string) {
+	t.Helper()
 	var got authv3.CheckResponse
-	encoded := m.append(nil, req, d, id)
+	encoded := m.append(nil, req, d, id, settle)
 	if err := proto.Unmarshal(encoded, &got); err != nil {
 		t.Fatalf("%v: %x", err, encoded)
 	}
-	if want := built(req, d, id); !proto.Equal(&got, want) {
+	if want := built(req, d, id, settle); !proto.Equal(&got, want) {
 		t.Fatalf("written\n%s\nbuilt\n%s", prototext.Format(&got), prototext.Format(want))
 	}
 }
@@ -50,7 +57,7 @@ func TestWrittenAnswersAreTheBuiltOnes(t *testing.T) {
 					for _, tenant := range []string{"", "acme", "a\nb"} {
 						sameAnswer(t, &m, req, &authz.Decision{
 							Verdict: verdict, Reason: authz.Reason(i), Webhook: webhook, Tenant: authz.View(tenant), Proof: proof,
-							KeyID: tenant, Assertion: tenant, Mark: authz.Mark(i % 2), AllowedMethods: "POST, PUT",
+							KeyID: tenant, Assertion: tenant, Mark: authz.Mark(i % 5), AllowedMethods: "POST, PUT", Acknowledged: i%3 == 0,
 						}, anID)
 					}
 				}

@@ -62,6 +62,8 @@ const (
 	minStreamWindow = 64 << 10
 	// streamWorkers serve streams without a new goroutine's stack for each.
 	streamWorkers = 64
+	// lingerPart is which part of a stop waits for entries of the access log.
+	lingerPart = 20
 )
 
 // MinBytesInFlight is the smallest budget that lets the largest body in.
@@ -79,6 +81,7 @@ type Server struct {
 	inFlight atomic.Int64
 	budget   budget
 	calls    sync.Pool
+	log      *accessLog
 }
 
 // NewServer returns a server that is not ready. pool is for its buffers; nil
@@ -88,6 +91,7 @@ func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 		pool = &buffers{}
 	}
 	s := &Server{service: service, limits: limits, health: health.NewServer(), pool: pool, budget: budget{limit: limits.BytesInFlight}}
+	s.log = newAccessLog(service)
 	streamWindow, connWindow := limits.windows()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
@@ -107,6 +111,7 @@ func NewServer(service *Service, limits Limits, pool mem.BufferPool) *Server {
 		}),
 	)
 	s.grpc.RegisterService(&authorization, s)
+	s.grpc.RegisterService(&accessLogging, s.log)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	s.SetReady(false)
 	return s
@@ -179,7 +184,17 @@ func (s *Server) check(stream grpc.ServerStream) error {
 		c.pieces = append(c.pieces, buffer.ReadOnlyData())
 	}
 	buffer := s.pool.Get(answerBytes)
-	encoded := s.service.AnswerPieces(ctx, c.pieces, (*buffer)[:0:answerBytes])
+	encoded, reserved := s.service.AnswerPieces(ctx, c.pieces, (*buffer)[:0:answerBytes])
+	err := s.sendFrom(stream, c, buffer, encoded)
+	if err != nil || ctx.Err() != nil {
+		// Envoy takes an answer when the call has ended, and it has not.
+		s.service.Settler.GiveBack(reserved, s.service.now())
+	}
+	return err
+}
+
+// sendFrom sends an answer that was made in the buffer, if it had room.
+func (s *Server) sendFrom(stream grpc.ServerStream, c *call, buffer *[]byte, encoded []byte) error {
 	if len(encoded) > answerBytes { // it is in another array
 		s.pool.Put(buffer)
 		return s.send(stream, encoded)
@@ -265,7 +280,15 @@ func (s *Server) Serve(listener net.Listener) error {
 func (s *Server) Stop() {
 	s.health.Shutdown()
 	graceful := make(chan struct{})
-	go func() { defer close(graceful); s.grpc.GracefulStop() }()
+	go func() {
+		defer close(graceful)
+		s.grpc.GracefulStop()
+		s.log.readers.Wait()
+	}()
+	// Envoy never ends the streams of its access log, and sends what is still to
+	// be settled on them.
+	linger := time.AfterFunc(s.limits.Shutdown/lingerPart, s.log.stop)
+	defer linger.Stop()
 	for range 2 {
 		timeout := time.NewTimer(s.limits.Shutdown)
 		select {

@@ -30,6 +30,8 @@ const (
 type Deps struct {
 	// Store holds the nonces.
 	Store replay.Store
+	// Settler ends what is reserved in it; nil if nobody tells how.
+	Settler *replay.Settler
 	// Fingerprinter makes the keys of the store.
 	Fingerprinter *authz.Fingerprinter
 	// MaxBodyBytes is what Envoy forwards at most.

@@ -207,15 +207,14 @@ func (c *compiler) load(file, env string, at place) (secret.Value, bool) {
 
 // timeChecks returns the freshness and replay checks of a signed webhook.
 func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) []authz.Check {
-	check := &replay.Check{Store: c.deps.Store, Window: DefaultWindow}
-	if w.GetReplay().GetOnReplay() == policyv1.Replay_MARK {
-		check.OnCopy = replay.MarkCopy
-	}
+	check := &replay.Check{Store: c.deps.Store, Settler: c.deps.Settler, Window: DefaultWindow}
 	if window := w.GetReplay().GetWindow(); window != nil {
 		check.Window = window.AsDuration()
 	}
 	var checks []authz.Check
-	if stamp, timed := signedTime(schemes); timed {
+	stamp, timed := signedTime(schemes)
+	check.OnCopy, check.Rules = replayRules(w.GetReplay(), c.retry(w), timed)
+	if timed {
 		fresh := &replay.Freshness{Tolerance: DefaultTolerance, Future: DefaultFuture}
 		if stamp.GetTolerance() != nil {
 			fresh.Tolerance = stamp.GetTolerance().AsDuration()

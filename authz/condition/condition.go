@@ -248,4 +248,3 @@ func numbers(value any) any {
 	}
 	return value
 }
-

@@ -34,10 +34,10 @@ func (s stored) first(n uint64) bool {
 	var f authz.Fingerprint
 	binary.LittleEndian.PutUint64(f[:8], mix(n))
 	binary.LittleEndian.PutUint64(f[7:15], mix(n+1<<60))
-	outcome, err := s.store.Reserve(context.Background(), replay.Nonce{
+	answer, err := s.store.Reserve(context.Background(), replay.Nonce{
 		Fingerprint: f, Signed: s.now, Expires: s.now.Add(benchSpan), Span: benchSpan,
-	}, s.now)
-	return err == nil && outcome == replay.Reserved
+	}, replay.Claim{}, s.now)
+	return err == nil && answer.Outcome == replay.Reserved
 }
 
 // mix spreads the bits of a number, as a fingerprint does (splitmix64).

@@ -2,123 +2,323 @@ package replay
 
 import (
 	"context"
-	"math/bits"
+	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
 )
 
-// Memory is the store of a single replica. It is bounded by a number of
-// nonces at 16 bytes a slot and a load between one half and three quarters,
-// and holds no pointers that the garbage collector would follow.
+// Memory is the store of a single replica. It is bounded by nonces and by
+// bytes, at 16 bytes a slot and a load between one half and three quarters.
 //
-// Nonces with about the same span share a table. There are two kinds of
-// tables: nonces with a signed time may be evicted, at the price of a higher
-// watermark; nonces without are never evicted.
+// Each webhook and each tenant has a share of its own. Nonces with a signed
+// time may be evicted by others of their share, at the price of a higher
+// watermark there; nonces without are never evicted.
 type Memory struct {
-	max     int64
-	started time.Time
-	entries atomic.Int64
-	mu      sync.Mutex // held while a table is made
-	tables  [2][maxClass + 1]atomic.Pointer[table]
-	// stripes make looking into all tables and adding to one of them one step.
-	stripes [shardCount]sync.Mutex
-}
+	max, maxOpen, maxBytes int64
+	started                time.Time
+	seed                   maphash.Seed
+	all                    room
+	bytes                  atomic.Int64
+	counters               counters
 
-// maxClass is the largest class of spans: 2^22 seconds, 48 days.
-const maxClass = 22
+	mu       sync.RWMutex // of what follows
+	webhooks map[string]*room
+	shares   map[uint64]*share
+	order    []*share // for the sweep
+
+	sweeping sync.Mutex
+	next     sweepPlace
+}
 
 // MemoryConfig configures a store.
 type MemoryConfig struct {
-	// MaxEntries bounds the nonces of all tables together.
+	// MaxEntries bounds the nonces of all webhooks together. One of them can
+	// take four fifths.
 	MaxEntries int
+	// MaxPending bounds those whose outcome is open; 262144 if 0.
+	MaxPending int
+	// MaxBytes bounds the slots; 48 for each entry and a mebibyte if 0.
+	MaxBytes int64
 	// Started is the start guard: signed times at or below it are refused,
 	// since the store of an earlier process may have known them. Zero: none.
 	Started time.Time
 }
 
+const (
+	defaultPending = 1 << 18
+	// maxShares bounds the tenants that have a share of their own. Others take
+	// their webhook's.
+	maxShares = 1 << 14
+)
+
 // NewMemory returns an empty store.
 func NewMemory(config MemoryConfig) *Memory {
-	return &Memory{max: int64(config.MaxEntries), started: config.Started}
+	if config.MaxPending == 0 {
+		config.MaxPending = defaultPending
+	}
+	if config.MaxBytes == 0 {
+		config.MaxBytes = int64(config.MaxEntries)*48 + 1<<20
+	}
+	return &Memory{
+		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
+		started: config.Started, seed: maphash.MakeSeed(),
+		webhooks: map[string]*room{}, shares: map[uint64]*share{},
+	}
 }
-
-// Entries returns the number of slots in use, those of expired nonces that
-// were not swept yet included.
-func (m *Memory) Entries() int64 { return m.entries.Load() }
 
 // Reserve never fails with an error.
-func (m *Memory) Reserve(_ context.Context, nonce Nonce, now time.Time) (Outcome, error) {
-	signed := !nonce.Signed.IsZero()
-	if signed && !nonce.Signed.After(m.started) {
-		return Uncertain, nil
+func (m *Memory) Reserve(_ context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error) {
+	if !nonce.Signed.IsZero() && !nonce.Signed.After(m.started) {
+		return Answer{Outcome: Uncertain}, nil
 	}
-	stripe := &m.stripes[shardOf(nonce.Fingerprint)]
-	stripe.Lock()
-	defer stripe.Unlock()
-	class := spanClass(nonce.Span)
-	// A reload may have moved a webhook to another class: its nonces stay
-	// where they are until they expire.
-	tables := &m.tables[kind(signed)] // a copy of atomics would be a race
-	for i := range tables {
-		if t := tables[i].Load(); t != nil && i != class && t.holds(nonce, now) {
-			return Copy, nil
+	for {
+		sh := m.share(nonce.Webhook, nonce.Tenant)
+		st := &sh.stripes[sh.part(nonce.Fingerprint)]
+		st.mu.Lock()
+		if st.dead {
+			st.mu.Unlock()
+			continue // given up in this moment; the next one is another
+		}
+		answer := m.reserve(sh, st, &nonce, &claim, now)
+		st.mu.Unlock()
+		m.counters.answered(answer)
+		return answer, nil
+	}
+}
+
+// reserve works with the stripe locked.
+func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now time.Time) Answer {
+	f := nonce.Fingerprint
+	named := Answer{Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}
+	m.endLeases(sh, st, now, leasesPerCall)
+	o := st.find(f)
+	if o != nil && m.endLease(sh, st, o, now) {
+		o = nil
+	}
+	if o != nil && o.check == claim.Check && o.check != (authz.CheckID{}) {
+		o.owner = claim.Owner
+		named.Outcome, named.Adopted, named.Mark = Reserved, true, o.mark
+		named.Reservation.ID, named.Reservation.Owner, named.Reservation.Ends = o.id, o.owner, o.ends
+		return named
+	}
+	at, found := m.find(sh, f, now)
+	if !found {
+		return m.open(sh, st, nonce, claim, open{absent: true}, now, named)
+	}
+	switch at.slot().state() {
+	case stateUnsure:
+		return m.reopen(sh, st, at, nonce, claim, now, named)
+	case statePending:
+		named.Outcome = Pending
+		return named
+	case stateTaken:
+		named.Outcome = CopyUnknown
+	default:
+		named.Outcome = Copy
+	}
+	if (o == nil || o.final) && st.permit(f, now) {
+		if o != nil {
+			m.forget(sh, st, o)
+		}
+		m.add(sh, st, claim, open{final: true, before: at.slot().state(), mark: authz.MarkRedelivered}, now, &named)
+		m.counters.redelivered.Add(1)
+	}
+	return named
+}
+
+// open reserves a nonce that is not there.
+func (m *Memory) open(sh *share, st *stripe, nonce *Nonce, claim *Claim, o open, now time.Time, named Answer) Answer {
+	to := statePending
+	if claim.Lease <= 0 {
+		to, o.final = stateTaken, true
+	} else if !m.mayOpen(sh) {
+		named.Outcome = Full
+		return named
+	}
+	if named.Outcome = m.insert(sh, nonce, to, now); named.Outcome != Reserved {
+		return named
+	}
+	m.add(sh, st, claim, o, now, &named)
+	return named
+}
+
+// reopen reserves a nonce whose earlier outcome is not known.
+func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Claim, now time.Time, named Answer) Answer {
+	o := open{before: stateUnsure, mark: authz.MarkPossible}
+	t := m.table(sh, !nonce.Signed.IsZero(), nonce.Span)
+	if t != at.table {
+		// A reload has changed its span: it moves to where it is kept as long
+		// as it must be now.
+		at.segment.drop(at.at)
+		m.count(sh, -1)
+		return m.open(sh, st, nonce, claim, o, now, named)
+	}
+	to := statePending
+	if claim.Lease <= 0 {
+		to, o.final = stateTaken, true
+	} else if !m.mayOpen(sh) {
+		named.Outcome = Full
+		return named
+	}
+	expires := t.lastEpoch(nonce.Expires)
+	if expires <= at.current || expires > at.segment.swept+255 {
+		named.Outcome = Uncertain
+		return named
+	}
+	slot := at.slot()
+	slot.low = slot.low&^codeMask | code(max(expires, at.segment.expires(*slot)))
+	slot.set(to)
+	m.add(sh, st, claim, o, now, &named)
+	return named
+}
+
+// add takes down who holds what was reserved.
+func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time, named *Answer) {
+	named.Outcome, named.Mark = Reserved, o.mark
+	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
+	lease := claim.Lease
+	if o.final {
+		if claim.Check == (authz.CheckID{}) || !m.mayOpen(sh) {
+			return // nobody can adopt it
+		}
+		lease = adoptable
+	}
+	o.fingerprint, o.check, o.unknown = named.Reservation.Fingerprint, claim.Check, claim.Unknown
+	o.id, o.owner, o.ends = named.Reservation.ID, claim.Owner, now.Add(lease).UnixNano()
+	if !o.final {
+		named.Reservation.Ends = o.ends
+	}
+	st.add(o)
+	m.countOpen(sh, 1)
+}
+
+// Settle never fails with an error.
+func (m *Memory) Settle(_ context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error) {
+	sh, st := m.locked(r)
+	if st == nil {
+		return false, nil
+	}
+	defer st.mu.Unlock()
+	o := st.find(r.Fingerprint)
+	if o == nil || o.id != r.ID || o.final || fate == Undecided || m.endLease(sh, st, o, now) {
+		return false, nil
+	}
+	m.close(sh, st, o, fate, now)
+	m.counters.settled(fate)
+	return true, nil
+}
+
+// Release never fails with an error.
+func (m *Memory) Release(_ context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	sh, st := m.locked(r)
+	if st == nil {
+		return false, nil
+	}
+	defer st.mu.Unlock()
+	o := st.find(r.Fingerprint)
+	if o == nil || o.id != r.ID || o.owner != r.Owner {
+		return false, nil
+	}
+	if o.mark == authz.MarkRedelivered {
+		st.addPermit(o.fingerprint, now.Add(PermitTime), now)
+		m.forget(sh, st, o)
+	} else {
+		m.close(sh, st, o, Undelivered, now)
+	}
+	m.counters.givenBack.Add(1)
+	return true, nil
+}
+
+// Permit never fails with an error.
+func (m *Memory) Permit(_ context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
+	sh, st := m.locked(r)
+	if st == nil {
+		return false, nil
+	}
+	defer st.mu.Unlock()
+	at, found := m.find(sh, r.Fingerprint, now)
+	if !found {
+		return false, nil
+	}
+	if s := at.slot().state(); s != stateDone && s != stateTaken {
+		return false, nil
+	}
+	return st.addPermit(r.Fingerprint, until, now), nil
+}
+
+// locked returns the stripe of a reservation, locked, or nil.
+func (m *Memory) locked(r authz.Reservation) (*share, *stripe) {
+	m.mu.RLock()
+	sh := m.shares[r.Share]
+	m.mu.RUnlock()
+	if sh == nil {
+		return nil, nil
+	}
+	st := &sh.stripes[sh.part(r.Fingerprint)]
+	st.mu.Lock()
+	return sh, st
+}
+
+// close ends an open reservation.
+func (m *Memory) close(sh *share, st *stripe, o *open, fate Fate, now time.Time) {
+	if at, found := m.find(sh, o.fingerprint, now); found { // or it was evicted
+		switch {
+		case fate == Delivered:
+			at.slot().set(stateDone)
+		case fate == Taken:
+			at.slot().set(stateTaken)
+		case fate == Unsure || !o.absent:
+			// What came before is as uncertain as it was.
+			at.slot().set(stateUnsure)
+		default:
+			at.segment.drop(at.at)
+			m.count(sh, -1)
 		}
 	}
-	return m.table(kind(signed), class).reserve(nonce, now, signed), nil
+	m.forget(sh, st, o)
 }
 
-func kind(signed bool) int {
-	if signed {
-		return 1
+func (m *Memory) forget(sh *share, st *stripe, o *open) {
+	st.remove(o)
+	m.countOpen(sh, -1)
+}
+
+// endLease does what the end of the lease means, if it has come.
+func (m *Memory) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
+	if now.UnixNano() < o.ends {
+		return false
 	}
-	return 0
-}
-
-// spanClass returns the exponent of the next power of two of seconds.
-func spanClass(span time.Duration) int {
-	seconds := uint64(max(span, time.Second)+time.Second-1) / uint64(time.Second)
-	return min(bits.Len64(seconds-1), maxClass)
-}
-
-func (m *Memory) table(kind, class int) *table {
-	if t := m.tables[kind][class].Load(); t != nil {
-		return t
+	if o.final {
+		m.forget(sh, st, o)
+		return true
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if t := m.tables[kind][class].Load(); t != nil {
-		return t
+	fate := o.unknown
+	if fate != Unsure {
+		fate = Taken
 	}
-	t := newTable(time.Second<<class, m)
-	m.tables[kind][class].Store(t)
-	return t
+	m.counters.expired(fate)
+	m.close(sh, st, o, fate, now)
+	return true
 }
 
-func (m *Memory) full() bool { return m.entries.Load() >= m.max }
+// leasesPerCall bounds the look at other leases that goes along with a call.
+const leasesPerCall = 4
 
-// sweepOthers forgets what has expired in any table, until there is room.
-func (m *Memory) sweepOthers(now time.Time) bool {
-	for kind := range m.tables {
-		for class := range m.tables[kind] {
-			t := m.tables[kind][class].Load()
-			if t != nil && t.others(now, func(s *shard, current int64) bool {
-				t.sweep(s, current)
-				return !m.full()
-			}) {
-				return true
-			}
+// endLeases looks at the next n leases of the stripe.
+func (m *Memory) endLeases(sh *share, st *stripe, now time.Time, n int) {
+	for range min(n, len(st.open)) {
+		if st.cursor >= len(st.open) {
+			st.cursor = 0
+		}
+		if len(st.open) == 0 {
+			return
+		}
+		if !m.endLease(sh, st, &st.open[st.cursor], now) {
+			st.cursor++
 		}
 	}
-	return false
-}
-
-// evictOther evicts from the first shard that has something with a signed time.
-func (m *Memory) evictOther(now time.Time) bool {
-	tables := &m.tables[kind(true)]
-	for class := range tables {
-		if t := tables[class].Load(); t != nil && t.others(now, t.evict) {
-			return true
-		}
-	}
-	return false
 }

@@ -77,7 +77,7 @@ func TestModelUnderPressure(t *testing.T) {
 			t.Fatalf("step %d: %d entries with room for %d", step, m.Entries(), room)
 		}
 	}
-	for _, o := range []replay.Outcome{replay.Reserved, replay.Copy, replay.Uncertain, replay.Full} {
+	for _, o := range []replay.Outcome{replay.Reserved, replay.CopyUnknown, replay.Uncertain, replay.Full} {
 		if outcomes[o] < 100 {
 			t.Errorf("outcome %d only %d times: the test shows little", o, outcomes[o])
 		}

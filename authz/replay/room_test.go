@@ -48,7 +48,7 @@ func TestExpiredNoncesMakeRoom(t *testing.T) {
 				}
 			}
 			for n := range uint64(room) {
-				if got := reserve(t, m, inShard(c.fresh(100+n, later), byte(100+n)), later); got != replay.Copy {
+				if got := reserve(t, m, inShard(c.fresh(100+n, later), byte(100+n)), later); got != replay.CopyUnknown {
 					t.Fatalf("nonce %d again: outcome %d", n, got)
 				}
 			}
@@ -83,7 +83,7 @@ func TestSignedNoncesOfAnotherSpanAreEvicted(t *testing.T) {
 		switch got := reserve(t, m, replaytest.Signed(n, start.Add(time.Duration(n)*time.Millisecond)), now); got {
 		case replay.Uncertain:
 			uncertain++
-		case replay.Copy:
+		case replay.CopyUnknown:
 		default:
 			t.Fatalf("nonce %d again: outcome %d", n, got)
 		}
@@ -132,7 +132,7 @@ func TestLongestWindow(t *testing.T) {
 		if got := reserve(t, m, n, now); got != replay.Reserved {
 			t.Fatalf("nonce %d: outcome %d", i, got)
 		}
-		if got := reserve(t, m, n, now.Add(window-time.Minute)); got != replay.Copy {
+		if got := reserve(t, m, n, now.Add(window-time.Minute)); got != replay.CopyUnknown {
 			t.Fatalf("nonce %d again: outcome %d", i, got)
 		}
 		now = now.Add(window + time.Duration(i)*time.Hour)

@@ -3,47 +3,72 @@ package replay
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// table is a set of nonces that expire. A slot is 16 bytes: 15 of the
-// fingerprint, which is a keyed hash already, and one that says in which epoch
-// the nonce expires. An epoch is a 128th of the table's span, so that a nonce
-// lives at most a 64th longer than it must.
+// table holds the nonces of one share and one class of spans. A slot is 16
+// bytes: 118 bits of the fingerprint, which is a keyed hash already, two that
+// say what became of the delivery, and a byte that says in which epoch the
+// nonce expires. An epoch is a 128th of the table's span, so that a nonce lives
+// at most a 64th longer than it must.
 //
-// Shards are open-addressed with linear probing. Slots of expired nonces are
-// reused in place; a shard is rebuilt when three quarters of its slots are
-// used, and swept before the epoch byte could wrap around.
+// Slots lie in segments of at most maxSlots, open-addressed with linear
+// probing. A segment that is three quarters full grows by half or a third, and
+// splits in two when it cannot grow: nothing ever moves more than one segment.
+// The garbage collector sees one pointer for each segment.
 type table struct {
 	epoch  time.Duration
-	store  *Memory
-	shards [shardCount]shard
+	signed bool
+	// parts are guarded by the stripes of the share, one by one.
+	parts []part
+}
+
+// part is a directory of segments, by the first bits of the fingerprint. Those
+// that have not been split yet stand in it more than once.
+type part struct {
+	depth    uint8
+	segments []*segment
+	cursor   int // of the sweep that goes along with insertions
 }
 
 const (
-	// shardCount keeps the copy of a shard of 10 million nonces under 1 ms.
-	shardCount = 256
 	// spanEpochs is the number of epochs that a nonce can live.
 	spanEpochs = 128
 	// sweepEpochs is how many epochs may pass between two sweeps. Together
 	// with spanEpochs and rounding it stays below the 255 epochs that the
 	// byte can tell apart.
 	sweepEpochs = 100
-	firstSlots  = 16
+	minSlots    = 16
+	maxSlots    = 1536
+	slotBytes   = 16
+	// maxDepth is never reached by a keyed hash; a segment there grows on.
+	maxDepth = 30
 )
 
-// slot is a fingerprint; the last byte of low is the code of its epoch, 0 for
-// an empty slot.
+// slot is a fingerprint; the last byte of low is the code of its epoch, the two
+// bits above are its state. All zero: never used. Code zero: used no more.
 type slot struct{ high, low uint64 }
 
-type shard struct {
-	mu    sync.Mutex
+type state uint64
+
+// The states of a slot. What is pending has its particulars in the stripe.
+const (
+	stateDone state = iota << 8
+	statePending
+	stateTaken
+	stateUnsure
+	stateMask state = 3 << 8
+)
+
+const codeMask = 0xff
+
+type segment struct {
 	slots []slot
+	depth uint8
 	used  int // slots that are not empty
+	count int // of them, those with a code
 	// swept is the epoch of the last sweep: all nonces expire in one of the
 	// 255 epochs after it.
 	swept int64
@@ -54,19 +79,20 @@ type shard struct {
 	floor int64
 }
 
-func newTable(span time.Duration, store *Memory) *table {
-	return &table{epoch: span / spanEpochs, store: store}
+func newTable(class int, signed bool, parts int) *table {
+	return &table{epoch: (time.Second << class) / spanEpochs, signed: signed, parts: make([]part, parts)}
 }
 
 func split(f authz.Fingerprint) slot {
-	return slot{binary.LittleEndian.Uint64(f[:8]), uint64(f[8])<<8 | uint64(f[9])<<16 | uint64(f[10])<<24 |
+	return slot{binary.LittleEndian.Uint64(f[:8]), uint64(f[8]&^3)<<8 | uint64(f[9])<<16 | uint64(f[10])<<24 |
 		uint64(f[11])<<32 | uint64(f[12])<<40 | uint64(f[13])<<48 | uint64(f[14])<<56}
 }
 
-func (s slot) same(other slot) bool { return s.high == other.high && s.low>>8 == other.low>>8 }
+func (s slot) same(other slot) bool { return s.high == other.high && s.low>>10 == other.low>>10 }
 
-// shardOf is the number of the shard that holds a fingerprint, in all tables.
-func shardOf(f authz.Fingerprint) int { return int(f[8]) % shardCount }
+func (s slot) state() state { return state(s.low) & stateMask }
+
+func (s *slot) set(to state) { s.low = s.low&^uint64(stateMask) | uint64(to) }
 
 // epochOf is the number of the epoch in which the time lies.
 func (t *table) epochOf(at time.Time) int64 { return at.UnixNano() / int64(t.epoch) }
@@ -76,80 +102,41 @@ func (t *table) lastEpoch(at time.Time) int64 {
 	return (at.UnixNano() + int64(t.epoch) - 1) / int64(t.epoch)
 }
 
-// reserve adds the nonce unless it is there.
-func (t *table) reserve(nonce Nonce, now time.Time, evictable bool) Outcome {
-	key, expires := split(nonce.Fingerprint), t.lastEpoch(nonce.Expires)
-	s := &t.shards[shardOf(nonce.Fingerprint)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	current := t.advance(s, now)
-	if expires <= max(current, s.floor) || expires > s.swept+255 {
-		// Evicted, or our clock went back further than the table can tell.
-		return Uncertain
+// segment returns the key's segment, or nil if there is none yet.
+func (p *part) segment(key slot) *segment {
+	if len(p.segments) == 0 {
+		return nil
 	}
-	place, found := s.find(key, current)
-	if found {
-		return Copy
-	}
-	if s.slots[place] == (slot{}) {
-		if !t.room(s, now, current, evictable) {
-			return Full
-		}
-		if expires <= s.floor {
-			return Uncertain
-		}
-		place, _ = s.find(key, current) // room may have moved everything
-	}
-	if s.slots[place] == (slot{}) {
-		s.used++
-		t.store.entries.Add(1)
-	}
-	key.low |= s.code(expires)
-	s.slots[place] = key
-	return Reserved
-}
-
-// holds reports whether the nonce is there.
-func (t *table) holds(nonce Nonce, now time.Time) bool {
-	key := split(nonce.Fingerprint)
-	s := &t.shards[shardOf(nonce.Fingerprint)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, found := s.find(key, t.advance(s, now))
-	return found
+	return p.segments[key.high>>(64-p.depth)] // a shift by 64 is 0
 }
 
 // advance returns the current epoch, which never goes back, and sweeps the
-// shard if that is due.
-func (t *table) advance(s *shard, now time.Time) int64 {
-	current := max(t.epochOf(now), s.latest)
+// segment if that is due. It returns the number of nonces that are no more.
+func (s *segment) advance(epoch int64) (current int64, gone int) {
+	current = max(epoch, s.latest)
 	s.latest = current
-	if s.slots == nil {
-		s.slots, s.swept = make([]slot, firstSlots), current
-	}
 	if current-s.swept > sweepEpochs {
-		t.rebuild(s, current, len(s.slots))
+		gone = s.sweep(current)
 	}
-	return current
+	return current, gone
 }
 
 // code is the byte for an epoch; expires says which epoch a byte stands for.
-func (s *shard) code(epoch int64) uint64 { return uint64(epoch%255) + 1 }
+func code(epoch int64) uint64 { return uint64(epoch%255) + 1 }
 
-func (s *shard) expires(sl slot) int64 {
-	code := int64(sl.low&0xff) - 1
+func (s *segment) expires(sl slot) int64 {
 	first := s.swept + 1
-	return first + (code-first%255+255)%255
+	return first + (int64(sl.low&codeMask)-1-first%255+255)%255
 }
 
-func (s *shard) live(sl slot, current int64) bool {
-	return sl.low&0xff != 0 && s.expires(sl) > max(current, s.floor)
+func (s *segment) live(sl slot, current int64) bool {
+	return sl.low&codeMask != 0 && s.expires(sl) > max(current, s.floor)
 }
 
 // find returns the place of the key, or the place where it may be put.
-func (s *shard) find(key slot, current int64) (place int, found bool) {
+func (s *segment) find(key slot, current int64) (place int, found bool) {
 	free := -1
-	high, _ := bits.Mul64(key.high, uint64(len(s.slots)))
+	high, _ := bits.Mul64(key.high<<s.depth, uint64(len(s.slots)))
 	for i := int(high); ; {
 		sl := s.slots[i]
 		if sl == (slot{}) {
@@ -171,82 +158,130 @@ func (s *shard) find(key slot, current int64) (place int, found bool) {
 	}
 }
 
-// room makes sure that one more slot may be used.
-func (t *table) room(s *shard, now time.Time, current int64, evictable bool) bool {
-	if t.store.full() {
-		t.sweep(s, current)
-		if t.store.full() && !t.store.sweepOthers(now) && (!evictable || !t.evict(s, current) && !t.store.evictOther(now)) {
-			return false
-		}
+// put fills the place with the key, which holds its state, and returns by how
+// much the number of nonces has grown.
+func (s *segment) put(place int, key slot, expires int64) int {
+	old := s.slots[place]
+	s.slots[place] = slot{key.high, key.low&^codeMask | code(expires)}
+	if old == (slot{}) {
+		s.used++
 	}
-	if (s.used+1)*4 > len(s.slots)*3 {
-		t.rebuild(s, current, len(s.slots))
-		if s.used*2 > len(s.slots) {
-			t.rebuild(s, current, len(s.slots)*3/2)
-		}
+	if old.low&codeMask != 0 {
+		return 0 // in place of an expired one
 	}
-	return true
+	s.count++
+	return 1
 }
 
-// sweep forgets what has expired, unless it was done in this epoch.
-func (t *table) sweep(s *shard, current int64) {
-	switch {
-	case s.swept >= current:
-	case slices.ContainsFunc(s.slots, func(sl slot) bool { return sl != (slot{}) && !s.live(sl, current) }):
-		t.rebuild(s, current, len(s.slots))
-	default:
-		s.swept = current // all expire later, so their codes still hold
+// drop forgets the nonce at the place.
+func (s *segment) drop(place int) {
+	s.slots[place].low &^= codeMask
+	if s.slots[place] == (slot{}) {
+		s.slots[place].high = 1 // not empty: others may lie behind it
 	}
+	s.count--
 }
 
-// evict forgets the nonces of the earliest epoch and raises the floor.
-func (t *table) evict(s *shard, current int64) bool {
-	earliest := int64(0)
+// sweep forgets what has expired and returns how many that were.
+func (s *segment) sweep(current int64) int {
+	before := s.count
+	for i, sl := range s.slots {
+		if sl.low&codeMask != 0 && !s.live(sl, current) {
+			s.drop(i)
+		}
+	}
+	s.swept = max(s.swept, current)
+	return before - s.count
+}
+
+// evict forgets the nonces of the earliest epoch, if that is not beyond the
+// limit, raises the floor and returns how many there were.
+func (s *segment) evict(current, limit int64) int {
+	earliest := limit + 1
 	for _, sl := range s.slots {
-		if s.live(sl, current) && (earliest == 0 || s.expires(sl) < earliest) {
-			earliest = s.expires(sl)
+		if s.live(sl, current) {
+			earliest = min(earliest, s.expires(sl))
 		}
 	}
-	if earliest == 0 {
-		return false
+	if earliest > limit {
+		return 0
 	}
 	s.floor = earliest
-	t.rebuild(s, current, len(s.slots))
-	return true
+	return s.sweep(current)
 }
 
-// others calls f for the shards that hold something and are not in use, until
-// it returns true. The caller has locked a shard, so waiting for another one
-// could block for ever.
-func (t *table) others(now time.Time, f func(s *shard, current int64) bool) bool {
-	for i := range t.shards {
-		s := &t.shards[i]
-		if !s.mu.TryLock() {
-			continue
-		}
-		done := s.used > 0 && f(s, t.advance(s, now))
-		s.mu.Unlock()
-		if done {
-			return true
-		}
+// crowded reports whether one more slot would be one too many.
+func (s *segment) crowded() bool { return (s.used+1)*4 > len(s.slots)*3 }
+
+// size returns the number of slots for so many nonces: 16, 24, 32, 48 and so
+// on, at most two thirds full.
+func size(count int) int {
+	n := minSlots
+	for count*3 > n*2 && n < maxSlots {
+		n = larger(n)
 	}
-	return false
+	return n
 }
 
-// rebuild moves what is live to fresh slots and forgets the rest.
-func (t *table) rebuild(s *shard, current int64, size int) {
-	old, before := s.slots, s.used
-	fresh := shard{slots: make([]slot, size), swept: current, floor: s.floor}
-	for _, sl := range old {
-		if !s.live(sl, current) {
+func larger(n int) int {
+	if n&(n-1) == 0 {
+		return n + n/2
+	}
+	return n / 3 * 4
+}
+
+// moved returns a segment of that size with the live nonces for which the bit
+// below the depth is the given one, or all if depth is the segment's own.
+func (s *segment) moved(slots int, depth uint8, bit uint64, current int64) *segment {
+	fresh := &segment{slots: make([]slot, slots), depth: depth, swept: s.swept, latest: s.latest, floor: s.floor}
+	for _, sl := range s.slots {
+		if !s.live(sl, current) || depth > s.depth && sl.high>>(64-depth)&1 != bit {
 			continue
 		}
-		epoch := s.expires(sl)
-		sl.low = sl.low&^0xff | fresh.code(epoch)
 		place, _ := fresh.find(sl, current)
-		fresh.slots[place] = sl
-		fresh.used++
+		fresh.put(place, sl, s.expires(sl))
 	}
-	s.slots, s.used, s.swept = fresh.slots, fresh.used, current
-	t.store.entries.Add(int64(s.used - before))
+	return fresh
+}
+
+// widen makes room in a crowded segment. It returns by how much the nonces and
+// the slots have become more or fewer.
+func (p *part) widen(s *segment, current int64) (nonces, slots int) {
+	nonces -= s.sweep(current)
+	wanted := size(s.count + 1)
+	if s.count*2 > len(s.slots) && wanted <= len(s.slots) {
+		wanted = larger(len(s.slots)) // or it would be crowded again soon
+	}
+	if wanted <= maxSlots && (s.count+1)*4 <= wanted*3 || s.depth == maxDepth {
+		slots = wanted - len(s.slots)
+		*s = *s.moved(wanted, s.depth, 0, current)
+		return nonces, slots
+	}
+	return nonces, p.halve(s, current)
+}
+
+// halve replaces the segment in the directory by two and returns by how much
+// the slots have become more.
+func (p *part) halve(s *segment, current int64) int {
+	if s.depth == p.depth {
+		doubled := make([]*segment, 2*len(p.segments))
+		for i, old := range p.segments {
+			doubled[2*i], doubled[2*i+1] = old, old
+		}
+		p.segments, p.depth = doubled, p.depth+1
+	}
+	depth := s.depth + 1
+	var counts [2]int
+	for _, sl := range s.slots {
+		if s.live(sl, current) {
+			counts[sl.high>>(64-depth)&1]++
+		}
+	}
+	halves := [2]*segment{s.moved(size(counts[0]+1), depth, 0, current), s.moved(size(counts[1]+1), depth, 1, current)}
+	for i, old := range p.segments {
+		if old == s {
+			p.segments[i] = halves[i>>(p.depth-depth)&1]
+		}
+	}
+	return len(halves[0].slots) + len(halves[1].slots) - len(s.slots)
 }

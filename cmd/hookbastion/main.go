@@ -48,6 +48,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), newEnvoy())
+	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), newEnvoy(), newRedeliver())
 	return root
 }

@@ -43,6 +43,7 @@ func own(t *testing.T, c envoytest.Config, snippets []snippet) {
 	t.Helper()
 	filters := c.Manager()["http_filters"].([]any)[1:]
 	clusters := c.At("static_resources", "clusters").([]any)[1:]
+	var logs []any
 	parse := func(text string) (list []any) {
 		if err := yaml.Unmarshal([]byte(text), &list); err != nil {
 			t.Fatal(err)
@@ -53,11 +54,14 @@ func own(t *testing.T, c envoytest.Config, snippets []snippet) {
 		switch s.how {
 		case "envoy: http_filters":
 			filters = append(parse(s.text), filters...)
+		case "envoy: access_log":
+			logs = append(logs, parse(s.text)...)
 		case "envoy: clusters":
 			clusters = append(parse(s.text), clusters...)
 		}
 	}
 	c.Manager()["http_filters"] = filters
+	c.Manager()["access_log"] = logs
 	c.Map("static_resources")["clusters"] = clusters
 }
 

@@ -92,7 +92,7 @@ type serverInfo struct {
 // serving is an error; nothing that fails leaves a half of it running.
 func serve(ctx context.Context, s *settings, o serveOptions) error {
 	logSDK(o.log)
-	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, Started: time.Now()})
+	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending, Started: time.Now()})
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
 		return err
@@ -108,11 +108,14 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.Entries,
+		Replay: store.Stats,
 	})
 	if err != nil {
 		return err
 	}
-	watcher.Compile = compiler(s, recorder.Store(store))
+	nonces := recorder.Store(store)
+	settler := replay.NewSettler(nonces, s.lease, replay.NewSealKey())
+	watcher.Compile = compiler(s, nonces, settler)
 	if err := watcher.Load(); err != nil {
 		return err
 	}
@@ -126,9 +129,13 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	r := &running{
-		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder, Assertions: signer}, s.limits, o.pool),
+		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler, Assertions: signer}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
+		sweep:   func(now time.Time) { store.Sweep(now, sweepsPerSecond) },
+	}
+	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
+		return err
 	}
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.publish(signer, o.log)
@@ -137,6 +144,12 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	}
 	if err := r.secure(s, o.log); err != nil {
 		return errors.Join(err, r.closeListeners())
+	}
+	if err := r.admin.listen(s.adminListen); err != nil {
+		return errors.Join(err, r.closeListeners())
+	}
+	if !settler.TwoPhase() {
+		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}
 	return r.run(ctx, s, o)
 }
@@ -148,9 +161,15 @@ type running struct {
 	watcher *watch.Watcher
 	grpc    []net.Listener // TCP first, if there is TCP
 	web     net.Listener
+	admin   *admin
+	sweep   func(now time.Time)
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
 }
+
+// sweepsPerSecond is how many parts of the nonce store are looked at, besides
+// those that are in use.
+const sweepsPerSecond = 1024
 
 func (r *running) closeListeners() error {
 	err := r.web.Close()
@@ -158,6 +177,20 @@ func (r *running) closeListeners() error {
 		err = errors.Join(err, l.Close())
 	}
 	return err
+}
+
+// sweepUntil sweeps the nonce store each second.
+func (r *running) sweepUntil(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			r.sweep(now)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
@@ -168,17 +201,22 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	defer signal.Stop(hup)
 	watched := make(chan struct{})
 	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
+	swept := make(chan struct{})
+	go func() { defer close(swept); r.sweepUntil(ctx) }()
 	stopFiles := r.watchFiles(ctx)
 
-	failed := make(chan error, len(r.grpc)+1)
+	failed := make(chan error, len(r.grpc)+2)
 	for _, l := range r.grpc {
 		go func() { failed <- r.server.Serve(l) }()
 	}
 	go func() { failed <- r.site.serve(r.web) }()
+	if r.admin.listener != nil {
+		go func() { failed <- r.admin.serve() }()
+	}
 	r.server.SetReady(true)
 	r.site.ready.Store(true)
 	table := r.watcher.Table()
-	o.log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.unixPath, "http", r.web.Addr().String(),
+	o.log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.unixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
 		"webhooks", len(table.Webhooks()), "policy", table.Digest)
 	if o.ready != nil {
 		o.ready(&serverInfo{grpc: r.grpc[0].Addr(), http: r.web.Addr()})
@@ -196,8 +234,10 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	r.site.ready.Store(false)
 	r.server.Stop()
 	r.site.stop()
+	r.admin.stop()
 	cancel()
 	<-watched
+	<-swept
 	stopFiles()
 	return err
 }
@@ -216,13 +256,13 @@ func asErrors(err error) policy.Errors {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, store replay.Store) func(*policy.Set, *authz.Table) (*authz.Table, error) {
+func compiler(s *settings, store replay.Store, settler *replay.Settler) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	var key authz.FingerprintKey
 	_, _ = rand.Read(key[:]) // never fails
 	fingerprinter := authz.NewFingerprinter(key)
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
 		return policy.Compile(set, policy.Deps{
-			Store: store, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
+			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
 			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
 		})
 	}

@@ -33,7 +33,12 @@ type settings struct {
 	mapping    envoy.Mapping
 	limits     envoy.Limits
 	maxEntries int
-	records    string
+	maxPending int
+	// lease is 0 where there is no access log.
+	lease       time.Duration
+	adminListen string
+	adminToken  string // a file, or none
+	records     string
 	// recordsOTLP sends the records to a collector, too.
 	recordsOTLP bool
 	denials     int
@@ -68,6 +73,8 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		httpListen:  text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
 		policies:    m.GetPolicy().GetDirectories(),
 		maxEntries:  int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
+		maxPending:  int(m.GetReplay().GetMaxPending()),
+		lease:       time.Minute,
 		records:     text(m.GetRecords().GetFile(), "-"),
 		recordsOTLP: m.GetRecords().GetOtlp(),
 		denials:     int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
@@ -93,6 +100,16 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	s.tls = serviceTLS(m.GetGrpc(), s.grpcListen, fail)
 	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !s.mutual() {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
+	}
+	if lease := m.GetReplay().GetLease(); lease != nil {
+		s.lease = lease.AsDuration()
+	}
+	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
+		s.lease = 0
+	}
+	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
+	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" {
+		fail(s.adminListen+" is reachable from other machines; set admin.token", "admin", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: envoyEdge(m, fail)}

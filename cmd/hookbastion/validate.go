@@ -42,6 +42,7 @@ func newValidate() *cobra.Command {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s %s)\n", found[i].Error, found[i].Severity, found[i].ID)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
+				printGivenUp(cmd.ErrOrStderr(), table, config)
 			}
 			if err == nil && invalid != nil {
 				return exitError{exitInvalid}
@@ -52,6 +53,27 @@ func newValidate() *cobra.Command {
 	addConfigFlag(cmd, &config)
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
+}
+
+// printGivenUp says what the settings take from policies: nothing tells what
+// became of a delivery.
+func printGivenUp(w io.Writer, table *authz.Table, config string) {
+	s, err := loadSettings(config, nil)
+	if err != nil || s.lease > 0 {
+		return
+	}
+	for _, hook := range table.Webhooks() {
+		for _, check := range hook.Chain {
+			c, ok := check.(*replay.Check)
+			if !ok {
+				continue
+			}
+			fmt.Fprintf(w, "%s: replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes\n", hook.Name)
+			if c.OnCopy == replay.AcknowledgeCopy {
+				fmt.Fprintf(w, "%s: on_replay: ACKNOWLEDGE refuses copies, since no delivery is known to have been taken\n", hook.Name)
+			}
+		}
+	}
 }
 
 // addConfigFlag lets a command know the settings that the service has.

@@ -216,7 +216,7 @@ func TestTraps(t *testing.T) {
 			filters := c.Manager()["http_filters"].([]any)
 			second := map[string]any{"name": "second", "typed_config": firstFilter(c)["typed_config"]}
 			c.Manager()["http_filters"] = append([]any{filters[0], second}, filters[1:]...)
-		}, outcome{409, ""}, refused},
+		}, good, refused},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -46,8 +46,8 @@ var (
 	filterOffByDefault = rule("HE007", Warning, "the filter is disabled except on routes that enable it",
 		"A route that somebody adds is not verified.",
 		"Remove disabled from the filter, and disable it on the routes that need no verification.")
-	askedTwice = rule("HE008", Error, "the service is asked twice for one request",
-		"The second check meets the nonce of the first: valid deliveries are refused as replayed.",
+	askedTwice = rule("HE008", Warning, "the service is asked twice for one request",
+		"Each request costs two checks. The second passes only because it looks like Envoy's repetition of the first.",
 		"Keep one of the filters.")
 	otherName = rule("HE009", Warning, "settings of a route stand under a name that no filter has",
 		"Envoy ignores them: what they switch off is on, and context extensions do not arrive.",

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/examples"
@@ -25,6 +26,8 @@ type Options struct {
 	// MaxRequestBytes, 1 MiB if it is 0.
 	Mapping envoy.Mapping
 	Limits  envoy.Limits
+	// Settler ends what the source's checks reserve.
+	Settler *replay.Settler
 	// Now is the service's clock; time.Now if nil.
 	Now func() time.Time
 	// Edit changes Envoy's configuration before it starts.
@@ -68,6 +71,8 @@ type Gateway struct {
 	Records  *Records
 	// Pool gives the service its receive buffers.
 	Pool *PoisonPool
+	// ServiceAddr is where the service listens.
+	ServiceAddr net.Addr
 	// Address is where Envoy listens for TLS, with a certificate of Roots.
 	Address string
 	Roots   *x509.CertPool
@@ -106,7 +111,8 @@ func StartGateway(ctx context.Context, o Options, dir string) (g *Gateway, err e
 	if err != nil {
 		return g, err
 	}
-	g.Server = envoy.NewServer(&envoy.Service{Source: o.Source, Mapping: o.Mapping, Telemetry: recorder, Now: o.Now}, o.Limits, g.Pool)
+	g.ServiceAddr = listener.Addr()
+	g.Server = envoy.NewServer(&envoy.Service{Source: o.Source, Mapping: o.Mapping, Telemetry: recorder, Settler: o.Settler, Now: o.Now}, o.Limits, g.Pool)
 	g.served = make(chan error, 1)
 	go func() { g.served <- g.Server.Serve(listener) }()
 	g.Server.SetReady(true)

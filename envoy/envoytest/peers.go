@@ -23,6 +23,7 @@ type Upstream struct {
 	server   *http.Server
 	mu       sync.Mutex
 	got      []Arrival
+	answer   http.HandlerFunc
 }
 
 // Arrival is one request as the upstream got it.
@@ -50,8 +51,19 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // what came before an error has reached us too
 	u.mu.Lock()
 	u.got = append(u.got, Arrival{r.Header.Clone(), body})
+	answer := u.answer
 	u.mu.Unlock()
 	w.Header().Set(HeaderSawDecision, r.Header.Get(envoy.HeaderDecisionID))
+	if answer != nil {
+		answer(w, r)
+	}
+}
+
+// Answer sets how the upstream answers from now on; 200 if nil.
+func (u *Upstream) Answer(answer http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = answer
 }
 
 // Take returns what arrived since the last call.

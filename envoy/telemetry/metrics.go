@@ -40,6 +40,8 @@ const (
 type metrics struct {
 	duration, bodySize, skew, store metric.Float64Histogram
 
+	settlements settlements
+
 	webhooks sync.Map // name → *series
 	count    atomic.Int64
 
@@ -57,7 +59,7 @@ type series struct {
 
 func newMetrics(config Config) (*metrics, error) {
 	m := &metrics{}
-	var errs [4]error
+	var errs [5]error
 	m.duration, errs[0] = histogram(config.Meter, metricDuration,
 		1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5)
 	m.bodySize, errs[1] = histogram(config.Meter, metricBodySize,
@@ -65,10 +67,11 @@ func newMetrics(config Config) (*metrics, error) {
 	m.skew, errs[2] = histogram(config.Meter, metricSkew, -60, -10, -1, 0, 1, 2, 5, 10, 30, 60, 120, 300)
 	m.store, errs[3] = histogram(config.Meter, metricStoreDuration,
 		1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5)
+	m.settlements.lag, errs[4] = histogram(config.Meter, metricSettleLag, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1, 5, 10, 60)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	return m, m.observe(config)
+	return m, errors.Join(m.observe(config), m.observeReplay(config))
 }
 
 func histogram(meter metric.Meter, i instrument, bounds ...float64) (metric.Float64Histogram, error) {

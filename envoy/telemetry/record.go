@@ -33,6 +33,9 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = appendText(b, "reason", d.Reason.String())
 	b = appendNumber(b, "status", int64(status))
 	b = appendText(b, "key_id", d.KeyID)
+	if mark := d.Mark.String(); mark != "" {
+		b = appendText(b, "replay", mark)
+	}
 	var buf [64]byte
 	source := buf[:0]
 	if req.Source.IsValid() {

@@ -13,21 +13,29 @@ type instrument struct {
 
 // The metrics.
 var (
-	metricDecisions      = instrument{"hookbastion.decisions", "counter", "{decision}", "webhook, reason, verdict", "Decisions by webhook and reason."}
-	metricDuration       = instrument{"hookbastion.decision.duration", "histogram", "s", "webhook", "Time from the whole message to the answer."}
-	metricBodySize       = instrument{"hookbastion.body.size", "histogram", "By", "webhook", "Size of the body."}
-	metricSkew           = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
-	metricLastMatch      = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
-	metricNonces         = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held."}
-	metricStoreDuration  = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
-	metricReloads        = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
-	metricRecordsDropped = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
-	metricPanics         = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
+	metricDecisions         = instrument{"hookbastion.decisions", "counter", "{decision}", "webhook, reason, verdict", "Decisions by webhook and reason."}
+	metricDuration          = instrument{"hookbastion.decision.duration", "histogram", "s", "webhook", "Time from the whole message to the answer."}
+	metricBodySize          = instrument{"hookbastion.body.size", "histogram", "By", "webhook", "Size of the body."}
+	metricSkew              = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
+	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
+	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held."}
+	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
+	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet."}
+	metricReservations      = instrument{"hookbastion.reservations", "counter", "{call}", "outcome", "Answers of the nonce store: first, possible, redelivered, adopted, copy, in_flight, full, uncertain."}
+	metricReservationsEnded = instrument{"hookbastion.reservations.ended", "counter", "{nonce}", "outcome", "How reservations ended: delivered, released, unknown, lease_taken, lease_released, given_back."}
+	metricEvictions         = instrument{"hookbastion.nonces.evicted", "counter", "{nonce}", "", "Nonces that had to make room for others of their share."}
+	metricWatermark         = instrument{"hookbastion.watermark", "gauge", "s", "", "Unix time of the latest expiry among evicted nonces; absent if there were none."}
+	metricSettlements       = instrument{"hookbastion.settlements", "counter", "{entry}", "result", "Last entries of Envoy's access log for reserved deliveries: delivered, failed, client_error, unknown; or late, repeated, forged, ignored, store_failed, which change nothing."}
+	metricSettleLag         = instrument{"hookbastion.settle.lag", "histogram", "s", "", "Time from the end of a request to its entry of the access log."}
+	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
+	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
+	metricPanics            = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
 )
 
 var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
-	metricNonces, metricStoreDuration, metricReloads, metricRecordsDropped, metricPanics,
+	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricReloads, metricRecordsDropped, metricPanics,
 }
 
 // fact describes an attribute.
@@ -81,6 +89,7 @@ var recordFields = []struct{ name, about string }{
 	{"reason", "[the reason](reasons.md)"},
 	{"status", "status of the answer to the sender; 200 if the request is forwarded"},
 	{"key_id", "id of the secret that matched"},
+	{"replay", "what the upstream is told of a delivery that may be a copy: `copy`, `possible` or `redelivered`; else absent"},
 	{"source", "address of the sender as `source` in the settings defines it"},
 	{"method", "method of the request"},
 	{"path", "path of the request without the query"},

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
@@ -32,19 +33,54 @@ var outcomes = func() (all [len(outcomeNames)][]metric.RecordOption) {
 	return all
 }()
 
+// The outcomes of other calls follow those of reservations.
+const (
+	callSettled = iota + int(replay.Full) + 1
+	callReleased
+	callPermitted
+)
+
 var outcomeNames = [...]string{
-	replay.Failed: "failed", replay.Reserved: "reserved", replay.Copy: "copy",
-	replay.Uncertain: "uncertain", replay.Full: "full",
+	replay.Failed: "failed", replay.Reserved: "reserved", replay.Copy: "copy", replay.CopyUnknown: "copy_unknown",
+	replay.Pending: "in_flight", replay.Uncertain: "uncertain", replay.Full: "full",
+	callSettled: "settle", callReleased: "release", callPermitted: "permit",
+}
+
+func (m *measured) record(begin time.Time, outcome int, err error) {
+	if err != nil || outcome >= len(outcomes) {
+		outcome = int(replay.Failed)
+	}
+	m.metrics.store.Record(context.Background(), time.Since(begin).Seconds(), outcomes[outcome]...)
 }
 
 // Reserve measures a call of the store.
-func (m *measured) Reserve(ctx context.Context, nonce replay.Nonce, now time.Time) (replay.Outcome, error) {
+func (m *measured) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
 	begin := time.Now()
-	outcome, err := m.Store.Reserve(ctx, nonce, now)
-	label := outcome
-	if err != nil || int(label) >= len(outcomes) {
-		label = replay.Failed
-	}
-	m.metrics.store.Record(context.Background(), time.Since(begin).Seconds(), outcomes[label]...)
-	return outcome, err
+	answer, err := m.Store.Reserve(ctx, nonce, claim, now)
+	m.record(begin, int(answer.Outcome), err)
+	return answer, err
+}
+
+// Settle measures a call of the store.
+func (m *measured) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
+	begin := time.Now()
+	changed, err := m.Store.Settle(ctx, r, fate, now)
+	m.record(begin, callSettled, err)
+	return changed, err
+}
+
+// Release measures a call of the store.
+func (m *measured) Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	begin := time.Now()
+	changed, err := m.Store.Release(ctx, r, now)
+	m.record(begin, callReleased, err)
+	return changed, err
+}
+
+// Permit measures a call of the store.
+func (m *measured) Permit(ctx context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
+	begin := time.Now()
+	permitted, err := m.Store.Permit(ctx, r, until, now)
+	m.record(begin, callPermitted, err)
+	return permitted, err
 }

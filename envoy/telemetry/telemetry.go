@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // Event is one decision. It aliases the request and is valid during Record only.
@@ -61,6 +62,8 @@ type Config struct {
 	Sampler Sampler
 	// Logger takes the decision records as log records; nil for none.
 	Logger log.Logger
+	// Replay returns what the nonce store has done.
+	Replay func() replay.Stats
 	// Nonces returns the number of nonces held.
 	Nonces func() int64
 }

@@ -55,16 +55,17 @@ func Run(t *testing.T, newStore func(t *testing.T) replay.Store) {
 			raceOfSpans(t, newStore(t))
 		}
 	})
+	states(t, newStore)
 	t.Run("model", func(t *testing.T) { model(t, newStore(t)) })
 }
 
 func reserve(t *testing.T, s replay.Store, n replay.Nonce, now time.Time) replay.Outcome {
 	t.Helper()
-	outcome, err := s.Reserve(context.Background(), n, now)
+	answer, err := s.Reserve(context.Background(), n, replay.Claim{}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return outcome
+	return answer.Outcome
 }
 
 func want(t *testing.T, got, want replay.Outcome, when string) {
@@ -77,9 +78,9 @@ func want(t *testing.T, got, want replay.Outcome, when string) {
 func expiry(t *testing.T, s replay.Store) {
 	n := Unsigned(1, Start, time.Hour)
 	want(t, reserve(t, s, n, Start), replay.Reserved, "first")
-	want(t, reserve(t, s, n, Start), replay.Copy, "at once")
+	want(t, reserve(t, s, n, Start), replay.CopyUnknown, "at once")
 	later := Start.Add(time.Hour - time.Nanosecond)
-	want(t, reserve(t, s, Unsigned(1, later, time.Hour), later), replay.Copy, "in the last moment")
+	want(t, reserve(t, s, Unsigned(1, later, time.Hour), later), replay.CopyUnknown, "in the last moment")
 	expired := Start.Add(time.Hour + time.Hour/64)
 	want(t, reserve(t, s, Unsigned(1, expired, time.Hour), expired), replay.Reserved, "a 64th after its time")
 }
@@ -91,7 +92,7 @@ func others(t *testing.T, s replay.Store) {
 		}
 	}
 	for n := range uint64(10_000) {
-		if got := reserve(t, s, Signed(n, Start), Start.Add(time.Minute)); got != replay.Copy {
+		if got := reserve(t, s, Signed(n, Start), Start.Add(time.Minute)); got != replay.CopyUnknown {
 			t.Fatalf("nonce %d again: outcome %d", n, got)
 		}
 	}
@@ -102,7 +103,7 @@ func otherSpan(t *testing.T, s replay.Store) {
 	want(t, reserve(t, s, n, Start), replay.Reserved, "first")
 	n.Span *= 8
 	n.Expires = n.Expires.Add(time.Hour / 2)
-	want(t, reserve(t, s, n, Start), replay.Copy, "after a reload with a longer window")
+	want(t, reserve(t, s, n, Start), replay.CopyUnknown, "after a reload with a longer window")
 }
 
 func race(t *testing.T, s replay.Store) {
@@ -115,7 +116,7 @@ func race(t *testing.T, s replay.Store) {
 		go func() {
 			defer all.Done()
 			<-begin
-			if outcome, err := s.Reserve(context.Background(), Signed(7, Start), Start); err == nil && outcome == replay.Reserved {
+			if a, err := s.Reserve(context.Background(), Signed(7, Start), replay.Claim{Lease: time.Minute}, Start); err == nil && a.Outcome == replay.Reserved {
 				winners.Add(1)
 			}
 		}()
@@ -142,7 +143,7 @@ func raceOfSpans(t *testing.T, s replay.Store) {
 				for arrived.Add(1); arrived.Load() < int64(2*n+2); {
 					runtime.Gosched() // both begin each round together
 				}
-				if outcome, err := s.Reserve(context.Background(), Unsigned(uint64(n), Start, span), Start); err == nil && outcome == replay.Reserved {
+				if a, err := s.Reserve(context.Background(), Unsigned(uint64(n), Start, span), replay.Claim{}, Start); err == nil && a.Outcome == replay.Reserved {
 					winners[n].Add(1)
 				}
 			}
@@ -179,7 +180,7 @@ func model(t *testing.T, s replay.Store) {
 		switch {
 		case known && now.Before(until):
 			copies++
-			if got != replay.Copy {
+			if got != replay.CopyUnknown {
 				t.Fatalf("step %d: nonce %d: outcome %d, and it is live until %s", step, n, got, until)
 			}
 		case !known && got != replay.Reserved:

@@ -196,8 +196,11 @@ const (
 	Replay_ON_REPLAY_UNSPECIFIED Replay_OnReplay = 0
 	// Refused with 409.
 	Replay_DENY Replay_OnReplay = 1
-	// Forwarded with x-hookbastion-replay: copy.
+	// Forwarded with x-hookbastion-replay: copy, or possible.
 	Replay_MARK Replay_OnReplay = 2
+	// Answered with 200 and not forwarded, if the first delivery is known to
+	// have been taken; else refused with 409.
+	Replay_ACKNOWLEDGE Replay_OnReplay = 3
 )
 
 // Enum value maps for Replay_OnReplay.
@@ -206,11 +209,13 @@ var (
 		0: "ON_REPLAY_UNSPECIFIED",
 		1: "DENY",
 		2: "MARK",
+		3: "ACKNOWLEDGE",
 	}
 	Replay_OnReplay_value = map[string]int32{
 		"ON_REPLAY_UNSPECIFIED": 0,
 		"DENY":                  1,
 		"MARK":                  2,
+		"ACKNOWLEDGE":           3,
 	}
 )
 
@@ -239,6 +244,109 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 0}
+}
+
+type Replay_Release int32
+
+const (
+	Replay_RELEASE_UNSPECIFIED Replay_Release = 0
+	// The next one with this content passes.
+	Replay_UPSTREAM_FAILURE Replay_Release = 1
+	// The next one is a copy.
+	Replay_NEVER Replay_Release = 2
+)
+
+// Enum value maps for Replay_Release.
+var (
+	Replay_Release_name = map[int32]string{
+		0: "RELEASE_UNSPECIFIED",
+		1: "UPSTREAM_FAILURE",
+		2: "NEVER",
+	}
+	Replay_Release_value = map[string]int32{
+		"RELEASE_UNSPECIFIED": 0,
+		"UPSTREAM_FAILURE":    1,
+		"NEVER":               2,
+	}
+)
+
+func (x Replay_Release) Enum() *Replay_Release {
+	p := new(Replay_Release)
+	*p = x
+	return p
+}
+
+func (x Replay_Release) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replay_Release) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[4].Descriptor()
+}
+
+func (Replay_Release) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[4]
+}
+
+func (x Replay_Release) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replay_Release.Descriptor instead.
+func (Replay_Release) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 1}
+}
+
+type Replay_Outcome int32
+
+const (
+	Replay_OUTCOME_UNSPECIFIED Replay_Outcome = 0
+	// The next one with this content is a copy.
+	Replay_TAKEN Replay_Outcome = 1
+	// The next one passes; after an unknown outcome with
+	// x-hookbastion-replay: possible.
+	Replay_RELEASE Replay_Outcome = 2
+)
+
+// Enum value maps for Replay_Outcome.
+var (
+	Replay_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "TAKEN",
+		2: "RELEASE",
+	}
+	Replay_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"TAKEN":               1,
+		"RELEASE":             2,
+	}
+)
+
+func (x Replay_Outcome) Enum() *Replay_Outcome {
+	p := new(Replay_Outcome)
+	*p = x
+	return p
+}
+
+func (x Replay_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replay_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[5].Descriptor()
+}
+
+func (Replay_Outcome) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[5]
+}
+
+func (x Replay_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replay_Outcome.Descriptor instead.
+func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 2}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -1241,8 +1349,19 @@ type Replay struct {
 	// How long a delivery without a signed time is remembered. Default: 24h.
 	// One with a signed time is remembered until that time is too old.
 	Window *durationpb.Duration `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
-	// Default: DENY.
-	OnReplay      Replay_OnReplay `protobuf:"varint,2,opt,name=on_replay,json=onReplay,proto3,enum=hookbastion.policy.v1.Replay_OnReplay" json:"on_replay,omitempty"`
+	// Default: ACKNOWLEDGE for a provider of the catalogue that repeats by itself
+	// and sends the same bytes, else DENY.
+	OnReplay Replay_OnReplay `protobuf:"varint,2,opt,name=on_replay,json=onReplay,proto3,enum=hookbastion.policy.v1.Replay_OnReplay" json:"on_replay,omitempty"`
+	// What a failure of the upstream means: 5xx, 408, 425, 429, no answer.
+	// Default: UPSTREAM_FAILURE.
+	Release Replay_Release `protobuf:"varint,3,opt,name=release,proto3,enum=hookbastion.policy.v1.Replay_Release" json:"release,omitempty"`
+	// What it means that nobody knows whether the upstream took a delivery: the
+	// sender left before the answer, or no word came within the lease. Default:
+	// TAKEN where the provider signs a retry anew, RELEASE where it sends the
+	// same bytes.
+	OnUnknown Replay_Outcome `protobuf:"varint,4,opt,name=on_unknown,json=onUnknown,proto3,enum=hookbastion.policy.v1.Replay_Outcome" json:"on_unknown,omitempty"`
+	// What 3xx and 4xx from the upstream mean. Default: like on_unknown.
+	ClientErrors  Replay_Outcome `protobuf:"varint,5,opt,name=client_errors,json=clientErrors,proto3,enum=hookbastion.policy.v1.Replay_Outcome" json:"client_errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1289,6 +1408,27 @@ func (x *Replay) GetOnReplay() Replay_OnReplay {
 		return x.OnReplay
 	}
 	return Replay_ON_REPLAY_UNSPECIFIED
+}
+
+func (x *Replay) GetRelease() Replay_Release {
+	if x != nil {
+		return x.Release
+	}
+	return Replay_RELEASE_UNSPECIFIED
+}
+
+func (x *Replay) GetOnUnknown() Replay_Outcome {
+	if x != nil {
+		return x.OnUnknown
+	}
+	return Replay_OUTCOME_UNSPECIFIED
+}
+
+func (x *Replay) GetClientErrors() Replay_Outcome {
+	if x != nil {
+		return x.ClientErrors
+	}
+	return Replay_OUTCOME_UNSPECIFIED
 }
 
 // Limits bounds what is looked at.
@@ -1850,14 +1990,27 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\tFreshness\x12G\n" +
 	"\ttolerance\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"\xce\x01\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"\xb3\x04\n" +
 	"\x06Replay\x12D\n" +
 	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b<R\x06window\x12C\n" +
-	"\ton_replay\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Replay.OnReplayR\bonReplay\"9\n" +
+	"\ton_replay\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Replay.OnReplayR\bonReplay\x12?\n" +
+	"\arelease\x18\x03 \x01(\x0e2%.hookbastion.policy.v1.Replay.ReleaseR\arelease\x12D\n" +
+	"\n" +
+	"on_unknown\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Replay.OutcomeR\tonUnknown\x12J\n" +
+	"\rclient_errors\x18\x05 \x01(\x0e2%.hookbastion.policy.v1.Replay.OutcomeR\fclientErrors\"J\n" +
 	"\bOnReplay\x12\x19\n" +
 	"\x15ON_REPLAY_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04DENY\x10\x01\x12\b\n" +
-	"\x04MARK\x10\x02\"\xc4\x02\n" +
+	"\x04MARK\x10\x02\x12\x0f\n" +
+	"\vACKNOWLEDGE\x10\x03\"C\n" +
+	"\aRelease\x12\x17\n" +
+	"\x13RELEASE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10UPSTREAM_FAILURE\x10\x01\x12\t\n" +
+	"\x05NEVER\x10\x02\":\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05TAKEN\x10\x01\x12\v\n" +
+	"\aRELEASE\x10\x02\"\xc4\x02\n" +
 	"\x06Limits\x122\n" +
 	"\x0emax_body_bytes\x18\x01 \x01(\x04B\a\xbaH\x042\x02 \x00H\x00R\fmaxBodyBytes\x88\x01\x01\x12:\n" +
 	"\x10max_header_bytes\x18\x02 \x01(\x04B\v\xbaH\b2\x06\x18\x80\x80@ \x00H\x01R\x0emaxHeaderBytes\x88\x01\x01\x125\n" +
@@ -1888,79 +2041,84 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_policy_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
 	(Transport_Version)(0),              // 2: hookbastion.policy.v1.Transport.Version
 	(Replay_OnReplay)(0),                // 3: hookbastion.policy.v1.Replay.OnReplay
-	(*Policy)(nil),                      // 4: hookbastion.policy.v1.Policy
-	(*Webhook)(nil),                     // 5: hookbastion.policy.v1.Webhook
-	(*Match)(nil),                       // 6: hookbastion.policy.v1.Match
-	(*Secret)(nil),                      // 7: hookbastion.policy.v1.Secret
-	(*Transport)(nil),                   // 8: hookbastion.policy.v1.Transport
-	(*ClientCertificate)(nil),           // 9: hookbastion.policy.v1.ClientCertificate
-	(*SourceIP)(nil),                    // 10: hookbastion.policy.v1.SourceIP
-	(*Token)(nil),                       // 11: hookbastion.policy.v1.Token
-	(*TokenRule)(nil),                   // 12: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),                  // 13: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),                   // 14: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                      // 15: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                      // 16: hookbastion.policy.v1.Limits
-	(*Respond)(nil),                     // 17: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),                  // 18: hookbastion.policy.v1.Unverified
-	(*Assertion)(nil),                   // 19: hookbastion.policy.v1.Assertion
-	(*ClientCertificate_Authority)(nil), // 20: hookbastion.policy.v1.ClientCertificate.Authority
-	(*TokenRule_Bearer)(nil),            // 21: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),            // 22: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),             // 23: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),             // 24: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                      // 25: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil),       // 26: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),         // 27: google.protobuf.Duration
+	(Replay_Release)(0),                 // 4: hookbastion.policy.v1.Replay.Release
+	(Replay_Outcome)(0),                 // 5: hookbastion.policy.v1.Replay.Outcome
+	(*Policy)(nil),                      // 6: hookbastion.policy.v1.Policy
+	(*Webhook)(nil),                     // 7: hookbastion.policy.v1.Webhook
+	(*Match)(nil),                       // 8: hookbastion.policy.v1.Match
+	(*Secret)(nil),                      // 9: hookbastion.policy.v1.Secret
+	(*Transport)(nil),                   // 10: hookbastion.policy.v1.Transport
+	(*ClientCertificate)(nil),           // 11: hookbastion.policy.v1.ClientCertificate
+	(*SourceIP)(nil),                    // 12: hookbastion.policy.v1.SourceIP
+	(*Token)(nil),                       // 13: hookbastion.policy.v1.Token
+	(*TokenRule)(nil),                   // 14: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                  // 15: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                   // 16: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                      // 17: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                      // 18: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                     // 19: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                  // 20: hookbastion.policy.v1.Unverified
+	(*Assertion)(nil),                   // 21: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil), // 22: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenRule_Bearer)(nil),            // 23: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),            // 24: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),             // 25: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),             // 26: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                      // 27: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 29: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
-	5,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
-	6,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	25, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
-	7,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
-	10, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
-	11, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	14, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	15, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	16, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
+	8,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
+	27, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	9,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
+	12, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
+	13, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
+	16, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	17, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	18, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	17, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	18, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
-	8,  // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
-	19, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	19, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	20, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	10, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
+	21, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
 	1,  // 14: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	26, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	26, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	28, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	28, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
 	2,  // 17: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
-	9,  // 18: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	20, // 19: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	12, // 20: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	21, // 21: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	22, // 22: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	23, // 23: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	24, // 24: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	26, // 25: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	26, // 26: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	27, // 27: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	27, // 28: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	27, // 29: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	11, // 18: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	22, // 19: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	14, // 20: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	23, // 21: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	24, // 22: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	25, // 23: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	26, // 24: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	28, // 25: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	28, // 26: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	29, // 27: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	29, // 28: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	29, // 29: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
 	3,  // 30: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	13, // 31: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	13, // 32: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	13, // 33: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	13, // 34: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	4,  // 31: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 32: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 33: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	15, // 34: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	15, // 35: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	15, // 36: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	15, // 37: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -1991,7 +2149,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      6,
 			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,

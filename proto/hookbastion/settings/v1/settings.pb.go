@@ -142,6 +142,7 @@ type Settings struct {
 	Replay        *Replay                `protobuf:"bytes,6,opt,name=replay,proto3" json:"replay,omitempty"`
 	Limits        *Limits                `protobuf:"bytes,7,opt,name=limits,proto3" json:"limits,omitempty"`
 	Records       *Records               `protobuf:"bytes,8,opt,name=records,proto3" json:"records,omitempty"`
+	Admin         *Admin                 `protobuf:"bytes,9,opt,name=admin,proto3" json:"admin,omitempty"`
 	Assertion     *Assertion             `protobuf:"bytes,10,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -229,6 +230,13 @@ func (x *Settings) GetLimits() *Limits {
 func (x *Settings) GetRecords() *Records {
 	if x != nil {
 		return x.Records
+	}
+	return nil
+}
+
+func (x *Settings) GetAdmin() *Admin {
+	if x != nil {
+		return x.Admin
 	}
 	return nil
 }
@@ -627,7 +635,15 @@ func (x *Source) GetTrustedCidrs() []string {
 type Replay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Nonces held at most. Default: 4000000.
-	MaxEntries    *uint64 `protobuf:"varint,1,opt,name=max_entries,json=maxEntries,proto3,oneof" json:"max_entries,omitempty"`
+	MaxEntries *uint64 `protobuf:"varint,1,opt,name=max_entries,json=maxEntries,proto3,oneof" json:"max_entries,omitempty"`
+	// Whether Envoy's gRPC access log comes here. Without it nobody says what
+	// became of a delivery: each is taken when it is forwarded. Default: true.
+	AccessLog *bool `protobuf:"varint,2,opt,name=access_log,json=accessLog,proto3,oneof" json:"access_log,omitempty"`
+	// How long to wait for the access log. Longer than the longest time that the
+	// upstream may take. Default: 60s.
+	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Deliveries at most whose outcome is open. Default: 262144.
+	MaxPending    *uint32 `protobuf:"varint,4,opt,name=max_pending,json=maxPending,proto3,oneof" json:"max_pending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -669,6 +685,84 @@ func (x *Replay) GetMaxEntries() uint64 {
 	return 0
 }
 
+func (x *Replay) GetAccessLog() bool {
+	if x != nil && x.AccessLog != nil {
+		return *x.AccessLog
+	}
+	return false
+}
+
+func (x *Replay) GetLease() *durationpb.Duration {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *Replay) GetMaxPending() uint32 {
+	if x != nil && x.MaxPending != nil {
+		return *x.MaxPending
+	}
+	return 0
+}
+
+// Admin is the listener of operators: POST /api/v1/redeliver.
+type Admin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with
+	// token. Default: none.
+	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
+	// A file with the token that requests must bear. Absent: whoever reaches the
+	// listener may use it.
+	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Admin) Reset() {
+	*x = Admin{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Admin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Admin) ProtoMessage() {}
+
+func (x *Admin) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Admin.ProtoReflect.Descriptor instead.
+func (*Admin) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Admin) GetListen() string {
+	if x != nil {
+		return x.Listen
+	}
+	return ""
+}
+
+func (x *Admin) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 // Limits bounds what the service takes on at once.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -686,7 +780,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +792,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +805,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Limits) GetInFlight() uint32 {
@@ -758,7 +852,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +864,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +877,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Records) GetFile() string {
@@ -825,7 +919,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +931,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +944,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Assertion) GetKeys() []string {
@@ -885,7 +979,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +991,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1025,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8d\x04\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc3\x04\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -940,7 +1034,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x06source\x18\x05 \x01(\v2\x1f.hookbastion.settings.v1.SourceR\x06source\x127\n" +
 	"\x06replay\x18\x06 \x01(\v2\x1f.hookbastion.settings.v1.ReplayR\x06replay\x127\n" +
 	"\x06limits\x18\a \x01(\v2\x1f.hookbastion.settings.v1.LimitsR\x06limits\x12:\n" +
-	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\x12@\n" +
+	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\x124\n" +
+	"\x05admin\x18\t \x01(\v2\x1e.hookbastion.settings.v1.AdminR\x05admin\x12@\n" +
 	"\tassertion\x18\n" +
 	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\"\xea\x01\n" +
 	"\x04Grpc\x12\x16\n" +
@@ -985,12 +1080,22 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
-	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"M\n" +
+	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\x86\x02\n" +
 	"\x06Replay\x123\n" +
 	"\vmax_entries\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x94\xeb\xdc\x03 \x00H\x00R\n" +
-	"maxEntries\x88\x01\x01B\x0e\n" +
-	"\f_max_entries\"\xa0\x02\n" +
+	"maxEntries\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"access_log\x18\x02 \x01(\bH\x01R\taccessLog\x88\x01\x01\x12@\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x05lease\x122\n" +
+	"\vmax_pending\x18\x04 \x01(\rB\f\xbaH\t*\a\x18\x80\x80\x80\b \x00H\x02R\n" +
+	"maxPending\x88\x01\x01B\x0e\n" +
+	"\f_max_entriesB\r\n" +
+	"\v_access_logB\x0e\n" +
+	"\f_max_pending\"5\n" +
+	"\x05Admin\x12\x16\n" +
+	"\x06listen\x18\x01 \x01(\tR\x06listen\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xa0\x02\n" +
 	"\x06Limits\x12-\n" +
 	"\tin_flight\x18\x01 \x01(\rB\v\xbaH\b*\x06\x18\x80\x80@ \x00H\x00R\binFlight\x88\x01\x01\x12;\n" +
 	"\x0fbytes_in_flight\x18\x02 \x01(\x04B\x0e\xbaH\v2\t\x18\x80\x80\x80\x80\x80\x02 \x00H\x01R\rbytesInFlight\x88\x01\x01\x122\n" +
@@ -1024,7 +1129,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
@@ -1036,11 +1141,12 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Envoy)(nil),               // 7: hookbastion.settings.v1.Envoy
 	(*Source)(nil),              // 8: hookbastion.settings.v1.Source
 	(*Replay)(nil),              // 9: hookbastion.settings.v1.Replay
-	(*Limits)(nil),              // 10: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 11: hookbastion.settings.v1.Records
-	(*Assertion)(nil),           // 12: hookbastion.settings.v1.Assertion
-	(*Grpc_Unix)(nil),           // 13: hookbastion.settings.v1.Grpc.Unix
-	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
+	(*Admin)(nil),               // 10: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 11: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 12: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 13: hookbastion.settings.v1.Assertion
+	(*Grpc_Unix)(nil),           // 14: hookbastion.settings.v1.Grpc.Unix
+	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	3,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -1049,20 +1155,22 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	7,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
 	8,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
 	9,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	10, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	11, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	12, // 8: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	13, // 9: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	4,  // 10: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	0,  // 11: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	1,  // 12: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	14, // 13: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	14, // 14: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	11, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	12, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	10, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	13, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	14, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	4,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	15, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	15, // 15: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	15, // 16: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -1072,15 +1180,15 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[8].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[9].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

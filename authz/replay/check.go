@@ -1,0 +1,184 @@
+package replay
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// OnCopy is what happens to a copy.
+type OnCopy uint8
+
+// The ways to treat a copy. The zero value denies.
+const (
+	DenyCopy OnCopy = iota
+	// MarkCopies forwards it with a mark.
+	MarkCopies
+	// AcknowledgeCopy tells the sender that all is well and forwards nothing,
+	// where the first delivery is known to have been taken.
+	AcknowledgeCopy
+)
+
+// Rules say what the outcomes of a delivery mean. Each is Undelivered or Taken,
+// Unknown is Unsure or Taken. The zero value takes everything.
+type Rules struct {
+	// Failure: the upstream failed or was not reached.
+	Failure Fate
+	// ClientError: the upstream answered with 3xx or 4xx.
+	ClientError Fate
+	// Unknown: nobody knows whether the upstream took it.
+	Unknown Fate
+}
+
+// Check reserves a nonce for the signed content. It is safe for concurrent use.
+type Check struct {
+	Store Store
+	// Settler tells later what became of a delivery; nil if nobody does.
+	Settler *Settler
+	OnCopy  OnCopy
+	Rules   Rules
+	// Tolerance and Future are those of the freshness check, for schemes with
+	// a signed time.
+	Tolerance, Future time.Duration
+	// Window is how long a delivery without a signed time is remembered.
+	Window time.Duration
+	// Watermark refuses signed times at or below it. It is set when a policy
+	// began to accept older deliveries than it did before: theirs may be
+	// forgotten.
+	Watermark time.Time
+}
+
+// Stage returns StageReplay.
+func (c *Check) Stage() authz.Stage { return authz.StageReplay }
+
+// Span is how long a nonce of this check can live.
+func (c *Check) Span() time.Duration {
+	if c.Tolerance > 0 {
+		return c.Tolerance + c.Future + Skew
+	}
+	return c.Window
+}
+
+// Run reserves the nonce.
+func (c *Check) Run(call *authz.Call) authz.Reason {
+	if call.Fingerprint.IsZero() || call.Proof < authz.ProofPartial {
+		return authz.Internal // nothing without a signature gets here
+	}
+	nonce := Nonce{
+		Fingerprint: call.Fingerprint, Webhook: call.Webhook, Tenant: call.Tenant,
+		Signed: call.SignedTime, Span: c.Span(),
+	}
+	if nonce.Signed.IsZero() {
+		nonce.Expires = call.Now.Add(c.Window)
+	} else {
+		nonce.Expires = nonce.Signed.Add(c.Tolerance + Skew)
+		if !nonce.Signed.After(c.Watermark) {
+			call.Explain("a delivery signed after the policy was widened", "one that may have been forgotten")
+			return authz.ReplayUncertain
+		}
+	}
+	answer := c.reserve(call, nonce)
+	call.Explain("content that was not delivered before", answer.Outcome.text())
+	return c.reason(call, answer)
+}
+
+// reserve asks the store, and for a delivery whose outcome is open once more a
+// little later: a retry can overtake the access log.
+func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
+	claim := Claim{Owner: rand.Uint64(), Lease: c.Settler.lease()} //nolint:gosec // it tells attempts apart
+	if call.Request != nil {
+		claim.Check = call.Request.CheckID
+	}
+	claim.Unknown = c.Rules.Unknown
+	if !c.Settler.Proven() {
+		claim.Unknown = Taken
+	}
+	waited := time.Duration(0)
+	for try := 0; ; try++ {
+		answer, err := c.Store.Reserve(call.Context, nonce, claim, call.Now.Add(waited))
+		if err != nil {
+			return Answer{}
+		}
+		if answer.Outcome == Reserved && call.Context.Err() != nil {
+			GiveBack(c.Store, answer.Reservation, call.Now) // nobody waits for the answer
+			return Answer{}
+		}
+		if answer.Outcome != Pending {
+			return answer
+		}
+		pause, ok := c.Settler.pause(call.Context, try)
+		if !ok {
+			return answer
+		}
+		waited += pause
+		if nonce.Signed.IsZero() {
+			nonce.Expires = nonce.Expires.Add(pause)
+		}
+	}
+}
+
+// reason turns the store's answer into the check's.
+func (c *Check) reason(call *authz.Call, answer Answer) authz.Reason {
+	call.Reservation = answer.Reservation
+	call.Reservation.Rules = c.Rules.pack()
+	switch answer.Outcome {
+	case Reserved:
+		call.Mark = answer.Mark
+		return authz.OK
+	case Copy, CopyUnknown, Pending:
+		if c.OnCopy == MarkCopies {
+			call.Mark = authz.MarkPossible
+			if answer.Outcome == Copy {
+				call.Mark = authz.MarkCopy
+			}
+			return authz.OK
+		}
+		if answer.Outcome == Pending {
+			return authz.InFlight
+		}
+		call.Acknowledge = c.OnCopy == AcknowledgeCopy && answer.Outcome == Copy
+		return authz.Replayed
+	case Uncertain:
+		return authz.ReplayUncertain
+	default:
+		if call.Context.Err() != nil {
+			return authz.Timeout
+		}
+		return authz.StoreUnavailable
+	}
+}
+
+// giveBackTime bounds the call that gives a reservation back.
+const giveBackTime = 500 * time.Millisecond
+
+// GiveBack undoes a reservation whose answer nobody took, unless another
+// attempt has adopted it. It has a context of its own: that of the call is over.
+func GiveBack(store Store, r authz.Reservation, now time.Time) {
+	if r.ID == 0 || store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), giveBackTime)
+	defer cancel()
+	_, _ = store.Release(ctx, r, now) // what is not released ends with its lease
+}
+
+func (o Outcome) text() string {
+	switch o {
+	case Reserved:
+		return "its first delivery"
+	case Copy:
+		return "a copy of an earlier delivery"
+	case CopyUnknown:
+		return "a copy of a delivery whose outcome is not known"
+	case Pending:
+		return "a copy of a delivery that is on its way"
+	case Uncertain:
+		return "a signed time from before what the store remembers"
+	case Full:
+		return "a full store"
+	default:
+		return "a store that did not answer"
+	}
+}

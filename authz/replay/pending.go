@@ -1,0 +1,95 @@
+package replay
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// stripe is the lock of a part of a share's fingerprints, and what is known of
+// those whose outcome is open.
+type stripe struct {
+	mu      sync.Mutex
+	dead    bool // its share was given up
+	open    []open
+	index   map[authz.Fingerprint]int
+	cursor  int
+	permits map[authz.Fingerprint]time.Time
+}
+
+// open is a reservation that has not been settled.
+type open struct {
+	fingerprint authz.Fingerprint
+	check       authz.CheckID
+	id, owner   uint64
+	ends        int64
+	unknown     Fate
+	mark        authz.Mark
+	// final: others see a copy, and the end of the lease changes nothing.
+	final bool
+	// before is the state that it came from, to which a release goes back.
+	before state
+	absent bool // there was none
+}
+
+// adoptable is how long an attempt can adopt what is final already: longer than
+// any timeout that Envoy gives a check.
+const adoptable = 10 * time.Second
+
+// maxPermits bounds the permits of a stripe.
+const maxPermits = 256
+
+func (st *stripe) find(f authz.Fingerprint) *open {
+	if i, ok := st.index[f]; ok {
+		return &st.open[i]
+	}
+	return nil
+}
+
+func (st *stripe) add(o open) {
+	if st.index == nil {
+		st.index = map[authz.Fingerprint]int{}
+	}
+	st.index[o.fingerprint] = len(st.open)
+	st.open = append(st.open, o)
+}
+
+func (st *stripe) remove(o *open) {
+	i, last := st.index[o.fingerprint], len(st.open)-1
+	delete(st.index, o.fingerprint)
+	if i != last {
+		st.open[i] = st.open[last]
+		st.index[st.open[i].fingerprint] = i
+	}
+	st.open[last] = open{}
+	st.open = st.open[:last]
+	if last == 0 {
+		st.open, st.index = nil, nil // after a flood
+	}
+}
+
+// permit takes the permit for a copy, if there is one.
+func (st *stripe) permit(f authz.Fingerprint, now time.Time) bool {
+	until, ok := st.permits[f]
+	if ok {
+		delete(st.permits, f)
+	}
+	return ok && now.Before(until)
+}
+
+func (st *stripe) addPermit(f authz.Fingerprint, until, now time.Time) bool {
+	for other, t := range st.permits {
+		if !now.Before(t) {
+			delete(st.permits, other)
+		}
+	}
+	if len(st.permits) >= maxPermits {
+		return false
+	}
+	if st.permits == nil {
+		st.permits = map[authz.Fingerprint]time.Time{}
+	}
+	st.permits[f] = until
+	return true
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package replay_test
+
+// raceDetector makes long tests shorter.
+const raceDetector = true

@@ -1,0 +1,177 @@
+package replay
+
+import (
+	"hash/maphash"
+	"math"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// share returns the share of a webhook and tenant.
+func (m *Memory) share(webhook string, tenant authz.View) *share {
+	id := maphash.String(m.seed, webhook)
+	if len(tenant) > 0 {
+		id = maphash.Comparable(m.seed, [2]uint64{id, maphash.Bytes(m.seed, tenant)})
+	}
+	m.mu.RLock()
+	sh := m.shares[id]
+	m.mu.RUnlock()
+	if sh != nil {
+		return sh
+	}
+	return m.newShare(id, webhook, tenant)
+}
+
+func (m *Memory) newShare(id uint64, webhook string, tenant authz.View) *share {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(tenant) > 0 && len(m.shares) >= maxShares {
+		tenant, id = nil, maphash.String(m.seed, webhook)
+	}
+	if sh := m.shares[id]; sh != nil {
+		return sh
+	}
+	whole := m.webhooks[webhook]
+	if whole == nil {
+		whole = &room{}
+		m.webhooks[webhook] = whole
+	}
+	sh := newShare(id, whole, whole, webhookParts)
+	if len(tenant) > 0 {
+		sh = newShare(id, whole, &room{}, tenantParts)
+	}
+	m.shares[id] = sh
+	m.order = append(m.order, sh)
+	return sh
+}
+
+// count adds to what a share takes of the store.
+func (m *Memory) count(sh *share, n int) {
+	if n == 0 {
+		return
+	}
+	m.all.nonces.Add(int64(n))
+	sh.webhook.nonces.Add(int64(n))
+	if sh.own != sh.webhook {
+		sh.own.nonces.Add(int64(n))
+	}
+}
+
+func (m *Memory) countOpen(sh *share, n int64) {
+	m.all.open.Add(n)
+	sh.webhook.open.Add(n)
+	if sh.own != sh.webhook {
+		sh.own.open.Add(n)
+	}
+}
+
+// allowed reports whether somebody may take one more. What one may have depends
+// on what is left: the more are greedy, the less each gets, and there is always
+// something for who comes next.
+func allowed(limit, all, webhook, own int64, tenant bool) bool {
+	left := generosity * (limit - all)
+	if all >= limit || webhook >= left {
+		return false
+	}
+	return !tenant || own < generosity*(left-webhook)
+}
+
+func (m *Memory) free(sh *share) bool {
+	return allowed(m.max, m.all.nonces.Load(), sh.webhook.nonces.Load(), sh.own.nonces.Load(), sh.own != sh.webhook)
+}
+
+func (m *Memory) mayOpen(sh *share) bool {
+	return allowed(m.maxOpen, m.all.open.Load(), sh.webhook.open.Load(), sh.own.open.Load(), sh.own != sh.webhook)
+}
+
+// takeBytes takes slots for a first segment.
+func (m *Memory) takeBytes(slots int64) bool {
+	if m.bytes.Add(slots*slotBytes) > m.maxBytes {
+		m.bytes.Add(-slots * slotBytes)
+		return false
+	}
+	return true
+}
+
+const (
+	// evictTries bounds the segments that are looked at for something to evict.
+	evictTries = 16
+	// sweepTries bounds the segments of others that are swept when there is no
+	// room.
+	sweepTries = 32
+)
+
+// makeFree looks for what has expired, first in the share, then anywhere, and
+// then evicts from the share what may be evicted.
+func (m *Memory) makeFree(sh *share, t *table, p *part, s *segment, nonce *Nonce, now time.Time) bool {
+	m.sweep(sh, t, s, now)
+	if m.free(sh) {
+		return true
+	}
+	if m.Sweep(now, sweepTries); m.free(sh) {
+		return true
+	}
+	if !t.signed {
+		return false
+	}
+	// A time ahead of ours must not raise the watermark beyond now.
+	limit := t.lastEpoch(now.Add(nonce.Expires.Sub(nonce.Signed)))
+	evicted := m.evict(sh, t, s, limit, now)
+	for range min(evictTries, len(p.segments)) {
+		if evicted > 0 && m.free(sh) {
+			break
+		}
+		if p.cursor++; p.cursor >= len(p.segments) {
+			p.cursor = 0
+		}
+		evicted += m.evict(sh, t, p.segments[p.cursor], limit, now)
+	}
+	if evicted == 0 {
+		evicted = m.evictElsewhere(sh, t, p, limit, now)
+	}
+	return evicted > 0 && m.all.nonces.Load() < m.max
+}
+
+// evictElsewhere looks for something to evict in the other parts of the share,
+// whose stripes it does not wait for, and in tables of an earlier policy.
+func (m *Memory) evictElsewhere(sh *share, own *table, part *part, limit int64, now time.Time) int {
+	for _, t := range *sh.tables.Load() {
+		if !t.signed {
+			continue
+		}
+		upTo := limit
+		if t != own {
+			upTo = math.MaxInt64 - 1 // nothing is added there any more
+		}
+		for i := range t.parts {
+			p := &t.parts[i]
+			held := p == part || t != own && &own.parts[i] == part
+			if len(p.segments) == 0 || !held && !sh.stripes[i].mu.TryLock() {
+				continue
+			}
+			if p.cursor >= len(p.segments) {
+				p.cursor = 0
+			}
+			n := m.evict(sh, t, p.segments[p.cursor], upTo, now)
+			p.cursor++
+			if !held {
+				sh.stripes[i].mu.Unlock()
+			}
+			if n > 0 {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+func (m *Memory) evict(sh *share, t *table, s *segment, limit int64, now time.Time) int {
+	current := m.advance(sh, t, s, now)
+	n := s.evict(current, limit)
+	m.count(sh, -n)
+	if n > 0 {
+		m.counters.evicted(n, time.Unix(0, s.floor*int64(t.epoch)))
+	}
+	return n
+}

@@ -1,0 +1,239 @@
+package replay
+
+import (
+	"context"
+	"crypto/rand"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// Result is what the access log says of a request.
+type Result uint8
+
+// The results. The zero value says nothing.
+const (
+	ResultNone Result = iota
+	ResultDelivered
+	ResultFailed
+	ResultClientError
+	ResultUnknown
+)
+
+// Settlement is what became of an entry of the access log.
+type Settlement uint8
+
+// The settlements.
+const (
+	// Ignored: an entry that is not about a reservation, or not its last.
+	Ignored Settlement = iota
+	Settled
+	// Forged: a seal that we did not make.
+	Forged
+	// Late: the lease had ended.
+	Late
+	// Repeated: settled, released or made anew before.
+	Repeated
+	// Unsettled: the store did not answer.
+	Unsettled
+)
+
+// String returns the settlement's word.
+func (s Settlement) String() string {
+	return [...]string{"ignored", "settled", "forged", "late", "repeated", "failed"}[min(s, Unsettled)]
+}
+
+// PermitTime is how long a permit for a copy is good.
+const PermitTime = 15 * time.Minute
+
+// Settler ties reservations to what became of them. It outlives policies. It is
+// safe for concurrent use. A nil Settler is one phase: nobody says what became
+// of a delivery.
+type Settler struct {
+	store   Store
+	length  time.Duration
+	seal    *sealer
+	refused refusals
+	waiting atomic.Int64
+	proven  atomic.Bool
+
+	// Pause waits for the given time and reports whether it passed before the
+	// context ended. Tests set it; it is a timer if nil.
+	Pause func(ctx context.Context, d time.Duration) bool
+}
+
+// SealKey is the key that replicas share to settle each other's reservations.
+type SealKey [32]byte
+
+// NewSealKey returns a random key.
+func NewSealKey() SealKey {
+	var key SealKey
+	_, _ = rand.Read(key[:]) // never fails
+	return key
+}
+
+// NewSettler returns a settler for reservations of the store with that lease,
+// which is 0 where there is no access log.
+func NewSettler(store Store, lease time.Duration, key SealKey) *Settler {
+	return &Settler{store: store, length: lease, seal: newSealer(key)}
+}
+
+func (s *Settler) lease() time.Duration {
+	if s == nil {
+		return 0
+	}
+	return s.length
+}
+
+// TwoPhase reports whether somebody will say what became of a delivery.
+func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
+
+// Proven reports whether the access log has settled anything since the start.
+// Before, the end of a lease takes: where nobody has configured an access log,
+// every copy would pass once.
+func (s *Settler) Proven() bool { return s != nil && s.proven.Load() }
+
+// Seal returns the value by which alone the reservation can be settled; empty
+// if there is nothing to settle.
+func (s *Settler) Seal(r authz.Reservation) string {
+	if s == nil || r.ID == 0 || r.Ends == 0 {
+		return ""
+	}
+	return s.seal.seal(r)
+}
+
+// Open returns the reservation of a seal of ours.
+func (s *Settler) Open(seal string) (authz.Reservation, bool) { return s.seal.open(seal) }
+
+// Settle does what the policy wants for the result. The text is what [Seal] has
+// returned, as it came back.
+func (s *Settler) Settle(ctx context.Context, text string, result Result, now time.Time) Settlement {
+	r, ok := s.seal.open(text)
+	if !ok {
+		return Forged
+	}
+	fate := unpack(r.Rules).fate(result)
+	if fate == Undecided {
+		return Ignored
+	}
+	s.proven.Store(true) // late or not, the log comes
+	changed, err := s.store.Settle(ctx, r, fate, now)
+	switch {
+	case err != nil:
+		return Unsettled
+	case changed:
+		return Settled
+	case now.UnixNano() >= r.Ends:
+		return Late
+	default:
+		return Repeated
+	}
+}
+
+// GiveBack undoes a reservation whose answer nobody took.
+func (s *Settler) GiveBack(r authz.Reservation, now time.Time) {
+	if s != nil {
+		GiveBack(s.store, r, now)
+	}
+}
+
+// Refused takes down a copy that was refused, for Redeliver.
+func (s *Settler) Refused(decisionID, webhook string, r authz.Reservation) {
+	if s != nil && !r.Fingerprint.IsZero() {
+		s.refused.add(decisionID, webhook, r)
+	}
+}
+
+// Redeliver lets the next copy of what the decision refused through, once,
+// within PermitTime. It returns the webhook, or "" if no such refusal is
+// remembered or what it refused would not be a copy any more.
+func (s *Settler) Redeliver(ctx context.Context, decisionID string, now time.Time) (webhook string, err error) {
+	webhook, r, ok := s.refused.find(decisionID)
+	if !ok {
+		return "", nil
+	}
+	permitted, err := s.store.Permit(ctx, r, now.Add(PermitTime), now)
+	if err != nil || !permitted {
+		return "", err
+	}
+	s.refused.forget(decisionID)
+	return webhook, nil
+}
+
+const (
+	// firstPause doubles with each of pauses tries: 15 ms in all. A retry
+	// overtakes the access log by 1 ms, seldom by 5.
+	firstPause = time.Millisecond
+	pauses     = 4
+	// maxWaiting bounds the calls that wait: copies must not hold up others.
+	maxWaiting = 64
+)
+
+// pause waits before the next try, if there is one.
+func (s *Settler) pause(ctx context.Context, try int) (time.Duration, bool) {
+	if s == nil || try >= pauses {
+		return 0, false
+	}
+	if s.waiting.Add(1) > maxWaiting {
+		s.waiting.Add(-1)
+		return 0, false
+	}
+	defer s.waiting.Add(-1)
+	d := firstPause << try
+	if s.Pause != nil {
+		return d, s.Pause(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return d, true
+	case <-ctx.Done():
+		return d, false
+	}
+}
+
+func (r Rules) fate(result Result) Fate {
+	switch result {
+	case ResultDelivered:
+		return Delivered
+	case ResultFailed:
+		return taken(r.Failure)
+	case ResultClientError:
+		return taken(r.ClientError)
+	case ResultUnknown:
+		return taken(r.Unknown)
+	default:
+		return Undecided
+	}
+}
+
+func taken(f Fate) Fate {
+	if f == Undelivered || f == Unsure {
+		return f
+	}
+	return Taken
+}
+
+// pack makes one byte of the rules: two bits for what is not taken.
+func (r Rules) pack() uint8 {
+	var b uint8
+	for i, f := range []Fate{r.Failure, r.ClientError, r.Unknown} {
+		switch f {
+		case Undelivered:
+			b |= 1 << (2 * i)
+		case Unsure:
+			b |= 2 << (2 * i)
+		default:
+		}
+	}
+	return b
+}
+
+func unpack(b uint8) Rules {
+	fate := func(i int) Fate {
+		return [...]Fate{Taken, Undelivered, Unsure, Taken}[b>>(2*i)&3]
+	}
+	return Rules{fate(0), fate(1), fate(2)}
+}

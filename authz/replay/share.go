@@ -1,0 +1,180 @@
+package replay
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// share is the room of one webhook and tenant: a flood of theirs ends in their
+// own tables.
+type share struct {
+	id      uint64
+	webhook *room
+	own     *room // the webhook's again where there is no tenant
+	stripes []stripe
+	// tables holds one table for each class of spans, which is one unless a
+	// reload has changed the policy.
+	tables atomic.Pointer[[]*table]
+}
+
+// room counts what somebody takes of the store.
+type room struct{ nonces, open atomic.Int64 }
+
+const (
+	// parts of a webhook's share, for as many processors, and of a tenant's.
+	webhookParts, tenantParts = 16, 2
+	// maxClass is the largest class of spans: 2^22 seconds, 48 days.
+	maxClass = 22
+	// generosity is how many times what is left free one webhook, or one
+	// tenant within a webhook, may take. A single one gets four fifths of the
+	// room, n get a part of 1/(n+1/4) each, and a newcomer always finds some.
+	generosity = 4
+)
+
+func newShare(id uint64, webhook, own *room, parts int) *share {
+	sh := &share{id: id, webhook: webhook, own: own, stripes: make([]stripe, parts)}
+	sh.tables.Store(&[]*table{})
+	return sh
+}
+
+func (sh *share) part(f authz.Fingerprint) int { return int(f[8]>>2) % len(sh.stripes) }
+
+// spanClass returns the exponent of the next power of two of seconds.
+func spanClass(span time.Duration) int {
+	seconds := uint64(max(span, time.Second)+time.Second-1) / uint64(time.Second)
+	return min(bits.Len64(seconds-1), maxClass)
+}
+
+// place is where a nonce lies.
+type place struct {
+	table   *table
+	segment *segment
+	at      int
+	current int64
+}
+
+func (p place) slot() *slot { return &p.segment.slots[p.at] }
+
+// find looks for the nonce in the tables of its kind. The stripe is locked.
+func (m *Memory) find(sh *share, f authz.Fingerprint, now time.Time) (place, bool) {
+	key, part := split(f), sh.part(f)
+	for _, t := range *sh.tables.Load() {
+		s := t.parts[part].segment(key)
+		if s == nil {
+			continue
+		}
+		current := m.advance(sh, t, s, now)
+		if at, found := s.find(key, current); found {
+			return place{t, s, at, current}, true
+		}
+	}
+	return place{}, false
+}
+
+func (m *Memory) advance(sh *share, t *table, s *segment, now time.Time) int64 {
+	current, gone := s.advance(t.epochOf(now))
+	m.count(sh, -gone)
+	return current
+}
+
+// table returns the share's table for the nonce.
+func (m *Memory) table(sh *share, signed bool, span time.Duration) *table {
+	class := spanClass(span)
+	epoch := (time.Second << class) / spanEpochs
+	for _, t := range *sh.tables.Load() {
+		if t.signed == signed && t.epoch == epoch {
+			return t
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	tables := *sh.tables.Load()
+	for _, t := range tables {
+		if t.signed == signed && t.epoch == epoch {
+			return t
+		}
+	}
+	t := newTable(class, signed, len(sh.stripes))
+	tables = append(tables[:len(tables):len(tables)], t)
+	sh.tables.Store(&tables)
+	return t
+}
+
+// insert puts a nonce that is not there into the table of its class. The
+// outcome is Reserved, Uncertain or Full.
+func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcome {
+	signed := !nonce.Signed.IsZero()
+	t := m.table(sh, signed, nonce.Span)
+	key, p := split(nonce.Fingerprint), &t.parts[sh.part(nonce.Fingerprint)]
+	key.set(st)
+	expires := t.lastEpoch(nonce.Expires)
+	s := p.segment(key)
+	if s == nil {
+		if !m.takeBytes(minSlots) {
+			return Full
+		}
+		s = &segment{slots: make([]slot, minSlots), swept: t.epochOf(now), latest: t.epochOf(now)}
+		p.segments = []*segment{s}
+	}
+	current := m.advance(sh, t, s, now)
+	// Evicted, or our clock went back further than the table can tell.
+	uncertain := func() bool { return expires <= max(current, s.floor) || expires > s.swept+255 }
+	if uncertain() {
+		return Uncertain
+	}
+	if !m.free(sh) && !m.makeFree(sh, t, p, s, nonce, now) {
+		return Full
+	}
+	if s.crowded() {
+		if s = m.widen(sh, p, s, key, current); s == nil {
+			return Full
+		}
+	}
+	if uncertain() {
+		return Uncertain
+	}
+	at, _ := s.find(key, current)
+	m.count(sh, s.put(at, key, expires))
+	m.step(sh, t, p, now)
+	return Reserved
+}
+
+func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
+	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes {
+		m.count(sh, -s.sweep(current))
+		if *s = *s.moved(len(s.slots), s.depth, 0, current); s.crowded() {
+			return nil
+		}
+		return s
+	}
+	nonces, slots := p.widen(s, current)
+	m.count(sh, nonces)
+	m.bytes.Add(int64(slots) * slotBytes)
+	return p.segment(key)
+}
+
+// step sweeps one segment that has not been swept in this epoch, so that what
+// has expired does not wait for a neighbour.
+func (m *Memory) step(sh *share, t *table, p *part, now time.Time) {
+	if p.cursor++; p.cursor >= len(p.segments) {
+		p.cursor = 0
+	}
+	m.sweep(sh, t, p.segments[p.cursor], now)
+}
+
+// sweep forgets what has expired in the segment, once in an epoch, and gives
+// back slots that are not needed.
+func (m *Memory) sweep(sh *share, t *table, s *segment, now time.Time) {
+	current := m.advance(sh, t, s, now)
+	if s.swept >= current {
+		return
+	}
+	m.count(sh, -s.sweep(current))
+	if wanted := size(s.count); wanted*4 <= len(s.slots) {
+		m.bytes.Add(int64(wanted-len(s.slots)) * slotBytes)
+		*s = *s.moved(wanted, s.depth, 0, current)
+	}
+}

@@ -1,0 +1,107 @@
+package replay
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// Nonce is what is reserved.
+type Nonce struct {
+	Fingerprint authz.Fingerprint
+	// Webhook and Tenant say whose room it takes. Tenant is not kept.
+	Webhook string
+	Tenant  authz.View
+	// Signed is the signed time; zero if the scheme has none.
+	Signed time.Time
+	// Expires is when the nonce may be forgotten.
+	Expires time.Time
+	// Span bounds how far Expires can be ahead of the time of a reservation.
+	// It is the same for all nonces of a webhook.
+	Span time.Duration
+}
+
+// Claim is who reserves, and for how long.
+type Claim struct {
+	// Check is the same in all attempts of one check; zero if it is not known.
+	Check authz.CheckID
+	// Owner is this attempt, and no other.
+	Owner uint64
+	// Lease is how long to wait for the outcome; 0 if nobody will tell it.
+	Lease time.Duration
+	// Unknown is what the end of the lease means: Taken or Unsure.
+	Unknown Fate
+}
+
+// Outcome is the answer of a store.
+type Outcome uint8
+
+// The outcomes. The zero value admits nothing.
+const (
+	// Failed: the store could not tell.
+	Failed Outcome = iota
+	// Reserved: this is the first time, or as good as.
+	Reserved
+	// Copy: it was delivered before.
+	Copy
+	// CopyUnknown: it was forwarded before, and nobody knows what became of it.
+	CopyUnknown
+	// Pending: it was forwarded, and its outcome is not known yet.
+	Pending
+	// Uncertain: it may have been forgotten.
+	Uncertain
+	// Full: there is no room, and nothing may be evicted.
+	Full
+)
+
+// Answer is the answer to a reservation.
+type Answer struct {
+	Outcome Outcome
+	// Reservation is what was reserved or adopted. For a copy it names the
+	// content and has no ID.
+	Reservation authz.Reservation
+	// Mark is what the upstream is told of a reserved delivery.
+	Mark authz.Mark
+	// Adopted: another attempt of the same check had reserved it.
+	Adopted bool
+}
+
+// Fate is what becomes of a reservation.
+type Fate uint8
+
+// The fates. The zero value changes nothing.
+const (
+	Undecided Fate = iota
+	// Delivered: the upstream took it. What follows is a copy.
+	Delivered
+	// Taken: what follows is refused as a copy, but nobody may say that it was
+	// delivered.
+	Taken
+	// Unsure: the next one passes, marked as possible.
+	Unsure
+	// Undelivered: the next one passes.
+	Undelivered
+)
+
+// Store holds nonces. It is safe for concurrent use; each method is one atomic
+// step over all replicas that share the store. Nothing in the arguments is
+// kept. An error means that nothing is known.
+type Store interface {
+	// Reserve takes an absent nonce for the claim. Until it has expired, at
+	// most one claim at a time gets Reserved, except for attempts of one check:
+	// a later one adopts what an earlier one has reserved, and owns it then.
+	Reserve(ctx context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error)
+
+	// Settle ends a reservation whose lease has not ended. It reports whether
+	// it did; what was settled, released or made anew stays as it is.
+	Settle(ctx context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error)
+
+	// Release undoes a reservation if r's owner still owns it, and reports
+	// whether it did. It is as if it had not been made.
+	Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error)
+
+	// Permit lets the next copy of r's content through, once, until then. It
+	// reports whether there is anything that would be a copy.
+	Permit(ctx context.Context, r authz.Reservation, until, now time.Time) (bool, error)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
+)
+
+// admin is the listener of operators: POST /api/v1/redeliver. It is not there
+// unless the settings ask for it.
+type admin struct {
+	settler  *replay.Settler
+	log      *slog.Logger
+	token    *secret.Digest // nil: whoever reaches the listener
+	server   *http.Server
+	listener net.Listener
+}
+
+// minAdminToken is in bytes.
+const minAdminToken = 16
+
+func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, error) {
+	a := &admin{settler: settler, log: log}
+	if s.adminToken != "" {
+		value, err := secret.Ref{File: s.adminToken}.Load()
+		if err != nil {
+			return nil, err
+		}
+		if len(value.Reveal()) < minAdminToken {
+			return nil, errors.New("admin.token: the token is shorter than 16 bytes")
+		}
+		digest := secret.DigestOf(value.Reveal())
+		a.token = &digest
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
+	a.server = &http.Server{
+		Handler: a.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	return a, nil
+}
+
+func (a *admin) listen(address string) (err error) {
+	if address != "" {
+		a.listener, err = net.Listen("tcp", address)
+	}
+	return err
+}
+
+// address is where it listens; empty if it does not.
+func (a *admin) address() string {
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+func (a *admin) serve() error {
+	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (a *admin) stop() { _ = a.server.Close() } // requests are short
+
+// guard lets only operators through. A page that a browser shows must not work
+// the listener either: it cannot send another content type without asking, and
+// not under a name of its own.
+func (a *admin) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		switch {
+		case a.token == nil && !localName(r.Host), r.Header.Get("Origin") != "":
+			http.Error(w, "forbidden", http.StatusForbidden)
+		case !a.authorized(r):
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+		case r.Method == http.MethodPost && media != "application/json":
+			http.Error(w, "the content type must be application/json", http.StatusUnsupportedMediaType)
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (a *admin) authorized(r *http.Request) bool {
+	if a.token == nil {
+		return true
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	digest := secret.DigestOf([]byte(token))
+	return secret.Equal(digest[:], a.token[:]) && strings.EqualFold(scheme, "bearer")
+}
+
+// localName reports whether the host is an address or localhost: a name that a
+// stranger controls may point here.
+func localName(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || host == "localhost"
+}
+
+// redeliver lets the next copy of what a decision refused through, once.
+func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
+	var wanted struct {
+		Decision string `json:"decision"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil {
+		http.Error(w, `the body must be {"decision": "…"}`, http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	webhook, err := a.settler.Redeliver(ctx, wanted.Decision, time.Now())
+	switch {
+	case err != nil:
+		http.Error(w, "the nonce store does not answer", http.StatusServiceUnavailable)
+		return
+	case webhook == "":
+		http.Error(w, "no refused copy is known by this decision", http.StatusNotFound)
+		return
+	}
+	a.log.Info("a copy may pass once", "decision", wanted.Decision, "webhook", webhook, "by", r.RemoteAddr)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{ // the client is gone
+		"decision": wanted.Decision, "webhook": webhook, "seconds": int(replay.PermitTime.Seconds()),
+	})
+}

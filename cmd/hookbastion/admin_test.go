@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+const refusedID = "0123456789abcdef0123456789abcdef"
+
+// adminServer is an admin listener with a settler whose store has one delivery
+// that was taken and whose copy the decision refusedID has refused.
+func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz.Reason) {
+	t.Helper()
+	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	settler := replay.NewSettler(store, 0, replay.NewSealKey())
+	check := &replay.Check{Store: store, Settler: settler, Window: time.Hour}
+	deliver := func() (authz.Reason, *authz.Call) {
+		call := &authz.Call{
+			Context: context.Background(), Now: time.Now(), Webhook: "hook", Request: &authz.Request{},
+			Fingerprint: authz.Fingerprint{1}, Proof: authz.ProofSignature,
+		}
+		return check.Run(call), call
+	}
+	if reason, _ := deliver(); reason != authz.OK {
+		t.Fatal(reason)
+	}
+	reason, call := deliver()
+	if reason != authz.Replayed {
+		t.Fatal(reason)
+	}
+	settler.Refused(refusedID, "hook", call.Reservation)
+	a, err := newAdmin(&settings{adminToken: tokenFile}, settler, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(a.server.Handler)
+	t.Cleanup(server.Close)
+	return server, func() authz.Reason { reason, _ := deliver(); return reason }
+}
+
+// redeliver runs the command.
+func redeliver(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := newRoot()
+	cmd.SetArgs(append([]string{"redeliver"}, args...))
+	cmd.SetOut(&out)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestRedeliverLetsOneCopyThrough(t *testing.T) {
+	server, deliver := adminServer(t, "")
+	if _, err := redeliver(t, "--admin", server.URL, "--decision", strings.Repeat("0", 32)); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("a decision that refused nothing: %v", err)
+	}
+	if reason := deliver(); reason != authz.Replayed {
+		t.Errorf("before: %s", reason)
+	}
+	if out, err := redeliver(t, "--admin", server.URL, "--decision", refusedID); err != nil || !strings.Contains(out, "hook passes, once, within 15m") {
+		t.Errorf("%q, %v", out, err)
+	}
+	for i, want := range []authz.Reason{authz.OK, authz.Replayed, authz.Replayed} {
+		if reason := deliver(); reason != want {
+			t.Errorf("copy %d: %s, want %s", i, reason, want)
+		}
+	}
+	if _, err := redeliver(t, "--admin", server.URL, "--decision", refusedID); err == nil {
+		t.Error("one refusal is good for two permits")
+	}
+}
+
+func TestOnlyOperatorsReachAdmin(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "an admin token of enough length\n")
+	open, _ := adminServer(t, "")
+	closed, deliver := adminServer(t, token)
+	for _, c := range []struct {
+		name   string
+		server *httptest.Server
+		header [][2]string
+		want   int
+	}{
+		{"no token", closed, nil, http.StatusUnauthorized},
+		{"another token", closed, [][2]string{{"Authorization", "Bearer an admin token of enough lengtH"}}, http.StatusUnauthorized},
+		{"another scheme", closed, [][2]string{{"Authorization", "Basic an admin token of enough length"}}, http.StatusUnauthorized},
+		{"a page's request", open, [][2]string{{"Origin", "https://evil.example"}}, http.StatusForbidden},
+		{"a name that points here", open, [][2]string{{"Host", "evil.example"}}, http.StatusForbidden},
+		{"a form", open, [][2]string{{"Content-Type", "application/x-www-form-urlencoded"}}, http.StatusUnsupportedMediaType},
+		{"no content type", open, [][2]string{{"Content-Type", ""}}, http.StatusUnsupportedMediaType},
+		{"no JSON", open, nil, http.StatusBadRequest},
+	} {
+		req, err := http.NewRequest(http.MethodPost, c.server.URL+"/api/v1/redeliver", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		for _, h := range c.header {
+			req.Header.Set(h[0], h[1])
+			if h[0] == "Host" {
+				req.Host = h[1]
+			}
+		}
+		response, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != c.want {
+			t.Errorf("%s: %d, want %d", c.name, response.StatusCode, c.want)
+		}
+	}
+	if _, err := redeliver(t, "--admin", closed.URL, "--decision", refusedID); err == nil {
+		t.Error("without a token")
+	}
+	if _, err := redeliver(t, "--admin", closed.URL, "--decision", refusedID, "--token-file", token); err != nil {
+		t.Error(err)
+	}
+	if reason := deliver(); reason != authz.OK {
+		t.Errorf("%s", reason)
+	}
+	short := filepath.Join(t.TempDir(), "short")
+	write(t, short, "short")
+	if _, err := newAdmin(&settings{adminToken: short}, nil, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a short token")
+	}
+}

@@ -1,0 +1,177 @@
+package envoy
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+const (
+	// maxLogMessage bounds one message of the access log. The first of a stream
+	// has about 77 kB of Envoy's own description; an entry is a few kB.
+	maxLogMessage = 1 << 20
+	// maxLogStreams bounds the streams: Envoy opens one for each worker.
+	maxLogStreams = 512
+	// maxLogDecoding bounds the messages that are decoded at once.
+	maxLogDecoding = 8
+	// settleTime bounds the call of the store for one entry.
+	settleTime = time.Second
+)
+
+// accessLog is the service envoy.service.accesslog.v3.AccessLogService. It
+// stands on the listener of Check, so that who may not ask may not settle, and
+// settles by seals of ours alone.
+type accessLog struct {
+	service  *Service
+	decoding chan struct{}
+
+	mu      sync.Mutex
+	ended   chan struct{} // closed when streams must end
+	streams int
+	readers sync.WaitGroup
+}
+
+func newAccessLog(service *Service) *accessLog {
+	return &accessLog{service: service, decoding: make(chan struct{}, maxLogDecoding), ended: make(chan struct{})}
+}
+
+// accessLogging declares the stream. Messages come undecoded.
+var accessLogging = grpc.ServiceDesc{
+	ServiceName: alsv3.AccessLogService_ServiceDesc.ServiceName,
+	HandlerType: (*any)(nil),
+	Streams: []grpc.StreamDesc{{
+		StreamName:    "StreamAccessLogs",
+		ClientStreams: true,
+		Handler: func(server any, stream grpc.ServerStream) error {
+			l, ok := server.(*accessLog)
+			if !ok {
+				return status.Error(codes.Internal, "")
+			}
+			return l.serve(stream)
+		},
+	}},
+	Metadata: alsv3.AccessLogService_ServiceDesc.Metadata,
+}
+
+// serve reads a stream until its end or ours. Envoy never ends one, and to read
+// from one cannot be given up, so a goroutine reads and the handler waits.
+func (l *accessLog) serve(stream grpc.ServerStream) error {
+	if !l.begin() {
+		return status.Error(codes.ResourceExhausted, "")
+	}
+	read := make(chan error, 1)
+	go func() {
+		defer l.end()
+		for {
+			if err := l.receive(stream); err != nil {
+				read <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-read:
+		return err
+	case <-l.ended: // the return ends the goroutine
+		return status.Error(codes.Unavailable, "")
+	}
+}
+
+func (l *accessLog) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.ended:
+		return false
+	default:
+	}
+	if l.streams >= maxLogStreams {
+		return false
+	}
+	l.streams++
+	l.readers.Add(1)
+	return true
+}
+
+func (l *accessLog) end() {
+	l.mu.Lock()
+	l.streams--
+	l.mu.Unlock()
+	l.readers.Done()
+}
+
+// stop ends all streams, and those to come.
+func (l *accessLog) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.ended:
+	default:
+		close(l.ended)
+	}
+}
+
+// receive reads one message and settles by it. What is malformed or too large
+// is dropped and counted; the stream goes on.
+func (l *accessLog) receive(stream grpc.ServerStream) error {
+	var m message
+	if err := stream.RecvMsg(&m); err != nil {
+		return err
+	}
+	defer m.free()
+	if !l.service.Settler.TwoPhase() {
+		return nil // Envoy sends it all the same
+	}
+	if m.data.Len() > maxLogMessage {
+		l.service.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
+		return nil
+	}
+	l.decoding <- struct{}{}
+	defer func() { <-l.decoding }()
+	l.service.settleAll(m.data.Materialize())
+	return nil
+}
+
+// settleAll settles by each entry of an encoded message. It never panics.
+func (s *Service) settleAll(encoded []byte) {
+	defer func() {
+		if recover() != nil {
+			s.Telemetry.Panicked()
+		}
+	}()
+	var batch alsv3.StreamAccessLogsMessage
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(encoded, &batch); err != nil {
+		s.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
+		return
+	}
+	for _, entry := range batch.GetHttpLogs().GetLogEntry() {
+		s.settleEntry(entry)
+	}
+}
+
+// settleEntry settles by one entry. Most entries of a listener may have nothing
+// to do with us.
+func (s *Service) settleEntry(entry *accesslogv3.HTTPAccessLogEntry) {
+	common := entry.GetCommonProperties()
+	seal := sealOf(common.GetMetadata())
+	if seal == "" || !last(common) {
+		return
+	}
+	now, outcome := s.now(), result(entry)
+	lag := time.Duration(0)
+	if common.GetStartTime() != nil && common.GetDuration() != nil {
+		lag = now.Sub(common.GetStartTime().AsTime().Add(common.GetDuration().AsDuration()))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	s.Telemetry.Settled(s.Settler.Settle(ctx, seal, outcome, now), outcome, lag)
+}

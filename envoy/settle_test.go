@@ -1,0 +1,448 @@
+package envoy_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+const lease = time.Minute
+
+// settling is a gateway in two phases, whose store tells what it settles.
+type settling struct {
+	*gateway
+	store   *watchedStore
+	settler *replay.Settler
+	ahead   *atomic.Int64 // of the clock
+}
+
+// watchedStore tells of each settlement and each release.
+type watchedStore struct {
+	*replay.Memory
+	settled  chan bool
+	released chan bool
+	// before is called when a reservation was made, if it is set.
+	before atomic.Pointer[func(ctx context.Context, a replay.Answer)]
+}
+
+func (s *watchedStore) Reserve(ctx context.Context, n replay.Nonce, c replay.Claim, now time.Time) (replay.Answer, error) {
+	a, err := s.Memory.Reserve(ctx, n, c, now)
+	if before := s.before.Load(); before != nil {
+		(*before)(ctx, a)
+	}
+	return a, err
+}
+
+func (s *watchedStore) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
+	changed, err := s.Memory.Settle(ctx, r, fate, now)
+	s.settled <- changed
+	return changed, err
+}
+
+func (s *watchedStore) Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	changed, err := s.Memory.Release(ctx, r, now)
+	s.released <- changed
+	return changed, err
+}
+
+// settlingPolicies has a webhook for each way to settle.
+func settlingPolicies(t *testing.T, store replay.Store, settler *replay.Settler) *authz.Table {
+	t.Helper()
+	dir := t.TempDir()
+	text := "webhooks:\n"
+	for name, rest := range map[string]string{
+		"github":            "provider: github",
+		"shopify":           "provider: shopify",
+		"stripe":            "provider: stripe",
+		"standard-webhooks": "provider: standard-webhooks",
+		"release":           "provider: github, replay: {on_unknown: RELEASE}",
+		"taken":             "provider: github, replay: {on_unknown: TAKEN}",
+		"never":             "provider: github, replay: {release: NEVER}",
+		"mark":              "provider: github, replay: {on_replay: MARK}",
+		"acknowledge":       "provider: github, replay: {on_replay: ACKNOWLEDGE, on_unknown: TAKEN}",
+	} {
+		secret := secrets[name]
+		if secret == "" {
+			secret = secrets["github"]
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		text += fmt.Sprintf("- {name: %s, match: {path: /%s}, secrets: [{file: %s}], %s}\n", name, name, name, rest)
+	}
+	file := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := policy.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := policy.Compile(set, policy.Deps{
+		Store: store, Settler: settler, Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}), MaxBodyBytes: 8 << 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// settle starts a gateway whose access log has proven that it is there.
+func settle(t *testing.T, edit func(envoytest.Config)) *settling {
+	t.Helper()
+	g := settleUnproven(t, edit)
+	g.post(t, "github", "the first delivery", 200)
+	g.await(t, g.store.settled, true)
+	return g
+}
+
+func settleUnproven(t *testing.T, edit func(envoytest.Config)) *settling {
+	t.Helper()
+	g := &settling{
+		store: &watchedStore{
+			Memory:  replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20}),
+			settled: make(chan bool, 1000), released: make(chan bool, 1000),
+		},
+		ahead: &atomic.Int64{},
+	}
+	g.settler = replay.NewSettler(g.store, lease, replay.SealKey{1})
+	table := settlingPolicies(t, g.store, g.settler)
+	g.gateway = start(t, envoytest.Options{Source: fixed{table}, Settler: g.settler, Now: g.now, Edit: edit})
+	g.table = table
+	return g
+}
+
+func (g *settling) now() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) }
+
+// await waits for something that happens once.
+func (g *settling) await(t *testing.T, happened <-chan bool, want bool) {
+	t.Helper()
+	timeout := time.NewTimer(generous)
+	defer timeout.Stop()
+	select {
+	case got := <-happened:
+		if got != want {
+			t.Errorf("%t, want %t", got, want)
+		}
+	case <-timeout.C:
+		t.Fatal("nothing came")
+	}
+}
+
+// post sends a delivery whose bytes are the same each time, and returns what
+// reached the upstream.
+func (g *settling) post(t *testing.T, webhook, body string, want int) (answer, []envoytest.Arrival) {
+	t.Helper()
+	g.Upstream.Take()
+	a := g.send(t, g.HTTP1, g.signed(t, webhook, []byte(body)))
+	if a.status != want {
+		t.Errorf("%s: status %d %q, want %d", webhook, a.status, a.reason, want)
+	}
+	return a, g.Upstream.Take()
+}
+
+// passes sends it again and wants it forwarded with that mark.
+func (g *settling) passes(t *testing.T, webhook, body, mark string) {
+	t.Helper()
+	_, got := g.post(t, webhook, body, 200)
+	if len(got) != 1 || got[0].Header.Get("x-hookbastion-replay") != mark {
+		t.Fatalf("%s: %d reached the upstream, %v", webhook, len(got), got)
+	}
+	g.await(t, g.store.settled, true)
+}
+
+// refused sends it again and wants it answered with that status and reason.
+func (g *settling) refused(t *testing.T, webhook, body string, status int, reason string) answer {
+	t.Helper()
+	a, got := g.post(t, webhook, body, status)
+	if len(got) != 0 || a.reason != reason {
+		t.Fatalf("%s: %d reached the upstream, reason %q, want %q", webhook, len(got), a.reason, reason)
+	}
+	return a
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func TestFailedDeliveriesMayComeAgain(t *testing.T) {
+	g := settle(t, nil)
+	for _, webhook := range []string{"github", "shopify", "release", "taken", "mark"} {
+		for _, code := range []int{500, 503, 429} {
+			body := fmt.Sprintf("%s failed with %d", webhook, code)
+			g.Upstream.Answer(status(code))
+			g.post(t, webhook, body, code)
+			g.await(t, g.store.settled, true)
+			g.Upstream.Answer(nil)
+			g.passes(t, webhook, body, "")
+		}
+	}
+	g.Upstream.Answer(status(500))
+	g.post(t, "never", "it failed", 500)
+	g.await(t, g.store.settled, true)
+	g.refused(t, "never", "it failed", 409, "replayed")
+}
+
+func TestDeliveredOnesAreCopies(t *testing.T) {
+	g := settle(t, nil)
+	for webhook, status := range map[string]int{"github": 409, "shopify": 200, "acknowledge": 200, "release": 409, "taken": 409, "never": 409} {
+		body := "to " + webhook
+		g.passes(t, webhook, body, "")
+		a := g.refused(t, webhook, body, status, "replayed")
+		if !strings.Contains(strings.ToLower(a.text), "x-hookbastion-decision-id: ") {
+			t.Errorf("%s: no decision id:\n%s", webhook, a.text)
+		}
+		silent(t, a)
+	}
+	g.passes(t, "mark", "to mark", "")
+	if _, got := g.post(t, "mark", "to mark", 200); len(got) != 1 || got[0].Header.Get("x-hookbastion-replay") != "copy" {
+		t.Errorf("marked: %v", got)
+	}
+}
+
+// Providers that sign a retry anew are never in each other's way, and a copy of
+// any of their deliveries is one.
+func TestRetriesSignedAnewPass(t *testing.T) {
+	g := settle(t, nil)
+	for _, webhook := range []string{"stripe", "standard-webhooks"} {
+		now := time.Now()
+		g.Upstream.Answer(status(500))
+		first := signedAt(t, g.table, webhook, "https://"+g.Address, []byte("{}"), now)
+		g.send(t, g.HTTP1, first)
+		g.await(t, g.store.settled, true)
+		g.Upstream.Answer(nil)
+		for i := range 3 {
+			again := signedAt(t, g.table, webhook, "https://"+g.Address, []byte("{}"), now.Add(-time.Duration(i+1)*time.Second))
+			copied := again.Clone(t.Context())
+			copied.Body, _ = again.GetBody()
+			if a := g.send(t, g.HTTP1, again); a.status != 200 || a.reason != "ok" {
+				t.Errorf("%s retry %d: %d %s", webhook, i, a.status, a.reason)
+			}
+			g.await(t, g.store.settled, true)
+			if a := g.send(t, g.HTTP1, copied); a.reason != "replayed" {
+				t.Errorf("%s: copy: %d %s", webhook, a.status, a.reason)
+			}
+		}
+	}
+}
+
+// An attacker takes one of two signatures off: it is the same delivery.
+func TestSignatureTakenOffIsACopy(t *testing.T) {
+	g := settle(t, nil)
+	req := g.signed(t, "stripe", []byte("{}"))
+	header := req.Header.Get("Stripe-Signature")
+	req.Header.Set("Stripe-Signature", header+",v1="+strings.Repeat("0", 64))
+	if a := g.send(t, g.HTTP1, req); a.status != 200 {
+		t.Fatalf("status %d %s", a.status, a.reason)
+	}
+	g.await(t, g.store.settled, true)
+	stripped := g.signed(t, "stripe", []byte("{}"))
+	stripped.Header.Set("Stripe-Signature", header)
+	if a := g.send(t, g.HTTP1, stripped); a.reason != "replayed" {
+		t.Errorf("status %d %s", a.status, a.reason)
+	}
+}
+
+// Each outcome that Envoy can log ends in its state.
+func TestOutcomes(t *testing.T) {
+	g := settle(t, func(c envoytest.Config) {
+		route := c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)[0].(map[string]any)["routes"].([]any)[0].(map[string]any)
+		route["route"].(map[string]any)["timeout"] = "0.5s"
+	})
+	const released, unknown, done = "released", "unknown", "done"
+	entered := make(chan bool, 1)
+	block := func(_ http.ResponseWriter, r *http.Request) {
+		entered <- true
+		<-r.Context().Done()
+	}
+	begin := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, "a part of it")
+		_ = http.NewResponseController(w).Flush()
+	}
+	for _, c := range []struct {
+		name   string
+		answer http.HandlerFunc
+		client *http.Client // leaves when the upstream has begun; nil: it stays
+		want   string
+	}{
+		{"201", status(201), nil, done},
+		{"404", status(404), nil, "answered"},
+		{"500", status(500), nil, released},
+		{"closed before the headers", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, released},
+		{"closed in mid-body", func(w http.ResponseWriter, _ *http.Request) { begin(w); panic(http.ErrAbortHandler) }, nil, unknown},
+		{"timeout", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, released},
+		{"the client leaves", block, g.HTTP1, unknown},
+		{"the client resets its stream", block, g.HTTP2, unknown},
+		{"the client leaves in mid-body", func(w http.ResponseWriter, r *http.Request) { begin(w); block(w, r) }, g.HTTP1, done},
+	} {
+		for _, webhook := range []string{"release", "taken"} {
+			t.Run(c.name+"/"+webhook, func(t *testing.T) {
+				g.Upstream.Answer(c.answer)
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				req := g.signed(t, webhook, []byte(c.name)).WithContext(ctx)
+				client := g.HTTP1
+				if c.client != nil {
+					client = c.client
+					go func() { <-entered; leave() }()
+				}
+				if response, err := client.Do(req); err == nil {
+					_, _ = io.Copy(io.Discard, response.Body) // it may be cut
+					_ = response.Body.Close()
+				}
+				g.await(t, g.store.settled, true)
+				g.Upstream.Answer(nil)
+				switch {
+				case c.want == released, c.want == "answered" && webhook == "release":
+					g.passes(t, webhook, c.name, "")
+				case c.want == unknown && webhook == "release":
+					g.passes(t, webhook, c.name, "possible")
+				default:
+					g.refused(t, webhook, c.name, 409, "replayed")
+				}
+			})
+		}
+	}
+}
+
+// What never reached the upstream is released.
+func TestUnreachableUpstreamReleases(t *testing.T) {
+	for name, edit := range map[string]func(cluster map[string]any){
+		"refused": func(cluster map[string]any) {
+			cluster["load_assignment"] = map[string]any{"cluster_name": "application", "endpoints": []any{map[string]any{
+				"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{"address": map[string]any{"pipe": map[string]any{"path": filepath.Join(t.TempDir(), "nobody")}}}}},
+			}}}
+		},
+		"no endpoints": func(cluster map[string]any) {
+			cluster["load_assignment"] = map[string]any{"cluster_name": "application"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := settling{store: &watchedStore{
+				Memory:  replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20}),
+				settled: make(chan bool, 10), released: make(chan bool, 10),
+			}}
+			settler := replay.NewSettler(g.store, lease, replay.SealKey{1})
+			table := settlingPolicies(t, g.store, settler)
+			g.gateway = start(t, envoytest.Options{Source: fixed{table}, Settler: settler, Edit: func(c envoytest.Config) {
+				for _, cluster := range c.At("static_resources", "clusters").([]any) {
+					if m := cluster.(map[string]any); m["name"] == "application" {
+						edit(m)
+					}
+				}
+			}})
+			g.table = table
+			for n := range int64(3) {
+				g.post(t, "taken", "the same", 503)
+				g.await(t, g.store.settled, true)
+				if s := g.store.Stats(); s.Reserved != n+1 || s.Released != n+1 || s.Copies != 0 {
+					t.Errorf("after %d: %+v", n, s)
+				}
+			}
+		})
+	}
+}
+
+// A check whose client leaves gives its nonce back.
+func TestCancelledCheckGivesBack(t *testing.T) {
+	g := settle(t, nil)
+	entered := make(chan bool, 1)
+	hold := func(ctx context.Context, a replay.Answer) {
+		if a.Outcome == replay.Reserved {
+			entered <- true
+			<-ctx.Done()
+		}
+	}
+	g.store.before.Store(&hold)
+	for _, client := range []*http.Client{g.HTTP1, g.HTTP2} {
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { <-entered; leave() }()
+		if response, err := client.Do(g.signed(t, "taken", []byte("the same")).WithContext(ctx)); err == nil {
+			_ = response.Body.Close()
+			t.Errorf("status %d", response.StatusCode)
+		}
+		g.await(t, g.store.released, true)
+	}
+	g.store.before.Store(nil)
+	g.passes(t, "taken", "the same", "")
+}
+
+// Envoy repeats a check whose first attempt was too slow: it is not a copy, and
+// the first attempt does not give back what the second holds.
+func TestEnvoysRetryAdopts(t *testing.T) {
+	g := settle(t, func(c envoytest.Config) {
+		c.GRPCService()["retry_policy"] = map[string]any{
+			"num_retries": 3, "retry_on": "reset,deadline-exceeded,unavailable,cancelled",
+			"retry_back_off": map[string]any{"base_interval": "0.01s", "max_interval": "0.3s"},
+		}
+	})
+	var attempts atomic.Int64
+	hold := func(ctx context.Context, _ replay.Answer) {
+		if attempts.Add(1) == 1 {
+			<-ctx.Done()
+		}
+	}
+	g.store.before.Store(&hold)
+	g.passes(t, "taken", "the same", "")
+	g.store.before.Store(nil)
+	if s := g.store.Stats(); attempts.Load() < 2 || s.Copies != 0 || s.Adopted+s.GivenBack == 0 {
+		t.Errorf("%d attempts, %+v", attempts.Load(), s)
+	}
+	g.refused(t, "taken", "the same", 409, "replayed")
+}
+
+// The operator lets one refused copy through; of many at once, one passes.
+func TestRedeliverLetsOneThrough(t *testing.T) {
+	g := settle(t, nil)
+	g.passes(t, "github", "again", "")
+	a := g.refused(t, "github", "again", 409, "replayed")
+	id := a.record["decision_id"].(string)
+	if webhook, err := g.settler.Redeliver(t.Context(), id, g.now()); err != nil || webhook != "github" {
+		t.Fatalf("%q, %v", webhook, err)
+	}
+	if webhook, err := g.settler.Redeliver(t.Context(), id, g.now()); err != nil || webhook != "" {
+		t.Errorf("the same decision again: %q, %v", webhook, err)
+	}
+	statuses := make(chan int, 20)
+	for range cap(statuses) {
+		go func() {
+			response, err := g.HTTP1.Do(g.signed(t, "github", []byte("again")))
+			if err != nil {
+				statuses <- 0
+				return
+			}
+			_ = response.Body.Close()
+			statuses <- response.StatusCode
+		}()
+	}
+	count := map[int]int{}
+	for range cap(statuses) {
+		count[<-statuses]++
+	}
+	got := g.Upstream.Take()
+	if len(got) != 1 || got[0].Header.Get("x-hookbastion-replay") != "redelivered" || count[200] != 1 || count[409] != cap(statuses)-1 {
+		t.Errorf("%d reached the upstream, statuses %v", len(got), count)
+	}
+}
+
+func TestStopDoesNotWaitForAccessLogs(t *testing.T) {
+	g := settle(t, nil)
+	begin := time.Now()
+	g.Server.Stop()
+	if took := time.Since(begin); took > 3*time.Second { // of 5 that it may take
+		t.Errorf("the stop took %s", took)
+	}
+}
