@@ -129,7 +129,9 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	r := &running{
-		server:  envoy.NewServer(&envoy.Service{Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler, Assertions: signer}, s.limits, o.pool),
+		server: envoy.NewServer(&envoy.Service{
+			Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler, Assertions: signer,
+		}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 		sweep:   func(now time.Time) { store.Sweep(now, sweepsPerSecond) },
@@ -142,14 +144,14 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
-	if err := r.secure(s, o.log); err != nil {
-		return errors.Join(err, r.closeListeners())
-	}
 	if err := r.admin.listen(s.adminListen); err != nil {
 		return errors.Join(err, r.closeListeners())
 	}
 	if !settler.TwoPhase() {
 		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
+	}
+	if err := r.secure(s, o.log); err != nil {
+		return errors.Join(err, r.closeListeners())
 	}
 	return r.run(ctx, s, o)
 }

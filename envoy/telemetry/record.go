@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -93,22 +94,30 @@ func appendEscaped[T ~string | ~[]byte](b []byte, text T) []byte {
 		s = s[:maxText]
 	}
 	for len(s) > 0 {
-		c := s[0]
+		n := 0
+		for n < len(s) && asIs[s[n]] {
+			n++
+		}
+		b, s = append(b, s[:n]...), s[n:]
 		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c >= ' ' && c < 0x7f && c != '<' && c != '>' && c != '&':
-			b = append(b, c)
+		case len(s) == 0:
+		case s[0] == '"' || s[0] == '\\':
+			b, s = append(b, '\\', s[0]), s[1:]
 		default:
 			r, size := utf8.DecodeRune(s)
-			b = appendRune(b, r)
-			s = s[size:]
-			continue
+			b, s = appendRune(b, r), s[size:]
 		}
-		s = s[1:]
 	}
 	return b
 }
+
+// asIs are the bytes that a record has as they are.
+var asIs = func() (all [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		all[c] = !strings.ContainsRune(`"\<>&`, c)
+	}
+	return all
+}()
 
 func appendRune(b []byte, r rune) []byte {
 	if r > 0xffff {

@@ -91,6 +91,9 @@ func (r *reader) skip(n int) {
 
 // skipText passes over n bytes and reports whether they are UTF-8.
 func (r *reader) skipText(n int) bool {
+	if n <= len(r.cur) {
+		return utf8.Valid(r.cut(n))
+	}
 	var u runes
 	valid := true
 	for n > 0 {
