@@ -49,5 +49,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo())
+	addCompletions(root)
 	return root
 }

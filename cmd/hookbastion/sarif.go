@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net/url"
 	"path/filepath"
 
 	"github.com/hookbastion/hookbastion/policy"
@@ -13,19 +14,20 @@ func printSARIF(w io.Writer, errs policy.Errors) error {
 	type m = map[string]any
 	results := []m{}
 	for _, e := range errs {
-		place := m{"artifactLocation": m{"uri": filepath.ToSlash(e.File)}}
-		if e.Line > 0 {
-			place["region"] = m{"startLine": e.Line, "startColumn": e.Column}
-		}
 		text := e.Message
 		if e.Path != "" {
 			text = e.Path + ": " + text
 		}
-		results = append(results, m{
-			"ruleId": "invalid-policy", "level": "error",
-			"message":   m{"text": text},
-			"locations": []m{{"physicalLocation": place}},
-		})
+		result := m{"ruleId": "invalid-policy", "ruleIndex": 0, "level": "error", "message": m{"text": text}}
+		if e.File != "" {
+			uri := url.URL{Path: filepath.ToSlash(e.File)} // escapes what no URI may have
+			place := m{"artifactLocation": m{"uri": uri.String()}}
+			if e.Line > 0 {
+				place["region"] = m{"startLine": e.Line, "startColumn": e.Column}
+			}
+			result["locations"] = []m{{"physicalLocation": place}}
+		}
+		results = append(results, result)
 	}
 	return printJSON(w, m{
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -35,7 +37,8 @@ func printSARIF(w io.Writer, errs policy.Errors) error {
 				"name": "hookbastion", "version": version,
 				"rules": []m{{"id": "invalid-policy", "shortDescription": m{"text": "The policy cannot be served."}}},
 			}},
-			"results": results,
+			"columnKind": "unicodeCodePoints", // as the columns of YAML are counted
+			"results":    results,
 		}},
 	})
 }
