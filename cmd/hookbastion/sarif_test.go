@@ -4,21 +4,35 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
-
-	"github.com/hookbastion/hookbastion/policy"
 )
 
 // What SARIF 2.1.0 requires (OASIS, §3.13 to §3.30) and code hosts rely on.
 func TestSARIF(t *testing.T) {
-	for name, errs := range map[string]policy.Errors{
-		"none": nil,
-		"some": {{File: "a b/é.yaml", Line: 3, Column: 5, Path: "webhooks[0]", Message: "wrong"}, {File: "c:d", Message: "cannot be read"}, {Message: "nowhere"}},
+	t.Chdir(t.TempDir())
+	name := filepath.Join("a b", "é.yaml")
+	if err := os.Mkdir("a b", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{
+		"errors": "webhooks: [{nam: \"é\", x: 1}]\n",
+		"good":   "webhooks: [{name: a, match: {path: /a}, unverified: {reason: a test needs it}}]\n",
 	} {
-		var out bytes.Buffer
-		if err := printSARIF(&out, errs); err != nil {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		root, out := newRoot(), bytes.Buffer{}
+		root.SetOut(&out)
+		args := []string{"validate", "--output", "sarif", name}
+		if what == "errors" {
+			args = append(args, "c:d.yaml") // which is not there
+		}
+		root.SetArgs(args)
+		_ = root.Execute() // the exit code is not looked at here
 		var log struct {
 			Version string
 			Runs    []struct {
@@ -31,7 +45,6 @@ func TestSARIF(t *testing.T) {
 				ColumnKind string
 				Results    []struct {
 					RuleID    string
-					RuleIndex *int
 					Level     string
 					Message   struct{ Text string }
 					Locations []struct {
@@ -47,28 +60,28 @@ func TestSARIF(t *testing.T) {
 			t.Fatal(err)
 		}
 		if log.Version != "2.1.0" || len(log.Runs) != 1 || log.Runs[0].Tool.Driver.Name != "hookbastion" || log.Runs[0].Results == nil {
-			t.Fatalf("%s: %s", name, out.String())
+			t.Fatalf("%s: %s", what, out.String())
 		}
 		run := log.Runs[0]
-		if len(run.Results) != len(errs) || run.ColumnKind != "unicodeCodePoints" {
-			t.Errorf("%s: %d results, columns are %s", name, len(run.Results), run.ColumnKind)
+		if run.ColumnKind != "unicodeCodePoints" { // as the columns of YAML are counted
+			t.Errorf("columns are %q", run.ColumnKind)
+		}
+		if what == "errors" && len(run.Results) < 2 {
+			t.Errorf("only %d results", len(run.Results))
 		}
 		for i, r := range run.Results {
-			if r.RuleIndex == nil || run.Tool.Driver.Rules[*r.RuleIndex].ID != r.RuleID || r.Level != "error" || r.Message.Text == "" {
-				t.Errorf("%s: result %d: %+v", name, i, r)
-			}
-			if errs[i].File == "" {
-				if len(r.Locations) != 0 {
-					t.Errorf("%s: result %d has a place without a file", name, i)
-				}
+			known := slices.ContainsFunc(run.Tool.Driver.Rules, func(rule struct{ ID string }) bool { return rule.ID == r.RuleID })
+			if !known || r.Level == "" || r.Message.Text == "" || len(r.Locations) != 1 {
+				t.Errorf("%s: result %d: %+v", what, i, r)
 				continue
 			}
 			place := r.Locations[0].PhysicalLocation
-			if uri, err := url.Parse(place.ArtifactLocation.URI); err != nil || uri.Scheme != "" || uri.Path != errs[i].File && uri.Path != "./"+errs[i].File {
-				t.Errorf("%s: %q is not the URI of %q: %v", name, place.ArtifactLocation.URI, errs[i].File, err)
+			uri, err := url.Parse(place.ArtifactLocation.URI)
+			if err != nil || uri.Scheme != "" || uri.Path != name && uri.Path != "./c:d.yaml" || strings.Contains(uri.String(), " ") {
+				t.Errorf("%s: the URI %q: %v", what, place.ArtifactLocation.URI, err)
 			}
-			if (place.Region != nil) != (errs[i].Line > 0) || place.Region != nil && (place.Region.StartLine != errs[i].Line || place.Region.StartColumn != errs[i].Column) {
-				t.Errorf("%s: result %d is at %+v", name, i, place.Region)
+			if uri.Path == name && (place.Region == nil || place.Region.StartLine < 1 || place.Region.StartColumn < 1) {
+				t.Errorf("%s: result %d is at %+v", what, i, place.Region)
 			}
 		}
 	}

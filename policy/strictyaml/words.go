@@ -19,7 +19,7 @@ var bounds = []struct {
 	{regexp.MustCompile(`^must be greater than (\S+)$`), "must be more than $1"},
 	{regexp.MustCompile(`^must contain at least 1 item\(s\)$`), "needs at least one entry"},
 	{regexp.MustCompile(`^must contain no more than (\d+) item\(s\)$`), "may have at most $1 entries"},
-	{regexp.MustCompile(`^repeated value must contain unique items$`), "must not have an entry twice"},
+	{regexp.MustCompile(`^repeated value must contain unique items$`), "has a value twice"},
 	{regexp.MustCompile("^does not have prefix `(.*)`$"), "must begin with $1"},
 	{regexp.MustCompile(`^must be at most 1 bytes$`), "must be one ASCII character"},
 	{regexp.MustCompile(`^must be at least 1 characters$`), "must not be empty"},
