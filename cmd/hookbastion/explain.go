@@ -68,6 +68,7 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 		return exitError{exitInvalid}
 	}
 	e := decide(table, req, now)
+	o.hint(e)
 	if o.output == "json" {
 		err = printJSON(cmd.OutOrStdout(), e)
 	} else {
