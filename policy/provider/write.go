@@ -26,7 +26,7 @@ func (to *page) paragraph(text string) {
 		text = strings.ReplaceAll(text, "`", "")
 	}
 	to.fold("", "", text)
-	to.WriteByte('\n')
+	fmt.Fprintln(to)
 }
 
 func (to *page) link(address string) string {
@@ -42,15 +42,15 @@ func (to *page) code(text string) {
 		return
 	}
 	for line := range strings.Lines(text) {
-		to.WriteString("    " + line)
+		fmt.Fprint(to, "    "+line)
 	}
-	to.WriteByte('\n')
+	fmt.Fprintln(to)
 }
 
 // table writes rows of a name and a text, and leaves out those without a text.
 func (to *page) table(rows [][2]string) {
 	if !to.plain {
-		to.WriteString("| | |\n| --- | --- |\n")
+		fmt.Fprint(to, "| | |\n| --- | --- |\n")
 	}
 	for _, row := range rows {
 		switch {
@@ -61,7 +61,7 @@ func (to *page) table(rows [][2]string) {
 			fmt.Fprintf(to, "| %s | %s |\n", row[0], strings.NewReplacer("|", "\\|", "<", "&lt;").Replace(row[1]))
 		}
 	}
-	to.WriteByte('\n')
+	fmt.Fprintln(to)
 }
 
 func (to *page) list(title string, items []string) {
@@ -72,7 +72,7 @@ func (to *page) list(title string, items []string) {
 	for _, item := range items {
 		to.fold("- ", "  ", item)
 	}
-	to.WriteByte('\n')
+	fmt.Fprintln(to)
 }
 
 // fold writes a text in lines of the width. What begins the lines stands first,
@@ -84,11 +84,11 @@ func (to *page) fold(first, rest, text string) {
 		case i == 0:
 			line += word
 		case len([]rune(line))+1+len([]rune(word)) > width:
-			to.WriteString(line + "\n")
+			fmt.Fprint(to, line+"\n")
 			line = rest + word
 		default:
 			line += " " + word
 		}
 	}
-	to.WriteString(line + "\n")
+	fmt.Fprint(to, line+"\n")
 }
