@@ -62,7 +62,7 @@ func benchmarkAnswer(b *testing.B, table *authz.Table, webhook string, size int,
 		}
 		out = s.Answer(ctx(i), messages[i%prepared], out[:0])
 		if i == 0 && !decode(b, out).allowed {
-			b.Fatal("denied")
+			b.Fatalf("denied: %q", out)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func policies(t testing.TB) *authz.Table {
 		t.Fatal(err)
 	}
 	table, err := policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20}),
+		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 24}), // benchmarks put millions into it
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
 		MaxBodyBytes:  8 << 20,
 	})
