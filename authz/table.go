@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // Table finds the webhook of a request. It is immutable and safe for
@@ -11,6 +13,9 @@ import (
 type Table struct {
 	// Digest identifies the policy set that the table was made from.
 	Digest string
+	// Secrets are read from files, which may change while the table is in use;
+	// nil if there are none.
+	Secrets *secret.Files
 
 	webhooks []*Webhook
 	byName   map[string]*route
