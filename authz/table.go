@@ -274,6 +274,16 @@ func onlyPort(s []byte) bool {
 	return true
 }
 
+// Tenant returns the tenant that a path names, as the webhook of that name reads
+// it; empty if it names none.
+func (t *Table) Tenant(name, path string) string {
+	r := t.byName[name]
+	if r == nil || r.tenant < 0 || !patternMatches(r.path, []byte(path)) {
+		return ""
+	}
+	return string(segment(View(path), r.tenant))
+}
+
 // SameTenant reports whether the webhook of that name takes its tenant from the
 // same segment as one with this path would. Nonces are kept by tenant.
 func (t *Table) SameTenant(name, path string) bool {

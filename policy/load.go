@@ -25,7 +25,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -281,7 +280,7 @@ func (s *Set) OtherFiles() []string { return slices.Sorted(maps.Keys(s.others)) 
 // noteSecrets takes down the files of a webhook's secrets.
 func (s *Set) noteSecrets(policyFile string, w *policyv1.Webhook) {
 	add := func(name string) {
-		if name != "" && !strings.Contains(name, tenant.Placeholder) {
+		if name != "" && !isPerTenant(name) {
 			s.secrets[relativeTo(policyFile, name)] = true
 		}
 	}

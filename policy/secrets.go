@@ -21,39 +21,6 @@ import (
 // ErrPublished says that everybody can know a secret.
 var ErrPublished = errors.New("the secret is published: it stands in documentation or in this program")
 
-// Key is what is known of one secret or token of a webhook.
-type Key struct {
-	Webhook, ID string
-	// Kind is secret or token.
-	Kind string
-	// File, with {tenant} where each tenant has its own, Env or Digest says
-	// where it is.
-	File, Env, Digest   string
-	NotBefore, NotAfter time.Time
-	// Bytes is the length, decoded; 0 where it is not known.
-	Bytes int
-	// Weakness is why it should not be used: secret.ErrShort, ErrGuessable or
-	// ErrPublished; nil if it is good, as far as can be known.
-	Weakness error
-	// AllowWeak is the policy's reason to use it all the same.
-	AllowWeak string
-	// Accept makes a key of the file of a tenant, or says why it cannot be one.
-	Accept secret.Accept
-	// Place is where the policy names it.
-	Place Error
-}
-
-// Advice is what should be said about a weak key; empty if nothing.
-func (k *Key) Advice() string {
-	if k.Weakness == nil {
-		return ""
-	}
-	if k.AllowWeak != "" {
-		return k.Weakness.Error() + "; allowed: " + k.AllowWeak
-	}
-	return k.Weakness.Error() + "; serve refuses it"
-}
-
 // loaded is a secret or token with its place.
 type loaded struct {
 	signature.Key
@@ -66,7 +33,9 @@ type loaded struct {
 	at            place
 }
 
-func (k *loaded) perTenant() bool { return strings.Contains(k.file, tenant.Placeholder) }
+func (k *loaded) perTenant() bool { return isPerTenant(k.file) }
+
+func isPerTenant(file string) bool { return strings.Contains(file, tenant.Placeholder) }
 
 func (c *compiler) secrets(w *policyv1.Webhook, at place) []loaded {
 	needed := w.GetProvider() != "" || w.GetScheme() != nil
@@ -233,7 +202,7 @@ func (c *compiler) note(k *loaded, decode secret.Accept) {
 	k.noted = true
 	key := Key{
 		Webhook: k.webhook, ID: k.ID, Kind: k.kind, File: k.file, Env: k.env, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-		AllowWeak: k.allowWeak, Place: k.at.doc.Error(k.at.path(), ""), Accept: decode,
+		AllowWeak: k.allowWeak, Place: k.at.doc.Error(k.at.path(), ""), decode: decode,
 	}
 	if decoded, err := decode(k.text); err == nil && !k.perTenant() {
 		key.Bytes, key.Weakness = decoded.Len(), Weakness(k.text, decoded)

@@ -197,11 +197,11 @@ func readFile(name string) (Value, Stamp, error) {
 		return Value{}, Stamp{}, withoutPath(err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	return ReadFrom(file, time.Now())
+	return ReadFrom(file)
 }
 
 // ReadFrom reads the secret in an open file.
-func ReadFrom(file fs.File, now time.Time) (Value, Stamp, error) {
+func ReadFrom(file fs.File) (Value, Stamp, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return Value{}, Stamp{}, withoutPath(err)
@@ -216,7 +216,7 @@ func ReadFrom(file fs.File, now time.Time) (Value, Stamp, error) {
 	if err != nil {
 		return Value{}, Stamp{}, err
 	}
-	return hold(text), StampOf(info, now), nil
+	return hold(text), StampOf(info, time.Now()), nil
 }
 
 // Counts are numbers of keys.

@@ -30,7 +30,7 @@ func (s *Source) read(l *Loader, tenant string, old *entry, now time.Time) (*ent
 	contents := make([]content, len(s.files))
 	gone := 0
 	for i, f := range s.files {
-		contents[i] = f.look(l, tenant, old.stamp(i), now)
+		contents[i] = f.look(l, tenant, old.stamp(i))
 		next.stamps[i] = contents[i].stamp
 		if absent(contents[i].err) {
 			gone++
@@ -99,7 +99,7 @@ func (s *Source) report(l *Loader, tenant string, i int, before, err error) {
 }
 
 // look reads a file unless it is as it was.
-func (f file) look(l *Loader, tenant string, before *secret.Stamp, now time.Time) content {
+func (f file) look(l *Loader, tenant string, before *secret.Stamp) content {
 	opened, err := l.config.Open(f.directory, f.of(tenant))
 	if err != nil {
 		return content{err: withoutPath(err)}
@@ -110,7 +110,7 @@ func (f file) look(l *Loader, tenant string, before *secret.Stamp, now time.Time
 			return content{stamp: stamp, same: true}
 		}
 	}
-	text, stamp, err := secret.ReadFrom(opened, time.Now())
+	text, stamp, err := secret.ReadFrom(opened)
 	return content{text: text, stamp: stamp, err: err}
 }
 

@@ -190,7 +190,7 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 
 // Secrets returns the secrets of one tenant.
 func (c *Check) Secrets(ctx context.Context, tenant string, now time.Time) (secret.Held, authz.Reason) {
-	if tenant == "" || strings.ContainsAny(tenant, "/\\.") {
+	if !isName(tenant) {
 		return nil, authz.TenantUnknown
 	}
 	return c.Source.get(ctx, authz.View(tenant), now)
