@@ -18,7 +18,7 @@ func (s *Service) assert(req *authz.Request, d *authz.Decision, id string, now t
 	if req.Body.State == authz.BodyWhole {
 		text, err = s.Assertions.Sign(now, &assertion.Facts{
 			Audience: w.Audience, DecisionID: id, Webhook: w.Name, Tenant: string(d.Tenant), KeyID: d.KeyID,
-			Proof: d.Proof.String(), Body: req.Body.Segments,
+			Proof: d.Proof.String(), Replay: d.Mark.String(), Body: req.Body.Segments,
 		})
 	}
 	if err != nil || !isHeaderValue(text) {

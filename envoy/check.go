@@ -88,6 +88,7 @@ func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reaso
 	if st == nil {
 		st = &state{}
 	}
+	st.decision = authz.Decision{} // a panic must not find that of another call
 	done := false
 	defer func() {
 		if !done {

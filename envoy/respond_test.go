@@ -75,7 +75,7 @@ func FuzzWrite(f *testing.F) {
 		all := webhooks()
 		d := &authz.Decision{
 			Reason: authz.Reason(reason), Webhook: all[int(hook)%len(all)], Tenant: authz.View(tenant), Proof: authz.Proof(proof),
-			KeyID: key, Mark: authz.Mark(mark), AllowedMethods: methods,
+			KeyID: key, Mark: authz.Mark(mark), Acknowledged: mark&8 != 0, AllowedMethods: methods,
 		}
 		if allow {
 			d.Verdict = authz.Allow

@@ -24,7 +24,7 @@ func last(common *accesslogv3.AccessLogCommon) bool {
 	case accesslogv3.AccessLogType_DownstreamEnd:
 		return true
 	case accesslogv3.AccessLogType_NotSet:
-		return !common.GetIntermediateLogEntry()
+		return !common.GetIntermediateLogEntry() //nolint:staticcheck // what an Envoy before access_log_type sends
 	default:
 		return false
 	}

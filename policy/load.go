@@ -92,6 +92,14 @@ func (s *Set) Files() []string {
 	return names
 }
 
+// Names returns the names of the webhooks that could be read, in order.
+func (s *Set) Names() []string {
+	var names []string
+	s.hooks(func(w *webhook) { names = append(names, w.name) })
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 var options = strictyaml.Options{EmptyLists: []protoreflect.FullName{"hookbastion.policy.v1.SourceIP.deny"}}
 
 // Load reads the files and directories. The error is an [Errors] with

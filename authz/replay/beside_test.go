@@ -86,7 +86,7 @@ func BenchmarkNonces(b *testing.B) {
 			make func() nonces
 		}{
 			{"memory", func() nonces {
-				return stored{replay.NewMemory(replay.MemoryConfig{MaxEntries: 2 * n}), time.Unix(1_795_500_000, 0)}
+				return stored{replay.NewMemory(replay.MemoryConfig{MaxEntries: 4 * n}), time.Unix(1_795_500_000, 0)}
 			}},
 			{"golang-lru", func() nonces {
 				return expiring{&sync.Mutex{}, expirable.NewLRU[string, struct{}](2*n, nil, benchSpan)}

@@ -110,6 +110,9 @@ func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
 		}
 		pause, ok := c.Settler.pause(call.Context, try)
 		if !ok {
+			if !c.Settler.Proven() {
+				answer.Outcome = CopyUnknown // nobody may ever settle it
+			}
 			return answer
 		}
 		waited += pause

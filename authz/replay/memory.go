@@ -23,7 +23,10 @@ type Memory struct {
 	seed                   maphash.Seed
 	all                    room
 	bytes                  atomic.Int64
-	counters               counters
+	// forgotten is the latest time, in nanoseconds since 1970, at which a share
+	// was given up.
+	forgotten atomic.Int64
+	counters  counters
 
 	mu       sync.RWMutex // of what follows
 	webhooks map[string]*room

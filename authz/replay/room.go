@@ -53,8 +53,12 @@ func (m *Memory) count(sh *share, n int) {
 	}
 	m.all.nonces.Add(int64(n))
 	sh.webhook.nonces.Add(int64(n))
-	if sh.own != sh.webhook {
-		sh.own.nonces.Add(int64(n))
+	if sh.own == sh.webhook {
+		return
+	}
+	own := sh.own.nonces.Add(int64(n))
+	if l := sh.webhook.largest.Load(); l != sh && (l == nil || own > l.own.nonces.Load()) {
+		sh.webhook.largest.Store(sh)
 	}
 }
 
@@ -66,23 +70,31 @@ func (m *Memory) countOpen(sh *share, n int64) {
 	}
 }
 
-// allowed reports whether somebody may take one more. What one may have depends
+// allowed reports whether a share may take one more. What one may have depends
 // on what is left: the more are greedy, the less each gets, and there is always
-// something for who comes next.
-func allowed(limit, all, webhook, own int64, tenant bool) bool {
-	left := generosity * (limit - all)
-	if all >= limit || webhook >= left {
+// something for who comes next. A tenant that is small beside the largest of
+// its webhook need not wait until that has shrunk.
+func (sh *share) allowed(limit int64, all *room, of func(*room) int64) bool {
+	taken, webhook, own := of(all), of(sh.webhook), of(sh.own)
+	left := generosity * (limit - taken)
+	switch {
+	case taken >= limit:
 		return false
+	case sh.own == sh.webhook:
+		return webhook < left
+	case webhook < left && own < generosity*(left-webhook):
+		return true
 	}
-	return !tenant || own < generosity*(left-webhook)
+	l := sh.webhook.largest.Load()
+	return l != nil && own < of(l.own)/modesty && taken < limit-limit/reserve
 }
 
 func (m *Memory) free(sh *share) bool {
-	return allowed(m.max, m.all.nonces.Load(), sh.webhook.nonces.Load(), sh.own.nonces.Load(), sh.own != sh.webhook)
+	return sh.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() })
 }
 
 func (m *Memory) mayOpen(sh *share) bool {
-	return allowed(m.maxOpen, m.all.open.Load(), sh.webhook.open.Load(), sh.own.open.Load(), sh.own != sh.webhook)
+	return sh.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() })
 }
 
 // takeBytes takes slots for a first segment.

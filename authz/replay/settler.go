@@ -90,8 +90,9 @@ func (s *Settler) lease() time.Duration {
 func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
 
 // Proven reports whether the access log has settled anything since the start.
-// Before, the end of a lease takes: where nobody has configured an access log,
-// every copy would pass once.
+// Before, everything is as in one phase, except that a settlement counts: a
+// second delivery is a copy, and the end of a lease takes. Where nobody has
+// configured an access log, every copy would pass once.
 func (s *Settler) Proven() bool { return s != nil && s.proven.Load() }
 
 // Seal returns the value by which alone the reservation can be settled; empty

@@ -21,7 +21,11 @@ type share struct {
 }
 
 // room counts what somebody takes of the store.
-type room struct{ nonces, open atomic.Int64 }
+type room struct {
+	nonces, open atomic.Int64
+	// largest is the tenant that takes most of a webhook's room, or nearly.
+	largest atomic.Pointer[share]
+}
 
 const (
 	// parts of a webhook's share, for as many processors, and of a tenant's.
@@ -32,6 +36,9 @@ const (
 	// tenant within a webhook, may take. A single one gets four fifths of the
 	// room, n get a part of 1/(n+1/4) each, and a newcomer always finds some.
 	generosity = 4
+	// modesty is by which part of the largest tenant's room a tenant counts as
+	// small, and reserve is which part of the whole is not for small ones.
+	modesty, reserve = 4, 64
 )
 
 func newShare(id uint64, webhook, own *room, parts int) *share {
@@ -116,7 +123,9 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 		if !m.takeBytes(minSlots) {
 			return Full
 		}
-		s = &segment{slots: make([]slot, minSlots), swept: t.epochOf(now), latest: t.epochOf(now)}
+		// What a share that was given up knew to be past stays past.
+		latest := t.epochOf(time.Unix(0, max(now.UnixNano(), m.forgotten.Load())))
+		s = &segment{slots: make([]slot, minSlots), swept: latest, latest: latest}
 		p.segments = []*segment{s}
 	}
 	current := m.advance(sh, t, s, now)
@@ -136,8 +145,7 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 	if uncertain() {
 		return Uncertain
 	}
-	at, _ := s.find(key, current)
-	m.count(sh, s.put(at, key, expires))
+	m.count(sh, s.put(s.vacant(key, current), key, expires))
 	m.step(sh, t, p, now)
 	return Reserved
 }
@@ -145,9 +153,10 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
 	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes {
 		m.count(sh, -s.sweep(current))
-		if *s = *s.moved(len(s.slots), s.depth, 0, current); s.crowded() {
+		if (s.count+1)*4 > len(s.slots)*3 {
 			return nil
 		}
+		*s = *s.moved(len(s.slots), s.depth, 0, current) // without those that are used no more
 		return s
 	}
 	nonces, slots := p.widen(s, current)

@@ -40,7 +40,7 @@ func (m *Memory) SweepAll(now time.Time) {
 	m.mu.RUnlock()
 	n := len(shares)
 	for _, sh := range shares {
-		n += len(sh.stripes)
+		n += len(sh.stripes) * (2 + len(*sh.tables.Load())) // there are steps between segments
 	}
 	m.Sweep(now, n+int(m.bytes.Load()/(minSlots*slotBytes)))
 }
@@ -96,6 +96,7 @@ func (m *Memory) giveUp(sh *share, now time.Time) bool {
 		}
 	}()
 	var bytes int64
+	past := now.UnixNano()
 	for i := range sh.stripes {
 		st := &sh.stripes[i]
 		if !st.mu.TryLock() {
@@ -111,10 +112,10 @@ func (m *Memory) giveUp(sh *share, now time.Time) bool {
 				if s == last {
 					continue
 				}
-				// Half a table's span more, for a clock that goes back.
-				if last = s; s.count > 0 || max(s.floor, s.latest)+spanEpochs >= t.epochOf(now) {
+				if last = s; s.count > 0 || s.floor >= t.epochOf(now) {
 					return false
 				}
+				past = max(past, s.latest*int64(t.epoch))
 				bytes += int64(len(s.slots)) * slotBytes
 			}
 		}
@@ -122,6 +123,8 @@ func (m *Memory) giveUp(sh *share, now time.Time) bool {
 	for i := range sh.stripes {
 		sh.stripes[i].dead = true
 	}
+	m.forgotten.Store(max(past, m.forgotten.Load())) // m.mu is held
+	sh.webhook.largest.CompareAndSwap(sh, nil)
 	m.bytes.Add(-bytes)
 	delete(m.shares, sh.id)
 	if i := slices.Index(m.order, sh); i >= 0 {

@@ -133,29 +133,36 @@ func (s *segment) live(sl slot, current int64) bool {
 	return sl.low&codeMask != 0 && s.expires(sl) > max(current, s.floor)
 }
 
-// find returns the place of the key, or the place where it may be put.
-func (s *segment) find(key slot, current int64) (place int, found bool) {
-	free := -1
+// start is where the search for a key begins.
+func (s *segment) start(key slot) int {
 	high, _ := bits.Mul64(key.high<<s.depth, uint64(len(s.slots)))
-	for i := int(high); ; {
-		sl := s.slots[i]
-		if sl == (slot{}) {
-			if free < 0 {
-				free = i
-			}
-			return free, false
-		}
-		if s.live(sl, current) {
-			if sl.same(key) {
-				return i, true
-			}
-		} else if free < 0 {
-			free = i
-		}
-		if i++; i == len(s.slots) {
-			i = 0
+	return int(high)
+}
+
+func (s *segment) after(i int) int {
+	if i++; i == len(s.slots) {
+		return 0
+	}
+	return i
+}
+
+// find returns the place of the key, if it is there.
+func (s *segment) find(key slot, current int64) (place int, found bool) {
+	for i := s.start(key); s.slots[i] != (slot{}); i = s.after(i) {
+		if s.slots[i].same(key) && s.live(s.slots[i], current) {
+			return i, true
 		}
 	}
+	return 0, false
+}
+
+// vacant returns the place where a key may be put that is not there.
+func (s *segment) vacant(key slot, current int64) int {
+	i := s.start(key)
+	for s.live(s.slots[i], current) {
+		i = s.after(i)
+	}
+	return i
 }
 
 // put fills the place with the key, which holds its state, and returns by how
@@ -238,8 +245,13 @@ func (s *segment) moved(slots int, depth uint8, bit uint64, current int64) *segm
 		if !s.live(sl, current) || depth > s.depth && sl.high>>(64-depth)&1 != bit {
 			continue
 		}
-		place, _ := fresh.find(sl, current)
-		fresh.put(place, sl, s.expires(sl))
+		place := fresh.start(sl)
+		for fresh.slots[place] != (slot{}) {
+			place = fresh.after(place)
+		}
+		fresh.slots[place] = sl
+		fresh.used++
+		fresh.count++
 	}
 	return fresh
 }

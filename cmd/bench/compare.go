@@ -71,11 +71,12 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 		if !o.wants(name) {
 			continue
 		}
+		// There is no Envoy here that could say what the application answered.
 		// Where Envoy names a parent, as it does in one of a hundred calls, that
 		// decides; else the service draws.
 		env := []string{traces, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG=%g", 1.0/sampledOf)}
 		err := f.add(ctx, &server{name: name, form: o.form}, o.service, env, "serve", "--policy", policyFile,
-			"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--records-file", filepath.Join(f.dir, "records-"+name))
+			"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false", "--records-file", filepath.Join(f.dir, "records-"+name))
 		if err != nil {
 			return f, err
 		}

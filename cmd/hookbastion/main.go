@@ -27,6 +27,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 // run executes the command line and returns the exit code.
 func run(args []string) int {
 	root := newRoot()
+	addCompletions(root)
 	root.SetArgs(args)
 	err := root.Execute()
 	var exit exitError

@@ -91,18 +91,28 @@ func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
 // document is a settings file that has this setting alone. Lists are given
 // with commas.
 func (s setting) document(value string) any {
-	var doc any = value
-	var scalar yaml.Node
-	if yaml.Unmarshal([]byte(value), &scalar) == nil && len(scalar.Content) == 1 && scalar.Content[0].Kind == yaml.ScalarNode {
-		doc = scalar.Content[0]
-	}
+	doc := scalar(value)
 	if s.field.IsList() {
-		doc = strings.Split(value, ",")
+		var items []any
+		for item := range strings.SplitSeq(value, ",") {
+			items = append(items, scalar(item))
+		}
+		doc = items
 	}
 	for i := len(s.path) - 1; i >= 0; i-- {
 		doc = map[string]any{s.path[i]: doc}
 	}
 	return doc
+}
+
+// scalar reads a value as a file would have it, or returns the text if that is
+// none.
+func scalar(text string) any {
+	var node yaml.Node
+	if yaml.Unmarshal([]byte(text), &node) == nil && len(node.Content) == 1 && node.Content[0].Kind == yaml.ScalarNode {
+		return node.Content[0]
+	}
+	return text
 }
 
 // clear removes the setting, since merging would append to a list.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -34,14 +35,38 @@ type listed struct {
 	Confidence    string   `json:"confidence"`
 	Schemes       []string `json:"schemes"`
 	Vectors       int      `json:"vectors"`
+	Kinds         []string `json:"kinds"`
 	Proof         string   `json:"proof"`
 	SignedTime    bool     `json:"signed_time"`
 	Retry         string   `json:"retry"`
+	DeniedStatus  int      `json:"denied_status"`
 	Documentation string   `json:"documentation"`
 }
 
+// wanted says which entries are listed.
+type wanted struct {
+	text                      string
+	scheme, proof, confidence string
+}
+
+// filters are the flags that take one of a few words.
+func (f *wanted) filters() []filter {
+	return []filter{
+		{"scheme", "with a scheme of this kind", &f.scheme, []string{"hmac", "shared_token", "jws", "code"}},
+		{"proof", "that give this proof", &f.proof, []string{"signature", "partial", "token"}},
+		{"confidence", "of this confidence", &f.confidence, []string{"verified", "community"}},
+	}
+}
+
+type filter struct {
+	name, usage string
+	value       *string
+	words       []string
+}
+
 func newProvidersList() *cobra.Command {
-	var output, proof, confidence string
+	var output string
+	var want wanted
 	cmd := &cobra.Command{
 		Use:   "list [TEXT]",
 		Short: "List the providers whose name or title has the text",
@@ -50,7 +75,14 @@ func newProvidersList() *cobra.Command {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output must be text or json, not %q", output)
 			}
-			all, err := listProviders(strings.Join(args, ""), proof, confidence)
+			for _, f := range want.filters() {
+				*f.value = strings.ToLower(*f.value)
+				if *f.value != "" && !slices.Contains(f.words, *f.value) {
+					return fmt.Errorf("--%s must be one of %s, not %q", f.name, strings.Join(f.words, ", "), *f.value)
+				}
+			}
+			want.text = strings.Join(args, "")
+			all, err := listProviders(&want)
 			if err != nil {
 				return err
 			}
@@ -61,14 +93,14 @@ func newProvidersList() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
-	cmd.Flags().StringVar(&proof, "proof", "", "only those that give this proof: signature, partial or token")
-	cmd.Flags().StringVar(&confidence, "confidence", "", "only those of this confidence: verified or community")
-	_ = cmd.RegisterFlagCompletionFunc("proof", cobra.FixedCompletions([]string{"signature", "partial", "token"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("confidence", cobra.FixedCompletions([]string{"verified", "community"}, cobra.ShellCompDirectiveNoFileComp))
+	for _, f := range want.filters() {
+		cmd.Flags().StringVar(f.value, f.name, "", "only those "+f.usage+": "+strings.Join(f.words, ", "))
+		_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.FixedCompletions(f.words, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	}
 	return cmd
 }
 
-func listProviders(text, proof, confidence string) ([]listed, error) {
+func listProviders(want *wanted) ([]listed, error) {
 	names, err := provider.Names()
 	if err != nil {
 		return nil, err
@@ -83,13 +115,18 @@ func listProviders(text, proof, confidence string) ([]listed, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !strings.Contains(strings.ToLower(l.Name+"\n"+l.Title), strings.ToLower(text)) ||
-			proof != "" && l.Proof != proof || confidence != "" && !strings.EqualFold(l.Confidence, confidence) {
-			continue
+		if want.has(&l) {
+			all = append(all, l)
 		}
-		all = append(all, l)
 	}
 	return all, nil
+}
+
+func (f *wanted) has(l *listed) bool {
+	return strings.Contains(strings.ToLower(l.Name+"\n"+l.Title), strings.ToLower(f.text)) &&
+		(f.scheme == "" || slices.Contains(l.Kinds, f.scheme)) &&
+		(f.proof == "" || l.Proof == f.proof) &&
+		(f.confidence == "" || strings.EqualFold(l.Confidence, f.confidence))
 }
 
 func listing(p *policyv1.Provider) (listed, error) {
@@ -98,10 +135,16 @@ func listing(p *policyv1.Provider) (listed, error) {
 	l := listed{
 		Name: p.GetName(), Title: p.GetTitle(), Confidence: p.GetConfidence().String(), Vectors: vectors,
 		Proof: provider.Proof(first), SignedTime: provider.Describe(first).Time != "",
-		Retry: p.GetRetry().String(), Documentation: p.GetDocumentation(),
+		Retry: p.GetRetry().String(), DeniedStatus: http.StatusUnauthorized, Documentation: p.GetDocumentation(),
+	}
+	if p.DeniedStatus != nil {
+		l.DeniedStatus = int(p.GetDeniedStatus())
 	}
 	for _, s := range p.GetSchemes() {
 		l.Schemes = append(l.Schemes, s.GetName())
+		if kind := provider.Kind(s.GetScheme()); !slices.Contains(l.Kinds, kind) {
+			l.Kinds = append(l.Kinds, kind)
+		}
 	}
 	return l, err
 }
@@ -163,7 +206,7 @@ func showProvider(w io.Writer, name, output string) error {
 		}
 		_, err = fmt.Fprintf(w, "%s\n", text)
 	default:
-		_, err = io.WriteString(w, strings.ReplaceAll(provider.Page(p), "&lt;", "<"))
+		_, err = io.WriteString(w, provider.Text(p))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net/url"
 	"path/filepath"
 
 	"github.com/hookbastion/hookbastion/policy"
@@ -37,15 +38,17 @@ func printSARIF(w io.Writer, errs policy.Errors, found []policy.Finding) error {
 
 // sarifResult is one result at the place of an error.
 func sarifResult(rule, level, text string, e policy.Error) sarif {
-	place := sarif{"artifactLocation": sarif{"uri": filepath.ToSlash(e.File)}}
+	result := sarif{"ruleId": rule, "level": level, "message": sarif{"text": text}}
+	if e.File == "" {
+		return result
+	}
+	uri := url.URL{Path: filepath.ToSlash(e.File)} // escapes what no URI may have
+	place := sarif{"artifactLocation": sarif{"uri": uri.String()}}
 	if e.Line > 0 {
 		place["region"] = sarif{"startLine": e.Line, "startColumn": e.Column}
 	}
-	return sarif{
-		"ruleId": rule, "level": level,
-		"message":   sarif{"text": text},
-		"locations": []sarif{{"physicalLocation": place}},
-	}
+	result["locations"] = []sarif{{"physicalLocation": place}}
+	return result
 }
 
 func writeSARIF(w io.Writer, rules, results []sarif) error {
@@ -56,8 +59,9 @@ func writeSARIF(w io.Writer, rules, results []sarif) error {
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json",
 		"version": "2.1.0",
 		"runs": []sarif{{
-			"tool":    sarif{"driver": sarif{"name": "hookbastion", "version": version, "rules": rules}},
-			"results": results,
+			"tool":       sarif{"driver": sarif{"name": "hookbastion", "version": version, "rules": rules}},
+			"columnKind": "unicodeCodePoints", // as the columns of YAML are counted
+			"results":    results,
 		}},
 	})
 }

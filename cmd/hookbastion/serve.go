@@ -139,7 +139,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
-		sweep:   func(now time.Time) { store.Sweep(now, sweepsPerSecond) },
+		sweep:   sweeper(store, settler, o.log),
 	}
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
@@ -185,6 +185,19 @@ func (r *running) closeListeners() error {
 		err = errors.Join(err, l.Close())
 	}
 	return err
+}
+
+// sweeper returns what runs each second. It warns once if leases end and no
+// access log has ever come.
+func sweeper(store *replay.Memory, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
+	warned := false
+	return func(now time.Time) {
+		store.Sweep(now, sweepsPerSecond)
+		if !warned && settler.TwoPhase() && !settler.Proven() && store.Stats().LeaseTaken > 0 {
+			warned = true
+			log.Warn("no access log has come from Envoy: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged; see docs/replay.md")
+		}
+	}
 }
 
 // sweepUntil sweeps the nonce store each second.

@@ -51,6 +51,8 @@ type Facts struct {
 	KeyID      string // may be empty
 	// Proof is what was proven: signature, partial or token.
 	Proof string
+	// Replay is what is told of a delivery that may be a copy; empty otherwise.
+	Replay string
 	// Body is the whole body in pieces.
 	Body [][]byte
 }
@@ -61,6 +63,7 @@ type claims struct {
 	Tenant     string `json:"tenant,omitempty"`
 	KeyID      string `json:"key_id,omitempty"`
 	Verified   string `json:"verified"`
+	Replay     string `json:"replay,omitempty"`
 	BodySHA256 string `json:"body_sha256"`
 }
 
@@ -133,7 +136,7 @@ func (s *Signer) Sign(now time.Time, f *Facts) (string, error) {
 			Issuer: s.config.Issuer, Audience: jwt.ClaimStrings{f.Audience}, ID: f.DecisionID,
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.config.TTL)),
 		},
-		Webhook: f.Webhook, Tenant: f.Tenant, KeyID: f.KeyID, Verified: f.Proof,
+		Webhook: f.Webhook, Tenant: f.Tenant, KeyID: f.KeyID, Verified: f.Proof, Replay: f.Replay,
 		BodySHA256: hex.EncodeToString(body.Sum(nil)),
 	})
 	token.Header["typ"], token.Header["kid"] = Type, key.id

@@ -31,6 +31,16 @@ const (
 	defaultFuture    = 60 * time.Second
 )
 
+// Kind is the key of a scheme in a policy: hmac, shared_token, jws or code.
+func Kind(s *policyv1.Scheme) string {
+	m := s.ProtoReflect()
+	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
+	if field == nil {
+		return "" // of no entry, for the catalogue is read strictly
+	}
+	return string(field.Name())
+}
+
 // Describe puts a scheme into words.
 func Describe(s *policyv1.Scheme) Description {
 	var d Description
@@ -40,7 +50,7 @@ func Describe(s *policyv1.Scheme) Description {
 		c = coverageOf(kind.Hmac)
 		d = describeHMAC(kind.Hmac)
 	case *policyv1.Scheme_Jws:
-		c = coverage{body: kind.Jws.GetBody() != nil, url: kind.Jws.GetUrl() != nil || kind.Jws.GetQueryHash() || kind.Jws.GetAudienceUrl(), method: kind.Jws.GetQueryHash(), time: kind.Jws.GetTime() != ""}
+		c = coverageOfJWS(kind.Jws)
 		d = describeJWS(kind.Jws)
 	case *policyv1.Scheme_SharedToken:
 		d.Where = "the secret itself " + tokenPlace(kind.SharedToken)
@@ -51,66 +61,17 @@ func Describe(s *policyv1.Scheme) Description {
 	return d
 }
 
-// coverage is what of a request a proof covers.
-type coverage struct {
-	body, url, method, time bool
-	parts                   []string // what else is signed
-}
-
-func (c coverage) words() (covered, not []string) {
-	for _, part := range []struct {
-		is   bool
-		name string
-	}{{c.body, "the body"}, {c.url, "the URL"}, {c.method, "the method"}, {c.time, "a time"}} {
-		if part.is {
-			covered = append(covered, part.name)
-		} else {
-			not = append(not, part.name)
-		}
-	}
-	return append(covered, c.parts...), append(not, "all other headers")
-}
-
-func coverageOf(h *policyv1.Hmac) coverage {
-	c := coverage{body: !h.GetBodyUnsigned(), time: h.GetTimestamp() != nil}
-	for _, part := range h.GetContent() {
-		switch p := part.GetPart().(type) {
-		case *policyv1.Part_Url:
-			c.url = true
-		case *policyv1.Part_Method:
-			c.method = true
-		case *policyv1.Part_Path:
-			c.parts = append(c.parts, "the path")
-		case *policyv1.Part_Header:
-			c.parts = append(c.parts, "the header "+p.Header.GetName())
-		case *policyv1.Part_Json:
-			c.parts = append(c.parts, p.Json+" of the body")
-		case *policyv1.Part_Item:
-			c.parts = append(c.parts, p.Item.GetKey()+" of the signature header")
-		case *policyv1.Part_SortedQuery:
-			c.parts = append(c.parts, "the query")
-		case *policyv1.Part_Code:
-			c.url = c.url || p.Code == policyv1.Part_PLIVO_V3 || p.Code == policyv1.Part_CONTENTFUL
-			c.method = c.method || p.Code == policyv1.Part_CONTENTFUL
-			if p.Code == policyv1.Part_CONTENTFUL {
-				c.parts = append(c.parts, "the headers that the delivery lists")
-			} else if p.Code == policyv1.Part_MERCADO_PAGO {
-				c.parts = append(c.parts, "data.id of the query", "the header X-Request-Id")
-			}
-		}
-	}
-	return c
-}
-
 func describeHMAC(h *policyv1.Hmac) Description {
-	hash := h.GetHash().String()
-	name := "HMAC-" + hash
+	how := "HMAC-" + h.GetHash().String() + " over "
 	if h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT {
-		name = hash + " of the secret and"
+		how = h.GetHash().String() + ", without HMAC, over the secret and then "
 	}
-	d := Description{Where: signaturePlace(h), What: name + " over " + contentWords(h), Key: keyWords(h.GetKeyEncoding(), h.GetKeyPrefixes())}
+	d := Description{Where: signaturePlace(h), What: how + contentWords(h) + urlFormWords(h), Key: keyWords(h.GetKeyEncoding(), h.GetKeyPrefixes())}
 	if digest := h.GetBodyDigest(); digest != nil {
 		d.What += "; a body that is no form is bound by its digest in the parameter " + digest.GetQuery()
+	}
+	for _, constant := range h.GetConstantHeaders() {
+		d.Where += "; " + constant.GetName() + " must be " + constant.GetValue()
 	}
 	if id := h.GetKeyIdHeader(); id != "" {
 		d.Key += "; the header " + id + " names the secret by its id"
@@ -141,10 +102,15 @@ func describeJWS(j *policyv1.Jws) Description {
 		d.What += "; " + j.GetUrl().GetClaim() + " is the SHA-256 of the URL"
 	}
 	if j.GetAudienceUrl() {
-		d.What += "; aud is the URL"
+		d.What += "; aud is the URL, with or without its query"
 	}
 	if j.GetQueryHash() {
 		d.What += "; qsh is the hash of method, path and query"
+	}
+	if j.GetExpires() {
+		d.What += "; exp must be there and not be over"
+	} else {
+		d.What += "; exp counts where it is there"
 	}
 	if j.GetTime() != "" {
 		d.Time = "the claim " + j.GetTime() + ageWords(j.GetTolerance(), j.GetFuture())
@@ -159,7 +125,7 @@ func describeCode(name policyv1.Code_Name) (Description, coverage) {
 			What: "HMAC-SHA256 over pspReference, originalReference, merchantAccountCode, merchantReference, amount.value, " +
 				"amount.currency, eventCode and success of each item, with colons between",
 			Key: "hexadecimal",
-		}, coverage{parts: []string{"eight fields of each item"}}
+		}, coverage{parts: []string{"eight fields of each item"}, bodyParts: true}
 	}
 	return Description{
 		Where: "bt_signature of the form, as pairs of public key and signature in hex",
@@ -184,7 +150,7 @@ func contentWords(h *policyv1.Hmac) string {
 		case *policyv1.Part_Item:
 			b.WriteString("{" + p.Item.GetKey() + " of the signature header}")
 		case *policyv1.Part_Url:
-			b.WriteString(urlWords(p.Url))
+			b.WriteString(withoutQuery("url", p.Url.GetWithoutQuery()))
 		case *policyv1.Part_Path:
 			b.WriteString(withoutQuery("path", p.Path.GetWithoutQuery()))
 		case *policyv1.Part_Form:
@@ -221,7 +187,28 @@ func bodyWords(b *policyv1.Body) string {
 	}
 }
 
-func urlWords(u *policyv1.Url) string { return withoutQuery("url", u.GetWithoutQuery()) }
+// urlFormWords says in which other ways the URL may be signed.
+func urlFormWords(h *policyv1.Hmac) string {
+	words := ""
+	for _, part := range h.GetContent() {
+		if c := part.GetUrl().GetDecoded(); c != "" {
+			words += "; escapes in the URL that stand for one of " + c + " are signed decoded"
+		}
+		var also []string
+		for _, form := range part.GetUrl().GetAlso() {
+			also = append(also, formWords[form])
+		}
+		if len(also) > 0 {
+			words += "; the URL as it is, or " + strings.Join(also, ", or ")
+		}
+	}
+	return words
+}
+
+var formWords = map[policyv1.Url_Form]string{
+	policyv1.Url_DEFAULT_PORT: "with its default port", policyv1.Url_NO_PORT: "without its port",
+	policyv1.Url_BROWSER_QUERY: "with ' in the query as %27", policyv1.Url_NO_ROOT: "without a path that is a single slash",
+}
 
 func withoutQuery(name string, without bool) string {
 	if without {

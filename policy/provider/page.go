@@ -17,62 +17,59 @@ func Source(name string) []byte {
 	return data
 }
 
-// Page is the entry in Markdown, for the terminal and for docs/providers.
-func Page(p *policyv1.Provider) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n", p.GetTitle())
-	fmt.Fprintf(&b, "Deliveries of %s, by `provider: %s`. Documented at\n<%s>. %s\n\n", p.GetTitle(), p.GetName(), p.GetDocumentation(), confidenceWords[p.GetConfidence()])
-	fmt.Fprintf(&b, "```yaml\n%s```\n\n", Snippet(p))
+// Page is the entry in Markdown, for docs/providers.
+func Page(p *policyv1.Provider) string { return write(p, &page{}) }
+
+// Text is the same for a terminal of 80 columns.
+func Text(p *policyv1.Provider) string { return write(p, &page{plain: true}) }
+
+func write(p *policyv1.Provider, to *page) string {
+	to.heading("# ", p.GetTitle())
+	to.paragraph(fmt.Sprintf("`provider: %s`. %s", p.GetName(), confidenceWords[p.GetConfidence()]))
+	to.paragraph("Documentation: " + to.link(p.GetDocumentation()))
+	to.code(Snippet(p))
 	if p.GetSecret() != "" {
-		fmt.Fprintf(&b, "The secret: %s\n\n", lowerFirst(p.GetSecret()))
+		to.paragraph("Secret: " + p.GetSecret())
 	}
 	for _, s := range p.GetSchemes() {
-		writeScheme(&b, s, len(p.GetSchemes()) > 1)
+		to.scheme(s, len(p.GetSchemes()) > 1)
 	}
-	b.WriteString("## Refusals and retries\n\n")
+	to.heading("## ", "Refusals and retries")
 	status := p.GetDeniedStatus()
 	if status == 0 {
 		status = 401
 	}
-	fmt.Fprintf(&b, "A refused delivery gets %d%s. %s\n", status, deniedWords(p), retryWords[p.GetRetry()])
+	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", status, deniedWords(p), retryWords[p.GetRetry()]))
 	if r := p.GetRanges(); r != nil {
-		b.WriteString("\n## Addresses\n\n" + rangeWords(p.GetName(), r))
+		to.heading("## ", "Addresses")
+		to.paragraph(rangeWords(p.GetName(), to.link(r.GetDocumentation()), r))
 	}
-	list(&b, "Notes", p.GetNotes())
-	list(&b, "Also read", p.GetSources())
-	return b.String()
+	to.list("Notes", p.GetNotes())
+	to.list("Also read", p.GetSources())
+	return strings.TrimRight(to.String(), "\n") + "\n"
 }
 
-func writeScheme(b *strings.Builder, s *policyv1.NamedScheme, several bool) {
-	d := Describe(s.GetScheme())
+func (to *page) scheme(s *policyv1.NamedScheme, several bool) {
 	switch {
 	case s.GetOptional():
-		fmt.Fprintf(b, "## Scheme `%s`, only with `provider_scheme: %s`\n\n", s.GetName(), s.GetName())
+		to.heading("## ", fmt.Sprintf("Scheme `%s`, only with `provider_scheme: %s`", s.GetName(), s.GetName()))
 	case several:
-		fmt.Fprintf(b, "## Scheme `%s`\n\n", s.GetName())
+		to.heading("## ", fmt.Sprintf("Scheme `%s`", s.GetName()))
 	default:
-		b.WriteString("## What it sends\n\n")
+		to.heading("## ", "What it sends")
 	}
-	b.WriteString("| | |\n| --- | --- |\n")
-	row := func(name, text string) {
-		if text != "" {
-			fmt.Fprintf(b, "| %s | %s |\n", name, strings.NewReplacer("|", "\\|", "<", "&lt;").Replace(text))
-		}
-	}
-	row("where", d.Where)
-	row("signed", d.What)
-	row("key", d.Key)
+	d := Describe(s.GetScheme())
 	if d.Time == "" {
 		d.Time = "none"
 	}
-	row("time", d.Time)
 	covered := strings.Join(d.Covered, ", ")
 	if covered == "" {
 		covered = "nothing of the request"
 	}
-	row("covered", covered)
-	row("not covered", strings.Join(d.NotCovered, ", "))
-	b.WriteString("\n")
+	to.table([][2]string{
+		{"where", d.Where}, {"signed", d.What}, {"key", d.Key}, {"time", d.Time},
+		{"covered", covered}, {"not covered", strings.Join(d.NotCovered, ", ")},
+	})
 }
 
 // Snippet is a policy for the entry.
@@ -123,44 +120,27 @@ func deniedWords(p *policyv1.Provider) string {
 	return words
 }
 
-func rangeWords(name string, r *policyv1.Ranges) string {
+func rangeWords(name, at string, r *policyv1.Ranges) string {
 	if len(r.GetNetworks()) == 0 {
-		return fmt.Sprintf("Published at <%s>. List them in `source_ip.allow`.\n", r.GetDocumentation())
+		return fmt.Sprintf("Published at %s. List them in `source_ip.allow`.", at)
 	}
 	read := ""
 	if r.GetRead() != "" {
 		read = ", read on " + r.GetRead()
 	}
-	return fmt.Sprintf("Published at <%s>%s; `source_ip: {ranges: [%s]}` allows them:\n%s.\n", r.GetDocumentation(), read, name, strings.Join(r.GetNetworks(), ", "))
-}
-
-func list(b *strings.Builder, title string, items []string) {
-	if len(items) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "\n## %s\n\n", title)
-	for _, item := range items {
-		fmt.Fprintf(b, "- %s\n", item)
-	}
-}
-
-func lowerFirst(text string) string {
-	if len(text) > 1 && text[1] >= 'a' && text[1] <= 'z' || len(text) > 1 && text[1] == ' ' {
-		return strings.ToLower(text[:1]) + text[1:]
-	}
-	return text
+	return fmt.Sprintf("Published at %s%s; `source_ip: {ranges: [%s]}` allows them: %s.", at, read, name, strings.Join(r.GetNetworks(), ", "))
 }
 
 var confidenceWords = map[policyv1.Provider_Confidence]string{
-	policyv1.Provider_VERIFIED:  "Read in the\nprovider's own documentation or code.",
-	policyv1.Provider_COMMUNITY: "Known from\nothers' code: try it with a real delivery before you rely on it.",
+	policyv1.Provider_VERIFIED:  "Read in the provider's own documentation or code.",
+	policyv1.Provider_COMMUNITY: "Known from others' code: try it with a real delivery before you rely on it.",
 }
 
 var retryWords = map[policyv1.Provider_Retry]string{
-	policyv1.Provider_RESIGNED:  "A retry is signed anew, so\nthat it is no copy.",
-	policyv1.Provider_IDENTICAL: "A retry has the same bytes, so\nthat it cannot be told from a copy.",
+	policyv1.Provider_RESIGNED:  "A retry is signed anew, so that it is no copy.",
+	policyv1.Provider_IDENTICAL: "A retry has the same bytes, so that it cannot be told from a copy.",
 	policyv1.Provider_NONE:      "There are no retries.",
-	policyv1.Provider_UNKNOWN:   "Whether a retry is signed anew\nis not known.",
+	policyv1.Provider_UNKNOWN:   "Whether a retry is signed anew is not known.",
 }
 
 // Index is the table of all entries in Markdown.

@@ -4,12 +4,14 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 var update = flag.Bool("update", false, "write the pages of the providers anew")
@@ -101,15 +103,65 @@ func TestDescriptions(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		_, _, timed := s.timed()
-		body, _, _, method := s.covers()
-		covered := "," + strings.Join(d.Covered, ",") + ","
-		for name, want := range map[string]bool{"the body": body, "the method": method, "a time": timed} {
-			if got := strings.Contains(covered, ","+name+","); got != want {
-				t.Errorf("%s is covered: %v, want %v", name, got, want)
+		body, path, query, method := s.covers()
+		for what, test := range map[string]struct {
+			names []string
+			want  bool
+		}{
+			"body": {[]string{"the body"}, body}, "method": {[]string{"the method"}, method}, "time": {[]string{"a time"}, timed},
+			"path":  {[]string{"the URL", "the URL without its query", "the path and the query", "the path"}, path},
+			"query": {[]string{"the URL", "the path and the query", "the query"}, query || s.signsPartOfQuery()},
+		} {
+			got := slices.ContainsFunc(test.names, func(name string) bool { return slices.Contains(d.Covered, name) })
+			if what == "query" && s.signsPartOfQuery() {
+				got = got || slices.Contains(d.Covered, "data.id of the query")
+			}
+			if got != test.want {
+				t.Errorf("the %s is covered: %v, want %v; %q", what, got, test.want, d.Covered)
+			}
+			for _, name := range test.names {
+				if slices.Contains(d.Covered, name) && slices.Contains(d.NotCovered, name) {
+					t.Errorf("%s is covered and is not", name)
+				}
 			}
 		}
 		if timed != (d.Time != "") {
 			t.Errorf("time %q", d.Time)
 		}
 	})
+}
+
+// signsPartOfQuery is Mercado Pago's way: one parameter is signed.
+func (s *scheme) signsPartOfQuery() bool {
+	return s.signs(func(p *policyv1.Part) bool { return p.GetCode() == policyv1.Part_MERCADO_PAGO })
+}
+
+// In a terminal, lines are broken where they can be, and no mark of Markdown
+// is left.
+func TestTextFitsATerminal(t *testing.T) {
+	names, err := provider.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		p, err := provider.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := provider.Text(p)
+		for line := range strings.Lines(text) {
+			line = strings.TrimRight(line, "\n")
+			if breakable := strings.Contains(strings.TrimLeft(line, " -"), " "); len([]rune(line)) > 80 && breakable && !strings.HasPrefix(line, "#") {
+				t.Errorf("%s: a long line: %s", name, line)
+			}
+		}
+		if strings.ContainsAny(text, "`") || strings.Contains(text, "&lt;") || strings.Contains(text, "| ---") {
+			t.Errorf("%s has Markdown:\n%s", name, text)
+		}
+		for what, want := range map[string]string{"secret": p.GetSecret(), "documentation": p.GetDocumentation(), "title": p.GetTitle()} {
+			if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
+				t.Errorf("%s lacks its %s", name, what)
+			}
+		}
+	}
 }

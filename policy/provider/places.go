@@ -35,6 +35,7 @@ func signaturePlace(h *policyv1.Hmac) string {
 		if key := h.GetTimestamp().GetKey(); key != "" {
 			mac = key + "=<time>" + separator + mac
 		}
+	default: // BARE: the signature alone
 	}
 	var headers []string
 	for _, name := range s.GetHeaders() {

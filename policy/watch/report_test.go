@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -151,7 +152,7 @@ func TestNeverHalf(t *testing.T) {
 		return compile(set, previous)
 	}
 	before := w.Table()
-	if err := w.Load(); err != watch.ErrUnsettled || w.Table() != before {
+	if err := w.Load(); !errors.Is(err, watch.ErrUnsettled) || w.Table() != before {
 		t.Errorf("error %v", err)
 	}
 }

@@ -38,6 +38,7 @@ func writePage(p page, files map[string]protoreflect.FileDescriptor) []byte {
 func writeMessage(b *bytes.Buffer, m protoreflect.MessageDescriptor) {
 	fmt.Fprintf(b, "## %s\n\n%s\n\n", heading(m), comment(m))
 	if m.Fields().Len() > 0 {
+		writeOneofs(b, m)
 		b.WriteString("| key | value | |\n| --- | --- | --- |\n")
 		for i := range m.Fields().Len() {
 			field := m.Fields().Get(i)
@@ -57,6 +58,21 @@ func writeMessage(b *bytes.Buffer, m protoreflect.MessageDescriptor) {
 	}
 	for i := range m.Messages().Len() {
 		writeMessage(b, m.Messages().Get(i))
+	}
+}
+
+// writeOneofs says which keys exclude each other.
+func writeOneofs(b *bytes.Buffer, m protoreflect.MessageDescriptor) {
+	for i := range m.Oneofs().Len() {
+		oneof := m.Oneofs().Get(i)
+		if oneof.IsSynthetic() {
+			continue
+		}
+		var names []string
+		for j := range oneof.Fields().Len() {
+			names = append(names, "`"+string(oneof.Fields().Get(j).Name())+"`")
+		}
+		fmt.Fprintf(b, "Exactly one of %s is given.\n\n", strings.Join(names, ", "))
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 
 	validatepb "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/proto"
@@ -55,7 +56,7 @@ func (s *schemaWriter) define(m protoreflect.MessageDescriptor) {
 		value := s.value(field, rules)
 		value["description"] = comment(field)
 		properties[string(field.Name())] = value
-		if rules.GetRequired() {
+		if rules.GetRequired() || refusesZero(field, rules) {
 			required = append(required, string(field.Name()))
 		}
 	}
@@ -72,6 +73,22 @@ func (s *schemaWriter) define(m protoreflect.MessageDescriptor) {
 			definition["oneOf"] = choices
 		}
 	}
+}
+
+// refusesZero reports whether a rule of the field refuses what it has where the
+// key is left out. Fields that tell absence from zero are not looked at then.
+func refusesZero(field protoreflect.FieldDescriptor, rules *validatepb.FieldRules) bool {
+	if field.IsList() {
+		return rules.GetRepeated().GetMinItems() > 0
+	}
+	if field.HasPresence() {
+		return false
+	}
+	text := rules.GetString()
+	if pattern, err := regexp.Compile(text.GetPattern()); err != nil || !pattern.MatchString("") {
+		return true // a pattern that cannot be read is refused when a file is
+	}
+	return text.GetMinLen() > 0 || text.GetPrefix() != ""
 }
 
 // fieldRules reads the rules of a field, which the compiler keeps in a form of

@@ -324,8 +324,8 @@ const (
 	Part_CODE_PART_UNSPECIFIED Part_CodePart = 0
 	// Plivo's V3: the URL, with the query and form parameters in its own order.
 	Part_PLIVO_V3 Part_CodePart = 1
-	// Contentful: method, path, the headers that x-contentful-signed-headers
-	// lists, and the body.
+	// Contentful: method, path and the headers that x-contentful-signed-headers
+	// lists, with a line break after each. The body is a part of its own.
 	Part_CONTENTFUL Part_CodePart = 2
 	// Mercado Pago: id, request id and time, each only where it is there.
 	Part_MERCADO_PAGO Part_CodePart = 3
@@ -488,8 +488,10 @@ type Digest_Encoding int32
 
 const (
 	Digest_ENCODING_UNSPECIFIED Digest_Encoding = 0
-	Digest_HEX                  Digest_Encoding = 1
-	Digest_BASE64               Digest_Encoding = 2
+	// Lower case.
+	Digest_HEX Digest_Encoding = 1
+	// Standard alphabet, padded (RFC 4648 §4).
+	Digest_BASE64 Digest_Encoding = 2
 	// The bytes of the digest.
 	Digest_RAW Digest_Encoding = 3
 )
@@ -1028,10 +1030,20 @@ func (*Scheme_Jws) isScheme_Kind() {}
 
 func (*Scheme_Code) isScheme_Kind() {}
 
-// Hmac describes a keyed hash over an ordered list of parts.
+// Hmac describes a keyed hash over an ordered list of parts. As an example,
+// a header Example-Signature: t=1700000000,v1=5257a8…, where v1 is the HMAC-SHA256
+// of time, dot and body in hexadecimal:
+//
+//	hmac:
+//	  hash: SHA256
+//	  encoding: HEX
+//	  signature: {headers: [Example-Signature], grammar: KEY_VALUE, key: v1}
+//	  content: [{timestamp: {}}, {literal: "."}, {body: {}}]
+//	  timestamp: {key: t, unit: SECONDS}
 type Hmac struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Hash  Hmac_Hash              `protobuf:"varint,1,opt,name=hash,proto3,enum=hookbastion.policy.v1.Hmac_Hash" json:"hash,omitempty"`
+	// The hash of the HMAC.
+	Hash Hmac_Hash `protobuf:"varint,1,opt,name=hash,proto3,enum=hookbastion.policy.v1.Hmac_Hash" json:"hash,omitempty"`
 	// How the signature is written.
 	Encoding Hmac_Encoding `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Hmac_Encoding" json:"encoding,omitempty"`
 	// How the secret, as the provider shows it, becomes the key. Default: TEXT.
@@ -1049,7 +1061,7 @@ type Hmac struct {
 	ConstantHeaders []*ConstantHeader `protobuf:"bytes,8,rep,name=constant_headers,json=constantHeaders,proto3" json:"constant_headers,omitempty"`
 	// A header that names the key: only the secret with that id is tried.
 	KeyIdHeader string `protobuf:"bytes,9,opt,name=key_id_header,json=keyIdHeader,proto3" json:"key_id_header,omitempty"`
-	// Where the signed content holds a digest of the body in place of the body.
+	// Where the URL, which is signed, holds a digest of a body that is not.
 	BodyDigest *BodyDigest `protobuf:"bytes,10,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
 	// The provider does not sign the body. What a webhook proves is then weaker:
 	// whoever sees one delivery can send another body with its signature, once.
@@ -1174,7 +1186,8 @@ func (x *Hmac) GetConstruction() Hmac_Construction {
 	return Hmac_CONSTRUCTION_UNSPECIFIED
 }
 
-// Key holds the ways in which a secret's text stands for a key.
+// Key holds the ways in which a secret's text stands for a key. Where one secret
+// differs from the others, its own format counts.
 type Key struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1212,6 +1225,7 @@ func (*Key) Descriptor() ([]byte, []int) {
 }
 
 // BodyDigest is a digest of the body that the sender puts where it is signed.
+// A body that is not signed in another way is refused without it.
 type BodyDigest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A parameter of the signed URL's query. Needed only where the body is not
@@ -1284,12 +1298,14 @@ type Signature struct {
 	Headers []string `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty"`
 	// Default: BARE.
 	Grammar Signature_Grammar `protobuf:"varint,2,opt,name=grammar,proto3,enum=hookbastion.policy.v1.Signature_Grammar" json:"grammar,omitempty"`
-	// PREFIX: the text before the signature. SPACE_LIST: the version before it,
-	// as in v1.
+	// PREFIX and PREFIX_LIST: the text before the signature, as in sha256=.
+	// SPACE_LIST: the version before it, as in v1. CREDENTIAL: the word before
+	// the id.
 	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// KEY_VALUE: the name of the signature's item, as in v1.
 	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
-	// KEY_VALUE and POSITIONAL: what stands between the items. Default: a comma.
+	// KEY_VALUE, POSITIONAL and LIST: what stands between the items. Default: a
+	// comma.
 	Separator string `protobuf:"bytes,5,opt,name=separator,proto3" json:"separator,omitempty"`
 	// The headers are numbered: name-1, name-2 and so on, at most to 100.
 	Numbered bool `protobuf:"varint,6,opt,name=numbered,proto3" json:"numbered,omitempty"`
@@ -1298,7 +1314,8 @@ type Signature struct {
 	// KEY_VALUE: the provider writes a space behind each separator. Reading passes
 	// over it in any case; deliveries that are made for tests have it.
 	Spaced bool `protobuf:"varint,9,opt,name=spaced,proto3" json:"spaced,omitempty"`
-	// In place of headers: a text in the JSON body, by its keys with dots between.
+	// In place of headers: a text in the JSON body, by its keys with dots between,
+	// as in signature.value.
 	Json          string `protobuf:"bytes,8,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1604,7 +1621,8 @@ type Part_Method struct {
 }
 
 type Part_Url struct {
-	// The whole URL: the public address and the request's path with its query.
+	// The whole URL: the webhook's public_url and the request's path with its
+	// query. Without public_url it is https and the host that the sender named.
 	Url *Url `protobuf:"bytes,6,opt,name=url,proto3,oneof"`
 }
 
@@ -1619,7 +1637,7 @@ type Part_Form struct {
 }
 
 type Part_Digest struct {
-	// A digest of the body.
+	// A digest of the body, where that is signed in place of the body.
 	Digest *Digest `protobuf:"bytes,9,opt,name=digest,proto3,oneof"`
 }
 
@@ -1670,7 +1688,7 @@ func (*Part_SortedQuery) isPart_Part() {}
 
 func (*Part_Code) isPart_Part() {}
 
-// Body is the body as it is signed.
+// Body is the body as it is signed: with {}, byte for byte.
 type Body struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the body is a form, this one field's decoded value is signed in its
@@ -1727,7 +1745,8 @@ func (x *Body) GetJsonString() bool {
 	return false
 }
 
-// Url is the URL as it is signed.
+// Url is the URL as it is signed: with {}, as the request has it, nothing
+// decoded and nothing encoded.
 type Url struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The URL ends before its query.
@@ -1840,7 +1859,7 @@ func (x *Path) GetWithoutQuery() bool {
 
 // Form is the parameters of an application/x-www-form-urlencoded body: for each
 // name, in byte order, for each of its values in byte order, name and value
-// decoded, with nothing between.
+// decoded, with nothing between. b=2&a=1+x is signed as a1 xb2.
 type Form struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A value that a name has twice is signed once.
@@ -1888,9 +1907,11 @@ func (x *Form) GetDistinct() bool {
 
 // Digest is a digest of the body.
 type Digest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Hash     Digest_Hash            `protobuf:"varint,1,opt,name=hash,proto3,enum=hookbastion.policy.v1.Digest_Hash" json:"hash,omitempty"`
-	Encoding Digest_Encoding        `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Digest_Encoding" json:"encoding,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How it is made.
+	Hash Digest_Hash `protobuf:"varint,1,opt,name=hash,proto3,enum=hookbastion.policy.v1.Digest_Hash" json:"hash,omitempty"`
+	// How it is written into the signed content.
+	Encoding Digest_Encoding `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Digest_Encoding" json:"encoding,omitempty"`
 	// An empty body is signed as nothing, not as the digest of nothing.
 	EmptyAsNothing bool `protobuf:"varint,3,opt,name=empty_as_nothing,json=emptyAsNothing,proto3" json:"empty_as_nothing,omitempty"`
 	unknownFields  protoimpl.UnknownFields
@@ -1948,10 +1969,12 @@ func (x *Digest) GetEmptyAsNothing() bool {
 	return false
 }
 
-// Item is an item of a KEY_VALUE signature header.
+// Item is an item of a KEY_VALUE signature header that is signed itself, as env
+// of sign=…,env=master,t=….
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Its name.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// As a JSON string, as JavaScript's JSON.stringify writes it.
 	JsonString    bool `protobuf:"varint,2,opt,name=json_string,json=jsonString,proto3" json:"json_string,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2005,7 +2028,8 @@ func (x *Item) GetJsonString() bool {
 // SignedHeader is a header whose value is signed.
 type SignedHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its name, in either letter case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Characters the value may have. Absent: any but controls. A strict set
 	// keeps a separator from being moved from one part to the next.
 	Charset       SignedHeader_Charset `protobuf:"varint,2,opt,name=charset,proto3,enum=hookbastion.policy.v1.SignedHeader_Charset" json:"charset,omitempty"`
@@ -2057,7 +2081,8 @@ func (x *SignedHeader) GetCharset() SignedHeader_Charset {
 	return SignedHeader_CHARSET_UNSPECIFIED
 }
 
-// Timestamp says where the signed time stands.
+// Timestamp says where the signed time stands. A time that content does not
+// sign is no defence, and an error of the policy.
 type Timestamp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to From:
@@ -2067,7 +2092,8 @@ type Timestamp struct {
 	//	*Timestamp_First
 	//	*Timestamp_Json
 	From isTimestamp_From `protobuf_oneof:"from"`
-	Unit Timestamp_Unit   `protobuf:"varint,4,opt,name=unit,proto3,enum=hookbastion.policy.v1.Timestamp_Unit" json:"unit,omitempty"`
+	// How the time is written.
+	Unit Timestamp_Unit `protobuf:"varint,4,opt,name=unit,proto3,enum=hookbastion.policy.v1.Timestamp_Unit" json:"unit,omitempty"`
 	// How old a delivery of this provider may be. Default: 300s.
 	Tolerance *durationpb.Duration `protobuf:"bytes,5,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
 	// How far ahead of our clock it may be. Default: 60s.
@@ -2203,11 +2229,14 @@ func (*Timestamp_First) isTimestamp_From() {}
 
 func (*Timestamp_Json) isTimestamp_From() {}
 
-// ConstantHeader is a header that must be there with one value.
+// ConstantHeader is a header with one value: one that a delivery must have, or
+// one that a denial gets.
 type ConstantHeader struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, in either letter case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its whole value.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2256,7 +2285,8 @@ func (x *ConstantHeader) GetValue() string {
 	return ""
 }
 
-// SharedToken says where the secret itself stands.
+// SharedToken says where the secret itself stands, as in
+// {header: Authorization, scheme: Bearer}.
 type SharedToken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Place:
@@ -2357,7 +2387,7 @@ type isSharedToken_Place interface {
 }
 
 type SharedToken_Header struct {
-	// A header.
+	// A header: its whole value, or what follows scheme.
 	Header string `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
 }
 
@@ -2385,7 +2415,16 @@ func (*SharedToken_Query) isSharedToken_Place() {}
 
 func (*SharedToken_Json) isSharedToken_Place() {}
 
-// Jws is a JSON Web Token in compact form, signed with the shared secret.
+// Jws is a JSON Web Token in compact form, signed with the shared secret. What of
+// the request its claims bind is said here; one that does not bind the body
+// proves less, as Hmac.body_unsigned does. As an example:
+//
+//	jws:
+//	  header: Authorization
+//	  scheme: Bearer
+//	  algorithms: [HS256]
+//	  body: {claim: body_sha256, encoding: HEX}
+//	  time: iat
 type Jws struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The header that holds it.
@@ -2398,7 +2437,7 @@ type Jws struct {
 	KeyEncoding Key_Encoding `protobuf:"varint,4,opt,name=key_encoding,json=keyEncoding,proto3,enum=hookbastion.policy.v1.Key_Encoding" json:"key_encoding,omitempty"`
 	// iss must be this.
 	Issuer string `protobuf:"bytes,5,opt,name=issuer,proto3" json:"issuer,omitempty"`
-	// aud must have the URL of the request.
+	// aud must have the URL of the request, with or without its query.
 	AudienceUrl bool `protobuf:"varint,6,opt,name=audience_url,json=audienceUrl,proto3" json:"audience_url,omitempty"`
 	// The claim that binds the body. Absent: the body is not signed.
 	Body *ClaimDigest `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
@@ -2550,9 +2589,11 @@ func (x *Jws) GetFuture() *durationpb.Duration {
 
 // ClaimDigest is a claim with a SHA-256.
 type ClaimDigest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Claim    string                 `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
-	Encoding ClaimDigest_Encoding   `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.ClaimDigest_Encoding" json:"encoding,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The claim's name.
+	Claim string `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	// How the digest is written.
+	Encoding ClaimDigest_Encoding `protobuf:"varint,2,opt,name=encoding,proto3,enum=hookbastion.policy.v1.ClaimDigest_Encoding" json:"encoding,omitempty"`
 	// The claim is absent where there is nothing to hash, and only there.
 	AbsentIfEmpty bool `protobuf:"varint,3,opt,name=absent_if_empty,json=absentIfEmpty,proto3" json:"absent_if_empty,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2612,8 +2653,9 @@ func (x *ClaimDigest) GetAbsentIfEmpty() bool {
 
 // Code is a scheme that is written in Go.
 type Code struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          Code_Name              `protobuf:"varint,1,opt,name=name,proto3,enum=hookbastion.policy.v1.Code_Name" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	Name          Code_Name `protobuf:"varint,1,opt,name=name,proto3,enum=hookbastion.policy.v1.Code_Name" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

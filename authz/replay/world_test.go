@@ -1,0 +1,307 @@
+package replay_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
+)
+
+// world is a store that two replicas share, and the truth about deliveries of
+// some contents: what was forwarded, and what the upstream did with it. The
+// store is judged by the truth alone:
+//
+//   - what may have been taken is never forwarded again, unless nobody knows
+//     and the policy says so; then it is marked, and counted,
+//   - an honest retry is never refused as a copy where the upstream failed, nor
+//     under RELEASE where nobody knows,
+//   - what is on its way is called that, and only that.
+type world struct {
+	store  *replay.Memory
+	room   int
+	now    time.Time
+	skew   [2]time.Duration
+	latest time.Time // by any clock
+	// uncertain is until when signed times may be below a watermark.
+	uncertain time.Time
+	unknown   replay.Fate
+	signed    bool
+	stretch   time.Duration // how many times the window, by a reload
+	possible  int64         // reservations with that mark since the start
+	flooded   bool
+	owners    uint64
+	contents  []*content
+	filler    uint64
+}
+
+const modelWindow = 4 * time.Minute // four leases
+
+type content struct {
+	number     uint64
+	signedAt   time.Time
+	deliveries []*delivery
+	evicted    bool
+	restarted  bool
+}
+
+// delivery is one request on its way through Envoy, which may ask twice.
+type delivery struct {
+	check    uint64
+	attempts []attempt
+	// asks is how many attempts Envoy makes, 1 or 2; gone says that it takes
+	// no answer in the end.
+	asks int
+	gone bool
+
+	forwarded, forgotten bool
+	expires              time.Time
+	state                string // of what was forwarded: open, ok, failed, unknown
+}
+
+type attempt struct {
+	r         authz.Reservation
+	expires   time.Time
+	reserved  bool
+	cancelled bool
+	settled   bool
+}
+
+func newWorld(room int, signed bool, unknown replay.Fate) *world {
+	w := &world{room: room, now: start, latest: start, signed: signed, unknown: unknown, stretch: 1, filler: 1 << 40}
+	w.store = replay.NewMemory(replay.MemoryConfig{MaxEntries: room})
+	return w
+}
+
+func (w *world) clock(replica int) time.Time {
+	c := w.now.Add(w.skew[replica])
+	if c.After(w.latest) {
+		w.latest = c
+	}
+	return c
+}
+
+func (w *world) content(number uint64) *content {
+	c := &content{number: number, signedAt: w.now}
+	w.contents = append(w.contents, c)
+	return c
+}
+
+func (w *world) nonce(c *content, at time.Time) replay.Nonce {
+	if w.signed {
+		n := replaytest.Signed(c.number, c.signedAt)
+		n.Span *= w.stretch
+		n.Expires = n.Expires.Add(n.Span - n.Span/w.stretch)
+		return n
+	}
+	return replaytest.Unsigned(c.number, at, modelWindow*w.stretch)
+}
+
+// reserve is the next attempt of a delivery, at a replica.
+func (w *world) reserve(c *content, d *delivery, replica int) error {
+	at := w.clock(replica)
+	if w.signed && at.Sub(c.signedAt) > 300*time.Second {
+		return nil // the freshness check refuses it
+	}
+	w.owners++
+	nonce := w.nonce(c, at)
+	a, err := w.store.Reserve(context.Background(), nonce, replaytest.Claim(d.check, w.owners, w.unknown), at)
+	if err != nil {
+		return err
+	}
+	if err := w.judge(c, d, a, at); err != nil {
+		return err
+	}
+	if a.Adopted {
+		nonce.Expires = d.attempts[len(d.attempts)-1].expires // it is kept from then on
+	}
+	d.attempts = append(d.attempts, attempt{r: a.Reservation, reserved: a.Outcome == replay.Reserved, expires: nonce.Expires})
+	if a.Outcome == replay.Reserved {
+		if a.Mark == authz.MarkPossible && !a.Adopted {
+			w.possible++
+		}
+		if len(d.attempts) == d.asks && !d.gone {
+			d.forwarded, d.state, d.expires, d.forgotten = true, "open", nonce.Expires, false
+		}
+	}
+	return nil
+}
+
+// held reports whether some attempt holds the nonce by that clock.
+func (c *content) held(at time.Time) bool {
+	for _, d := range c.deliveries {
+		for _, a := range d.attempts {
+			if a.reserved && !a.cancelled && !a.settled && at.UnixNano() < a.r.Ends {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// judge compares an answer with the truth.
+func (w *world) judge(c *content, d *delivery, a replay.Answer, at time.Time) error {
+	var delivered, unknown, open, anything bool
+	for _, f := range c.deliveries {
+		if f == d || !f.forwarded || f.forgotten || f.state == "failed" {
+			continue
+		}
+		// A nonce may live a 64th longer than it must, and as long as the clock
+		// that is ahead has said.
+		anything = anything || at.Before(f.expires.Add(modelWindow*w.stretch/32+2*replay.Skew))
+		if !at.Before(f.expires) || !w.signed && !w.latest.Before(f.expires) {
+			continue // a window is measured by the clock that is ahead
+		}
+		switch over := w.latest.UnixNano() >= f.attempts[len(f.attempts)-1].r.Ends; {
+		case f.state == "ok":
+			delivered = true
+		case f.state == "unknown" || over:
+			unknown = true
+		default:
+			open = true
+		}
+	}
+	switch a.Outcome {
+	case replay.Reserved:
+		switch {
+		case a.Adopted && len(d.attempts) == 0:
+			return fmt.Errorf("adopted by the first attempt")
+		case a.Adopted:
+		case delivered, open:
+			return fmt.Errorf("a copy was accepted (delivered %t, open %t)", delivered, open)
+		case unknown && w.unknown != replay.Unsure:
+			return fmt.Errorf("accepted after an unknown outcome under TAKEN")
+		case unknown && a.Mark != authz.MarkPossible:
+			return fmt.Errorf("accepted after an unknown outcome without a mark")
+		}
+	case replay.Copy:
+		if !anything {
+			return fmt.Errorf("an honest retry was refused as a copy")
+		}
+	case replay.CopyUnknown:
+		switch {
+		case w.unknown == replay.Unsure:
+			return fmt.Errorf("an honest retry was lost under RELEASE")
+		case !anything && !w.leaseOfCancelled(c):
+			return fmt.Errorf("an honest retry was refused as a copy of nothing")
+		}
+	case replay.Pending:
+		if !c.held(at) {
+			return fmt.Errorf("in flight, and nothing is")
+		}
+	case replay.Uncertain:
+		// By another clock it has expired.
+		late := w.latest.Sub(c.signedAt) > 300*time.Second
+		if !w.signed || !late && !c.evicted && !c.restarted && c.signedAt.After(w.uncertain) {
+			return fmt.Errorf("uncertain without a reason")
+		}
+	case replay.Full:
+		if !w.flooded {
+			return fmt.Errorf("full without a flood")
+		}
+	default:
+		return fmt.Errorf("outcome %d", a.Outcome)
+	}
+	return nil
+}
+
+// leaseOfCancelled reports whether a lease has ended of an attempt whose answer
+// Envoy did not take and that was not given back yet: nobody could know.
+func (w *world) leaseOfCancelled(c *content) bool {
+	for _, d := range c.deliveries {
+		for _, a := range d.attempts {
+			if a.reserved && !a.cancelled && w.latest.UnixNano() >= a.r.Ends {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cancel is an attempt that gives back what it owns.
+func (w *world) cancel(d *delivery, n, replica int) error {
+	if n >= len(d.attempts) || !d.attempts[n].reserved {
+		return nil
+	}
+	a := &d.attempts[n]
+	given, err := w.store.Release(context.Background(), a.r, w.clock(replica))
+	if given {
+		for i := range d.attempts {
+			if d.attempts[i].r.ID == a.r.ID {
+				d.attempts[i].cancelled = true
+			}
+		}
+	}
+	return err
+}
+
+// settle is the entry of the access log, which may reach either replica.
+func (w *world) settle(d *delivery, state string, replica int) error {
+	if !d.forwarded || d.state != "open" {
+		return nil
+	}
+	fate := map[string]replay.Fate{"ok": replay.Delivered, "failed": replay.Undelivered, "unknown": w.unknown}[state]
+	last := d.attempts[len(d.attempts)-1]
+	changed, err := w.store.Settle(context.Background(), last.r, fate, w.clock(replica))
+	if changed {
+		d.state = state
+		for i := range d.attempts {
+			if d.attempts[i].r.ID == last.r.ID {
+				d.attempts[i].settled = true
+			}
+		}
+	}
+	again, _ := w.store.Settle(context.Background(), last.r, replay.Undelivered, w.clock(replica))
+	if again {
+		return fmt.Errorf("settled twice")
+	}
+	return err
+}
+
+// happens is what nobody asked for.
+func (w *world) happens(event string) {
+	switch event {
+	case "lease":
+		w.now = w.now.Add(replaytest.Lease)
+	case "expiry":
+		w.now = w.now.Add(modelWindow * w.stretch)
+	case "eviction":
+		w.flooded = true
+		for range w.room * 3 {
+			w.filler++
+			n := replaytest.Unsigned(w.filler, w.now, modelWindow)
+			if w.signed {
+				w.now = w.now.Add(time.Second)
+				n = replaytest.Signed(w.filler, w.now)
+			}
+			_, _ = w.store.Reserve(context.Background(), n, replay.Claim{}, w.now) // it never fails
+		}
+		w.uncertain = w.clock(0).Add(8 * time.Second) // epochs are of 4
+		for _, c := range w.contents {
+			c.evicted = true
+		}
+	case "restart":
+		w.store = replay.NewMemory(replay.MemoryConfig{MaxEntries: w.room, Started: w.latest})
+		w.possible = 0
+		w.uncertain = w.latest
+		for _, c := range w.contents {
+			c.restarted = true
+			for _, d := range c.deliveries {
+				d.forgotten = !w.signed // docs/replay.md says so of the memory store
+				for i := range d.attempts {
+					d.attempts[i].cancelled = true
+				}
+			}
+		}
+	case "widen":
+		w.stretch = 8
+	case "ahead":
+		w.skew[1] = replay.Skew
+	case "behind":
+		w.skew[1] = -replay.Skew
+	case "sweep":
+		w.store.SweepAll(w.clock(0))
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const adminToken = "a token of sixteen bytes or more"
+
+// An operator lets one refused copy through, and the service writes it down.
+func TestRedeliverThroughEnvoy(t *testing.T) {
+	dir, table := quickstart(t)
+	token, wrong := filepath.Join(dir, "token"), filepath.Join(dir, "wrong")
+	for name, text := range map[string]string{token: adminToken + "\n", wrong: "another token of sixteen bytes"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unix := socket(t)
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--admin-listen", "127.0.0.1:0", "--admin-token", token)...)
+	admin := "http://" + p.stderr.await(t, `admin=(\S+)`)[1]
+	e := startEdge(t, unix, nil)
+	deliver := func() (int, string) {
+		t.Helper()
+		status, id, err := e.client.send(t.Context(), signed(t, table, "github", e.client.address, []byte("the same")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status, id
+	}
+	if status, _ := deliver(); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	status, id := deliver()
+	for deadline := time.Now().Add(generous); status == 503 && time.Now().Before(deadline); { // not settled yet
+		status, id = deliver()
+	}
+	if status != 409 || len(id) != 32 {
+		t.Fatalf("the copy: status %d, decision %q", status, id)
+	}
+	e.application.take()
+	redeliver := func(args ...string) (string, error) {
+		c := start(t, append([]string{"redeliver", "--admin", admin}, args...)...)
+		err := c.wait(t)
+		return c.stdout.String() + c.stderr.String(), err
+	}
+	for name, args := range map[string][]string{
+		"no token":         {"--decision", id},
+		"another token":    {"--decision", id, "--token-file", wrong},
+		"another decision": {"--decision", strings.Repeat("0", 32), "--token-file", token},
+		"no decision":      {"--token-file", token},
+	} {
+		if out, err := redeliver(args...); err == nil {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	if status, _ := deliver(); status != 409 {
+		t.Errorf("a refused request let a copy through: status %d", status)
+	}
+	if out, err := redeliver("--decision", id, "--token-file", token); err != nil || !strings.Contains(out, "github") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	p.stderr.await(t, `a copy may pass once.*decision=`+id+` webhook=github`)
+	if status, _ := deliver(); status != 200 {
+		t.Errorf("the permitted copy: status %d", status)
+	}
+	if status, _ := deliver(); status != 409 {
+		t.Errorf("the next copy: status %d", status)
+	}
+	got := e.application.take()
+	if len(got) != 1 || got[0].header.Get("x-hookbastion-replay") != "redelivered" {
+		t.Errorf("%d reached the application, %v", len(got), got)
+	}
+	p.stdout.await(t, `"replay":"redelivered"`)
+	if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, adminToken) || strings.Contains(text, `"settle"`) {
+		t.Error("a secret was written down")
+	}
+	terminate(t, p)
+}
+
+func TestAdminSettings(t *testing.T) {
+	for text, want := range map[string]string{
+		"admin: {listen: '0.0.0.0:9003'}":                   "set admin.token",
+		"admin: {listen: '0.0.0.0:9003', token: t}":         "",
+		"admin: {listen: '127.0.0.1:9003'}":                 "",
+		"replay: {access_log: false}":                       "",
+		"replay: {lease: 0s}":                               "lease",
+		"replay: {access_log: true, lease: 5s, window: 1h}": "window",
+	} {
+		file := filepath.Join(t.TempDir(), "settings.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := loadSettings(file, nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// Without an access log everything works in one phase, and says what it cannot.
+func TestWithoutAccessLog(t *testing.T) {
+	dir, table := quickstart(t)
+	unix := socket(t)
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--replay-access-log=false")...)
+	p.stderr.await(t, `replay.access_log is false`)
+	p.stderr.await(t, `msg=serving`)
+	e := startEdge(t, unix, nil)
+	for i, want := range []int{200, 409, 409} {
+		if got := sendStatus(t, e, signed(t, table, "github", e.client.address, []byte("{}"))); got != want {
+			t.Errorf("time %d: status %d, want %d", i, got, want)
+		}
+	}
+	terminate(t, p)
+	settings := filepath.Join(dir, "settings.yaml")
+	if err := os.WriteFile(settings, []byte("replay: {access_log: false}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := start(t, "validate", "--config", settings, filepath.Join(dir, "policies"))
+	if err := v.wait(t); err != nil || !strings.Contains(v.stderr.String(), "github: replay.access_log is false") {
+		t.Errorf("%v: %s", err, v.stderr)
+	}
+}
