@@ -144,6 +144,11 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
+	started := time.Now().UTC()
+	r.admin.keys = func() liveKeys {
+		matches, complete := recorder.KeyMatches()
+		return liveKeys{Since: started, Complete: complete, Keys: matches}
+	}
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)
