@@ -18,6 +18,8 @@ package authz
 import (
 	"context"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // Stage is a place in the chain. Its order is the order of the checks.
@@ -28,6 +30,7 @@ const (
 	StageLimits Stage = iota
 	StageTransport
 	StageSource
+	StageTenant
 	StageToken
 	StageSignature
 	StageFreshness
@@ -36,7 +39,7 @@ const (
 	stageCount
 )
 
-var stageNames = [stageCount]string{"limits", "transport", "source", "token", "signature", "freshness", "conditions", "replay"}
+var stageNames = [stageCount]string{"limits", "transport", "source", "tenant", "token", "signature", "freshness", "conditions", "replay"}
 
 // String returns the stage's name as it stands in records and spans.
 func (s Stage) String() string {
@@ -122,6 +125,8 @@ type Call struct {
 	// Webhook is the name of the webhook, Tenant the captured {tenant}.
 	Webhook string
 	Tenant  View
+	// Secrets are those of the tenant, where each has its own.
+	Secrets secret.Held
 
 	// SignedTime is the time that the signature covers; zero if there is none.
 	SignedTime time.Time

@@ -24,6 +24,8 @@ const (
 	TLSRequired
 	ClientCertificate
 	SourceDenied
+	TenantUnknown
+	KeysUnavailable
 	TokenMissing
 	TokenInvalid
 	TokenExpired
@@ -69,6 +71,8 @@ var reasons = [reasonCount]struct {
 	TLSRequired:        {"tls_required", 403},
 	ClientCertificate:  {"client_certificate", 403},
 	SourceDenied:       {"source_denied", 403},
+	TenantUnknown:      {"tenant_unknown", 404},
+	KeysUnavailable:    {"keys_unavailable", 503},
 	TokenMissing:       {"token_missing", 0},
 	TokenInvalid:       {"token_invalid", 0},
 	TokenExpired:       {"token_expired", 0},

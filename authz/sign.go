@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +19,10 @@ type Signing struct {
 	// Secret is a key or token whose text the policy does not hold; empty if it
 	// holds all.
 	Secret secret.Value
+	// Tenant is the tenant of the delivery, where its path has one.
+	Tenant string
+	// Secrets are those of the tenant; Webhook.Sign finds them.
+	Secrets secret.Held
 	// NewID makes ids that the scheme signs and the request lacks.
 	NewID func() string
 }
@@ -33,6 +38,12 @@ type Signer interface {
 	WantsForm() bool
 }
 
+// SecretHolder is a check that finds the secrets of tenants.
+type SecretHolder interface {
+	// Secrets returns those of one tenant, or the reason why there are none.
+	Secrets(ctx context.Context, tenant string, now time.Time) (secret.Held, Reason)
+}
+
 // ErrNoKey says that a webhook has no key with which it could sign.
 var ErrNoKey = errors.New("no such key, or one whose text is not known")
 
@@ -41,6 +52,17 @@ var ErrNoKey = errors.New("no such key, or one whose text is not known")
 // headers and body stay as they are.
 func (w *Webhook) Sign(req *Request, s Signing) error {
 	req.Headers = slices.Clone(req.Headers)
+	for _, check := range w.Chain {
+		holder, ok := check.(SecretHolder)
+		if !ok {
+			continue
+		}
+		held, reason := holder.Secrets(context.Background(), s.Tenant, s.Now)
+		if reason != OK {
+			return fmt.Errorf("webhook %s: tenant %q: %s", w.Name, s.Tenant, reason)
+		}
+		s.Secrets = held
+	}
 	for _, check := range w.Chain {
 		if signer, ok := check.(Signer); ok && !signer.Sign(req, s) {
 			return fmt.Errorf("webhook %s: %s: %w", w.Name, check.Stage(), ErrNoKey)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // Table finds the webhook of a request. It is immutable and safe for
@@ -11,6 +13,9 @@ import (
 type Table struct {
 	// Digest identifies the policy set that the table was made from.
 	Digest string
+	// Secrets are read from files, which may change while the table is in use;
+	// nil if there are none.
+	Secrets *secret.Files
 
 	webhooks []*Webhook
 	byName   map[string]*route
@@ -267,6 +272,16 @@ func onlyPort(s []byte) bool {
 		}
 	}
 	return true
+}
+
+// Tenant returns the tenant that a path names, as the webhook of that name reads
+// it; empty if it names none.
+func (t *Table) Tenant(name, path string) string {
+	r := t.byName[name]
+	if r == nil || r.tenant < 0 || !patternMatches(r.path, []byte(path)) {
+		return ""
+	}
+	return string(segment(View(path), r.tenant))
 }
 
 // SameTenant reports whether the webhook of that name takes its tenant from the

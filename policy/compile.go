@@ -10,7 +10,9 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -38,6 +40,13 @@ type Deps struct {
 	MaxBodyBytes int64
 	// Assertions says that the service has keys for assertions.
 	Assertions bool
+	// Strict refuses secrets that are weak or published, unless they are allowed
+	// to be.
+	Strict bool
+	// OnKey, if it is not nil, is told of each secret and token.
+	OnKey func(Key)
+	// Tenants reads the secrets of tenants; nil: a loader for this table alone.
+	Tenants *tenant.Loader
 	// Now is the time of the load; Previous the table that served until now,
 	// nil at the start. A webhook that accepts older deliveries than before,
 	// or that is new, refuses those signed before Now: their nonces may be
@@ -51,7 +60,7 @@ type Deps struct {
 // the table is then nil.
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
-	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}}
+	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}, files: secret.NewFiles()}
 	c.table.Digest = set.Digest
 	if err := set.each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
@@ -71,7 +80,20 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	if err := bounded(errs).Err(); err != nil {
 		return nil, err
 	}
+	c.files.Forget()
+	c.table.Secrets = c.files
 	return c.table, nil
+}
+
+// tenantCache returns the table's cache of tenants. Tables without any have none.
+func (c *compiler) tenantCache() *tenant.Cache {
+	if c.cache == nil {
+		if c.deps.Tenants == nil {
+			c.deps.Tenants = tenant.NewLoader(tenant.Config{})
+		}
+		c.cache = c.deps.Tenants.NewCache()
+	}
+	return c.cache
 }
 
 type compiler struct {
@@ -84,6 +106,11 @@ type compiler struct {
 	count  map[*strictyaml.Document]int
 	shared map[any]authz.Check
 	texts  map[string]string
+	// files are those of secrets; tenants the keys of the webhook at hand of
+	// which each tenant has its own.
+	files   *secret.Files
+	tenants []tenant.Use
+	cache   *tenant.Cache
 }
 
 // position is a webhook in a file.

@@ -19,9 +19,9 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:
 		config := c.hmacConfig(kind.Hmac, w, publicURL, at)
-		scheme, err = orNil(signature.New(config, c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes())))
+		scheme, err = orNil(signature.New(config, c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
 	case *policyv1.Scheme_Jws:
-		scheme, err = orNil(signature.NewJWS(c.jwsConfig(kind.Jws, publicURL, at), c.decodeAll(keys, kind.Jws.GetKeyEncoding(), nil)))
+		scheme, err = orNil(signature.NewJWS(c.jwsConfig(kind.Jws, publicURL, at), c.decodeAll(keys, kind.Jws.GetKeyEncoding(), nil, nil)))
 	case *policyv1.Scheme_Code:
 		scheme, err = c.code(kind.Code.GetName(), w, keys)
 	}
@@ -45,15 +45,14 @@ func orNil[S signature.Scheme](scheme S, err error) (signature.Scheme, error) {
 
 func (c *compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, keys []loaded) (signature.Scheme, error) {
 	if name == policyv1.Code_ADYEN {
-		return orNil(signature.NewAdyen(c.decodeAll(keys, policyv1.Key_HEX, nil), maxSignatures(w)))
+		return orNil(signature.NewAdyen(c.decodeAll(keys, policyv1.Key_HEX, nil, nil), maxSignatures(w)))
 	}
-	decoded := c.decodeAll(keys, policyv1.Key_TEXT, nil)
-	for i := range decoded {
+	for i := range keys {
 		if w.GetSecrets()[i].GetId() == "" {
 			c.fail(keys[i].at, "needs id: the public key that belongs to the private key")
 		}
-		decoded[i].Secret = signature.BraintreeKey(decoded[i].Secret)
 	}
+	decoded := c.decodeAll(keys, policyv1.Key_TEXT, nil, signature.BraintreeKey)
 	return orNil(signature.NewBraintree(decoded))
 }
 
@@ -83,35 +82,35 @@ func claimDigest(d *policyv1.ClaimDigest) signature.ClaimDigest {
 
 // decodeAll makes keys of the secrets as the scheme or a secret's own format
 // says. Those that cannot be decoded are errors and left out.
-func (c *compiler) decodeAll(keys []loaded, encoding policyv1.Key_Encoding, prefixes []string) []signature.Key {
+func (c *compiler) decodeAll(keys []loaded, encoding policyv1.Key_Encoding, prefixes []string, finish func(secret.Value) secret.Value) []signature.Key {
 	var decoded []signature.Key
-	for _, k := range keys {
-		value, err := k.decode(encoding, prefixes)
-		if err != nil {
-			c.fail(k.at, "cannot be a key of this scheme: "+err.Error())
-			continue
-		}
+	for i := range keys {
+		k := &keys[i]
 		key := k.Key
-		key.Secret = value
-		decoded = append(decoded, key)
+		if key.Cell = c.cell(k, decoder(k.format, encoding, prefixes), finish); key.Cell != nil {
+			decoded = append(decoded, key)
+		}
 	}
 	return decoded
 }
 
-func (k *loaded) decode(encoding policyv1.Key_Encoding, prefixes []string) (secret.Value, error) {
-	switch k.format {
+// decoder returns what reads a secret in its own format, or else in that of the
+// scheme.
+func decoder(format policyv1.Secret_Format, encoding policyv1.Key_Encoding, prefixes []string) secret.Accept {
+	read := map[policyv1.Key_Encoding]secret.Encoding{
+		policyv1.Key_BASE64: secret.Base64,
+		policyv1.Key_HEX:    secret.Hex,
+	}[encoding]
+	switch format {
 	case policyv1.Secret_TEXT:
-		return k.Secret.Decode(secret.Text)
+		read, prefixes = secret.Text, nil
 	case policyv1.Secret_HEX:
-		return k.Secret.Decode(secret.Hex)
+		read, prefixes = secret.Hex, nil
 	case policyv1.Secret_BASE64:
-		return k.Secret.Decode(secret.Base64)
+		read, prefixes = secret.Base64, nil
 	default:
-		return k.Secret.Decode(map[policyv1.Key_Encoding]secret.Encoding{
-			policyv1.Key_BASE64: secret.Base64,
-			policyv1.Key_HEX:    secret.Hex,
-		}[encoding], prefixes...)
 	}
+	return func(text secret.Value) (secret.Value, error) { return text.Decode(read, prefixes...) }
 }
 
 func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {

@@ -49,6 +49,7 @@ type Set struct {
 	Digest  string
 	files   []file
 	secrets map[string]bool // files of secrets
+	others  map[string]bool // other files that webhooks name
 	size    int             // of the files in bytes
 	errs    Errors
 }
@@ -106,7 +107,7 @@ var options = strictyaml.Options{EmptyLists: []protoreflect.FullName{"hookbastio
 // right, and [Compile] reports what is wrong with that as well, in one list with
 // what Load found.
 func Load(paths ...string) (*Set, error) {
-	set := &Set{secrets: map[string]bool{}}
+	set := &Set{secrets: map[string]bool{}, others: map[string]bool{}}
 	names, errs := find(paths)
 	set.errs = errs
 	defer spareMemory(sizeOf(names))()
@@ -277,17 +278,23 @@ func reason(err error) string {
 }
 
 // SecretFiles returns the files that the set's secrets and tokens are read
-// from, each once.
+// from, each once. Those of tenants are not among them.
 func (s *Set) SecretFiles() []string { return slices.Sorted(maps.Keys(s.secrets)) }
+
+// OtherFiles returns the other files that the set's webhooks name. When one
+// changes, the set must be compiled again.
+func (s *Set) OtherFiles() []string { return slices.Sorted(maps.Keys(s.others)) }
 
 // noteSecrets takes down the files of a webhook's secrets.
 func (s *Set) noteSecrets(policyFile string, w *policyv1.Webhook) {
 	add := func(name string) {
-		if name != "" {
+		if name != "" && !isPerTenant(name) {
 			s.secrets[relativeTo(policyFile, name)] = true
 		}
 	}
-	add(w.GetTransport().GetClientCertificate().GetCa().GetFile())
+	if name := w.GetTransport().GetClientCertificate().GetCa().GetFile(); name != "" {
+		s.others[relativeTo(policyFile, name)] = true
+	}
 	for _, secret := range w.GetSecrets() {
 		add(secret.GetFile())
 	}

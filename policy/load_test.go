@@ -115,16 +115,19 @@ func TestDigestFollowsContent(t *testing.T) {
 func TestSecretFiles(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sub/a.yaml"), `webhooks:
-  - {name: a, match: {path: /a}, provider: github, secrets: [{file: s1}, {file: ../s2}, {env: X}, {file: /etc/s3}]}
+  - {name: a, match: {path: /a}, provider: github, secrets: [{file: s1}, {file: "t/{tenant}"}, {file: ../s2}, {env: X}, {file: /etc/s3}]}
   - {name: b, match: {path: /b}, token: {any_of: [{bearer: {value: {file: s1}}}, {header: {name: x, value: {file: s4}}}]}, transport: {client_certificate: {ca: {file: s5}}}}
 `)
 	set, err := policy.Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"/etc/s3", filepath.Join(dir, "s2"), filepath.Join(dir, "sub/s1"), filepath.Join(dir, "sub/s4"), filepath.Join(dir, "sub/s5")}
+	want := []string{"/etc/s3", filepath.Join(dir, "s2"), filepath.Join(dir, "sub/s1"), filepath.Join(dir, "sub/s4")}
 	slices.Sort(want)
 	if got := set.SecretFiles(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+	if got := set.OtherFiles(); !slices.Equal(got, []string{filepath.Join(dir, "sub/s5")}) {
+		t.Errorf("other files %q", got)
 	}
 }

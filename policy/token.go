@@ -2,22 +2,24 @@ package policy
 
 import (
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/token"
+	"github.com/hookbastion/hookbastion/policy/provider"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 // tokenRules compiles the tokens that a policy asks for beside a provider.
-func (c *compiler) tokenRules(t *policyv1.Token, at place, check *token.Check) {
+func (c *compiler) tokenRules(w *policyv1.Webhook, at place, check *token.Check) {
 	ids := map[string]int{}
-	for i, rule := range t.GetAnyOf() {
+	for i, rule := range w.GetToken().GetAnyOf() {
 		here := at.at("any_of", i)
 		in, value, step := rulePlace(rule)
-		k := token.Candidate{ID: rule.GetId(), Place: in}
-		if k.ID == "" {
+		k := loaded{at: here, webhook: w.GetName(), kind: "token", allowWeak: rule.GetAllowWeak().GetReason()}
+		if k.ID = rule.GetId(); k.ID == "" {
 			k.ID = "token-" + strconv.Itoa(i+1)
 		}
 		if first, ok := ids[k.ID]; ok {
@@ -25,18 +27,41 @@ func (c *compiler) tokenRules(t *policyv1.Token, at place, check *token.Check) {
 		}
 		ids[k.ID] = i
 		k.NotBefore, k.NotAfter = c.validity(rule, here)
-		if digest := value.GetDigest(); digest != "" {
-			_, _ = hex.Decode(k.Digest[:], []byte(strings.TrimPrefix(digest, "sha256:"))) // its pattern was checked
-			check.Candidates = append(check.Candidates, k)
+		if value.GetDigest() != "" {
+			check.Candidates = append(check.Candidates, c.digest(&k, value.GetDigest(), in))
 			continue
 		}
-		text, ok := c.load(value.GetFile(), value.GetEnv(), here.at(step, "value"))
-		if !ok {
+		if !c.load(&k, value.GetFile(), value.GetEnv(), here.at(step, "value")) {
 			continue
 		}
-		k.Secret, k.Digest = text, secret.DigestOf(text.Reveal())
-		check.Candidates = append(check.Candidates, k)
+		if k.perTenant() {
+			c.fail(here.at(step, "value", "file"), "has {tenant}, which can stand in secrets only")
+			continue
+		}
+		if candidate, ok := c.candidate(&k, in); ok {
+			check.Candidates = append(check.Candidates, candidate)
+		}
 	}
+}
+
+// digest is a token of which the policy has the SHA-256 only.
+func (c *compiler) digest(k *loaded, text string, in token.Place) token.Candidate {
+	candidate := token.Candidate{ID: k.ID, Place: in, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
+	_, _ = hex.Decode(candidate.Digest[:], []byte(strings.TrimPrefix(text, "sha256:"))) // its pattern was checked
+	var weakness error
+	if source := provider.PublishedDigest(candidate.Digest); source != "" {
+		weakness = fmt.Errorf("%w: %s", ErrPublished, source)
+	}
+	if weakness != nil && c.deps.Strict && k.allowWeak == "" {
+		c.fail(k.at, weakness.Error()+"; use another one, or say allow_weak: {reason: …}")
+	}
+	if c.deps.OnKey != nil {
+		c.deps.OnKey(Key{
+			Webhook: k.webhook, ID: k.ID, Kind: k.kind, Digest: text, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
+			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.at.doc.Error(k.at.path(), ""),
+		})
+	}
+	return candidate
 }
 
 func rulePlace(rule *policyv1.TokenRule) (in token.Place, value *policyv1.TokenValue, step string) {
@@ -68,10 +93,8 @@ func tokenPlace(t *policyv1.SharedToken) token.Place {
 	}
 }
 
-func candidate(k loaded, in token.Place) token.Candidate {
-	return token.Candidate{
-		ID: k.ID, Place: in,
-		Secret: k.Secret, Digest: secret.DigestOf(k.Secret.Reveal()),
-		NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-	}
+// candidate is a token whose text is known.
+func (c *compiler) candidate(k *loaded, in token.Place) (token.Candidate, bool) {
+	cell := c.cell(k, func(text secret.Value) (secret.Value, error) { return text.Decode(secret.Text) }, nil)
+	return token.Candidate{ID: k.ID, Place: in, Cell: cell, NotBefore: k.NotBefore, NotAfter: k.NotAfter}, cell != nil
 }

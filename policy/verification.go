@@ -6,12 +6,11 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/authz/token"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -31,6 +30,7 @@ type verification struct {
 func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	var v verification
 	before := len(c.errs)
+	c.tenants = nil
 	schemes := c.schemes(w, at, &v)
 	keys := c.secrets(w, at)
 	publicURL := c.publicURL(w, at)
@@ -38,8 +38,10 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	issued, configured := &token.Check{}, &token.Check{}
 	for _, s := range schemes {
 		if t := s.GetSharedToken(); t != nil {
-			for _, k := range keys {
-				issued.Candidates = append(issued.Candidates, candidate(k, tokenPlace(t)))
+			for i := range keys {
+				if candidate, ok := c.candidate(&keys[i], tokenPlace(t)); ok {
+					issued.Candidates = append(issued.Candidates, candidate)
+				}
 			}
 			v.readsBody = v.readsBody || t.GetJson() != ""
 			continue
@@ -49,12 +51,15 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 			v.readsBody = v.readsBody || scheme.ReadsBody()
 		}
 	}
-	c.tokenRules(w.GetToken(), at.at("token"), configured)
+	c.tokenRules(w, at.at("token"), configured)
 	// After an error, what else seems to be missing may follow from it.
 	good := len(c.errs) == before
 	c.agree(w, at, len(schemes) > 0)
 	if good {
 		c.noEffect(w, at, schemes, len(signed.Schemes) > 0)
+	}
+	if len(c.tenants) > 0 && len(c.errs) == before {
+		v.checks = append(v.checks, &tenant.Check{Source: c.tenantCache().NewSource(c.tenants)})
 	}
 	for _, check := range []*token.Check{configured, issued} {
 		if len(check.Candidates) > 0 {
@@ -136,73 +141,6 @@ func (c *compiler) schemes(w *policyv1.Webhook, at place, v *verification) []*po
 			", which has "+strings.Join(names, ", ")+strictyaml.Suggest(w.GetProviderScheme(), names))
 	}
 	return schemes
-}
-
-// loaded is a secret with its place.
-type loaded struct {
-	signature.Key
-	format policyv1.Secret_Format
-	at     place
-}
-
-func (c *compiler) secrets(w *policyv1.Webhook, at place) []loaded {
-	needed := w.GetProvider() != "" || w.GetScheme() != nil
-	if needed && len(w.GetSecrets()) == 0 {
-		c.fail(at, "needs secrets: the keys that deliveries are signed with")
-	}
-	var keys []loaded
-	ids := map[string]int{}
-	for i, s := range w.GetSecrets() {
-		here := at.at("secrets", i)
-		key := loaded{at: here, format: s.GetFormat()}
-		if key.ID = s.GetId(); key.ID == "" {
-			key.ID = strconv.Itoa(i + 1)
-		}
-		if first, ok := ids[key.ID]; ok {
-			c.fail(here.at("id"), key.ID+" is the id of another secret, at "+at.at("secrets", first).String())
-		}
-		ids[key.ID] = i
-		key.NotBefore, key.NotAfter = c.validity(s, here)
-		if value, ok := c.load(s.GetFile(), s.GetEnv(), here); ok {
-			key.Secret = value
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-// validity returns the times at which a secret or token is accepted.
-func (c *compiler) validity(s interface {
-	GetNotBefore() *timestamppb.Timestamp
-	GetNotAfter() *timestamppb.Timestamp
-}, at place) (notBefore, notAfter time.Time) {
-	if s.GetNotBefore() != nil {
-		notBefore = s.GetNotBefore().AsTime()
-	}
-	if s.GetNotAfter() != nil {
-		if notAfter = s.GetNotAfter().AsTime(); !notAfter.After(notBefore) {
-			c.fail(at.at("not_after"), "must be later than not_before")
-		}
-	}
-	return notBefore, notAfter
-}
-
-// load reads a secret. A relative path begins at the policy file's directory.
-func (c *compiler) load(file, env string, at place) (secret.Value, bool) {
-	ref, step := secret.Ref{Env: env}, "env"
-	if file != "" {
-		ref, step = secret.Ref{File: relativeTo(at.doc.File, file)}, "file"
-	}
-	value, err := ref.Load()
-	if err != nil {
-		message := err.Error()
-		if name := ref.String(); strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
-			message = strings.Replace(message, name, strconv.Quote(name), 1)
-		}
-		c.fail(at.at(step), message)
-		return secret.Value{}, false
-	}
-	return value, true
 }
 
 // timeChecks returns the freshness and replay checks of a signed webhook.

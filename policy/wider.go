@@ -150,6 +150,8 @@ func secretsWider(before, after *policyv1.Webhook) []string {
 		case earlier(secret.GetNotBefore(), before.GetSecrets()[same].GetNotBefore()) ||
 			later(secret.GetNotAfter(), before.GetSecrets()[same].GetNotAfter()):
 			wider = append(wider, "key "+name+" at other times")
+		case secret.GetAllowWeak() != nil && before.GetSecrets()[same].GetAllowWeak() == nil:
+			wider = append(wider, "key "+name+" may be weak")
 		}
 	}
 	return wider

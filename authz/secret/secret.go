@@ -4,6 +4,11 @@
 // it. The bytes come out only through [Value.Reveal], which is easy to search
 // for. Errors of this package name the file or variable and never its content.
 //
+// A secret that may be replaced while it is in use stands in a [Cell]. [Files]
+// reads the files of cells again and swaps the values one by one; a call that
+// has begun with a [Version] ends with it. What cannot be a key changes nothing:
+// the last good value stays.
+//
 // It does not protect against a reader of the process's memory.
 package secret
 
@@ -19,6 +24,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 )
 
 const placeholder = "[secret]"
@@ -34,6 +40,8 @@ var (
 	ErrNotFile  = errors.New("not a regular file")
 	ErrHex      = errors.New("the secret is not hexadecimal")
 	ErrBase64   = errors.New("the secret is not base64")
+
+	errUnstable = errors.New("the file changes while it is read")
 )
 
 // Value is a secret. The zero value is empty and belongs nowhere.
@@ -122,18 +130,16 @@ func (r Ref) read() ([]byte, error) {
 		}
 		return trimLineBreak([]byte(value)), nil
 	}
-	info, err := os.Stat(r.File)
-	if err != nil {
-		return nil, withoutPath(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, ErrNotFile
-	}
-	file, err := os.Open(r.File)
+	file, err := openFile(r.File)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
 	defer func() { _ = file.Close() }() // only read
+	return readAll(file)
+}
+
+// readAll returns the text of a secret's file.
+func readAll(file fs.File) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
 	if err != nil {
 		return nil, withoutPath(err)
@@ -142,6 +148,23 @@ func (r Ref) read() ([]byte, error) {
 		return nil, ErrTooLarge
 	}
 	return trimLineBreak(text), nil
+}
+
+// openFile opens a regular file. A pipe or device must not block.
+func openFile(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = ErrNotFile
+	}
+	if err != nil {
+		_ = file.Close() // the first error counts
+		return nil, err
+	}
+	return file, nil
 }
 
 // withoutPath keeps the path from standing twice in an error.

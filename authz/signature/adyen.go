@@ -106,7 +106,7 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		call.Explain("a list of items, each with "+a.Place(), "a body without one, or with a key twice")
 		return authz.SignatureMalformed
 	}
-	match, valid := a.keys.match(call.Now, nil, func(k *key) bool {
+	match, valid := a.keys.match(call, nil, func(k *key) bool {
 		good := true
 		for i := range items {
 			mac := k.begin()
@@ -132,7 +132,7 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 
 // Sign makes the request a notification with one signed item.
 func (a *Adyen) Sign(req *authz.Request, s authz.Signing) bool {
-	k := a.keys.named(s.KeyID)
+	k := a.keys.named(s)
 	if k == nil {
 		return false
 	}

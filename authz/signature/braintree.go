@@ -60,7 +60,7 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 	}
 	sent := b.candidates(pairs)
 	contents := []string{payload, payload + "\n"} // Braintree's own libraries accept both
-	match, valid := b.keys.match(call.Now, nil, func(k *key) bool {
+	match, valid := b.keys.match(call, nil, func(k *key) bool {
 		signature, ok := sent[k.ID]
 		good := false
 		for _, content := range contents {
@@ -90,7 +90,7 @@ func (b *Braintree) candidates(pairs string) map[string]candidate {
 	for pair := range strings.SplitSeq(pairs, "&") {
 		public, text, _ := strings.Cut(pair, "|")
 		var signature candidate
-		if decode(&signature, []byte(text), Hex, SHA1.Size()) && b.keys.named(public) != nil && public != "" {
+		if decode(&signature, []byte(text), Hex, SHA1.Size()) && public != "" && b.keys.has(public) {
 			sent[public] = signature
 		}
 	}
@@ -103,7 +103,7 @@ func isBase64Text(text string) bool {
 
 // Sign makes the request a notification.
 func (b *Braintree) Sign(req *authz.Request, s authz.Signing) bool {
-	k := b.keys.named(s.KeyID)
+	k := b.keys.named(s)
 	if k == nil {
 		return false
 	}

@@ -243,7 +243,7 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 		digest = f.Begin(call.Webhook, call.Tenant)
 	}
 	feed, matched := digest, 0
-	match, valid := h.keys.match(call.Now, id, func(k *key) bool {
+	match, valid := h.keys.match(call, id, func(k *key) bool {
 		for i, form := range h.forms {
 			ok := h.matches(call.Request, k, s, form, feed)
 			feed = nil // the content is the same for every key

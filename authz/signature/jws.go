@@ -102,7 +102,7 @@ func (j *JWS) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	}
 	method := jwt.GetSigningMethod(token.Method.Alg())
 	signed := token.Raw[:strings.LastIndexByte(token.Raw, '.')]
-	match, valid := j.keys.match(call.Now, nil, func(k *key) bool {
+	match, valid := j.keys.match(call, nil, func(k *key) bool {
 		return method.Verify(signed, signature, k.Secret.Reveal()) == nil // compares in constant time
 	})
 	if call.Explanation != nil {
@@ -251,7 +251,7 @@ func (d ClaimDigest) holds(claims jwt.MapClaims, content ...[]byte) bool {
 
 // Sign adds a token that is good for a minute.
 func (j *JWS) Sign(req *authz.Request, s authz.Signing) bool {
-	k := j.keys.named(s.KeyID)
+	k := j.keys.named(s)
 	if k == nil {
 		return false
 	}

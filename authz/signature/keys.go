@@ -3,6 +3,7 @@ package signature
 import (
 	"crypto/hmac"
 	"hash"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,15 +11,22 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
-// key is a Key with its pool of keyed hashes: setting up an HMAC costs as much
-// as a small body.
-type key struct {
+// slot is a Key whose value may be replaced while it is in use.
+type slot struct {
 	Key
+	hash        Hash
 	secretFirst bool
-	macs        sync.Pool
 }
 
-type keys []*key
+// key is one value of a slot with its pool of keyed hashes: setting up an HMAC
+// costs as much as a small body. A call that has begun with a key ends with it.
+type key struct {
+	*slot
+	Secret secret.Value
+	macs   sync.Pool
+}
+
+type keys []*slot
 
 func newKeys(configured []Key, h Hash, secretFirst bool) (keys, error) {
 	if len(configured) == 0 {
@@ -26,19 +34,40 @@ func newKeys(configured []Key, h Hash, secretFirst bool) (keys, error) {
 	}
 	var all keys
 	for _, k := range configured {
-		if k.Secret.Len() == 0 {
+		if k.Cell == nil {
+			k.Cell = secret.NewCell(k.Secret)
+		}
+		if !k.Cell.PerTenant() && k.Cell.Load(nil).Len() == 0 {
 			return nil, ErrEmptyKey
 		}
-		added := &key{Key: k, secretFirst: secretFirst}
-		added.macs.New = func() any {
-			if secretFirst {
-				return h.new()()
-			}
-			return hmac.New(h.new(), k.Secret.Reveal())
-		}
-		all = append(all, added)
+		all = append(all, &slot{Key: k, hash: h, secretFirst: secretFirst})
 	}
 	return all, nil
+}
+
+// now returns the key with the value that counts now, or nil if the tenant has
+// none.
+func (s *slot) now(held secret.Held) *key {
+	version := s.Cell.Load(held)
+	if version == nil {
+		return nil
+	}
+	k, ok := version.Kept().(*key)
+	if !ok || k.slot != s {
+		k, _ = version.Keep(s.key(version)).(*key)
+	}
+	return k
+}
+
+func (s *slot) key(version *secret.Version) *key {
+	k := &key{slot: s, Secret: version.Value}
+	k.macs.New = func() any {
+		if s.secretFirst {
+			return s.hash.new()()
+		}
+		return hmac.New(s.hash.new(), k.Secret.Reveal())
+	}
+	return k
 }
 
 // begin returns a hash that is ready for the content. It is given back by end.
@@ -58,22 +87,30 @@ func (k *Key) validAt(now time.Time) bool {
 }
 
 // named returns the key of that ID, or the first one if it is empty.
-func (ks keys) named(id string) *key {
-	for _, k := range ks {
-		if id == "" || k.ID == id {
-			return k
+func (ks keys) named(s authz.Signing) *key {
+	for _, slot := range ks {
+		if s.KeyID == "" || slot.ID == s.KeyID {
+			return slot.now(s.Secrets)
 		}
 	}
 	return nil
 }
 
+// has reports whether there is a key of that ID.
+func (ks keys) has(id string) bool {
+	return slices.ContainsFunc(ks, func(s *slot) bool { return s.ID == id })
+}
+
 // match tries the keys in order, those that are valid now before the others,
 // which are tried only to say so. id, if it is not nil, is the one key that may
 // match.
-func (ks keys) match(now time.Time, id authz.View, matches func(*key) bool) (match *key, valid bool) {
+func (ks keys) match(call *authz.Call, id authz.View, matches func(*key) bool) (match *key, valid bool) {
 	for _, valid := range [2]bool{true, false} {
-		for _, k := range ks {
-			if k.validAt(now) == valid && (id == nil || secret.Equal(id, []byte(k.ID))) && matches(k) {
+		for _, slot := range ks {
+			if slot.validAt(call.Now) != valid || id != nil && !secret.Equal(id, []byte(slot.ID)) {
+				continue
+			}
+			if k := slot.now(call.Secrets); k != nil && matches(k) {
 				return k, valid
 			}
 		}

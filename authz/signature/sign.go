@@ -16,7 +16,7 @@ import (
 // Sign makes the request a valid delivery at that time. Signed headers that the
 // request lacks, such as a delivery's id, are made by NewID.
 func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
-	k := h.keys.named(with.KeyID)
+	k := h.keys.named(with)
 	if k == nil {
 		return false
 	}

@@ -320,6 +320,8 @@ type Key struct {
 	ID string
 	// Secret is decoded: the bytes that key the HMAC.
 	Secret secret.Value
+	// Cell, in place of Secret, holds a value that may be replaced.
+	Cell *secret.Cell
 	// NotBefore and NotAfter bound the time at which the key is accepted;
 	// NotAfter is exclusive. Zero: no bound.
 	NotBefore, NotAfter time.Time

@@ -26,9 +26,9 @@ type Candidate struct {
 	// ID names the token in records.
 	ID string
 	Place
-	// Secret is the token itself where it is known, to make test deliveries.
-	Secret secret.Value
-	// Digest is the SHA-256 of the token.
+	// Cell holds the token itself, where it is known.
+	Cell *secret.Cell
+	// Digest, in place of Cell, is the SHA-256 of a token that is not.
 	Digest secret.Digest
 	// NotBefore and NotAfter bound the time at which the token is accepted;
 	// NotAfter is exclusive. Zero: no bound.
@@ -71,7 +71,8 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 			continue
 		}
 		present = true
-		if !candidate.matches(sent) || match >= 0 {
+		want, known := candidate.digest(call.Secrets)
+		if !known || !matches(sent, want) || match >= 0 {
 			continue
 		}
 		if validAt(candidate, call.Now) {
@@ -101,12 +102,25 @@ func validAt(c *Candidate, now time.Time) bool {
 	return !now.Before(c.NotBefore) && (c.NotAfter.IsZero() || now.Before(c.NotAfter))
 }
 
-// matches compares what was sent with the candidate: all of it must fit.
-func (c *Candidate) matches(sent []authz.View) bool {
+// digest returns the digest of the token that counts now. There is none where
+// the tenant has no such token.
+func (c *Candidate) digest(held secret.Held) (digest secret.Digest, known bool) {
+	if c.Cell == nil {
+		return c.Digest, true
+	}
+	version := c.Cell.Load(held)
+	if version == nil {
+		return secret.Digest{}, false
+	}
+	return version.Digest, version.Len() > 0
+}
+
+// matches compares what was sent with a token: all of it must fit.
+func matches(sent []authz.View, want secret.Digest) bool {
 	match := true
 	for _, text := range sent {
 		digest := secret.DigestOf(text)
-		if !secret.Equal(digest[:], c.Digest[:]) || len(text) == 0 {
+		if !secret.Equal(digest[:], want[:]) || len(text) == 0 {
 			match = false
 		}
 	}
@@ -205,10 +219,11 @@ func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 		if s.KeyID != "" && candidate.ID != s.KeyID {
 			continue
 		}
-		if candidate.Secret.Len() > 0 {
-			return candidate.sign(req, string(candidate.Secret.Reveal()))
+		if candidate.Cell != nil {
+			version := candidate.Cell.Load(s.Secrets)
+			return version != nil && candidate.sign(req, string(version.Reveal()))
 		}
-		if given := s.Secret.Reveal(); candidate.matches([]authz.View{given}) {
+		if given := s.Secret.Reveal(); matches([]authz.View{given}, candidate.Digest) {
 			return candidate.sign(req, string(given))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 var now = time.Unix(1_795_500_000, 0)
 
 func candidate(id, header, scheme, text string) token.Candidate {
-	return token.Candidate{ID: id, Place: token.Place{Header: header, Scheme: scheme}, Secret: secret.New([]byte(text)), Digest: secret.DigestOf([]byte(text))}
+	return token.Candidate{ID: id, Place: token.Place{Header: header, Scheme: scheme}, Cell: secret.NewCell(secret.New([]byte(text)))}
 }
 
 func TestRun(t *testing.T) {

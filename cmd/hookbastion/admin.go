@@ -16,9 +16,11 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
-// admin is the listener of operators: POST /api/v1/redeliver. It is not there
-// unless the settings ask for it.
+// admin is the listener of operators: POST /api/v1/redeliver and GET
+// /api/v1/keys. It is not there unless the settings ask for it.
 type admin struct {
+	// keys says which keys have matched; set before serving.
+	keys     func() liveKeys
 	settler  *replay.Settler
 	log      *slog.Logger
 	token    *secret.Digest // nil: whoever reaches the listener
@@ -44,6 +46,7 @@ func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, e
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
+	mux.HandleFunc("GET /api/v1/keys", a.listKeys)
 	a.server = &http.Server{
 		Handler: a.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
@@ -114,6 +117,16 @@ func localName(hostport string) bool {
 	}
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil || host == "localhost"
+}
+
+// listKeys says when each key has matched.
+func (a *admin) listKeys(w http.ResponseWriter, _ *http.Request) {
+	if a.keys == nil {
+		http.Error(w, "nobody counts", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(a.keys()) // the client is gone
 }
 
 // redeliver lets the next copy of what a decision refused through, once.

@@ -62,12 +62,13 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	table, err := loadTable(o.policies, o.config)
+	table, keys, err := loadKeys(o.policies, o.config)
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
 		return exitError{exitInvalid}
 	}
 	e := decide(table, req, now)
+	e.Warnings = append(e.Warnings, weakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
 	o.hint(e)
 	if o.output == "json" {
 		err = printJSON(cmd.OutOrStdout(), e)

@@ -49,6 +49,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), newEnvoy(), newRedeliver())
+	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), newEnvoy(), newRedeliver(), newKeys())
 	return root
 }

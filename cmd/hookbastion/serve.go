@@ -19,6 +19,8 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/policy"
@@ -103,19 +105,22 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	defer sdk.stop()
-	watcher := &watch.Watcher{Paths: s.policies}
+	changes := &secretLog{log: o.log}
+	watcher := &watch.Watcher{Paths: s.policies, OnSecrets: changes.changed}
+	tenants := tenant.NewLoader(tenant.Config{Entries: s.tenants, OnChange: changes.change})
 	recorder, err := telemetry.New(telemetry.Config{
 		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.Entries,
-		Replay: store.Stats,
+		Replay:  store.Stats,
+		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) }, Tenants: tenants.Stats,
 	})
 	if err != nil {
 		return err
 	}
 	nonces := recorder.Store(store)
 	settler := replay.NewSettler(nonces, s.lease, replay.NewSealKey())
-	watcher.Compile = compiler(s, nonces, settler)
+	watcher.Compile = compiler(s, nonces, settler, tenants)
 	if err := watcher.Load(); err != nil {
 		return err
 	}
@@ -139,7 +144,13 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
+	started := time.Now().UTC()
+	r.admin.keys = func() liveKeys {
+		matches, complete := recorder.KeyMatches()
+		return liveKeys{Since: started, Complete: complete, Keys: matches}
+	}
 	r.site.stale = func() bool { return watcher.Err() != nil }
+	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
@@ -271,7 +282,7 @@ func asErrors(err error) policy.Errors {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, store replay.Store, settler *replay.Settler) func(*policy.Set, *authz.Table) (*authz.Table, error) {
+func compiler(s *settings, store replay.Store, settler *replay.Settler, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	var key authz.FingerprintKey
 	_, _ = rand.Read(key[:]) // never fails
 	fingerprinter := authz.NewFingerprinter(key)
@@ -279,6 +290,7 @@ func compiler(s *settings, store replay.Store, settler *replay.Settler) func(*po
 		return policy.Compile(set, policy.Deps{
 			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
 			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
+			Strict: true, Tenants: tenants,
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
@@ -30,6 +31,7 @@ type settings struct {
 	assertion  assertion.Config
 	httpListen string
 	policies   []string
+	tenants    int
 	mapping    envoy.Mapping
 	limits     envoy.Limits
 	maxEntries int
@@ -72,6 +74,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		insecure:    m.GetGrpc().GetInsecure(),
 		httpListen:  text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
 		policies:    m.GetPolicy().GetDirectories(),
+		tenants:     int(number(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
 		maxEntries:  int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
 		maxPending:  int(m.GetReplay().GetMaxPending()),
 		lease:       time.Minute,

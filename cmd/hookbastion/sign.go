@@ -56,7 +56,7 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	table, err := loadTable(o.policies, o.config)
+	table, keys, err := loadKeys(o.policies, o.config)
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
 		return exitError{exitInvalid}
@@ -64,6 +64,9 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	req, err := delivery(table, o, now, body)
 	if err != nil {
 		return err
+	}
+	for _, warning := range weakWarnings(keys, o.webhook, table.Tenant(o.webhook, string(req.PathOnly()))) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
 	if o.format == "curl" {
 		return printCurl(cmd.OutOrStdout(), req)
@@ -98,7 +101,7 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 	if len(body) > 0 {
 		req.Body.Segments = [][]byte{body}
 	}
-	signing := authz.Signing{KeyID: o.keyID, Now: now, NewID: rand.Text}
+	signing := authz.Signing{KeyID: o.keyID, Now: now, NewID: rand.Text, Tenant: table.Tenant(o.webhook, string(req.PathOnly()))}
 	if o.key != "" {
 		var err error
 		if signing.Secret, err = (secret.Ref{File: o.key}).Load(); err != nil {

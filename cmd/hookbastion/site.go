@@ -18,6 +18,8 @@ type site struct {
 	server *http.Server
 	stale  func() bool    // whether the newest policy has errors; set before serving
 	mux    *http.ServeMux // more may be added before serving
+	// secrets counts those that could not be replaced; set before serving.
+	secrets func() int
 }
 
 func newSite(source envoy.Source, metrics http.Handler) *site {
@@ -35,6 +37,12 @@ func newSite(source envoy.Source, metrics http.Handler) *site {
 		if s.stale != nil && s.stale() {
 			_, _ = fmt.Fprintln(w, "ok, with the last good policy: the newest has errors, see the log")
 			return
+		}
+		if s.secrets != nil {
+			if n := s.secrets(); n > 0 {
+				_, _ = fmt.Fprintf(w, "ok, with the last good value of %d keys: their files cannot be used, see the log\n", n)
+				return
+			}
 		}
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone
 	})

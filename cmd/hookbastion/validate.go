@@ -21,10 +21,10 @@ func newValidate() *cobra.Command {
 		Long:  "Check policies and print every error with its place.\nExits 0 if they are good and 3 if not.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			table, invalid := loadTable(args, config)
+			table, keys, invalid := loadKeys(args, config)
 			found, err := []policy.Finding{}, error(nil)
 			if invalid == nil {
-				if found, err = findings(args, config); err != nil {
+				if found, err = findings(args, config, keys); err != nil {
 					return err
 				}
 			}
@@ -88,7 +88,7 @@ func printErrors(w io.Writer, err error) {
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(paths []string, config string) ([]policy.Finding, error) {
+func findings(paths []string, config string, keys []policy.Key) ([]policy.Finding, error) {
 	s, err := loadSettings(config, nil)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func findings(paths []string, config string) ([]policy.Finding, error) {
 		return nil, err
 	}
 	found, err := set.TransportFindings(s.proofs())
-	return append([]policy.Finding{}, found...), err
+	return append(weakFindings(keys), found...), err
 }
 
 func printValidation(w io.Writer, err error, found []policy.Finding) error {
@@ -123,6 +123,11 @@ func printJSON(w io.Writer, v any) error {
 // requests: with an empty nonce store that has no start guard. The settings,
 // from a file or none, say what Envoy forwards.
 func loadTable(paths []string, config string) (*authz.Table, error) {
+	return loadTableWith(paths, config, nil)
+}
+
+// loadTableWith is loadTable that tells of each secret and token.
+func loadTableWith(paths []string, config string, onKey func(policy.Key)) (*authz.Table, error) {
 	s, err := loadSettings(config, nil)
 	if err != nil {
 		return nil, err
@@ -134,5 +139,6 @@ func loadTable(paths []string, config string) (*authz.Table, error) {
 		MaxBodyBytes:  s.mapping.MaxRequestBytes,
 		Assertions:    config == "" || len(s.assertion.Files) > 0, // nobody has said what the service has
 		Now:           time.Now(),
+		OnKey:         onKey,
 	})
 }

@@ -1,6 +1,9 @@
 package telemetry
 
 import (
+	"cmp"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +21,53 @@ type keys struct {
 }
 
 type keyMatch struct {
-	id   string
-	last atomic.Int64 // Unix time
+	id string
+	// first and last are Unix times.
+	first, last, count atomic.Int64
+}
+
+// KeyMatch says when a key verified deliveries that were allowed, since the
+// start.
+type KeyMatch struct {
+	Webhook string `json:"webhook"`
+	KeyID   string `json:"key_id"`
+	KeyStat
+}
+
+// KeyStat is how often, and when.
+type KeyStat struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	Count int64     `json:"count"`
+}
+
+// KeyMatches lists the keys that have matched. It is not complete if there are so
+// many webhooks that some are counted together; of those it has none.
+func (r *Recorder) KeyMatches() (matches []KeyMatch, complete bool) {
+	complete = true
+	if r == nil {
+		return nil, complete
+	}
+	r.metrics.webhooks.Range(func(name, value any) bool {
+		webhook, _ := name.(string)
+		s, ok := value.(*series)
+		if webhook == otherWebhooks || !ok || s.label == otherWebhooks {
+			complete = false
+			return true
+		}
+		for _, k := range s.keys.all() {
+			matches = append(matches, KeyMatch{
+				Webhook: webhook, KeyID: k.id, KeyStat: KeyStat{
+					First: time.Unix(k.first.Load(), 0).UTC(), Last: time.Unix(k.last.Load(), 0).UTC(), Count: k.count.Load(),
+				},
+			})
+		}
+		return true
+	})
+	slices.SortFunc(matches, func(a, b KeyMatch) int {
+		return cmp.Or(strings.Compare(a.Webhook, b.Webhook), strings.Compare(a.KeyID, b.KeyID))
+	})
+	return matches, complete
 }
 
 func (k *keys) all() []*keyMatch {
@@ -42,20 +90,22 @@ func (k *keys) find(id string) *keyMatch {
 func (k *keys) matched(id string, now time.Time) {
 	m := k.find(id)
 	if m == nil {
-		m = k.add(id)
+		m = k.add(id, now)
 	}
 	if second := now.Unix(); m.last.Load() < second { // many deliveries come in one second
 		m.last.Store(second)
 	}
+	m.count.Add(1)
 }
 
-func (k *keys) add(id string) *keyMatch {
+func (k *keys) add(id string, now time.Time) *keyMatch {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if m := k.find(id); m != nil {
 		return m
 	}
 	m := &keyMatch{id: id}
+	m.first.Store(now.Unix())
 	list := append([]*keyMatch{}, k.all()...)
 	if len(list) < maxKeys {
 		list = append(list, m)

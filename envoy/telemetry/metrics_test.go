@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -228,12 +231,66 @@ func TestDurationsHaveExemplars(t *testing.T) {
 	}
 }
 
+// How many keys are at their last good value is seen, and how often tenants are
+// looked for.
+func TestSecretsAreMeasured(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	_, err := telemetry.New(telemetry.Config{
+		Meter:   sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
+		Secrets: func() secret.Counts { return secret.Counts{Current: 5, LastGood: 2} },
+		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 4, Unknown: 3, Failed: 2, Refused: 1} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := collect(t, reader)
+	got := map[string]int64{}
+	secrets, _ := all["hookbastion.secrets"].Data.(metricdata.Gauge[int64])
+	loads, _ := all["hookbastion.tenant.loads"].Data.(metricdata.Sum[int64])
+	for _, p := range append(secrets.DataPoints, loads.DataPoints...) {
+		for _, label := range p.Attributes.ToSlice() {
+			got[label.Value.AsString()] = p.Value
+		}
+	}
+	want := map[string]int64{"current": 5, "last_good": 2, "loaded": 4, "unknown": 3, "failed": 2, "refused": 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Each key has its first and last match and their number.
+func TestKeyMatches(t *testing.T) {
+	r, err := telemetry.New(telemetry.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range []string{"new", "old", "new"} {
+		e := event(authz.OK)
+		e.Decision.KeyID, e.Time = key, now.Add(time.Duration(i)*time.Minute)
+		r.Record(e)
+	}
+	matches, complete := r.KeyMatches()
+	if len(matches) != 2 || !complete {
+		t.Fatalf("%v, complete %v", matches, complete)
+	}
+	m := matches[0]
+	if m.KeyID != "new" || m.Count != 2 || m.First.Unix() != now.Unix() || m.Last.Unix() != now.Add(2*time.Minute).Unix() {
+		t.Errorf("%+v", m)
+	}
+	var none *telemetry.Recorder
+	if matches, _ := none.KeyMatches(); matches != nil {
+		t.Error("a nil recorder knows of keys")
+	}
+}
+
 // What the page says of the metrics is what there is.
 func TestEveryMetricIsDescribed(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	r, err := telemetry.New(telemetry.Config{
 		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"), Nonces: func() int64 { return 1 },
-		Replay: func() replay.Stats { return replay.Stats{Watermark: now} },
+		Replay:  func() replay.Stats { return replay.Stats{Watermark: now} },
+		Secrets: func() secret.Counts { return secret.Counts{Current: 1} },
+		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 1} },
 	})
 	if err != nil {
 		t.Fatal(err)

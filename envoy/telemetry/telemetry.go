@@ -26,6 +26,8 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 )
 
 // Event is one decision. It aliases the request and is valid during Record only.
@@ -64,6 +66,10 @@ type Config struct {
 	Logger log.Logger
 	// Replay returns what the nonce store has done.
 	Replay func() replay.Stats
+	// Secrets counts the keys of the policy that serves, Tenants the looks for
+	// those of tenants.
+	Secrets func() secret.Counts
+	Tenants func() tenant.Stats
 	// Nonces returns the number of nonces held.
 	Nonces func() int64
 }

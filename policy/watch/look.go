@@ -14,7 +14,7 @@ import (
 type digest [sha256.Size]byte
 
 // state is how the files are, without having read them.
-type state struct{ policies, secrets digest }
+type state struct{ policies, others, secrets digest }
 
 // lookAtPolicies describes the policy files at the paths, and which there are.
 func lookAtPolicies(paths []string) digest {

@@ -1,11 +1,14 @@
 package watch_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
 )
 
 func TestDirectoryThatGoesAndComesBack(t *testing.T) {
@@ -94,9 +97,20 @@ func TestTokenFileThatChanges(t *testing.T) {
 	write(t, filepath.Join(dir, "policies", "p.yaml"), text)
 	w := start(t, filepath.Join(dir, "policies", "p.yaml"))
 	before := w.Table()
+	with := func(token string) authz.Reason {
+		req := &authz.Request{Method: authz.View("POST"), Path: authz.View("/a"), Host: authz.View("h")}
+		req.Set("authorization", "Bearer "+token)
+		var d authz.Decision
+		w.Table().Decide(context.Background(), req, time.Now(), &d)
+		return d.Reason
+	}
+	if reason := with("a token of some length"); reason != authz.OK {
+		t.Errorf("the first token: %s", reason)
+	}
 	write(t, filepath.Join(dir, "tokens", "t"), "another token of some length")
-	if o := w.await("the token", serves("a")); o.Table == before {
-		t.Error("the old table still serves")
+	w.awaitSecret("the token", nil)
+	if w.Table() != before || with("a token of some length") != authz.TokenInvalid || with("another token of some length") != authz.OK {
+		t.Error("the old token still counts, or the table is another one")
 	}
 }
 

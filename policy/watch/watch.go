@@ -6,6 +6,11 @@
 // go to OnReload. So does a set whose files changed while they were read, which
 // may be half of one version and half of another: it is read again.
 //
+// A secret that changes needs no new set: its value is replaced in the table that
+// serves. One that becomes empty, unreadable or weak keeps the value that it had,
+// and OnSecrets is told. Only a set that could not be loaded is tried again when
+// one of its secrets changes.
+//
 // Changes are noticed through the file system's notifications on the
 // directories of the policy files and secrets, which also sees the way
 // Kubernetes swaps a mounted ConfigMap, and by looking now and then where there
@@ -29,6 +34,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -68,15 +74,17 @@ type Watcher struct {
 	Compile func(set *policy.Set, previous *authz.Table) (*authz.Table, error)
 	// OnReload is told the outcome of every load after the first.
 	OnReload func(Report)
+	// OnSecrets is told what became of secrets that changed.
+	OnSecrets func([]secret.Change)
 
 	table atomic.Pointer[authz.Table]
 	err   atomic.Pointer[error] // of the last load
 	mu    sync.Mutex            // held during a load
 	good  *policy.Set           // what serves, without its text
-	// secrets are the files of the set that was read last, seen the state of
-	// all files before they were read.
-	secrets []string
-	seen    state
+	// secrets and others are the files of the set that was read last, seen the
+	// state of all files before they were read.
+	secrets, others []string
+	seen            state
 }
 
 // Table returns the newest valid table, or nil before the first.
@@ -120,7 +128,8 @@ func (w *Watcher) readSettled() (*policy.Set, *authz.Table, error) {
 	for range tries {
 		w.seen.policies = lookAtPolicies(w.Paths)
 		set, loadErr := policy.Load(w.Paths...)
-		w.secrets = set.SecretFiles()
+		w.secrets, w.others = set.SecretFiles(), set.OtherFiles()
+		w.seen.others = lookAt(w.others)
 		w.seen.secrets = lookAt(w.secrets)
 		table, err := w.Compile(set, w.table.Load())
 		if err == nil {
@@ -137,6 +146,17 @@ func (w *Watcher) reload() {
 	report := w.load()
 	if w.OnReload != nil {
 		w.OnReload(report)
+	}
+}
+
+// refresh replaces the secrets of the table that serves.
+func (w *Watcher) refresh() {
+	table := w.Table()
+	if table == nil {
+		return
+	}
+	if changes := table.Secrets.Refresh(time.Now()); len(changes) > 0 && w.OnSecrets != nil {
+		w.OnSecrets(changes)
 	}
 }
 
@@ -169,7 +189,11 @@ func (w *Watcher) directories() []string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, name := range w.secrets {
+	files := slices.Concat(w.secrets, w.others)
+	if table := w.Table(); table != nil && w.Err() != nil {
+		files = append(files, table.Secrets.Names()...) // not those of the newest set
+	}
+	for _, name := range files {
 		dirs = append(dirs, filepath.Dir(name))
 	}
 	slices.Sort(dirs)
@@ -199,6 +223,7 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 			w.reload()
 			continue
 		}
+		w.refresh()
 		settled = false
 		select {
 		case <-ctx.Done():
@@ -263,13 +288,15 @@ func (w *Watcher) subscribe(notifier *fsnotify.Watcher) {
 	}
 }
 
-// changed reports whether the files are not as they were at the last load.
+// changed reports whether the set must be loaded again: its files are not as
+// they were, or it could not be loaded and its secrets are not.
 func (w *Watcher) changed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.seen != w.look()
+	now := w.look()
+	return w.seen.policies != now.policies || w.seen.others != now.others || w.seen.secrets != now.secrets && w.Err() != nil
 }
 
 func (w *Watcher) look() state {
-	return state{policies: lookAtPolicies(w.Paths), secrets: lookAt(w.secrets)}
+	return state{policies: lookAtPolicies(w.Paths), others: lookAt(w.others), secrets: lookAt(w.secrets)}
 }

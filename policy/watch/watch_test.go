@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
@@ -28,13 +30,15 @@ type watched struct {
 	*watch.Watcher
 	t       *testing.T
 	reloads chan outcome
+	secrets chan []secret.Change
 	kick    chan os.Signal
 }
 
 func start(t *testing.T, paths ...string) *watched {
 	t.Helper()
-	w := &watched{t: t, reloads: make(chan outcome, 100), kick: make(chan os.Signal), Watcher: unstarted(paths...)}
+	w := &watched{t: t, reloads: make(chan outcome, 100), secrets: make(chan []secret.Change, 100), kick: make(chan os.Signal), Watcher: unstarted(paths...)}
 	w.OnReload = func(r watch.Report) { w.reloads <- r }
+	w.OnSecrets = func(changes []secret.Change) { w.secrets <- changes }
 	if err := w.Load(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +74,22 @@ func (w *watched) await(what string, wanted func(outcome) bool) outcome {
 			}
 		case <-timeout:
 			w.t.Fatalf("no reload: %s", what)
+		}
+	}
+}
+
+// awaitSecret waits for a change of a secret with that error.
+func (w *watched) awaitSecret(what string, err error) {
+	w.t.Helper()
+	timeout := time.After(generous)
+	for {
+		select {
+		case changes := <-w.secrets:
+			if errors.Is(changes[0].Err, err) {
+				return
+			}
+		case <-timeout:
+			w.t.Fatalf("no change of a secret: %s", what)
 		}
 	}
 }
@@ -180,11 +200,20 @@ func TestSecretThatChanges(t *testing.T) {
 	write(t, filepath.Join(dir, "policies", "p.yaml"), strings.Replace(hook("a"), "file: secret", "file: ../secrets/stripe", 1))
 	w := start(t, filepath.Join(dir, "policies"))
 	write(t, filepath.Join(dir, "secrets", "stripe"), "another secret of some length")
-	w.await("the secret", serves("a"))
+	w.awaitSecret("another", nil)
 	write(t, filepath.Join(dir, "secrets", "stripe"), "\n")
+	w.awaitSecret("an empty secret", secret.ErrEmpty)
+	if w.Err() != nil || len(w.reloads) > 0 {
+		t.Errorf("a secret is a reason to load: %v", w.Err())
+	}
+	// A new policy is not loaded with a secret that cannot be used. The one that
+	// serves keeps the last good value, and both get the next one.
+	write(t, filepath.Join(dir, "policies", "q.yaml"), strings.Replace(hook("b"), "file: secret", "file: ../secrets/stripe", 1))
 	if o := w.await("an empty secret", fails); !strings.Contains(o.Err.Error(), "the secret is empty") {
 		t.Errorf("error %v", o.Err)
 	}
+	write(t, filepath.Join(dir, "secrets", "stripe"), "a third secret of some length")
+	w.await("the secret of the policy", serves("a", "b"))
 }
 
 func TestKick(t *testing.T) {

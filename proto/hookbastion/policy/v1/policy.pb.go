@@ -243,7 +243,7 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Replay_Release int32
@@ -294,7 +294,7 @@ func (x Replay_Release) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Release.Descriptor instead.
 func (Replay_Release) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12, 1}
 }
 
 type Replay_Outcome int32
@@ -346,7 +346,7 @@ func (x Replay_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Outcome.Descriptor instead.
 func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12, 2}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -686,7 +686,9 @@ type Secret struct {
 	// From when on the key is accepted. Absent: always.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// Until when (exclusive) the key is accepted. Absent: always.
-	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Takes a secret that is weak or published all the same.
+	AllowWeak     *AllowWeak `protobuf:"bytes,7,opt,name=allow_weak,json=allowWeak,proto3" json:"allow_weak,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,13 +776,21 @@ func (x *Secret) GetNotAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Secret) GetAllowWeak() *AllowWeak {
+	if x != nil {
+		return x.AllowWeak
+	}
+	return nil
+}
+
 type isSecret_From interface {
 	isSecret_From()
 }
 
 type Secret_File struct {
 	// A file. One final line break is not part of the secret. A relative path
-	// begins at the policy file's directory.
+	// begins at the policy file's directory. {tenant} stands for the tenant in the
+	// request's path, for which match.path has {tenant} as well. The file is watched.
 	File string `protobuf:"bytes,2,opt,name=file,proto3,oneof"`
 }
 
@@ -1038,6 +1048,54 @@ func (x *Token) GetAnyOf() []*TokenRule {
 	return nil
 }
 
+// AllowWeak says why a secret may be weak: shorter than 16 bytes, easy to guess,
+// or published as an example.
+type AllowWeak struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why, for whoever reads the policy: for instance that the provider issues no
+	// longer ones.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllowWeak) Reset() {
+	*x = AllowWeak{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllowWeak) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllowWeak) ProtoMessage() {}
+
+func (x *AllowWeak) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllowWeak.ProtoReflect.Descriptor instead.
+func (*AllowWeak) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AllowWeak) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // TokenRule is one token and where the request carries it.
 type TokenRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1053,14 +1111,16 @@ type TokenRule struct {
 	// From when on the token is accepted. Absent: always.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// Until when (exclusive) the token is accepted. Absent: always.
-	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Takes a token that is weak or published all the same.
+	AllowWeak     *AllowWeak `protobuf:"bytes,8,opt,name=allow_weak,json=allowWeak,proto3" json:"allow_weak,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TokenRule) Reset() {
 	*x = TokenRule{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1132,7 @@ func (x *TokenRule) String() string {
 func (*TokenRule) ProtoMessage() {}
 
 func (x *TokenRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1145,7 @@ func (x *TokenRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule.ProtoReflect.Descriptor instead.
 func (*TokenRule) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TokenRule) GetRule() isTokenRule_Rule {
@@ -1152,6 +1212,13 @@ func (x *TokenRule) GetNotAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *TokenRule) GetAllowWeak() *AllowWeak {
+	if x != nil {
+		return x.AllowWeak
+	}
+	return nil
+}
+
 type isTokenRule_Rule interface {
 	isTokenRule_Rule()
 }
@@ -1199,7 +1266,7 @@ type TokenValue struct {
 
 func (x *TokenValue) Reset() {
 	*x = TokenValue{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1278,7 @@ func (x *TokenValue) String() string {
 func (*TokenValue) ProtoMessage() {}
 
 func (x *TokenValue) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1291,7 @@ func (x *TokenValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenValue.ProtoReflect.Descriptor instead.
 func (*TokenValue) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TokenValue) GetFrom() isTokenValue_From {
@@ -1301,7 +1368,7 @@ type Freshness struct {
 
 func (x *Freshness) Reset() {
 	*x = Freshness{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1380,7 @@ func (x *Freshness) String() string {
 func (*Freshness) ProtoMessage() {}
 
 func (x *Freshness) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1393,7 @@ func (x *Freshness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freshness.ProtoReflect.Descriptor instead.
 func (*Freshness) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Freshness) GetTolerance() *durationpb.Duration {
@@ -1368,7 +1435,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1447,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1460,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Replay) GetWindow() *durationpb.Duration {
@@ -1448,7 +1515,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1527,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1540,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint64 {
@@ -1515,7 +1582,7 @@ type Respond struct {
 
 func (x *Respond) Reset() {
 	*x = Respond{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1594,7 @@ func (x *Respond) String() string {
 func (*Respond) ProtoMessage() {}
 
 func (x *Respond) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1607,7 @@ func (x *Respond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Respond.ProtoReflect.Descriptor instead.
 func (*Respond) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Respond) GetDeniedStatus() uint32 {
@@ -1561,7 +1628,7 @@ type Unverified struct {
 
 func (x *Unverified) Reset() {
 	*x = Unverified{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1640,7 @@ func (x *Unverified) String() string {
 func (*Unverified) ProtoMessage() {}
 
 func (x *Unverified) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1653,7 @@ func (x *Unverified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unverified.ProtoReflect.Descriptor instead.
 func (*Unverified) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Unverified) GetReason() string {
@@ -1609,7 +1676,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1688,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1701,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Assertion) GetAudience() string {
@@ -1654,7 +1721,7 @@ type ClientCertificate_Authority struct {
 
 func (x *ClientCertificate_Authority) Reset() {
 	*x = ClientCertificate_Authority{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1733,7 @@ func (x *ClientCertificate_Authority) String() string {
 func (*ClientCertificate_Authority) ProtoMessage() {}
 
 func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1765,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1777,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1790,7 @@ func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Bearer.ProtoReflect.Descriptor instead.
 func (*TokenRule_Bearer) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *TokenRule_Bearer) GetValue() *TokenValue {
@@ -1743,7 +1810,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1822,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1835,7 @@ func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Header.ProtoReflect.Descriptor instead.
 func (*TokenRule_Header) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *TokenRule_Header) GetName() string {
@@ -1794,7 +1861,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +1873,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +1886,7 @@ func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Basic.ProtoReflect.Descriptor instead.
 func (*TokenRule_Basic) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 2}
 }
 
 func (x *TokenRule_Basic) GetValue() *TokenValue {
@@ -1839,7 +1906,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1918,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +1931,7 @@ func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Query.ProtoReflect.Descriptor instead.
 func (*TokenRule_Query) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8, 3}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 3}
 }
 
 func (x *TokenRule_Query) GetName() string {
@@ -1921,7 +1988,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x05Match\x12\x14\n" +
 	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12\x1f\n" +
 	"\x04path\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/R\x04path\x123\n" +
-	"\amethods\x18\x03 \x03(\tB\x19\xbaH\x16\x92\x01\x13\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethods\"\xf2\x02\n" +
+	"\amethods\x18\x03 \x03(\tB\x19\xbaH\x16\x92\x01\x13\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethods\"\xb3\x03\n" +
 	"\x06Secret\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x12\x14\n" +
 	"\x04file\x18\x02 \x01(\tH\x00R\x04file\x12\x12\n" +
@@ -1929,7 +1996,9 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x06format\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Secret.FormatR\x06format\x129\n" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
-	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"N\n" +
+	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12?\n" +
+	"\n" +
+	"allow_weak\x18\a \x01(\v2 .hookbastion.policy.v1.AllowWeakR\tallowWeak\"N\n" +
 	"\x06Format\x12\x16\n" +
 	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tAS_ISSUED\x10\x01\x12\b\n" +
@@ -1960,7 +2029,9 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x06ranges\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x18\x01R\x06ranges\"L\n" +
 	"\x05Token\x12C\n" +
 	"\x06any_of\x18\x01 \x03(\v2 .hookbastion.policy.v1.TokenRuleB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05anyOf\"\xd3\x06\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05anyOf\",\n" +
+	"\tAllowWeak\x12\x1f\n" +
+	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"\x94\a\n" +
 	"\tTokenRule\x12A\n" +
 	"\x06bearer\x18\x01 \x01(\v2'.hookbastion.policy.v1.TokenRule.BearerH\x00R\x06bearer\x12A\n" +
 	"\x06header\x18\x02 \x01(\v2'.hookbastion.policy.v1.TokenRule.HeaderH\x00R\x06header\x12>\n" +
@@ -1969,7 +2040,9 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x02id\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x129\n" +
 	"\n" +
 	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
-	"\tnot_after\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x1aI\n" +
+	"\tnot_after\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12?\n" +
+	"\n" +
+	"allow_weak\x18\b \x01(\v2 .hookbastion.policy.v1.AllowWeakR\tallowWeak\x1aI\n" +
 	"\x06Bearer\x12?\n" +
 	"\x05value\x18\x01 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05value\x1a{\n" +
 	"\x06Header\x120\n" +
@@ -2042,7 +2115,7 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
@@ -2058,67 +2131,70 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*ClientCertificate)(nil),           // 11: hookbastion.policy.v1.ClientCertificate
 	(*SourceIP)(nil),                    // 12: hookbastion.policy.v1.SourceIP
 	(*Token)(nil),                       // 13: hookbastion.policy.v1.Token
-	(*TokenRule)(nil),                   // 14: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),                  // 15: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),                   // 16: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                      // 17: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                      // 18: hookbastion.policy.v1.Limits
-	(*Respond)(nil),                     // 19: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),                  // 20: hookbastion.policy.v1.Unverified
-	(*Assertion)(nil),                   // 21: hookbastion.policy.v1.Assertion
-	(*ClientCertificate_Authority)(nil), // 22: hookbastion.policy.v1.ClientCertificate.Authority
-	(*TokenRule_Bearer)(nil),            // 23: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),            // 24: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),             // 25: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),             // 26: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                      // 27: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),         // 29: google.protobuf.Duration
+	(*AllowWeak)(nil),                   // 14: hookbastion.policy.v1.AllowWeak
+	(*TokenRule)(nil),                   // 15: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                  // 16: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                   // 17: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                      // 18: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                      // 19: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                     // 20: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                  // 21: hookbastion.policy.v1.Unverified
+	(*Assertion)(nil),                   // 22: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil), // 23: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenRule_Bearer)(nil),            // 24: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),            // 25: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),             // 26: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),             // 27: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                      // 28: hookbastion.policy.v1.Scheme
+	(*timestamppb.Timestamp)(nil),       // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 30: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
 	8,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	27, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	28, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
 	9,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
 	12, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
 	13, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	16, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	17, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	18, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	17, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	18, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	19, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	19, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	20, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	20, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	21, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
 	10, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
-	21, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	22, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
 	1,  // 14: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	28, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	28, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	2,  // 17: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
-	11, // 18: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	22, // 19: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	14, // 20: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	23, // 21: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	24, // 22: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	25, // 23: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	26, // 24: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	28, // 25: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	28, // 26: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	29, // 27: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	29, // 28: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	29, // 29: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	3,  // 30: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	4,  // 31: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	5,  // 32: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	5,  // 33: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	15, // 34: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	15, // 35: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	15, // 36: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	15, // 37: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	29, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	29, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	14, // 17: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	2,  // 18: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	11, // 19: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	23, // 20: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	15, // 21: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	24, // 22: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	25, // 23: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	26, // 24: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	27, // 25: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	29, // 26: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	29, // 27: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	14, // 28: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	30, // 29: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	30, // 30: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	30, // 31: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 32: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 33: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 34: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 35: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	16, // 36: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	16, // 37: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	16, // 38: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	16, // 39: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -2131,26 +2207,26 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		(*Secret_File)(nil),
 		(*Secret_Env)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[8].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[9].OneofWrappers = []any{
 		(*TokenRule_Bearer_)(nil),
 		(*TokenRule_Header_)(nil),
 		(*TokenRule_Basic_)(nil),
 		(*TokenRule_Query_)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[9].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{
 		(*TokenValue_File)(nil),
 		(*TokenValue_Env)(nil),
 		(*TokenValue_Digest)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -458,7 +458,10 @@ func (x *Http) GetListen() string {
 type PolicyFiles struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Default: policies.
-	Directories   []string `protobuf:"bytes,1,rep,name=directories,proto3" json:"directories,omitempty"`
+	Directories []string `protobuf:"bytes,1,rep,name=directories,proto3" json:"directories,omitempty"`
+	// Tenants whose secrets are kept in memory at most; those of others are read when
+	// they are needed. Default: 10000.
+	Tenants       *uint32 `protobuf:"varint,2,opt,name=tenants,proto3,oneof" json:"tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -498,6 +501,13 @@ func (x *PolicyFiles) GetDirectories() []string {
 		return x.Directories
 	}
 	return nil
+}
+
+func (x *PolicyFiles) GetTenants() uint32 {
+	if x != nil && x.Tenants != nil {
+		return *x.Tenants
+	}
+	return 0
 }
 
 // Envoy is what the service must know of Envoy's configuration.
@@ -1059,9 +1069,12 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\aTLSV1_3\x10\x01\x12\v\n" +
 	"\aTLSV1_2\x10\x02\"\x1e\n" +
 	"\x04Http\x12\x16\n" +
-	"\x06listen\x18\x01 \x01(\tR\x06listen\"/\n" +
+	"\x06listen\x18\x01 \x01(\tR\x06listen\"h\n" +
 	"\vPolicyFiles\x12 \n" +
-	"\vdirectories\x18\x01 \x03(\tR\vdirectories\"\xf2\x02\n" +
+	"\vdirectories\x18\x01 \x03(\tR\vdirectories\x12+\n" +
+	"\atenants\x18\x02 \x01(\rB\f\xbaH\t*\a\x18\x80\xad\xe2\x04 \x00H\x00R\atenants\x88\x01\x01B\n" +
+	"\n" +
+	"\b_tenants\"\xf2\x02\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
@@ -1178,6 +1191,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	if File_hookbastion_settings_v1_settings_proto != nil {
 		return
 	}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[4].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[9].OneofWrappers = []any{}

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// rotateAfter is the age from which on `keys` advises another secret.
+const rotateAfter = 90 * 24 * time.Hour
+
+func newKeys() *cobra.Command {
+	var o keysOptions
+	cmd := &cobra.Command{
+		Use:   "keys --policy DIR",
+		Short: "List the secrets and tokens of all webhooks, and what to do about them",
+		Long: "List the secrets and tokens of all webhooks: where each is, when it is accepted, how\n" +
+			"old its file is, how strong it is, and what to do about it. With --admin also when\n" +
+			"each has matched since the service started. Nothing of a secret is printed.\n" +
+			"Exits 0, or 3 if the policy is invalid.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	addConfigFlag(cmd, &o.config)
+	cmd.Flags().StringVar(&o.now, "now", "", "the time to judge by, RFC 3339 or Unix seconds (default: now)")
+	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&o.admin, "admin", "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
+	cmd.Flags().StringVar(&o.token, "token-file", "", "file with the token of the admin listener")
+	return cmd
+}
+
+type keysOptions struct {
+	policies                          []string
+	config, now, output, admin, token string
+}
+
+// listedKey is one key in `keys --output json`.
+type listedKey struct {
+	Webhook string `json:"webhook"`
+	Kind    string `json:"kind"`
+	ID      string `json:"id"`
+	// Reference is a file, $ and a variable, or a digest.
+	Reference string     `json:"reference"`
+	NotBefore *time.Time `json:"not_before,omitempty"`
+	NotAfter  *time.Time `json:"not_after,omitempty"`
+	// Modified is when the file was written; of tenants' the oldest.
+	Modified *time.Time `json:"modified,omitempty"`
+	Bytes    int        `json:"bytes,omitempty"`
+	// Strength is good, weak, published or unknown.
+	Strength  string             `json:"strength"`
+	AllowWeak string             `json:"allow_weak,omitempty"`
+	Tenants   *listedTenants     `json:"tenants,omitempty"`
+	Matches   *telemetry.KeyStat `json:"matches,omitempty"`
+	Advice    []string           `json:"advice"`
+}
+
+// listedTenants sums up the files of tenants.
+type listedTenants struct {
+	Files    int `json:"files"`
+	Weak     int `json:"weak"`
+	Unusable int `json:"unusable"`
+	// Examples are some that are weak or unusable.
+	Examples []string `json:"examples,omitempty"`
+}
+
+func (o *keysOptions) run(cmd *cobra.Command) error {
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("--output must be text or json, not %q", o.output)
+	}
+	now, err := parseNow(o.now)
+	if err != nil {
+		return err
+	}
+	_, keys, err := loadKeys(o.policies, o.config)
+	if err != nil {
+		printErrors(cmd.ErrOrStderr(), err)
+		return exitError{exitInvalid}
+	}
+	var live *liveKeys
+	if o.admin != "" {
+		if live, err = askKeys(cmd.Context(), o.admin, o.token); err != nil {
+			return err
+		}
+	}
+	all := []listedKey{}
+	for i := range keys {
+		all = append(all, describeKey(&keys[i], now, live))
+	}
+	if o.output == "json" {
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	return printKeys(cmd.OutOrStdout(), all, now)
+}
+
+func describeKey(k *policy.Key, now time.Time, live *liveKeys) listedKey {
+	l := listedKey{
+		Webhook: k.Webhook, Kind: k.Kind, ID: k.ID, Reference: reference(k), NotBefore: timeOrNil(k.NotBefore), NotAfter: timeOrNil(k.NotAfter),
+		Bytes: k.Bytes, Strength: strength(k), AllowWeak: k.AllowWeak, Advice: []string{},
+	}
+	advise := func(text string) { l.Advice = append(l.Advice, text) }
+	over := !k.NotAfter.IsZero() && !now.Before(k.NotAfter)
+	if over {
+		advise("safe to retire: not accepted since " + k.NotAfter.Format(time.RFC3339))
+	}
+	if now.Before(k.NotBefore) {
+		advise("starts at " + k.NotBefore.Format(time.RFC3339))
+	}
+	if k.PerTenant() {
+		l.describeTenants(k)
+	} else if info, err := os.Stat(k.File); k.File != "" && err == nil {
+		l.Modified = timeOrNil(info.ModTime().UTC())
+	}
+	if l.Modified != nil && now.Sub(*l.Modified) > rotateAfter && !over {
+		advise("older than 90 days: rotate")
+	}
+	if advice := k.Advice(); advice != "" {
+		advise(advice)
+	}
+	if l.Tenants != nil && len(l.Tenants.Examples) > 0 {
+		advise("look at the files of " + strings.Join(l.Tenants.Examples, ", "))
+	}
+	if live != nil {
+		l.Matches = live.of(k)
+		if never := live.never(k, l.Matches); never && !over && !now.Before(k.NotBefore) {
+			advise("never seen since " + live.Since.Format(time.RFC3339))
+		}
+	}
+	return l
+}
+
+func reference(k *policy.Key) string {
+	switch {
+	case k.File != "":
+		return k.File
+	case k.Env != "":
+		return "$" + k.Env
+	default:
+		return k.Digest
+	}
+}
+
+func strength(k *policy.Key) string {
+	switch {
+	case errors.Is(k.Weakness, policy.ErrPublished):
+		return "published"
+	case k.Weakness != nil:
+		return "weak"
+	case k.Bytes == 0:
+		return "unknown" // a digest, or another for each tenant
+	default:
+		return "good"
+	}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// describeTenants looks at the file of every tenant.
+func (l *listedKey) describeTenants(k *policy.Key) {
+	l.Tenants = &listedTenants{}
+	example := func(name string) {
+		if len(l.Tenants.Examples) < 5 {
+			l.Tenants.Examples = append(l.Tenants.Examples, name)
+		}
+	}
+	err := tenant.List(k.File, func(name string, info fs.FileInfo) {
+		l.Tenants.Files++
+		if at := info.ModTime().UTC(); l.Modified == nil || at.Before(*l.Modified) {
+			l.Modified = &at
+		}
+		own, err := k.Of(name)
+		switch {
+		case err != nil:
+			l.Tenants.Unusable++
+			example(name)
+		case own.Weakness != nil:
+			l.Tenants.Weak++
+			if k.AllowWeak == "" {
+				example(name)
+			}
+		}
+	})
+	if err != nil {
+		l.Advice = append(l.Advice, "the directory cannot be read")
+	}
+}
+
+// liveKeys is what the admin listener says: GET /api/v1/keys.
+type liveKeys struct {
+	// Since is when the service began to count.
+	Since time.Time `json:"since"`
+	// Complete says that each webhook is counted by itself.
+	Complete bool                 `json:"complete"`
+	Keys     []telemetry.KeyMatch `json:"keys"`
+}
+
+func (l *liveKeys) of(k *policy.Key) *telemetry.KeyStat {
+	for i := range l.Keys {
+		if l.Keys[i].Webhook == k.Webhook && l.Keys[i].KeyID == k.ID {
+			return &l.Keys[i].KeyStat
+		}
+	}
+	return nil
+}
+
+// never reports whether the key is known not to have matched.
+func (l *liveKeys) never(k *policy.Key, found *telemetry.KeyStat) bool {
+	if found != nil {
+		return false
+	}
+	for i := range l.Keys {
+		if l.Keys[i].Webhook == k.Webhook {
+			return true // the webhook is counted, and this key not
+		}
+	}
+	return l.Complete
+}
+
+func askKeys(ctx context.Context, admin, tokenFile string) (*liveKeys, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/api/v1/keys", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	if tokenFile != "" {
+		value, err := secret.Ref{File: tokenFile}.Load()
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+string(value.Reveal()))
+	}
+	response, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }() // only read
+	const most = 16 << 20
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", admin, response.Status)
+	}
+	live := &liveKeys{}
+	return live, json.NewDecoder(io.LimitReader(response.Body, most)).Decode(live)
+}
+
+func printKeys(w io.Writer, all []listedKey, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WEBHOOK\tID\tFROM\tUNTIL\tAGE\tBYTES\tSTRENGTH\tREFERENCE")
+	for i := range all {
+		l := &all[i]
+		size := "-"
+		if l.Bytes > 0 {
+			size = fmt.Sprint(l.Bytes)
+		}
+		reference := l.Reference
+		if l.Tenants != nil {
+			reference += fmt.Sprintf(" (%d tenants)", l.Tenants.Files)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Webhook, l.ID, day(l.NotBefore), day(l.NotAfter), age(l.Modified, now), size, l.Strength, reference)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for i := range all {
+		l := &all[i]
+		if m := l.Matches; m != nil {
+			fmt.Fprintf(w, "%s %s: %d matches, the first at %s, the last at %s\n", l.Webhook, l.ID, m.Count, m.First.Format(time.RFC3339), m.Last.Format(time.RFC3339))
+		}
+		for _, advice := range l.Advice {
+			fmt.Fprintf(w, "%s %s: %s\n", l.Webhook, l.ID, advice)
+		}
+	}
+	return nil
+}
+
+func day(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+func age(t *time.Time, now time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%dd", int(max(0, now.Sub(*t))/(24*time.Hour)))
+}

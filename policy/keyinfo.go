@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
+)
+
+// Key is what is known of one secret or token of a webhook.
+type Key struct {
+	Webhook, ID string
+	// Kind is secret or token.
+	Kind string
+	// File, with {tenant} where each tenant has its own, Env or Digest says
+	// where it is.
+	File, Env, Digest   string
+	NotBefore, NotAfter time.Time
+	// Bytes is the length, decoded; 0 where it is not known.
+	Bytes int
+	// Weakness is why it should not be used: secret.ErrShort, ErrGuessable or
+	// ErrPublished; nil if it is good, as far as can be known.
+	Weakness error
+	// AllowWeak is the policy's reason to use it all the same.
+	AllowWeak string
+	// Place is where the policy names it.
+	Place Error
+
+	decode secret.Accept
+}
+
+// PerTenant reports whether each tenant has a key of its own.
+func (k *Key) PerTenant() bool { return k.File != "" && k.Bytes == 0 && isPerTenant(k.File) }
+
+// Of returns the key of one tenant. The error is that of its file.
+func (k *Key) Of(name string) (Key, error) {
+	own := *k
+	own.File = tenant.File(k.File, name)
+	text, err := tenant.Read(k.File, name)
+	if err != nil {
+		return own, err
+	}
+	key, err := k.decode(text)
+	if err != nil {
+		return own, err
+	}
+	own.Bytes, own.Weakness = key.Len(), Weakness(text, key)
+	return own, nil
+}
+
+// Advice is what should be said about a weak key; empty if nothing.
+func (k *Key) Advice() string {
+	switch {
+	case k.Weakness == nil:
+		return ""
+	case k.AllowWeak != "":
+		return k.Weakness.Error() + "; allowed: " + k.AllowWeak
+	default:
+		return k.Weakness.Error() + "; serve refuses it"
+	}
+}
+
+// Finding is what validate says about a weak key.
+func (k *Key) Finding() (Finding, bool) {
+	if k.Weakness == nil {
+		return Finding{}, false
+	}
+	f := Finding{Error: k.Place, ID: "HB050", Severity: "warning"}
+	f.Message = k.Advice()
+	if errors.Is(k.Weakness, ErrPublished) {
+		f.ID = "HB051"
+	}
+	if k.AllowWeak != "" {
+		f.Severity = "info"
+	}
+	return f, true
+}
