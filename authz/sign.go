@@ -44,6 +44,11 @@ type SecretHolder interface {
 	Secrets(ctx context.Context, tenant string, now time.Time) (secret.Held, Reason)
 }
 
+// NoTenantError says why a tenant has no secrets.
+type NoTenantError struct{ Reason Reason }
+
+func (e *NoTenantError) Error() string { return e.Reason.String() }
+
 // ErrNoKey says that a webhook has no key with which it could sign.
 var ErrNoKey = errors.New("no such key, or one whose text is not known")
 
@@ -59,7 +64,7 @@ func (w *Webhook) Sign(req *Request, s Signing) error {
 		}
 		held, reason := holder.Secrets(context.Background(), s.Tenant, s.Now)
 		if reason != OK {
-			return fmt.Errorf("webhook %s: tenant %q: %s", w.Name, s.Tenant, reason)
+			return fmt.Errorf("webhook %s: tenant %q: %w", w.Name, s.Tenant, &NoTenantError{reason})
 		}
 		s.Secrets = held
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrPublished says that everybody can know a secret.
-var ErrPublished = errors.New("the secret is published: it stands in documentation or in this program")
+var ErrPublished = errors.New("the secret is published")
 
 // loaded is a secret or token with its place.
 type loaded struct {

@@ -14,11 +14,11 @@ const (
 	// MinBytes is how long a strong secret is at least, decoded.
 	MinBytes = 16
 	// minBits is how much there is to guess at least, by estimate.
-	minBits = 56
+	minBits = 48
 	// minDistinct is how many different bytes there are at least.
-	minDistinct = 6
-	// wordBits is what a word of the list adds.
-	wordBits = 8
+	minDistinct = 5
+	// wordBits is what a word adds.
+	wordBits = 6
 )
 
 // Errors of Weakness.
@@ -33,7 +33,7 @@ var (
 //
 // The bytes are those that key the MAC, decoded. What repeats itself counts
 // once, a run such as 3456 or aaaa hardly, and a word from a short list of those
-// that people use for secrets as one letter or two.
+// that people use for secrets as one letter.
 func Weakness(key []byte) error {
 	switch {
 	case len(key) < MinBytes:
@@ -149,10 +149,16 @@ var words = sync.OnceValue(func() map[string][]string {
 	return m
 })
 
+const separators = " _-.:/"
+
 // wordAt returns the length of the longest word that the text begins with. A
-// separator before it belongs to it.
+// separator before it belongs to it. Between separators, up to three letters are
+// a word, too.
 func wordAt(lower []byte) int {
-	text := bytes.TrimLeft(lower, " _-.:/")
+	text := bytes.TrimLeft(lower, separators)
+	if n := shortWord(text); n > 0 && len(text) < len(lower) {
+		return n + len(lower) - len(text)
+	}
 	if len(text) < 2 {
 		return 0
 	}
@@ -166,4 +172,15 @@ func wordAt(lower []byte) int {
 		return 0
 	}
 	return longest + len(lower) - len(text)
+}
+
+func shortWord(text []byte) int {
+	n := bytes.IndexAny(text, separators)
+	if n < 0 {
+		n = len(text)
+	}
+	if n > 3 || len(bytes.Trim(text[:n], "abcdefghijklmnopqrstuvwxyz")) > 0 {
+		return 0
+	}
+	return n
 }

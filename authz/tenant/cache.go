@@ -127,6 +127,9 @@ func (c *cache) flight(n name, old *entry, now time.Time) *flight {
 	if f := c.flights[n]; f != nil {
 		return f
 	}
+	if f := c.landed(n, old, now); f != nil {
+		return f
+	}
 	if old == nil && !c.loader.misses.take(now) {
 		return nil
 	}
@@ -135,6 +138,27 @@ func (c *cache) flight(n name, old *entry, now time.Time) *flight {
 	go c.fly(f, n, old, now)
 	return f
 }
+
+// landed returns a look that has ended since the caller found nothing.
+func (c *cache) landed(n name, old *entry, now time.Time) *flight {
+	f := &flight{done: landing}
+	if e, ok := c.known.Peek(n); ok && e != old {
+		f.held, f.reason = e.held, authz.OK
+		return f
+	}
+	if m, ok := c.unknown.Peek(n); ok && now.Before(m.until) && old == nil {
+		f.reason = m.reason
+		return f
+	}
+	return nil
+}
+
+// landing is closed.
+var landing = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 func (c *cache) fly(f *flight, n name, old *entry, now time.Time) {
 	defer func() {

@@ -133,7 +133,7 @@ func describeKey(k *policy.Key, now time.Time, live *liveKeys) listedKey {
 		advise(advice)
 	}
 	if l.Tenants != nil && len(l.Tenants.Examples) > 0 {
-		advise("look at the files of " + strings.Join(l.Tenants.Examples, ", "))
+		advise(fmt.Sprintf("%d tenants weak, %d unusable: look at %s", l.Tenants.Weak, l.Tenants.Unusable, strings.Join(l.Tenants.Examples, ", ")))
 	}
 	if live != nil {
 		l.Matches = live.of(k)

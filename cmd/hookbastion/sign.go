@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -108,7 +109,11 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 			return nil, err
 		}
 	}
-	return req, hook.Sign(req, signing)
+	err := hook.Sign(req, signing)
+	if tenant := (*authz.NoTenantError)(nil); o.path == "" && errors.As(err, &tenant) {
+		err = fmt.Errorf("%w; give --path with a tenant that has a secret", err)
+	}
+	return req, err
 }
 
 // printRaw writes the request as explain reads it.

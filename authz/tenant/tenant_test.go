@@ -1,0 +1,382 @@
+package tenant_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var start = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+
+func put(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name+"~", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+"~", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// opener counts the files that are opened below a directory.
+type opener struct {
+	opened atomic.Int64
+	block  chan struct{} // if it is not nil, opening waits for it
+}
+
+func (o *opener) open(directory, name string) (fs.File, error) {
+	o.opened.Add(1)
+	if o.block != nil {
+		<-o.block
+	}
+	root, err := os.OpenRoot(directory)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+func strong(text secret.Value) (secret.Value, error) {
+	return text, secret.Weakness(text.Reveal())
+}
+
+// check is the check of a webhook with one key for each of the patterns.
+func check(cache *tenant.Cache, patterns ...string) *tenant.Check {
+	var uses []tenant.Use
+	for i, p := range patterns {
+		uses = append(uses, tenant.Use{File: p, Use: secret.Use{Webhook: "hook", Key: fmt.Sprint(i), Accept: strong}})
+	}
+	return &tenant.Check{Source: cache.NewSource(uses)}
+}
+
+func run(c *tenant.Check, name string, now time.Time) (*authz.Call, authz.Reason) {
+	call := &authz.Call{Context: context.Background(), Tenant: authz.View(name), Now: now}
+	return call, c.Run(call)
+}
+
+// texts are the secrets of a call, - where there is none.
+func texts(call *authz.Call) string {
+	var all []string
+	for _, v := range call.Secrets {
+		if v == nil {
+			all = append(all, "-")
+			continue
+		}
+		all = append(all, string(v.Reveal()))
+	}
+	return strings.Join(all, " ")
+}
+
+const (
+	one = "gL7xQ2mVb3YdTnX0pW"
+	two = "kR4zJ8sCf6HqUeA1oN"
+)
+
+func TestTenants(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme"), one)
+	put(t, filepath.Join(dir, "both"), one)
+	put(t, filepath.Join(dir, "both.next"), two)
+	put(t, filepath.Join(dir, "new.next"), two)
+	put(t, filepath.Join(dir, "weak"), "password")
+	put(t, filepath.Join(dir, "weak.next"), two)
+	put(t, filepath.Join(dir, "empty"), "")
+	put(t, filepath.Join(dir, "only_weak"), "password")
+	put(t, filepath.Join(dir, "deep", "x"), one)
+	outside := t.TempDir()
+	put(t, filepath.Join(outside, "secret"), one)
+	put(t, filepath.Join(dir, "versions", "linked"), one)
+	for name, target := range map[string]string{
+		"escape": filepath.Join(outside, "secret"), "climb": "../" + filepath.Base(outside) + "/secret",
+		"dangling": "nowhere", "loop": "loop", "linked": "versions/linked",
+	} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := check(tenant.NewLoader(tenant.Config{}).NewCache(), filepath.Join(dir, "{tenant}"), filepath.Join(dir, "{tenant}.next"))
+	for name, want := range map[string]struct {
+		reason authz.Reason
+		held   string
+	}{
+		"acme":      {authz.OK, one + " -"},
+		"both":      {authz.OK, one + " " + two},
+		"new":       {authz.OK, "- " + two},
+		"weak":      {authz.OK, "- " + two},
+		"linked":    {authz.OK, one + " -"},
+		"only_weak": {authz.KeysUnavailable, ""},
+		"empty":     {authz.KeysUnavailable, ""},
+		"escape":    {authz.KeysUnavailable, ""},
+		"climb":     {authz.KeysUnavailable, ""},
+		"loop":      {authz.KeysUnavailable, ""},
+		"nobody":    {authz.TenantUnknown, ""},
+		"deep":      {authz.TenantUnknown, ""},
+		"pipe":      {authz.TenantUnknown, ""},
+		"dangling":  {authz.TenantUnknown, ""},
+	} {
+		for range 2 { // from the file, and from memory
+			if call, reason := run(c, name, start); reason != want.reason || texts(call) != want.held {
+				t.Errorf("%s: %s, %q, want %s, %q", name, reason, texts(call), want.reason, want.held)
+			}
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a/b", "../" + filepath.Base(outside), "acme.next", strings.Repeat("a", 129)} {
+		if _, reason := c.Secrets(context.Background(), name, start); reason != authz.TenantUnknown {
+			t.Errorf("%q: %s", name, reason)
+		}
+	}
+}
+
+// A directory for each tenant, and no directory at all.
+func TestPatterns(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme", "stripe"), one)
+	put(t, filepath.Join(dir, "file"), one)
+	cache := tenant.NewLoader(tenant.Config{}).NewCache()
+	c := check(cache, dir+"/{tenant}/stripe")
+	for name, want := range map[string]authz.Reason{"acme": authz.OK, "file": authz.TenantUnknown, "none": authz.TenantUnknown} {
+		if _, reason := run(c, name, start); reason != want {
+			t.Errorf("%s: %s, want %s", name, reason, want)
+		}
+	}
+	// That nothing is mounted says nothing about a tenant.
+	if _, reason := run(check(cache, dir+"/none/{tenant}"), "acme", start); reason != authz.KeysUnavailable {
+		t.Errorf("no directory: %s", reason)
+	}
+}
+
+// A file that changes counts soon; one that cannot be used changes nothing; one
+// that is gone is gone.
+func TestChanges(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "acme")
+	put(t, file, one)
+	var mu sync.Mutex
+	var told []error
+	o := &opener{}
+	loader := tenant.NewLoader(tenant.Config{Open: o.open, OnChange: func(c secret.Change) {
+		mu.Lock()
+		defer mu.Unlock()
+		if c.File != file || c.Webhook != "hook" {
+			t.Errorf("%+v", c)
+		}
+		told = append(told, c.Err)
+	}})
+	c := check(loader.NewCache(), dir+"/{tenant}")
+	now := start
+	for _, step := range []struct {
+		what   string
+		do     func()
+		pass   time.Duration
+		reason authz.Reason
+		held   string
+		told   []error
+	}{
+		{"at first", func() {}, 0, authz.OK, one, nil},
+		{"too early to look", func() { put(t, file, two) }, 4 * time.Second, authz.OK, one, nil},
+		{"late", func() {}, 11 * time.Second, authz.OK, two, nil},
+		{"weak", func() { put(t, file, "password") }, 11 * time.Second, authz.OK, two, []error{secret.ErrShort}},
+		{"weak still", func() {}, 11 * time.Second, authz.OK, two, nil},
+		{"empty", func() { put(t, file, "") }, 11 * time.Second, authz.OK, two, []error{secret.ErrEmpty}},
+		{"good", func() { put(t, file, one) }, 11 * time.Second, authz.OK, one, []error{nil}},
+		{"gone", func() { _ = os.Remove(file) }, 11 * time.Second, authz.TenantUnknown, "", nil},
+		{"unusable", func() { put(t, file, "password") }, 11 * time.Second, authz.KeysUnavailable, "", []error{secret.ErrShort}},
+		{"unusable still", func() {}, 2 * time.Second, authz.KeysUnavailable, "", nil},
+		{"back", func() { put(t, file, two) }, 2 * time.Second, authz.OK, two, []error{nil}},
+	} {
+		step.do()
+		now = now.Add(step.pass)
+		told = nil
+		call, reason := run(c, "acme", now)
+		mu.Lock()
+		if reason != step.reason || texts(call) != step.held || len(told) != len(step.told) {
+			t.Errorf("%s: %s, %q, told %v", step.what, reason, texts(call), told)
+		}
+		for i := range told {
+			if i < len(step.told) && !errors.Is(told[i], step.told[i]) {
+				t.Errorf("%s: told %v, want %v", step.what, told[i], step.told[i])
+			}
+		}
+		mu.Unlock()
+	}
+	before := o.opened.Load()
+	for range 100 {
+		run(c, "acme", now)
+	}
+	if n := o.opened.Load() - before; n != 0 {
+		t.Errorf("%d looks at a file that is known", n)
+	}
+}
+
+// A flood of unknown names looks for no more files than the bounds allow, and
+// known tenants do not notice.
+func TestFloodOfUnknownTenants(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme"), one)
+	put(t, filepath.Join(dir, "late"), two)
+	o := &opener{}
+	loader := tenant.NewLoader(tenant.Config{Open: o.open})
+	c := check(loader.NewCache(), dir+"/{tenant}")
+	run(c, "acme", start)
+	reasons := map[authz.Reason]int{}
+	for i := range 50_000 {
+		_, reason := run(c, fmt.Sprintf("unknown-%d", i), start)
+		reasons[reason]++
+		if i%1000 == 0 {
+			if _, reason := run(c, "acme", start); reason != authz.OK {
+				t.Fatalf("a known tenant: %s", reason)
+			}
+		}
+	}
+	if n := o.opened.Load(); n != 1+tenant.MissesPerSecond {
+		t.Errorf("%d files were opened", n)
+	}
+	if reasons[authz.TenantUnknown] != tenant.MissesPerSecond || reasons[authz.KeysUnavailable] != 50_000-tenant.MissesPerSecond {
+		t.Errorf("%v", reasons)
+	}
+	// The same name again costs nothing at all.
+	before := o.opened.Load()
+	for range 1000 {
+		if _, reason := run(c, "unknown-1", start.Add(9*time.Second)); reason != authz.TenantUnknown {
+			t.Fatal(reason)
+		}
+	}
+	if o.opened.Load() != before {
+		t.Error("a name that is known to be unknown is looked for")
+	}
+	if _, reason := run(c, "late", start.Add(time.Second)); reason != authz.OK {
+		t.Errorf("after a second: %s", reason)
+	}
+	if s := loader.Stats(); s.Unknown != tenant.MissesPerSecond || s.Refused != 50_000-tenant.MissesPerSecond || s.Loaded != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Many tenants pass through a small cache.
+func TestCacheIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 50 {
+		put(t, filepath.Join(dir, fmt.Sprint(i)), fmt.Sprintf("%s%d", one, i))
+	}
+	o := &opener{}
+	cache := tenant.NewLoader(tenant.Config{Entries: 10, Open: o.open}).NewCache()
+	c := check(cache, dir+"/{tenant}")
+	for round := range 2 {
+		for i := range 50 {
+			if call, reason := run(c, fmt.Sprint(i), start); reason != authz.OK || texts(call) != fmt.Sprintf("%s%d", one, i) {
+				t.Fatalf("round %d, %d: %s", round, i, reason)
+			}
+		}
+	}
+	if cache.Len() != 10 || o.opened.Load() != 100 {
+		t.Errorf("%d tenants in memory, %d files opened", cache.Len(), o.opened.Load())
+	}
+}
+
+// Those who ask at once share one look.
+func TestSingleFlight(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme"), one)
+	o := &opener{block: make(chan struct{})}
+	c := check(tenant.NewLoader(tenant.Config{Open: o.open, Timeout: time.Minute}).NewCache(), dir+"/{tenant}")
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if call, reason := run(c, "acme", start); reason != authz.OK || texts(call) != one {
+				t.Errorf("%s", reason)
+			}
+		})
+	}
+	close(o.block)
+	all.Wait()
+	if n := o.opened.Load(); n != 1 {
+		t.Errorf("%d looks", n)
+	}
+}
+
+// A file system that hangs holds up nobody for long: who is in memory stays, the
+// others get an answer, and what hangs is bounded.
+func TestHangingFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme"), one)
+	o := &opener{}
+	c := check(tenant.NewLoader(tenant.Config{Open: o.open, Timeout: time.Millisecond}).NewCache(), dir+"/{tenant}")
+	for {
+		if _, reason := run(c, "acme", start); reason == authz.OK {
+			break // a busy machine may be slower than the timeout
+		}
+	}
+	before := o.opened.Load()
+	o.block = make(chan struct{})
+	if call, reason := run(c, "acme", start.Add(time.Hour)); reason != authz.OK || texts(call) != one {
+		t.Errorf("a known tenant: %s", reason)
+	}
+	for i := range 100 {
+		if _, reason := run(c, fmt.Sprint(i), start.Add(time.Hour)); reason != authz.KeysUnavailable {
+			t.Errorf("another: %s", reason)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, reason := c.Secrets(ctx, "gone", start.Add(time.Hour)); reason != authz.KeysUnavailable {
+		t.Errorf("nobody waits: %s", reason)
+	}
+	if n := o.opened.Load() - before; n > 64 {
+		t.Errorf("%d files hang", n)
+	}
+	close(o.block)
+}
+
+func TestExplanation(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme"), one)
+	c := check(tenant.NewLoader(tenant.Config{}).NewCache(), dir+"/{tenant}")
+	call := &authz.Call{Context: context.Background(), Tenant: authz.View("nobody"), Now: start, Explanation: &authz.Explanation{}}
+	if c.Run(call) != authz.TenantUnknown || c.Stage() != authz.StageTenant {
+		t.Error("not unknown")
+	}
+}
+
+func TestList(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"acme.key", "b_2.key", "not.a.name.key", "other", "d.key/x"} {
+		put(t, filepath.Join(dir, name), one)
+	}
+	var names []string
+	if err := tenant.List(dir+"/{tenant}.key", func(name string, info fs.FileInfo) { names = append(names, name+fmt.Sprint(info.Size())) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(names, " "); got != "acme18 b_218" && got != "b_218 acme18" {
+		t.Errorf("%q", got)
+	}
+	if text, err := tenant.Read(dir+"/{tenant}.key", "acme"); err != nil || string(text.Reveal()) != one {
+		t.Errorf("%v", err)
+	}
+	if err := tenant.List(dir+"/none/{tenant}", nil); err == nil {
+		t.Error("a directory that is not there has tenants")
+	}
+}
