@@ -11,7 +11,7 @@ import (
 // same.
 func identity(info fs.FileInfo) uint64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(s.Ino)
+		return uint64(s.Ino) //nolint:unconvert // is 32 bits wide on some systems
 	}
 	return 0
 }
