@@ -84,14 +84,20 @@ func (c *Cache) NewSource(uses []Use) *Source {
 // Len returns the number of tenants that are in memory.
 func (c *Cache) Len() int { return c.known.Len() }
 
-// get returns what the tenant holds. It waits for files only if it must.
+// get returns what the tenant holds.
 func (s *Source) get(ctx context.Context, tenant authz.View, now time.Time) (secret.Held, authz.Reason) {
-	c := s.cache
-	n := name{s, string(tenant)}
-	old, ok := c.known.Get(n)
+	// A name of its own, which need not be allocated.
+	old, ok := s.cache.known.Get(name{s, string(tenant)})
 	if ok && now.Sub(old.checked) < freshTime {
 		return old.held, authz.OK
 	}
+	return s.find(ctx, string(tenant), old, now)
+}
+
+// find looks for what the tenant holds, and waits for files only if it must. old
+// is nil if the tenant is not in memory.
+func (s *Source) find(ctx context.Context, tenant string, old *entry, now time.Time) (secret.Held, authz.Reason) {
+	c, n, ok := s.cache, name{s, tenant}, old != nil
 	if !ok {
 		if m, ok := c.unknown.Get(n); ok && now.Before(m.until) {
 			return nil, m.reason

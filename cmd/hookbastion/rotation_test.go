@@ -118,7 +118,7 @@ func TestRotationUnderLoad(t *testing.T) {
   provider: github
   secrets: [{id: current, file: ../secrets/current}, {id: previous, file: ../secrets/previous}]`)
 	unix := socket(t)
-	p := start(t, serveArgs(filepath.Join(dir, "policies"), unix)...)
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--admin-listen", "127.0.0.1:0")...)
 	p.stderr.await(t, "msg=serving")
 	e := startEdge(t, unix, nil)
 	withOld, withNew := signer(t, oldKey), signer(t, newKey)
@@ -135,6 +135,9 @@ func TestRotationUnderLoad(t *testing.T) {
 	replaceFile(t, current, newKey) // both count
 	p.stderr.await(t, `msg="secret taken" .*key=current`)
 	s.awaitGood(t, 50) // with the old key
+	if matched := matchedKeys(t, p); matched["previous"] == 0 {
+		t.Errorf("the keys have matched %v times", matched)
+	}
 	s.switchTo(withNew)
 	s.awaitGood(t, 50)
 
@@ -165,6 +168,22 @@ func TestRotationUnderLoad(t *testing.T) {
 		t.Errorf("%d good deliveries of %d were refused, %d accepted with the retired key:\n%s", s.refused.Load(), s.sent.Load(), retired, p.stderr)
 	}
 	t.Logf("%d deliveries", s.sent.Load())
+}
+
+// matchedKeys asks the admin listener how often each key has matched.
+func matchedKeys(t *testing.T, p *process) map[string]int64 {
+	t.Helper()
+	live, err := askKeys(context.Background(), "http://"+p.stderr.await(t, ` admin=(\S+)`)[1], "")
+	if err != nil || live.Since.IsZero() || !live.Complete {
+		t.Fatalf("%+v, %v", live, err)
+	}
+	matched := map[string]int64{}
+	for _, k := range live.Keys {
+		if k.Webhook == "rotating" && !k.First.IsZero() && !k.Last.Before(k.First) {
+			matched[k.KeyID] = k.Count
+		}
+	}
+	return matched
 }
 
 func siteOf(t *testing.T, p *process) string {

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+)
+
+// What the admin listener knows stands beside what the files say.
+func TestKeysLive(t *testing.T) {
+	dir := t.TempDir()
+	token := filepath.Join(dir, "token")
+	write(t, token, "an admin token of enough length\n")
+	write(t, filepath.Join(dir, "s"), "gL7xQ2mVb3YdTnX0pW")
+	write(t, filepath.Join(dir, "p.yaml"), `webhooks:
+- name: a
+  match: {path: /a}
+  provider: github
+  secrets: [{id: old, file: s}, {id: new, file: s}, {id: later, file: s, not_before: 2030-01-01T00:00:00Z}]
+- {name: b, match: {path: /b}, provider: github, secrets: [{file: s}]}
+`)
+	at := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+	live := liveKeys{Since: at, Complete: true, Keys: []telemetry.KeyMatch{
+		{Webhook: "a", KeyID: "old", KeyStat: telemetry.KeyStat{First: at, Last: at.Add(time.Hour), Count: 3}},
+	}}
+	a, err := newAdmin(&settings{adminToken: token}, replay.NewSettler(replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), 0, replay.NewSealKey()), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.keys = func() liveKeys { return live }
+	server := httptest.NewServer(a.server.Handler)
+	defer server.Close()
+	keys := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		cmd := newRoot()
+		cmd.SetArgs(append([]string{"keys", "--policy", filepath.Join(dir, "p.yaml"), "--admin", server.URL}, args...))
+		cmd.SetOut(&out)
+		err := cmd.Execute()
+		return out.String(), err
+	}
+	if _, err := keys(); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("without the token: %v", err)
+	}
+	out, err := keys("--token-file", token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"a old: 3 matches, the first at 2026-10-01T12:00:00Z, the last at 2026-10-01T13:00:00Z\n",
+		"a new: never seen since 2026-10-01T12:00:00Z\n", "b 1: never seen since", "a later: starts at 2030-01-01T00:00:00Z\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "later: never seen") || strings.Contains(out, "old: never seen") {
+		t.Error(out)
+	}
+	// Where webhooks are counted together, nobody knows what was never seen.
+	live.Complete = false
+	if out, err := keys("--token-file", token); err != nil || strings.Contains(out, "b 1: never seen") || !strings.Contains(out, "a new: never seen") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
