@@ -208,6 +208,7 @@ func (c *cache) load(n name, old *entry, now time.Time) (secret.Held, authz.Reas
 		c.unknown.Add(n, miss{reason: reason, until: now.Add(unknownTime)})
 	default:
 		l.stats.failed.Add(1)
+		c.known.Remove(n) // what it had is gone
 		c.unknown.Add(n, miss{reason, now.Add(failedTime), next.errs})
 	}
 	return nil, reason

@@ -232,6 +232,30 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// A key whose file is gone does not stay because another file cannot be used, and
+// that one is left alone for a moment.
+func TestKeyThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "acme"), one)
+	put(t, filepath.Join(dir, "acme.next"), "password")
+	o := &opener{}
+	c := check(tenant.NewLoader(tenant.Config{Open: o.open}).NewCache(), dir+"/{tenant}", dir+"/{tenant}.next")
+	if call, reason := run(c, "acme", start); reason != authz.OK || texts(call) != one+" -" {
+		t.Fatalf("%s, %q", reason, texts(call))
+	}
+	if err := os.Remove(filepath.Join(dir, "acme")); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if call, reason := run(c, "acme", start.Add(time.Minute)); reason != authz.KeysUnavailable || call.Secrets != nil {
+			t.Errorf("%s, %q", reason, texts(call))
+		}
+	}
+	if n := o.opened.Load(); n != 4 {
+		t.Errorf("%d files were opened", n)
+	}
+}
+
 // A flood of unknown names looks for no more files than the bounds allow, and
 // known tenants do not notice.
 func TestFloodOfUnknownTenants(t *testing.T) {

@@ -716,7 +716,7 @@ func (x *Replay) GetMaxPending() uint32 {
 	return 0
 }
 
-// Admin is the listener of operators: POST /api/v1/redeliver.
+// Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with
