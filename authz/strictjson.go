@@ -6,13 +6,19 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // StrictJSON decodes one JSON value. It fails if an object has two keys that
 // are the same but for letter case: encoding/json takes the last of them, and
-// other readers the first or only the exact one. Numbers that go into an any
+// other readers the first or only the exact one. It fails for what is not UTF-8:
+// readers put different characters in its place. Numbers that go into an any
 // are json.Number.
 func StrictJSON(raw []byte, into any) error {
+	if !utf8.Valid(raw) {
+		return ErrJSON
+	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	if err := uniqueKeys(decoder, 0); err != nil {
@@ -43,10 +49,10 @@ func uniqueKeys(decoder *json.Decoder, depth int) error {
 		if open == '{' {
 			token, err := decoder.Token()
 			key, isText := token.(string)
-			if folded := strings.ToLower(key); err != nil || !isText || seen[folded] {
+			if name := folded(key); err != nil || !isText || seen[name] {
 				return ErrJSON
 			} else {
-				seen[folded] = true
+				seen[name] = true
 			}
 		}
 		if err := uniqueKeys(decoder, depth+1); err != nil {
@@ -57,4 +63,15 @@ func uniqueKeys(decoder *json.Decoder, depth int) error {
 		return ErrJSON
 	}
 	return nil
+}
+
+// folded is the one text of all that encoding/json takes for the same key.
+func folded(key string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, key)
 }

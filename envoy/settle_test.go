@@ -390,9 +390,17 @@ func TestEnvoysRetryAdopts(t *testing.T) {
 		}
 	})
 	var attempts atomic.Int64
+	again := make(chan struct{})
 	hold := func(ctx context.Context, _ replay.Answer) {
-		if attempts.Add(1) == 1 {
+		switch attempts.Add(1) {
+		case 1:
 			<-ctx.Done()
+			select { // an answer before Envoy's own clock has run out would count
+			case <-again:
+			case <-time.After(generous):
+			}
+		case 2:
+			close(again)
 		}
 	}
 	g.store.before.Store(&hold)

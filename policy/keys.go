@@ -45,7 +45,7 @@ func orNil[S signature.Scheme](scheme S, err error) (signature.Scheme, error) {
 
 func (c *compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, keys []loaded) (signature.Scheme, error) {
 	if name == policyv1.Code_ADYEN {
-		return orNil(signature.NewAdyen(c.decodeAll(keys, policyv1.Key_HEX, nil, nil), maxSignatures(w)))
+		return orNil(signature.NewAdyen(c.decodeAll(keys, policyv1.Key_HEX, nil, nil)))
 	}
 	for i := range keys {
 		if w.GetSecrets()[i].GetId() == "" {

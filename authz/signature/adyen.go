@@ -8,21 +8,21 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
-// Adyen is the scheme of Adyen's payment notifications. The body has a list of
-// items, and each item its own HMAC-SHA256 over eight of its fields. All items
-// must verify with one key; a list without any is refused. Fields beside the
-// eight are not signed, so that the proof is partial.
+// Adyen is the scheme of Adyen's payment notifications. The body has a list
+// with one item, and the item its own HMAC-SHA256 over eight of its fields.
+// Fields beside the eight are not signed, so that the proof is partial.
+//
+// A list of several items is refused. Each would have a MAC of its own and
+// nothing would hold them together: items could be left out, repeated and mixed
+// with those of other deliveries, and every mixture would pass as new. Adyen
+// sends JSON with one item.
 // https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures
-type Adyen struct {
-	keys     keys
-	maxItems int
-}
+type Adyen struct{ keys keys }
 
-// NewAdyen returns the scheme with its keys, which are decoded. maxItems bounds
-// the items of a body.
-func NewAdyen(configured []Key, maxItems int) (*Adyen, error) {
+// NewAdyen returns the scheme with its keys, which are decoded.
+func NewAdyen(configured []Key) (*Adyen, error) {
 	ks, err := newKeys(configured, SHA256, false)
-	return &Adyen{keys: ks, maxItems: maxItems}, err
+	return &Adyen{keys: ks}, err
 }
 
 const adyenSignature = "hmacSignature"
@@ -48,7 +48,7 @@ func (a *Adyen) read(body *authz.Body) ([]adyenItem, bool) {
 		return nil, false
 	}
 	list, _ := tree["notificationItems"].([]any)
-	if len(list) == 0 || len(list) > a.maxItems {
+	if len(list) != 1 {
 		return nil, false
 	}
 	items := make([]adyenItem, len(list))
@@ -77,6 +77,9 @@ func adyenContent(item map[string]any) ([]byte, bool) {
 		switch value := at[name].(type) {
 		case nil:
 		case string:
+			if strings.Contains(value, ":") && path != "merchantReference" {
+				return nil, false // one signed text would have two meanings
+			}
 			texts[i] = value
 		case json.Number:
 			texts[i] = value.String()

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"crypto/md5" //nolint:gosec // a body digest inside a MAC, for providers that offer nothing else
 	"crypto/sha256"
 	"encoding/base64"
@@ -186,6 +187,25 @@ func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer
 			feed(s.parts[i])
 		}
 	}
+}
+
+// extended reports whether the content has a NUL byte. Of a plain hash of the
+// secret and the content, whoever has one can make one of longer content: the
+// content, the padding of the hash, and anything. The padding ends with the
+// length as 8 bytes or more, of which the first is 0 for everything that fits
+// into a memory. Content without a NUL byte was not made so.
+func (h *HMAC) extended(req *authz.Request, s *scratch) bool {
+	var found nulFinder
+	h.write(req, s, h.forms[0], &found, nil)
+	return bool(found)
+}
+
+// nulFinder becomes true when a NUL byte is written to it.
+type nulFinder bool
+
+func (f *nulFinder) Write(b []byte) (int, error) {
+	*f = *f || bytes.IndexByte(b, 0) >= 0
+	return len(b), nil
 }
 
 // bound reports whether the body is covered by a signature that held. Where the

@@ -79,11 +79,19 @@ func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if reason != authz.OK {
 		return reason
 	}
+	if h.asksHost && !plainHost(call.Request.Host) {
+		explainHost(call)
+		return authz.SignatureMalformed
+	}
 	if h.prepares {
 		if reason, part := h.prepare(call.Request, s); reason != authz.OK {
 			call.Explain("a request that has the signed "+part, "one that has not")
 			return reason
 		}
+	}
+	if h.config.SecretFirst && h.extended(call.Request, s) {
+		call.Explain("content that nobody has made longer", "a NUL byte, which stands in all content that was")
+		return authz.SignatureInvalid
 	}
 	if reason := h.compare(call, s, f); reason != authz.OK {
 		return reason

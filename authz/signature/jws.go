@@ -61,6 +61,7 @@ type JWS struct {
 	keys      keys
 	parser    *jwt.Parser
 	publicURL HMAC // for its URL only
+	asksHost  bool // the sender's host is part of the URL that a claim binds
 }
 
 // NewJWS returns the scheme with its keys.
@@ -73,6 +74,7 @@ func NewJWS(config JWSConfig, configured []Key) (*JWS, error) {
 	if config.PublicURL != "" {
 		j.publicURL.publicURL = []byte(config.PublicURL)
 	}
+	j.asksHost = config.PublicURL == "" && (config.URL.Claim != "" || config.AudienceURL)
 	return j, nil
 }
 
@@ -96,6 +98,10 @@ func (j *JWS) Place() string { return "a token in " + j.config.Header }
 
 // Verify checks the token's signature and then its claims.
 func (j *JWS) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
+	if j.asksHost && !plainHost(call.Request.Host) {
+		explainHost(call)
+		return authz.SignatureMalformed
+	}
 	token, signature, reason := j.read(call)
 	if reason != authz.OK {
 		return reason
@@ -144,7 +150,8 @@ func (j *JWS) read(call *authz.Call) (*jwt.Token, []byte, authz.Reason) {
 		}
 		text = strings.TrimLeft(rest, " ")
 	}
-	if count != 1 || len(text) == 0 || len(text) > maxToken {
+	// The decoder would skip line breaks.
+	if count != 1 || len(text) == 0 || len(text) > maxToken || strings.ContainsAny(text, "\r\n") {
 		return fail(authz.SignatureMalformed, fmt.Sprintf("%d headers, %d bytes", count, len(text)))
 	}
 	token, parts, err := j.parser.ParseUnverified(text, jwt.MapClaims{})

@@ -257,4 +257,32 @@ func TestSecretThenContent(t *testing.T) {
 	if reason, _ := run(h, req); reason != authz.SignatureInvalid {
 		t.Errorf("an HMAC: %s", reason)
 	}
+	// Whoever has a hash of the secret and content has also that of the content,
+	// the padding and more. All padding has a NUL byte.
+	longer := body + "\x80\x00\x00 and more"
+	req.Body.Segments = [][]byte{[]byte(longer)}
+	sum = sha256.Sum256(append(keys()[0].Secret.Reveal(), longer...))
+	req.Set("x-sig", hex.EncodeToString(sum[:]))
+	if reason, _ := run(h, req); reason != authz.SignatureInvalid {
+		t.Errorf("made longer: %s", reason)
+	}
+}
+
+// Without a public URL the host is the sender's choice, and must not move what
+// is signed of the path.
+func TestHostOfTheSignedURL(t *testing.T) {
+	h := several(t, func(c *signature.Config) { c.Content = []signature.Part{{Kind: signature.URL}, {Kind: signature.Body}} })
+	for host, want := range map[string]authz.Reason{
+		"hooks.example.com": authz.OK, "h_1:8443": authz.OK, "[2001:db8::1]:443": authz.OK, "192.0.2.1": authz.OK,
+		"": authz.SignatureMalformed, "h/tenant": authz.SignatureMalformed, "h?q": authz.SignatureMalformed, "h#f": authz.SignatureMalformed,
+		"u@h": authz.SignatureMalformed, "h:80/a": authz.SignatureMalformed, "h:": authz.SignatureMalformed, "[::1": authz.SignatureMalformed,
+		"[::1]a": authz.SignatureMalformed, "h:123456": authz.SignatureMalformed,
+	} {
+		req := request()
+		req.Host = authz.View(host)
+		req.Set("x-sig", macOf("https://"+host+string(req.Path)+body))
+		if reason, _ := run(h, req); reason != want {
+			t.Errorf("%q: %s, want %s", host, reason, want)
+		}
+	}
 }

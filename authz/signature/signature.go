@@ -352,6 +352,7 @@ type HMAC struct {
 	publicURL []byte
 	forms     []urlForm // the first one is the URL as it is
 	prepares  bool      // some part is prepared
+	asksHost  bool      // the sender's host is part of the signed URL
 	keys      keys
 	scratch   sync.Pool
 }
@@ -382,6 +383,7 @@ func New(config Config, configured []Key) (*HMAC, error) {
 	if config.PublicURL != "" {
 		h.publicURL = []byte(config.PublicURL)
 	}
+	h.asksHost = config.PublicURL == "" && config.SignsURL()
 	h.scratch.New = func() any {
 		return &scratch{
 			candidates: make([]candidate, 0, config.MaxSignatures),

@@ -3,6 +3,7 @@ package signature
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"slices"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -65,6 +66,48 @@ func (h *HMAC) appendURL(dst []byte, req *authz.Request, part *Part, form urlFor
 		dst = appendDecoded(dst, query, part.Decoded)
 	}
 	return dst
+}
+
+// plainHost reports whether the host that a sender names can be nothing but a
+// host: a name, an IPv4 address or an IPv6 address in brackets, and a port.
+// Where the policy does not say the public URL, the sender's host is signed as
+// a part of the URL; any other character could move the path or the query.
+func plainHost(host authz.View) bool {
+	name, allowed := []byte(host), isNameByte
+	if len(host) > 0 && host[0] == '[' {
+		end := bytes.IndexByte(host, ']')
+		if end < 0 {
+			return false
+		}
+		name, allowed = host[1:end], isIPv6Byte
+		host = host[end+1:]
+	} else if colon := bytes.IndexByte(host, ':'); colon >= 0 {
+		name, host = host[:colon], host[colon:]
+	} else {
+		host = nil
+	}
+	if len(host) > 0 && (host[0] != ':' || !isPort(host[1:])) {
+		return false
+	}
+	return len(name) > 0 && !slices.ContainsFunc(name, func(c byte) bool { return !allowed(c) })
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-' || c == '_'
+}
+
+func isIPv6Byte(c byte) bool {
+	return 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' || '0' <= c && c <= '9' || c == '.' || c == ':'
+}
+
+func isPort(text []byte) bool {
+	return len(text) > 0 && len(text) <= 5 && !slices.ContainsFunc(text, func(c byte) bool { return c < '0' || c > '9' })
+}
+
+func explainHost(call *authz.Call) {
+	if call.Explanation != nil {
+		call.Explain("a host that can stand in the signed URL, as there is no public_url", fmt.Sprintf("%.60q", call.Request.Host))
+	}
 }
 
 // appendPort appends scheme and host with another port. dst and origin may
