@@ -20,7 +20,7 @@ type Stamp struct {
 // StampOf returns the stamp of a file that is looked at now.
 func StampOf(info fs.FileInfo, now time.Time) Stamp {
 	return Stamp{
-		size: info.Size(), modified: info.ModTime().UnixNano(), mode: info.Mode(), identity: identity(info),
+		size: info.Size(), modified: info.ModTime().UnixNano(), mode: info.Mode(), identity: Identity(info),
 		racy: now.Sub(info.ModTime()).Abs() < racyTime,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -36,7 +37,7 @@ func describe(h hash.Hash, names []string) digest {
 			_, _ = fmt.Fprintf(h, "%s: %v\n", name, err)
 			continue
 		}
-		_, _ = fmt.Fprintf(h, "%s %d %d %s %d\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode(), identity(info))
+		_, _ = fmt.Fprintf(h, "%s %d %d %s %d\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode(), secret.Identity(info))
 	}
 	return digest(h.Sum(nil))
 }
