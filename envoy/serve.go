@@ -113,9 +113,7 @@ func (s *Server) check(call *h2.Call) {
 		call.Answer(s.service.Refuse(call, refusals[refusal], a.bytes[:0]))
 		return
 	}
-	a.pieces[0] = message
-	encoded, reserved := s.service.AnswerPieces(call, a.pieces[:], a.bytes[:0])
-	a.pieces[0] = nil
+	encoded, reserved := s.service.AnswerPieces(call, message, a.bytes[:0])
 	if cap(encoded) <= maxAnswerBytes {
 		a.bytes = encoded
 	}
@@ -129,10 +127,7 @@ func (s *Server) check(call *h2.Call) {
 var refusals = [...]authz.Reason{h2.Overloaded: authz.Overloaded, h2.TooLarge: authz.BodyTooLarge, h2.Malformed: authz.MalformedRequest}
 
 // answerBuffer is the memory for an answer.
-type answerBuffer struct {
-	bytes  []byte
-	pieces [1][]byte
-}
+type answerBuffer struct{ bytes []byte }
 
 // SetReady tells health checks whether the service can decide.
 func (s *Server) SetReady(ready bool) {

@@ -48,8 +48,12 @@ type Call struct {
 	prefix    [prefixSize]byte
 	prefixed  int // bytes of the prefix that are there
 	size, got int // of the message
-	buffer    *[]byte
-	charged   int64 // of the budget
+	pieces    [][]byte
+	room      []byte    // of the last buffer
+	copied    bool      // the last piece is in it
+	buffers   []*[]byte // what was copied
+	blocks    []*block  // what was not
+	charged   int64     // of the budget
 	granted   bool  // the whole message has room
 	running   bool
 	released  bool
@@ -57,6 +61,9 @@ type Call struct {
 
 	ended  bool         // the peer sends no more; the reader's alone
 	window atomic.Int32 // what the peer may still send
+	// promised is what content-length says is still to come; below 0 if nothing
+	// does. It is the reader's alone.
+	promised int64
 
 	// What is sent, with conn.mu held.
 	began, closed bool
@@ -105,13 +112,13 @@ func (c *Call) value(name string) string {
 	return value
 }
 
-// Message returns the message of a unary call, which is valid until Serve
-// returns, or why there is none.
-func (c *Call) Message() ([]byte, Refusal) {
-	if c.refusal != None || c.buffer == nil {
+// Message returns the message of a unary call in pieces, which are valid until
+// Serve returns, or why there is none.
+func (c *Call) Message() ([][]byte, Refusal) {
+	if c.refusal != None {
 		return nil, c.refusal
 	}
-	return (*c.buffer)[:c.size], None
+	return c.pieces, None
 }
 
 // Deadline is when the peer stops waiting, if it has said so.
@@ -290,10 +297,13 @@ func (c *Call) release() {
 	}
 	c.released = true
 	s := c.conn.server
-	if c.buffer != nil {
-		s.config.Pool.Put(c.buffer)
-		c.buffer = nil
+	for _, buffer := range c.buffers {
+		s.config.Pool.Put(buffer)
 	}
+	for _, b := range c.blocks {
+		s.letGo(b)
+	}
+	c.pieces, c.room, c.buffers, c.blocks = nil, nil, nil, nil
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}

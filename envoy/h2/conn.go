@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -15,9 +14,8 @@ import (
 )
 
 const (
-	// readBuffer takes several frames, so that many small calls need one system
-	// call.
-	readBuffer = 64 << 10
+	// writeBuffer is what is kept for the next write.
+	writeBuffer = 64 << 10
 	// maxFrame is the size of frames, of both sides; HTTP/2's default.
 	maxFrame = 16 << 10
 	// maxHeaders bounds the headers of a call, as HTTP/2 counts them.
@@ -52,7 +50,7 @@ type conn struct {
 	net    net.Conn
 
 	// The reader's alone.
-	buffered   *bufio.Reader
+	input      input
 	framer     *http2.Framer
 	settled    bool // the peer's first settings have come
 	recvWindow int32
@@ -88,8 +86,8 @@ func newConn(s *Server, connection net.Conn) *conn {
 		server: s, net: connection, recvWindow: connWindow,
 		calls: map[uint32]*Call{}, sendWindow: defaultWindow, callWindow: defaultWindow,
 	}
-	c.buffered = bufio.NewReaderSize(socket{c}, readBuffer)
-	c.framer = http2.NewFramer(nil, c.buffered)
+	c.input.conn = c
+	c.framer = http2.NewFramer(nil, &c.input)
 	c.framer.SetReuseFrames()
 	c.framer.SetMaxReadFrameSize(maxFrame)
 	c.framer.MaxHeaderListSize = maxHeaders
@@ -194,6 +192,7 @@ func (c *conn) end(code http2.ErrCode) {
 	for _, call := range calls {
 		c.abandon(call)
 	}
+	c.input.drop()
 	c.server.forget(c)
 }
 
@@ -300,7 +299,7 @@ func (c *conn) flush() {
 		c.mu.Unlock()
 		_, err := c.net.Write(out)
 		c.mu.Lock()
-		if cap(out) <= readBuffer {
+		if cap(out) <= writeBuffer {
 			c.spare = out[:0]
 		}
 		if err != nil {

@@ -38,13 +38,19 @@ func (c *conn) data(h http2.FrameHeader) error {
 		err = c.assemble(call, length)
 	}
 	if err == nil {
-		err = c.skip(padding)
+		err = c.input.skip(padding)
 	}
 	if err != nil {
 		return err
 	}
 	if back := int(n) - length; back > 0 {
 		c.returnWindow(call, back)
+	}
+	if call.promised >= 0 {
+		if call.promised -= int64(length); call.promised < 0 {
+			c.fail(h.StreamID, http2.ErrCodeProtocol)
+			return nil
+		}
 	}
 	if h.Flags.Has(http2.FlagDataEndStream) {
 		return c.ends(call)
@@ -57,7 +63,11 @@ func (c *conn) strayData(call *Call, h http2.FrameHeader) error {
 	if c.idle(h.StreamID) {
 		return protocolError()
 	}
-	if err := c.skip(int(h.Length)); err != nil {
+	length, padding, err := c.padding(h)
+	if err == nil {
+		err = c.input.skip(length + padding)
+	}
+	if err != nil {
 		return err
 	}
 	switch {
@@ -78,11 +88,11 @@ func (c *conn) padding(h http2.FrameHeader) (length, padding int, err error) {
 	if length == 0 {
 		return 0, 0, http2.ConnectionError(http2.ErrCodeFrameSize)
 	}
-	b, err := c.buffered.ReadByte()
-	if err != nil {
+	var b [1]byte
+	if err := c.take(b[:]); err != nil {
 		return 0, 0, err
 	}
-	padding = int(b)
+	padding = int(b[0])
 	if padding > length-1 {
 		return 0, 0, protocolError()
 	}
@@ -118,7 +128,7 @@ func (c *conn) assemble(call *Call, n int) error {
 		switch {
 		case call.released, call.refusal != None:
 			c.returnWindow(call, n)
-			return c.skip(n)
+			return c.input.skip(n)
 		case call.prefixed < prefixSize:
 			m := min(n, prefixSize-call.prefixed)
 			if err := c.take(call.prefix[call.prefixed : call.prefixed+m]); err != nil {
@@ -131,13 +141,8 @@ func (c *conn) assemble(call *Call, n int) error {
 		case call.got == call.size: // a second message
 			call.refusal = Malformed
 		default:
-			room := (*call.buffer)[call.got:]
-			if len(room) == 0 {
-				c.grow(call)
-				continue
-			}
-			m := min(n, len(room))
-			if err := c.take(room[:m]); err != nil {
+			m, err := c.receive(call, min(n, call.size-call.got))
+			if err != nil {
 				return err
 			}
 			n -= m
@@ -145,6 +150,38 @@ func (c *conn) assemble(call *Call, n int) error {
 		}
 	}
 	return nil
+}
+
+// receive takes at most n bytes of a message: of a large one as a view of what
+// was read, unless too much of that is held already, and else as a copy.
+func (c *conn) receive(call *Call, n int) (int, error) {
+	if call.size > maxInline && len(call.room) == 0 {
+		view, err := c.input.lend(call, n)
+		if view != nil || err != nil {
+			call.pieces = append(call.pieces, view)
+			return len(view), err
+		}
+	}
+	if len(call.room) == 0 {
+		c.makeCopy(call)
+	}
+	if len(call.room) == 0 { // the peer cannot send that much
+		call.refusal = Malformed
+		return 0, nil
+	}
+	piece := call.room[:min(n, len(call.room))]
+	if err := c.take(piece); err != nil {
+		return 0, err
+	}
+	call.room = call.room[len(piece):]
+	if call.copied {
+		last := &call.pieces[len(call.pieces)-1]
+		*last = (*last)[:len(*last)+len(piece)]
+	} else {
+		call.pieces = append(call.pieces, piece[:len(piece):len(piece)+len(call.room)])
+		call.copied = true
+	}
+	return len(piece), nil
 }
 
 // makeRoom finds room for a message of which the length is known. What a call
@@ -166,19 +203,16 @@ func (c *conn) makeRoom(call *Call) {
 	if call.size <= small {
 		call.charged, call.granted = whole, true
 		c.server.budget.give(-whole)
-		call.buffer = config.Pool.Get(call.size)
 		return
 	}
 	call.expiry = time.AfterFunc(call.timeLeft(), call.expire)
 	if c.server.budget.waiting.Load() == 0 && c.server.budget.try(whole) {
 		call.charged, call.granted = whole, true
-		call.buffer = config.Pool.Get(call.size)
 		c.returnWindow(call, call.size-small)
 		return
 	}
 	call.charged = int64(small)
 	c.server.budget.give(-call.charged)
-	call.buffer = config.Pool.Get(small)
 	c.server.running.Add(1)
 	go func() {
 		defer c.server.running.Done()
@@ -209,17 +243,19 @@ func (c *Call) admit(ok bool, n int64, rest int) {
 	c.conn.mu.Unlock()
 }
 
-// grow moves what has come of a message to a buffer for all of it.
-func (c *conn) grow(call *Call) {
-	if !call.granted { // the peer cannot send that much
-		call.refusal = Malformed
+// makeCopy makes room for copies of a message: of what has room in the budget,
+// or of what the peer may send unasked.
+func (c *conn) makeCopy(call *Call) {
+	room := call.size
+	if !call.granted {
+		room = min(room, int(c.server.config.Window)-prefixSize)
+	}
+	if room -= call.got; room <= 0 {
 		return
 	}
-	pool := c.server.config.Pool
-	bigger := pool.Get(call.size)
-	copy(*bigger, (*call.buffer)[:call.got])
-	pool.Put(call.buffer)
-	call.buffer = bigger
+	buffer := c.server.config.Pool.Get(room)
+	call.buffers = append(call.buffers, buffer)
+	call.room, call.copied = *buffer, false
 }
 
 // timeLeft is how long a message may take to arrive.
@@ -232,6 +268,10 @@ func (c *Call) timeLeft() time.Duration {
 
 // ends notes that the peer sends no more, and serves a unary call.
 func (c *conn) ends(call *Call) error {
+	if call.promised > 0 { // RFC 9113, section 8.1.1
+		c.fail(call.id, http2.ErrCodeProtocol)
+		return nil
+	}
 	call.ended = true
 	if call.queue != nil {
 		call.queue.end()

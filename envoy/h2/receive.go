@@ -153,6 +153,10 @@ func (c *conn) begin(f *http2.MetaHeadersFrame) error {
 	call.method = method
 	call.window.Store(c.server.config.Window)
 	call.deadline = deadline(call, time.Now())
+	call.promised = -1
+	if length, err := strconv.ParseInt(call.value("content-length"), 10, 64); err == nil {
+		call.promised = length
+	}
 	if !method.Unary {
 		call.queue = newQueue(call)
 		c.serveApart(call)
@@ -199,6 +203,8 @@ func (c *conn) method(f *http2.MetaHeadersFrame) (m *Method, status string, code
 	switch {
 	case f.Truncated:
 		return nil, "431", http2.ErrCodeNo
+	case c.server.anything != nil:
+		return c.server.anything, "", http2.ErrCodeNo
 	case status != "":
 		return nil, status, http2.ErrCodeNo
 	case !strings.HasPrefix(kind, grpcType) || len(kind) > len(grpcType) && kind[len(grpcType)] != '+' && kind[len(grpcType)] != ';':
@@ -208,8 +214,7 @@ func (c *conn) method(f *http2.MetaHeadersFrame) (m *Method, status string, code
 	}
 }
 
-// allowed looks for headers of HTTP/1.1's connections (RFC 9113, section 8.2.2),
-// and for a length that says that there is nothing.
+// allowed looks for headers of HTTP/1.1's connections (RFC 9113, section 8.2.2).
 func allowed(fields []hpack.HeaderField) bool {
 	for i := range fields {
 		switch fields[i].Name {
@@ -355,13 +360,7 @@ func (c *conn) wasCancelled(id uint32) error {
 
 // take reads n bytes of a frame into p.
 func (c *conn) take(p []byte) error {
-	_, err := io.ReadFull(c.buffered, p)
-	return err
-}
-
-// skip reads n bytes of a frame and throws them away.
-func (c *conn) skip(n int) error {
-	_, err := c.buffered.Discard(n)
+	_, err := io.ReadFull(&c.input, p)
 	return err
 }
 

@@ -60,8 +60,10 @@ type Config struct {
 // Server serves connections. Its methods are safe for concurrent use.
 type Server struct {
 	config   Config
+	anything *Method // of tests: for requests that are no gRPC
 	inFlight atomic.Int64
 	budget   budget
+	pinned   atomic.Int64 // bytes of blocks that calls hold
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
