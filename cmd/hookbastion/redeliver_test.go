@@ -120,7 +120,7 @@ func TestWithoutAccessLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := start(t, "validate", "--config", settings, filepath.Join(dir, "policies"))
-	if err := v.wait(t); err != nil || !strings.Contains(v.stderr.String(), "github: replay.access_log is false") {
+	if err := v.wait(t); err != nil || !strings.Contains(v.stdout.String(), "(warning HB070)") {
 		t.Errorf("%v: %s", err, v.stderr)
 	}
 }

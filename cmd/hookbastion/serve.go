@@ -48,7 +48,7 @@ func newServe() *cobra.Command {
 			return reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
 		},
 	}
-	cmd.Flags().StringSliceVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
+	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
 	cmd.Flags().StringVar(&config, "config", "", "settings file")
 	addSettingFlags(cmd.Flags())
 	return cmd
