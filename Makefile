@@ -23,6 +23,7 @@ lint: ## vet, format, static analysis
 	$(GO) vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
+	.ci/lint-bites $(GOLANGCI)
 
 bench: ## the path from message bytes to answer bytes, the nonce store, loading 100,000 webhooks
 	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy

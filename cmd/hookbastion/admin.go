@@ -65,7 +65,7 @@ func (a *admin) loadToken() (changed bool, err error) {
 	}
 	next := secret.DigestOf(value.Reveal())
 	last := a.token.Swap(&next)
-	return last == nil || !secret.Equal(last[:], next[:]), nil
+	return last == nil || !last.Same(&next), nil
 }
 
 // watch lists the files that are read again.
@@ -130,7 +130,7 @@ func (a *admin) authorized(r *http.Request) bool {
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	digest := secret.DigestOf([]byte(token))
-	return secret.Equal(digest[:], a.token.Load()[:]) && strings.EqualFold(scheme, "bearer")
+	return digest.Same(a.token.Load()) && strings.EqualFold(scheme, "bearer")
 }
 
 // localName reports whether the host is an address or localhost: a name that a
