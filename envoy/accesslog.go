@@ -3,6 +3,7 @@ package envoy
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -61,7 +62,11 @@ func (l *accessLog) serve(call *h2.Call) {
 		}
 	}()
 	for {
-		if err := l.receive(call); err != nil {
+		err := l.receive(call)
+		if errors.Is(err, io.EOF) { // a client that does end it gets the empty answer that it waits for
+			call.Answer([]byte{})
+		}
+		if err != nil {
 			call.End(h2.Status{})
 			return
 		}

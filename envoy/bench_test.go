@@ -108,7 +108,7 @@ type caller struct {
 func (c caller) Values(name string) []string { return c.metadata[name] }
 
 // plainCall has no metadata.
-func plainCall() envoy.Caller { return caller{Context: context.Background()} }
+func plainCall() envoy.Caller { return envoy.Plain(context.Background()) }
 
 // tracedCalls has the metadata that Envoy sends, of which each hundredth asks
 // for a span.

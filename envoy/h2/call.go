@@ -54,7 +54,7 @@ type Call struct {
 	buffers   []*[]byte // what was copied
 	blocks    []*block  // what was not
 	charged   int64     // of the budget
-	granted   bool  // the whole message has room
+	granted   bool      // the whole message has room
 	running   bool
 	released  bool
 	expiry    *time.Timer // of a large message
