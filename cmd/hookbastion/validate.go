@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,11 @@ func findings(paths []string, config string, keys []policy.Key) ([]policy.Findin
 		return nil, err
 	}
 	found, err := set.TransportFindings(s.proofs())
-	return append(weakFindings(keys), found...), err
+	if err != nil {
+		return nil, err
+	}
+	urls, err := set.URLFindings()
+	return slices.Concat(weakFindings(keys), found, urls), err
 }
 
 func printValidation(w io.Writer, err error, found []policy.Finding) error {
