@@ -1,4 +1,4 @@
-package replay_test
+package replaytest
 
 import (
 	"context"
@@ -7,8 +7,29 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
+
+// Subject is a store in the hands of the model.
+type Subject struct {
+	// Replicas are two views of one store; twice the same where it is for one
+	// replica.
+	Replicas [2]replay.Store
+	// Restart ends what holds the nonces, at a time by the clock that is ahead,
+	// and returns what comes after.
+	Restart func(at time.Time) Subject
+	// Keeps: a restart forgets nothing. Otherwise signed times of up to
+	// Uncertain after it may be refused, and what has no signed time is
+	// forgotten.
+	Keeps     bool
+	Uncertain time.Duration
+	// Unbounded: no flood makes it evict or refuse.
+	Unbounded bool
+	// Sweep, if there is one, does what is due.
+	Sweep func(now time.Time)
+	// Possible, if it counts them, returns the reservations with that mark since
+	// the last restart.
+	Possible func() int64
+}
 
 // world is a store that two replicas share, and the truth about deliveries of
 // some contents: what was forwarded, and what the upstream did with it. The
@@ -20,7 +41,7 @@ import (
 //     under RELEASE where nobody knows,
 //   - what is on its way is called that, and only that.
 type world struct {
-	store  *replay.Memory
+	Subject
 	room   int
 	now    time.Time
 	skew   [2]time.Duration
@@ -69,10 +90,8 @@ type attempt struct {
 	settled   bool
 }
 
-func newWorld(room int, signed bool, unknown replay.Fate) *world {
-	w := &world{room: room, now: start, latest: start, signed: signed, unknown: unknown, stretch: 1, filler: 1 << 40}
-	w.store = replay.NewMemory(replay.MemoryConfig{MaxEntries: room})
-	return w
+func newWorld(subject Subject, room int, signed bool, unknown replay.Fate) *world {
+	return &world{Subject: subject, room: room, now: Start, latest: Start, signed: signed, unknown: unknown, stretch: 1, filler: 1 << 40}
 }
 
 func (w *world) clock(replica int) time.Time {
@@ -91,12 +110,12 @@ func (w *world) content(number uint64) *content {
 
 func (w *world) nonce(c *content, at time.Time) replay.Nonce {
 	if w.signed {
-		n := replaytest.Signed(c.number, c.signedAt)
+		n := Signed(c.number, c.signedAt)
 		n.Span *= w.stretch
 		n.Expires = n.Expires.Add(n.Span - n.Span/w.stretch)
 		return n
 	}
-	return replaytest.Unsigned(c.number, at, modelWindow*w.stretch)
+	return Unsigned(c.number, at, modelWindow*w.stretch)
 }
 
 // reserve is the next attempt of a delivery, at a replica.
@@ -107,7 +126,7 @@ func (w *world) reserve(c *content, d *delivery, replica int) error {
 	}
 	w.owners++
 	nonce := w.nonce(c, at)
-	a, err := w.store.Reserve(context.Background(), nonce, replaytest.Claim(d.check, w.owners, w.unknown), at)
+	a, err := w.Replicas[replica].Reserve(context.Background(), nonce, Claim(d.check, w.owners, w.unknown), at)
 	if err != nil {
 		return err
 	}
@@ -226,7 +245,7 @@ func (w *world) cancel(d *delivery, n, replica int) error {
 		return nil
 	}
 	a := &d.attempts[n]
-	given, err := w.store.Release(context.Background(), a.r, w.clock(replica))
+	given, err := w.Replicas[replica].Release(context.Background(), a.r, w.clock(replica))
 	if given {
 		for i := range d.attempts {
 			if d.attempts[i].r.ID == a.r.ID {
@@ -244,7 +263,7 @@ func (w *world) settle(d *delivery, state string, replica int) error {
 	}
 	fate := map[string]replay.Fate{"ok": replay.Delivered, "failed": replay.Undelivered, "unknown": w.unknown}[state]
 	last := d.attempts[len(d.attempts)-1]
-	changed, err := w.store.Settle(context.Background(), last.r, fate, w.clock(replica))
+	changed, err := w.Replicas[replica].Settle(context.Background(), last.r, fate, w.clock(replica))
 	if changed {
 		d.state = state
 		for i := range d.attempts {
@@ -253,7 +272,7 @@ func (w *world) settle(d *delivery, state string, replica int) error {
 			}
 		}
 	}
-	again, _ := w.store.Settle(context.Background(), last.r, replay.Undelivered, w.clock(replica))
+	again, _ := w.Replicas[replica].Settle(context.Background(), last.r, replay.Undelivered, w.clock(replica))
 	if again {
 		return fmt.Errorf("settled twice")
 	}
@@ -264,28 +283,33 @@ func (w *world) settle(d *delivery, state string, replica int) error {
 func (w *world) happens(event string) {
 	switch event {
 	case "lease":
-		w.now = w.now.Add(replaytest.Lease)
+		w.now = w.now.Add(Lease)
 	case "expiry":
 		w.now = w.now.Add(modelWindow * w.stretch)
 	case "eviction":
+		if w.Unbounded {
+			return
+		}
 		w.flooded = true
 		for range w.room * 3 {
 			w.filler++
-			n := replaytest.Unsigned(w.filler, w.now, modelWindow)
+			n := Unsigned(w.filler, w.now, modelWindow)
 			if w.signed {
 				w.now = w.now.Add(time.Second)
-				n = replaytest.Signed(w.filler, w.now)
+				n = Signed(w.filler, w.now)
 			}
-			_, _ = w.store.Reserve(context.Background(), n, replay.Claim{}, w.now) // it never fails
+			_, _ = w.Replicas[0].Reserve(context.Background(), n, replay.Claim{}, w.now) // it never fails
 		}
 		w.uncertain = w.clock(0).Add(8 * time.Second) // epochs are of 4
 		for _, c := range w.contents {
 			c.evicted = true
 		}
 	case "restart":
-		w.store = replay.NewMemory(replay.MemoryConfig{MaxEntries: w.room, Started: w.latest})
-		w.possible = 0
-		w.uncertain = w.latest
+		w.Subject, w.possible = w.Restart(w.latest), 0
+		if w.Keeps {
+			return
+		}
+		w.uncertain = w.latest.Add(w.Uncertain)
 		for _, c := range w.contents {
 			c.restarted = true
 			for _, d := range c.deliveries {
@@ -302,6 +326,8 @@ func (w *world) happens(event string) {
 	case "behind":
 		w.skew[1] = -replay.Skew
 	case "sweep":
-		w.store.SweepAll(w.clock(0))
+		if w.Sweep != nil {
+			w.Sweep(w.clock(0))
+		}
 	}
 }

@@ -1,0 +1,260 @@
+package replaytest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// script is what one delivery goes through. Its steps come in order, but the
+// first attempt may give back late.
+type script struct {
+	name  string
+	asks  int
+	gone  bool
+	steps []string
+	late  bool // the first attempt's cancellation comes at any time after it
+}
+
+var scripts = []script{
+	{"log lost", 1, false, []string{"ask"}, false},
+	{"delivered", 1, false, []string{"ask", "ok"}, false},
+	{"failed", 1, false, []string{"ask", "failed"}, false},
+	{"unknown", 1, false, []string{"ask", "unknown"}, false},
+	{"cancelled", 1, true, []string{"ask", "cancel"}, false},
+	{"adopted, delivered", 2, false, []string{"ask", "ask", "ok"}, true},
+	{"adopted, failed", 2, false, []string{"ask", "ask", "failed"}, true},
+	{"adopted, cancelled", 2, true, []string{"ask", "ask", "cancel"}, true},
+}
+
+// step does one step of a delivery's script; the replica changes with attempts.
+func (w *world) step(c *content, d *delivery, step string, replica int) error {
+	switch step {
+	case "ask":
+		return w.reserve(c, d, (replica+len(d.attempts))%2)
+	case "cancel":
+		return w.cancel(d, len(d.attempts)-1, replica)
+	case "late cancel":
+		return w.cancel(d, 0, replica)
+	default:
+		return w.settle(d, step, 1-replica)
+	}
+}
+
+// interleave calls f with every way to merge the lists that keeps their orders.
+func interleave(lists [][]string, f func(order []int)) {
+	var order []int
+	var walk func(left []int, remaining int)
+	left := make([]int, len(lists))
+	total := 0
+	for i, l := range lists {
+		left[i] = len(l)
+		total += len(l)
+	}
+	walk = func(left []int, remaining int) {
+		if remaining == 0 {
+			f(order)
+			return
+		}
+		for i := range left {
+			if left[i] == 0 {
+				continue
+			}
+			left[i]--
+			order = append(order, i)
+			walk(left, remaining-1)
+			order = order[:len(order)-1]
+			left[i]++
+		}
+	}
+	walk(left, total)
+}
+
+// Models is how much of the model a store goes through.
+type Models struct {
+	// New returns an empty store with room for so many nonces of one webhook.
+	New func(room int) Subject
+	// Every is 1 for all orders of events, n for every nth.
+	Every int
+	// Steps is the number of random steps.
+	Steps int
+	// Around is how many of the kinds of events around are tried; 0: all.
+	Around int
+}
+
+// Model compares a store with the truth. It goes through the ways in which two
+// deliveries of one content, at two replicas, and what happens around them can
+// follow each other, and then lets an honest third delivery come. After that it
+// does random steps with many contents at once.
+func Model(t *testing.T, m Models) {
+	t.Run("every interleaving", m.everyInterleaving)
+	t.Run("random steps", m.randomSteps)
+}
+
+func (m Models) everyInterleaving(t *testing.T) {
+	around := [][]string{nil, {"lease"}, {"restart"}, {"expiry"}, {"eviction"}, {"widen"}, {"ahead"}, {"behind"}, {"sweep"}}
+	both := [][]string{{"lease", "restart"}, {"widen", "lease"}, {"lease", "sweep"}, {"ahead", "lease"}, {"behind", "lease"}, {"eviction", "lease"}, {"lease", "lease"}, {"lease", "expiry"}}
+	orders := &orders{t: t, every: max(m.Every, 1), build: m.New}
+	for _, signed := range []bool{true, false} {
+		for _, unknown := range []replay.Fate{replay.Taken, replay.Unsure} {
+			for i, first := range scripts {
+				for _, second := range scripts[i:] {
+					events := around
+					switch {
+					case first.late && second.late:
+						events = around[:3] // ten thousand orders for each
+					case !first.late && !second.late:
+						events = append(around[:len(around):len(around)], both...)
+					}
+					if m.Around > 0 {
+						events = events[:min(m.Around, len(events))]
+					}
+					for _, e := range events {
+						orders.of(signed, unknown, first, second, e)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d orders of events, %d deliveries marked as possible", orders.runs, orders.seen, orders.marked)
+	if orders.runs < 5_000 || orders.marked == 0 {
+		t.Error("that shows little")
+	}
+}
+
+// orders goes through orders of events.
+type orders struct {
+	t          *testing.T
+	every      int
+	build      func(room int) Subject
+	seen, runs int
+	marked     int64
+}
+
+func (o *orders) of(signed bool, unknown replay.Fate, first, second script, around []string) {
+	lists := [][]string{first.steps, second.steps, around, nil, nil}
+	if first.late {
+		lists[3] = []string{"late cancel"}
+	}
+	if second.late {
+		lists[4] = []string{"late cancel"}
+	}
+	interleave(lists, func(order []int) {
+		if o.seen++; o.seen%o.every != 0 {
+			return
+		}
+		o.runs++
+		w := newWorld(o.build(24), 24, signed, unknown)
+		c := w.content(1)
+		d := []*delivery{{check: 1, asks: first.asks, gone: first.gone}, {check: 2, asks: second.asks, gone: second.gone}}
+		c.deliveries = d
+		next := [5]int{}
+		fail := func(err error) {
+			var trace []string
+			next := [5]int{}
+			for _, list := range order {
+				trace = append(trace, fmt.Sprint(list, lists[list][next[list]]))
+				next[list]++
+			}
+			o.t.Fatalf("signed %t, unknown %d, %q and %q: %v: %v", signed, unknown, first.name, second.name, trace, err)
+		}
+		for _, list := range order {
+			step := lists[list][next[list]]
+			next[list]++
+			switch list {
+			case 2:
+				w.happens(step)
+			default:
+				which := list % 3 // lists 3 and 4 are those of deliveries 0 and 1
+				if err := w.step(c, d[which], step, which); err != nil {
+					fail(err)
+				}
+			}
+		}
+		w.now = w.now.Add(Lease)
+		third := &delivery{check: 3, asks: 1}
+		c.deliveries = append(c.deliveries, third)
+		if err := w.reserve(c, third, 0); err != nil {
+			fail(err)
+		}
+		if err := w.counted(); err != nil {
+			fail(err)
+		}
+		o.marked += w.possible
+	})
+}
+
+// counted compares what the store has counted.
+func (w *world) counted() error {
+	if w.Possible == nil {
+		return nil
+	}
+	if got := w.Possible(); got != w.possible {
+		return fmt.Errorf("%d counted as possible, %d were", got, w.possible)
+	}
+	return nil
+}
+
+// randomSteps is with many contents at once and all that can happen, in any
+// order.
+func (m Models) randomSteps(t *testing.T) {
+	const room = 2_000
+	random := rand.New(rand.NewPCG(7, 8)) //nolint:gosec // steps that can be repeated
+	for _, signed := range []bool{true, false} {
+		for _, unknown := range []replay.Fate{replay.Taken, replay.Unsure} {
+			w := newWorld(m.New(room), room, signed, unknown)
+			number, check := uint64(0), uint64(0)
+			for step := range m.Steps / 4 {
+				if err := w.random(random, &number, &check); err != nil {
+					t.Fatalf("signed %t, unknown %d, step %d: %v", signed, unknown, step, err)
+				}
+			}
+			if err := w.counted(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// random does one random step.
+func (w *world) random(random *rand.Rand, number, check *uint64) error {
+	w.now = w.now.Add(time.Duration(random.Int64N(int64(200 * time.Millisecond))))
+	if len(w.contents) < 50 {
+		*number++
+		w.content(*number)
+	}
+	c := w.contents[random.IntN(len(w.contents))]
+	switch n := random.IntN(10_000); {
+	case n < 2:
+		w.happens([]string{"eviction", "restart"}[n])
+	case n < 60:
+		w.happens([]string{"lease", "ahead", "behind", "sweep"}[n%4])
+	case n < 600 && len(c.deliveries) > 0: // it is forgotten
+		i := slices.Index(w.contents, c)
+		w.contents = slices.Delete(w.contents, i, i+1)
+		return nil
+	}
+	if len(c.deliveries) == 0 || random.IntN(4) == 0 && len(c.deliveries) < 12 {
+		*check++
+		asks := 1 + random.IntN(2)
+		c.deliveries = append(c.deliveries, &delivery{check: *check, asks: asks, gone: random.IntN(5) == 0})
+	}
+	d := c.deliveries[random.IntN(len(c.deliveries))]
+	replica := random.IntN(2)
+	switch {
+	case len(d.attempts) < d.asks:
+		return w.reserve(c, d, replica)
+	case random.IntN(4) == 0:
+		n := random.IntN(len(d.attempts))
+		if n == len(d.attempts)-1 && !d.gone {
+			return nil // Envoy took this answer
+		}
+		return w.cancel(d, n, replica)
+	default:
+		return w.settle(d, []string{"ok", "failed", "unknown"}[random.IntN(3)], replica)
+	}
+}
