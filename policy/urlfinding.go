@@ -25,7 +25,7 @@ func (s *Set) URLFindings() ([]Finding, error) {
 		if w.GetPublicUrl() != "" || !slices.ContainsFunc(schemes, signsURL) {
 			return
 		}
-		f := Finding{ID: "HB070", Severity: "info"}
+		f := Finding{ID: "HB080", Severity: "info"}
 		message := "signs the URL, and there is no public_url: it is taken to be https with the host of match.hosts, as Envoy sees it"
 		if hosts := w.GetMatch().GetHosts(); len(hosts) == 0 || slices.ContainsFunc(hosts, func(host string) bool { return strings.Contains(host, "*") }) {
 			f.Severity = "warning"

@@ -146,7 +146,7 @@ func digestsOf(sent []authz.View, digests []secret.Digest) []secret.Digest {
 func equal(sent []secret.Digest, want secret.Digest) bool {
 	match := len(sent) > 0
 	for i := range sent {
-		match = secret.Equal(sent[i][:], want[:]) && match
+		match = sent[i].Same(&want) && match
 	}
 	return match
 }
