@@ -63,11 +63,13 @@ func (l *accessLog) serve(call *h2.Call) {
 	}()
 	for {
 		err := l.receive(call)
-		if errors.Is(err, io.EOF) { // a client that does end it gets the empty answer that it waits for
-			call.Answer([]byte{})
-		}
-		if err != nil {
-			call.End(h2.Status{})
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF): // a client that does end it gets the empty answer that it waits for
+			call.Answer(nil)
+			return
+		default:
+			call.End(h2.Status{Code: uint8(codes.Internal)})
 			return
 		}
 	}

@@ -7,7 +7,6 @@ import (
 
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
@@ -83,8 +82,8 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 			healthv1.Health_Check_FullMethodName:                   {Serve: states.check},
 			healthv1.Health_Watch_FullMethodName:                   {Serve: states.watch},
 		},
-		MaxMessage: int(limits.MaxRequestBytes) + messageHeadroom,
-		Streams:    uint32(limits.InFlight), InFlight: int64(limits.InFlight),
+		MaxMessage:  int(limits.MaxRequestBytes) + messageHeadroom,
+		Connections: limits.Connections, Streams: uint32(limits.InFlight), InFlight: int64(limits.InFlight),
 		Bytes: limits.BytesInFlight, Copies: copies, Overhead: typicalHeaders, Window: limits.window(), Pool: pool,
 		MaxAge: 15 * time.Minute, Grace: 30 * time.Second, // new replicas get their share of Envoy's connections
 		Idle: time.Minute, Answer: 20 * time.Second,
@@ -141,7 +140,7 @@ func (s *Server) SetReady(ready bool) {
 
 // Serve accepts connections until Stop. It returns nil after Stop.
 func (s *Server) Serve(listener net.Listener) error {
-	return s.h2.Serve(netutil.LimitListener(listener, s.limits.Connections))
+	return s.h2.Serve(listener)
 }
 
 // Stop ends the server: no new calls, then those in flight, then, after

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,10 +58,12 @@ type Call struct {
 	granted   bool      // the whole message has room
 	running   bool
 	released  bool
-	expiry    *time.Timer // of a large message
+	until     time.Time // when the message must be whole
 
 	ended  bool         // the peer sends no more; the reader's alone
 	window atomic.Int32 // what the peer may still send
+	// headerBytes is what the headers hold, as HTTP/2 counts.
+	headerBytes int
 	// promised is what content-length says is still to come; below 0 if nothing
 	// does. It is the reader's alone.
 	promised int64
@@ -183,14 +186,15 @@ func (c *Call) cancel() {
 
 // Answer sends the one message of an answer and ends the call. It reports
 // whether the peer may get it: not if the call has ended before.
-func (c *Call) Answer(message []byte) bool { return c.conn.respond(c, message, true, Status{}) }
+func (c *Call) Answer(message []byte) bool { return c.conn.respond(c, message, true, true, Status{}) }
 
 // Send sends a message of an answer.
-func (c *Call) Send(message []byte) bool { return c.conn.respond(c, message, false, Status{}) }
+func (c *Call) Send(message []byte) bool { return c.conn.respond(c, message, true, false, Status{}) }
 
-// End ends the call with a status, and its context. Any goroutine may do so.
+// End ends the call with a status, and its context, and sends no message. Any
+// goroutine may do so while Serve runs.
 func (c *Call) End(status Status) bool {
-	sent := c.conn.respond(c, nil, true, status)
+	sent := c.conn.respond(c, nil, false, true, status)
 	c.cancel()
 	return sent
 }
@@ -198,6 +202,9 @@ func (c *Call) End(status Status) bool {
 // ErrTooLarge is the error of Receive for a message larger than asked for. It
 // has been thrown away, and the call goes on.
 var ErrTooLarge = errors.New("message too large")
+
+// firstRead is how much memory a message gets in advance.
+const firstRead = 4 << 10
 
 var errCompressed = errors.New("compressed message")
 
@@ -218,9 +225,18 @@ func (c *Call) Receive(limit int) ([]byte, error) {
 		}
 		return nil, ErrTooLarge
 	}
-	message := make([]byte, size)
-	if _, err := io.ReadFull(c.queue, message); err != nil {
-		return nil, io.ErrUnexpectedEOF
+	// Memory is taken for what has come, not for what is announced.
+	message := make([]byte, 0, min(size, firstRead))
+	for int64(len(message)) < size {
+		if len(message) == cap(message) {
+			message = slices.Grow(message, int(min(size-int64(len(message)), int64(len(message)))))
+		}
+		n, err := c.queue.Read(message[len(message):min(int64(cap(message)), size)])
+		if message = message[:len(message)+n]; errors.Is(err, io.EOF) {
+			return nil, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	return message, nil
 }
@@ -304,22 +320,20 @@ func (c *Call) release() {
 		s.letGo(b)
 	}
 	c.pieces, c.room, c.buffers, c.blocks = nil, nil, nil, nil
-	if c.expiry != nil {
-		c.expiry.Stop()
-	}
 	s.budget.give(c.charged)
 	s.inFlight.Add(-1)
 }
 
-// expire ends a large message that does not arrive in time.
+// expire ends a unary call of which the message did not arrive in time.
 func (c *Call) expire() {
 	c.receiving.Lock()
-	late := !c.running && !c.released
+	late := !c.running
 	if late {
 		c.release()
 	}
 	c.receiving.Unlock()
 	if late {
-		c.conn.reset(c.id, http2.ErrCodeCancel)
+		c.cancel()
+		c.conn.reset(c, http2.ErrCodeCancel)
 	}
 }

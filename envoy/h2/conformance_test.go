@@ -27,7 +27,7 @@ func (plainPool) Put(*[]byte) {}
 // testConfig bounds little.
 func testConfig() Config {
 	return Config{
-		MaxMessage: 1 << 20, Streams: 100, InFlight: 100, Bytes: 64 << 20, Copies: 2, Overhead: 16 << 10, Window: 64 << 10,
+		MaxMessage: 1 << 20, Streams: 100, InFlight: 100, Bytes: 64 << 20, Copies: 2, Overhead: 16 << 10, Window: 64 << 10, Connections: 100,
 		Pool: plainPool{}, MaxAge: time.Hour, Grace: time.Hour, Idle: time.Hour, Answer: time.Hour,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +19,8 @@ const (
 	maxFrame = 16 << 10
 	// maxHeaders bounds the headers of a call, as HTTP/2 counts them.
 	maxHeaders = 64 << 10
+	// maxHeld bounds the headers of all calls of a connection.
+	maxHeld = 2 << 20
 	// maxUnsent bounds what a peer that does not read makes us keep.
 	maxUnsent = 4 << 20
 	// writeTime is how long a peer may take to read.
@@ -33,6 +34,8 @@ const (
 	drainTime = time.Second
 	// deadlineStep is how exact the times for reading and writing are.
 	deadlineStep = 5 * time.Second
+	// sweepStep is how exact the time is that a message may take to arrive.
+	sweepStep = time.Second
 	// defaultWindow is HTTP/2's own.
 	defaultWindow = 65535
 	// connWindow is what a connection announces, and gives back as data arrives;
@@ -57,28 +60,34 @@ type conn struct {
 	consumed   int32 // of that window, not yet given back
 	pinged     bool
 	readUntil  time.Time
+	lingering  bool // readUntil is the last one
 
 	// inline is the call that the reader serves. Who takes it away must read.
 	inline atomic.Pointer[Call]
 	closed atomic.Bool // nothing more is sent
 
-	mu         sync.Mutex
-	calls      map[uint32]*Call
-	latest     uint32 // the highest id of a call
-	last       uint32 // calls above are ignored, if bye
-	bye        bool   // the last farewell is sent
-	draining   bool
-	dead       bool
-	out, spare []byte
-	flushing   bool
-	writeUntil time.Time
-	sendWindow int64
-	callWindow int64 // what the peer takes of a new call
-	blocked    map[*Call]struct{}
-	resets     [forgotten]uint32
-	nresets    int
-	aged       *time.Timer
-	drained    *time.Timer
+	mu          sync.Mutex
+	calls       map[uint32]*Call
+	headerBytes int    // of the calls
+	latest      uint32 // the highest id of a call
+	last        uint32 // calls above are ignored, if bye
+	greeted     bool   // our settings are sent
+	bye         bool   // the last farewell is sent
+	draining    bool
+	dead        bool
+	out, spare  []byte
+	pending     int64 // what calls have to send, and may not yet
+	flushing    bool
+	writeUntil  time.Time
+	sendWindow  int64
+	callWindow  int64 // what the peer takes of a new call
+	blocked     map[*Call]struct{}
+	resets      [forgotten]uint32
+	nresets     int
+	aged        *time.Timer
+	drained     *time.Timer
+	sweeper     *time.Timer
+	sweeping    bool // it is set
 }
 
 func newConn(s *Server, connection net.Conn) *conn {
@@ -105,8 +114,11 @@ var (
 // serve greets and reads until the end.
 func (c *conn) serve() {
 	// One deadline for all of it: a peer that sends a byte now and then is none.
-	c.readUntil = time.Now().Add(prefaceTime)
-	_ = c.net.SetReadDeadline(c.readUntil) // on a broken connection reading fails
+	c.mu.Lock()
+	if c.readUntil = time.Now().Add(prefaceTime); !c.draining {
+		_ = c.net.SetReadDeadline(c.readUntil) // on a broken connection reading fails
+	}
+	c.mu.Unlock()
 	var preface [len(http2.ClientPreface)]byte
 	if _, err := io.ReadFull(c.net, preface[:]); err != nil || string(preface[:]) != http2.ClientPreface {
 		c.end(http2.ErrCodeProtocol)
@@ -115,6 +127,10 @@ func (c *conn) serve() {
 	c.mu.Lock()
 	c.out = appendSettings(c.out, c.server.config.Streams, uint32(c.server.config.Window))
 	c.out = appendWindowUpdate(c.out, 0, connWindow-defaultWindow)
+	c.greeted = true
+	if c.draining {
+		c.askToGo()
+	}
 	c.mu.Unlock()
 	c.read()
 }
@@ -188,6 +204,9 @@ func (c *conn) end(code http2.ErrCode) {
 	if c.drained != nil {
 		c.drained.Stop()
 	}
+	if c.sweeper != nil {
+		c.sweeper.Stop()
+	}
 	c.mu.Unlock()
 	for _, call := range calls {
 		c.abandon(call)
@@ -241,9 +260,19 @@ func (c *conn) drain() {
 		return
 	}
 	c.draining = true
+	if c.greeted {
+		c.askToGo()
+		return
+	}
+	// Our settings are to be the first that it gets.
+	_ = c.net.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+// askToGo sends the warning, with mu held.
+func (c *conn) askToGo() {
 	c.out = appendGoAway(c.out, maxID, http2.ErrCodeNo)
 	c.out = appendPing(c.out, false, farewell)
-	c.flush()
+	c.flushApart()
 	c.drained = time.AfterFunc(drainTime, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -268,7 +297,9 @@ func (c *conn) closeIfIdle() {
 		return
 	}
 	c.closed.Store(true)
-	go func() { // with TLS this writes
+	c.server.running.Add(1) // the connection counts still: its end closes it first
+	go func() {             // with TLS this writes
+		defer c.server.running.Done()
 		c.halfClose()
 		_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
 	}()
@@ -311,63 +342,25 @@ func (c *conn) flush() {
 	c.closeIfIdle()
 }
 
+// flushApart is flush for who must not wait for the peer.
+func (c *conn) flushApart() {
+	if c.flushing || c.dead {
+		return
+	}
+	c.server.running.Add(1) // the connection counts still: it is not dead
+	go func() {
+		defer c.server.running.Done()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.flush()
+	}()
+}
+
 // queued looks that a peer which does not read costs no more than that, with mu
 // held.
 func (c *conn) queued() {
-	if len(c.out) > maxUnsent {
+	if int64(len(c.out))+c.pending > maxUnsent {
 		c.dead = true
 		_ = c.net.Close() // the reader notices
-	}
-}
-
-// socket is what the reader reads from.
-type socket struct{ *conn }
-
-// Read writes what is to be sent before it waits, so that what was answered in
-// one go is written in one go. A silent peer is asked once whether it is there.
-func (s socket) Read(p []byte) (int, error) {
-	c := s.conn
-	c.mu.Lock()
-	c.flush()
-	c.mu.Unlock()
-	for {
-		c.arm()
-		n, err := c.net.Read(p)
-		if n > 0 {
-			if c.pinged {
-				c.pinged, c.readUntil = false, time.Time{}
-			}
-			return n, nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || c.closed.Load() {
-			return 0, errors.Join(errGone, err)
-		}
-		if c.pinged || !c.settled {
-			return 0, errGone
-		}
-		c.pinged = true
-		c.mu.Lock()
-		c.out = appendPing(c.out, false, alive)
-		c.flush()
-		c.mu.Unlock()
-	}
-}
-
-// arm sets the time for the next read. It is set anew only now and then.
-func (c *conn) arm() {
-	now := time.Now()
-	config := &c.server.config
-	switch {
-	case c.closed.Load():
-		_ = c.net.SetReadDeadline(now.Add(lingerTime))
-	case !c.settled: // the preface's time goes on
-	case c.pinged:
-		_ = c.net.SetReadDeadline(now.Add(config.Answer))
-	case now.Add(config.Idle - min(deadlineStep, config.Idle/4)).After(c.readUntil):
-		c.readUntil = now.Add(config.Idle)
-		_ = c.net.SetReadDeadline(c.readUntil)
-	}
-	if c.closed.Load() { // closed meanwhile
-		_ = c.net.SetReadDeadline(now.Add(lingerTime))
 	}
 }

@@ -1,9 +1,14 @@
 package h2
 
 import (
-	"time"
-
 	"golang.org/x/net/http2"
+)
+
+// A message is held in views of blocks while they have about that size, but for
+// the first ones: what a view itself needs is not counted.
+const (
+	somePieces = 16
+	meanPiece  = 1 << 10
 )
 
 // data takes a frame of DATA.
@@ -71,6 +76,7 @@ func (c *conn) strayData(call *Call, h http2.FrameHeader) error {
 		return err
 	}
 	switch {
+	case c.ignored(h.StreamID):
 	case call != nil && !call.ended:
 		c.fail(h.StreamID, http2.ErrCodeFlowControl)
 	case call != nil || !c.wasReset(h.StreamID):
@@ -88,11 +94,10 @@ func (c *conn) padding(h http2.FrameHeader) (length, padding int, err error) {
 	if length == 0 {
 		return 0, 0, http2.ConnectionError(http2.ErrCodeFrameSize)
 	}
-	var b [1]byte
-	if err := c.take(b[:]); err != nil {
+	if err := c.input.fill(); err != nil {
 		return 0, 0, err
 	}
-	padding = int(b[0])
+	padding = int(c.input.next(1)[0])
 	if padding > length-1 {
 		return 0, 0, protocolError()
 	}
@@ -101,11 +106,14 @@ func (c *conn) padding(h http2.FrameHeader) (length, padding int, err error) {
 
 // enqueue hands data to a call that takes it when it likes.
 func (c *conn) enqueue(call *Call, n int) error {
-	piece := make([]byte, n)
-	if err := c.take(piece); err != nil {
-		return err
+	for n > 0 {
+		if err := c.input.fill(); err != nil {
+			return err
+		}
+		piece := c.input.next(n)
+		call.queue.add(piece)
+		n -= len(piece)
 	}
-	call.queue.add(piece)
 	return nil
 }
 
@@ -120,46 +128,50 @@ func (c *conn) returnWindow(call *Call, n int) {
 	}
 }
 
-// assemble takes n bytes of the message of a unary call.
+// assemble takes n bytes of the message of a unary call. It waits for them
+// without the lock, which who expires the call needs.
 func (c *conn) assemble(call *Call, n int) error {
-	call.receiving.Lock()
-	defer call.receiving.Unlock()
 	for n > 0 {
-		switch {
-		case call.released, call.refusal != None:
-			c.returnWindow(call, n)
-			return c.input.skip(n)
-		case call.prefixed < prefixSize:
-			m := min(n, prefixSize-call.prefixed)
-			if err := c.take(call.prefix[call.prefixed : call.prefixed+m]); err != nil {
-				return err
-			}
-			n -= m
-			if call.prefixed += m; call.prefixed == prefixSize {
-				c.makeRoom(call)
-			}
-		case call.got == call.size: // a second message
-			call.refusal = Malformed
-		default:
-			m, err := c.receive(call, min(n, call.size-call.got))
-			if err != nil {
-				return err
-			}
-			n -= m
-			call.got += m
+		if err := c.input.fill(); err != nil {
+			return err
 		}
+		n -= c.takeIn(call, min(n, c.input.buffered()))
 	}
 	return nil
 }
 
-// receive takes at most n bytes of a message: of a large one as a view of what
-// was read, unless too much of that is held already, and else as a copy.
-func (c *conn) receive(call *Call, n int) (int, error) {
-	if call.size > maxInline && len(call.room) == 0 {
-		view, err := c.input.lend(call, n)
-		if view != nil || err != nil {
+// takeIn takes at most n bytes of a message, which are there.
+func (c *conn) takeIn(call *Call, n int) int {
+	call.receiving.Lock()
+	defer call.receiving.Unlock()
+	switch {
+	case call.released, call.refusal != None:
+		c.returnWindow(call, n)
+		return len(c.input.next(n))
+	case call.prefixed < prefixSize:
+		n = copy(call.prefix[call.prefixed:], c.input.next(min(n, prefixSize-call.prefixed)))
+		if call.prefixed += n; call.prefixed == prefixSize {
+			c.makeRoom(call)
+		}
+		return n
+	case call.got == call.size: // a second message
+		call.refusal = Malformed
+		return 0
+	default:
+		n = c.receive(call, min(n, call.size-call.got))
+		call.got += n
+		return n
+	}
+}
+
+// receive takes at most n bytes of a message, which are there: of a large one
+// as a view of what was read, unless too much of that is held already or the
+// pieces are small, and else as a copy.
+func (c *conn) receive(call *Call, n int) int {
+	if call.size > maxInline && len(call.room) == 0 && len(call.pieces) < somePieces+call.got/meanPiece {
+		if view := c.input.lend(call, n); view != nil {
 			call.pieces = append(call.pieces, view)
-			return len(view), err
+			return len(view)
 		}
 	}
 	if len(call.room) == 0 {
@@ -167,12 +179,10 @@ func (c *conn) receive(call *Call, n int) (int, error) {
 	}
 	if len(call.room) == 0 { // the peer cannot send that much
 		call.refusal = Malformed
-		return 0, nil
+		return 0
 	}
 	piece := call.room[:min(n, len(call.room))]
-	if err := c.take(piece); err != nil {
-		return 0, err
-	}
+	copy(piece, c.input.next(len(piece)))
 	call.room = call.room[len(piece):]
 	if call.copied {
 		last := &call.pieces[len(call.pieces)-1]
@@ -181,12 +191,13 @@ func (c *conn) receive(call *Call, n int) (int, error) {
 		call.pieces = append(call.pieces, piece[:len(piece):len(piece)+len(call.room)])
 		call.copied = true
 	}
-	return len(piece), nil
+	return len(piece)
 }
 
 // makeRoom finds room for a message of which the length is known. What a call
 // may send unasked is always taken in; for more there must be room in the
-// budget.
+// budget. The window gets all of the message, so that there is some for padding,
+// and for what does not belong there and is thrown away.
 func (c *conn) makeRoom(call *Call) {
 	config := &c.server.config
 	call.size = sizeOf(call.prefix)
@@ -203,12 +214,14 @@ func (c *conn) makeRoom(call *Call) {
 	if call.size <= small {
 		call.charged, call.granted = whole, true
 		c.server.budget.give(-whole)
+		if call.size > small/2 {
+			c.returnWindow(call, call.size)
+		}
 		return
 	}
-	call.expiry = time.AfterFunc(call.timeLeft(), call.expire)
 	if c.server.budget.waiting.Load() == 0 && c.server.budget.try(whole) {
 		call.charged, call.granted = whole, true
-		c.returnWindow(call, call.size-small)
+		c.returnWindow(call, call.size)
 		return
 	}
 	call.charged = int64(small)
@@ -216,7 +229,7 @@ func (c *conn) makeRoom(call *Call) {
 	c.server.running.Add(1)
 	go func() {
 		defer c.server.running.Done()
-		call.admit(c.server.wait(call, whole-int64(small)), whole-int64(small), call.size-small)
+		call.admit(c.server.wait(call, whole-int64(small)), whole-int64(small), call.size)
 	}()
 }
 
@@ -224,18 +237,20 @@ func (c *conn) makeRoom(call *Call) {
 // found for it, or else to be thrown away.
 func (c *Call) admit(ok bool, n int64, rest int) {
 	c.receiving.Lock()
-	defer c.receiving.Unlock()
+	over := c.released || c.running // then what it is charged with is not ours
 	switch {
-	case c.released:
-		if ok {
-			c.conn.server.budget.give(n)
-		}
-		return
+	case over && ok:
+		c.conn.server.budget.give(n)
+	case over:
 	case ok:
 		c.charged += n
 		c.granted = true
 	default:
 		c.refusal = Overloaded
+	}
+	c.receiving.Unlock()
+	if over {
+		return
 	}
 	c.conn.returnWindow(c, rest)
 	c.conn.mu.Lock()
@@ -256,14 +271,6 @@ func (c *conn) makeCopy(call *Call) {
 	buffer := c.server.config.Pool.Get(room)
 	call.buffers = append(call.buffers, buffer)
 	call.room, call.copied = *buffer, false
-}
-
-// timeLeft is how long a message may take to arrive.
-func (c *Call) timeLeft() time.Duration {
-	if c.deadline.IsZero() {
-		return maxTime
-	}
-	return max(0, min(time.Until(c.deadline), maxTime))
 }
 
 // ends notes that the peer sends no more, and serves a unary call.
@@ -312,9 +319,11 @@ func (c *conn) serveApart(call *Call) {
 // run serves a call and gives back what it holds.
 func (c *conn) run(call *Call) {
 	call.method.Serve(call)
-	c.respond(call, nil, true, Status{Code: 13, Message: "not answered"}) // if it was not
+	c.respond(call, nil, false, true, Status{Code: 13, Message: "not answered"}) // if it was not
 	call.cancel()
 	if call.queue == nil {
 		call.release()
+	} else {
+		c.server.streams.Add(-1)
 	}
 }

@@ -19,8 +19,8 @@
 // method, also one that is refused unread: too large, malformed, or without
 // room. There is no compression, and nothing is negotiated.
 //
-// It does not protect against a peer that opens connections without end; see
-// netutil.LimitListener. TLS is done before a connection comes here. A peer may
+// It does not protect against peers that take all connections: they are
+// counted, and others wait. TLS is done before a connection comes here. A peer may
 // make a connection busy by sending frames that mean nothing; it has the
 // processor time of one goroutine for that.
 package h2

@@ -33,10 +33,16 @@ func (s *Server) letGo(b *block) {
 	if b.refs.Add(-1) > 0 {
 		return
 	}
+	s.unpin(b)
+	s.config.Pool.Put(b.bytes)
+}
+
+// unpin no longer counts a block as held by calls.
+func (s *Server) unpin(b *block) {
 	if b.pinned {
+		b.pinned = false
 		s.pinned.Add(-blockSize)
 	}
-	s.config.Pool.Put(b.bytes)
 }
 
 // input is what has been read of a connection. It is the reader's alone.
@@ -51,30 +57,35 @@ var _ io.Reader = (*input)(nil)
 
 func (in *input) buffered() int { return in.to - in.from }
 
-// fill reads more. What is there is moved if there is no room behind it.
+// fill waits until something is there.
 func (in *input) fill() error {
-	if in.block == nil {
-		in.block = in.conn.server.newBlock()
+	if in.buffered() > 0 {
+		return nil
 	}
-	space := *in.block.bytes
-	shared := in.block.refs.Load() > 1
+	s := in.conn.server
 	switch {
-	case in.from == in.to && !shared:
+	case in.block == nil:
+		in.block = s.newBlock()
+	case in.block.refs.Load() == 1: // nobody holds it any more
+		s.unpin(in.block)
 		in.from, in.to = 0, 0
-	case len(space)-in.to >= minRead:
-	case !shared:
-		in.to = copy(space, space[in.from:in.to])
-		in.from = 0
-	default:
-		next := in.conn.server.newBlock()
-		in.to = copy(*next.bytes, space[in.from:in.to])
-		in.from = 0
+	case len(*in.block.bytes)-in.to < minRead:
 		in.drop()
-		in.block, space = next, *next.bytes
+		in.block = s.newBlock()
+		in.from, in.to = 0, 0
 	}
-	n, err := socket{in.conn}.Read(space[in.to:])
+	n, err := socket{in.conn}.Read((*in.block.bytes)[in.to:])
 	in.to += n
 	return err
+}
+
+// next takes at most n bytes of what is there, which are valid until more is
+// read.
+func (in *input) next(n int) []byte {
+	n = min(n, in.buffered())
+	view := (*in.block.bytes)[in.from : in.from+n : in.from+n]
+	in.from += n
+	return view
 }
 
 // drop lets the block go.
@@ -87,53 +98,37 @@ func (in *input) drop() {
 
 // Read takes at most len(p) bytes.
 func (in *input) Read(p []byte) (int, error) {
-	if in.buffered() == 0 {
-		if err := in.fill(); err != nil {
-			return 0, err
-		}
+	if err := in.fill(); err != nil {
+		return 0, err
 	}
-	n := copy(p, (*in.block.bytes)[in.from:in.to])
-	in.from += n
-	return n, nil
+	return copy(p, in.next(len(p))), nil
 }
 
 // skip takes n bytes and throws them away.
 func (in *input) skip(n int) error {
 	for n > 0 {
-		if in.buffered() == 0 {
-			if err := in.fill(); err != nil {
-				return err
-			}
+		if err := in.fill(); err != nil {
+			return err
 		}
-		m := min(n, in.buffered())
-		in.from += m
-		n -= m
+		n -= len(in.next(n))
 	}
 	return nil
 }
 
-// lend takes at most n bytes as a view of the block, which the call then
-// holds. It returns none if calls hold too many blocks.
-func (in *input) lend(call *Call, n int) ([]byte, error) {
-	if in.buffered() == 0 {
-		if err := in.fill(); err != nil {
-			return nil, err
-		}
-	}
+// lend takes at most n bytes of what is there as a view of the block, which the
+// call then holds. It returns none if calls hold too many blocks.
+func (in *input) lend(call *Call, n int) []byte {
 	s := in.conn.server
 	if len(call.blocks) == 0 || call.blocks[len(call.blocks)-1] != in.block {
 		if !in.block.pinned {
 			if s.pinned.Add(blockSize) > s.config.Bytes/4 {
 				s.pinned.Add(-blockSize)
-				return nil, nil
+				return nil
 			}
 			in.block.pinned = true
 		}
 		in.block.refs.Add(1)
 		call.blocks = append(call.blocks, in.block)
 	}
-	n = min(n, in.buffered())
-	view := (*in.block.bytes)[in.from : in.from+n : in.from+n]
-	in.from += n
-	return view, nil
+	return in.next(n)
 }

@@ -2,20 +2,17 @@ package h2
 
 import (
 	"encoding/binary"
-	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 const (
 	// maxInline is the size of the largest message that the reader serves itself.
 	maxInline = 20 << 10
-	// maxTime is how long a call may take that says nothing of it, and how long a
-	// large message may take to arrive.
+	// maxTime is how long the message of a unary call may take to arrive, and to
+	// find room.
 	maxTime = time.Minute
 	// defaultPatience is how long a call without a deadline waits for room.
 	defaultPatience = 100 * time.Millisecond
@@ -78,8 +75,11 @@ func (c *conn) idle(id uint32) bool {
 
 // fail resets a call and takes it down.
 func (c *conn) fail(id uint32, code http2.ErrCode) {
-	call := c.find(id)
-	c.reset(id, code)
+	c.mu.Lock()
+	call := c.calls[id]
+	c.resetLocked(id, code)
+	c.flush()
+	c.mu.Unlock()
 	if call != nil {
 		c.abandon(call)
 	}
@@ -120,149 +120,82 @@ func (c *conn) headers(f *http2.MetaHeadersFrame) error {
 
 // begin begins a call.
 func (c *conn) begin(f *http2.MetaHeadersFrame) error {
-	call := &Call{conn: c, id: f.StreamID, headers: f.RegularFields()}
+	id := f.StreamID
 	method, status, code := c.method(f)
 	c.mu.Lock()
-	c.latest = f.StreamID
-	ignored := c.bye && f.StreamID > c.last
-	busy := len(c.calls) >= int(c.server.config.Streams)
-	call.sendWindow = c.callWindow
+	c.latest = id
+	ignored := c.bye && id > c.last
+	busy := len(c.calls) >= int(c.server.config.Streams) || c.headerBytes > maxHeld
 	switch {
 	case ignored:
 	case code != http2.ErrCodeNo:
-		c.resetLocked(f.StreamID, code)
+		c.resetLocked(id, code)
 	case busy:
-		c.resetLocked(f.StreamID, http2.ErrCodeRefusedStream)
+		c.resetLocked(id, http2.ErrCodeRefusedStream)
+	case method == nil && status != "":
+		c.out = appendHTTPError(c.out, id, status)
+		c.refuseRest(f)
 	case method == nil:
-		if status != "" {
-			c.out = appendHTTPError(c.out, f.StreamID, status)
-		} else {
-			c.out = appendTrailers(c.out, f.StreamID, false, Status{Code: 12, Message: "unknown method"})
-		}
-		if !f.StreamEnded() {
-			c.resetLocked(f.StreamID, http2.ErrCodeNo)
-		}
+		c.refuse(f, Status{Code: 12, Message: "unknown method"})
+	case !method.Unary && c.server.streams.Add(1) > c.server.config.InFlight:
+		c.server.streams.Add(-1)
+		c.refuse(f, Status{Code: 8, Message: "too many streams"})
 	default:
-		c.calls[f.StreamID] = call
+		call := c.newCall(f, method)
+		c.calls[id] = call
+		c.mu.Unlock()
+		if call.queue != nil {
+			c.serveApart(call)
+		}
+		if f.StreamEnded() {
+			return c.ends(call)
+		}
+		return nil
 	}
 	c.queued()
 	c.mu.Unlock()
-	if method == nil || busy || ignored {
-		return nil
+	return nil
+}
+
+// refuse answers a call that nobody serves, with mu held.
+func (c *conn) refuse(f *http2.MetaHeadersFrame, s Status) {
+	c.out = appendTrailers(c.out, f.StreamID, false, s)
+	c.refuseRest(f)
+}
+
+// refuseRest tells the peer of an answered call to send no more, with mu held.
+func (c *conn) refuseRest(f *http2.MetaHeadersFrame) {
+	if !f.StreamEnded() {
+		c.resetLocked(f.StreamID, http2.ErrCodeNo)
 	}
-	call.method = method
+}
+
+// newCall returns a call, and counts it, with mu held.
+func (c *conn) newCall(f *http2.MetaHeadersFrame, method *Method) *Call {
+	call := &Call{
+		conn: c, id: f.StreamID, method: method, headers: f.RegularFields(), promised: -1,
+		sendWindow: c.callWindow,
+	}
 	call.window.Store(c.server.config.Window)
-	call.deadline = deadline(call, time.Now())
-	call.promised = -1
+	for i := range call.headers {
+		call.headerBytes += int(call.headers[i].Size())
+	}
+	c.headerBytes += call.headerBytes
+	now := time.Now()
+	call.deadline = deadline(call, now)
+	call.until = now.Add(maxTime)
+	if !call.deadline.IsZero() && call.deadline.Before(call.until) {
+		call.until = call.deadline
+	}
 	if length, err := strconv.ParseInt(call.value("content-length"), 10, 64); err == nil {
 		call.promised = length
 	}
 	if !method.Unary {
 		call.queue = newQueue(call)
-		c.serveApart(call)
 	} else if c.server.inFlight.Add(1) > c.server.config.InFlight {
 		call.refusal = Overloaded
 	}
-	if f.StreamEnded() {
-		return c.ends(call)
-	}
-	return nil
-}
-
-// method returns the method of a call; or none, and the status of HTTP or the
-// code for what is no call. Without any of these the method is unknown.
-func (c *conn) method(f *http2.MetaHeadersFrame) (m *Method, status string, code http2.ErrCode) {
-	var path string
-	pseudo := 0
-	for _, field := range f.PseudoFields() {
-		switch field.Name {
-		case ":method":
-			pseudo |= 1
-			if field.Value != "POST" {
-				status = "405"
-			}
-		case ":scheme":
-			pseudo |= 2
-		case ":path":
-			pseudo |= 4
-			path = field.Value
-		case ":authority":
-		default:
-			return nil, "", http2.ErrCodeProtocol
-		}
-	}
-	if pseudo != 7 || path == "" || !allowed(f.RegularFields()) {
-		return nil, "", http2.ErrCodeProtocol
-	}
-	kind := ""
-	for _, field := range f.RegularFields() {
-		if field.Name == "content-type" {
-			kind = field.Value
-		}
-	}
-	switch {
-	case f.Truncated:
-		return nil, "431", http2.ErrCodeNo
-	case c.server.anything != nil:
-		return c.server.anything, "", http2.ErrCodeNo
-	case status != "":
-		return nil, status, http2.ErrCodeNo
-	case !strings.HasPrefix(kind, grpcType) || len(kind) > len(grpcType) && kind[len(grpcType)] != '+' && kind[len(grpcType)] != ';':
-		return nil, "415", http2.ErrCodeNo
-	default:
-		return c.server.config.Methods[path], "", http2.ErrCodeNo
-	}
-}
-
-// allowed looks for headers of HTTP/1.1's connections (RFC 9113, section 8.2.2).
-func allowed(fields []hpack.HeaderField) bool {
-	for i := range fields {
-		switch fields[i].Name {
-		case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
-			return false
-		case "te":
-			if fields[i].Value != "trailers" {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// deadline reads the time that is left of a call, and the time that Envoy gives
-// a single attempt, which can be shorter. The zero time is none.
-func deadline(call *Call, now time.Time) time.Time {
-	left, ok := timeout(call.value("grpc-timeout"))
-	if ms, err := strconv.ParseUint(call.value("x-envoy-expected-rq-timeout-ms"), 10, 31); err == nil && ms > 0 {
-		if attempt := time.Duration(ms) * time.Millisecond; !ok || attempt < left {
-			left, ok = attempt, true
-		}
-	}
-	if !ok {
-		return time.Time{}
-	}
-	return now.Add(left)
-}
-
-// timeout reads grpc-timeout: at most eight digits and a unit.
-func timeout(text string) (time.Duration, bool) {
-	if len(text) < 2 || len(text) > 9 {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(text[:len(text)-1], 10, 31)
-	if err != nil {
-		return 0, false
-	}
-	units := map[byte]time.Duration{
-		'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
-	}
-	unit, ok := units[text[len(text)-1]]
-	// A number of hours may be more than a Duration has.
-	const most = 1 << 53
-	if !ok || n > most/uint64(unit) {
-		return 0, false
-	}
-	return time.Duration(n) * unit, true
+	return call
 }
 
 // ping answers a ping, or takes the answer to ours.
@@ -285,24 +218,23 @@ func (c *conn) settings(f *http2.SettingsFrame) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	window := c.callWindow
 	err := f.ForeachSetting(func(s http2.Setting) error {
-		if err := s.Valid(); err != nil {
-			return err
+		if s.ID == http2.SettingInitialWindowSize { // of many the last one counts
+			window = int64(s.Val)
 		}
-		if s.ID != http2.SettingInitialWindowSize {
-			return nil // we send no large frames and no dynamic table
-		}
-		change := int64(s.Val) - c.callWindow
-		c.callWindow = int64(s.Val)
+		return s.Valid() // we send no large frames and no dynamic table
+	})
+	if err != nil {
+		return err
+	}
+	if change := window - c.callWindow; change != 0 {
+		c.callWindow = window
 		for _, call := range c.calls {
 			if call.sendWindow += change; call.sendWindow > maxID {
 				return http2.ConnectionError(http2.ErrCodeFlowControl)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	c.out = appendSettingsAck(c.out)
 	c.pushAll()
@@ -356,12 +288,6 @@ func (c *conn) wasCancelled(id uint32) error {
 		c.abandon(call)
 	}
 	return nil
-}
-
-// take reads n bytes of a frame into p.
-func (c *conn) take(p []byte) error {
-	_, err := io.ReadFull(&c.input, p)
-	return err
 }
 
 // sizeOf reads the length in a prefix.

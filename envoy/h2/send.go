@@ -7,9 +7,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// respond sends a message, or none, and ends the call if told so. It reports
-// whether the peer may get it.
-func (c *conn) respond(call *Call, message []byte, end bool, status Status) bool {
+// respond sends a message, if there is one, and ends the call if told so. It
+// reports whether the peer may get it.
+func (c *conn) respond(call *Call, message []byte, hasMessage, end bool, status Status) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead || call.closed || call.finishing {
@@ -20,7 +20,6 @@ func (c *conn) respond(call *Call, message []byte, end bool, status Status) bool
 		c.flushUnlessInline(call)
 		return false
 	}
-	hasMessage := message != nil || status.Code == 0 && end && call.method.Unary
 	call.finishing, call.status = end, status
 	if hasMessage {
 		if !call.began {
@@ -36,6 +35,7 @@ func (c *conn) respond(call *Call, message []byte, end bool, status Status) bool
 			c.out = append(c.out, message...)
 		} else {
 			call.pending = append(appendPrefix(call.pending, len(message)), message...)
+			c.pending += need
 		}
 	}
 	c.push(call)
@@ -73,6 +73,7 @@ func (c *conn) push(call *Call) {
 		c.out = appendFrame(c.out, int(n), http2.FrameData, 0, call.id)
 		c.out = append(c.out, call.pending[:n]...)
 		call.pending = call.pending[n:]
+		c.pending -= n
 	}
 	delete(c.blocked, call)
 	if !call.finishing {
@@ -96,17 +97,25 @@ func (c *conn) pushAll() {
 
 // remove takes a call off the list, with mu held.
 func (c *conn) remove(call *Call) {
+	if call.closed {
+		return
+	}
 	call.closed = true
+	c.headerBytes -= call.headerBytes
+	c.pending -= int64(len(call.pending))
+	call.pending = nil
 	delete(c.calls, call.id)
 	delete(c.blocked, call)
 }
 
-// reset ends a call with a code.
-func (c *conn) reset(id uint32, code http2.ErrCode) {
+// reset ends a call with a code, if it has not ended.
+func (c *conn) reset(call *Call, code http2.ErrCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.resetLocked(id, code)
-	c.flush()
+	if !call.closed {
+		c.resetLocked(call.id, code)
+		c.flush()
+	}
 }
 
 // resetLocked is reset with mu held. It writes later.
@@ -126,6 +135,13 @@ func (c *conn) wasReset(id uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Contains(c.resets[:], id)
+}
+
+// ignored reports whether a call came after our farewell.
+func (c *conn) ignored(id uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bye && id > c.last
 }
 
 // giveBack gives a call's window back when its data was taken. Small pieces wait

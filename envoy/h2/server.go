@@ -35,8 +35,11 @@ type Config struct {
 	// MaxMessage is the size of the largest message of a unary call. A larger one
 	// is read, thrown away, and served as TooLarge.
 	MaxMessage int
+	// Connections is their number at once; more wait to be accepted.
+	Connections int
 	// Streams is the number of calls at once of one connection, and InFlight that
-	// of unary calls of all. What is beyond that is served as Overloaded.
+	// of unary calls of all, and of others. A unary call beyond that is served as
+	// Overloaded, and another one is refused.
 	Streams  uint32
 	InFlight int64
 	// Bytes bounds the messages of unary calls that are held at once: each counts
@@ -45,7 +48,8 @@ type Config struct {
 	Bytes    int64
 	Copies   int64
 	Overhead int64
-	// Window is how much a call may send before its message has found room.
+	// Window is how much a call may send before its message has found room, at
+	// least 16 bytes.
 	Window int32
 	// Pool is where messages are kept.
 	Pool Pool
@@ -63,7 +67,10 @@ type Server struct {
 	anything *Method // of tests: for requests that are no gRPC
 	inFlight atomic.Int64
 	budget   budget
+	streams  atomic.Int64 // calls that are not unary
 	pinned   atomic.Int64 // bytes of blocks that calls hold
+	slots    chan struct{}
+	stopped  chan struct{} // closed with draining
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -79,6 +86,7 @@ func New(config Config) *Server {
 	return &Server{
 		config: config, budget: budget{limit: min(limit, config.Bytes)},
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+		slots: make(chan struct{}, config.Connections), stopped: make(chan struct{}),
 	}
 }
 
@@ -108,8 +116,14 @@ func (s *Server) Serve(l net.Listener) error {
 	}()
 	pause := minPause
 	for {
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.stopped:
+			return nil
+		}
 		connection, err := l.Accept()
 		if err != nil {
+			<-s.slots
 			if s.stopping() {
 				return nil
 			}
@@ -117,7 +131,10 @@ func (s *Server) Serve(l net.Listener) error {
 				error
 				Temporary() bool
 			}](err); ok && temporary.Temporary() {
-				time.Sleep(pause)
+				select {
+				case <-time.After(pause):
+				case <-s.stopped:
+				}
 				pause = min(2*pause, maxPause)
 				continue
 			}
@@ -141,6 +158,7 @@ func (s *Server) start(connection net.Conn) {
 	defer s.mu.Unlock()
 	if s.draining {
 		_ = connection.Close() // nobody has been told anything
+		<-s.slots
 		return
 	}
 	s.conns[c] = struct{}{}
@@ -165,32 +183,35 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	<-s.slots
 	s.running.Done()
 }
 
-// Drain stops accepting and asks all peers to go. Calls go on.
+// Drain stops accepting and asks all peers to go. Calls go on. It does not
+// wait.
 func (s *Server) Drain() {
-	for _, c := range s.all(true) {
+	for _, c := range s.all() {
 		c.drain()
 	}
 }
 
 // Close ends all connections, and with them all calls. It does not wait.
 func (s *Server) Close() {
-	for _, c := range s.all(true) {
-		c.kill()
+	for _, c := range s.all() {
+		go c.kill() // with TLS this writes
 	}
 }
 
-// all returns the connections. With stop there will be no more.
-func (s *Server) all(stop bool) []*conn {
+// all returns the connections, of which there will be no more.
+func (s *Server) all() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if stop {
+	if !s.draining {
 		s.draining = true
-		for l := range s.listeners {
-			_ = l.Close() // Serve returns
-		}
+		close(s.stopped)
+	}
+	for l := range s.listeners {
+		_ = l.Close() // Serve returns
 	}
 	all := make([]*conn, 0, len(s.conns))
 	for c := range s.conns {
@@ -206,7 +227,7 @@ func (s *Server) Wait() { s.running.Wait() }
 func (s *Server) wait(c *Call, n int64) bool {
 	patience := defaultPatience
 	if deadline, ok := c.Deadline(); ok {
-		patience = time.Until(deadline) / 2
+		patience = min(time.Until(deadline)/2, maxTime)
 	}
 	ctx, cancel := context.WithTimeout(c, patience)
 	defer cancel()

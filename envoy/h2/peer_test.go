@@ -1,0 +1,410 @@
+package h2_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/envoy/h2"
+)
+
+// Paths of the methods that tests serve.
+const (
+	unaryPath = "/test/Unary" // says what came
+	echoPath  = "/test/Echo"  // sends each message back
+	waitPath  = "/test/Wait"  // waits until the test says so, or for its end
+)
+
+// service is what the server of a test serves.
+type service struct {
+	*h2.Server
+	pool    *envoytest.PoisonPool
+	pipes   pipes
+	entered chan *h2.Call // calls of waitPath
+	leave   chan struct{}
+}
+
+func testConfig() h2.Config {
+	return h2.Config{
+		MaxMessage: 1 << 20, Connections: 100, Streams: 100, InFlight: 100,
+		Bytes: 64 << 20, Copies: 2, Overhead: 16 << 10, Window: 64 << 10,
+		MaxAge: time.Hour, Grace: time.Hour, Idle: time.Hour, Answer: time.Hour,
+	}
+}
+
+// serve serves until the end of the test, which must leave nothing behind.
+func serve(t testing.TB, config h2.Config) *service {
+	t.Helper()
+	s := &service{
+		pool: &envoytest.PoisonPool{}, pipes: pipes{make(chan net.Conn), make(chan struct{}), &sync.Once{}},
+		entered: make(chan *h2.Call, 1000), leave: make(chan struct{}),
+	}
+	if config.Pool == nil {
+		config.Pool = s.pool
+	}
+	config.Methods = map[string]*h2.Method{
+		unaryPath: {Unary: true, Serve: func(c *h2.Call) { c.Answer([]byte(summary(c.Message()))) }},
+		echoPath:  {Serve: echo},
+		waitPath: {Unary: true, Serve: func(c *h2.Call) {
+			select {
+			case s.entered <- c:
+			default: // nobody asks
+			}
+			select {
+			case <-s.leave:
+			case <-c.Done():
+			}
+			c.Answer([]byte(summary(c.Message())))
+		}},
+	}
+	s.Server = h2.New(config)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(s.pipes) }()
+	t.Cleanup(func() {
+		s.Close()
+		s.Wait()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if held, calls := s.Held(); held != 0 || calls != 0 || s.Pinned() != 0 || s.Streaming() != 0 {
+			t.Errorf("%d bytes and %d calls are still held, %d pinned, %d streams", held, calls, s.Pinned(), s.Streaming())
+		}
+		if now, _, fault := s.pool.Outstanding(); now != 0 || fault != "" {
+			t.Errorf("%d bytes of buffers are still out; %s", now, fault)
+		}
+	})
+	return s
+}
+
+// summary says what came.
+func summary(pieces [][]byte, refusal h2.Refusal) string {
+	if refusal != h2.None {
+		return []string{"", "overloaded", "too large", "malformed"}[refusal]
+	}
+	sum, n := crc32.NewIEEE(), 0
+	for _, piece := range pieces {
+		sum.Write(piece)
+		n += len(piece)
+	}
+	return fmt.Sprintf("%d %08x", n, sum.Sum32())
+}
+
+func echo(c *h2.Call) {
+	for {
+		message, err := c.Receive(1 << 20)
+		switch {
+		case errors.Is(err, h2.ErrTooLarge):
+			c.Send([]byte("too large"))
+		case errors.Is(err, io.EOF):
+			c.End(h2.Status{})
+			return
+		case err != nil:
+			c.End(h2.Status{Code: 13, Message: err.Error()})
+			return
+		default:
+			c.Send(message)
+		}
+	}
+}
+
+// pipes is a listener of connections in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+func (p pipes) dial(context.Context, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// peer is a client that says what it likes. It always reads, unless it is told
+// to be deaf, and notes what it reads.
+type peer struct {
+	testing.TB
+	net.Conn
+	*http2.Framer
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+	mu      sync.Mutex
+	changed *sync.Cond
+	noted   []string
+	ended   bool
+	rude    bool // sends more than the windows allow
+	window  int  // of new calls
+	windows map[uint32]int
+}
+
+// dial connects, and speaks first.
+func (s *service) dial(t testing.TB) *peer {
+	t.Helper()
+	p := s.mute(t)
+	p.hear()
+	p.greet()
+	return p
+}
+
+// mute connects, and says and hears nothing.
+func (s *service) mute(t testing.TB) *peer {
+	t.Helper()
+	conn, err := s.pipes.dial(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newPeer(t, conn)
+}
+
+func newPeer(t testing.TB, conn net.Conn) *peer {
+	p := &peer{TB: t, Conn: conn, Framer: http2.NewFramer(conn, conn), windows: map[uint32]int{}}
+	p.encoder = hpack.NewEncoder(&p.block)
+	p.changed = sync.NewCond(&p.mu)
+	p.AllowIllegalWrites = true
+	p.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	t.Cleanup(func() { conn.Close() })
+	return p
+}
+
+func (p *peer) greet() {
+	p.Helper()
+	p.raw([]byte(http2.ClientPreface))
+	p.must(p.WriteSettings())
+}
+
+// raw writes bytes. A server that has closed the connection is no error.
+func (p *peer) raw(data []byte) { _, _ = p.Conn.Write(data) }
+
+func (p *peer) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+// hear notes what the server says until the end.
+func (p *peer) hear() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			f, err := p.ReadFrame()
+			if err != nil {
+				p.note("end", true)
+				return
+			}
+			p.count(f)
+			p.note(describe(f), false)
+		}
+	}()
+	p.Cleanup(func() { p.Conn.Close(); <-ended })
+}
+
+func (p *peer) note(what string, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noted, p.ended = append(p.noted, what), ended
+	p.changed.Broadcast()
+}
+
+// count keeps the windows of calls.
+func (p *peer) count(f http2.Frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch f := f.(type) {
+	case *http2.SettingsFrame:
+		if n, ok := f.Value(http2.SettingInitialWindowSize); ok {
+			p.window = int(n)
+		}
+	case *http2.WindowUpdateFrame:
+		p.windows[f.StreamID] += int(f.Increment)
+	}
+}
+
+// take waits until the window of a call has n bytes, or at least one of them,
+// and takes them. It gives up when the call has ended.
+func (p *peer) take(id uint32, n, least int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.rude && !p.ended && (p.window == 0 || p.window+p.windows[id] < least) && !p.over(id) {
+		p.changed.Wait()
+	}
+	if !p.rude && p.window+p.windows[id] >= least {
+		n = min(n, p.window+p.windows[id])
+	}
+	p.windows[id] -= n
+	return n
+}
+
+// over reports whether the server has ended a call, with mu held.
+func (p *peer) over(id uint32) bool {
+	return slices.ContainsFunc(p.noted, func(what string) bool {
+		return strings.HasPrefix(what, fmt.Sprint(id, " RST")) || strings.HasPrefix(what, fmt.Sprint(id, " HEADERS")) && strings.Contains(what+" ", " status=")
+	})
+}
+
+func describe(f http2.Frame) string {
+	id := f.Header().StreamID
+	switch f := f.(type) {
+	case *http2.MetaHeadersFrame:
+		var all []string
+		for _, h := range f.Fields {
+			if h.Name != "content-type" {
+				all = append(all, strings.TrimPrefix(h.Name, "grpc-")+"="+h.Value)
+			}
+		}
+		return fmt.Sprintf("%d HEADERS %s", id, strings.Join(all, " "))
+	case *http2.DataFrame:
+		data := f.Data()
+		if len(data) >= 5 && len(data) < 100 {
+			return fmt.Sprintf("%d DATA %q", id, data[5:])
+		}
+		return fmt.Sprintf("%d DATA of %d", id, len(data))
+	case *http2.RSTStreamFrame:
+		return fmt.Sprintf("%d RST %v", id, f.ErrCode)
+	case *http2.GoAwayFrame:
+		return fmt.Sprintf("GOAWAY %d %v", f.LastStreamID, f.ErrCode)
+	case *http2.PingFrame:
+		return fmt.Sprintf("PING %v %s", f.IsAck(), f.Data[:])
+	case *http2.SettingsFrame:
+		return fmt.Sprintf("SETTINGS %v", f.IsAck())
+	case *http2.WindowUpdateFrame:
+		return fmt.Sprintf("%d WINDOW %d", id, f.Increment)
+	default:
+		return fmt.Sprint(f)
+	}
+}
+
+// awaits waits until the server has said that, or has gone.
+func (p *peer) awaits(what string) {
+	p.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !slices.Contains(p.noted, what) {
+		if p.ended {
+			p.Fatalf("the server has gone without %q: %q", what, p.noted)
+		}
+		p.changed.Wait()
+	}
+}
+
+// said returns what the server has said of a call, without windows.
+func (p *peer) said(id uint32) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, what := range p.noted {
+		if rest, ok := strings.CutPrefix(what, fmt.Sprint(id, " ")); ok && !strings.HasPrefix(rest, "WINDOW") {
+			all = append(all, rest)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// call sends the headers of a call, and more of them.
+func (p *peer) call(id uint32, path string, end bool, more ...string) {
+	p.Helper()
+	p.headers(id, end, append([]string{
+		":method", "POST", ":scheme", "http", ":path", path, "content-type", "application/grpc", "te", "trailers",
+	}, more...)...)
+}
+
+func (p *peer) headers(id uint32, end bool, fields ...string) {
+	p.Helper()
+	p.block.Reset()
+	for i := 0; i < len(fields); i += 2 {
+		p.must(p.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}))
+	}
+	_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: end})
+}
+
+// data sends frames of at most that size.
+func (p *peer) data(id uint32, end bool, data []byte, size int) {
+	for {
+		n := min(len(data), size)
+		n = p.take(id, n, min(n, 1))
+		_ = p.WriteData(id, end && n == len(data), data[:n])
+		if data = data[n:]; len(data) == 0 {
+			return
+		}
+	}
+}
+
+// padded sends one padded frame.
+func (p *peer) padded(id uint32, end bool, data []byte, padding int) {
+	n := len(data) + padding + 1
+	p.take(id, n, n)
+	_ = p.WriteDataPadded(id, end, data, make([]byte, padding))
+}
+
+// message returns a message with its prefix, and what a method says of it.
+func message(n int) (encoded []byte, said string) {
+	encoded = binary.BigEndian.AppendUint32([]byte{0}, uint32(n))
+	for i := range n {
+		encoded = append(encoded, byte(i^i>>8^i>>16))
+	}
+	return encoded, summary([][]byte{encoded[5:]}, h2.None)
+}
+
+// answered is what the server says for a call that it answers so.
+func answered(said string) string {
+	return fmt.Sprintf("HEADERS :status=200, DATA %q, HEADERS status=0", said)
+}
+
+// answer waits for the end of a call, and returns what the server said of it.
+func (p *peer) answer(id uint32) string {
+	p.mu.Lock()
+	for !p.ended && !p.over(id) {
+		p.changed.Wait()
+	}
+	p.mu.Unlock()
+	return p.said(id)
+}
+
+// farewell waits for the end of the connection, and returns what the server
+// said last.
+func (p *peer) farewell() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.ended {
+		p.changed.Wait()
+	}
+	if n := len(p.noted); n > 1 && strings.HasPrefix(p.noted[n-2], "GOAWAY") {
+		return p.noted[n-2]
+	}
+	return "end"
+}
