@@ -299,7 +299,7 @@ func describe(f http2.Frame) string {
 	case *http2.GoAwayFrame:
 		return fmt.Sprintf("GOAWAY %d %v", f.LastStreamID, f.ErrCode)
 	case *http2.PingFrame:
-		return fmt.Sprintf("PING %v %s", f.IsAck(), f.Data[:])
+		return fmt.Sprintf("PING %v %s", f.IsAck(), bytes.TrimRight(f.Data[:], "\x00"))
 	case *http2.SettingsFrame:
 		return fmt.Sprintf("SETTINGS %v", f.IsAck())
 	case *http2.WindowUpdateFrame:
