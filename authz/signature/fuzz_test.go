@@ -119,6 +119,7 @@ func FuzzContent(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"/a?x=1", formType, "a=1&b=%20"}, {"/?x='&y=%27", formType, "a=1&a=1"}, {"/a%2F", jsonType, `{"a":{"b":"x"}}`},
 		{"/", "", ""}, {"/?&&=", formType, "%"}, {"/?data.id=A&data.id=b", "text/plain", "x"}, {"/a;b?c;d", formType, "a;b=c;d"},
+		{"/?data.id=1%3B", formType + "," + jsonType, "a=1"}, {"/?data.id=Ab", jsonType, `{"a":{"b":"\u0041"}}`},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
@@ -131,9 +132,14 @@ func FuzzContent(f *testing.F) {
 		{{Kind: signature.SortedQuery}, {Kind: signature.BodyHash}},
 		{{Kind: signature.BodyString}, {Kind: signature.Path}},
 		{{Kind: signature.JSON, Text: "a.b"}, {Kind: signature.Body}},
+		{{Kind: signature.MercadoPago}},
+		{{Kind: signature.Contentful}, {Kind: signature.Body}},
 	} {
 		all = append(all, several(f, func(c *signature.Config) {
 			c.Content = parts
+			if parts[0].Kind == signature.MercadoPago || parts[0].Kind == signature.Contentful {
+				c.Time = signature.Time{Header: "x-time", Unit: signature.Milliseconds}
+			}
 			if parts[0].Kind == signature.URL {
 				c.URLForms = []signature.URLForm{signature.DefaultPort, signature.NoPort, signature.BrowserQuery, signature.NoRoot}
 				c.BodyDigest = signature.BodyDigest{Query: "sum", Hash: signature.SHA256, Encoding: signature.Hex}
