@@ -113,7 +113,8 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.Entries,
 		Replay:  store.Stats,
-		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) }, Tenants: tenants.Stats,
+		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
+		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
 	})
 	if err != nil {
 		return err
