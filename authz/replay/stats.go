@@ -59,6 +59,22 @@ func (c *counters) answered(a Answer) {
 	}
 }
 
+// undone takes back what answered has counted.
+func (c *counters) undone(a Answer) {
+	if a.Adopted {
+		c.adopted.Add(-1)
+		return
+	}
+	c.reserved.Add(-1)
+	switch a.Mark {
+	case authz.MarkPossible:
+		c.possible.Add(-1)
+	case authz.MarkRedelivered:
+		c.redelivered.Add(-1)
+	default:
+	}
+}
+
 func (c *counters) settled(fate Fate) {
 	switch fate {
 	case Delivered:
