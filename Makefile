@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench bench-compare bench-envoy fuzz generate envoy judges upstream clean
+.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -23,6 +23,7 @@ lint: ## vet, format, static analysis
 	$(GO) vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
+	.ci/lint-bites $(GOLANGCI)
 
 bench: ## the path from message bytes to answer bytes, the nonce store, loading 100,000 webhooks
 	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
@@ -34,6 +35,9 @@ bench-compare: build ## the service beside a no-op and, if OPA_ENVOY_BIN names o
 bench-envoy: build envoy ## the same through a real Envoy
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench envoy $(BENCH_FLAGS)
+
+timing: ## a statistical test that no comparison tells where secrets differ
+	$(GO) run ./cmd/timing $(TIMING_FLAGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for package in $$($(GO) list ./...); do \

@@ -2,6 +2,8 @@ package envoy
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -80,6 +82,9 @@ func (l *accessLog) serve(stream grpc.ServerStream) error {
 	}()
 	select {
 	case err := <-read:
+		if errors.Is(err, io.EOF) { // a client that does end it gets the empty answer that it waits for
+			return stream.SendMsg(&alsv3.StreamAccessLogsResponse{})
+		}
 		return err
 	case <-l.ended: // the return ends the goroutine
 		return status.Error(codes.Unavailable, "")

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // sealer makes values that only a holder of the key can make: HMAC-SHA256, cut
@@ -61,7 +62,7 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 		return r, false
 	}
 	body := buffer[:sealBody]
-	if !hmac.Equal(buffer[sealBody:], s.tag(body, &sum)) || body[0] != sealVersion {
+	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) || body[0] != sealVersion {
 		return r, false
 	}
 	copy(r.Fingerprint[:15], body[1:])

@@ -720,11 +720,14 @@ func (x *Replay) GetMaxPending() uint32 {
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with
-	// token. Default: none.
+	// token, or with tls.client_ca. Default: none.
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
-	// A file with the token that requests must bear. Absent: whoever reaches the
-	// listener may use it.
-	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// A file with the token that requests must bear, read again when it changes.
+	// Absent: whoever reaches the listener, and has the certificate that tls asks
+	// for, may use it.
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// TLS on listen.
+	Tls           *Tls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -771,6 +774,13 @@ func (x *Admin) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *Admin) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
 }
 
 // Limits bounds what the service takes on at once.
@@ -1105,10 +1115,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"maxPending\x88\x01\x01B\x0e\n" +
 	"\f_max_entriesB\r\n" +
 	"\v_access_logB\x0e\n" +
-	"\f_max_pending\"5\n" +
+	"\f_max_pending\"e\n" +
 	"\x05Admin\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xa0\x02\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12.\n" +
+	"\x03tls\x18\x03 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\"\xa0\x02\n" +
 	"\x06Limits\x12-\n" +
 	"\tin_flight\x18\x01 \x01(\rB\v\xbaH\b*\x06\x18\x80\x80@ \x00H\x00R\binFlight\x88\x01\x01\x12;\n" +
 	"\x0fbytes_in_flight\x18\x02 \x01(\x04B\x0e\xbaH\v2\t\x18\x80\x80\x80\x80\x80\x02 \x00H\x01R\rbytesInFlight\x88\x01\x01\x122\n" +
@@ -1177,13 +1188,14 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
 	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
 	15, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	15, // 15: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	15, // 16: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	4,  // 15: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	15, // 16: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	15, // 17: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
