@@ -28,6 +28,9 @@ type Stats struct {
 	// Watermark is the latest time at which an evicted nonce would have
 	// expired; zero if nothing was evicted.
 	Watermark time.Time
+	// LogBytes is the size of the log on disk, LogFailures how often it could
+	// not be written; 0 where there is none.
+	LogBytes, LogFailures int64
 }
 
 type counters struct {

@@ -121,3 +121,10 @@ func (s *Store) Log() Log {
 		Failures: c.failures.Load(), Slowest: time.Duration(c.slowest.Load()), Err: s.log.state(),
 	}
 }
+
+// Stats returns what the store has done since the start, and what it holds.
+func (s *Store) Stats() replay.Stats {
+	stats := s.Memory.Stats()
+	stats.LogBytes, stats.LogFailures = s.log.bytes.Load(), s.log.counters.failures.Load()
+	return stats
+}

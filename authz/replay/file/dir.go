@@ -95,6 +95,22 @@ func replace(dir, name string, data []byte) (err error) {
 	return syncDir(dir)
 }
 
+// keptName is what [Store.Keep] keeps.
+const keptName = "kept"
+
+// Keep keeps what goes with the nonces, whole or not at all, in place of what
+// was kept before.
+func (s *Store) Keep(data []byte) error { return replace(s.config.Dir, keptName, data) }
+
+// Kept returns what was kept last; nil if nothing was.
+func (s *Store) Kept() ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(s.config.Dir, keptName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
 // mark says how the directory was left.
 type mark struct {
 	// Boot is the boot of the system in which the process ran.

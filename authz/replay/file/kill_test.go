@@ -66,8 +66,9 @@ func serve(dir string) error {
 	if r := s.Recovery(); r.PowerLoss || r.Lossy || r.ClockBack > 0 {
 		return fmt.Errorf("recovered as %+v", r)
 	}
+	compact := make(chan struct{}, 1)
 	go func() {
-		for {
+		for range compact {
 			if err := s.Compact(start); err != nil {
 				panic(err)
 			}
@@ -76,7 +77,13 @@ func serve(dir string) error {
 	var writing sync.Mutex
 	places := make(chan struct{}, 64)
 	in := bufio.NewReader(os.Stdin)
-	for {
+	for n := 1; ; n++ {
+		if n%128 == 0 {
+			select {
+			case compact <- struct{}{}:
+			default:
+			}
+		}
 		var request [requestSize]byte
 		if _, err := io.ReadFull(in, request[:]); err != nil {
 			return err
