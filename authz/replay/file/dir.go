@@ -2,10 +2,11 @@ package file
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,7 +50,7 @@ type keys struct {
 	share       [32]byte
 }
 
-const keysSize = 3*32 + sha256.Size
+const keysSize = 3 * 32
 
 // loadKeys reads the keys, or returns fs.ErrNotExist.
 func loadKeys(dir string) (k keys, err error) {
@@ -58,7 +59,7 @@ func loadKeys(dir string) (k keys, err error) {
 	if err != nil {
 		return k, err
 	}
-	if len(data) != keysSize || sha256.Sum256(data[:keysSize-sha256.Size]) != [sha256.Size]byte(data[keysSize-sha256.Size:]) {
+	if len(data) != keysSize+crcSize || crc32.Checksum(data[:keysSize], crcTable) != binary.LittleEndian.Uint32(data[keysSize:]) {
 		return k, fmt.Errorf("%s is damaged: without these keys what the log remembers cannot be recognised", path)
 	}
 	copy(k.fingerprint[:], data)
@@ -69,10 +70,9 @@ func loadKeys(dir string) (k keys, err error) {
 
 // makeKeys makes keys and keeps them.
 func makeKeys(dir string) (k keys, err error) {
-	data := make([]byte, 96, keysSize)
+	data := make([]byte, keysSize, keysSize+crcSize)
 	_, _ = rand.Read(data) // never fails
-	sum := sha256.Sum256(data)
-	if err := replace(dir, keysName, append(data, sum[:]...)); err != nil {
+	if err := replace(dir, keysName, binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crcTable))); err != nil {
 		return k, err
 	}
 	return loadKeys(dir)

@@ -101,9 +101,9 @@ func (m *subjects) open(c file.Config, at time.Time) replaytest.Subject {
 }
 
 func TestModel(t *testing.T) {
-	models := replaytest.Models{Every: 20, Steps: 200_000}
+	models := replaytest.Models{Every: 121, Steps: 200_000}
 	if raceDetector {
-		models.Every, models.Steps = 20, 40_000
+		models.Steps = 40_000
 	}
 	made := &subjects{t: t, end: func() {}}
 	defer func() { made.end() }()
