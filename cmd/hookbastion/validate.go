@@ -81,6 +81,7 @@ func findings(paths []string, config string, table *authz.Table, keys []policy.K
 		found, err = append(found, more...), errors.Join(err, err2)
 	}
 	add(set.TransportFindings(s.proofs()))
+	add(set.URLFindings())
 	if s.lease == 0 {
 		add(set.OnePhaseFindings(table))
 	}

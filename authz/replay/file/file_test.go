@@ -1,7 +1,6 @@
 package file_test
 
 import (
-	"context"
 	"os"
 	"testing"
 	"time"
@@ -118,13 +117,4 @@ func TestModel(t *testing.T) {
 		return made.open(c, before)
 	}
 	replaytest.Model(t, models)
-}
-
-func reserve(t testing.TB, s *file.Store, n replay.Nonce, c replay.Claim, now time.Time) replay.Answer {
-	t.Helper()
-	a, err := s.Reserve(context.Background(), n, c, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }

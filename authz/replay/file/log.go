@@ -77,7 +77,7 @@ type batch struct {
 
 func newBatch() *batch { return &batch{lead: make(chan struct{}, 1), done: make(chan struct{})} }
 
-// ErrClosed: the store was closed.
+// ErrClosed is what everything gets after Close.
 var ErrClosed = errors.New("the nonce log is closed")
 
 // openLog begins a new segment behind those that are there.
