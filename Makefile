@@ -7,11 +7,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-<<<<<<< HEAD
-.PHONY: build test demo lint bench bench-compare bench-envoy fuzz generate envoy judges upstream h2spec clean
-=======
-.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream clean
->>>>>>> main
+.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream h2spec clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
