@@ -53,6 +53,9 @@ type Deps struct {
 	// forgotten already.
 	Now      time.Time
 	Previous *authz.Table
+	// Kept takes the place of Previous at the start, where the store remembers
+	// what an earlier process accepted; nil if it remembers nothing.
+	Kept map[string]Kept
 }
 
 // Compile turns a set into a table and loads its secrets. The error is an
@@ -82,6 +85,9 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	}
 	c.files.Forget()
 	c.table.Secrets = c.files
+	if c.cache != nil {
+		c.table.Tenants = c.cache.Len
+	}
 	return c.table, nil
 }
 

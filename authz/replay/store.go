@@ -65,6 +65,9 @@ type Answer struct {
 	Mark authz.Mark
 	// Adopted: another attempt of the same check had reserved it.
 	Adopted bool
+
+	previous uint64 // the owner before it was adopted
+	alone    bool   // nobody can adopt it
 }
 
 // Fate is what becomes of a reservation.

@@ -131,6 +131,58 @@ func (Envoy_StringBody) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5, 0}
 }
 
+type Replay_Store int32
+
+const (
+	Replay_STORE_UNSPECIFIED Replay_Store = 0
+	// In this process, for a service of one replica. A restart forgets.
+	Replay_MEMORY Replay_Store = 1
+	// In this process and in a log on disk, for a service of one replica. A
+	// restart forgets nothing.
+	Replay_FILE Replay_Store = 2
+)
+
+// Enum value maps for Replay_Store.
+var (
+	Replay_Store_name = map[int32]string{
+		0: "STORE_UNSPECIFIED",
+		1: "MEMORY",
+		2: "FILE",
+	}
+	Replay_Store_value = map[string]int32{
+		"STORE_UNSPECIFIED": 0,
+		"MEMORY":            1,
+		"FILE":              2,
+	}
+)
+
+func (x Replay_Store) Enum() *Replay_Store {
+	p := new(Replay_Store)
+	*p = x
+	return p
+}
+
+func (x Replay_Store) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replay_Store) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[2].Descriptor()
+}
+
+func (Replay_Store) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[2]
+}
+
+func (x Replay_Store) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replay_Store.Descriptor instead.
+func (Replay_Store) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7, 0}
+}
+
 // Settings is the whole file.
 type Settings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -653,7 +705,11 @@ type Replay struct {
 	// upstream may take. Default: 60s.
 	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
 	// Deliveries at most whose outcome is open. Default: 262144.
-	MaxPending    *uint32 `protobuf:"varint,4,opt,name=max_pending,json=maxPending,proto3,oneof" json:"max_pending,omitempty"`
+	MaxPending *uint32 `protobuf:"varint,4,opt,name=max_pending,json=maxPending,proto3,oneof" json:"max_pending,omitempty"`
+	// Where nonces are kept. Default: MEMORY.
+	Store Replay_Store `protobuf:"varint,5,opt,name=store,proto3,enum=hookbastion.settings.v1.Replay_Store" json:"store,omitempty"`
+	// The directory of store: FILE.
+	File          *File `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -716,6 +772,77 @@ func (x *Replay) GetMaxPending() uint32 {
 	return 0
 }
 
+func (x *Replay) GetStore() Replay_Store {
+	if x != nil {
+		return x.Store
+	}
+	return Replay_STORE_UNSPECIFIED
+}
+
+func (x *Replay) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+// File is a log of nonces on disk.
+type File struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A directory on a local disk, for one process alone. It is made if it is not
+	// there.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// By how much the disk may be behind, which is what a power loss can cost.
+	// 0s: each answer waits for the disk. Default: 100ms.
+	Sync          *durationpb.Duration `protobuf:"bytes,2,opt,name=sync,proto3" json:"sync,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *File) Reset() {
+	*x = File{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *File) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*File) ProtoMessage() {}
+
+func (x *File) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use File.ProtoReflect.Descriptor instead.
+func (*File) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *File) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *File) GetSync() *durationpb.Duration {
+	if x != nil {
+		return x.Sync
+	}
+	return nil
+}
+
 // Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -734,7 +861,7 @@ type Admin struct {
 
 func (x *Admin) Reset() {
 	*x = Admin{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +873,7 @@ func (x *Admin) String() string {
 func (*Admin) ProtoMessage() {}
 
 func (x *Admin) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +886,7 @@ func (x *Admin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admin.ProtoReflect.Descriptor instead.
 func (*Admin) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Admin) GetListen() string {
@@ -800,7 +927,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +939,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +952,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Limits) GetInFlight() uint32 {
@@ -872,7 +999,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +1011,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1024,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Records) GetFile() string {
@@ -939,7 +1066,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1078,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1091,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Assertion) GetKeys() []string {
@@ -999,7 +1126,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1138,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1230,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
-	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\x86\x02\n" +
+	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xac\x03\n" +
 	"\x06Replay\x123\n" +
 	"\vmax_entries\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x94\xeb\xdc\x03 \x00H\x00R\n" +
@@ -1112,10 +1239,20 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"access_log\x18\x02 \x01(\bH\x01R\taccessLog\x88\x01\x01\x12@\n" +
 	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x05lease\x122\n" +
 	"\vmax_pending\x18\x04 \x01(\rB\f\xbaH\t*\a\x18\x80\x80\x80\b \x00H\x02R\n" +
-	"maxPending\x88\x01\x01B\x0e\n" +
+	"maxPending\x88\x01\x01\x12;\n" +
+	"\x05store\x18\x05 \x01(\x0e2%.hookbastion.settings.v1.Replay.StoreR\x05store\x121\n" +
+	"\x04file\x18\x06 \x01(\v2\x1d.hookbastion.settings.v1.FileR\x04file\"4\n" +
+	"\x05Store\x12\x15\n" +
+	"\x11STORE_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06MEMORY\x10\x01\x12\b\n" +
+	"\x04FILE\x10\x02B\x0e\n" +
 	"\f_max_entriesB\r\n" +
 	"\v_access_logB\x0e\n" +
-	"\f_max_pending\"e\n" +
+	"\f_max_pending\"W\n" +
+	"\x04File\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12;\n" +
+	"\x04sync\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04sync\"e\n" +
 	"\x05Admin\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12.\n" +
@@ -1152,50 +1289,55 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 	return file_hookbastion_settings_v1_settings_proto_rawDescData
 }
 
-var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
-	(*Settings)(nil),            // 2: hookbastion.settings.v1.Settings
-	(*Grpc)(nil),                // 3: hookbastion.settings.v1.Grpc
-	(*Tls)(nil),                 // 4: hookbastion.settings.v1.Tls
-	(*Http)(nil),                // 5: hookbastion.settings.v1.Http
-	(*PolicyFiles)(nil),         // 6: hookbastion.settings.v1.PolicyFiles
-	(*Envoy)(nil),               // 7: hookbastion.settings.v1.Envoy
-	(*Source)(nil),              // 8: hookbastion.settings.v1.Source
-	(*Replay)(nil),              // 9: hookbastion.settings.v1.Replay
-	(*Admin)(nil),               // 10: hookbastion.settings.v1.Admin
-	(*Limits)(nil),              // 11: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 12: hookbastion.settings.v1.Records
-	(*Assertion)(nil),           // 13: hookbastion.settings.v1.Assertion
-	(*Grpc_Unix)(nil),           // 14: hookbastion.settings.v1.Grpc.Unix
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
+	(Replay_Store)(0),           // 2: hookbastion.settings.v1.Replay.Store
+	(*Settings)(nil),            // 3: hookbastion.settings.v1.Settings
+	(*Grpc)(nil),                // 4: hookbastion.settings.v1.Grpc
+	(*Tls)(nil),                 // 5: hookbastion.settings.v1.Tls
+	(*Http)(nil),                // 6: hookbastion.settings.v1.Http
+	(*PolicyFiles)(nil),         // 7: hookbastion.settings.v1.PolicyFiles
+	(*Envoy)(nil),               // 8: hookbastion.settings.v1.Envoy
+	(*Source)(nil),              // 9: hookbastion.settings.v1.Source
+	(*Replay)(nil),              // 10: hookbastion.settings.v1.Replay
+	(*File)(nil),                // 11: hookbastion.settings.v1.File
+	(*Admin)(nil),               // 12: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 13: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 14: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 15: hookbastion.settings.v1.Assertion
+	(*Grpc_Unix)(nil),           // 16: hookbastion.settings.v1.Grpc.Unix
+	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
-	3,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
-	5,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
-	6,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
-	7,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
-	8,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
-	9,  // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	11, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	12, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	10, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
-	13, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	14, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	4,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	4,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
+	6,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
+	7,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
+	8,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
+	9,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
+	10, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
+	13, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	14, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	12, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	15, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	16, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	5,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
 	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
 	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	15, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	4,  // 15: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	15, // 16: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	15, // 17: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	17, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	2,  // 15: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	11, // 16: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	17, // 17: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	5,  // 18: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	17, // 19: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	17, // 20: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -1206,15 +1348,15 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	file_hookbastion_settings_v1_settings_proto_msgTypes[4].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[9].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[10].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   13,
+			NumEnums:      3,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
