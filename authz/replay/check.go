@@ -101,6 +101,7 @@ func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
 		if err != nil {
 			return Answer{}
 		}
+		c.Settler.learn(answer)
 		if answer.Outcome == Reserved && call.Context.Err() != nil {
 			GiveBack(c.Store, answer.Reservation, call.Now) // nobody waits for the answer
 			return Answer{}

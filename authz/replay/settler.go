@@ -89,11 +89,19 @@ func (s *Settler) lease() time.Duration {
 // TwoPhase reports whether somebody will say what became of a delivery.
 func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
 
-// Proven reports whether the access log has settled anything since the start.
+// Proven reports whether the access log has settled anything since the start,
+// here or at another replica that shares the store.
 // Before, everything is as in one phase, except that a settlement counts: a
 // second delivery is a copy, and the end of a lease takes. Where nobody has
 // configured an access log, every copy would pass once.
 func (s *Settler) Proven() bool { return s != nil && s.proven.Load() }
+
+// learn takes over what another replica has seen of the access log.
+func (s *Settler) learn(a Answer) {
+	if s != nil && a.Proven && !s.proven.Load() {
+		s.proven.Store(true)
+	}
+}
 
 // Seal returns the value by which alone the reservation can be settled; empty
 // if there is nothing to settle.

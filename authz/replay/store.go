@@ -65,6 +65,9 @@ type Answer struct {
 	Mark authz.Mark
 	// Adopted: another attempt of the same check had reserved it.
 	Adopted bool
+	// Proven: the access log has settled something lately, at any replica. A
+	// store of one replica need not know.
+	Proven bool
 }
 
 // Fate is what becomes of a reservation.
