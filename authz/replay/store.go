@@ -10,6 +10,10 @@ import (
 // Nonce is what is reserved.
 type Nonce struct {
 	Fingerprint authz.Fingerprint
+	// Alternate is what the same content is known by to replicas that have other
+	// keys first, while keys are changed; else zero. A store of one replica has
+	// one key, and no use for it.
+	Alternate authz.Fingerprint
 	// Webhook and Tenant say whose room it takes. Tenant is not kept.
 	Webhook string
 	Tenant  authz.View

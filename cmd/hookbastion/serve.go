@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +93,13 @@ type serverInfo struct {
 // serving is an error; nothing that fails leaves a half of it running.
 func serve(ctx context.Context, s *settings, o serveOptions) error {
 	logSDK(o.log)
-	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending, Started: time.Now()})
+	key := replay.NewKey()
+	settler, fingerprinter := (*replay.Settler)(nil), authz.NewFingerprinter(key.Fingerprint())
+	useKeys := func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) }
+	store := newStore(s, o.log, useKeys)
+	if store.close != nil {
+		defer func() { _ = store.close() }()
+	}
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
 		return err
@@ -111,16 +116,16 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	recorder, err := telemetry.New(telemetry.Config{
 		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
-		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.Entries,
-		Replay:  store.Stats,
+		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
+		Replay: store.stats, Remote: store.remote,
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) }, Tenants: tenants.Stats,
 	})
 	if err != nil {
 		return err
 	}
-	nonces := recorder.Store(store)
-	settler := replay.NewSettler(nonces, s.lease, replay.NewSealKey())
-	watcher.Compile = compiler(s, nonces, settler, tenants)
+	nonces := recorder.Store(store.Store)
+	settler = replay.NewSettler(nonces, s.lease, key.Seal())
+	watcher.Compile = compiler(s, nonces, settler, fingerprinter, tenants)
 	if err := watcher.Load(); err != nil {
 		return err
 	}
@@ -139,8 +144,10 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
+		store:   store,
 		sweep:   sweeper(store, settler, o.log),
 	}
+	r.watchKeys(s.keysFile, useKeys, o.log)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
@@ -152,6 +159,11 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)
+	if store.start != nil {
+		if err := store.start(ctx); err != nil {
+			return err
+		}
+	}
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
@@ -175,6 +187,7 @@ type running struct {
 	grpc    []net.Listener // TCP first, if there is TCP
 	web     net.Listener
 	admin   *admin
+	store   *nonceStore
 	sweep   func(now time.Time)
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
@@ -194,11 +207,13 @@ func (r *running) closeListeners() error {
 
 // sweeper returns what runs each second. It warns once if leases end and no
 // access log has ever come.
-func sweeper(store *replay.Memory, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
+func sweeper(store *nonceStore, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
 	warned := false
 	return func(now time.Time) {
-		store.Sweep(now, sweepsPerSecond)
-		if !warned && settler.TwoPhase() && !settler.Proven() && store.Stats().LeaseTaken > 0 {
+		if store.sweep != nil {
+			store.sweep(now)
+		}
+		if !warned && settler.TwoPhase() && !settler.Proven() && store.stats().LeaseTaken > 0 {
 			warned = true
 			log.Warn("no access log has come from Envoy: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged; see docs/replay.md")
 		}
@@ -229,6 +244,13 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
 	swept := make(chan struct{})
 	go func() { defer close(swept); r.sweepUntil(ctx) }()
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		if r.store.run != nil {
+			r.store.run(ctx)
+		}
+	}()
 	stopFiles := r.watchFiles(ctx)
 
 	failed := make(chan error, len(r.grpc)+2)
@@ -264,6 +286,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	cancel()
 	<-watched
 	<-swept
+	<-looked
 	stopFiles()
 	return err
 }
@@ -282,10 +305,7 @@ func asErrors(err error) policy.Errors {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, store replay.Store, settler *replay.Settler, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
-	var key authz.FingerprintKey
-	_, _ = rand.Read(key[:]) // never fails
-	fingerprinter := authz.NewFingerprinter(key)
+func compiler(s *settings, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
 		return policy.Compile(set, policy.Deps{
 			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy"
@@ -36,6 +37,12 @@ type settings struct {
 	limits     envoy.Limits
 	maxEntries int
 	maxPending int
+	store      settingsv1.Replay_Store
+	redis      redis.Config
+	// alone goes on in memory while Redis is away.
+	alone bool
+	// keysFile has the keys that replicas share; empty: Redis has.
+	keysFile string
 	// lease is 0 where there is no access log.
 	lease       time.Duration
 	adminListen string
@@ -110,6 +117,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
 		s.lease = 0
 	}
+	storeSettings(s, m.GetReplay(), fail)
 	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
 	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" {
 		fail(s.adminListen+" is reachable from other machines; set admin.token", "admin", "listen")

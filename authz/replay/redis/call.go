@@ -27,7 +27,7 @@ func (s *Store) call(ctx context.Context, op int, f authz.Fingerprint, args ...s
 	sh, client := s.shard(f), s.client.Load()
 	c := s.circuit(sh, client)
 	if err := c.err(); err != nil {
-		s.counters.down.Add(1)
+		s.counters.refused.Add(1)
 		return nil, fmt.Errorf("%w: %w", ErrDown, err)
 	}
 	generation := sh.generation.Load()

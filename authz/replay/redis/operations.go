@@ -20,12 +20,23 @@ const reserved = int64(replay.Reserved)
 // Reserve fails with an error if Redis did not answer in time, is away, or was
 // begun anew. What it may have reserved then is given back.
 func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	reserve := s.reserve
+	if awaited(&nonce) {
+		reserve = s.reserveBoth
+	}
+	answer, err := reserve(ctx, nonce, claim, now)
+	if err == nil {
+		s.counters.answered(answer)
+	}
+	return answer, err
+}
+
+func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
 	f := nonce.Fingerprint
 	named := replay.Answer{Reservation: authz.Reservation{Fingerprint: f}}
 	if s.near.has(f, now) {
 		named.Outcome = replay.Copy
 		s.counters.near.Add(1)
-		s.counters.answered(named)
 		return named, nil
 	}
 	final, ends := "1", int64(0)
@@ -38,7 +49,6 @@ func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10))
 	if isFull(err) {
 		named.Outcome = replay.Full
-		s.counters.answered(named)
 		return named, nil
 	}
 	if err != nil {
@@ -52,7 +62,6 @@ func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 	if err == nil && answer.Outcome == replay.Copy {
 		s.near.add(f, reply, now)
 	}
-	s.counters.answered(answer)
 	return answer, err
 }
 

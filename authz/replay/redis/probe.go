@@ -91,7 +91,13 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	defer s.probing.Unlock()
 	happened := map[Happening]int{}
 	client, err := s.connect()
+	if err == nil {
+		if err = s.shareKeys(ctx, client); err != nil && client.cluster && s.keys != nil {
+			err = nil // one node is away, and the keys are known
+		}
+	}
 	if err != nil {
+		s.disconnectIf(err)
 		for _, sh := range s.shards {
 			sh.circuit.open(err)
 		}
@@ -270,7 +276,7 @@ func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard,
 	commands = append(commands, c.B().Eval().Script(begin).Numkeys(1).Key(sh.epoch).
 		Arg(lacks, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(s.config.TrustRestart)).Build())
 	replies := c.DoMulti(ctx, commands...)
-	for _, r := range replies {
+	for _, r := range replies[:operations] {
 		if err := r.Error(); err != nil {
 			return "", "", err
 		}

@@ -89,6 +89,10 @@ type Config struct {
 	SetupUntil time.Time
 	// NearEntries bounds the near cache; DefaultNear if 0.
 	NearEntries int
+	// OnKeys is given the keys that replicas share, as they are in Redis, before
+	// the first call and when they change; nil if they come from elsewhere. It
+	// must not block.
+	OnKeys func([]replay.Key)
 	// OnEvent is told what happens to the store. It must not block.
 	OnEvent func(Event)
 }
@@ -110,6 +114,9 @@ var (
 	ErrBusy = errors.New("too many calls of the nonce store at once")
 	// ErrReplicas: fewer replicas of Redis than WaitReplicas have it.
 	ErrReplicas = errors.New("too few replicas of Redis have the reservation")
+	// ErrAlternate: while keys are changed, the other fingerprint could not be
+	// looked up.
+	ErrAlternate = errors.New("the alternate fingerprint could not be looked up")
 
 	errBegun    = errors.New("a server process or generation that is not known")
 	errNoClient = errors.New("not connected yet")
@@ -129,6 +136,8 @@ type Store struct {
 
 	probing sync.Mutex // one probe at a time; of what follows
 	told    string     // why the store was down after the last one
+	keys    []replay.Key
+	keyText string
 }
 
 // connection is a client and what is known of the other side.

@@ -19,6 +19,7 @@ const (
 	opSettle
 	opRelease
 	opPermit
+	opLook
 	operations
 )
 
@@ -40,7 +41,7 @@ func init() {
 	header := fmt.Sprintf("local SKEW, ADOPTABLE, PROVEN, PERMITTED = %d, %d, %d, %d\n",
 		replay.Skew.Microseconds(), adoptable.Microseconds(), proven.Milliseconds(), replay.PermitTime.Milliseconds())
 	common := read("common")
-	for op, name := range [operations]string{opReserve: "reserve", opSettle: "settle", opRelease: "release", opPermit: "permit"} {
+	for op, name := range [operations]string{opReserve: "reserve", opSettle: "settle", opRelease: "release", opPermit: "permit", opLook: "look"} {
 		bodies[op] = header + common + read(name)
 	}
 }

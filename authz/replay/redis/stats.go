@@ -7,26 +7,11 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// Stats is what this replica's store has done since the start.
-type Stats struct {
-	replay.Stats
-	// Up: calls are made, for all shards.
-	Up bool
-	// Opened counts how often the circuit opened, Down the calls that were
-	// refused because it was, Busy those refused because too many were on their
-	// way, Near the copies that were known without asking, Abandoned the
-	// reservations whose answer did not come in time.
-	Opened, Down, Busy, Near, Abandoned int64
-	// Lost counts the times that the epoch of a shard was gone, Restarted those
-	// that a server process was a new one.
-	Lost, Restarted int64
-}
-
 type counters struct {
 	reserved, possible, adopted, redelivered, copies, inFlight atomic.Int64
 	delivered, released, unknown, leaseTaken, leaseReleased    atomic.Int64
 	givenBack, full, uncertain                                 atomic.Int64
-	opened, down, busy, near, abandoned, lost, restarted       atomic.Int64
+	opened, refused, busy, near, abandoned, lost, restarted    atomic.Int64
 }
 
 func (c *counters) answered(a replay.Answer) {
@@ -77,17 +62,22 @@ func (c *counters) endedLease(what int64) {
 }
 
 // Stats returns what this replica has done. What Redis holds, Redis tells.
-func (s *Store) Stats() Stats {
+func (s *Store) Stats() replay.Stats {
 	c := &s.counters
-	return Stats{
-		Stats: replay.Stats{
-			Reserved: c.reserved.Load(), Possible: c.possible.Load(), Adopted: c.adopted.Load(), Redelivered: c.redelivered.Load(),
-			Copies: c.copies.Load(), InFlight: c.inFlight.Load(),
-			Delivered: c.delivered.Load(), Released: c.released.Load(), Unknown: c.unknown.Load(),
-			LeaseTaken: c.leaseTaken.Load(), LeaseReleased: c.leaseReleased.Load(), GivenBack: c.givenBack.Load(),
-			Full: c.full.Load(), Uncertain: c.uncertain.Load(),
-		},
-		Up: s.Err() == nil, Opened: c.opened.Load(), Down: c.down.Load(), Busy: c.busy.Load(), Near: c.near.Load(),
-		Abandoned: c.abandoned.Load(), Lost: c.lost.Load(), Restarted: c.restarted.Load(),
+	return replay.Stats{
+		Reserved: c.reserved.Load(), Possible: c.possible.Load(), Adopted: c.adopted.Load(), Redelivered: c.redelivered.Load(),
+		Copies: c.copies.Load(), InFlight: c.inFlight.Load(),
+		Delivered: c.delivered.Load(), Released: c.released.Load(), Unknown: c.unknown.Load(),
+		LeaseTaken: c.leaseTaken.Load(), LeaseReleased: c.leaseReleased.Load(), GivenBack: c.givenBack.Load(),
+		Full: c.full.Load(), Uncertain: c.uncertain.Load(),
+	}
+}
+
+// Remote returns what this replica has met of Redis.
+func (s *Store) Remote() replay.Remote {
+	c := &s.counters
+	return replay.Remote{
+		Up: s.Err() == nil, Opened: c.opened.Load(), Refused: c.refused.Load(), Busy: c.busy.Load(), Abandoned: c.abandoned.Load(),
+		Near: c.near.Load(), Lost: c.lost.Load(), Restarted: c.restarted.Load(),
 	}
 }

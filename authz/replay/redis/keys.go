@@ -1,0 +1,77 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+var sharedKeys = read("keys")
+
+// KeysName returns the name of the list that holds the shared keys: the first
+// is current, a second one is accepted, too.
+func (s *Store) KeysName() string { return s.shards[0].prefix + "keys" }
+
+// shareKeys takes the keys that all replicas have from Redis, or puts there
+// those of this replica, or new ones, if there are none.
+func (s *Store) shareKeys(ctx context.Context, client *connection) error {
+	if s.config.OnKeys == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	offer := s.keys
+	if offer == nil {
+		offer = []replay.Key{replay.NewKey()}
+	}
+	var texts []string
+	for _, k := range offer {
+		texts = append(texts, k.Text())
+	}
+	list, err := client.Do(ctx, client.B().Eval().Script(sharedKeys).Numkeys(1).Key(s.KeysName()).Arg(texts...).Build()).AsStrSlice()
+	if err != nil {
+		return err
+	}
+	text := strings.Join(list, "\n")
+	if text == s.keyText {
+		return nil
+	}
+	keys, err := replay.ParseKeys([]byte(text))
+	if err != nil {
+		return fmt.Errorf("the list %s: %w", s.KeysName(), err)
+	}
+	s.keys, s.keyText = keys, text
+	s.config.OnKeys(keys)
+	return nil
+}
+
+// awaited reports an alternate fingerprint that must be looked at, too.
+func awaited(nonce *replay.Nonce) bool {
+	return !nonce.Alternate.IsZero() && nonce.Alternate != nonce.Fingerprint
+}
+
+// reserveBoth is a reservation while keys are changed: other replicas may know
+// the content by its alternate fingerprint. All reserve what is first for them
+// and then look at the other, so that of two at once at most one goes on.
+func (s *Store) reserveBoth(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	answer, err := s.reserve(ctx, nonce, claim, now)
+	if err != nil || answer.Outcome != replay.Reserved || answer.Adopted {
+		return answer, err
+	}
+	reply, err := s.call(ctx, opLook, nonce.Alternate, micro(now))
+	var known bool
+	if err == nil {
+		known, err = s.changed(reply)
+	}
+	if err == nil && !known {
+		return answer, nil
+	}
+	if _, e := s.Release(ctx, answer.Reservation, now); e != nil || err != nil {
+		return replay.Answer{}, ErrAlternate
+	}
+	nonce.Fingerprint = nonce.Alternate
+	return s.reserve(ctx, nonce, claim, now)
+}
