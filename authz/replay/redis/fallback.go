@@ -39,6 +39,7 @@ func NewFallback(s *Store, memory *replay.Memory) *Fallback {
 func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
 	if now.UnixNano() < f.until.Load() {
 		if answer, known := f.known(ctx, nonce, claim, now); known {
+			f.decided.Add(1)
 			return answer, nil
 		}
 	}

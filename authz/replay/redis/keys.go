@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
@@ -73,5 +74,14 @@ func (s *Store) reserveBoth(ctx context.Context, nonce replay.Nonce, claim repla
 		return replay.Answer{}, ErrAlternate
 	}
 	nonce.Fingerprint = nonce.Alternate
-	return s.reserve(ctx, nonce, claim, now)
+	answer, err = s.reserve(ctx, nonce, claim, now)
+	if err == nil && answer.Outcome == replay.Reserved && !answer.Adopted && answer.Mark == authz.MarkNone {
+		// It has gone in the meantime. Others look at it first or last, so that
+		// to take it now would be one look too few: let it be tried again.
+		if _, err = s.Release(ctx, answer.Reservation, now); err != nil {
+			return replay.Answer{}, ErrAlternate
+		}
+		answer = replay.Answer{Outcome: replay.Pending, Reservation: authz.Reservation{Fingerprint: nonce.Fingerprint}, Proven: answer.Proven}
+	}
+	return answer, err
 }

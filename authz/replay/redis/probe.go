@@ -134,6 +134,9 @@ func reason(err error) string {
 func (s *Store) checkAll(ctx context.Context, client *connection, happened map[Happening]int, now time.Time) {
 	for _, sh := range s.shards {
 		what, err := s.check(ctx, client, sh, now)
+		if _, said := rueidis.IsRedisErr(err); err != nil && !said && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+			what, err = s.check(ctx, client, sh, now) // the connection may have been an old one
+		}
 		if what != "" {
 			happened[what]++
 		}

@@ -62,10 +62,11 @@ type generation struct {
 	hashes [operations]string
 }
 
-// script returns the text of an operation's script. What takes up a nonce must
-// not run when the server has no memory left; what gives up one must.
+// script returns the text of an operation's script. When the server has no
+// memory left, what gives up nonces must run all the same, and what takes one up
+// must run as far as to the first write: it still knows copies.
 func (g *generation) script(op int) string {
-	flags := "#!lua\n"
+	flags := ""
 	if op == opSettle || op == opRelease {
 		flags = "#!lua flags=allow-oom\n"
 	}

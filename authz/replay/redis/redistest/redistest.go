@@ -296,3 +296,6 @@ func (s *Server) Do(words ...string) string {
 	}
 	return m.String()
 }
+
+// Dir is where the server keeps its files.
+func (s *Server) Dir() string { return s.dir }
