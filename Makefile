@@ -7,7 +7,11 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench bench-compare bench-envoy fuzz generate envoy judges upstream clean
+<<<<<<< HEAD
+.PHONY: build test demo lint bench bench-compare bench-envoy fuzz generate envoy judges upstream h2spec clean
+=======
+.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream clean
+>>>>>>> main
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -15,7 +19,7 @@ build: ## bin/hookbastion
 demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo
 
-test: envoy judges upstream ## all tests, with the race detector, a real Envoy and the providers' libraries
+test: envoy judges upstream h2spec ## all tests, with the race detector, a real Envoy and the providers' libraries
 	$(GO) test -race ./...
 	$(GO) test -run Allocat ./authz/... ./envoy # not countable with the race detector
 
@@ -23,6 +27,7 @@ lint: ## vet, format, static analysis
 	$(GO) vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
+	.ci/lint-bites $(GOLANGCI)
 
 bench: ## the path from message bytes to answer bytes, the nonce store, loading 100,000 webhooks
 	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
@@ -34,6 +39,9 @@ bench-compare: build ## the service beside a no-op and, if OPA_ENVOY_BIN names o
 bench-envoy: build envoy ## the same through a real Envoy
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench envoy $(BENCH_FLAGS)
+
+timing: ## a statistical test that no comparison tells where secrets differ
+	$(GO) run ./cmd/timing $(TIMING_FLAGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for package in $$($(GO) list ./...); do \
@@ -56,6 +64,9 @@ judges: ## the pinned libraries of providers that tests compare with
 
 upstream: ## what examples/upstream/python imports
 	.ci/fetch-upstream
+
+h2spec: ## the conformance suite for HTTP/2
+	.ci/fetch-h2spec
 
 clean:
 	rm -rf bin .cache

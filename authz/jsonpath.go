@@ -2,31 +2,33 @@ package authz
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
 )
 
 // ErrJSON is everything that is wrong with a body in which a text is looked for.
-var ErrJSON = errors.New("not one JSON value, a key twice, or a value that is no text")
+var ErrJSON = errors.New("not one JSON value, a key twice, a value that is no text, or too many keys or items")
+
+// maxSteps is how many keys and items of a body are looked at on the way along
+// a path: those of the objects and lists that the path leads through.
+const maxSteps = 20_000
 
 // JSON returns the texts or numbers at a path of the JSON object in the body:
 // keys with dots between, and [] behind a key for every item of its list. What
 // is absent has no text; an item that lacks the rest of the path is an error,
 // for it would go unseen.
 //
-// Keys must fit exactly and stand there once on each level of the path: with
-// two, one reader takes the first and another the last.
+// A key of the path must stand there once on its level, and no other that
+// differs from it in letter case only: of two, one reader takes the first and
+// another the last. What is off the path is read over, so that a walk takes a
+// few milliseconds for a MiB. More than 20,000 keys and items on the path's levels
+// are an error.
 func (b *Body) JSON(path string) ([]string, error) {
-	decoder := json.NewDecoder(b.Reader())
-	decoder.UseNumber()
-	found, err := jsonAt(decoder, strings.Split(path, "."))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, ErrJSON // something behind the object
+	walk := jsonWalk{jsonScanner{data: b.Joined(), left: maxSteps}}
+	found, ok := walk.at(strings.Split(path, "."), 0)
+	if !ok || !walk.ended() {
+		return nil, ErrJSON
 	}
 	return found, nil
 }
@@ -40,92 +42,66 @@ func (b *Body) Reader() io.Reader {
 	return io.MultiReader(readers...)
 }
 
-// jsonAt reads one value and returns the texts at the path in it.
-func jsonAt(decoder *json.Decoder, path []string) ([]string, error) {
-	token, err := decoder.Token()
-	if err != nil {
-		return nil, ErrJSON
-	}
+type jsonWalk struct{ jsonScanner }
+
+// at reads one value and returns the texts at the path in it.
+func (w *jsonWalk) at(path []string, depth int) (found []string, ok bool) {
 	if len(path) == 0 {
-		return jsonScalar(token)
+		return w.scalar()
 	}
-	if token != json.Delim('{') {
-		return nil, ErrJSON
-	}
-	want, list := strings.CutSuffix(path[0], "[]")
-	var found []string
-	seen := map[string]bool{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		key, ok := token.(string)
-		if err != nil || !ok || seen[key] {
-			return nil, ErrJSON
+	want, isList := strings.CutSuffix(path[0], "[]")
+	seen := false
+	ok = w.object(depth, func(quoted []byte) bool {
+		if !w.step() {
+			return false
 		}
-		seen[key] = true
-		switch {
-		case key != want:
-			err = skipJSON(decoder)
-		case list:
-			found, err = jsonItems(decoder, path[1:])
-		default:
-			found, err = jsonAt(decoder, path[1:])
+		key := quoted[1 : len(quoted)-1]
+		if bytes.IndexByte(key, '\\') >= 0 {
+			text, _ := unquote(quoted) // what is not UTF-8 is no key of a path
+			key = []byte(text)
 		}
-		if err != nil {
-			return nil, err
+		if !bytes.EqualFold(key, []byte(want)) {
+			return w.skip(depth + 1)
 		}
-	}
-	if _, err := decoder.Token(); err != nil { // the closing brace
-		return nil, ErrJSON
-	}
-	return found, nil
+		if string(key) != want || seen {
+			return false
+		}
+		seen = true
+		var good bool
+		if isList {
+			found, good = w.items(path[1:], depth+1)
+		} else {
+			found, good = w.at(path[1:], depth+1)
+		}
+		return good
+	})
+	return found, ok
 }
 
-// jsonItems reads a list and returns the texts at the path in its items, of
-// which each must have one.
-func jsonItems(decoder *json.Decoder, path []string) ([]string, error) {
-	if token, err := decoder.Token(); err != nil || token != json.Delim('[') {
-		return nil, ErrJSON
-	}
-	var found []string
-	for decoder.More() {
-		item, err := jsonAt(decoder, path)
-		if err != nil || len(item) == 0 {
-			return nil, ErrJSON
+// items reads a list and returns the texts at the path in its items, of which
+// each must have one.
+func (w *jsonWalk) items(path []string, depth int) (found []string, ok bool) {
+	ok = w.list(depth, func() bool {
+		if !w.step() {
+			return false
 		}
-		found = append(found, item...)
-	}
-	if _, err := decoder.Token(); err != nil { // the closing bracket
-		return nil, ErrJSON
-	}
-	return found, nil
+		texts, good := w.at(path, depth+1)
+		found = append(found, texts...)
+		return good && len(texts) > 0
+	})
+	return found, ok
 }
 
-func jsonScalar(token json.Token) ([]string, error) {
-	switch token := token.(type) {
-	case string:
-		return []string{token}, nil
-	case json.Number:
-		return []string{token.String()}, nil
-	default:
-		return nil, ErrJSON
+func (w *jsonWalk) scalar() ([]string, bool) {
+	var text string
+	if w.peek() == '"' {
+		quoted, ok := w.text()
+		if !ok {
+			return nil, false
+		}
+		text, ok = unquote(quoted)
+		return []string{text}, ok
 	}
-}
-
-// skipJSON reads one value of any kind.
-func skipJSON(decoder *json.Decoder) error {
-	for depth := 0; ; {
-		token, err := decoder.Token()
-		if err != nil {
-			return ErrJSON
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
+	number, ok := w.number()
+	return []string{string(number)}, ok
 }

@@ -3,66 +3,52 @@ package authz
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// StrictJSON decodes one JSON value. It fails if an object has two keys that
-// are the same but for letter case: encoding/json takes the last of them, and
-// other readers the first or only the exact one. It fails for what is not UTF-8:
-// readers put different characters in its place. Numbers that go into an any
-// are json.Number.
+// StrictJSON decodes one JSON value of at most 10,000 keys and values. It fails if an object has two keys that are the same but for letter case:
+// encoding/json takes the last of them, and other readers the first or only the
+// exact one. It fails for what is not UTF-8: readers put different characters in
+// its place. Numbers that go into an any are json.Number.
 func StrictJSON(raw []byte, into any) error {
-	if !utf8.Valid(raw) {
+	scan := jsonScanner{data: raw, left: maxTokens}
+	if !utf8.Valid(raw) || !scan.uniqueKeys(0) || !scan.ended() {
 		return ErrJSON
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
-	if err := uniqueKeys(decoder, 0); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return ErrJSON
-	}
-	decoder = json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
 	return decoder.Decode(into)
 }
 
-// maxDepth bounds the nesting of a value.
+// maxTokens bounds the keys and values of a value that is decoded whole.
+const maxTokens = 10_000
+
+// maxDepth bounds the nesting of a value that is decoded whole.
 const maxDepth = 64
 
-func uniqueKeys(decoder *json.Decoder, depth int) error {
-	token, err := decoder.Token()
-	if err != nil || depth > maxDepth {
-		return ErrJSON
+func (s *jsonScanner) uniqueKeys(depth int) bool {
+	if !s.step() || depth > maxDepth {
+		return false
 	}
-	open, ok := token.(json.Delim)
-	if !ok {
-		return nil
-	}
-	seen := map[string]bool{}
-	for decoder.More() {
-		if open == '{' {
-			token, err := decoder.Token()
-			key, isText := token.(string)
-			if name := folded(key); err != nil || !isText || seen[name] {
-				return ErrJSON
-			} else {
-				seen[name] = true
+	switch s.peek() {
+	case '{':
+		seen := map[string]bool{}
+		return s.object(depth, func(quoted []byte) bool {
+			key, ok := unquote(quoted)
+			name := folded(key)
+			if !ok || seen[name] || !s.step() {
+				return false
 			}
-		}
-		if err := uniqueKeys(decoder, depth+1); err != nil {
-			return err
-		}
+			seen[name] = true
+			return s.uniqueKeys(depth + 1)
+		})
+	case '[':
+		return s.list(depth, func() bool { return s.uniqueKeys(depth + 1) })
+	default:
+		return s.skip(depth)
 	}
-	if _, err := decoder.Token(); err != nil {
-		return ErrJSON
-	}
-	return nil
 }
 
 // folded is the one text of all that encoding/json takes for the same key.

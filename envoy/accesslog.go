@@ -2,17 +2,18 @@ package envoy
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/h2"
 )
 
 const (
@@ -44,45 +45,31 @@ func newAccessLog(service *Service) *accessLog {
 	return &accessLog{service: service, decoding: make(chan struct{}, maxLogDecoding), ended: make(chan struct{})}
 }
 
-// accessLogging declares the stream. Messages come undecoded.
-var accessLogging = grpc.ServiceDesc{
-	ServiceName: alsv3.AccessLogService_ServiceDesc.ServiceName,
-	HandlerType: (*any)(nil),
-	Streams: []grpc.StreamDesc{{
-		StreamName:    "StreamAccessLogs",
-		ClientStreams: true,
-		Handler: func(server any, stream grpc.ServerStream) error {
-			l, ok := server.(*accessLog)
-			if !ok {
-				return status.Error(codes.Internal, "")
-			}
-			return l.serve(stream)
-		},
-	}},
-	Metadata: alsv3.AccessLogService_ServiceDesc.Metadata,
-}
-
-// serve reads a stream until its end or ours. Envoy never ends one, and to read
-// from one cannot be given up, so a goroutine reads and the handler waits.
-func (l *accessLog) serve(stream grpc.ServerStream) error {
+// serve reads a stream until its end or ours, for Envoy never ends one.
+func (l *accessLog) serve(call *h2.Call) {
 	if !l.begin() {
-		return status.Error(codes.ResourceExhausted, "")
+		call.End(h2.Status{Code: uint8(codes.ResourceExhausted)})
+		return
 	}
-	read := make(chan error, 1)
+	defer l.end()
+	stop := make(chan struct{})
+	defer close(stop)
 	go func() {
-		defer l.end()
-		for {
-			if err := l.receive(stream); err != nil {
-				read <- err
-				return
-			}
+		select {
+		case <-l.ended:
+			call.End(h2.Status{Code: uint8(codes.Unavailable)}) // the receiver notices
+		case <-stop:
 		}
 	}()
-	select {
-	case err := <-read:
-		return err
-	case <-l.ended: // the return ends the goroutine
-		return status.Error(codes.Unavailable, "")
+	for {
+		err := l.receive(call)
+		if errors.Is(err, io.EOF) { // a client that does end it gets the empty answer that it waits for
+			call.Answer([]byte{})
+		}
+		if err != nil {
+			call.End(h2.Status{})
+			return
+		}
 	}
 }
 
@@ -122,22 +109,20 @@ func (l *accessLog) stop() {
 
 // receive reads one message and settles by it. What is malformed or too large
 // is dropped and counted; the stream goes on.
-func (l *accessLog) receive(stream grpc.ServerStream) error {
-	var m message
-	if err := stream.RecvMsg(&m); err != nil {
-		return err
-	}
-	defer m.free()
-	if !l.service.Settler.TwoPhase() {
-		return nil // Envoy sends it all the same
-	}
-	if m.data.Len() > maxLogMessage {
+func (l *accessLog) receive(call *h2.Call) error {
+	message, err := call.Receive(maxLogMessage)
+	switch {
+	case errors.Is(err, h2.ErrTooLarge):
 		l.service.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
 		return nil
+	case err != nil:
+		return err
+	case !l.service.Settler.TwoPhase():
+		return nil // Envoy sends it all the same
 	}
 	l.decoding <- struct{}{}
 	defer func() { <-l.decoding }()
-	l.service.settleAll(m.data.Materialize())
+	l.service.settleAll(message)
 	return nil
 }
 

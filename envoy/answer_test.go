@@ -161,7 +161,7 @@ func TestNoAnswerIsEmpty(t *testing.T) {
 			if a.allowed && (a.set[envoy.HeaderVerified] != "" || !slices.Contains(a.removed, envoy.HeaderVerified)) {
 				t.Errorf("%s in shadow mode gives a verified header", reason)
 			}
-			refused := decode(t, service(table).Refuse(context.Background(), reason, nil))
+			refused := decode(t, service(table).Refuse(plainCall(), reason, nil))
 			if refused.allowed {
 				t.Errorf("refusing with %s allows", reason)
 			}

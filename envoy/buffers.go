@@ -1,46 +1,47 @@
 package envoy
 
 import (
+	"math/bits"
 	"sync"
-
-	"google.golang.org/grpc/mem"
 )
 
-// bufferSizes are those of frames and messages, each a pool of its own.
-var bufferSizes = [...]int{256, 2 << 10, 4 << 10, 16 << 10, 32 << 10, 1 << 20}
+// Sizes of buffers: a power of two, and room for the headers beside a body of
+// that size.
+const (
+	minBufferBits = 11
+	maxBufferBits = 23
+	bufferRoom    = 8 << 10
+)
 
-// buffers is a pool for grpc-go. Its own default clears every buffer before it
-// is filled, which is a tenth of the cost of a large body; here, as there,
-// buffers are written before they are read. It is safe for concurrent use.
+// buffers is a pool for received messages, which are written before they are
+// read: buffers are not cleared. It is safe for concurrent use.
 type buffers struct {
-	pools [len(bufferSizes)]sync.Pool
+	pools [maxBufferBits - minBufferBits + 1]sync.Pool
 }
 
-var _ mem.BufferPool = (*buffers)(nil)
+// class is which pool has buffers of a length.
+func class(length int) int {
+	return max(bits.Len(uint(max(length-bufferRoom, 1)-1))-minBufferBits, 0)
+}
 
 // Get returns a buffer of that length with old content.
 func (b *buffers) Get(length int) *[]byte {
-	for i, size := range bufferSizes {
-		if length > size {
-			continue
-		}
-		if buffer, ok := b.pools[i].Get().(*[]byte); ok {
-			*buffer = (*buffer)[:length]
-			return buffer
-		}
-		buffer := make([]byte, length, size)
+	i := class(length)
+	if i >= len(b.pools) {
+		buffer := make([]byte, length)
 		return &buffer
 	}
-	buffer := make([]byte, length)
+	if buffer, ok := b.pools[i].Get().(*[]byte); ok {
+		*buffer = (*buffer)[:length]
+		return buffer
+	}
+	buffer := make([]byte, length, 1<<(i+minBufferBits)+bufferRoom)
 	return &buffer
 }
 
-// Put takes a buffer back. It keeps those of the sizes that it makes.
+// Put takes a buffer back, if Get has made it.
 func (b *buffers) Put(buffer *[]byte) {
-	for i, size := range bufferSizes {
-		if cap(*buffer) == size {
-			b.pools[i].Put(buffer)
-			return
-		}
+	if i := class(cap(*buffer)); i < len(b.pools) && cap(*buffer) == 1<<(i+minBufferBits)+bufferRoom {
+		b.pools[i].Put(buffer)
 	}
 }

@@ -61,10 +61,23 @@ func (s *Service) now() time.Time {
 	return time.Now()
 }
 
+// Caller is the context of a call, and its metadata.
+type Caller interface {
+	context.Context
+	telemetry.Metadata
+}
+
+// Plain returns a call without metadata.
+func Plain(ctx context.Context) Caller { return plain{ctx} }
+
+type plain struct{ context.Context }
+
+func (plain) Values(string) []string { return nil }
+
 // Answer decides one CheckRequest and appends the encoded CheckResponse to out.
 // Neither is kept. It never panics.
 func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
-	out, _ = s.answer(ctx, [][]byte{check}, authz.OK, out)
+	out, _ = s.answer(Plain(ctx), [][]byte{check}, authz.OK, out)
 	return out
 }
 
@@ -72,17 +85,17 @@ func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
 // kept or changed, and a body is not joined unless its scheme must parse it. It
 // also returns what was reserved for the request, to be given back if the
 // answer cannot be sent.
-func (s *Service) AnswerPieces(ctx context.Context, check [][]byte, out []byte) ([]byte, authz.Reservation) {
+func (s *Service) AnswerPieces(ctx Caller, check [][]byte, out []byte) ([]byte, authz.Reservation) {
 	return s.answer(ctx, check, authz.OK, out)
 }
 
 // Refuse answers a call whose message was not read.
-func (s *Service) Refuse(ctx context.Context, reason authz.Reason, out []byte) []byte {
+func (s *Service) Refuse(ctx Caller, reason authz.Reason, out []byte) []byte {
 	out, _ = s.answer(ctx, nil, reason, out)
 	return out
 }
 
-func (s *Service) answer(ctx context.Context, check [][]byte, reason authz.Reason, out []byte) (answer []byte, held authz.Reservation) {
+func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []byte) (answer []byte, held authz.Reservation) {
 	arrived := time.Now()
 	st, _ := s.states.Get().(*state)
 	if st == nil {

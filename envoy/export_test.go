@@ -1,4 +1,4 @@
 package envoy
 
 // Held returns what calls hold of the byte budget, and how many calls there are.
-func (s *Server) Held() (bytes, calls int64) { return s.budget.used.Load(), s.inFlight.Load() }
+func (s *Server) Held() (bytes, calls int64) { return s.h2.Held() }

@@ -143,7 +143,7 @@ func TestBodiesBeyondTheSettingAreRefusedAndRecorded(t *testing.T) {
 		c.WithRequestBody()["max_request_bytes"] = 16 << 20
 	}})
 	g.unread = true
-	for _, c := range []struct{ size, status int }{{999, 200}, {9 << 20, 503}} {
+	for _, c := range []struct{ size, status int }{{999, 200}, {9 << 20, 413}} {
 		a := g.send(t, g.HTTP1, g.signed(t, "github", make([]byte, c.size)))
 		if got := g.Upstream.Take(); a.status != c.status || (len(got) == 1) != (c.status == 200) {
 			t.Errorf("%d bytes: status %d, %d upstream", c.size, a.status, len(got))

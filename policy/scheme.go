@@ -96,8 +96,19 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	needs(config.Time.First == (config.Grammar == signature.Positional), at.at("timestamp"), "first and grammar POSITIONAL belong together")
 	needs(!h.GetSignature().GetRepeated() || config.Time.Key == "" && !config.Time.First, sig.at("repeated"), "cannot be where the header holds the time")
 	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.at("numbered"), "cannot be where the header holds the time")
+	for _, several := range []struct {
+		name string
+		set  bool
+	}{{"numbered", config.Numbered}, {"repeated", config.Repeated}} {
+		needs(!several.set || config.JSON == "", sig.at(several.name), "has no use with json: there is no header")
+		needs(!several.set || !signsItem(config), sig.at(several.name), "cannot be where content signs an item of the one header")
+	}
 	c.checkTime(config, h, at)
 	c.checkContent(config, h, at)
+}
+
+func signsItem(config *signature.Config) bool {
+	return slices.ContainsFunc(config.Content, func(p signature.Part) bool { return p.Kind == signature.Item })
 }
 
 // checkTime looks for times that are no defence, and for content without one.

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -46,8 +45,8 @@ func (c *compiler) tokenRules(w *policyv1.Webhook, at place, check *token.Check)
 
 // digest is a token of which the policy has the SHA-256 only.
 func (c *compiler) digest(k *loaded, text string, in token.Place) token.Candidate {
-	candidate := token.Candidate{ID: k.ID, Place: in, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
-	_, _ = hex.Decode(candidate.Digest[:], []byte(strings.TrimPrefix(text, "sha256:"))) // its pattern was checked
+	digest, _ := secret.ParseDigest(strings.TrimPrefix(text, "sha256:")) // its pattern was checked
+	candidate := token.Candidate{ID: k.ID, Place: in, Digest: digest, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
 	var weakness error
 	if source := provider.PublishedDigest(candidate.Digest); source != "" {
 		weakness = fmt.Errorf("%w: %s", ErrPublished, source)

@@ -81,7 +81,7 @@ type Finding struct {
 }
 
 // FindingIDs are the ids of all findings.
-var FindingIDs = []string{"HB050", "HB051", "HB060", "HB061", "HB062"}
+var FindingIDs = []string{"HB050", "HB051", "HB060", "HB061", "HB062", "HB070", "HB071", "HB080"}
 
 // TransportFindings lists what the webhooks ask of transport and the settings
 // cannot prove, or leave to Envoy.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // sealer makes values that only a holder of the key can make: HMAC-SHA256, cut
@@ -69,6 +70,7 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 		return r, false
 	}
 	body := buffer[:sealBody]
+<<<<<<< HEAD
 	if !hmac.Equal(buffer[sealBody:], s.tag(body, &sum)) {
 		if s.earlier != nil {
 			return s.earlier.open(text)
@@ -76,6 +78,9 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 		return r, false
 	}
 	if body[0] != sealVersion {
+=======
+	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) || body[0] != sealVersion {
+>>>>>>> main
 		return r, false
 	}
 	copy(r.Fingerprint[:15], body[1:])

@@ -156,7 +156,7 @@ func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) 
 		if (s.count+1)*4 > len(s.slots)*3 {
 			return nil
 		}
-		*s = *s.moved(len(s.slots), s.depth, 0, current) // without those that are used no more
+		*s = *s.moved(len(s.slots), s.depth, 0) // without those that are used no more
 		return s
 	}
 	nonces, slots := p.widen(s, current)
@@ -184,6 +184,6 @@ func (m *Memory) sweep(sh *share, t *table, s *segment, now time.Time) {
 	m.count(sh, -s.sweep(current))
 	if wanted := size(s.count); wanted*4 <= len(s.slots) {
 		m.bytes.Add(int64(wanted-len(s.slots)) * slotBytes)
-		*s = *s.moved(wanted, s.depth, 0, current)
+		*s = *s.moved(wanted, s.depth, 0)
 	}
 }

@@ -130,7 +130,29 @@ func (s *segment) expires(sl slot) int64 {
 }
 
 func (s *segment) live(sl slot, current int64) bool {
-	return sl.low&codeMask != 0 && s.expires(sl) > max(current, s.floor)
+	a := s.ages(current)
+	return a.live(sl)
+}
+
+// ages tells live nonces of a segment from others, without a division for
+// each: a code is as many epochs after the first as it is places after that
+// one's.
+type ages struct {
+	first int64 // the place of the first epoch's code, from 0
+	past  int64 // how many epochs from the first on have passed
+}
+
+func (s *segment) ages(current int64) ages {
+	first := s.swept + 1
+	return ages{first % 255, max(current, s.floor) - first}
+}
+
+func (a ages) live(sl slot) bool {
+	ahead := int64(sl.low&codeMask) - 1 - a.first
+	if ahead < 0 {
+		ahead += 255
+	}
+	return sl.low&codeMask != 0 && ahead > a.past
 }
 
 // start is where the search for a key begins.
@@ -158,8 +180,8 @@ func (s *segment) find(key slot, current int64) (place int, found bool) {
 
 // vacant returns the place where a key may be put that is not there.
 func (s *segment) vacant(key slot, current int64) int {
-	i := s.start(key)
-	for s.live(s.slots[i], current) {
+	i, a := s.start(key), s.ages(current)
+	for a.live(s.slots[i]) {
 		i = s.after(i)
 	}
 	return i
@@ -191,9 +213,9 @@ func (s *segment) drop(place int) {
 
 // sweep forgets what has expired and returns how many that were.
 func (s *segment) sweep(current int64) int {
-	before := s.count
+	before, a := s.count, s.ages(current)
 	for i, sl := range s.slots {
-		if sl.low&codeMask != 0 && !s.live(sl, current) {
+		if sl.low&codeMask != 0 && !a.live(sl) {
 			s.drop(i)
 		}
 	}
@@ -204,9 +226,9 @@ func (s *segment) sweep(current int64) int {
 // evict forgets the nonces of the earliest epoch, if that is not beyond the
 // limit, raises the floor and returns how many there were.
 func (s *segment) evict(current, limit int64) int {
-	earliest := limit + 1
+	earliest, a := limit+1, s.ages(current)
 	for _, sl := range s.slots {
-		if s.live(sl, current) {
+		if a.live(sl) {
 			earliest = min(earliest, s.expires(sl))
 		}
 	}
@@ -237,12 +259,13 @@ func larger(n int) int {
 	return n / 3 * 4
 }
 
-// moved returns a segment of that size with the live nonces for which the bit
-// below the depth is the given one, or all if depth is the segment's own.
-func (s *segment) moved(slots int, depth uint8, bit uint64, current int64) *segment {
+// moved returns a segment of that size with the nonces for which the bit below
+// the depth is the given one, or all if depth is the segment's own. A sweep has
+// just left none but those that are live.
+func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
 	fresh := &segment{slots: make([]slot, slots), depth: depth, swept: s.swept, latest: s.latest, floor: s.floor}
 	for _, sl := range s.slots {
-		if !s.live(sl, current) || depth > s.depth && sl.high>>(64-depth)&1 != bit {
+		if sl.low&codeMask == 0 || depth > s.depth && sl.high>>(64-depth)&1 != bit {
 			continue
 		}
 		place := fresh.start(sl)
@@ -266,15 +289,15 @@ func (p *part) widen(s *segment, current int64) (nonces, slots int) {
 	}
 	if wanted <= maxSlots && (s.count+1)*4 <= wanted*3 || s.depth == maxDepth {
 		slots = wanted - len(s.slots)
-		*s = *s.moved(wanted, s.depth, 0, current)
+		*s = *s.moved(wanted, s.depth, 0)
 		return nonces, slots
 	}
-	return nonces, p.halve(s, current)
+	return nonces, p.halve(s)
 }
 
-// halve replaces the segment in the directory by two and returns by how much
-// the slots have become more.
-func (p *part) halve(s *segment, current int64) int {
+// halve replaces a segment that has just been swept in the directory by two and
+// returns by how much the slots have become more.
+func (p *part) halve(s *segment) int {
 	if s.depth == p.depth {
 		doubled := make([]*segment, 2*len(p.segments))
 		for i, old := range p.segments {
@@ -285,11 +308,11 @@ func (p *part) halve(s *segment, current int64) int {
 	depth := s.depth + 1
 	var counts [2]int
 	for _, sl := range s.slots {
-		if s.live(sl, current) {
+		if sl.low&codeMask != 0 {
 			counts[sl.high>>(64-depth)&1]++
 		}
 	}
-	halves := [2]*segment{s.moved(size(counts[0]+1), depth, 0, current), s.moved(size(counts[1]+1), depth, 1, current)}
+	halves := [2]*segment{s.moved(size(counts[0]+1), depth, 0), s.moved(size(counts[1]+1), depth, 1)}
 	for i, old := range p.segments {
 		if old == s {
 			p.segments[i] = halves[i>>(p.depth-depth)&1]

@@ -70,7 +70,7 @@ func (c *Cell) PerTenant() bool { return c.tenants > 0 }
 // replace puts a value in the place of the old one, unless it is the same.
 func (c *Cell) replace(v Value) (changed bool) {
 	next := NewVersion(v)
-	if now := c.current.Load(); now != nil && now.Digest == next.Digest {
+	if now := c.current.Load(); now != nil && now.Digest.Same(&next.Digest) {
 		return false
 	}
 	c.current.Store(next)

@@ -119,7 +119,7 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		}
 		return good
 	})
-	if f != nil && match != nil {
+	if f != nil && match != nil && valid {
 		digest := f.Begin(call.Webhook, call.Tenant)
 		for i := range items {
 			digest.Framed(items[i].content)
@@ -129,8 +129,11 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if call.Explanation != nil {
 		call.Explain("HMAC-SHA256 over eight fields of every item with one of the keys "+a.keys.names(call.Now), foundText(match, valid, len(items)))
 	}
-	call.Proof = authz.ProofPartial
-	return a.keys.verdict(call, match, valid)
+	reason := a.keys.verdict(call, match, valid)
+	if reason == authz.OK {
+		call.Proof = authz.ProofPartial
+	}
+	return reason
 }
 
 // Sign makes the request a notification with one signed item.

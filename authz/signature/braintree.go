@@ -54,7 +54,7 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 	form, err := formOf(call.Request)
 	payload, hasPayload := only(form, braintreePayload)
 	pairs, hasPairs := only(form, braintreeSignature)
-	if err != nil || !hasPayload || !hasPairs || len(form) != 2 || !isBase64Text(payload) {
+	if err != nil || !hasPayload || !hasPairs || len(form) != 2 || !isBase64Text(payload) || strings.Count(pairs, "&") >= maxParameters {
 		call.Explain("a form with "+braintreePayload+" and "+braintreeSignature, "another body")
 		return authz.SignatureMalformed
 	}
@@ -71,7 +71,7 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 		}
 		return good
 	})
-	if f != nil && match != nil {
+	if f != nil && match != nil && valid {
 		digest := f.Begin(call.Webhook, call.Tenant)
 		// A line break at the end does not make another delivery.
 		digest.Framed([]byte(strings.TrimRight(payload, "\n")))
@@ -80,8 +80,11 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 	if call.Explanation != nil {
 		call.Explain("HMAC-SHA1 over "+braintreePayload+" with one of the keys "+b.keys.names(call.Now), foundText(match, valid, len(sent)))
 	}
-	call.Proof = authz.ProofSignature
-	return b.keys.verdict(call, match, valid)
+	reason := b.keys.verdict(call, match, valid)
+	if reason == authz.OK {
+		call.Proof = authz.ProofSignature
+	}
+	return reason
 }
 
 // candidates reads public|signature pairs with & between.

@@ -37,6 +37,9 @@ func (h *HMAC) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
 }
 
 func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part) ([]byte, bool) {
+	if part.readsForm() && req.Body.Len() > 0 && twoTypes(req) {
+		return nil, false
+	}
 	switch part.Kind {
 	case Form:
 		all, err := formOf(req)
@@ -210,20 +213,20 @@ func (f *nulFinder) Write(b []byte) (int, error) {
 
 // bound reports whether the body is covered by a signature that held. Where the
 // parameters of a form are signed, another body needs the digest that the
-// signed URL holds; an empty one only if there is a digest, or else it could
-// have been taken away.
+// signed URL holds. A digest that is there counts for every body: for a form, and
+// for an empty one, or else it could have been taken away.
 func (h *HMAC) bound(req *authz.Request) bool {
 	c := &h.config
 	switch {
 	case !c.SignsBody(), c.signsWhole():
 		return true
-	case c.signsForm() && isForm(req):
-		return true
-	case c.BodyDigest.Query == "":
-		return req.Body.Len() == 0
+	}
+	unbound := req.Body.Len() == 0 || c.signsForm() && isForm(req) // by a digest
+	if c.BodyDigest.Query == "" {
+		return unbound
 	}
 	all, err := queryOf(req)
-	if err == nil && req.Body.Len() == 0 && !slices.ContainsFunc(all, func(p parameter) bool { return p.name == c.BodyDigest.Query }) {
+	if err == nil && unbound && !slices.ContainsFunc(all, func(p parameter) bool { return p.name == c.BodyDigest.Query }) {
 		return true
 	}
 	value, ok := only(all, c.BodyDigest.Query)

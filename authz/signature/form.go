@@ -14,10 +14,14 @@ import (
 // parameter is one of a form or query, decoded.
 type parameter struct{ name, value string }
 
-var errForm = errors.New("not a form: a percent sign without two hexadecimal digits")
+// maxParameters bounds the parameters of a form or query.
+const maxParameters = 1000
+
+var errForm = errors.New("not a form: a percent sign without two hexadecimal digits, or more than 1000 parameters")
 
 // parseForm reads application/x-www-form-urlencoded text, in its order. It
-// decodes what it finds and guesses nothing.
+// decodes what it finds and guesses nothing. More than a thousand parameters are
+// refused: they would be decoded and sorted for whoever sends them.
 func parseForm(text string) ([]parameter, error) {
 	var all []parameter
 	for item := range strings.SplitSeq(text, "&") {
@@ -27,7 +31,7 @@ func parseForm(text string) ([]parameter, error) {
 		name, value, _ := strings.Cut(item, "=")
 		n, err1 := url.QueryUnescape(name)
 		v, err2 := url.QueryUnescape(value)
-		if err1 != nil || err2 != nil {
+		if err1 != nil || err2 != nil || len(all) == maxParameters {
 			return nil, errForm
 		}
 		all = append(all, parameter{n, v})
@@ -44,9 +48,17 @@ func sortForm(all []parameter) {
 
 // isForm reports whether the body is a form by its one content type.
 func isForm(req *authz.Request) bool {
-	value, count := req.Headers.Lookup("content-type")
+	value, _ := req.Headers.Lookup("content-type")
 	media, _, _ := bytes.Cut(value, []byte{';'})
-	return count == 1 && strings.EqualFold(string(bytes.TrimSpace(media)), "application/x-www-form-urlencoded")
+	return !twoTypes(req) && strings.EqualFold(string(bytes.TrimSpace(media)), "application/x-www-form-urlencoded")
+}
+
+// twoTypes reports whether the request has two content types, in two headers or
+// joined by a comma, so that one reader takes the body for a form and another
+// not.
+func twoTypes(req *authz.Request) bool {
+	value, count := req.Headers.Lookup("content-type")
+	return count > 1 || bytes.IndexByte(value, ',') >= 0
 }
 
 // formOf returns the parameters of a form in the body; none if the body is

@@ -125,9 +125,9 @@ func (h *HMAC) checkHeaders(call *authz.Call) authz.Reason {
 			return missingOrMalformed(count)
 		}
 	}
-	one := func(name, what string, token bool) authz.Reason {
+	one := func(name, what string, fits func(authz.View) bool) authz.Reason {
 		value, count := headers.Lookup(name)
-		if count == 1 && (!token || isToken(value)) {
+		if count == 1 && fits(value) {
 			return authz.OK
 		}
 		if call.Explanation != nil {
@@ -136,13 +136,13 @@ func (h *HMAC) checkHeaders(call *authz.Call) authz.Reason {
 		return missingOrMalformed(count)
 	}
 	if name := h.config.KeyIDHeader; name != "" {
-		if reason := one(name, "key's", false); reason != authz.OK {
+		if reason := one(name, "key's", func(v authz.View) bool { return len(v) > 0 }); reason != authz.OK {
 			return reason
 		}
 	}
 	for i := range h.config.Content {
 		if part := &h.config.Content[i]; part.Kind == HeaderValue {
-			if reason := one(part.Text, "signed", part.Token); reason != authz.OK {
+			if reason := one(part.Text, "signed", func(v authz.View) bool { return !part.Token || isToken(v) }); reason != authz.OK {
 				return reason
 			}
 		}
@@ -262,12 +262,18 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 		}
 		return false
 	})
-	if digest == nil && f != nil && match != nil {
+	if digest == nil && f != nil && match != nil && valid {
 		digest = f.Begin(call.Webhook, call.Tenant)
 		h.write(call.Request, s, h.forms[matched], digest, nil)
 	}
 	if digest != nil {
+<<<<<<< HEAD
 		call.Fingerprint, call.Alternate = f.End(digest)
+=======
+		if fingerprint := f.End(digest); match != nil && valid {
+			call.Fingerprint = fingerprint
+		}
+>>>>>>> main
 	}
 	return match, valid
 }

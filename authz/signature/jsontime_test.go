@@ -20,7 +20,7 @@ func TestTimeInTheBody(t *testing.T) {
 		{"time", signature.Seconds, ` {"a":{"time":[1,{"time":2}]},"time" : "1795500000","b":[{}]} `, authz.OK},
 		{"time", signature.Milliseconds, `{"time":1795500000000}`, authz.OK},
 		{"data.at", signature.RFC3339, `{"at":1,"data":{"x":[],"at":"2026-11-24T06:00:00Z"}}`, authz.OK},
-		{"time", signature.Seconds, `{"Time":1795500000}`, authz.TimestampMissing},
+		{"time", signature.Seconds, `{"Time":1795500000}`, authz.TimestampMalformed},
 		{"time", signature.Seconds, `{}`, authz.TimestampMissing},
 		{"time", signature.Seconds, `{"time":""}`, authz.TimestampMissing},
 		{"data.at", signature.Seconds, `{"data":{}}`, authz.TimestampMissing},

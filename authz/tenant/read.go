@@ -67,7 +67,7 @@ func filled(use secret.Use, c *content, before *secret.Version, err error) (*sec
 	if err != nil {
 		return before, err
 	}
-	if next := secret.NewVersion(key); before == nil || next.Digest != before.Digest {
+	if next := secret.NewVersion(key); before == nil || !next.Digest.Same(&before.Digest) {
 		return next, nil
 	}
 	return before, nil

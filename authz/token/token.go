@@ -4,8 +4,9 @@
 // whoever saw one delivery can send any other. There is no replay protection
 // behind it.
 //
-// All candidates are compared by their SHA-256, without an early exit, so that
-// neither the length of a token nor its place in the list shows in the time.
+// Each place of a request is read once. What stands there is compared with all
+// candidates of that place by SHA-256, without an early exit, so that neither the
+// length of a token nor its place in the list shows in the time.
 package token
 
 import (
@@ -64,21 +65,30 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 	present, expired := false, false
 	match := -1
 	for i := range c.Candidates {
-		candidate := &c.Candidates[i]
-		var one [1]authz.View // of most places; a slice of its own would be an allocation
-		sent := candidate.find(call.Request, one[:0])
+		if c.seen(i) {
+			continue
+		}
+		var one [1]authz.View // of most places; slices of their own would be allocations
+		var sum [1]secret.Digest
+		sent := c.Candidates[i].find(call.Request, one[:0])
 		if len(sent) == 0 {
 			continue
 		}
 		present = true
-		want, known := candidate.digest(call.Secrets)
-		if !known || !matches(sent, want) || match >= 0 {
-			continue
-		}
-		if validAt(candidate, call.Now) {
-			match = i
-		} else {
-			expired = true
+		digests := digestsOf(sent, sum[:0])
+		for j := i; j < len(c.Candidates); j++ {
+			candidate := &c.Candidates[j]
+			if candidate.Place != c.Candidates[i].Place {
+				continue
+			}
+			want, known := candidate.digest(call.Secrets)
+			switch {
+			case !equal(digests, want), !known:
+			case !validAt(candidate, call.Now):
+				expired = true
+			case match < 0 || j < match:
+				match = j
+			}
 		}
 	}
 	if call.Explanation != nil {
@@ -98,6 +108,11 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 	}
 }
 
+// seen reports whether an earlier candidate has the place of the one at i.
+func (c *Check) seen(i int) bool {
+	return slices.ContainsFunc(c.Candidates[:i], func(other Candidate) bool { return other.Place == c.Candidates[i].Place })
+}
+
 func validAt(c *Candidate, now time.Time) bool {
 	return !now.Before(c.NotBefore) && (c.NotAfter.IsZero() || now.Before(c.NotAfter))
 }
@@ -115,14 +130,23 @@ func (c *Candidate) digest(held secret.Held) (digest secret.Digest, known bool) 
 	return version.Digest, version.Len() > 0
 }
 
-// matches compares what was sent with a token: all of it must fit.
-func matches(sent []authz.View, want secret.Digest) bool {
-	match := true
+// digestsOf appends the digests of what was sent. Where a text is empty there are
+// none, for it fits no token.
+func digestsOf(sent []authz.View, digests []secret.Digest) []secret.Digest {
 	for _, text := range sent {
-		digest := secret.DigestOf(text)
-		if !secret.Equal(digest[:], want[:]) || len(text) == 0 {
-			match = false
+		if len(text) == 0 {
+			return nil
 		}
+		digests = append(digests, secret.DigestOf(text))
+	}
+	return digests
+}
+
+// equal compares what was sent with a token: all of it must fit.
+func equal(sent []secret.Digest, want secret.Digest) bool {
+	match := len(sent) > 0
+	for i := range sent {
+		match = sent[i].Same(&want) && match
 	}
 	return match
 }
@@ -223,7 +247,7 @@ func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 			version := candidate.Cell.Load(s.Secrets)
 			return version != nil && candidate.sign(req, string(version.Reveal()))
 		}
-		if given := s.Secret.Reveal(); matches([]authz.View{given}, candidate.Digest) {
+		if given := s.Secret.Reveal(); equal(digestsOf([]authz.View{given}, nil), candidate.Digest) {
 			return candidate.sign(req, string(given))
 		}
 	}

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -77,5 +78,64 @@ func TestRun(t *testing.T) {
 	}
 	if check.Sign(req, authz.Signing{KeyID: "nobody"}) {
 		t.Error("a token that is not there")
+	}
+}
+
+// A place is read and parsed once, however many tokens it may carry.
+func TestPlacesAreReadOnce(t *testing.T) {
+	query, basic := token.Place{Query: "token"}, token.Place{Header: "authorization", Scheme: "basic", Basic: true}
+	list := token.Place{JSON: "value[].state"}
+	check := func(n int) *token.Check {
+		check := &token.Check{}
+		for i := range n {
+			for _, place := range []token.Place{query, basic, list} {
+				check.Candidates = append(check.Candidates, token.Candidate{
+					ID: fmt.Sprint("id-", i), Place: place, Digest: secret.DigestOf(fmt.Appendf(nil, "token %d", i)),
+				})
+			}
+		}
+		return check
+	}
+	for _, sent := range []struct{ path, authorization, body, id string }{
+		{"/?a=1&token=token+7", "", "", "id-7"},
+		{"/?token=token+99", "", "", ""},
+		{"/?token=token+7&token=token+7", "", "", ""},
+		{"/", "Basic " + base64.StdEncoding.EncodeToString([]byte("token 8")), "", "id-8"},
+		{"/?token=token+8", "Basic " + base64.StdEncoding.EncodeToString([]byte("token 3")), "", "id-3"},
+		{"/", "", `{"value":[{"state":"token 2"},{"state":"token 2"}]}`, "id-2"},
+		{"/", "", `{"value":[{"state":"token 2"},{"state":"token 3"}]}`, ""},
+		{"/", "", `{"value":[{"state":"token 2"},{"state":""}]}`, ""},
+	} {
+		req := &authz.Request{Path: authz.View(sent.path), Body: authz.Body{Segments: [][]byte{[]byte(sent.body)}}}
+		if sent.authorization != "" {
+			req.Set("authorization", sent.authorization)
+		}
+		call := &authz.Call{Context: context.Background(), Request: req, Now: now}
+		many := check(10)
+		if reason := many.Run(call); (reason == authz.OK) != (sent.id != "") || call.KeyID != sent.id {
+			t.Errorf("%+v: %s, key %q", sent, reason, call.KeyID)
+		}
+		one := check(1)
+		few := testing.AllocsPerRun(10, func() { one.Run(call) })
+		if more := testing.AllocsPerRun(10, func() { many.Run(call) }); more != few {
+			t.Errorf("%+v: %v allocations with one token of each place, %v with ten", sent, few, more)
+		}
+	}
+}
+
+// BenchmarkManyTokens looks for one of a hundred tokens in the query.
+func BenchmarkManyTokens(b *testing.B) {
+	check := &token.Check{}
+	for i := range 100 {
+		check.Candidates = append(check.Candidates, token.Candidate{
+			ID: "t", Place: token.Place{Query: "token"}, Digest: secret.DigestOf(fmt.Appendf(nil, "token %d", i)),
+		})
+	}
+	call := &authz.Call{Context: context.Background(), Request: &authz.Request{Path: authz.View("/h?a=1&b=2&token=token+99")}, Now: now}
+	b.ReportAllocs()
+	for b.Loop() {
+		if check.Run(call) != authz.OK {
+			b.Fatal("not found")
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -20,29 +21,24 @@ import (
 // /api/v1/keys. It is not there unless the settings ask for it.
 type admin struct {
 	// keys says which keys have matched; set before serving.
-	keys     func() liveKeys
-	settler  *replay.Settler
-	log      *slog.Logger
-	token    *secret.Digest // nil: whoever reaches the listener
-	server   *http.Server
-	listener net.Listener
+	keys    func() liveKeys
+	settler *replay.Settler
+	log     *slog.Logger
+	// tokenFile is empty where none is asked for, and token then nil.
+	tokenFile string
+	token     atomic.Pointer[secret.Digest]
+	tls       bool
+	server    *http.Server
+	listener  net.Listener
 }
 
 // minAdminToken is in bytes.
 const minAdminToken = 16
 
 func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, error) {
-	a := &admin{settler: settler, log: log}
-	if s.adminToken != "" {
-		value, err := secret.Ref{File: s.adminToken}.Load()
-		if err != nil {
-			return nil, err
-		}
-		if len(value.Reveal()) < minAdminToken {
-			return nil, errors.New("admin.token: the token is shorter than 16 bytes")
-		}
-		digest := secret.DigestOf(value.Reveal())
-		a.token = &digest
+	a := &admin{settler: settler, log: log, tokenFile: s.adminToken, tls: s.adminTLS != nil}
+	if _, err := a.loadToken(); err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
@@ -52,6 +48,35 @@ func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, e
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	return a, nil
+}
+
+// loadToken reads the token again and reports whether it is another one. After
+// an error the last good one stays.
+func (a *admin) loadToken() (changed bool, err error) {
+	if a.tokenFile == "" {
+		return false, nil
+	}
+	value, err := secret.Ref{File: a.tokenFile}.Load()
+	if err != nil {
+		return false, err
+	}
+	if value.Len() < minAdminToken {
+		return false, errors.New("admin.token: the token is shorter than 16 bytes")
+	}
+	next := secret.DigestOf(value.Reveal())
+	last := a.token.Swap(&next)
+	return last == nil || !last.Same(&next), nil
+}
+
+// watch lists the files that are read again.
+func (a *admin) watch() []fileWatch {
+	if a.tokenFile == "" {
+		return nil
+	}
+	return []fileWatch{{[]string{a.tokenFile}, logChanged(a.log, "admin token", func() (bool, []any, error) {
+		changed, err := a.loadToken()
+		return changed, nil, err
+	})}}
 }
 
 func (a *admin) listen(address string) (err error) {
@@ -80,12 +105,12 @@ func (a *admin) stop() { _ = a.server.Close() } // requests are short
 
 // guard lets only operators through. A page that a browser shows must not work
 // the listener either: it cannot send another content type without asking, and
-// not under a name of its own.
+// not under a name of its own, for which a listener with TLS has no certificate.
 func (a *admin) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		switch {
-		case a.token == nil && !localName(r.Host), r.Header.Get("Origin") != "":
+		case a.tokenFile == "" && !a.tls && !localName(r.Host), r.Header.Get("Origin") != "":
 			http.Error(w, "forbidden", http.StatusForbidden)
 		case !a.authorized(r):
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -100,12 +125,12 @@ func (a *admin) guard(next http.Handler) http.Handler {
 }
 
 func (a *admin) authorized(r *http.Request) bool {
-	if a.token == nil {
+	if a.tokenFile == "" {
 		return true
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	digest := secret.DigestOf([]byte(token))
-	return secret.Equal(digest[:], a.token[:]) && strings.EqualFold(scheme, "bearer")
+	return digest.Same(a.token.Load()) && strings.EqualFold(scheme, "bearer")
 }
 
 // localName reports whether the host is an address or localhost: a name that a

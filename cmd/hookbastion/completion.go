@@ -48,7 +48,7 @@ func flagValues(f *pflag.Flag) []string {
 // webhookNames lists the webhooks of the policies that the command line names,
 // as far as they can be read.
 func webhookNames(cmd *cobra.Command) []string {
-	paths, err := cmd.Flags().GetStringSlice("policy")
+	paths, err := cmd.Flags().GetStringArray("policy")
 	if err != nil {
 		return nil
 	}

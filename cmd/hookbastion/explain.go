@@ -35,7 +35,7 @@ func newExplain() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	cmd.Flags().StringArrayVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
 	addConfigFlag(cmd, &o.config)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")

@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/policy"
@@ -23,6 +22,11 @@ import (
 
 // rotateAfter is the age from which on `keys` advises another secret.
 const rotateAfter = 90 * 24 * time.Hour
+
+// retireAfter is how long after its last match a key can be retired if another
+// one matches meanwhile: some providers repeat a delivery for days, as it was
+// signed.
+const retireAfter = 72 * time.Hour
 
 func newKeys() *cobra.Command {
 	var o keysOptions
@@ -36,18 +40,19 @@ func newKeys() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	cmd.Flags().StringArrayVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
 	addConfigFlag(cmd, &o.config)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time to judge by, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
-	cmd.Flags().StringVar(&o.admin, "admin", "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
-	cmd.Flags().StringVar(&o.token, "token-file", "", "file with the token of the admin listener")
+	cmd.Flags().StringVar(&o.admin.url, "admin", "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
+	o.admin.addFlags(cmd)
 	return cmd
 }
 
 type keysOptions struct {
-	policies                          []string
-	config, now, output, admin, token string
+	policies            []string
+	config, now, output string
+	admin               adminClient
 }
 
 // listedKey is one key in `keys --output json`.
@@ -93,8 +98,8 @@ func (o *keysOptions) run(cmd *cobra.Command) error {
 		return exitError{exitInvalid}
 	}
 	var live *liveKeys
-	if o.admin != "" {
-		if live, err = askKeys(cmd.Context(), o.admin, o.token); err != nil {
+	if o.admin.url != "" {
+		if live, err = askKeys(cmd.Context(), &o.admin); err != nil {
 			return err
 		}
 	}
@@ -139,6 +144,9 @@ func describeKey(k *policy.Key, now time.Time, live *liveKeys) listedKey {
 		l.Matches = live.of(k)
 		if never := live.never(k, l.Matches); never && !over && !now.Before(k.NotBefore) {
 			advise("never seen since " + live.Since.Format(time.RFC3339))
+		}
+		if other := live.successor(k, l.Matches, now); other != "" && !over {
+			advise("safe to retire: no match for " + age(&l.Matches.Last, now) + ", and " + other + " matches since")
 		}
 	}
 	return l
@@ -236,29 +244,27 @@ func (l *liveKeys) never(k *policy.Key, found *telemetry.KeyStat) bool {
 	return l.Complete
 }
 
-func askKeys(ctx context.Context, admin, tokenFile string) (*liveKeys, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/api/v1/keys", http.NoBody)
-	if err != nil {
-		return nil, err
+// successor returns the id of a key that has begun to match since this one
+// stopped; empty if there is none, or the time since is short.
+func (l *liveKeys) successor(k *policy.Key, found *telemetry.KeyStat, now time.Time) string {
+	if found == nil || now.Sub(found.Last) < retireAfter {
+		return ""
 	}
-	if tokenFile != "" {
-		value, err := secret.Ref{File: tokenFile}.Load()
-		if err != nil {
-			return nil, err
+	for i := range l.Keys {
+		if l.Keys[i].Webhook == k.Webhook && l.Keys[i].First.After(found.Last) {
+			return l.Keys[i].KeyID
 		}
-		req.Header.Set("Authorization", "Bearer "+string(value.Reveal()))
 	}
-	response, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	return ""
+}
+
+func askKeys(ctx context.Context, admin *adminClient) (*liveKeys, error) {
+	text, err := admin.ask(ctx, http.MethodGet, "/api/v1/keys", http.NoBody)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }() // only read
-	const most = 16 << 20
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", admin, response.Status)
 	}
 	live := &liveKeys{}
-	return live, json.NewDecoder(io.LimitReader(response.Body, most)).Decode(live)
+	return live, json.Unmarshal(text, live)
 }
 
 func printKeys(w io.Writer, all []listedKey, now time.Time) error {

@@ -63,6 +63,15 @@ func TestKeysLive(t *testing.T) {
 	if strings.Contains(out, "later: never seen") || strings.Contains(out, "old: never seen") {
 		t.Error(out)
 	}
+	// A key that stopped when another one began can go, after some days.
+	live.Keys = append(live.Keys, telemetry.KeyMatch{Webhook: "a", KeyID: "new", KeyStat: telemetry.KeyStat{First: at.Add(2 * time.Hour), Last: at.Add(3 * time.Hour), Count: 1}})
+	for now, want := range map[string]bool{"2026-10-04T12:59:59Z": false, "2026-10-04T13:00:00Z": true} {
+		out, err := keys("--token-file", token, "--now", now)
+		if err != nil || strings.Contains(out, "a old: safe to retire: no match for 3d, and new matches since\n") != want || strings.Contains(out, "a new: safe") {
+			t.Errorf("at %s: %v\n%s", now, err, out)
+		}
+	}
+	live.Keys = live.Keys[:1]
 	// Where webhooks are counted together, nobody knows what was never seen.
 	live.Complete = false
 	if out, err := keys("--token-file", token); err != nil || strings.Contains(out, "b 1: never seen") || !strings.Contains(out, "a new: never seen") {

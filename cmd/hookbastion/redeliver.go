@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 func newRedeliver() *cobra.Command {
-	var admin, decision, token string
+	var client adminClient
+	var decision string
 	cmd := &cobra.Command{
 		Use:   "redeliver --admin URL --decision ID",
 		Short: "Let one refused copy through once",
@@ -28,49 +25,24 @@ func newRedeliver() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			req, err := http.NewRequestWithContext(cmd.Context(), http.MethodPost,
-				strings.TrimSuffix(admin, "/")+"/api/v1/redeliver", bytes.NewReader(body))
+			text, err := client.ask(cmd.Context(), http.MethodPost, "/api/v1/redeliver", bytes.NewReader(body))
 			if err != nil {
 				return err
 			}
-			req.Header.Set("Content-Type", "application/json")
-			if token != "" {
-				value, err := secret.Ref{File: token}.Load()
-				if err != nil {
-					return err
-				}
-				req.Header.Set("Authorization", "Bearer "+string(value.Reveal()))
+			var answer struct {
+				Webhook string `json:"webhook"`
+				Seconds int    `json:"seconds"`
 			}
-			return askRedelivery(cmd.OutOrStdout(), req)
+			if err := json.Unmarshal(text, &answer); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "the next copy of this delivery to %s passes, once, within %s\n", answer.Webhook, time.Duration(answer.Seconds)*time.Second)
+			return nil
 		},
 	}
-	cmd.Flags().StringVar(&admin, "admin", "http://127.0.0.1:9003", "address of the service's admin listener")
+	cmd.Flags().StringVar(&client.url, "admin", "http://127.0.0.1:9003", "address of the service's admin listener")
 	cmd.Flags().StringVar(&decision, "decision", "", "id of the decision that refused the copy")
-	cmd.Flags().StringVar(&token, "token-file", "", "file with the token of the admin listener")
+	client.addFlags(cmd)
 	_ = cmd.MarkFlagRequired("decision") // it exists
 	return cmd
-}
-
-func askRedelivery(out io.Writer, req *http.Request) error {
-	response, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }() // only read
-	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(text))
-	}
-	var answer struct {
-		Webhook string `json:"webhook"`
-		Seconds int    `json:"seconds"`
-	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "the next copy of this delivery to %s passes, once, within %s\n", answer.Webhook, time.Duration(answer.Seconds)*time.Second)
-	return nil
 }

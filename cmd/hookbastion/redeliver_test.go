@@ -83,12 +83,17 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 
 func TestAdminSettings(t *testing.T) {
 	for text, want := range map[string]string{
-		"admin: {listen: '0.0.0.0:9003'}":                   "set admin.token",
-		"admin: {listen: '0.0.0.0:9003', token: t}":         "",
-		"admin: {listen: '127.0.0.1:9003'}":                 "",
-		"replay: {access_log: false}":                       "",
-		"replay: {lease: 0s}":                               "lease",
-		"replay: {access_log: true, lease: 5s, window: 1h}": "window",
+		"admin: {listen: '0.0.0.0:9003'}":                                             "set admin.tls with client_ca, or admin.token",
+		"admin: {listen: '0.0.0.0:9003', token: t}":                                   "",
+		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k}}":                     "set admin.tls with client_ca, or admin.token",
+		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k, client_ca: a}}":       "",
+		"admin: {listen: '127.0.0.1:9003', tls: {cert: c}}":                           "admin.tls.key: is missing",
+		"admin: {listen: '127.0.0.1:9003', tls: {cert: c, key: k, client_sans: [x]}}": "admin.tls.client_sans: has no use without client_ca",
+		"admin: {tls: {cert: c, key: k}}":                                             "admin.tls: has no use without admin.listen",
+		"admin: {listen: '127.0.0.1:9003'}":                                           "",
+		"replay: {access_log: false}":                                                 "",
+		"replay: {lease: 0s}":                                                         "lease",
+		"replay: {access_log: true, lease: 5s, window: 1h}":                           "window",
 	} {
 		file := filepath.Join(t.TempDir(), "settings.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -120,7 +125,7 @@ func TestWithoutAccessLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := start(t, "validate", "--config", settings, filepath.Join(dir, "policies"))
-	if err := v.wait(t); err != nil || !strings.Contains(v.stderr.String(), "github: replay.access_log is false") {
+	if err := v.wait(t); err != nil || !strings.Contains(v.stdout.String(), "(warning HB070)") {
 		t.Errorf("%v: %s", err, v.stderr)
 	}
 }

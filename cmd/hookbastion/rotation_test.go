@@ -173,7 +173,7 @@ func TestRotationUnderLoad(t *testing.T) {
 // matchedKeys asks the admin listener how often each key has matched.
 func matchedKeys(t *testing.T, p *process) map[string]int64 {
 	t.Helper()
-	live, err := askKeys(context.Background(), "http://"+p.stderr.await(t, ` admin=(\S+)`)[1], "")
+	live, err := askKeys(context.Background(), &adminClient{url: "http://" + p.stderr.await(t, ` admin=(\S+)`)[1]})
 	if err != nil || live.Since.IsZero() || !live.Complete {
 		t.Fatalf("%+v, %v", live, err)
 	}

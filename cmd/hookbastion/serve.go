@@ -47,7 +47,7 @@ func newServe() *cobra.Command {
 			return reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
 		},
 	}
-	cmd.Flags().StringSliceVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
+	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
 	cmd.Flags().StringVar(&config, "config", "", "settings file")
 	addSettingFlags(cmd.Flags())
 	return cmd
@@ -151,6 +151,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
+	r.watched = append(r.watched, r.admin.watch()...)
 	started := time.Now().UTC()
 	r.admin.keys = func() liveKeys {
 		matches, complete := recorder.KeyMatches()
@@ -159,6 +160,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)
+<<<<<<< HEAD
 	if store.start != nil {
 		if err := store.start(ctx); err != nil {
 			return err
@@ -170,11 +172,13 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	if err := r.admin.listen(s.adminListen); err != nil {
 		return errors.Join(err, r.closeListeners())
 	}
+=======
+>>>>>>> main
 	if !settler.TwoPhase() {
 		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}
-	if err := r.secure(s, o.log); err != nil {
-		return errors.Join(err, r.closeListeners())
+	if err := r.listen(s, o.log); err != nil {
+		return err
 	}
 	return r.run(ctx, s, o)
 }
@@ -197,10 +201,21 @@ type running struct {
 // those that are in use.
 const sweepsPerSecond = 1024
 
-func (r *running) closeListeners() error {
-	err := r.web.Close()
-	for _, l := range r.grpc {
-		err = errors.Join(err, l.Close())
+// listen opens the listeners. After an error none is open.
+func (r *running) listen(s *settings, log *slog.Logger) (err error) {
+	if r.grpc, r.web, err = listen(s); err != nil {
+		return err
+	}
+	if err = r.admin.listen(s.adminListen); err == nil {
+		err = r.secure(s, log)
+	}
+	if err == nil {
+		return nil
+	}
+	for _, l := range append(r.grpc, r.web, r.admin.listener) {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
 	}
 	return err
 }

@@ -46,7 +46,8 @@ type settings struct {
 	// lease is 0 where there is no access log.
 	lease       time.Duration
 	adminListen string
-	adminToken  string // a file, or none
+	adminToken  string       // a file, or none
+	adminTLS    *mtls.Config // nil: none
 	records     string
 	// recordsOTLP sends the records to a collector, too.
 	recordsOTLP bool
@@ -107,8 +108,9 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail("is missing", "grpc", "unix", "path")
 	}
 	s.assertion = assertions(m.GetAssertion(), fail)
-	s.tls = serviceTLS(m.GetGrpc(), s.grpcListen, fail)
-	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !s.mutual() {
+	// The Unix socket has no TLS: its mode says who may connect.
+	s.tls = listenerTLS(m.GetGrpc().GetTls(), "grpc", s.grpcListen, "h2", fail)
+	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !mutual(s.tls) {
 		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	if lease := m.GetReplay().GetLease(); lease != nil {
@@ -119,8 +121,9 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	}
 	storeSettings(s, m.GetReplay(), fail)
 	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
-	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" {
-		fail(s.adminListen+" is reachable from other machines; set admin.token", "admin", "listen")
+	s.adminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.adminListen, "http/1.1", fail)
+	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" && !mutual(s.adminTLS) {
+		fail(s.adminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: envoyEdge(m, fail)}

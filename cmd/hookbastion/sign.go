@@ -23,7 +23,7 @@ func newSign() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().StringSliceVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	cmd.Flags().StringArrayVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
 	addConfigFlag(cmd, &o.config)
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")

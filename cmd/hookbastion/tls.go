@@ -14,29 +14,28 @@ import (
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 
-// serviceTLS reads grpc.tls; nil if there is none.
-func serviceTLS(m *settingsv1.Grpc, listen string, fail func(string, ...any)) *mtls.Config {
-	t := m.GetTls()
+// listenerTLS reads the tls of a listener's settings; nil if there is none.
+func listenerTLS(t *settingsv1.Tls, section, listen, protocol string, fail func(string, ...any)) *mtls.Config {
 	if t == nil {
 		return nil
 	}
 	for name, value := range map[string]string{"cert": t.GetCert(), "key": t.GetKey()} {
 		if value == "" {
-			fail("is missing", "grpc", "tls", name)
+			fail("is missing", section, "tls", name)
 		}
 	}
 	if listen == "" {
-		fail("has no use without grpc.listen; the mode of a Unix socket says who may connect", "grpc", "tls")
+		fail("has no use without "+section+".listen", section, "tls")
 	}
 	if len(t.GetClientSans()) > 0 && t.GetClientCa() == "" {
-		fail("has no use without client_ca", "grpc", "tls", "client_sans")
+		fail("has no use without client_ca", section, "tls", "client_sans")
 	}
 	if _, err := transport.ParseNames(t.GetClientSans()); err != nil {
-		fail(err.Error(), "grpc", "tls", "client_sans")
+		fail(err.Error(), section, "tls", "client_sans")
 	}
 	c := &mtls.Config{
 		Cert: t.GetCert(), Key: t.GetKey(), ClientCA: t.GetClientCa(), ClientSANs: t.GetClientSans(),
-		NextProtos: []string{"h2"},
+		NextProtos: []string{protocol},
 	}
 	if t.GetMinVersion() == settingsv1.Tls_TLSV1_2 {
 		c.MinVersion = tls.VersionTLS12
@@ -44,29 +43,43 @@ func serviceTLS(m *settingsv1.Grpc, listen string, fail func(string, ...any)) *m
 	return c
 }
 
-// mutual reports whether clients of the gRPC listener must show a certificate.
-func (s *settings) mutual() bool { return s.tls != nil && s.tls.ClientCA != "" }
+// mutual reports whether clients must show a certificate.
+func mutual(c *mtls.Config) bool { return c != nil && c.ClientCA != "" }
 
-// secure puts TLS on the gRPC listener, or says what it means to have none.
+// secure puts TLS on the listeners for Envoy and operators, or says what it
+// means to have none.
 func (r *running) secure(s *settings, log *slog.Logger) error {
-	open := s.grpcListen != "" && !loopback(s.grpcListen)
-	if s.tls == nil {
-		if open {
-			log.Warn("the service listens beyond loopback without TLS: whoever reaches it can ask it", "address", s.grpcListen)
+	if s.grpcListen != "" && !loopback(s.grpcListen) && !mutual(s.tls) {
+		without := "without TLS"
+		if s.tls != nil {
+			without = "and asks for no client certificate"
 		}
-		return nil
+		log.Warn("the service listens beyond loopback "+without+": whoever reaches it can ask it", "address", s.grpcListen)
 	}
-	if open && !s.mutual() {
-		log.Warn("the service listens beyond loopback and asks for no client certificate: whoever reaches it can ask it", "address", s.grpcListen)
+	if s.adminListen != "" && !loopback(s.adminListen) && s.adminTLS == nil {
+		log.Warn("the admin listener is beyond loopback without TLS: whoever sees its traffic has its token", "address", s.adminListen)
 	}
-	server, err := mtls.New(*s.tls)
+	if s.tls != nil {
+		if err := r.wrap(&r.grpc[0], s.tls, "service", log); err != nil { // TCP is first
+			return err
+		}
+	}
+	if s.adminTLS != nil {
+		return r.wrap(&r.admin.listener, s.adminTLS, "admin listener", log)
+	}
+	return nil
+}
+
+// wrap puts TLS on a listener and looks after its files.
+func (r *running) wrap(l *net.Listener, c *mtls.Config, of string, log *slog.Logger) error {
+	server, err := mtls.New(*c)
 	if err != nil {
 		return err
 	}
-	r.grpc[0] = server.Listen(r.grpc[0], logRefused(log)) // TCP is first
+	*l = server.Listen(*l, logRefused(log, of))
 	r.watched = append(r.watched, fileWatch{server.Files(), logChanged(log, "certificate", func() (bool, []any, error) {
 		changed, err := server.Load()
-		return changed, []any{"not_after", server.NotAfter()}, err
+		return changed, []any{"of", of, "not_after", server.NotAfter()}, err
 	})})
 	return nil
 }
@@ -111,7 +124,7 @@ const (
 )
 
 // logRefused logs clients whose handshake failed, the first of each period.
-func logRefused(log *slog.Logger) mtls.Refused {
+func logRefused(log *slog.Logger, of string) mtls.Refused {
 	var mu sync.Mutex
 	var began time.Time
 	n := 0
@@ -120,12 +133,12 @@ func logRefused(log *slog.Logger) mtls.Refused {
 		defer mu.Unlock()
 		if now := time.Now(); now.Sub(began) >= refusedPeriod {
 			if n > refusedLines {
-				log.Warn("clients of the service were refused", "others", n-refusedLines)
+				log.Warn("clients of the "+of+" were refused", "others", n-refusedLines)
 			}
 			began, n = now, 0
 		}
 		if n++; n <= refusedLines {
-			log.Warn("a client of the service was refused", "client", client.String(), "error", err.Error())
+			log.Warn("a client of the "+of+" was refused", "client", client.String(), "error", err.Error())
 		}
 	}
 }

@@ -24,6 +24,7 @@ const gatewayID = "spiffe://example.org/ns/edge/sa/envoy"
 type secured struct {
 	*process
 	dir       string // of the certificates
+	policies  string
 	authority *envoytest.Authority
 	table     *authz.Table
 	service   *net.TCPAddr
@@ -33,7 +34,7 @@ type secured struct {
 func startSecured(t *testing.T, more ...string) *secured {
 	t.Helper()
 	dir, table := quickstart(t)
-	s := &secured{dir: t.TempDir(), table: table}
+	s := &secured{dir: t.TempDir(), policies: filepath.Join(dir, "policies"), table: table}
 	var err error
 	if s.authority, err = envoytest.NewAuthority("mesh"); err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func startSecured(t *testing.T, more ...string) *secured {
 		t.Fatal(err)
 	}
 	// All addresses, without grpc.insecure.
-	s.process = start(t, append([]string{"serve", "--policy", filepath.Join(dir, "policies"), "--grpc-listen", "0.0.0.0:0",
+	s.process = start(t, append([]string{"serve", "--policy", s.policies, "--grpc-listen", "0.0.0.0:0",
 		"--http-listen", "127.0.0.1:0", "--grpc-tls-cert", cert, "--grpc-tls-key", key, "--grpc-tls-client-ca", s.ca(),
 		"--grpc-tls-client-sans", gatewayID + ",spiffe://example.org/other"}, more...)...)
 	address := s.stderr.await(t, `grpc="?(?:\[::\]|0\.0\.0\.0):(\d+)`)[1]
@@ -277,5 +278,31 @@ func TestServiceTLSSettings(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
 		}
+	}
+}
+
+// The settings that docs/transport.md shows are good.
+func TestTransportPageSettings(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/transport.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, m := range block.FindAllSubmatch(text, -1) {
+		if string(m[2]) != "yaml" || !strings.HasPrefix(string(m[3]), "grpc:") && !strings.HasPrefix(string(m[3]), "admin:") {
+			continue
+		}
+		shown++
+		file := filepath.Join(t.TempDir(), "hookbastion.yaml")
+		if err := os.WriteFile(file, m[3], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := loadSettings(file, nil)
+		if err != nil || !mutual(s.tls) && !mutual(s.adminTLS) {
+			t.Errorf("%v\n%s", err, m[3])
+		}
+	}
+	if shown != 2 {
+		t.Errorf("the page shows %d settings", shown)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -24,7 +25,7 @@ func newValidate() *cobra.Command {
 			table, keys, invalid := loadKeys(args, config)
 			found, err := []policy.Finding{}, error(nil)
 			if invalid == nil {
-				if found, err = findings(args, config, keys); err != nil {
+				if found, err = findings(args, config, table, keys); err != nil {
 					return err
 				}
 			}
@@ -42,7 +43,6 @@ func newValidate() *cobra.Command {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s %s)\n", found[i].Error, found[i].Severity, found[i].ID)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
-				printGivenUp(cmd.ErrOrStderr(), table, config)
 			}
 			if err == nil && invalid != nil {
 				return exitError{exitInvalid}
@@ -53,27 +53,6 @@ func newValidate() *cobra.Command {
 	addConfigFlag(cmd, &config)
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
-}
-
-// printGivenUp says what the settings take from policies: nothing tells what
-// became of a delivery.
-func printGivenUp(w io.Writer, table *authz.Table, config string) {
-	s, err := loadSettings(config, nil)
-	if err != nil || s.lease > 0 {
-		return
-	}
-	for _, hook := range table.Webhooks() {
-		for _, check := range hook.Chain {
-			c, ok := check.(*replay.Check)
-			if !ok {
-				continue
-			}
-			fmt.Fprintf(w, "%s: replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes\n", hook.Name)
-			if c.OnCopy == replay.AcknowledgeCopy {
-				fmt.Fprintf(w, "%s: on_replay: ACKNOWLEDGE refuses copies, since no delivery is known to have been taken\n", hook.Name)
-			}
-		}
-	}
 }
 
 // addConfigFlag lets a command know the settings that the service has.
@@ -88,7 +67,7 @@ func printErrors(w io.Writer, err error) {
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(paths []string, config string, keys []policy.Key) ([]policy.Finding, error) {
+func findings(paths []string, config string, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
 	s, err := loadSettings(config, nil)
 	if err != nil {
 		return nil, err
@@ -97,8 +76,16 @@ func findings(paths []string, config string, keys []policy.Key) ([]policy.Findin
 	if err != nil {
 		return nil, err
 	}
-	found, err := set.TransportFindings(s.proofs())
-	return append(weakFindings(keys), found...), err
+	found := weakFindings(keys)
+	add := func(more []policy.Finding, err2 error) {
+		found, err = append(found, more...), errors.Join(err, err2)
+	}
+	add(set.TransportFindings(s.proofs()))
+	add(set.URLFindings())
+	if s.lease == 0 {
+		add(set.OnePhaseFindings(table))
+	}
+	return found, err
 }
 
 func printValidation(w io.Writer, err error, found []policy.Finding) error {

@@ -13,7 +13,6 @@
 package mtls
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
 )
 
@@ -108,7 +108,7 @@ func (s *Server) Load() (changed bool, err error) {
 			return false, err
 		}
 	}
-	if s.state.Load() != nil && bytes.Equal(read[0], s.read[0]) && bytes.Equal(read[1], s.read[1]) && bytes.Equal(read[2], s.read[2]) {
+	if s.state.Load() != nil && secret.Equal(read[0], s.read[0]) && secret.Equal(read[1], s.read[1]) && secret.Equal(read[2], s.read[2]) {
 		return false, nil
 	}
 	next, err := s.prepare(read[0], read[1], read[2])

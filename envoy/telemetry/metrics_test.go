@@ -223,7 +223,7 @@ func TestDurationsHaveExemplars(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := event(authz.OK)
-	e.Trace = r.Trace(incoming("traceparent", traceparent))
+	e.Trace = r.Trace(incoming{"traceparent", traceparent})
 	r.Record(e)
 	histogram, _ := collect(t, reader)["hookbastion.decision.duration"].Data.(metricdata.Histogram[float64])
 	if x := histogram.DataPoints[0].Exemplars; len(x) != 1 || fmt.Sprintf("%x", x[0].TraceID) != traceparent[3:35] {

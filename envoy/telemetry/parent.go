@@ -1,12 +1,16 @@
 package telemetry
 
 import (
-	"context"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc/metadata"
 )
+
+// Metadata is what a call has as headers of its own.
+type Metadata interface {
+	// Values returns the values of a header, in lower case, in their order.
+	Values(name string) []string
+}
 
 // parent is the span that a call belongs to. The zero value is none.
 type parent struct {
@@ -22,23 +26,26 @@ func (p *parent) valid() bool { return p.trace.IsValid() && p.span.IsValid() }
 // parentOf reads the parent from the metadata of the call, which Envoy writes:
 // W3C Trace Context, or else B3 in one header or in several. The headers of the
 // request that is checked are a stranger's and are not looked at.
-func parentOf(ctx context.Context) parent {
-	if values := metadata.ValueFromIncomingContext(ctx, "traceparent"); len(values) == 1 {
+func parentOf(m Metadata) parent {
+	if m == nil {
+		return parent{}
+	}
+	if values := m.Values("traceparent"); len(values) == 1 {
 		if p := parseTraceparent(values[0]); p.valid() {
 			p.w3c = true
 			return p
 		}
 	}
-	if values := metadata.ValueFromIncomingContext(ctx, "b3"); len(values) == 1 {
+	if values := m.Values("b3"); len(values) == 1 {
 		return parseB3(values[0])
 	}
-	id := metadata.ValueFromIncomingContext(ctx, "x-b3-traceid")
-	span := metadata.ValueFromIncomingContext(ctx, "x-b3-spanid")
+	id := m.Values("x-b3-traceid")
+	span := m.Values("x-b3-spanid")
 	if len(id) != 1 || len(span) != 1 {
 		return parent{}
 	}
-	sampled := strings.Join(metadata.ValueFromIncomingContext(ctx, "x-b3-sampled"), ",")
-	if debug := metadata.ValueFromIncomingContext(ctx, "x-b3-flags"); len(debug) == 1 && debug[0] == "1" {
+	sampled := strings.Join(m.Values("x-b3-sampled"), ",")
+	if debug := m.Values("x-b3-flags"); len(debug) == 1 && debug[0] == "1" {
 		sampled = "d"
 	}
 	return b3(id[0], span[0], sampled)

@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/log"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -39,13 +38,13 @@ func (t *Trace) appendID(b []byte) []byte {
 	return hex.AppendEncode(b, t.id[:])
 }
 
-// Trace finds the place of a call, whose metadata is in the context, and
+// Trace finds the place of a call, of which m is the metadata or nil, and
 // decides whether it is sampled. A nil recorder knows no traces.
-func (r *Recorder) Trace(ctx context.Context) Trace {
+func (r *Recorder) Trace(m Metadata) Trace {
 	if r == nil {
 		return Trace{}
 	}
-	t := Trace{parent: parentOf(ctx)}
+	t := Trace{parent: parentOf(m)}
 	t.id = t.parent.trace
 	if r.config.Tracer == nil {
 		return t
@@ -57,7 +56,7 @@ func (r *Recorder) Trace(ctx context.Context) Trace {
 	if t.sampled = r.config.Sampler.takes(&t.parent, id); t.sampled {
 		t.id = id
 		if t.parent.w3c {
-			t.state = metadata.ValueFromIncomingContext(ctx, "tracestate")
+			t.state = m.Values("tracestate")
 		}
 	}
 	return t

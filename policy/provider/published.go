@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"crypto/sha256"
 	_ "embed" // the list
 	"encoding/json"
 	"fmt"
@@ -19,8 +20,8 @@ var secretPrefixes = []string{"v1,", "whsec_"}
 
 // published has the digests of secrets that anyone can read, with where: those
 // of the list and those of the vectors. The secrets themselves are not kept.
-var published = sync.OnceValues(func() (map[secret.Digest]string, error) {
-	all := map[secret.Digest]string{}
+var published = sync.OnceValues(func() (map[[sha256.Size]byte]string, error) {
+	all := map[[sha256.Size]byte]string{}
 	var list []struct{ Value, Source string }
 	if err := json.Unmarshal(publishedList, &list); err != nil {
 		return nil, fmt.Errorf("published.json: %w", err)
@@ -72,12 +73,12 @@ func PublishedDigest(digest secret.Digest) string {
 	if err != nil {
 		return ""
 	}
-	return all[digest]
+	return all[digest.Sum()]
 }
 
-func digestOf(text string) secret.Digest {
+func digestOf(text string) [sha256.Size]byte {
 	for _, prefix := range secretPrefixes {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return secret.DigestOf([]byte(text))
+	return sha256.Sum256([]byte(text))
 }

@@ -69,6 +69,7 @@ func (j *judge) label() string {
 var inPackage = map[string]string{
 	"PyPI adyen-platform":     "adyen",
 	"PyPI anymail-mailgun":    "django-anymail",
+	"PyPI bigcommerce":        "standardwebhooks",
 	"PyPI anymail-mandrill":   "django-anymail",
 	"PyPI hubspot-v1":         "hubspot-api-client",
 	"PyPI hubspot-v2":         "hubspot-api-client",
@@ -92,6 +93,7 @@ var judges = []judge{
 	{host: "PyPI", id: "anymail-mailgun", provider: "mailgun", scheme: "json"},
 	{host: "PyPI", id: "anymail-mandrill", provider: "mandrill", scheme: "sha1", form: true},
 	{host: "PyPI", id: "atlassian-jwt", provider: "jira-connect", scheme: "jwt", signs: true, path: "/hook/a?b=2&a=1%202&b=1", adapt: issuer("client-1")},
+	{host: "PyPI", id: "bigcommerce", provider: "bigcommerce", scheme: "v1"},
 	{host: "PyPI", id: "boxsdk", provider: "box", scheme: "sha256"},
 	{host: "PyPI", id: "braintree", provider: "braintree", scheme: "sha1", signs: true, keyID: "public_key_2026", form: true},
 	{host: "PyPI", id: "coinbase-commerce", provider: "coinbase-commerce", scheme: "sha256"},

@@ -1,6 +1,7 @@
 """One function for each library: it calls the verifier as the library's own
 documentation does, and returns True or None, or raises, or returns False."""
 
+import base64
 import json
 import time
 import types
@@ -267,6 +268,8 @@ VERIFIERS = {
         lambda r, s: square.utils.webhooks_helper.verify_signature(
             request_body=r.text, signature_header=s, signature_key=r.secret, notification_url=r.url),
         "x-square-hmacsha256-signature"),
+    # As BigCommerce's page does it.
+    "bigcommerce": lambda r: standardwebhooks.Webhook(base64.b64encode(r.secret.encode()).decode()).verify(r.body, r.headers, json_parse=False),
     "standardwebhooks": lambda r: standardwebhooks.Webhook(r.secret).verify(r.body, r.headers, json_parse=False),
     "stripe": call(
         lambda r, s: stripe._webhook.WebhookSignature.verify_header(

@@ -403,8 +403,10 @@ type Webhook struct {
 	// Which requests are deliveries of this webhook.
 	Match *Match `protobuf:"bytes,2,opt,name=match,proto3" json:"match,omitempty"`
 	// The public address as the provider knows it, scheme and host only, for
-	// schemes that sign the URL. Default: https, the request's host. It may have
-	// user:password@ if the provider was given them, since some sign that too.
+	// schemes that sign the URL. Default: https, the request's host, which is the
+	// sender's choice where match.hosts leaves it open; validate names such
+	// webhooks (HB080). It may have user:password@ if the provider was given them,
+	// since some sign that too.
 	PublicUrl string `protobuf:"bytes,3,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
 	// An entry of the catalogue, in place of scheme, such as github or stripe.
 	// `hookbastion providers` lists them.

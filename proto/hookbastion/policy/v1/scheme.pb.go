@@ -34,7 +34,8 @@ const (
 	// RFC 2104.
 	Hmac_HMAC Hmac_Construction = 1
 	// The plain hash of the secret followed by the content. Weaker than an HMAC:
-	// for SHA-2, whoever has one can make one of longer content.
+	// for SHA-2, whoever has one can make one of longer content. Such content
+	// has a NUL byte, so that all content with one is refused.
 	Hmac_SECRET_THEN_CONTENT Hmac_Construction = 2
 )
 
@@ -752,8 +753,9 @@ type Code_Name int32
 
 const (
 	Code_NAME_UNSPECIFIED Code_Name = 0
-	// Adyen's payment notifications: every item of the JSON body has a MAC of
-	// its own over eight of its fields.
+	// Adyen's payment notifications: the item of the JSON body has a MAC of its
+	// own over eight of its fields. A notification of several items is refused,
+	// since nothing would hold them together.
 	Code_ADYEN Code_Name = 1
 	// Braintree: a form with a payload and pairs of public key and MAC. The
 	// secret's id is the public key, the secret the private key.
@@ -1307,9 +1309,11 @@ type Signature struct {
 	// KEY_VALUE, POSITIONAL and LIST: what stands between the items. Default: a
 	// comma.
 	Separator string `protobuf:"bytes,5,opt,name=separator,proto3" json:"separator,omitempty"`
-	// The headers are numbered: name-1, name-2 and so on, at most to 100.
+	// The headers are numbered: name-1, name-2 and so on, at most to 100. Not
+	// with json, nor where content has an item of the header.
 	Numbered bool `protobuf:"varint,6,opt,name=numbered,proto3" json:"numbered,omitempty"`
-	// The header may stand there more than once. Otherwise that is refused.
+	// The header may stand there more than once. Otherwise that is refused. Not
+	// with json, nor where content has an item of the header.
 	Repeated bool `protobuf:"varint,7,opt,name=repeated,proto3" json:"repeated,omitempty"`
 	// KEY_VALUE: the provider writes a space behind each separator. Reading passes
 	// over it in any case; deliveries that are made for tests have it.

@@ -1,4 +1,4 @@
-package envoy
+package h2
 
 import (
 	"context"

@@ -1,0 +1,2 @@
+// Package signature is what others must not import.
+package signature

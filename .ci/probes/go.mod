@@ -1,0 +1,3 @@
+module github.com/hookbastion/hookbastion
+
+go 1.26

@@ -1,0 +1,285 @@
+package signature
+
+import (
+	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is not broken, and some providers offer nothing else
+	"crypto/sha256"
+	"crypto/sha512"
+	"hash"
+	"slices"
+)
+
+// Hash is the hash below the HMAC.
+type Hash uint8
+
+// The hashes.
+const (
+	SHA256 Hash = iota + 1
+	SHA512
+	SHA1
+)
+
+func (h Hash) new() func() hash.Hash {
+	switch h {
+	case SHA512:
+		return sha512.New
+	case SHA1:
+		return sha1.New
+	default:
+		return sha256.New
+	}
+}
+
+// Size returns the length of a MAC in bytes.
+func (h Hash) Size() int {
+	switch h {
+	case SHA512:
+		return sha512.Size
+	case SHA1:
+		return sha1.Size
+	default:
+		return sha256.Size
+	}
+}
+
+// String returns "HMAC-SHA256" and so on.
+func (h Hash) String() string {
+	switch h {
+	case SHA512:
+		return "HMAC-SHA512"
+	case SHA1:
+		return "HMAC-SHA1"
+	default:
+		return "HMAC-SHA256"
+	}
+}
+
+// Encoding is how a signature is written.
+type Encoding uint8
+
+// The encodings.
+const (
+	// Hex in either letter case.
+	Hex Encoding = iota + 1
+	// Base64 is RFC 4648 §4, padded, canonical.
+	Base64
+	// Base64URL is RFC 4648 §5 without padding, canonical.
+	Base64URL
+)
+
+// Grammar is the form of the header that holds the signature.
+type Grammar uint8
+
+// The grammars.
+const (
+	// Bare: the signature and nothing else.
+	Bare Grammar = iota + 1
+	// Prefix: Config.Prefix, then the signature.
+	Prefix
+	// KeyValue: name=value items, the signature under Config.Key.
+	KeyValue
+	// SpaceList: "version,signature" entries, the version in Config.Prefix.
+	SpaceList
+	// PrefixList: prefix and signature, several with a separator between.
+	PrefixList
+	// Positional: the time first, then signatures.
+	Positional
+	// List: signatures with a separator between.
+	List
+	// Credential: Config.Prefix in either letter case, an id that is not looked
+	// at, a colon, the signature.
+	Credential
+)
+
+// PartKind is the kind of one piece of the signed content.
+type PartKind uint8
+
+// The kinds.
+const (
+	Body PartKind = iota + 1
+	Timestamp
+	Literal
+	HeaderValue
+	Method
+	URL
+	Path
+	// What follows is prepared before it is signed.
+
+	// Form: the parameters of a form, sorted, with nothing between.
+	Form
+	// FormField: one field of a form in place of the body; Text is its name.
+	FormField
+	// BodyString: the body as a JSON string.
+	BodyString
+	// BodyHash: a digest of the body.
+	BodyHash
+	// JSON: a text in the JSON body; Text is its path.
+	JSON
+	// Item: another item of a KeyValue header; Text is its name.
+	Item
+	// SortedQuery: the query's parameters, sorted and encoded anew.
+	SortedQuery
+	// PlivoV3, Contentful and MercadoPago are in code.go.
+	PlivoV3
+	Contentful
+	MercadoPago
+)
+
+// Part is one piece of the signed content.
+type Part struct {
+	Kind PartKind
+	// Text is the literal, or a name: a header's in lower case.
+	Text string
+	// Token limits a header's value to 1 to 128 of A-Z a-z 0-9 _ -, so that a
+	// separator cannot be moved from one part to the next.
+	Token bool
+	// WithoutQuery ends a URL or Path before its query.
+	WithoutQuery bool
+	// Decoded are the characters that a URL has decoded where they are
+	// percent-encoded.
+	Decoded string
+	// Distinct signs a value that a form's name has twice once.
+	Distinct bool
+	// JSONString writes an Item as a JSON string.
+	JSONString bool
+	// Digest describes BodyHash.
+	Digest Digest
+
+	bytes []byte // Text, for the hashes
+}
+
+// Digest is a digest of the body.
+type Digest struct {
+	// MD5 in place of SHA-256.
+	MD5 bool
+	// Encoding of the digest; 0 for its bytes.
+	Encoding Encoding
+	// EmptyAsNothing: an empty body has no digest.
+	EmptyAsNothing bool
+}
+
+// prepared reports whether the part is made before it is signed.
+func (p *Part) prepared() bool { return p.Kind >= Form }
+
+// readsForm reports whether the part is another one if the body is a form.
+func (p *Part) readsForm() bool { return p.Kind == Form || p.Kind == FormField || p.Kind == PlivoV3 }
+
+// URLForm is another form in which a provider may have signed the URL.
+type URLForm uint8
+
+// The forms.
+const (
+	// DefaultPort: with 443 or 80, if the URL names no port.
+	DefaultPort URLForm = iota + 1
+	// NoPort: without any port.
+	NoPort
+	// BrowserQuery: with an apostrophe in the query as %27.
+	BrowserQuery
+	// NoRoot: without a path that is a single slash.
+	NoRoot
+	// lowerID is added for MercadoPago.
+	lowerID
+)
+
+// Unit is how a time is written.
+type Unit uint8
+
+// The units.
+const (
+	Seconds Unit = iota + 1
+	Milliseconds
+	RFC3339
+)
+
+// Time says where the signed time stands. At most one of Header, Key, First and
+// JSON is set; with none, the scheme has no signed time.
+type Time struct {
+	Header string
+	Key    string
+	First  bool
+	// JSON is the path of keys in the signed body, with dots between.
+	JSON string
+	Unit Unit
+}
+
+func (t Time) exists() bool { return t.Unit != 0 }
+
+// Constant is a header that must be there with one value. Name is in lower case.
+type Constant struct{ Name, Value string }
+
+// BodyDigest is a digest of the body that stands where it is signed.
+type BodyDigest struct {
+	// Query is the parameter of the signed URL.
+	Query    string
+	Hash     Hash
+	Encoding Encoding
+}
+
+// Config describes a scheme. Header names are in lower case.
+type Config struct {
+	Name     string
+	Hash     Hash
+	Encoding Encoding
+	// SecretFirst: no HMAC but the plain hash of the secret and the content.
+	SecretFirst bool
+	// Headers hold the signature. If a header holds the time as well, the
+	// first one that is there counts, else all.
+	Headers []string
+	// JSON, in place of Headers, is the signature's path in the JSON body.
+	JSON string
+	// Numbered: the headers are name-1 to name-100.
+	Numbered bool
+	// Repeated: a header may stand there more than once.
+	Repeated  bool
+	Grammar   Grammar
+	Prefix    string
+	Key       string
+	Separator byte
+	// Spaced: the provider writes a space behind each separator.
+	Spaced    bool
+	Content   []Part
+	Time      Time
+	Constants []Constant
+	// KeyIDHeader names the key that the delivery is signed with.
+	KeyIDHeader string
+	// PublicURL is the scheme and host of the signed URL. Empty: https and
+	// the request's host.
+	PublicURL string
+	// URLForms are other forms in which the URL may have been signed.
+	URLForms []URLForm
+	// BodyDigest binds a body that is not part of the content; none if its
+	// Query is empty.
+	BodyDigest BodyDigest
+	// MaxSignatures bounds the candidates of one header, from 1 to 100.
+	MaxSignatures int
+}
+
+// holdsTime reports whether the signature's header holds the time, so that two
+// headers could not be told apart.
+func (c *Config) holdsTime() bool { return c.Time.Key != "" || c.Time.First }
+
+// SignsBody reports whether the signature covers the body: as a part of the
+// content, by a digest, or as a form's parameters.
+func (c *Config) SignsBody() bool { return c.signsWhole() || c.signsForm() || c.BodyDigest.Query != "" }
+
+// signsWhole reports whether every body is covered by the content itself.
+func (c *Config) signsWhole() bool { return c.signs(Body, FormField, BodyString, BodyHash) }
+
+// signsForm reports whether a body is covered if it is a form.
+func (c *Config) signsForm() bool { return c.signs(Form, PlivoV3) }
+
+// SignsTime reports whether the time is part of the content, by itself or in
+// the body. A time that is not signed is no defence.
+func (c *Config) SignsTime() bool {
+	return c.signs(Timestamp, Contentful, MercadoPago) || c.Time.JSON != "" && c.signsWhole()
+}
+
+// timeFirst reports whether a time in the JSON body is read before the
+// signature is verified, since it is signed by itself.
+func (c *Config) timeFirst() bool { return c.Time.JSON != "" && !c.signsWhole() }
+
+// SignsURL reports whether the content has the URL.
+func (c *Config) SignsURL() bool { return c.signs(URL, PlivoV3) }
+
+func (c *Config) signs(kinds ...PartKind) bool {
+	return slices.ContainsFunc(c.Content, func(p Part) bool { return slices.Contains(kinds, p.Kind) })
+}

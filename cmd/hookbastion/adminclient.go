@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/transport"
+)
+
+// adminClient asks the admin listener of a service.
+type adminClient struct {
+	url                  string
+	token, ca, cert, key string // files, or empty
+}
+
+// addFlags gives a command the flags of the client.
+func (c *adminClient) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.token, "token-file", "", "file with the token of the admin listener")
+	cmd.Flags().StringVar(&c.ca, "ca", "", "PEM file with the authority of the admin listener's certificate (default: the system's)")
+	cmd.Flags().StringVar(&c.cert, "cert", "", "PEM file with a certificate to show to the admin listener")
+	cmd.Flags().StringVar(&c.key, "key", "", "PEM file with the key of --cert")
+}
+
+// maxAnswer is in bytes.
+const maxAnswer = 16 << 20
+
+// ask sends a request and returns the body of a good answer.
+func (c *adminClient) ask(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.url, "/")+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		value, err := secret.Ref{File: c.token}.Load()
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+string(value.Reveal()))
+	}
+	config, err := c.tls(req.URL.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Timeout:       10 * time.Second,
+		Transport:     &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it sends nobody elsewhere
+	}
+	response, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s: %s", c.url, response.Status, strings.TrimSpace(string(text[:min(len(text), 1<<10)])))
+	}
+	return text, nil
+}
+
+// tls reads the files for TLS. A key that would not be used is an error.
+func (c *adminClient) tls(scheme string) (*tls.Config, error) {
+	if c.ca == "" && c.cert == "" && c.key == "" {
+		return nil, nil //nolint:nilnil // the defaults
+	}
+	if scheme != "https" {
+		return nil, errors.New("--ca, --cert and --key need an --admin that begins with https://")
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.ca != "" {
+		text, err := os.ReadFile(c.ca)
+		if err != nil {
+			return nil, err
+		}
+		if config.RootCAs, err = transport.Pool(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.ca, err)
+		}
+	}
+	if c.cert == "" && c.key == "" {
+		return config, nil
+	}
+	if c.cert == "" || c.key == "" {
+		return nil, errors.New("--cert and --key need each other")
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w", c.cert, c.key, err)
+	}
+	config.Certificates = []tls.Certificate{pair}
+	return config, nil
+}

@@ -1,0 +1,325 @@
+package h2
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// Refusal says why a unary call has no message.
+type Refusal uint8
+
+// The refusals. The zero value is none.
+const (
+	None Refusal = iota
+	// Overloaded: there was no room for it.
+	Overloaded
+	// TooLarge: it was more than MaxMessage.
+	TooLarge
+	// Malformed: there was none, half of one, more than one, or one that is
+	// compressed.
+	Malformed
+)
+
+// prefixSize is that of what comes before each message: a flag for compression,
+// and the length.
+const prefixSize = 5
+
+// Call is one call, and its context: it ends when the peer cancels it, when its
+// time is over, or with the connection. It must not be used after Serve has
+// returned.
+type Call struct {
+	conn    *conn
+	id      uint32
+	method  *Method
+	headers []hpack.HeaderField
+
+	// What is received. Until the call runs, this is the reader's, which holds
+	// receiving meanwhile; then it is that of the goroutine that serves it.
+	receiving sync.Mutex
+	refusal   Refusal
+	prefix    [prefixSize]byte
+	prefixed  int // bytes of the prefix that are there
+	size, got int // of the message
+	pieces    [][]byte
+	room      []byte    // of the last buffer
+	copied    bool      // the last piece is in it
+	buffers   []*[]byte // what was copied
+	blocks    []*block  // what was not
+	charged   int64     // of the budget
+	granted   bool      // the whole message has room
+	running   bool
+	released  bool
+	expiry    *time.Timer // of a large message
+
+	ended  bool         // the peer sends no more; the reader's alone
+	window atomic.Int32 // what the peer may still send
+	// promised is what content-length says is still to come; below 0 if nothing
+	// does. It is the reader's alone.
+	promised int64
+
+	// What is sent, with conn.mu held.
+	began, closed bool
+	sendWindow    int64
+	pending       []byte
+	finishing     bool
+	status        Status
+	taken         int // of the window, not yet given back
+
+	queue *queue // of calls that are not unary
+
+	// The context.
+	deadline  time.Time
+	cancelled atomic.Bool
+	mu        sync.Mutex
+	done      chan struct{}
+	timer     *time.Timer
+	closing   bool // done is closed
+}
+
+var _ context.Context = (*Call)(nil)
+
+// Values returns the values of a header of the call, in lower case.
+func (c *Call) Values(name string) []string {
+	var values []string
+	for i := range c.headers {
+		if c.headers[i].Name == name {
+			values = append(values, c.headers[i].Value)
+		}
+	}
+	return values
+}
+
+// value returns that of a header which stands there once.
+func (c *Call) value(name string) string {
+	value, n := "", 0
+	for i := range c.headers {
+		if c.headers[i].Name == name {
+			value = c.headers[i].Value
+			n++
+		}
+	}
+	if n != 1 {
+		return ""
+	}
+	return value
+}
+
+// Message returns the message of a unary call in pieces, which are valid until
+// Serve returns, or why there is none.
+func (c *Call) Message() ([][]byte, Refusal) {
+	if c.refusal != None {
+		return nil, c.refusal
+	}
+	return c.pieces, None
+}
+
+// Deadline is when the peer stops waiting, if it has said so.
+func (c *Call) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Value has nothing.
+func (c *Call) Value(any) any { return nil }
+
+// Err returns why the call has ended.
+func (c *Call) Err() error {
+	switch {
+	case c.cancelled.Load():
+		return context.Canceled
+	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// Done is closed when the call ends. Who asks for it may wait for long, so that
+// another goroutine reads the connection from then on.
+func (c *Call) Done() <-chan struct{} {
+	c.mu.Lock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		switch {
+		case c.Err() != nil:
+			c.closeDone()
+		case !c.deadline.IsZero():
+			c.timer = time.AfterFunc(time.Until(c.deadline), func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.closeDone()
+			})
+		}
+	}
+	done := c.done
+	c.mu.Unlock()
+	c.conn.leave(c)
+	return done
+}
+
+// closeDone closes done once, with mu held.
+func (c *Call) closeDone() {
+	if c.done != nil && !c.closing {
+		c.closing = true
+		close(c.done)
+	}
+}
+
+// cancel ends the context.
+func (c *Call) cancel() {
+	c.cancelled.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeDone()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// Answer sends the one message of an answer and ends the call. It reports
+// whether the peer may get it: not if the call has ended before.
+func (c *Call) Answer(message []byte) bool { return c.conn.respond(c, message, true, Status{}) }
+
+// Send sends a message of an answer.
+func (c *Call) Send(message []byte) bool { return c.conn.respond(c, message, false, Status{}) }
+
+// End ends the call with a status, and its context. Any goroutine may do so.
+func (c *Call) End(status Status) bool {
+	sent := c.conn.respond(c, nil, true, status)
+	c.cancel()
+	return sent
+}
+
+// ErrTooLarge is the error of Receive for a message larger than asked for. It
+// has been thrown away, and the call goes on.
+var ErrTooLarge = errors.New("message too large")
+
+var errCompressed = errors.New("compressed message")
+
+// Receive returns the next message of a call that is not unary. The error is
+// io.EOF after the last one. Nothing of the message is kept.
+func (c *Call) Receive(limit int) ([]byte, error) {
+	var prefix [prefixSize]byte
+	if _, err := io.ReadFull(c.queue, prefix[:]); err != nil {
+		return nil, err
+	}
+	if prefix[0] != 0 {
+		return nil, errCompressed
+	}
+	size := int64(binary.BigEndian.Uint32(prefix[1:]))
+	if size > int64(limit) {
+		if _, err := io.CopyN(io.Discard, c.queue, size); err != nil {
+			return nil, err
+		}
+		return nil, ErrTooLarge
+	}
+	message := make([]byte, size)
+	if _, err := io.ReadFull(c.queue, message); err != nil {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return message, nil
+}
+
+// queue is what has come of a call and was not taken. It holds at most a
+// window, which is given back when it is taken.
+type queue struct {
+	call    *Call
+	mu      sync.Mutex
+	bytes   []byte
+	ended   bool
+	arrived chan struct{} // has one if something has changed
+}
+
+func newQueue(c *Call) *queue { return &queue{call: c, arrived: make(chan struct{}, 1)} }
+
+func (q *queue) add(data []byte) {
+	q.mu.Lock()
+	q.bytes = append(q.bytes, data...)
+	q.mu.Unlock()
+	q.tell()
+}
+
+func (q *queue) end() {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	q.tell()
+}
+
+func (q *queue) hasEnded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended
+}
+
+func (q *queue) tell() {
+	select {
+	case q.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// Read takes what there is, and waits if there is nothing.
+func (q *queue) Read(p []byte) (int, error) {
+	for {
+		q.mu.Lock()
+		n, ended := copy(p, q.bytes), q.ended
+		if q.bytes = q.bytes[n:]; len(q.bytes) == 0 {
+			q.bytes = nil
+		}
+		q.mu.Unlock()
+		switch {
+		case n > 0:
+			q.call.conn.giveBack(q.call, n)
+			return n, nil
+		case q.call.Err() != nil:
+			return 0, q.call.Err()
+		case ended:
+			return 0, io.EOF
+		}
+		select {
+		case <-q.arrived:
+		case <-q.call.Done():
+		}
+	}
+}
+
+// release gives back what a unary call holds, once. The caller owns what was
+// received.
+func (c *Call) release() {
+	if c.released {
+		return
+	}
+	c.released = true
+	s := c.conn.server
+	for _, buffer := range c.buffers {
+		s.config.Pool.Put(buffer)
+	}
+	for _, b := range c.blocks {
+		s.letGo(b)
+	}
+	c.pieces, c.room, c.buffers, c.blocks = nil, nil, nil, nil
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	s.budget.give(c.charged)
+	s.inFlight.Add(-1)
+}
+
+// expire ends a large message that does not arrive in time.
+func (c *Call) expire() {
+	c.receiving.Lock()
+	late := !c.running && !c.released
+	if late {
+		c.release()
+	}
+	c.receiving.Unlock()
+	if late {
+		c.conn.reset(c.id, http2.ErrCodeCancel)
+	}
+}

@@ -1,0 +1,214 @@
+package h2
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Method says how the calls of a path are served.
+type Method struct {
+	// Unary calls are served when their only message is there, whole or refused.
+	// Others are served from their beginning, and take messages with Receive.
+	Unary bool
+	// Serve must end the call with Answer or End. It may run on the goroutine
+	// that reads the connection: whatever waits in it must wait for the call's
+	// Done as well.
+	Serve func(c *Call)
+}
+
+// Pool has buffers. It is safe for concurrent use.
+type Pool interface {
+	// Get returns a buffer of that length with any content.
+	Get(length int) *[]byte
+	Put(buffer *[]byte)
+}
+
+// Config is what a server is told. All bounds must be positive.
+type Config struct {
+	// Methods are found by the path of their calls.
+	Methods map[string]*Method
+	// MaxMessage is the size of the largest message of a unary call. A larger one
+	// is read, thrown away, and served as TooLarge.
+	MaxMessage int
+	// Streams is the number of calls at once of one connection, and InFlight that
+	// of unary calls of all. What is beyond that is served as Overloaded.
+	Streams  uint32
+	InFlight int64
+	// Bytes bounds the messages of unary calls that are held at once: each counts
+	// Copies times, with Overhead. Who finds no room waits for half of its time,
+	// and is then served as Overloaded.
+	Bytes    int64
+	Copies   int64
+	Overhead int64
+	// Window is how much a call may send before its message has found room.
+	Window int32
+	// Pool is where messages are kept.
+	Pool Pool
+	// MaxAge is when a connection is asked to go, so that new replicas get their
+	// share, and Grace how long its calls may then take.
+	MaxAge, Grace time.Duration
+	// Idle is when a silent peer is asked whether it is there, and Answer how
+	// long it may take to say so.
+	Idle, Answer time.Duration
+}
+
+// Server serves connections. Its methods are safe for concurrent use.
+type Server struct {
+	config   Config
+	anything *Method // of tests: for requests that are no gRPC
+	inFlight atomic.Int64
+	budget   budget
+	pinned   atomic.Int64 // bytes of blocks that calls hold
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	draining  bool
+	running   sync.WaitGroup // connections and calls
+}
+
+// New returns a server.
+func New(config Config) *Server {
+	// What calls send unasked is counted when it comes, and needs room, too.
+	limit := max(config.Bytes-config.Bytes/4, config.Copies*(int64(config.MaxMessage)+config.Overhead))
+	return &Server{
+		config: config, budget: budget{limit: min(limit, config.Bytes)},
+		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+	}
+}
+
+// Held returns how many bytes unary calls hold, and how many calls there are.
+func (s *Server) Held() (bytes, calls int64) { return s.budget.used.Load(), s.inFlight.Load() }
+
+// Pauses after an Accept that failed for want of something, mostly files.
+const (
+	minPause = 5 * time.Millisecond
+	maxPause = time.Second
+)
+
+// Serve accepts connections until Drain or Close, and then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	defer func() { _ = l.Close() }() // it may be closed already
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		return nil
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+	}()
+	pause := minPause
+	for {
+		connection, err := l.Accept()
+		if err != nil {
+			if s.stopping() {
+				return nil
+			}
+			if temporary, ok := errors.AsType[interface {
+				error
+				Temporary() bool
+			}](err); ok && temporary.Temporary() {
+				time.Sleep(pause)
+				pause = min(2*pause, maxPause)
+				continue
+			}
+			return err
+		}
+		pause = minPause
+		s.start(connection)
+	}
+}
+
+func (s *Server) stopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// start serves a connection on a goroutine of its own.
+func (s *Server) start(connection net.Conn) {
+	c := newConn(s, connection)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		_ = connection.Close() // nobody has been told anything
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.running.Add(1)
+	// Connections that were opened together do not end together.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	age := s.config.MaxAge + time.Duration(rand.Int64N(int64(s.config.MaxAge)/5+1)) //nolint:gosec // no secret
+	c.aged = time.AfterFunc(age, func() {
+		c.drain()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.dead {
+			c.aged = time.AfterFunc(s.config.Grace, c.kill)
+		}
+	})
+	go c.serve()
+}
+
+// forget is called when nothing reads the connection any more.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// Drain stops accepting and asks all peers to go. Calls go on.
+func (s *Server) Drain() {
+	for _, c := range s.all(true) {
+		c.drain()
+	}
+}
+
+// Close ends all connections, and with them all calls. It does not wait.
+func (s *Server) Close() {
+	for _, c := range s.all(true) {
+		c.kill()
+	}
+}
+
+// all returns the connections. With stop there will be no more.
+func (s *Server) all(stop bool) []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stop {
+		s.draining = true
+		for l := range s.listeners {
+			_ = l.Close() // Serve returns
+		}
+	}
+	all := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Wait returns when all connections and calls have ended.
+func (s *Server) Wait() { s.running.Wait() }
+
+// wait takes n bytes of the budget, or gives up after half of the call's time.
+func (s *Server) wait(c *Call, n int64) bool {
+	patience := defaultPatience
+	if deadline, ok := c.Deadline(); ok {
+		patience = time.Until(deadline) / 2
+	}
+	ctx, cancel := context.WithTimeout(c, patience)
+	defer cancel()
+	return s.budget.take(ctx, n)
+}

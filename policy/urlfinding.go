@@ -1,0 +1,49 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/policy/provider"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// URLFindings lists the webhooks whose scheme signs the URL and that do not say
+// the public one.
+func (s *Set) URLFindings() ([]Finding, error) {
+	var all []Finding
+	var failed error
+	err := s.each(func(w *policyv1.Webhook, at place) {
+		schemes, step := []*policyv1.Scheme{w.GetScheme()}, "scheme"
+		if w.GetProvider() != "" {
+			p, err := provider.Get(w.GetProvider())
+			if err != nil {
+				failed = err
+			}
+			schemes, step = accepted(p, w.GetProviderScheme()), "provider"
+		}
+		if w.GetPublicUrl() != "" || !slices.ContainsFunc(schemes, signsURL) {
+			return
+		}
+		f := Finding{ID: "HB080", Severity: "info"}
+		message := "signs the URL, and there is no public_url: it is taken to be https with the host of match.hosts, as Envoy sees it"
+		if hosts := w.GetMatch().GetHosts(); len(hosts) == 0 || slices.ContainsFunc(hosts, func(host string) bool { return strings.Contains(host, "*") }) {
+			f.Severity = "warning"
+			message = "signs the URL, and there is no public_url: whoever sends chooses the host that is signed; give public_url, or at least match.hosts without a wildcard"
+		}
+		p := at.at(step)
+		f.Error = p.doc.Error(p.path(), message)
+		all = append(all, f)
+	})
+	if err == nil {
+		err = failed
+	}
+	return all, err
+}
+
+// signsURL reports whether scheme and host are part of what is signed.
+func signsURL(s *policyv1.Scheme) bool {
+	return s.GetJws().GetAudienceUrl() || s.GetJws().GetUrl() != nil || slices.ContainsFunc(s.GetHmac().GetContent(), func(p *policyv1.Part) bool {
+		return p.GetUrl() != nil || p.GetCode() == policyv1.Part_PLIVO_V3
+	})
+}
