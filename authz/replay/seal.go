@@ -70,17 +70,13 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 		return r, false
 	}
 	body := buffer[:sealBody]
-<<<<<<< HEAD
-	if !hmac.Equal(buffer[sealBody:], s.tag(body, &sum)) {
+	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) {
 		if s.earlier != nil {
 			return s.earlier.open(text)
 		}
 		return r, false
 	}
 	if body[0] != sealVersion {
-=======
-	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) || body[0] != sealVersion {
->>>>>>> main
 		return r, false
 	}
 	copy(r.Fingerprint[:15], body[1:])

@@ -267,13 +267,9 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 		h.write(call.Request, s, h.forms[matched], digest, nil)
 	}
 	if digest != nil {
-<<<<<<< HEAD
-		call.Fingerprint, call.Alternate = f.End(digest)
-=======
-		if fingerprint := f.End(digest); match != nil && valid {
-			call.Fingerprint = fingerprint
+		if fingerprint, alternate := f.End(digest); match != nil && valid {
+			call.Fingerprint, call.Alternate = fingerprint, alternate
 		}
->>>>>>> main
 	}
 	return match, valid
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 )
 
@@ -96,5 +97,41 @@ func TestEnvoyPage(t *testing.T) {
 	}
 	if shown < 3 {
 		t.Errorf("the page shows %d pieces", shown)
+	}
+}
+
+// TestReplayPage: the settings that the page shows are settings, and its key is
+// a key.
+func TestReplayPage(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/replay.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, m := range block.FindAllSubmatch(text, -1) {
+		switch {
+		case string(m[2]) == "sh":
+			dir := t.TempDir()
+			cmd := exec.Command("sh", "-ec", string(m[3]))
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if changed, err := (&keyFile{name: filepath.Join(dir, "replay-keys"), use: func([]replay.Key) {}}).load(); !changed || err != nil {
+				t.Error(changed, err)
+			}
+		case string(m[2]) == "yaml" && strings.HasPrefix(string(m[3]), "replay:"):
+			shown++
+			file := filepath.Join(t.TempDir(), "hookbastion.yaml")
+			if err := os.WriteFile(file, m[3], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := loadSettings(file, nil); err != nil {
+				t.Errorf("%v\n%s", err, m[3])
+			}
+		}
+	}
+	if shown < 3 {
+		t.Errorf("the page shows %d settings", shown)
 	}
 }

@@ -160,20 +160,11 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)
-<<<<<<< HEAD
 	if store.start != nil {
 		if err := store.start(ctx); err != nil {
 			return err
 		}
 	}
-	if r.grpc, r.web, err = listen(s); err != nil {
-		return err
-	}
-	if err := r.admin.listen(s.adminListen); err != nil {
-		return errors.Join(err, r.closeListeners())
-	}
-=======
->>>>>>> main
 	if !settler.TwoPhase() {
 		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}

@@ -100,7 +100,7 @@ func logStore(log *slog.Logger, s *settings, e redis.Event) {
 type keyFile struct {
 	name string
 	use  func([]replay.Key)
-	last secret.Digest
+	last secret.Value
 }
 
 // load reads the file and reports whether it has changed.
@@ -113,11 +113,10 @@ func (k *keyFile) load() (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", k.name, err)
 	}
-	digest := secret.DigestOf(value.Reveal())
-	if digest == k.last {
+	if secret.Equal(value.Reveal(), k.last.Reveal()) {
 		return false, nil
 	}
-	k.last = digest
+	k.last = value
 	k.use(keys)
 	return true, nil
 }

@@ -101,13 +101,22 @@ func TestKeysAreChangedWithoutAGap(t *testing.T) {
 		}
 	}
 	both("with the old key")
-	server.Do("RPUSH", a.KeysName(), key.Text())
+	page := map[string][]string{}
+	for _, command := range []string{"RPUSH ", "LMOVE ", "RPOP "} {
+		lines := commands(t, command+a.KeysName())
+		if len(lines) != 1 {
+			t.Fatalf("the page says %v", lines)
+		}
+		page[command] = lines[0]
+	}
+	page["RPUSH "][2] = key.Text() // in place of NEW_KEY
+	server.Do(page["RPUSH "]...)
 	probe(t, a.Store, start)
 	both("one knows the new key")
 	both("one knows the new key, again")
 	probe(t, b.Store, start)
 	both("both know the new key")
-	server.Do("LMOVE", a.KeysName(), a.KeysName(), "RIGHT", "LEFT")
+	server.Do(page["LMOVE "]...)
 	probe(t, b.Store, start)
 	both("one begins with the new key")
 	both("one begins with the new key, again")
@@ -117,7 +126,7 @@ func TestKeysAreChangedWithoutAGap(t *testing.T) {
 		want(t, a, a.nonce(content), 9000, start, replay.Copy)
 		want(t, b, b.nonce(content), 9001, start, replay.Copy)
 	}
-	server.Do("RPOP", a.KeysName())
+	server.Do(page["RPOP "]...)
 	probe(t, a.Store, start)
 	both("one has forgotten the old key")
 	probe(t, b.Store, start)

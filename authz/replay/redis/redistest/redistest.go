@@ -80,7 +80,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Kind == "" {
 		o.Kind = "redis"
 	}
-	dir, err := os.MkdirTemp("", "hb") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "hb") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,11 @@ func free(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 func (s *Server) port() string {
