@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"hash"
 	"sync"
@@ -23,6 +24,13 @@ func (f Fingerprint) IsZero() bool { return f == Fingerprint{} }
 // FingerprintKey keeps strangers from finding two contents with one
 // fingerprint. Replicas that share a store share the key.
 type FingerprintKey [32]byte
+
+// NewFingerprintKey returns a random key.
+func NewFingerprintKey() FingerprintKey {
+	var key FingerprintKey
+	_, _ = rand.Read(key[:]) // never fails
+	return key
+}
 
 // Fingerprinter makes fingerprints with one key, and while keys are changed with
 // two. It is safe for concurrent use.

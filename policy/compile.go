@@ -53,6 +53,9 @@ type Deps struct {
 	// forgotten already.
 	Now      time.Time
 	Previous *authz.Table
+	// Kept takes the place of Previous at the start, where the store remembers
+	// what an earlier process accepted; nil if it remembers nothing.
+	Kept map[string]Kept
 }
 
 // Compile turns a set into a table and loads its secrets. The error is an

@@ -28,6 +28,9 @@ type Stats struct {
 	// Watermark is the latest time at which an evicted nonce would have
 	// expired; zero if nothing was evicted.
 	Watermark time.Time
+	// LogBytes is the size of the log on disk, LogFailures how often it could
+	// not be written; 0 where there is none.
+	LogBytes, LogFailures int64
 }
 
 // Remote is what a store that lies elsewhere has met since the start.
@@ -73,6 +76,22 @@ func (c *counters) answered(a Answer) {
 	case Uncertain:
 		c.uncertain.Add(1)
 	case Failed:
+	}
+}
+
+// undone takes back what answered has counted.
+func (c *counters) undone(a Answer) {
+	if a.Adopted {
+		c.adopted.Add(-1)
+		return
+	}
+	c.reserved.Add(-1)
+	switch a.Mark {
+	case authz.MarkPossible:
+		c.possible.Add(-1)
+	case authz.MarkRedelivered:
+		c.redelivered.Add(-1)
+	default:
 	}
 }
 

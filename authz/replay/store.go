@@ -72,6 +72,9 @@ type Answer struct {
 	// Proven: the access log has settled something lately, at any replica. A
 	// store of one replica need not know.
 	Proven bool
+
+	previous uint64 // the owner before it was adopted
+	alone    bool   // nobody can adopt it
 }
 
 // Fate is what becomes of a reservation.

@@ -11,7 +11,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 )
 
@@ -117,7 +116,7 @@ func TestReplayPage(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			if changed, err := (&keyFile{name: filepath.Join(dir, "replay-keys"), use: func([]replay.Key) {}}).load(); !changed || err != nil {
+			if changed, err := (&sharedKeys{file: filepath.Join(dir, "replay-keys")}).load(); !changed || err != nil {
 				t.Error(changed, err)
 			}
 		case string(m[2]) == "yaml" && strings.HasPrefix(string(m[3]), "replay:"):

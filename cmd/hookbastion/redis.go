@@ -1,168 +1,144 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"net"
-	"net/url"
-	"os"
-	"strconv"
-	"strings"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/secret"
-	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
+	"github.com/hookbastion/hookbastion/policy"
 )
 
-// failer takes down what is wrong with a setting.
-type failer func(message string, path ...any)
-
-// storeSettings reads where nonces are kept.
-func storeSettings(s *settings, m *settingsv1.Replay, fail failer) {
-	s.store = m.GetStore()
-	if s.store != settingsv1.Replay_REDIS {
-		for name, given := range map[string]bool{"redis": m.GetRedis() != nil, "keys": m.GetKeys() != nil} {
-			if given {
-				fail("has no use without replay.store: REDIS", "replay", name)
+// openRedis makes a store that looks for its server once, so that one that is
+// there is ready when the service is. What is wrong with it is no error: the
+// service starts, and refuses.
+func openRedis(ctx context.Context, s *settings, memory replay.MemoryConfig, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	first := replay.NewKey()
+	keys := &sharedKeys{file: s.redis.keys, keys: []replay.Key{first}}
+	config := s.redis.config
+	config.OnEvent = func(e redis.Event) { logStore(log, s.redis, e) }
+	if keys.file == "" {
+		config.OnKeys = keys.set
+	} else if _, err := keys.load(); err != nil {
+		return nil, err
+	}
+	store := redis.New(config)
+	n := &nonceStore{
+		Store: store, fingerprints: first.Fingerprint(), seals: first.Seal(), stats: store.Stats, remote: store.Remote,
+		run: store.Run, keys: keys, sweep: func(time.Time) {},
+		close: func() error { store.Close(); return nil },
+		keep: func(kept map[string]policy.Kept) error {
+			data, err := json.Marshal(kept)
+			if err == nil {
+				store.Keep(data)
 			}
-		}
-		return
+			return err
+		},
 	}
-	if m.GetRedis().GetUrl() == "" {
-		fail("is missing; store: REDIS needs the address of a server, such as redis://redis:6379", "replay", "redis", "url")
-		return
+	if s.redis.alone {
+		alone := replay.NewMemory(memory)
+		both := redis.NewFallback(store, alone)
+		n.Store, n.remote = both, both.Remote
+		n.sweep = func(now time.Time) { alone.Sweep(now, sweepsPerSecond) }
 	}
-	if m.GetKeys() != nil && m.GetKeys().GetFile() == "" {
-		fail("is missing", "replay", "keys", "file")
+	if store.Probe(ctx, now) != nil {
+		n.kept = map[string]policy.Kept{} // as if all webhooks were new; what is wrong was logged
+		return n, nil
 	}
-	s.keysFile = m.GetKeys().GetFile()
-	s.alone = m.GetRedis().GetOnDown() == settingsv1.Redis_LOCAL
-	s.redis = redisSettings(m.GetRedis(), func(message string, path ...any) {
-		fail(message, append([]any{"replay", "redis"}, path...)...)
-	})
-}
-
-func redisSettings(m *settingsv1.Redis, fail failer) redis.Config {
-	c := redis.Config{
-		Prefix: m.GetPrefix(), WaitReplicas: int(m.GetWaitReplicas()), TrustRestart: m.GetTrustRestart(),
-		Recovery: redis.DefaultRecovery, Budget: redis.DefaultBudget, Master: m.GetSentinel().GetMaster(),
+	data, err := store.Kept(ctx)
+	if err == nil && data != nil {
+		err = json.Unmarshal(data, &n.kept)
 	}
-	if m.GetRecovery() != nil {
-		c.Recovery = m.GetRecovery().AsDuration()
-	}
-	if m.GetBudget() != nil {
-		c.Budget = m.GetBudget().AsDuration()
-	}
-	if m.GetSetupUntil() != "" {
-		until, err := time.Parse(time.RFC3339, m.GetSetupUntil())
-		if err != nil {
-			fail("must be a time such as 2026-12-01T00:00:00Z", "setup_until")
-		}
-		c.SetupUntil = until
-	}
-	redisAddress(&c, m, fail)
-	if c.TLS != nil && m.GetCa() != "" {
-		c.TLS.RootCAs = authorities(m.GetCa(), fail)
-	} else if m.GetCa() != "" {
-		fail("has no use without rediss://", "ca")
-	}
-	if m.GetUsername() != "" && m.GetPassword() == nil {
-		fail("is missing: a user has a password", "password")
-	}
-	if load := password(m.GetPassword(), fail, "password"); load != nil {
-		user := m.GetUsername()
-		c.Credentials = func() (string, string, error) {
-			p, err := load()
-			return user, p, err
-		}
-	}
-	if load := password(m.GetSentinel().GetPassword(), fail, "sentinel", "password"); load != nil {
-		c.SentinelUser = m.GetSentinel().GetUsername()
-		p, err := load()
-		if err != nil {
-			fail(err.Error(), "sentinel", "password")
-		}
-		c.SentinelPassword = p
-	}
-	return c
-}
-
-// redisAddress reads the URL. No error repeats it: there may be a password in
-// it, which does not belong there.
-func redisAddress(c *redis.Config, m *settingsv1.Redis, fail failer) {
-	u, err := url.Parse(m.GetUrl())
-	switch {
-	case err != nil:
-		fail("is not a URL such as redis://redis:6379", "url")
-		return
-	case u.User != nil:
-		fail("must not hold a user or a password; they have settings of their own, replay.redis.username and password", "url")
-		return
-	case u.RawQuery != "" || u.Fragment != "":
-		fail("must not have a query", "url")
-		return
-	}
-	switch u.Scheme {
-	case "unix":
-		c.Unix, c.Addresses = true, []string{u.Path}
-		if u.Path == "" || u.Host != "" || len(m.GetAddresses()) > 0 || m.GetSentinel() != nil {
-			fail("must be unix:///PATH, alone", "url")
-		}
-		return
-	case "rediss", "valkeys":
-		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	case "redis", "valkey":
-	default:
-		fail("must begin with redis://, rediss:// or unix://", "url")
-		return
-	}
-	port := text(u.Port(), "6379")
-	if m.GetSentinel() != nil {
-		port = text(u.Port(), "26379")
-	}
-	if u.Hostname() == "" {
-		fail("has no host", "url")
-	}
-	c.Addresses = []string{net.JoinHostPort(u.Hostname(), port)}
-	for i, address := range m.GetAddresses() {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			fail("must be HOST:PORT", "addresses", i)
-		}
-		c.Addresses = append(c.Addresses, address)
-	}
-	if database := strings.Trim(u.Path, "/"); database != "" {
-		if c.Database, err = strconv.Atoi(database); err != nil || c.Database < 0 {
-			fail("must end with the number of a database, or with the port", "url")
-		}
-	}
-}
-
-// password returns what reads a password anew each time; nil if there is none.
-func password(m *settingsv1.Redis_Password, fail failer, path ...any) func() (string, error) {
-	if m == nil {
-		return nil
-	}
-	if (m.GetFile() == "") == (m.GetEnv() == "") {
-		fail("must have either file or env", path...)
-		return nil
-	}
-	ref := secret.Ref{File: m.GetFile(), Env: m.GetEnv()}
-	return func() (string, error) {
-		value, err := ref.Load()
-		return string(value.Reveal()), err
-	}
-}
-
-func authorities(file string, fail failer) *x509.CertPool {
-	text, err := os.ReadFile(file)
 	if err != nil {
-		fail(err.Error(), "ca")
+		n.kept = map[string]policy.Kept{}
+		log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "error", err)
+	}
+	return n, nil
+}
+
+// logStore says what happened to the store, and what that means.
+func logStore(log *slog.Logger, s *redisStore, e redis.Event) {
+	switch e.What {
+	case redis.WentDown:
+		means := "deliveries are refused with 503 until it is back"
+		if s.alone {
+			means = "this replica goes on alone: a copy can pass once at each replica"
+		}
+		log.Error("the nonce store is away: "+means, "error", e.Err)
+	case redis.CameUp:
+		log.Info("the nonce store is there")
+	case redis.BeganNew:
+		log.Info("the nonce store is new", "parts", e.Shards, "setup_until", s.config.SetupUntil)
+	case redis.BeganLost:
+		log.Warn("the nonce store was empty, and may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+			"parts", e.Shards, "recovery", s.config.Recovery)
+	case redis.BeganRestarted:
+		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+			"parts", e.Shards, "recovery", s.config.Recovery)
+	}
+}
+
+// sharedKeys are the keys that replicas share, from Redis or from a file. It is
+// safe for concurrent use. A nil one has none.
+type sharedKeys struct {
+	file string
+
+	mu   sync.Mutex
+	last secret.Value // of the file
+	keys []replay.Key
+	use  func([]replay.Key)
+}
+
+// onChange has the keys used, now and whenever they change.
+func (k *sharedKeys) onChange(use func([]replay.Key)) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use = use
+	use(k.keys)
+}
+
+func (k *sharedKeys) set(keys []replay.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys = keys
+	if k.use != nil {
+		k.use(keys)
+	}
+}
+
+// load reads the file and reports whether it has changed.
+func (k *sharedKeys) load() (changed bool, err error) {
+	value, err := secret.Ref{File: k.file}.Load()
+	if err != nil {
+		return false, err
+	}
+	keys, err := replay.ParseKeys(value.Reveal())
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", k.file, err)
+	}
+	if secret.Equal(value.Reveal(), k.last.Reveal()) {
+		return false, nil
+	}
+	k.last = value
+	k.set(keys)
+	return true, nil
+}
+
+// watch reads the file again when it changes.
+func (k *sharedKeys) watch(log *slog.Logger) []fileWatch {
+	if k == nil || k.file == "" {
 		return nil
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		fail("has no certificate in PEM form", "ca")
-	}
-	return pool
+	return []fileWatch{{[]string{k.file}, logChanged(log, "replay keys", func() (bool, []any, error) {
+		changed, err := k.load()
+		return changed, nil, err
+	})}}
 }

@@ -91,15 +91,13 @@ type serverInfo struct {
 
 // serve runs the service until the context ends. Whatever keeps it from
 // serving is an error; nothing that fails leaves a half of it running.
-func serve(ctx context.Context, s *settings, o serveOptions) error {
+func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 	logSDK(o.log)
-	key := replay.NewKey()
-	settler, fingerprinter := (*replay.Settler)(nil), authz.NewFingerprinter(key.Fingerprint())
-	useKeys := func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) }
-	store := newStore(s, o.log, useKeys)
-	if store.close != nil {
-		defer func() { _ = store.close() }()
+	store, err := openStore(ctx, s, o.log, time.Now())
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, store.close()) }()
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
 		return err
@@ -124,14 +122,22 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		return err
 	}
 	nonces := recorder.Store(store.Store)
-	settler = replay.NewSettler(nonces, s.lease, key.Seal())
-	watcher.Compile = compiler(s, nonces, settler, fingerprinter, tenants)
+	settler := replay.NewSettler(nonces, s.lease, store.seals)
+	fingerprinter := authz.NewFingerprinter(store.fingerprints)
+	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) })
+	watcher.Compile = compiler(s, store, nonces, settler, fingerprinter, tenants)
 	if err := watcher.Load(); err != nil {
+		return err
+	}
+	if err := store.keep(policy.KeptBy(watcher.Table())); err != nil {
 		return err
 	}
 	recorder.Reloaded(nil)
 	watcher.OnReload = func(report watch.Report) {
 		recorder.Reloaded(report.Err)
+		if err := store.keep(policy.KeptBy(report.Table)); err != nil {
+			o.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
+		}
 		logReload(o.log, report)
 	}
 	signer, err := newSigner(s)
@@ -147,7 +153,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		store:   store,
 		sweep:   sweeper(store, settler, o.log),
 	}
-	r.watchKeys(s.keysFile, useKeys, o.log)
+	r.watched = append(r.watched, store.keys.watch(o.log)...)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
@@ -160,11 +166,6 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)
-	if store.start != nil {
-		if err := store.start(ctx); err != nil {
-			return err
-		}
-	}
 	if !settler.TwoPhase() {
 		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}
@@ -187,10 +188,6 @@ type running struct {
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
 }
-
-// sweepsPerSecond is how many parts of the nonce store are looked at, besides
-// those that are in use.
-const sweepsPerSecond = 1024
 
 // listen opens the listeners. After an error none is open.
 func (r *running) listen(s *settings, log *slog.Logger) (err error) {
@@ -216,9 +213,7 @@ func (r *running) listen(s *settings, log *slog.Logger) (err error) {
 func sweeper(store *nonceStore, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
 	warned := false
 	return func(now time.Time) {
-		if store.sweep != nil {
-			store.sweep(now)
-		}
+		store.sweep(now)
 		if !warned && settler.TwoPhase() && !settler.Proven() && store.stats().LeaseTaken > 0 {
 			warned = true
 			log.Warn("no access log has come from Envoy: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged; see docs/replay.md")
@@ -311,13 +306,17 @@ func asErrors(err error) policy.Errors {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
+func compiler(s *settings, kept *nonceStore, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
-		return policy.Compile(set, policy.Deps{
+		table, err := policy.Compile(set, policy.Deps{
 			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
 			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
-			Strict: true, Tenants: tenants,
+			Strict: true, Tenants: tenants, Kept: kept.kept,
 		})
+		if err == nil && previous != nil {
+			err = kept.keepBoth(previous, table)
+		}
+		return table, err
 	}
 }
 

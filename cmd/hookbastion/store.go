@@ -2,133 +2,128 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"log/slog"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/replay/redis"
-	"github.com/hookbastion/hookbastion/authz/secret"
-	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
+	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/policy"
 )
 
-// nonceStore is the store that the settings name, with what the service must
-// do for it. Functions that it does not need are nil.
+// nonceStore is the store that the settings name, and what goes with it.
 type nonceStore struct {
 	replay.Store
-	stats   func() replay.Stats
-	entries func() int64
-	remote  func() replay.Remote
-	// start is called once, before the first delivery.
-	start func(ctx context.Context) error
-	// sweep is called each second, run until the context ends.
+	fingerprints authz.FingerprintKey
+	seals        replay.SealKey
+	entries      func() int64
+	stats        func() replay.Stats
+	// sweep does what is due, each second.
 	sweep func(now time.Time)
-	run   func(ctx context.Context)
 	close func() error
+	// remote is what was met of a store that lies elsewhere, run looks after it
+	// until the context ends, and keys are those that replicas share; nil if it
+	// is not elsewhere.
+	remote func() replay.Remote
+	run    func(ctx context.Context)
+	keys   *sharedKeys
+	// kept is what an earlier process accepted; nil if it is forgotten, with its
+	// nonces. keep keeps it for a later one.
+	kept map[string]policy.Kept
+	keep func(map[string]policy.Kept) error
 }
 
-// newStore makes the store. Replicas that share one get their keys over use,
-// when it starts and whenever they change.
-func newStore(s *settings, log *slog.Logger, use func([]replay.Key)) *nonceStore {
-	switch s.store {
-	case settingsv1.Replay_REDIS:
-		return newRedis(s, log, use)
-	default:
-		memory := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending, Started: time.Now()})
-		return &nonceStore{
-			Store: memory, stats: memory.Stats, entries: memory.Entries,
-			sweep: func(now time.Time) { memory.Sweep(now, sweepsPerSecond) },
-		}
+// sweepsPerSecond is how many parts of the nonce store are looked at, besides
+// those that are in use.
+const sweepsPerSecond = 1024
+
+func openStore(ctx context.Context, s *settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	config := replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending}
+	if s.file != nil {
+		return openFile(file.Config{Dir: s.file.path, Sync: s.file.sync, Memory: config}, log, now)
 	}
+	if s.redis != nil {
+		return openRedis(ctx, s, config, log, now)
+	}
+	config.Started = now
+	m := replay.NewMemory(config)
+	return &nonceStore{
+		Store: m, fingerprints: authz.NewFingerprintKey(), seals: replay.NewSealKey(), entries: m.Entries, stats: m.Stats,
+		sweep: func(now time.Time) { m.Sweep(now, sweepsPerSecond) },
+		close: func() error { return nil },
+		keep:  func(map[string]policy.Kept) error { return nil },
+	}, nil
 }
 
-// newRedis makes a store that looks for its server once when it starts, so that
-// one that is there is ready when the service is. What is wrong with it is no
-// error: the service starts, and refuses.
-func newRedis(s *settings, log *slog.Logger, use func([]replay.Key)) *nonceStore {
-	config := s.redis
-	config.OnEvent = func(e redis.Event) { logStore(log, s, e) }
-	if s.keysFile == "" {
-		config.OnKeys = use
+func openFile(config file.Config, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	f, err := file.Open(config, now)
+	if err != nil {
+		return nil, err
 	}
-	store := redis.New(config)
+	logRecovery(log, config.Dir, f.Recovery(), f.Entries())
 	n := &nonceStore{
-		Store: store, stats: store.Stats, remote: store.Remote, run: store.Run,
-		close: func() error { store.Close(); return nil },
-	}
-	n.start = func(ctx context.Context) error {
-		if s.keysFile != "" {
-			if _, err := (&keyFile{name: s.keysFile, use: use}).load(); err != nil {
+		Store: f, fingerprints: f.FingerprintKey(), seals: f.SealKey(), entries: f.Entries, stats: f.Stats,
+		close: f.Close,
+		keep: func(kept map[string]policy.Kept) error {
+			data, err := json.Marshal(kept)
+			if err != nil {
 				return err
 			}
+			return f.Keep(data)
+		},
+	}
+	broken := false
+	n.sweep = func(now time.Time) {
+		f.Sweep(now, sweepsPerSecond)
+		err := f.Log().Err
+		switch {
+		case err != nil && !broken:
+			log.Error("the nonce log cannot be written: deliveries are refused with 503 until it can", "directory", config.Dir, "error", err)
+		case err == nil && broken:
+			log.Info("the nonce log can be written again", "directory", config.Dir)
 		}
-		_ = store.Probe(ctx, time.Now()) // it has told what is wrong
-		return nil
+		broken = err != nil
 	}
-	if s.alone {
-		memory := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending})
-		both := redis.NewFallback(store, memory)
-		n.Store, n.remote = both, both.Remote
-		n.sweep = func(now time.Time) { memory.Sweep(now, sweepsPerSecond) }
-	}
-	return n
-}
-
-// logStore says what happened to the store, and what that means.
-func logStore(log *slog.Logger, s *settings, e redis.Event) {
-	switch e.What {
-	case redis.WentDown:
-		means := "deliveries are refused with 503 until it is back"
-		if s.alone {
-			means = "this replica goes on alone: a copy can pass once at each replica"
+	if !f.Recovery().New {
+		n.kept = map[string]policy.Kept{}
+		data, err := f.Kept()
+		if err == nil && data != nil {
+			err = json.Unmarshal(data, &n.kept)
 		}
-		log.Error("the nonce store is away: "+means, "error", e.Err)
-	case redis.CameUp:
-		log.Info("the nonce store is there")
-	case redis.BeganNew:
-		log.Info("the nonce store is new", "parts", e.Shards, "setup_until", s.redis.SetupUntil)
-	case redis.BeganLost:
-		log.Warn("the nonce store was empty, and may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
-			"parts", e.Shards, "recovery", s.redis.Recovery)
-	case redis.BeganRestarted:
-		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
-			"parts", e.Shards, "recovery", s.redis.Recovery)
+		if err != nil {
+			n.kept = map[string]policy.Kept{} // as if all webhooks were new
+			log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "directory", config.Dir, "error", err)
+		}
 	}
+	return n, nil
 }
 
-// keyFile is the file with the keys that replicas share.
-type keyFile struct {
-	name string
-	use  func([]replay.Key)
-	last secret.Value
-}
-
-// load reads the file and reports whether it has changed.
-func (k *keyFile) load() (changed bool, err error) {
-	value, err := secret.Ref{File: k.name}.Load()
-	if err != nil {
-		return false, err
-	}
-	keys, err := replay.ParseKeys(value.Reveal())
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", k.name, err)
-	}
-	if secret.Equal(value.Reveal(), k.last.Reveal()) {
-		return false, nil
-	}
-	k.last = value
-	k.use(keys)
-	return true, nil
-}
-
-// watchKeys reads the file again when it changes.
-func (r *running) watchKeys(name string, use func([]replay.Key), log *slog.Logger) {
-	if name == "" {
+func logRecovery(log *slog.Logger, dir string, r file.Recovery, nonces int64) {
+	switch {
+	case r.New:
+		log.Info("new nonce log: signed times from before the start are refused", "directory", dir)
 		return
+	case r.PowerLoss:
+		log.Warn("the system went down while the nonce log was written: signed times from before the start are refused; deliveries without a signed time that were accepted just before it may pass once more", "directory", dir)
+	case r.Lossy:
+		log.Error("the last write to the nonce log is damaged: signed times from before the start are refused; deliveries without a signed time that it held may pass once more", "directory", dir, "damage", r.Damage)
 	}
-	k := &keyFile{name: name, use: use}
-	r.watched = append(r.watched, fileWatch{[]string{name}, logChanged(log, "replay keys", func() (bool, []any, error) {
-		changed, err := k.load()
-		return changed, nil, err
-	})})
+	if r.ClockBack > 0 {
+		log.Warn("the clock was set back: signed times from before the start are refused", "directory", dir, "by", r.ClockBack)
+	}
+	log.Info("nonce log read", "directory", dir, "nonces", nonces, "entries", r.Entries, "after_crash", r.Crash, "torn_bytes", r.Cut)
+}
+
+// keepBoth keeps what both tables accept alike: any of them may serve next.
+// What is not kept counts as new at a start.
+func (n *nonceStore) keepBoth(serves, next *authz.Table) error {
+	both := policy.KeptBy(next)
+	before := policy.KeptBy(serves)
+	for name, k := range both {
+		if before[name] != k {
+			delete(both, name)
+		}
+	}
+	return n.keep(both)
 }

@@ -174,7 +174,7 @@ func TestReplayIsMeasured(t *testing.T) {
 	r, err := telemetry.New(telemetry.Config{
 		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
 		Replay: func() replay.Stats {
-			return replay.Stats{Reserved: 10, Possible: 2, Redelivered: 1, Copies: 3, LeaseTaken: 4, Evicted: 5, Pending: 6, Watermark: now}
+			return replay.Stats{Reserved: 10, Possible: 2, Redelivered: 1, Copies: 3, LeaseTaken: 4, Evicted: 5, Pending: 6, Watermark: now, LogBytes: 7, LogFailures: 8}
 		},
 	})
 	if err != nil {
@@ -203,7 +203,7 @@ func TestReplayIsMeasured(t *testing.T) {
 		"hookbastion.settlements result=delivered": 1, "hookbastion.settlements result=failed": 1, "hookbastion.settlements result=forged": 1,
 		"hookbastion.reservations outcome=first": 7, "hookbastion.reservations outcome=possible": 2, "hookbastion.reservations outcome=copy": 3,
 		"hookbastion.reservations.ended outcome=lease_taken": 4, "hookbastion.nonces.evicted ": 5, "hookbastion.nonces.pending": 6,
-		"hookbastion.watermark": now.Unix(),
+		"hookbastion.watermark": now.Unix(), "hookbastion.nonces.log.size": 7, "hookbastion.nonces.log.failures ": 8,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %d, want %d", name, got[name], want)
@@ -288,7 +288,7 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	r, err := telemetry.New(telemetry.Config{
 		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"), Nonces: func() int64 { return 1 },
-		Replay:  func() replay.Stats { return replay.Stats{Watermark: now} },
+		Replay:  func() replay.Stats { return replay.Stats{Watermark: now, LogBytes: 1} },
 		Secrets: func() secret.Counts { return secret.Counts{Current: 1} },
 		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 1} },
 		Remote:  func() replay.Remote { return replay.Remote{Up: true} },

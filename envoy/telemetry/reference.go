@@ -27,6 +27,8 @@ var (
 	metricReservationsEnded = instrument{"hookbastion.reservations.ended", "counter", "{nonce}", "outcome", "How reservations ended: delivered, released, unknown, lease_taken, lease_released, given_back."}
 	metricEvictions         = instrument{"hookbastion.nonces.evicted", "counter", "{nonce}", "", "Nonces that had to make room for others of their share."}
 	metricWatermark         = instrument{"hookbastion.watermark", "gauge", "s", "", "Unix time of the latest expiry among evicted nonces; absent if there were none."}
+	metricLogSize           = instrument{"hookbastion.nonces.log.size", "gauge", "By", "", "Size of the log of the file store; absent with other stores."}
+	metricLogFailures       = instrument{"hookbastion.nonces.log.failures", "counter", "{failure}", "", "Times that the log of the file store could not be written or compacted; absent with other stores."}
 	metricSettlements       = instrument{"hookbastion.settlements", "counter", "{entry}", "result", "Last entries of Envoy's access log for reserved deliveries: delivered, failed, client_error, unknown; or late, repeated, forged, ignored, store_failed, which change nothing."}
 	metricSettleLag         = instrument{"hookbastion.settle.lag", "histogram", "s", "", "Time from the end of a request to its entry of the access log."}
 	metricSecrets           = instrument{"hookbastion.secrets", "gauge", "{key}", "state", "Keys that are read from files, tenants' apart: current, or last_good where the file cannot be used and an earlier value stays."}
@@ -39,6 +41,7 @@ var (
 var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
+	metricLogSize, metricLogFailures,
 	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
 }
 

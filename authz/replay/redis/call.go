@@ -113,9 +113,16 @@ func (s *Store) opened(c *circuit, reason error) {
 	s.Wake()
 }
 
+// said returns the error that Redis answered with, if that is what it is.
+func said(err error) (*rueidis.RedisError, bool) {
+	var re *rueidis.RedisError
+	ok := errors.As(err, &re) && !re.IsNil()
+	return re, ok
+}
+
 // isFull reports whether Redis had no memory left for a write.
 func isFull(err error) bool {
-	re, ok := rueidis.IsRedisErr(err)
+	re, ok := said(err)
 	return ok && (strings.HasPrefix(re.Error(), "OOM") || strings.Contains(re.Error(), "-OOM "))
 }
 

@@ -72,7 +72,7 @@ func (s *Store) options() rueidis.ClientOption {
 // disconnectIf gives the client up where an address has come to lead to a server
 // that is no master: a connection to it would stay.
 func (s *Store) disconnectIf(err error) {
-	re, ok := rueidis.IsRedisErr(err)
+	re, ok := said(err)
 	if !ok || !strings.HasPrefix(re.Error(), "READONLY") {
 		return
 	}

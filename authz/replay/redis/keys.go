@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/redis/rueidis"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -46,6 +49,56 @@ func (s *Store) shareKeys(ctx context.Context, client *connection) error {
 	}
 	s.keys, s.keyText = keys, text
 	s.config.OnKeys(keys)
+	return nil
+}
+
+// Keep has the text kept for replicas that start later: at once if Redis is
+// there, or else before the first call.
+func (s *Store) Keep(text []byte) {
+	s.toKeep.Store(&kept{text: string(text)})
+	s.Wake()
+}
+
+// kept is a text that Keep was given, and whether Redis has it.
+type kept struct {
+	text string
+	has  atomic.Bool
+}
+
+// Kept returns what a replica has last kept; nil if none has.
+func (s *Store) Kept(ctx context.Context) ([]byte, error) {
+	client := s.client.Load()
+	if client == nil {
+		return nil, ErrDown
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	text, err := client.Do(ctx, client.B().Get().Key(s.keptName()).Build()).AsBytes()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return text, err
+}
+
+func (s *Store) keptName() string { return s.shards[0].prefix + "kept" }
+
+// keep writes what is to be kept, once, and again if it was lost.
+func (s *Store) keep(ctx context.Context, client *connection) error {
+	k := s.toKeep.Load()
+	if k == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	words := []string{s.keptName(), k.text}
+	if k.has.Load() {
+		words = append(words, "NX")
+	}
+	err := client.Do(ctx, client.B().Arbitrary("SET").Keys(words[0]).Args(words[1:]...).Build()).Error()
+	if err != nil && !rueidis.IsRedisNil(err) && !isFull(err) {
+		return err
+	}
+	k.has.Store(true)
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	happened := map[Happening]int{}
 	client, err := s.connect()
 	if err == nil {
-		if err = s.shareKeys(ctx, client); err != nil && client.cluster && s.keys != nil {
+		if err = errors.Join(s.shareKeys(ctx, client), s.keep(ctx, client)); err != nil && client.cluster && s.keys != nil {
 			err = nil // one node is away, and the keys are known
 		}
 	}
@@ -134,7 +134,7 @@ func reason(err error) string {
 func (s *Store) checkAll(ctx context.Context, client *connection, happened map[Happening]int, now time.Time) {
 	for _, sh := range s.shards {
 		what, err := s.check(ctx, client, sh, now)
-		if _, said := rueidis.IsRedisErr(err); err != nil && !said && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+		if _, answered := said(err); err != nil && !answered && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			what, err = s.check(ctx, client, sh, now) // the connection may have been an old one
 		}
 		if what != "" {

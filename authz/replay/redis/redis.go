@@ -133,6 +133,7 @@ type Store struct {
 	later    later
 	counters counters
 	wake     chan struct{}
+	toKeep   atomic.Pointer[kept]
 
 	probing sync.Mutex // one probe at a time; of what follows
 	told    string     // why the store was down after the last one

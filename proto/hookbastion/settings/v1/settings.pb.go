@@ -137,6 +137,9 @@ const (
 	Replay_STORE_UNSPECIFIED Replay_Store = 0
 	// In this process, for a service of one replica. A restart forgets.
 	Replay_MEMORY Replay_Store = 1
+	// In this process and in a log on disk, for a service of one replica. A
+	// restart forgets nothing.
+	Replay_FILE Replay_Store = 2
 	// In Redis or Valkey, for any number of replicas.
 	Replay_REDIS Replay_Store = 3
 )
@@ -146,11 +149,13 @@ var (
 	Replay_Store_name = map[int32]string{
 		0: "STORE_UNSPECIFIED",
 		1: "MEMORY",
+		2: "FILE",
 		3: "REDIS",
 	}
 	Replay_Store_value = map[string]int32{
 		"STORE_UNSPECIFIED": 0,
 		"MEMORY":            1,
+		"FILE":              2,
 		"REDIS":             3,
 	}
 )
@@ -759,6 +764,8 @@ type Replay struct {
 	MaxPending *uint32 `protobuf:"varint,4,opt,name=max_pending,json=maxPending,proto3,oneof" json:"max_pending,omitempty"`
 	// Where nonces are kept. Default: MEMORY.
 	Store Replay_Store `protobuf:"varint,5,opt,name=store,proto3,enum=hookbastion.settings.v1.Replay_Store" json:"store,omitempty"`
+	// The directory of store: FILE.
+	File *File `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
 	// The server of store: REDIS.
 	Redis *Redis `protobuf:"bytes,7,opt,name=redis,proto3" json:"redis,omitempty"`
 	// What replicas of store: REDIS share.
@@ -830,6 +837,13 @@ func (x *Replay) GetStore() Replay_Store {
 		return x.Store
 	}
 	return Replay_STORE_UNSPECIFIED
+}
+
+func (x *Replay) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
 }
 
 func (x *Replay) GetRedis() *Redis {
@@ -1056,6 +1070,63 @@ func (x *Keys) GetFile() string {
 	return ""
 }
 
+// File is a log of nonces on disk.
+type File struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A directory on a local disk, for one process alone. It is made if it is not
+	// there.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// By how much the disk may be behind, which is what a power loss can cost.
+	// 0s: each answer waits for the disk. Default: 100ms.
+	Sync          *durationpb.Duration `protobuf:"bytes,2,opt,name=sync,proto3" json:"sync,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *File) Reset() {
+	*x = File{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *File) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*File) ProtoMessage() {}
+
+func (x *File) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use File.ProtoReflect.Descriptor instead.
+func (*File) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *File) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *File) GetSync() *durationpb.Duration {
+	if x != nil {
+		return x.Sync
+	}
+	return nil
+}
+
 // Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1074,7 +1145,7 @@ type Admin struct {
 
 func (x *Admin) Reset() {
 	*x = Admin{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1157,7 @@ func (x *Admin) String() string {
 func (*Admin) ProtoMessage() {}
 
 func (x *Admin) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1170,7 @@ func (x *Admin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admin.ProtoReflect.Descriptor instead.
 func (*Admin) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Admin) GetListen() string {
@@ -1140,7 +1211,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1223,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1236,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limits) GetInFlight() uint32 {
@@ -1212,7 +1283,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1295,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1308,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Records) GetFile() string {
@@ -1279,7 +1350,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1362,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1375,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Assertion) GetKeys() []string {
@@ -1339,7 +1410,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[14]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1422,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[14]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1464,7 @@ type Redis_Sentinel struct {
 
 func (x *Redis_Sentinel) Reset() {
 	*x = Redis_Sentinel{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1476,7 @@ func (x *Redis_Sentinel) String() string {
 func (*Redis_Sentinel) ProtoMessage() {}
 
 func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1526,7 @@ type Redis_Password struct {
 
 func (x *Redis_Password) Reset() {
 	*x = Redis_Password{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1538,7 @@ func (x *Redis_Password) String() string {
 func (*Redis_Password) ProtoMessage() {}
 
 func (x *Redis_Password) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1630,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
-	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xe3\x03\n" +
+	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xa0\x04\n" +
 	"\x06Replay\x123\n" +
 	"\vmax_entries\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x94\xeb\xdc\x03 \x00H\x00R\n" +
@@ -1569,13 +1640,15 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x05lease\x122\n" +
 	"\vmax_pending\x18\x04 \x01(\rB\f\xbaH\t*\a\x18\x80\x80\x80\b \x00H\x02R\n" +
 	"maxPending\x88\x01\x01\x12;\n" +
-	"\x05store\x18\x05 \x01(\x0e2%.hookbastion.settings.v1.Replay.StoreR\x05store\x124\n" +
+	"\x05store\x18\x05 \x01(\x0e2%.hookbastion.settings.v1.Replay.StoreR\x05store\x121\n" +
+	"\x04file\x18\x06 \x01(\v2\x1d.hookbastion.settings.v1.FileR\x04file\x124\n" +
 	"\x05redis\x18\a \x01(\v2\x1e.hookbastion.settings.v1.RedisR\x05redis\x121\n" +
-	"\x04keys\x18\b \x01(\v2\x1d.hookbastion.settings.v1.KeysR\x04keys\"5\n" +
+	"\x04keys\x18\b \x01(\v2\x1d.hookbastion.settings.v1.KeysR\x04keys\"?\n" +
 	"\x05Store\x12\x15\n" +
 	"\x11STORE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
-	"\x06MEMORY\x10\x01\x12\t\n" +
+	"\x06MEMORY\x10\x01\x12\b\n" +
+	"\x04FILE\x10\x02\x12\t\n" +
 	"\x05REDIS\x10\x03B\x0e\n" +
 	"\f_max_entriesB\r\n" +
 	"\v_access_logB\x0e\n" +
@@ -1611,7 +1684,10 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x05LOCAL\x10\x02B\t\n" +
 	"\a_prefix\"\x1a\n" +
 	"\x04Keys\x12\x12\n" +
-	"\x04file\x18\x01 \x01(\tR\x04file\"e\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\"W\n" +
+	"\x04File\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12;\n" +
+	"\x04sync\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04sync\"e\n" +
 	"\x05Admin\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12.\n" +
@@ -1649,7 +1725,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
@@ -1665,14 +1741,15 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Replay)(nil),              // 11: hookbastion.settings.v1.Replay
 	(*Redis)(nil),               // 12: hookbastion.settings.v1.Redis
 	(*Keys)(nil),                // 13: hookbastion.settings.v1.Keys
-	(*Admin)(nil),               // 14: hookbastion.settings.v1.Admin
-	(*Limits)(nil),              // 15: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 16: hookbastion.settings.v1.Records
-	(*Assertion)(nil),           // 17: hookbastion.settings.v1.Assertion
-	(*Grpc_Unix)(nil),           // 18: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 19: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 20: hookbastion.settings.v1.Redis.Password
-	(*durationpb.Duration)(nil), // 21: google.protobuf.Duration
+	(*File)(nil),                // 14: hookbastion.settings.v1.File
+	(*Admin)(nil),               // 15: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 16: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 17: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 18: hookbastion.settings.v1.Assertion
+	(*Grpc_Unix)(nil),           // 19: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 20: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 21: hookbastion.settings.v1.Redis.Password
+	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	5,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -1681,32 +1758,34 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	9,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
 	10, // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
 	11, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	15, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	16, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	14, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
-	17, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	18, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	16, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	17, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	15, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	18, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	19, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
 	6,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
 	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
 	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	21, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	22, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
 	2,  // 15: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	12, // 16: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	13, // 17: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	19, // 18: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	20, // 19: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	21, // 20: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	3,  // 21: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	21, // 22: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	6,  // 23: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	21, // 24: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	21, // 25: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	20, // 26: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	14, // 16: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	12, // 17: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	13, // 18: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	20, // 19: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	21, // 20: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	22, // 21: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	3,  // 22: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	22, // 23: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	22, // 24: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	6,  // 25: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	22, // 26: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	22, // 27: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	21, // 28: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -1718,15 +1797,15 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[8].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[11].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[12].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
