@@ -46,16 +46,16 @@ func openRedis(ctx context.Context, s *settings, memory replay.MemoryConfig, log
 		n.Store, n.remote = both, both.Remote
 		n.sweep = func(now time.Time) { alone.Sweep(now, sweepsPerSecond) }
 	}
-	if store.Probe(ctx, now) != nil {
-		n.kept = map[string]policy.Kept{} // as if all webhooks were new; what is wrong was logged
-		return n, nil
+	var data []byte
+	err := store.Probe(ctx, now)
+	if err == nil {
+		data, err = store.Kept(ctx)
 	}
-	data, err := store.Kept(ctx)
 	if err == nil && data != nil {
 		err = json.Unmarshal(data, &n.kept)
 	}
 	if err != nil {
-		n.kept = map[string]policy.Kept{}
+		n.kept = map[string]policy.Kept{} // as if all webhooks were new
 		log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "error", err)
 	}
 	return n, nil
