@@ -10,6 +10,10 @@ import (
 // Nonce is what is reserved.
 type Nonce struct {
 	Fingerprint authz.Fingerprint
+	// Alternate is what the same content is known by to replicas that have other
+	// keys first, while keys are changed; else zero. A store of one replica has
+	// one key, and no use for it.
+	Alternate authz.Fingerprint
 	// Webhook and Tenant say whose room it takes. Tenant is not kept.
 	Webhook string
 	Tenant  authz.View
@@ -65,6 +69,9 @@ type Answer struct {
 	Mark authz.Mark
 	// Adopted: another attempt of the same check had reserved it.
 	Adopted bool
+	// Proven: the access log has settled something lately, at any replica. A
+	// store of one replica need not know.
+	Proven bool
 
 	previous uint64 // the owner before it was adopted
 	alone    bool   // nobody can adopt it

@@ -124,7 +124,7 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		for i := range items {
 			digest.Framed(items[i].content)
 		}
-		call.Fingerprint = f.End(digest)
+		call.Fingerprint, call.Alternate = f.End(digest)
 	}
 	if call.Explanation != nil {
 		call.Explain("HMAC-SHA256 over eight fields of the item with one of the keys "+a.keys.names(call.Now), foundText(match, valid, len(items)))

@@ -140,7 +140,7 @@ func (j *JWS) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if f != nil {
 		digest := f.Begin(call.Webhook, call.Tenant)
 		digest.Framed([]byte(signed))
-		call.Fingerprint = f.End(digest)
+		call.Fingerprint, call.Alternate = f.End(digest)
 	}
 	call.Proof = authz.ProofSignature
 	if !j.ReadsBody() {
