@@ -89,7 +89,9 @@ const (
 
 // Store holds nonces. It is safe for concurrent use; each method is one atomic
 // step over all replicas that share the store. Nothing in the arguments is
-// kept. An error means that nothing is known.
+// kept. An error means that nothing is known. A method that waits for something
+// outside the process asks the context for Done before: who called it can then
+// let others go on.
 type Store interface {
 	// Reserve takes an absent nonce for the claim. Until it has expired, at
 	// most one claim at a time gets Reserved, except for attempts of one check:
