@@ -198,8 +198,8 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
-// tenantSegment returns the number of the segment {tenant}, from 0, or -1.
-func tenantSegment(path string) int {
+// TenantSegment returns the number of the segment {tenant}, from 0, or -1.
+func TenantSegment(path string) int {
 	return slices.Index(strings.Split(strings.TrimPrefix(path, "/"), "/"), "{tenant}")
 }
 

@@ -16,6 +16,10 @@ type Table struct {
 	// Secrets are read from files, which may change while the table is in use;
 	// nil if there are none.
 	Secrets *secret.Files
+	// Tenants counts the names whose secrets are in memory, and those without
+	// that are remembered, each once for every webhook; nil if no webhook has
+	// secrets for each tenant.
+	Tenants func() (known, unknown int)
 
 	webhooks []*Webhook
 	byName   map[string]*route
@@ -75,7 +79,7 @@ func (t *Table) Webhook(name string) *Webhook {
 func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
 	r := &route{
 		webhook: w, hosts: m.Hosts, path: m.Path, methods: m.Methods,
-		allow: strings.Join(m.Methods, ", "), tenant: tenantSegment(m.Path),
+		allow: strings.Join(m.Methods, ", "), tenant: TenantSegment(m.Path),
 	}
 	var ends []*node
 	if len(m.Hosts) == 0 {
@@ -284,10 +288,19 @@ func (t *Table) Tenant(name, path string) string {
 	return string(segment(View(path), r.tenant))
 }
 
+// TenantOf returns the segment of the path from which the webhook of that name
+// takes its tenant, from 0, or -1.
+func (t *Table) TenantOf(name string) int {
+	if t == nil || t.byName[name] == nil {
+		return -1
+	}
+	return t.byName[name].tenant
+}
+
 // SameTenant reports whether the webhook of that name takes its tenant from the
 // same segment as one with this path would. Nonces are kept by tenant.
 func (t *Table) SameTenant(name, path string) bool {
-	return t != nil && t.byName[name] != nil && t.byName[name].tenant == tenantSegment(path)
+	return t != nil && t.byName[name] != nil && t.byName[name].tenant == TenantSegment(path)
 }
 
 // Sample returns a method and a path that match the webhook of that name.

@@ -187,7 +187,7 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 // found again.
 func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time {
 	if c.deps.Previous == nil {
-		return time.Time{}
+		return c.watermarkOfStart(w, check)
 	}
 	before := c.deps.Previous.Webhook(w.GetName())
 	if before == nil || !c.deps.Previous.SameTenant(w.GetName(), w.GetMatch().GetPath()) {
@@ -199,6 +199,43 @@ func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time
 		}
 	}
 	return c.deps.Now
+}
+
+// watermarkOfStart is that of the first table of a process whose store remembers
+// what an earlier process was told.
+func (c *compiler) watermarkOfStart(w *policyv1.Webhook, check *replay.Check) time.Time {
+	if c.deps.Kept == nil {
+		return time.Time{}
+	}
+	k, ok := c.deps.Kept[w.GetName()]
+	if ok && k.Tolerance >= check.Tolerance && k.Span == check.Span() && k.Tenant == authz.TenantSegment(w.GetMatch().GetPath()) {
+		return k.Watermark
+	}
+	return c.deps.Now
+}
+
+// Kept is what a store remembers of one webhook.
+type Kept struct {
+	// Tolerance is how old a signed time could be, Span how long its nonces
+	// were kept, Tenant the segment of the path that their tenants were in.
+	Tolerance time.Duration `json:"tolerance"`
+	Span      time.Duration `json:"span"`
+	Tenant    int           `json:"tenant"`
+	// Watermark is that of its check.
+	Watermark time.Time `json:"watermark"`
+}
+
+// KeptBy returns what a store keeps for the webhooks of a table that sign times.
+func KeptBy(t *authz.Table) map[string]Kept {
+	all := map[string]Kept{}
+	for _, w := range t.Webhooks() {
+		for _, check := range w.Chain {
+			if r, ok := check.(*replay.Check); ok && r.Tolerance > 0 {
+				all[w.Name] = Kept{Tolerance: r.Tolerance, Span: r.Span(), Tenant: t.TenantOf(w.Name), Watermark: r.Watermark}
+			}
+		}
+	}
+	return all
 }
 
 // stamp says how old or early a signed time may be.

@@ -27,6 +27,9 @@ type Memory struct {
 	// was given up.
 	forgotten atomic.Int64
 	counters  counters
+	// key makes the numbers of shares, if it is not zero.
+	key    [32]byte
+	floors []Entry // while it is restored
 
 	mu       sync.RWMutex // of what follows
 	webhooks map[string]*room
@@ -49,6 +52,9 @@ type MemoryConfig struct {
 	// Started is the start guard: signed times at or below it are refused,
 	// since the store of an earlier process may have known them. Zero: none.
 	Started time.Time
+	// Key makes the numbers of shares the same in each process. Zero: they are
+	// not.
+	Key [32]byte
 }
 
 const (
@@ -68,29 +74,14 @@ func NewMemory(config MemoryConfig) *Memory {
 	}
 	return &Memory{
 		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
-		started: config.Started, seed: maphash.MakeSeed(),
+		started: config.Started, seed: maphash.MakeSeed(), key: config.Key,
 		webhooks: map[string]*room{}, shares: map[uint64]*share{},
 	}
 }
 
 // Reserve never fails with an error.
 func (m *Memory) Reserve(_ context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error) {
-	if !nonce.Signed.IsZero() && !nonce.Signed.After(m.started) {
-		return Answer{Outcome: Uncertain}, nil
-	}
-	for {
-		sh := m.share(nonce.Webhook, nonce.Tenant)
-		st := &sh.stripes[sh.part(nonce.Fingerprint)]
-		st.mu.Lock()
-		if st.dead {
-			st.mu.Unlock()
-			continue // given up in this moment; the next one is another
-		}
-		answer := m.reserve(sh, st, &nonce, &claim, now)
-		st.mu.Unlock()
-		m.counters.answered(answer)
-		return answer, nil
-	}
+	return m.ReserveNoted(nonce, claim, now, nil), nil
 }
 
 // reserve works with the stripe locked.
@@ -103,7 +94,7 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 		o = nil
 	}
 	if o != nil && o.check == claim.Check && o.check != (authz.CheckID{}) {
-		o.owner = claim.Owner
+		named.previous, o.owner = o.owner, claim.Owner
 		named.Outcome, named.Adopted, named.Mark = Reserved, true, o.mark
 		named.Reservation.ID, named.Reservation.Owner, named.Reservation.Ends = o.id, o.owner, o.ends
 		return named
@@ -186,6 +177,7 @@ func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time,
 	lease := claim.Lease
 	if o.final {
 		if claim.Check == (authz.CheckID{}) || !m.mayOpen(sh) {
+			named.alone = true
 			return // nobody can adopt it
 		}
 		lease = adoptable
@@ -201,39 +193,12 @@ func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time,
 
 // Settle never fails with an error.
 func (m *Memory) Settle(_ context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error) {
-	sh, st := m.locked(r)
-	if st == nil {
-		return false, nil
-	}
-	defer st.mu.Unlock()
-	o := st.find(r.Fingerprint)
-	if o == nil || o.id != r.ID || o.final || fate == Undecided || m.endLease(sh, st, o, now) {
-		return false, nil
-	}
-	m.close(sh, st, o, fate, now)
-	m.counters.settled(fate)
-	return true, nil
+	return m.SettleNoted(r, fate, now, nil), nil
 }
 
 // Release never fails with an error.
 func (m *Memory) Release(_ context.Context, r authz.Reservation, now time.Time) (bool, error) {
-	sh, st := m.locked(r)
-	if st == nil {
-		return false, nil
-	}
-	defer st.mu.Unlock()
-	o := st.find(r.Fingerprint)
-	if o == nil || o.id != r.ID || o.owner != r.Owner {
-		return false, nil
-	}
-	if o.mark == authz.MarkRedelivered {
-		st.addPermit(o.fingerprint, now.Add(PermitTime), now)
-		m.forget(sh, st, o)
-	} else {
-		m.close(sh, st, o, Undelivered, now)
-	}
-	m.counters.givenBack.Add(1)
-	return true, nil
+	return m.ReleaseNoted(r, now, nil), nil
 }
 
 // Permit never fails with an error.

@@ -10,10 +10,7 @@ import (
 
 // share returns the share of a webhook and tenant.
 func (m *Memory) share(webhook string, tenant authz.View) *share {
-	id := maphash.String(m.seed, webhook)
-	if len(tenant) > 0 {
-		id = maphash.Comparable(m.seed, [2]uint64{id, maphash.Bytes(m.seed, tenant)})
-	}
+	id := m.shareNumber(webhook, tenant)
 	m.mu.RLock()
 	sh := m.shares[id]
 	m.mu.RUnlock()
@@ -23,23 +20,39 @@ func (m *Memory) share(webhook string, tenant authz.View) *share {
 	return m.newShare(id, webhook, tenant)
 }
 
+func (m *Memory) shareNumber(webhook string, tenant authz.View) uint64 {
+	if m.key != ([32]byte{}) {
+		return m.keyedNumber(webhook, tenant)
+	}
+	id := maphash.String(m.seed, webhook)
+	if len(tenant) > 0 {
+		id = maphash.Comparable(m.seed, [2]uint64{id, maphash.Bytes(m.seed, tenant)})
+	}
+	return id
+}
+
 func (m *Memory) newShare(id uint64, webhook string, tenant authz.View) *share {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(tenant) > 0 && len(m.shares) >= maxShares {
-		tenant, id = nil, maphash.String(m.seed, webhook)
+		tenant, id = nil, m.shareNumber(webhook, nil)
 	}
 	if sh := m.shares[id]; sh != nil {
 		return sh
 	}
+	return m.addShare(id, webhook, len(tenant) > 0)
+}
+
+// addShare works with m.mu locked.
+func (m *Memory) addShare(id uint64, webhook string, tenant bool) *share {
 	whole := m.webhooks[webhook]
 	if whole == nil {
 		whole = &room{}
 		m.webhooks[webhook] = whole
 	}
-	sh := newShare(id, whole, whole, webhookParts)
-	if len(tenant) > 0 {
-		sh = newShare(id, whole, &room{}, tenantParts)
+	sh := newShare(id, webhook, whole, whole, webhookParts)
+	if tenant {
+		sh = newShare(id, webhook, whole, &room{}, tenantParts)
 	}
 	m.shares[id] = sh
 	m.order = append(m.order, sh)

@@ -12,6 +12,7 @@ import (
 // own tables.
 type share struct {
 	id      uint64
+	name    string // of the webhook
 	webhook *room
 	own     *room // the webhook's again where there is no tenant
 	stripes []stripe
@@ -41,8 +42,8 @@ const (
 	modesty, reserve = 4, 64
 )
 
-func newShare(id uint64, webhook, own *room, parts int) *share {
-	sh := &share{id: id, webhook: webhook, own: own, stripes: make([]stripe, parts)}
+func newShare(id uint64, name string, webhook, own *room, parts int) *share {
+	sh := &share{id: id, name: name, webhook: webhook, own: own, stripes: make([]stripe, parts)}
 	sh.tables.Store(&[]*table{})
 	return sh
 }

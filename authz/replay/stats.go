@@ -28,6 +28,26 @@ type Stats struct {
 	// Watermark is the latest time at which an evicted nonce would have
 	// expired; zero if nothing was evicted.
 	Watermark time.Time
+	// LogBytes is the size of the log on disk, LogFailures how often it could
+	// not be written; 0 where there is none.
+	LogBytes, LogFailures int64
+}
+
+// Remote is what a store that lies elsewhere has met since the start.
+type Remote struct {
+	// Up: calls are made.
+	Up bool
+	// Opened counts how often calls were stopped since they failed, Refused the
+	// calls that were not made then, Busy those that were not made since too many
+	// were on their way, Abandoned the reservations whose answer did not come in
+	// time.
+	Opened, Refused, Busy, Abandoned int64
+	// Near counts copies that were known without a call, Local the deliveries
+	// that were decided without the store while it was away.
+	Near, Local int64
+	// Lost counts parts of the store that were empty, Restarted those that may
+	// have forgotten.
+	Lost, Restarted int64
 }
 
 type counters struct {
@@ -56,6 +76,22 @@ func (c *counters) answered(a Answer) {
 	case Uncertain:
 		c.uncertain.Add(1)
 	case Failed:
+	}
+}
+
+// undone takes back what answered has counted.
+func (c *counters) undone(a Answer) {
+	if a.Adopted {
+		c.adopted.Add(-1)
+		return
+	}
+	c.reserved.Add(-1)
+	switch a.Mark {
+	case authz.MarkPossible:
+		c.possible.Add(-1)
+	case authz.MarkRedelivered:
+		c.redelivered.Add(-1)
+	default:
 	}
 }
 

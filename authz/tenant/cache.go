@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,14 +76,21 @@ func (c *Cache) NewSource(uses []Use) *Source {
 			numbers[f] = n
 			s.files = append(s.files, f)
 		}
+		kind := slices.Index(s.kinds, u.Kind)
+		if kind < 0 {
+			kind = len(s.kinds)
+			s.kinds = append(s.kinds, u.Kind)
+		}
+		s.kind = append(s.kind, kind)
 		s.uses = append(s.uses, u.Use)
 		s.of = append(s.of, n)
 	}
 	return s
 }
 
-// Len returns the number of tenants that are in memory.
-func (c *Cache) Len() int { return c.known.Len() }
+// Len returns how many tenants are in memory, and how many names that have no
+// usable file. Each counts once for every webhook.
+func (c *Cache) Len() (known, unknown int) { return c.known.Len(), c.unknown.Len() }
 
 // get returns what the tenant holds.
 func (s *Source) get(ctx context.Context, tenant authz.View, now time.Time) (secret.Held, authz.Reason) {

@@ -103,13 +103,18 @@ type Stats struct {
 	// Loaded were read, Unknown had none, Failed could not be used, Refused were
 	// not looked for, since too many were unknown before.
 	Loaded, Unknown, Failed, Refused int64
+	// Held are in memory now, Missed are names without a usable file that are
+	// remembered. They are those of a table: Cache.Len.
+	Held, Missed int64
 }
 
 type counters struct{ loaded, unknown, failed, refused atomic.Int64 }
 
 // Stats returns the numbers.
 func (l *Loader) Stats() Stats {
-	return Stats{l.stats.loaded.Load(), l.stats.unknown.Load(), l.stats.failed.Load(), l.stats.refused.Load()}
+	return Stats{
+		Loaded: l.stats.loaded.Load(), Unknown: l.stats.unknown.Load(), Failed: l.stats.failed.Load(), Refused: l.stats.refused.Load(),
+	}
 }
 
 // openBelow opens a regular file. A pipe must not block.
@@ -133,6 +138,8 @@ type Use struct {
 	secret.Use
 	// File is its path with the placeholder.
 	File string
+	// Kind parts the keys of a webhook: a tenant needs one of each kind.
+	Kind string
 }
 
 // Source finds the secrets of one webhook. It is immutable.
@@ -141,6 +148,8 @@ type Source struct {
 	files []file
 	uses  []secret.Use
 	of    []int // the file of each use
+	kinds []string
+	kind  []int // of each use
 }
 
 // file is a path, parted where what depends on the tenant begins.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -92,9 +91,13 @@ type serverInfo struct {
 
 // serve runs the service until the context ends. Whatever keeps it from
 // serving is an error; nothing that fails leaves a half of it running.
-func serve(ctx context.Context, s *settings, o serveOptions) error {
+func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 	logSDK(o.log)
-	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending, Started: time.Now()})
+	store, err := openStore(ctx, s, o.log, time.Now())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.close()) }()
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
 		return err
@@ -111,22 +114,31 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 	recorder, err := telemetry.New(telemetry.Config{
 		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
-		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.Entries,
-		Replay:  store.Stats,
-		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) }, Tenants: tenants.Stats,
+		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
+		Replay: store.stats, Remote: store.remote,
+		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
+		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
 	})
 	if err != nil {
 		return err
 	}
-	nonces := recorder.Store(store)
-	settler := replay.NewSettler(nonces, s.lease, replay.NewSealKey())
-	watcher.Compile = compiler(s, nonces, settler, tenants)
+	nonces := recorder.Store(store.Store)
+	settler := replay.NewSettler(nonces, s.lease, store.seals)
+	fingerprinter := authz.NewFingerprinter(store.fingerprints)
+	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) })
+	watcher.Compile = compiler(s, store, nonces, settler, fingerprinter, tenants)
 	if err := watcher.Load(); err != nil {
+		return err
+	}
+	if err := store.keep(policy.KeptBy(watcher.Table())); err != nil {
 		return err
 	}
 	recorder.Reloaded(nil)
 	watcher.OnReload = func(report watch.Report) {
 		recorder.Reloaded(report.Err)
+		if err := store.keep(policy.KeptBy(report.Table)); err != nil {
+			o.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
+		}
 		logReload(o.log, report)
 	}
 	signer, err := newSigner(s)
@@ -139,8 +151,10 @@ func serve(ctx context.Context, s *settings, o serveOptions) error {
 		}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
+		store:   store,
 		sweep:   sweeper(store, settler, o.log),
 	}
+	r.watched = append(r.watched, store.keys.watch(o.log)...)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
@@ -170,14 +184,11 @@ type running struct {
 	grpc    []net.Listener // TCP first, if there is TCP
 	web     net.Listener
 	admin   *admin
+	store   *nonceStore
 	sweep   func(now time.Time)
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
 }
-
-// sweepsPerSecond is how many parts of the nonce store are looked at, besides
-// those that are in use.
-const sweepsPerSecond = 1024
 
 // listen opens the listeners. After an error none is open.
 func (r *running) listen(s *settings, log *slog.Logger) (err error) {
@@ -200,11 +211,11 @@ func (r *running) listen(s *settings, log *slog.Logger) (err error) {
 
 // sweeper returns what runs each second. It warns once if leases end and no
 // access log has ever come.
-func sweeper(store *replay.Memory, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
+func sweeper(store *nonceStore, settler *replay.Settler, log *slog.Logger) func(now time.Time) {
 	warned := false
 	return func(now time.Time) {
-		store.Sweep(now, sweepsPerSecond)
-		if !warned && settler.TwoPhase() && !settler.Proven() && store.Stats().LeaseTaken > 0 {
+		store.sweep(now)
+		if !warned && settler.TwoPhase() && !settler.Proven() && store.stats().LeaseTaken > 0 {
 			warned = true
 			log.Warn("no access log has come from Envoy: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged; see docs/replay.md")
 		}
@@ -235,6 +246,13 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
 	swept := make(chan struct{})
 	go func() { defer close(swept); r.sweepUntil(ctx) }()
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		if r.store.run != nil {
+			r.store.run(ctx)
+		}
+	}()
 	stopFiles := r.watchFiles(ctx)
 
 	failed := make(chan error, len(r.grpc)+2)
@@ -270,6 +288,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	cancel()
 	<-watched
 	<-swept
+	<-looked
 	stopFiles()
 	return err
 }
@@ -288,16 +307,17 @@ func asErrors(err error) policy.Errors {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, store replay.Store, settler *replay.Settler, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
-	var key authz.FingerprintKey
-	_, _ = rand.Read(key[:]) // never fails
-	fingerprinter := authz.NewFingerprinter(key)
+func compiler(s *settings, kept *nonceStore, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
-		return policy.Compile(set, policy.Deps{
+		table, err := policy.Compile(set, policy.Deps{
 			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
 			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
-			Strict: true, Tenants: tenants,
+			Strict: true, Tenants: tenants, Kept: kept.kept,
 		})
+		if err == nil && previous != nil {
+			err = kept.keepBoth(previous, table)
+		}
+		return table, err
 	}
 }
 

@@ -36,6 +36,8 @@ type settings struct {
 	limits     envoy.Limits
 	maxEntries int
 	maxPending int
+	file       *fileStore  // nil: nonces are not kept in a file
+	redis      *redisStore // nil: nor in Redis
 	// lease is 0 where there is no access log.
 	lease       time.Duration
 	adminListen string
@@ -112,6 +114,8 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
 		s.lease = 0
 	}
+	s.file = nonceFile(m.GetReplay(), fail)
+	s.redis = nonceRedis(m.GetReplay(), fail)
 	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
 	s.adminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.adminListen, "http/1.1", fail)
 	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" && !mutual(s.adminTLS) {
@@ -133,6 +137,32 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail(fmt.Sprintf("must be at least %d, or no body of envoy.max_request_bytes gets in", least), "limits", "bytes_in_flight")
 	}
 	return s, errs.Err()
+}
+
+// fileStore is a directory with a log of nonces.
+type fileStore struct {
+	path string
+	sync time.Duration
+}
+
+func nonceFile(m *settingsv1.Replay, fail func(string, ...any)) *fileStore {
+	if m.GetStore() != settingsv1.Replay_FILE {
+		if m.GetFile() != nil {
+			fail("needs replay.store: FILE", "replay", "file")
+		}
+		return nil
+	}
+	f := &fileStore{path: m.GetFile().GetPath(), sync: 100 * time.Millisecond}
+	if f.path == "" {
+		fail("is missing", "replay", "file", "path")
+	}
+	if sync := m.GetFile().GetSync(); sync != nil {
+		f.sync = sync.AsDuration()
+	}
+	if f.sync > 0 && f.sync < time.Millisecond {
+		fail("must be 0s or at least 1ms", "replay", "file", "sync")
+	}
+	return f
 }
 
 func stringBody(m *settingsv1.Settings) envoy.StringBody {

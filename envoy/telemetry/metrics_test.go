@@ -174,7 +174,7 @@ func TestReplayIsMeasured(t *testing.T) {
 	r, err := telemetry.New(telemetry.Config{
 		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
 		Replay: func() replay.Stats {
-			return replay.Stats{Reserved: 10, Possible: 2, Redelivered: 1, Copies: 3, LeaseTaken: 4, Evicted: 5, Pending: 6, Watermark: now}
+			return replay.Stats{Reserved: 10, Possible: 2, Redelivered: 1, Copies: 3, LeaseTaken: 4, Evicted: 5, Pending: 6, Watermark: now, LogBytes: 7, LogFailures: 8}
 		},
 	})
 	if err != nil {
@@ -203,7 +203,7 @@ func TestReplayIsMeasured(t *testing.T) {
 		"hookbastion.settlements result=delivered": 1, "hookbastion.settlements result=failed": 1, "hookbastion.settlements result=forged": 1,
 		"hookbastion.reservations outcome=first": 7, "hookbastion.reservations outcome=possible": 2, "hookbastion.reservations outcome=copy": 3,
 		"hookbastion.reservations.ended outcome=lease_taken": 4, "hookbastion.nonces.evicted ": 5, "hookbastion.nonces.pending": 6,
-		"hookbastion.watermark": now.Unix(),
+		"hookbastion.watermark": now.Unix(), "hookbastion.nonces.log.size": 7, "hookbastion.nonces.log.failures ": 8,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %d, want %d", name, got[name], want)
@@ -238,7 +238,9 @@ func TestSecretsAreMeasured(t *testing.T) {
 	_, err := telemetry.New(telemetry.Config{
 		Meter:   sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
 		Secrets: func() secret.Counts { return secret.Counts{Current: 5, LastGood: 2} },
-		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 4, Unknown: 3, Failed: 2, Refused: 1} },
+		Tenants: func() tenant.Stats {
+			return tenant.Stats{Loaded: 4, Unknown: 3, Failed: 2, Refused: 1, Held: 7, Missed: 6}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -247,12 +249,17 @@ func TestSecretsAreMeasured(t *testing.T) {
 	got := map[string]int64{}
 	secrets, _ := all["hookbastion.secrets"].Data.(metricdata.Gauge[int64])
 	loads, _ := all["hookbastion.tenant.loads"].Data.(metricdata.Sum[int64])
+	held, _ := all["hookbastion.tenants"].Data.(metricdata.Gauge[int64])
 	for _, p := range append(secrets.DataPoints, loads.DataPoints...) {
 		for _, label := range p.Attributes.ToSlice() {
 			got[label.Value.AsString()] = p.Value
 		}
 	}
-	want := map[string]int64{"current": 5, "last_good": 2, "loaded": 4, "unknown": 3, "failed": 2, "refused": 1}
+	for _, p := range held.DataPoints {
+		state, _ := p.Attributes.Value("state")
+		got["held "+state.AsString()] = p.Value
+	}
+	want := map[string]int64{"held known": 7, "held unknown": 6, "current": 5, "last_good": 2, "loaded": 4, "unknown": 3, "failed": 2, "refused": 1}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -288,9 +295,10 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	r, err := telemetry.New(telemetry.Config{
 		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"), Nonces: func() int64 { return 1 },
-		Replay:  func() replay.Stats { return replay.Stats{Watermark: now} },
+		Replay:  func() replay.Stats { return replay.Stats{Watermark: now, LogBytes: 1} },
 		Secrets: func() secret.Counts { return secret.Counts{Current: 1} },
 		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 1} },
+		Remote:  func() replay.Remote { return replay.Remote{Up: true} },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,14 +20,19 @@ var (
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
 	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held."}
 	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
+	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "1", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
+	metricStoreEvents       = instrument{"hookbastion.store.events", "counter", "{event}", "outcome", "What was met of a nonce store that lies elsewhere: opened (calls were stopped), refused (a call was not made then), busy (too many calls at once), abandoned (a reservation without an answer), near (a copy known without a call), local (decided without the store), lost (a part that was empty), restarted (one that may have forgotten)."}
 	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet."}
 	metricReservations      = instrument{"hookbastion.reservations", "counter", "{call}", "outcome", "Answers of the nonce store: first, possible, redelivered, adopted, copy, in_flight, full, uncertain."}
 	metricReservationsEnded = instrument{"hookbastion.reservations.ended", "counter", "{nonce}", "outcome", "How reservations ended: delivered, released, unknown, lease_taken, lease_released, given_back."}
 	metricEvictions         = instrument{"hookbastion.nonces.evicted", "counter", "{nonce}", "", "Nonces that had to make room for others of their share."}
 	metricWatermark         = instrument{"hookbastion.watermark", "gauge", "s", "", "Unix time of the latest expiry among evicted nonces; absent if there were none."}
+	metricLogSize           = instrument{"hookbastion.nonces.log.size", "gauge", "By", "", "Size of the log of the file store; absent with other stores."}
+	metricLogFailures       = instrument{"hookbastion.nonces.log.failures", "counter", "{failure}", "", "Times that the log of the file store could not be written or compacted; absent with other stores."}
 	metricSettlements       = instrument{"hookbastion.settlements", "counter", "{entry}", "result", "Last entries of Envoy's access log for reserved deliveries: delivered, failed, client_error, unknown; or late, repeated, forged, ignored, store_failed, which change nothing."}
 	metricSettleLag         = instrument{"hookbastion.settle.lag", "histogram", "s", "", "Time from the end of a request to its entry of the access log."}
 	metricSecrets           = instrument{"hookbastion.secrets", "gauge", "{key}", "state", "Keys that are read from files, tenants' apart: current, or last_good where the file cannot be used and an earlier value stays."}
+	metricTenants           = instrument{"hookbastion.tenants", "gauge", "{tenant}", "state", "Names of tenants in memory, each once for every webhook: known with their secrets, or unknown."}
 	metricTenantLoads       = instrument{"hookbastion.tenant.loads", "counter", "{load}", "result", "Looks for the secrets of tenants: loaded, unknown, failed; or refused, since too many were unknown before."}
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
@@ -37,7 +42,8 @@ var (
 var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricSecrets, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
+	metricLogSize, metricLogFailures,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
 }
 
 // fact describes an attribute.

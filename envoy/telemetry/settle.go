@@ -50,15 +50,17 @@ func (r *Recorder) Settled(what replay.Settlement, result replay.Result, lag tim
 
 // observeReplay registers what is read of settlements and of the store.
 func (m *metrics) observeReplay(config Config) error {
-	var errs [6]error
-	var settled, reservations, ended, evictions metric.Int64ObservableCounter
-	var pending, watermark metric.Int64ObservableGauge
+	var errs [8]error
+	var settled, reservations, ended, evictions, logFailures metric.Int64ObservableCounter
+	var pending, watermark, logSize metric.Int64ObservableGauge
 	settled, errs[0] = counter(config.Meter, metricSettlements)
 	reservations, errs[1] = counter(config.Meter, metricReservations)
 	ended, errs[2] = counter(config.Meter, metricReservationsEnded)
 	evictions, errs[3] = counter(config.Meter, metricEvictions)
 	pending, errs[4] = gauge(config.Meter, metricNoncesPending)
 	watermark, errs[5] = gauge(config.Meter, metricWatermark)
+	logSize, errs[6] = gauge(config.Meter, metricLogSize)
+	logFailures, errs[7] = counter(config.Meter, metricLogFailures)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -89,8 +91,12 @@ func (m *metrics) observeReplay(config Config) error {
 		if !s.Watermark.IsZero() {
 			o.ObserveInt64(watermark, s.Watermark.Unix())
 		}
+		if s.LogBytes > 0 {
+			o.ObserveInt64(logSize, s.LogBytes)
+			o.ObserveInt64(logFailures, s.LogFailures)
+		}
 		return nil
-	}, settled, reservations, ended, evictions, pending, watermark)
+	}, settled, reservations, ended, evictions, pending, watermark, logSize, logFailures)
 	return err
 }
 

@@ -1,0 +1,130 @@
+package file
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+const (
+	// nonceBytes and pendingBytes are what one takes in the log, its part of
+	// batches and pages included.
+	nonceBytes, pendingBytes = 36, 100
+	// leastLog is below which no compaction is worth while.
+	leastLog = 8 << 20
+	// manySegments is at how many segments, one for each start, it is.
+	manySegments = 16
+)
+
+// compactionDue reports whether the log is much larger than it must be.
+func (s *Store) compactionDue() bool {
+	m := s.Memory.Stats()
+	if s.gap.Load() || s.log.segment.Load()-int64(s.log.base.Load()) > manySegments {
+		return true
+	}
+	return s.log.bytes.Load() > leastLog+3*(m.Nonces*nonceBytes+m.Pending*pendingBytes)
+}
+
+// compactions runs those that are asked for.
+func (s *Store) compactions() {
+	for {
+		select {
+		case <-s.stop:
+			return
+		case now := <-s.due:
+			if err := s.Compact(now); err != nil && !errors.Is(err, errStopped) {
+				s.log.counters.failures.Add(1) // it is asked for again
+			}
+		}
+	}
+}
+
+var errStopped = errors.New("the store is being closed")
+
+// Compact writes everything that is alive to a new segment and removes those
+// before it. Others read and write meanwhile. After an error the log holds what
+// it held, and more.
+func (s *Store) Compact(now time.Time) (err error) {
+	s.compacting.Lock()
+	defer s.compacting.Unlock()
+	gap := s.gap.Swap(false)
+	defer func() {
+		if gap && err != nil {
+			s.gap.Store(true)
+		}
+	}()
+	segment, err := s.log.rotated(now)
+	if err != nil {
+		return err
+	}
+	var b *batch
+	note := func(e *replay.Entry) { b = s.log.note(e, now) }
+	err = s.Walk(now, note, func() error {
+		select {
+		case <-s.stop:
+			if b != nil {
+				_ = s.log.wait(b) // whoever notes must wait
+			}
+			return errStopped
+		default:
+		}
+		err := s.written(b)
+		b = nil
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.log.drop(segment, now); err != nil {
+		return err
+	}
+	s.log.counters.compactions.Add(1)
+	return nil
+}
+
+// syncs brings the log to the disk from time to time.
+func (s *Store) syncs() {
+	tick := time.NewTicker(s.config.Sync)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			if err := s.log.sync(); err != nil {
+				s.log.lose(err)
+			}
+		}
+	}
+}
+
+// Log is how the log of a store does.
+type Log struct {
+	// Bytes is its size, Written the batches that were written since the start,
+	// Synced how often they were brought to the disk.
+	Bytes, Written, Synced int64
+	// Compactions counts those that ended well, Failures the writes and the
+	// compactions that did not.
+	Compactions, Failures int64
+	// Slowest is the longest time that a write has taken.
+	Slowest time.Duration
+	// Err is why nothing can be written; nil if it can.
+	Err error
+}
+
+// Log returns how the log does.
+func (s *Store) Log() Log {
+	c := &s.log.counters
+	return Log{
+		Bytes: s.log.bytes.Load(), Written: c.batches.Load(), Synced: c.syncs.Load(), Compactions: c.compactions.Load(),
+		Failures: c.failures.Load(), Slowest: time.Duration(c.slowest.Load()), Err: s.log.state(),
+	}
+}
+
+// Stats returns what the store has done since the start, and what it holds.
+func (s *Store) Stats() replay.Stats {
+	stats := s.Memory.Stats()
+	stats.LogBytes, stats.LogFailures = s.log.bytes.Load(), s.log.counters.failures.Load()
+	return stats
+}

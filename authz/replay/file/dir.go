@@ -1,0 +1,166 @@
+package file
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// The names in the directory.
+const (
+	lockName = "lock"
+	keysName = "keys"
+	markName = "mark"
+	logName  = "log"
+)
+
+// lock takes the directory for this process alone. The kernel gives it up when
+// the process ends, however it ends.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("another process uses the directory")
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// keys are what fingerprints, seals and the numbers of shares are made with.
+// Without them the log means nothing.
+type keys struct {
+	fingerprint authz.FingerprintKey
+	seal        replay.SealKey
+	share       [32]byte
+}
+
+const keysSize = 3 * 32
+
+// loadKeys reads the keys, or returns fs.ErrNotExist.
+func loadKeys(dir string) (k keys, err error) {
+	path := filepath.Join(dir, keysName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return k, err
+	}
+	if len(data) != keysSize+crcSize || crc32.Checksum(data[:keysSize], crcTable) != binary.LittleEndian.Uint32(data[keysSize:]) {
+		return k, fmt.Errorf("%s is damaged: without these keys what the log remembers cannot be recognised", path)
+	}
+	copy(k.fingerprint[:], data)
+	copy(k.seal[:], data[32:])
+	copy(k.share[:], data[64:])
+	return k, nil
+}
+
+// makeKeys makes keys and keeps them.
+func makeKeys(dir string) (k keys, err error) {
+	data := make([]byte, keysSize, keysSize+crcSize)
+	_, _ = rand.Read(data) // never fails
+	if err := replace(dir, keysName, binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crcTable))); err != nil {
+		return k, err
+	}
+	return loadKeys(dir)
+}
+
+// replace puts a file into the directory, whole or not at all.
+func replace(dir, name string, data []byte) (err error) {
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// keptName is what [Store.Keep] keeps.
+const keptName = "kept"
+
+// Keep keeps what goes with the nonces, whole or not at all, in place of what
+// was kept before.
+func (s *Store) Keep(data []byte) error { return replace(s.config.Dir, keptName, data) }
+
+// Kept returns what was kept last; nil if nothing was.
+func (s *Store) Kept() ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(s.config.Dir, keptName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// mark says how the directory was left.
+type mark struct {
+	// Boot is the boot of the system in which the process ran.
+	Boot string `json:"boot"`
+	// Clean: the process ended by itself, and everything is on the disk.
+	Clean bool `json:"clean"`
+	// Sync is how far the disk may be behind.
+	Sync time.Duration `json:"sync"`
+}
+
+func loadMark(dir string) (m mark, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, markName))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return mark{}, fmt.Errorf("%s: %w", filepath.Join(dir, markName), err)
+	}
+	return m, nil
+}
+
+func (m mark) keep(dir string) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return replace(dir, markName, append(data, '\n'))
+}
+
+// bootID names the boot of this system; empty if it has none.
+func bootID() string {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// fits reports whether the files belong together. A new directory has none.
+func fits(dir string, segments int, markErr, keysErr error) (isNew bool, err error) {
+	for _, err := range []error{markErr, keysErr} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	switch {
+	case keysErr != nil && (markErr == nil || segments > 0):
+		return false, fmt.Errorf("%s is missing: without these keys what the log remembers cannot be recognised", filepath.Join(dir, keysName))
+	case markErr == nil && segments == 0:
+		return false, fmt.Errorf("%s has no segments, and there was a log", filepath.Join(dir, logName))
+	}
+	return markErr != nil && segments == 0, nil
+}

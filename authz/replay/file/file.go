@@ -1,0 +1,269 @@
+// Package file is a nonce store that survives the end of its process. It is the
+// memory store, [replay.Memory], and a log on disk of all that changes there.
+//
+// A reservation, a settlement and a release is decided in memory, noted in the
+// order of the decisions, and answered when the note was written: write(2) has
+// returned. Those that come at the same time share one write. So whatever a
+// killed process had answered is in the kernel, and is there at the next start:
+// done and pending deliveries, leases, owners, checks that can be adopted. What
+// could not be written is undone in memory and refused.
+//
+// # The log
+//
+// It lies in segments, files of Prometheus' write-ahead log (package wlog).
+// Each write is one batch with a number, a checksum, and entries; an entry is
+// all that is known of one content. Read in their order, the last entry of a
+// content counts, so an entry may be written again at any time.
+//
+// That is what a compaction does: it begins a segment, hands out everything that
+// is alive, in steps between which others write, and removes the segments before.
+// One is due when the log is more than three times as large as what is alive and
+// 8 MiB, so the disk holds at most four times what is alive (some 35 bytes for a
+// nonce, 90 more for a pending one), what comes during a compaction, and 8 MiB.
+//
+// # Power loss
+//
+// What the kernel has, a crash of the system can lose. Config.Sync says how much:
+// with 0 each batch is on the disk before its answers are given; otherwise the
+// disk is behind by at most twice that time and a second, in general by that
+// time. Whether the system has crashed follows from the boot's id and from a
+// mark that a clean end leaves. After a crash, unless Sync was 0, signed times
+// from before the start are refused as [replay.Uncertain], as after the start of
+// an empty store. A delivery without a signed time that was accepted within the
+// window before the crash can pass once more.
+//
+// # Damage
+//
+// A killed process leaves at most one batch that ends too early, and nobody had
+// an answer for it: it is cut off. Where the last batch is damaged otherwise, it
+// is cut off, too, and signed times from before the start are refused. Damage
+// before that, missing segments and missing keys mean that answers are
+// forgotten, and the store does not open.
+//
+// # Other bounds
+//
+// Permits for copies do not survive, nor the counts in Stats. A floor from an
+// eviction survives. A directory is for one process: a second one is refused.
+// A copy of the directory, put in place later, forgets what came in between; see
+// docs/replay.md. If the clock was set back by more than replay.Skew between two
+// processes, signed times from before the start are refused. Everything waits
+// for a write that hangs.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb/wlog"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// Config configures a store.
+type Config struct {
+	// Dir is made, with mode 0700, if it is not there.
+	Dir string
+	// Sync is by how much the disk may be behind; 0: not at all.
+	Sync time.Duration
+	// Memory bounds what is held. Started and Key are not used.
+	Memory replay.MemoryConfig
+	// Boot names the boot of the system; the kernel's id if empty.
+	Boot string
+}
+
+// Store is a nonce store for one replica. It is safe for concurrent use.
+type Store struct {
+	*replay.Memory
+	config   Config
+	keys     keys
+	recovery Recovery
+	lock     *os.File
+	log      *log
+
+	stop    chan struct{}
+	stopped sync.WaitGroup
+
+	compacting sync.Mutex
+	due        chan time.Time // asks for a compaction
+	// gap: a write has failed, and the log may lack what memory knows.
+	gap atomic.Bool
+}
+
+// Open reads the log, at about a million entries a second, and begins to write.
+func Open(config Config, now time.Time) (_ *Store, err error) {
+	if config.Boot == "" {
+		config.Boot = bootID()
+	}
+	s := &Store{config: config, stop: make(chan struct{}), due: make(chan time.Time, 1)}
+	if err := os.MkdirAll(filepath.Join(config.Dir, logName), 0o700); err != nil {
+		return nil, err
+	}
+	if s.lock, err = lock(config.Dir); err != nil {
+		return nil, fmt.Errorf("nonce store %s: %w", config.Dir, err)
+	}
+	last, err := s.recover(now)
+	if err == nil {
+		err = mark{Boot: config.Boot, Sync: config.Sync}.keep(config.Dir)
+	}
+	if err == nil {
+		s.log, err = openLog(s.logDir(), config.Sync, last)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
+	}
+	s.stopped.Go(s.compactions)
+	if config.Sync > 0 {
+		s.stopped.Go(s.syncs)
+	}
+	return s, nil
+}
+
+func (s *Store) logDir() string { return filepath.Join(s.config.Dir, logName) }
+
+// recover makes what the log knows.
+func (s *Store) recover(now time.Time) (header, error) {
+	first, last, err := wlog.Segments(s.logDir())
+	if err != nil {
+		return header{}, err
+	}
+	left, markErr := loadMark(s.config.Dir)
+	var keysErr error
+	s.keys, keysErr = loadKeys(s.config.Dir)
+	if s.recovery.New, err = fits(s.config.Dir, last+1, markErr, keysErr); err != nil {
+		return header{}, err
+	}
+	if keysErr != nil {
+		if s.keys, err = makeKeys(s.config.Dir); err != nil {
+			return header{}, err
+		}
+	}
+	s.config.Memory.Key, s.config.Memory.Started = s.keys.share, time.Time{}
+	s.Memory = replay.NewMemory(s.config.Memory)
+	if s.recovery.New {
+		s.Guard(now)
+		return header{latest: now.UnixNano()}, nil
+	}
+	read := &scan{dir: s.logDir(), end: place{segment: first}, reader: &reader{memory: s.Memory, now: now, shares: map[uint64]shareName{}}}
+	if err := read.read(first, last); err != nil {
+		return header{}, err
+	}
+	rebooted := markErr != nil || !left.Clean && (left.Boot != s.config.Boot || left.Boot == "")
+	r := &s.recovery
+	if r.Lossy, err = read.judge(last, rebooted); err != nil {
+		return header{}, err
+	}
+	if r.Cut, err = read.trim(last); err != nil {
+		return header{}, err
+	}
+	r.Crash, r.PowerLoss = !left.Clean, rebooted && (left.Sync > 0 || markErr != nil)
+	r.Entries, r.Damage = read.reader.entries, read.damage
+	latest := time.Unix(0, read.last.latest)
+	if back := latest.Sub(now); back > replay.Skew {
+		r.ClockBack, latest = back, now
+	}
+	s.Restored(latest, now)
+	if r.PowerLoss || r.Lossy || r.ClockBack > 0 {
+		s.Guard(now)
+	}
+	read.last.latest = latest.UnixNano()
+	return read.last, nil
+}
+
+// Recovery says what was found at the start.
+func (s *Store) Recovery() Recovery { return s.recovery }
+
+// FingerprintKey is the key of the fingerprints that the log knows.
+func (s *Store) FingerprintKey() authz.FingerprintKey { return s.keys.fingerprint }
+
+// SealKey is the key of the seals that an earlier process may have made.
+func (s *Store) SealKey() replay.SealKey { return s.keys.seal }
+
+// Reserve fails while the log cannot be written.
+func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	if err := s.ready(); err != nil {
+		return replay.Answer{}, err
+	}
+	var b *batch
+	answer := s.ReserveNoted(nonce, claim, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	if b == nil {
+		return answer, nil
+	}
+	if s.config.Sync == 0 {
+		_ = ctx.Done() // waits for the disk: others need not wait with it
+	}
+	if err := s.log.wait(b); err != nil {
+		s.Undo(answer, now)
+		return replay.Answer{}, err
+	}
+	return answer, nil
+}
+
+// Settle fails while the log cannot be written. What it has changed in memory
+// stays, and gets into the log later.
+func (s *Store) Settle(_ context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
+	var b *batch
+	settled := s.SettleNoted(r, fate, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	return settled, s.written(b)
+}
+
+// Release fails while the log cannot be written. What it has changed in memory
+// stays, and gets into the log later.
+func (s *Store) Release(_ context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	var b *batch
+	released := s.ReleaseNoted(r, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	return released, s.written(b)
+}
+
+func (s *Store) written(b *batch) error {
+	if b == nil {
+		return nil
+	}
+	return s.log.wait(b)
+}
+
+// ready mends the log if it is broken. After that everything must be written
+// again.
+func (s *Store) ready() error {
+	mended, err := s.log.ready()
+	if mended {
+		s.gap.Store(true)
+		s.ask(time.Unix(0, s.log.last()))
+	}
+	return err
+}
+
+// ask asks for a compaction.
+func (s *Store) ask(now time.Time) {
+	select {
+	case s.due <- now:
+	default:
+	}
+}
+
+// Sweep sweeps the memory store, tries to mend a broken log, and looks whether
+// a compaction is due. Call it about once a second.
+func (s *Store) Sweep(now time.Time, n int) {
+	s.Memory.Sweep(now, n)
+	if s.ready() == nil && s.compactionDue() {
+		s.ask(now)
+	}
+}
+
+// Close brings everything to the disk and marks the directory as left in order.
+// Nothing may be in progress.
+func (s *Store) Close() error {
+	close(s.stop)
+	s.stopped.Wait()
+	err := s.log.close()
+	if err == nil {
+		err = mark{Boot: s.config.Boot, Clean: true, Sync: s.config.Sync}.keep(s.config.Dir)
+	}
+	return errors.Join(err, s.lock.Close())
+}

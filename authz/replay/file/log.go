@@ -1,0 +1,420 @@
+package file
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb/wlog"
+	"github.com/prometheus/prometheus/util/compression"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// segmentSize is far beyond what a segment gets to: segments end where a
+// compaction, a failed write or a start begins a new one.
+const segmentSize = 1 << 40
+
+// log is the write side. Callers note entries, which gather in a batch, and
+// wait for it. Whoever waits while nobody writes, writes for all that have
+// gathered: a write each for those who come alone, few for those who come
+// together.
+type log struct {
+	dir string
+	// every is how often the log is brought to the disk; 0: before each answer.
+	every time.Duration
+
+	mu     sync.Mutex // of what follows, up to the next blank line
+	open   *batch     // gathers
+	buffer []byte     // of it
+	spare  []byte
+	known  map[uint64]struct{} // shares that the segment, or the buffer, names
+	latest int64
+	busy   bool   // somebody writes, or is about to
+	broken error  // why nothing can be written
+	void   *batch // what callers get then
+	// isBroken can be looked at without mu.
+	isBroken atomic.Bool
+	tried    time.Time
+	rotate   bool // the next write begins a segment
+
+	// Only who writes looks at these.
+	wal    *wlog.WL
+	number uint64 // of the last batch
+
+	segment atomic.Int64 // that is written
+
+	base   atomic.Uint64 // the first segment that is needed
+	synced atomic.Uint64 // the last batch that is on the disk
+	bytes  atomic.Int64  // of all segments
+
+	files struct {
+		sync.Mutex
+		current *os.File
+		old     []*os.File // to be synced and closed
+		// dirty is when the first batch was written that is not on the disk.
+		dirty   time.Time
+		written uint64 // the last batch written
+	}
+	counters counters
+}
+
+type counters struct {
+	batches, failures, syncs, compactions atomic.Int64
+	slowest                               atomic.Int64
+}
+
+// batch is what one write takes to the disk.
+type batch struct {
+	lead   chan struct{} // who gets this writes
+	done   chan struct{}
+	wanted bool // somebody waits, or will
+	err    error
+}
+
+func newBatch() *batch { return &batch{lead: make(chan struct{}, 1), done: make(chan struct{})} }
+
+// ErrClosed is what everything gets after Close.
+var ErrClosed = errors.New("the nonce log is closed")
+
+// openLog begins a new segment behind those that are there.
+func openLog(dir string, every time.Duration, last header) (*log, error) {
+	l := &log{dir: dir, every: every, open: newBatch(), buffer: appendHeader(nil), spare: appendHeader(nil),
+		known: map[uint64]struct{}{}, latest: last.latest, number: last.number}
+	l.base.Store(last.base)
+	l.synced.Store(last.number)
+	var err error
+	if l.wal, err = wlog.NewSize(nil, nil, dir, segmentSize, compression.None); err != nil {
+		return nil, err
+	}
+	_, segment, err := wlog.Segments(dir)
+	if err == nil {
+		err = l.follow(segment)
+	}
+	if err == nil {
+		err = l.measure()
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.wal.Close())
+	}
+	return l, nil
+}
+
+// follow opens the segment that is written, to bring it to the disk. The log's
+// own handle cannot be used while it is written to.
+func (l *log) follow(segment int) error {
+	f, err := os.Open(wlog.SegmentName(l.dir, segment))
+	if err != nil {
+		return err
+	}
+	l.segment.Store(int64(segment))
+	l.files.Lock()
+	if l.files.current != nil {
+		l.files.old = append(l.files.old, l.files.current)
+	}
+	l.files.current = f
+	l.files.Unlock()
+	return syncDir(l.dir)
+}
+
+func (l *log) measure() error {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			bytes += info.Size()
+		}
+	}
+	l.bytes.Store(bytes)
+	return nil
+}
+
+// note adds an entry, if there is one, to the batch that gathers, and returns
+// that; the caller must wait for it. It does not wait itself: the entry's lock
+// is held.
+func (l *log) note(e *replay.Entry, now time.Time) *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return l.void
+	}
+	l.open.wanted = true
+	l.latest = max(l.latest, now.UnixNano())
+	if e != nil {
+		if _, ok := l.known[e.Share]; !ok {
+			l.known[e.Share] = struct{}{}
+			l.buffer = appendShare(l.buffer, e)
+		}
+		l.buffer = e.AppendTo(append(l.buffer, itemEntry))
+	}
+	return l.open
+}
+
+// wait returns when the batch has been written, or could not be.
+func (l *log) wait(b *batch) error {
+	l.mu.Lock()
+	if b == l.open && !l.busy {
+		l.busy = true
+		l.mu.Unlock()
+		l.write()
+		return b.err
+	}
+	l.mu.Unlock()
+	select {
+	case <-b.done:
+	case <-b.lead:
+		l.write()
+	}
+	return b.err
+}
+
+// write writes the batch that has gathered. Only one does so at a time.
+func (l *log) write() {
+	l.mu.Lock()
+	b, data, rotate := l.open, l.buffer, l.rotate
+	h := header{base: l.base.Load(), latest: l.latest, synced: l.synced.Load(), number: l.number + 1}
+	l.open, l.buffer = newBatch(), l.spare
+	if rotate {
+		l.rotate, l.known = false, map[uint64]struct{}{} // the next segment must name them again
+	}
+	l.mu.Unlock()
+
+	data = seal(data, h)
+	err := l.put(data, h.number)
+	b.err = err
+	close(b.done)
+	if err == nil && rotate {
+		err = l.next()
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare = appendHeader(data[:0])
+	if err != nil {
+		l.fail(err)
+	}
+	if l.busy = l.open.wanted; l.busy {
+		l.open.lead <- struct{}{}
+	}
+}
+
+// put writes one record. When it returns, the kernel has it.
+func (l *log) put(data []byte, number uint64) error {
+	began := time.Now()
+	if err := l.wal.Log(data); err != nil {
+		return err
+	}
+	l.bytes.Add(int64(len(data)) + 7)
+	l.counters.batches.Add(1)
+	l.files.Lock()
+	l.files.written = number
+	if l.files.dirty.IsZero() {
+		l.files.dirty = began
+	}
+	late := began.Sub(l.files.dirty) > 2*l.every+time.Second // the disk does not keep up
+	l.files.Unlock()
+	var err error
+	if l.every == 0 || late {
+		err = l.sync()
+	}
+	if took := int64(time.Since(began)); took > l.counters.slowest.Load() {
+		l.counters.slowest.Store(took)
+	}
+	if err == nil {
+		l.number = number
+	}
+	return err
+}
+
+// fail makes everything fail until the log is mended: what has gathered stands
+// on what could not be written. l.mu is held.
+func (l *log) fail(err error) {
+	l.counters.failures.Add(1)
+	if errors.Is(l.broken, ErrClosed) {
+		err = ErrClosed
+	}
+	l.broken, l.rotate = err, false
+	l.isBroken.Store(true)
+	l.void = newBatch()
+	l.void.err = err
+	close(l.void.done)
+	if l.open.wanted {
+		l.open.err = err
+		close(l.open.done)
+		l.open, l.buffer = newBatch(), l.buffer[:headerSize]
+	}
+}
+
+// lose makes everything fail after the disk did not take what was written.
+func (l *log) lose(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.fail(err)
+	}
+}
+
+// sync brings what was written to the disk.
+func (l *log) sync() error {
+	l.files.Lock()
+	old, current, written, dirty := l.files.old, l.files.current, l.files.written, l.files.dirty
+	l.files.old, l.files.dirty = nil, time.Time{}
+	l.files.Unlock()
+	if dirty.IsZero() && len(old) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, f := range old {
+		errs = append(errs, f.Sync(), f.Close())
+	}
+	if current != nil {
+		errs = append(errs, current.Sync())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	l.counters.syncs.Add(1)
+	for before := l.synced.Load(); before < written && !l.synced.CompareAndSwap(before, written); before = l.synced.Load() {
+	}
+	return nil
+}
+
+// next begins a segment. After an error the log must be mended.
+func (l *log) next() error {
+	n, err := l.wal.NextSegment()
+	if err != nil {
+		return err
+	}
+	return l.follow(n)
+}
+
+// mendEvery is how often a broken log is tried again.
+const mendEvery = 100 * time.Millisecond
+
+// ready mends a broken log, or returns why it cannot be mended yet.
+func (l *log) ready() (mended bool, err error) {
+	if !l.isBroken.Load() {
+		return false, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		return false, nil
+	}
+	now := time.Now()
+	if l.busy || errors.Is(l.broken, ErrClosed) || now.Sub(l.tried) < mendEvery {
+		return false, l.broken
+	}
+	l.tried = now
+	if err := l.mend(); err != nil {
+		return false, err
+	}
+	l.broken = nil
+	l.isBroken.Store(false)
+	return true, nil
+}
+
+// mend begins a segment and writes an empty batch to it. It has the number of
+// the batch that failed, which it thereby declares void. l.mu is held, and
+// nobody writes.
+func (l *log) mend() error {
+	if err := l.probe(); err != nil {
+		return err
+	}
+	if err := l.next(); err != nil {
+		return err
+	}
+	l.known = map[uint64]struct{}{}
+	h := header{base: l.base.Load(), latest: l.latest, synced: l.synced.Load(), number: l.number + 1}
+	return l.put(seal(appendHeader(nil), h), h.number)
+}
+
+// probe looks whether there is room, so that no segment is begun in vain.
+func (l *log) probe() error {
+	name := filepath.Join(l.dir, "probe")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 1<<17))
+	return errors.Join(err, f.Close(), os.Remove(name))
+}
+
+// last is the latest time that the store was told.
+func (l *log) last() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest
+}
+
+// state returns why nothing can be written.
+func (l *log) state() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
+}
+
+// rotated makes the next write begin a segment, writes, and returns its number.
+func (l *log) rotated(now time.Time) (int, error) {
+	l.mu.Lock()
+	if l.broken != nil {
+		defer l.mu.Unlock()
+		return 0, l.broken
+	}
+	l.rotate = true
+	l.mu.Unlock()
+	if err := l.wait(l.note(nil, now)); err != nil {
+		return 0, err
+	}
+	return int(l.segment.Load()), l.state()
+}
+
+// drop removes the segments before that one, which must hold everything.
+func (l *log) drop(segment int, now time.Time) error {
+	l.base.Store(uint64(segment))
+	if err := l.wait(l.note(nil, now)); err != nil {
+		return err
+	}
+	if err := l.sync(); err != nil {
+		return err
+	}
+	err := l.wal.Truncate(segment)
+	return errors.Join(err, syncDir(l.dir), l.measure())
+}
+
+// close brings everything to the disk.
+func (l *log) close() error {
+	last := l.wait(l.note(nil, time.Unix(0, 0)))
+	l.mu.Lock()
+	closed := errors.Is(l.broken, ErrClosed)
+	if !closed {
+		l.fail(ErrClosed)
+	}
+	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	err := errors.Join(last, l.wal.Close(), l.sync())
+	l.files.Lock()
+	defer l.files.Unlock()
+	for _, f := range append(l.files.old, l.files.current) {
+		err = errors.Join(err, f.Close())
+	}
+	l.files.old, l.files.current = nil, nil
+	return err
+}
+
+// syncDir brings the names in a directory to the disk.
+func syncDir(dir string) error {
+	f, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,187 @@
+package file
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb/wlog"
+)
+
+// Recovery says what was found at the start.
+type Recovery struct {
+	// New: the directory was empty.
+	New bool
+	// Crash: the process before did not end by itself.
+	Crash bool
+	// PowerLoss: the system has been started since, and the process before had
+	// not brought everything to the disk. Signed times from before the start
+	// are refused.
+	PowerLoss bool
+	// Lossy: the last write was damaged, and not only cut off. Signed times from
+	// before the start are refused.
+	Lossy bool
+	// ClockBack is by how much the clock is behind the latest time in the log,
+	// if that is more than replay.Skew. Signed times from before the start are
+	// refused.
+	ClockBack time.Duration
+	// Entries is how many entries the log had.
+	Entries int64
+	// Cut is how many bytes at the end of the log were torn, and cut off, and
+	// Damage what was wrong with them; 0 and nil if nothing was.
+	Cut    int64
+	Damage error
+}
+
+// place is a place in the log.
+type place struct {
+	segment int
+	offset  int64
+}
+
+// scan is the reading of a log.
+type scan struct {
+	dir    string
+	reader *reader
+
+	last header
+	any  bool
+	end  place // behind the last batch
+	// held is what the last batch holds: the next one may declare it void.
+	held []byte
+	// damage is what was found at the end, or nil.
+	damage error
+	// cut: the damage is an end in the middle of a record.
+	cut bool
+}
+
+// read takes in all segments. What is damaged it leaves to [scan.judge].
+func (s *scan) read(first, last int) error {
+	for n := first; n <= last; n++ {
+		ok, err := s.readSegment(n)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+	}
+	if s.any && s.last.base < uint64(first) {
+		return fmt.Errorf("%s: segments before %08d are missing, from %08d", s.dir, first, s.last.base)
+	}
+	return s.reader.take(s.held)
+}
+
+// readSegment reports whether the segments so far are without a gap.
+func (s *scan) readSegment(n int) (ok bool, err error) {
+	f, err := os.Open(wlog.SegmentName(s.dir, n))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	r := wlog.NewReader(bufio.NewReaderSize(f, 1<<20))
+	for r.Next() {
+		h, items, err := open(r.Record())
+		if err != nil {
+			s.damage, s.cut = err, false
+			return true, nil
+		}
+		switch {
+		case !s.any || h.number == s.last.number+1:
+			if err := s.reader.take(s.held); err != nil {
+				return false, fmt.Errorf("%s, before byte %d: %w", wlog.SegmentName(s.dir, n), r.Offset(), err)
+			}
+		case h.number == s.last.number:
+			// The write of the last one failed, though all of it arrived.
+		default:
+			s.damage, s.cut = fmt.Errorf("batch %d follows batch %d", h.number, s.last.number), false
+			return false, nil
+		}
+		s.held = append(s.held[:0], items...)
+		s.any, s.last, s.end = true, h, place{n, r.Offset()}
+		s.damage = nil // what was torn before was a write that failed
+	}
+	if err := r.Err(); err != nil {
+		s.damage, s.cut = err, errors.Is(err, io.ErrUnexpectedEOF) || isTorn(err)
+	}
+	return true, nil
+}
+
+// isTorn reports whether a record of several parts lacks the last of them.
+func isTorn(err error) bool {
+	var c *wlog.CorruptionErr
+	return errors.As(err, &c) && c.Err != nil && c.Err.Error() == "last record is torn"
+}
+
+// tail is how much of the end of a log may be damaged: more than one write.
+const tail = 1 << 18
+
+// judge decides what the damage at the end means. A process that is killed
+// leaves at most one write that ends too early, and nobody got an answer that
+// stood on it. A system that loses power leaves anything in what was not on the
+// disk yet. Other damage to the last write may have cost answers: lossy. Damage
+// with something whole behind it has, and the store must not start.
+func (s *scan) judge(last int, rebooted bool) (lossy bool, err error) {
+	if s.damage == nil {
+		return false, nil
+	}
+	found, synced, size, err := s.behind(last)
+	switch {
+	case err != nil:
+		return false, err
+	case rebooted && synced <= s.last.number:
+		return true, nil
+	case found || rebooted || size > tail:
+		return false, fmt.Errorf("%s: the log is damaged after byte %d (%w): deliveries that it remembered could pass once more",
+			wlog.SegmentName(s.dir, s.end.segment), s.end.offset, s.damage)
+	}
+	return !s.cut, nil
+}
+
+// behind looks at what lies behind the last good batch.
+func (s *scan) behind(last int) (found bool, synced uint64, size int, err error) {
+	for n := s.end.segment; n <= last; n++ {
+		data, err := os.ReadFile(wlog.SegmentName(s.dir, n))
+		if err != nil {
+			return false, 0, 0, err
+		}
+		if n == s.end.segment {
+			data = data[min(s.end.offset, int64(len(data))):]
+		}
+		f, on := holdsBatch(data)
+		found, synced, size = found || f, max(synced, on), size+len(data)
+	}
+	return found, synced, size, nil
+}
+
+// trim cuts off what lies behind the last good batch, so that the next start
+// does not find it between that and what is written now.
+func (s *scan) trim(last int) (bytes int64, err error) {
+	if s.damage == nil {
+		return 0, nil
+	}
+	for n := last; n > s.end.segment; n-- {
+		name := wlog.SegmentName(s.dir, n)
+		if info, err := os.Stat(name); err == nil {
+			bytes += info.Size()
+		}
+		if err := os.Remove(name); err != nil {
+			return bytes, err
+		}
+	}
+	name := wlog.SegmentName(s.dir, s.end.segment)
+	info, err := os.Stat(name)
+	if err != nil {
+		return bytes, err
+	}
+	if cut := info.Size() - s.end.offset; cut > 0 {
+		bytes += cut
+		if err := os.Truncate(name, s.end.offset); err != nil {
+			return bytes, err
+		}
+	}
+	return bytes, syncDir(s.dir)
+}

@@ -1,0 +1,382 @@
+package replay
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/minio/highwayhash"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// Entry is all that a [Memory] knows of one content, or the time up to which it
+// may have forgotten some. A log of them, read in their order, makes the same
+// store again: the last one of a content counts. Entries of one content are
+// handed out in their order, under its lock.
+type Entry struct {
+	// Share is what it belongs to: Webhook, or a tenant of it.
+	Share   uint64
+	Webhook string
+	Tenant  bool
+
+	fingerprint authz.Fingerprint
+	flags       uint8
+	class       uint8
+	state       state
+	// expires is the epoch in which the nonce expires, or that of the floor.
+	expires int64
+	// depth is that of the floor's segment.
+	depth uint8
+	open  open
+}
+
+const (
+	entryNonce  = 1 << iota // it is there: class, state and expires
+	entrySigned             // with a signed time
+	entryOpen               // its outcome is open
+	entryPart               // whether its outcome is open stands in another entry
+	entryFloor              // it is no content but a floor
+	entryUnsure             // an open one's fate at the end of the lease is Unsure
+	entryFinal              // see open.final
+	entryAbsent             // see open.absent
+)
+
+const (
+	entryHead     = 1 + 1 + 8 + 15
+	entryOpenSize = 8 + 8 + 4 + 8 + 8 + 8 + 1
+)
+
+// AppendTo appends the entry without its webhook: at most 100 bytes.
+func (e *Entry) AppendTo(b []byte) []byte {
+	b = append(b, e.flags, e.class|uint8(e.state>>8)<<6)
+	b = binary.LittleEndian.AppendUint64(b, e.Share)
+	b = append(b, e.fingerprint[:15]...)
+	switch {
+	case e.flags&entryFloor != 0:
+		b = append(b, e.depth)
+		fallthrough
+	case e.flags&entryNonce != 0:
+		b = binary.LittleEndian.AppendUint64(b, uint64(e.expires))
+	}
+	if e.flags&entryOpen != 0 {
+		o := &e.open
+		b = binary.LittleEndian.AppendUint64(b, o.check.Stream)
+		b = binary.LittleEndian.AppendUint64(b, uint64(o.check.Time))
+		b = binary.LittleEndian.AppendUint32(b, o.check.Port)
+		b = binary.LittleEndian.AppendUint64(b, o.id)
+		b = binary.LittleEndian.AppendUint64(b, o.owner)
+		b = binary.LittleEndian.AppendUint64(b, uint64(o.ends))
+		b = append(b, uint8(o.mark)|uint8(o.before>>8)<<4)
+	}
+	return b
+}
+
+var errEntry = errors.New("no entry")
+
+// ReadEntry reads what AppendTo has appended and returns the rest.
+func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
+	if len(b) < entryHead {
+		return e, nil, errEntry
+	}
+	e.flags, e.class, e.state = b[0], b[1]&0x3f, state(b[1]>>6)<<8
+	e.Share = binary.LittleEndian.Uint64(b[2:])
+	copy(e.fingerprint[:15], b[10:])
+	b = b[entryHead:]
+	if e.flags&entryFloor != 0 {
+		if len(b) < 1 {
+			return e, nil, errEntry
+		}
+		e.depth, b = b[0], b[1:]
+	}
+	if e.flags&(entryFloor|entryNonce) != 0 {
+		if len(b) < 8 {
+			return e, nil, errEntry
+		}
+		e.expires, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
+	}
+	if e.class > maxClass || e.depth > 64 {
+		return e, nil, errEntry
+	}
+	if e.flags&entryOpen == 0 {
+		return e, b, nil
+	}
+	if len(b) < entryOpenSize {
+		return e, nil, errEntry
+	}
+	o := &e.open
+	o.fingerprint = e.fingerprint
+	o.check.Stream = binary.LittleEndian.Uint64(b)
+	o.check.Time = int64(binary.LittleEndian.Uint64(b[8:]))
+	o.check.Port = binary.LittleEndian.Uint32(b[16:])
+	o.id, o.owner = binary.LittleEndian.Uint64(b[20:]), binary.LittleEndian.Uint64(b[28:])
+	o.ends = int64(binary.LittleEndian.Uint64(b[36:]))
+	o.mark, o.before = authz.Mark(b[44]&0xf), state(b[44]>>4&3)<<8
+	o.unknown = Taken
+	if e.flags&entryUnsure != 0 {
+		o.unknown = Unsure
+	}
+	o.final, o.absent = e.flags&entryFinal != 0, e.flags&entryAbsent != 0
+	return e, b[entryOpenSize:], nil
+}
+
+// keyedNumber is the number of a share that is the same in each process.
+func (m *Memory) keyedNumber(webhook string, tenant authz.View) uint64 {
+	b := make([]byte, 0, 64)
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(webhook)))
+	b = append(append(b, webhook...), tenant...)
+	return highwayhash.Sum64(b, m.key[:])
+}
+
+// ReserveNoted is Reserve. If it has reserved or adopted something, note gets
+// what is known of it now.
+func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func(*Entry)) Answer {
+	if !nonce.Signed.IsZero() && !nonce.Signed.After(m.started) {
+		return Answer{Outcome: Uncertain}
+	}
+	for {
+		sh := m.share(nonce.Webhook, nonce.Tenant)
+		st := &sh.stripes[sh.part(nonce.Fingerprint)]
+		st.mu.Lock()
+		if st.dead {
+			st.mu.Unlock()
+			continue // given up in this moment; the next one is another
+		}
+		answer := m.reserve(sh, st, &nonce, &claim, now)
+		if note != nil && answer.Outcome == Reserved {
+			m.note(sh, st, nonce.Fingerprint, now, note)
+		}
+		st.mu.Unlock()
+		m.counters.answered(answer)
+		return answer
+	}
+}
+
+// SettleNoted is Settle. If it has settled something, note gets what is known
+// of it now.
+func (m *Memory) SettleNoted(r authz.Reservation, fate Fate, now time.Time, note func(*Entry)) bool {
+	sh, st := m.locked(r)
+	if st == nil {
+		return false
+	}
+	defer st.mu.Unlock()
+	o := st.find(r.Fingerprint)
+	if o == nil || o.id != r.ID || o.final || fate == Undecided || m.endLease(sh, st, o, now) {
+		return false
+	}
+	m.close(sh, st, o, fate, now)
+	m.counters.settled(fate)
+	m.note(sh, st, r.Fingerprint, now, note)
+	return true
+}
+
+// ReleaseNoted is Release. If it has released something, note gets what is
+// known of it now.
+func (m *Memory) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entry)) bool {
+	sh, st := m.locked(r)
+	if st == nil {
+		return false
+	}
+	defer st.mu.Unlock()
+	o := st.find(r.Fingerprint)
+	if o == nil || o.id != r.ID || o.owner != r.Owner {
+		return false
+	}
+	m.release(sh, st, o, now)
+	m.counters.givenBack.Add(1)
+	m.note(sh, st, r.Fingerprint, now, note)
+	return true
+}
+
+// release makes it as if the reservation had not been made.
+func (m *Memory) release(sh *share, st *stripe, o *open, now time.Time) {
+	if o.mark == authz.MarkRedelivered {
+		st.addPermit(o.fingerprint, now.Add(PermitTime), now)
+		m.forget(sh, st, o)
+	} else {
+		m.close(sh, st, o, Undelivered, now)
+	}
+}
+
+// Undo makes it as if an answer of ReserveNoted, which nobody has got, had not
+// been given. What others have done to the reservation since stays.
+func (m *Memory) Undo(a Answer, now time.Time) {
+	if a.Outcome != Reserved {
+		return
+	}
+	m.counters.undone(a)
+	sh, st := m.locked(a.Reservation)
+	if st == nil {
+		return
+	}
+	defer st.mu.Unlock()
+	f := a.Reservation.Fingerprint
+	o := st.find(f)
+	switch {
+	case o != nil && (o.id != a.Reservation.ID || o.owner != a.Reservation.Owner):
+	case o != nil && a.Adopted:
+		o.owner = a.previous
+	case o != nil:
+		m.release(sh, st, o, now)
+	case a.alone && a.Mark == authz.MarkRedelivered:
+		st.addPermit(f, now.Add(PermitTime), now)
+	case a.alone:
+		at, found := m.find(sh, f, now)
+		if !found || at.slot().state() != stateTaken {
+			return
+		}
+		if a.Mark == authz.MarkPossible {
+			at.slot().set(stateUnsure)
+			return
+		}
+		at.segment.drop(at.at)
+		m.count(sh, -1)
+	}
+}
+
+func (m *Memory) entry(sh *share) Entry {
+	return Entry{Share: sh.id, Webhook: sh.name, Tenant: sh.own != sh.webhook}
+}
+
+// note hands out what is known of a content. The stripe is locked.
+func (m *Memory) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time, note func(*Entry)) {
+	if note == nil {
+		return
+	}
+	e := m.entry(sh)
+	e.fingerprint = f
+	if at, found := m.find(sh, f, now); found {
+		e.lies(at.table, at.segment, *at.slot())
+	}
+	if o := st.find(f); o != nil {
+		e.holds(o)
+	}
+	note(&e)
+}
+
+func (e *Entry) lies(t *table, s *segment, sl slot) {
+	e.flags |= entryNonce
+	if t.signed {
+		e.flags |= entrySigned
+	}
+	e.class, e.state, e.expires = t.class(), sl.state(), s.expires(sl)
+}
+
+func (e *Entry) holds(o *open) {
+	e.flags |= entryOpen
+	if o.unknown == Unsure {
+		e.flags |= entryUnsure
+	}
+	if o.final {
+		e.flags |= entryFinal
+	}
+	if o.absent {
+		e.flags |= entryAbsent
+	}
+	e.open = *o
+}
+
+// class is the exponent of the table's span.
+func (t *table) class() uint8 { return uint8(spanClass(t.epoch * spanEpochs)) }
+
+// fingerprint is that of the slot, but for two bits.
+func (s slot) fingerprint() (f authz.Fingerprint) {
+	binary.LittleEndian.PutUint64(f[:], s.high)
+	binary.LittleEndian.PutUint64(f[7:15], s.low)
+	f[7] = byte(s.high >> 56)
+	f[8] &^= 3
+	f[15] = 0
+	return f
+}
+
+// opensPerStep bounds the open ones that one step of a walk hands out; a
+// segment has at most 1,536 nonces.
+const opensPerStep = 1024
+
+// Walk hands out everything, in steps. What changes meanwhile may be handed out
+// or not: its own note came, or comes, with the change. Between steps, when no
+// lock is held, it calls between, and ends with its error.
+func (m *Memory) Walk(now time.Time, note func(*Entry), between func() error) error {
+	m.mu.RLock()
+	shares := slices.Clone(m.order)
+	m.mu.RUnlock()
+	for _, sh := range shares {
+		for i := range sh.stripes {
+			if err := m.walkStripe(sh, i, now, note, between); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Memory) walkStripe(sh *share, i int, now time.Time, note func(*Entry), between func() error) error {
+	st := &sh.stripes[i]
+	for _, t := range *sh.tables.Load() {
+		for at := 0; ; {
+			st.mu.Lock()
+			segments := t.parts[i].segments
+			if at >= len(segments) {
+				st.mu.Unlock()
+				break
+			}
+			s := segments[at]
+			m.walkSegment(sh, t, s, now, note)
+			if s.floor > s.latest {
+				m.noteFloor(sh, t, place{table: t, segment: s, at: at}, i, note)
+			}
+			// A directory that doubles brings what was seen to pass once more,
+			// and what was not stays ahead.
+			for at < len(segments) && segments[at] == s {
+				at++
+			}
+			st.mu.Unlock()
+			if err := between(); err != nil {
+				return err
+			}
+		}
+	}
+	// From the end: what is removed is replaced by the last one.
+	for at := math.MaxInt; at > 0; {
+		st.mu.Lock()
+		at = min(at, len(st.open))
+		for range min(at, opensPerStep) {
+			at--
+			m.note(sh, st, st.open[at].fingerprint, now, note)
+		}
+		st.mu.Unlock()
+		if err := between(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Memory) walkSegment(sh *share, t *table, s *segment, now time.Time, note func(*Entry)) {
+	current := m.advance(sh, t, s, now)
+	e := m.entry(sh)
+	for _, sl := range s.slots {
+		if s.live(sl, current) {
+			e.flags = entryPart
+			e.fingerprint = sl.fingerprint()
+			e.lies(t, s, sl)
+			note(&e)
+		}
+	}
+}
+
+// noteFloor hands out up to where a segment, at that place of the directory of
+// a part, has forgotten.
+func (m *Memory) noteFloor(sh *share, t *table, at place, part int, note func(*Entry)) {
+	e := m.entry(sh)
+	e.flags, e.class, e.expires, e.depth = entryFloor, t.class(), at.segment.floor, at.segment.depth
+	if t.signed {
+		e.flags |= entrySigned
+	}
+	prefix := uint64(at.at) << (64 - t.parts[part].depth) // a shift by 64 is 0
+	e.fingerprint = slot{high: prefix}.fingerprint()
+	e.fingerprint[8] = byte(part << 2)
+	note(&e)
+}

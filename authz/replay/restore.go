@@ -1,0 +1,106 @@
+package replay
+
+import "time"
+
+// Restore takes in an entry, before the store is in use. It has room for all:
+// they had been there.
+func (m *Memory) Restore(e *Entry, now time.Time) {
+	sh := m.restoredShare(e)
+	if e.flags&entryFloor != 0 {
+		m.floors = append(m.floors, *e)
+		return
+	}
+	st := &sh.stripes[sh.part(e.fingerprint)]
+	if at, found := m.find(sh, e.fingerprint, now); found {
+		at.segment.drop(at.at)
+		m.count(sh, -1)
+	}
+	if e.flags&entryNonce != 0 {
+		m.restoreNonce(sh, e, now)
+	}
+	if e.flags&entryPart != 0 {
+		return
+	}
+	if o := st.find(e.fingerprint); o != nil {
+		m.forget(sh, st, o)
+	}
+	if e.flags&entryOpen != 0 {
+		st.add(e.open)
+		m.countOpen(sh, 1)
+	}
+}
+
+func (m *Memory) restoredShare(e *Entry) *share {
+	if sh := m.shares[e.Share]; sh != nil {
+		return sh
+	}
+	return m.addShare(e.Share, e.Webhook, e.Tenant)
+}
+
+func (m *Memory) restoreNonce(sh *share, e *Entry, now time.Time) {
+	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
+	s, p := m.restoredSegment(sh, t, e, now)
+	current := m.advance(sh, t, s, now)
+	if e.expires <= current {
+		return
+	}
+	if s.crowded() {
+		nonces, slots := p.widen(s, current)
+		m.count(sh, nonces)
+		m.bytes.Add(int64(slots) * slotBytes)
+		s = p.segment(split(e.fingerprint))
+	}
+	key := split(e.fingerprint)
+	key.set(e.state)
+	// After a clock was set back, what would expire too far ahead must do so
+	// earlier.
+	m.count(sh, s.put(s.vacant(key, current), key, min(e.expires, s.swept+255)))
+}
+
+func (m *Memory) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (*segment, *part) {
+	p := &t.parts[sh.part(e.fingerprint)]
+	if s := p.segment(split(e.fingerprint)); s != nil {
+		return s, p
+	}
+	latest := t.epochOf(now)
+	s := &segment{slots: make([]slot, minSlots), swept: latest, latest: latest}
+	p.segments = []*segment{s}
+	m.bytes.Add(minSlots * slotBytes)
+	return s, p
+}
+
+// Restored ends the restoring. What has expired at the latest time that an
+// earlier process knew stays expired.
+func (m *Memory) Restored(latest, now time.Time) {
+	for i := range m.floors {
+		m.restoreFloor(&m.floors[i], now)
+	}
+	m.floors = nil
+	m.forgotten.Store(max(m.forgotten.Load(), latest.UnixNano()))
+	for _, sh := range m.order {
+		for _, t := range *sh.tables.Load() {
+			for i := range t.parts {
+				for _, s := range t.parts[i].segments {
+					s.latest = max(s.latest, t.epochOf(latest))
+				}
+			}
+		}
+	}
+}
+
+func (m *Memory) restoreFloor(e *Entry, now time.Time) {
+	sh := m.restoredShare(e)
+	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
+	_, p := m.restoredSegment(sh, t, e, now)
+	prefix := split(e.fingerprint).high
+	for at, s := range p.segments {
+		depth := min(e.depth, p.depth)
+		if uint64(at)<<(64-p.depth)>>(64-depth) == prefix>>(64-depth) {
+			s.floor = max(s.floor, e.expires)
+		}
+	}
+}
+
+// Guard refuses signed times at or below it, as those before the start of an
+// empty store. It may not be called once the store is in use.
+func (m *Memory) Guard(started time.Time) { m.started = started }

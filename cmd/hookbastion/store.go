@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// nonceStore is the store that the settings name, and what goes with it.
+type nonceStore struct {
+	replay.Store
+	fingerprints authz.FingerprintKey
+	seals        replay.SealKey
+	entries      func() int64
+	stats        func() replay.Stats
+	// sweep does what is due, each second.
+	sweep func(now time.Time)
+	close func() error
+	// remote is what was met of a store that lies elsewhere, run looks after it
+	// until the context ends, and keys are those that replicas share; nil if it
+	// is not elsewhere.
+	remote func() replay.Remote
+	run    func(ctx context.Context)
+	keys   *sharedKeys
+	// kept is what an earlier process accepted; nil if it is forgotten, with its
+	// nonces. keep keeps it for a later one.
+	kept map[string]policy.Kept
+	keep func(map[string]policy.Kept) error
+}
+
+// sweepsPerSecond is how many parts of the nonce store are looked at, besides
+// those that are in use.
+const sweepsPerSecond = 1024
+
+func openStore(ctx context.Context, s *settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	config := replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending}
+	if s.file != nil {
+		return openFile(file.Config{Dir: s.file.path, Sync: s.file.sync, Memory: config}, log, now)
+	}
+	if s.redis != nil {
+		return openRedis(ctx, s, config, log, now)
+	}
+	config.Started = now
+	m := replay.NewMemory(config)
+	return &nonceStore{
+		Store: m, fingerprints: authz.NewFingerprintKey(), seals: replay.NewSealKey(), entries: m.Entries, stats: m.Stats,
+		sweep: func(now time.Time) { m.Sweep(now, sweepsPerSecond) },
+		close: func() error { return nil },
+		keep:  func(map[string]policy.Kept) error { return nil },
+	}, nil
+}
+
+func openFile(config file.Config, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	f, err := file.Open(config, now)
+	if err != nil {
+		return nil, err
+	}
+	logRecovery(log, config.Dir, f.Recovery(), f.Entries())
+	n := &nonceStore{
+		Store: f, fingerprints: f.FingerprintKey(), seals: f.SealKey(), entries: f.Entries, stats: f.Stats,
+		close: f.Close,
+		keep: func(kept map[string]policy.Kept) error {
+			data, err := json.Marshal(kept)
+			if err != nil {
+				return err
+			}
+			return f.Keep(data)
+		},
+	}
+	broken := false
+	n.sweep = func(now time.Time) {
+		f.Sweep(now, sweepsPerSecond)
+		err := f.Log().Err
+		switch {
+		case err != nil && !broken:
+			log.Error("the nonce log cannot be written: deliveries are refused with 503 until it can", "directory", config.Dir, "error", err)
+		case err == nil && broken:
+			log.Info("the nonce log can be written again", "directory", config.Dir)
+		}
+		broken = err != nil
+	}
+	if !f.Recovery().New {
+		n.kept = map[string]policy.Kept{}
+		data, err := f.Kept()
+		if err == nil && data != nil {
+			err = json.Unmarshal(data, &n.kept)
+		}
+		if err != nil {
+			n.kept = map[string]policy.Kept{} // as if all webhooks were new
+			log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "directory", config.Dir, "error", err)
+		}
+	}
+	return n, nil
+}
+
+func logRecovery(log *slog.Logger, dir string, r file.Recovery, nonces int64) {
+	switch {
+	case r.New:
+		log.Info("new nonce log: signed times from before the start are refused", "directory", dir)
+		return
+	case r.PowerLoss:
+		log.Warn("the system went down while the nonce log was written: signed times from before the start are refused; deliveries without a signed time that were accepted just before it may pass once more", "directory", dir)
+	case r.Lossy:
+		log.Error("the last write to the nonce log is damaged: signed times from before the start are refused; deliveries without a signed time that it held may pass once more", "directory", dir, "damage", r.Damage)
+	}
+	if r.ClockBack > 0 {
+		log.Warn("the clock was set back: signed times from before the start are refused", "directory", dir, "by", r.ClockBack)
+	}
+	log.Info("nonce log read", "directory", dir, "nonces", nonces, "entries", r.Entries, "after_crash", r.Crash, "torn_bytes", r.Cut)
+}
+
+// keepBoth keeps what both tables accept alike: any of them may serve next.
+// What is not kept counts as new at a start.
+func (n *nonceStore) keepBoth(serves, next *authz.Table) error {
+	both := policy.KeptBy(next)
+	before := policy.KeptBy(serves)
+	for name, k := range both {
+		if before[name] != k {
+			delete(both, name)
+		}
+	}
+	return n.keep(both)
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func fileArgs(policies, unix, nonces string) []string {
+	return []string{"serve", "--policy", policies, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--grpc-unix-path", unix,
+		"--replay-store", "FILE", "--replay-file-path", nonces}
+}
+
+// TestFileStoreIsKilledUnderLoad kills the service while deliveries come, each
+// twice at once, and then sends all of them again. GitHub's have no signed time:
+// only the store can tell a copy.
+func TestFileStoreIsKilledUnderLoad(t *testing.T) {
+	dir, table := quickstart(t)
+	unix, nonces := socket(t), filepath.Join(dir, "nonces")
+	args := fileArgs(filepath.Join(dir, "policies"), unix.Name, nonces)
+	p := start(t, args...)
+	p.stderr.await(t, "msg=serving")
+	e := startEdge(t, unix, nil)
+	var mu sync.Mutex
+	passed := map[string]int{}
+	send := func(body string) int {
+		req, err := delivery(table, &signOptions{webhook: "github", host: e.client.address}, time.Now(), []byte(body))
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		status, _, err := e.client.send(context.Background(), req)
+		if err != nil {
+			return 503 // Envoy is there, the connection is not
+		}
+		if status == 200 {
+			mu.Lock()
+			passed[body]++
+			mu.Unlock()
+		}
+		return status
+	}
+	const kills, workers = 5, 4
+	var sent atomic.Int64
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for worker := range workers {
+		load.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				body := fmt.Sprintf("%d of %d", i, worker)
+				var both sync.WaitGroup
+				both.Go(func() { send(body) })
+				both.Go(func() { send(body) })
+				both.Wait()
+				sent.Add(1)
+			}
+		})
+	}
+	for range kills {
+		for before := sent.Load(); sent.Load() < before+100; {
+			runtime.Gosched()
+		}
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = p.wait(t)
+		p = start(t, args...)
+		p.stderr.await(t, "nonce log read.*after_crash=true")
+		p.stderr.await(t, "msg=serving")
+	}
+	close(stop)
+	load.Wait()
+	terminate(t, p)
+	p = start(t, args...)
+	p.stderr.await(t, "nonce log read.*after_crash=false")
+	p.stderr.await(t, "msg=serving")
+	mu.Lock()
+	var again []string
+	for body := range passed {
+		again = append(again, body)
+	}
+	mu.Unlock()
+	for _, body := range again {
+		if status := send(body); status != 409 && status != 503 {
+			t.Errorf("%s once more: status %d", body, status)
+		}
+	}
+	if status := send("another one"); status != 200 {
+		t.Errorf("another one: status %d", status)
+	}
+	arrived := map[string]int{}
+	for _, a := range e.application.take() {
+		arrived[string(a.body)]++
+	}
+	for body, n := range arrived {
+		if n > 1 {
+			t.Errorf("%q reached the application %d times", body, n)
+		}
+	}
+	t.Logf("%d bodies, %d passed, %d reached the application", sent.Load(), len(passed), len(arrived))
+	if len(again) < kills*20 {
+		t.Errorf("only %d passed", len(again))
+	}
+	terminate(t, p)
+}
+
+func TestTwoServicesInOneDirectory(t *testing.T) {
+	dir, _ := quickstart(t)
+	nonces := filepath.Join(dir, "nonces")
+	p := start(t, fileArgs(filepath.Join(dir, "policies"), socket(t).Name, nonces)...)
+	p.stderr.await(t, "new nonce log")
+	p.stderr.await(t, "msg=serving")
+	second := start(t, fileArgs(filepath.Join(dir, "policies"), socket(t).Name, nonces)...)
+	if err := second.wait(t); err == nil {
+		t.Error("the second one ended well")
+	}
+	second.stderr.await(t, "nonce store .*/nonces: another process uses the directory")
+	terminate(t, p)
+}
+
+func TestStoreSettings(t *testing.T) {
+	for text, want := range map[string]string{
+		"replay: {store: FILE, file: {path: n}}":            "",
+		"replay: {store: FILE, file: {path: n, sync: 0s}}":  "",
+		"replay: {store: FILE, file: {path: n, sync: 5us}}": "1:39: replay.file.sync: must be 0s or at least 1ms",
+		"replay: {store: FILE, file: {path: n, sync: 2m}}":  "replay.file.sync",
+		"replay: {store: FILE}":                             "replay.file.path: is missing",
+		"replay: {file: {path: n}}":                         "1:10: replay.file: needs replay.store: FILE",
+		"replay: {store: MEMORY, file: {path: n}}":          "replay.file: needs replay.store: FILE",
+		"replay: {store: FILES, file: {path: n}}":           "replay.store",
+	} {
+		file := filepath.Join(t.TempDir(), "settings.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := loadSettings(file, nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
