@@ -54,8 +54,10 @@ type Call struct {
 	copied    bool      // the last piece is in it
 	buffers   []*[]byte // what was copied
 	blocks    []*block  // what was not
-	charged   int64     // of the budget
-	granted   bool      // the whole message has room
+	onePiece  [1][]byte // memory for pieces and buffers of a small message
+	oneBuffer [1]*[]byte
+	charged   int64 // of the budget
+	granted   bool  // the whole message has room
 	running   bool
 	released  bool
 	until     time.Time // when the message must be whole

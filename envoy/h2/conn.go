@@ -166,7 +166,7 @@ func (c *conn) step() error {
 		if h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck) {
 			return http2.ConnectionError(http2.ErrCodeProtocol)
 		}
-		c.settled = true
+		c.settled, c.readUntil = true, time.Time{} // the time of the preface is over
 	}
 	if h.Type == http2.FrameData {
 		return c.data(h)

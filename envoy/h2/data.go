@@ -209,6 +209,10 @@ func (c *conn) makeRoom(call *Call) {
 		call.refusal = TooLarge
 		return
 	}
+	if call.size > maxInline {
+		call.pieces = make([][]byte, 0, min(call.size/maxFrame*5/4+4, somePieces*8))
+		call.blocks = make([]*block, 0, min(call.size/(blockSize-minRead)+2, somePieces*2))
+	}
 	small := int(config.Window) - prefixSize
 	whole := min(config.Copies*(int64(call.size)+config.Overhead), c.server.budget.limit)
 	if call.size <= small {

@@ -75,10 +75,11 @@ func TestFarewells(t *testing.T) {
 		slow.raw([]byte(http2.ClientPreface[5:]))
 		slow.must(slow.WriteSettings())
 		slow.awaits(warning)
-		if slow.noted[0] != "SETTINGS false" {
-			t.Errorf("the first word is %s", slow.noted[0])
-		}
 		s.Wait()
+		slow.farewell()
+		if first := slow.noted[0]; first != "SETTINGS false" {
+			t.Errorf("the first word is %s", first)
+		}
 		if time.Since(began) > 4*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}

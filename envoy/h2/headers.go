@@ -73,9 +73,11 @@ func allowed(fields []hpack.HeaderField) bool {
 // a single attempt, which can be shorter. The zero time is none.
 func deadline(call *Call, now time.Time) time.Time {
 	left, ok := timeout(call.value("grpc-timeout"))
-	if ms, err := strconv.ParseUint(call.value("x-envoy-expected-rq-timeout-ms"), 10, 31); err == nil && ms > 0 {
-		if attempt := time.Duration(ms) * time.Millisecond; !ok || attempt < left {
-			left, ok = attempt, true
+	if text := call.value("x-envoy-expected-rq-timeout-ms"); text != "" { // an error of strconv is memory
+		if ms, err := strconv.ParseUint(text, 10, 31); err == nil && ms > 0 {
+			if attempt := time.Duration(ms) * time.Millisecond; !ok || attempt < left {
+				left, ok = attempt, true
+			}
 		}
 	}
 	if !ok {

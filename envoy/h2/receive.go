@@ -176,6 +176,7 @@ func (c *conn) newCall(f *http2.MetaHeadersFrame, method *Method) *Call {
 		conn: c, id: f.StreamID, method: method, headers: f.RegularFields(), promised: -1,
 		sendWindow: c.callWindow,
 	}
+	call.pieces, call.buffers = call.onePiece[:0], call.oneBuffer[:0]
 	call.window.Store(c.server.config.Window)
 	for i := range call.headers {
 		call.headerBytes += int(call.headers[i].Size())
@@ -187,8 +188,10 @@ func (c *conn) newCall(f *http2.MetaHeadersFrame, method *Method) *Call {
 	if !call.deadline.IsZero() && call.deadline.Before(call.until) {
 		call.until = call.deadline
 	}
-	if length, err := strconv.ParseInt(call.value("content-length"), 10, 64); err == nil {
-		call.promised = length
+	if text := call.value("content-length"); text != "" { // an error of strconv is memory
+		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
+			call.promised = length
+		}
 	}
 	if !method.Unary {
 		call.queue = newQueue(call)
