@@ -10,10 +10,14 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
@@ -271,4 +275,18 @@ func TestAccessLogNeverSeen(t *testing.T) {
 	g.refused(t, "release", "first", 409, "replayed")
 	g.later(lease)
 	g.refused(t, "release", "first", 409, "replayed")
+}
+
+// A stream that the service cannot read ends with an error, so that whoever
+// sends it learns of that.
+func TestAccessLogCompressed(t *testing.T) {
+	_, conn := direct(t, authz.NewTable(), time.Second)
+	stream, err := alsv3.NewAccessLogServiceClient(conn).StreamAccessLogs(t.Context(), grpc.UseCompressor(gzip.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = stream.Send(&alsv3.StreamAccessLogsMessage{}) // the answer says what happened
+	if err := stream.RecvMsg(&alsv3.StreamAccessLogsResponse{}); status.Code(err) != codes.Internal {
+		t.Errorf("%v", err)
+	}
 }

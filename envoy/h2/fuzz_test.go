@@ -20,10 +20,13 @@ func fuzzConfig() h2.Config {
 	return c
 }
 
+// lateTime is more than any time of a server that has no peer.
+const lateTime = time.Minute
+
 // feed sends bytes to a server and hangs up. The server must end, and serve
 // looks that it has let everything go.
 func feed(t *testing.T, data []byte, chunk int) {
-	late := time.AfterFunc(time.Minute, func() { panic("the server does not end") })
+	late := time.AfterFunc(lateTime, func() { panic("the server does not end") })
 	defer late.Stop()
 	s := serve(t, fuzzConfig())
 	conn, err := s.pipes.dial(t.Context(), "")

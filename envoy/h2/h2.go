@@ -13,7 +13,11 @@
 // counted; for a larger message there must be room in a byte budget before its
 // window grows. Large messages are not copied: they hold blocks of what was read
 // until they have been served, a quarter of the budget at most, and are copied
-// beyond that. What a peer makes us say and does not read ends its connection.
+// beyond that, or where they come in small pieces. Other calls than unary ones are
+// counted apart, and their headers for each connection. What a peer makes us say
+// and does not read ends its connection, and a unary call of which the message
+// does not come in a minute, or in its own time, is reset: whoever begins and does
+// not go on keeps nothing.
 //
 // A call is served when its message is whole, and each is answered by its
 // method, also one that is refused unread: too large, malformed, or without

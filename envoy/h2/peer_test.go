@@ -2,157 +2,19 @@ package h2_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/h2"
 )
-
-// Paths of the methods that tests serve.
-const (
-	unaryPath = "/test/Unary" // says what came
-	echoPath  = "/test/Echo"  // sends each message back
-	waitPath  = "/test/Wait"  // waits until the test says so, or for its end
-)
-
-// service is what the server of a test serves.
-type service struct {
-	*h2.Server
-	pool    *envoytest.PoisonPool
-	pipes   pipes
-	entered chan *h2.Call // calls of waitPath
-	leave   chan struct{}
-}
-
-func testConfig() h2.Config {
-	return h2.Config{
-		MaxMessage: 1 << 20, Connections: 100, Streams: 100, InFlight: 100,
-		Bytes: 64 << 20, Copies: 2, Overhead: 16 << 10, Window: 64 << 10,
-		MaxAge: time.Hour, Grace: time.Hour, Idle: time.Hour, Answer: time.Hour,
-	}
-}
-
-// serve serves until the end of the test, which must leave nothing behind.
-func serve(t testing.TB, config h2.Config) *service {
-	t.Helper()
-	s := &service{
-		pool: &envoytest.PoisonPool{}, pipes: pipes{make(chan net.Conn), make(chan struct{}), &sync.Once{}},
-		entered: make(chan *h2.Call, 1000), leave: make(chan struct{}),
-	}
-	if config.Pool == nil {
-		config.Pool = s.pool
-	}
-	config.Methods = map[string]*h2.Method{
-		unaryPath: {Unary: true, Serve: func(c *h2.Call) { c.Answer([]byte(summary(c.Message()))) }},
-		echoPath:  {Serve: echo},
-		waitPath: {Unary: true, Serve: func(c *h2.Call) {
-			select {
-			case s.entered <- c:
-			default: // nobody asks
-			}
-			select {
-			case <-s.leave:
-			case <-c.Done():
-			}
-			c.Answer([]byte(summary(c.Message())))
-		}},
-	}
-	s.Server = h2.New(config)
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(s.pipes) }()
-	t.Cleanup(func() {
-		s.Close()
-		s.Wait()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		if held, calls := s.Held(); held != 0 || calls != 0 || s.Pinned() != 0 || s.Streaming() != 0 {
-			t.Errorf("%d bytes and %d calls are still held, %d pinned, %d streams", held, calls, s.Pinned(), s.Streaming())
-		}
-		if now, _, fault := s.pool.Outstanding(); now != 0 || fault != "" {
-			t.Errorf("%d bytes of buffers are still out; %s", now, fault)
-		}
-	})
-	return s
-}
-
-// summary says what came.
-func summary(pieces [][]byte, refusal h2.Refusal) string {
-	if refusal != h2.None {
-		return []string{"", "overloaded", "too large", "malformed"}[refusal]
-	}
-	sum, n := crc32.NewIEEE(), 0
-	for _, piece := range pieces {
-		sum.Write(piece)
-		n += len(piece)
-	}
-	return fmt.Sprintf("%d %08x", n, sum.Sum32())
-}
-
-func echo(c *h2.Call) {
-	for {
-		message, err := c.Receive(1 << 20)
-		switch {
-		case errors.Is(err, h2.ErrTooLarge):
-			c.Send([]byte("too large"))
-		case errors.Is(err, io.EOF):
-			c.End(h2.Status{})
-			return
-		case err != nil:
-			c.End(h2.Status{Code: 13, Message: err.Error()})
-			return
-		default:
-			c.Send(message)
-		}
-	}
-}
-
-// pipes is a listener of connections in memory.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   *sync.Once
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
-func (p pipes) dial(context.Context, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case p.conns <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
 
 // peer is a client that says what it likes. It always reads, unless it is told
 // to be deaf, and notes what it reads.
