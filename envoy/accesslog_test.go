@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
-	"google.golang.org/grpc/status"
+	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -286,7 +286,7 @@ func TestAccessLogCompressed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = stream.Send(&alsv3.StreamAccessLogsMessage{}) // the answer says what happened
-	if err := stream.RecvMsg(&alsv3.StreamAccessLogsResponse{}); status.Code(err) != codes.Internal {
+	if err := stream.RecvMsg(&alsv3.StreamAccessLogsResponse{}); grpcstatus.Code(err) != codes.Internal {
 		t.Errorf("%v", err)
 	}
 }
