@@ -55,6 +55,7 @@ type log struct {
 		sync.Mutex
 		current *os.File
 		old     []*os.File // to be synced and closed
+		begun   bool       // the name of current may not be on the disk yet
 		// dirty is when the first batch was written that is not on the disk.
 		dirty   time.Time
 		written uint64 // the last batch written
@@ -115,9 +116,9 @@ func (l *log) follow(segment int) error {
 	if l.files.current != nil {
 		l.files.old = append(l.files.old, l.files.current)
 	}
-	l.files.current = f
+	l.files.current, l.files.begun = f, true
 	l.files.Unlock()
-	return syncDir(l.dir)
+	return nil
 }
 
 func (l *log) measure() error {
@@ -263,13 +264,16 @@ func (l *log) lose(err error) {
 // sync brings what was written to the disk.
 func (l *log) sync() error {
 	l.files.Lock()
-	old, current, written, dirty := l.files.old, l.files.current, l.files.written, l.files.dirty
-	l.files.old, l.files.dirty = nil, time.Time{}
+	old, current, written, dirty, begun := l.files.old, l.files.current, l.files.written, l.files.dirty, l.files.begun
+	l.files.old, l.files.dirty, l.files.begun = nil, time.Time{}, false
 	l.files.Unlock()
-	if dirty.IsZero() && len(old) == 0 {
+	if dirty.IsZero() && len(old) == 0 && !begun {
 		return nil
 	}
 	var errs []error
+	if begun {
+		errs = append(errs, syncDir(l.dir))
+	}
 	for _, f := range old {
 		errs = append(errs, f.Sync(), f.Close())
 	}
