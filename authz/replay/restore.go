@@ -97,6 +97,7 @@ func (m *Memory) restoreFloor(e *Entry, now time.Time) {
 		depth := min(e.depth, p.depth)
 		if uint64(at)<<(64-p.depth)>>(64-depth) == prefix>>(64-depth) {
 			s.floor = max(s.floor, e.expires)
+			m.count(sh, -s.sweep(m.advance(sh, t, s, now)))
 		}
 	}
 }

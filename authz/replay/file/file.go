@@ -118,6 +118,7 @@ func Open(config Config, now time.Time) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
 	}
+	s.NoteFloors(s.log.mention)
 	s.stopped.Go(s.compactions)
 	if config.Sync > 0 {
 		s.stopped.Go(s.syncs)

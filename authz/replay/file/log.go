@@ -147,14 +147,29 @@ func (l *log) note(e *replay.Entry, now time.Time) *batch {
 	}
 	l.open.wanted = true
 	l.latest = max(l.latest, now.UnixNano())
-	if e != nil {
-		if _, ok := l.known[e.Share]; !ok {
-			l.known[e.Share] = struct{}{}
-			l.buffer = appendShare(l.buffer, e)
-		}
-		l.buffer = e.AppendTo(append(l.buffer, itemEntry))
-	}
+	l.add(e)
 	return l.open
+}
+
+// add adds an entry to the batch that gathers. l.mu is held.
+func (l *log) add(e *replay.Entry) {
+	if e == nil {
+		return
+	}
+	if _, ok := l.known[e.Share]; !ok {
+		l.known[e.Share] = struct{}{}
+		l.buffer = appendShare(l.buffer, e)
+	}
+	l.buffer = e.AppendTo(append(l.buffer, itemEntry))
+}
+
+// mention adds an entry for which nobody waits.
+func (l *log) mention(e *replay.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.add(e)
+	}
 }
 
 // wait returns when the batch has been written, or could not be.
@@ -245,11 +260,9 @@ func (l *log) fail(err error) {
 	l.void = newBatch()
 	l.void.err = err
 	close(l.void.done)
-	if l.open.wanted {
-		l.open.err = err
-		close(l.open.done)
-		l.open, l.buffer = newBatch(), l.buffer[:headerSize]
-	}
+	l.open.err = err
+	close(l.open.done)
+	l.open, l.buffer = newBatch(), l.buffer[:headerSize]
 }
 
 // lose makes everything fail after the disk did not take what was written.
