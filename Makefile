@@ -25,7 +25,7 @@ lint: ## vet, format, static analysis
 	$(GOLANGCI) run
 	.ci/lint-bites $(GOLANGCI)
 
-bench: ## the path from message bytes to answer bytes, the nonce store, loading 100,000 webhooks
+bench: ## the path from message bytes to answer bytes, the nonce store, 100,000 tenants, loading 100,000 webhooks
 	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
 
 bench-compare: build ## the service beside a no-op and, if OPA_ENVOY_BIN names one, OPA-Envoy; JSON to BENCH_OUT

@@ -16,6 +16,10 @@ type Table struct {
 	// Secrets are read from files, which may change while the table is in use;
 	// nil if there are none.
 	Secrets *secret.Files
+	// Tenants counts the names whose secrets are in memory, and those without
+	// that are remembered, each once for every webhook; nil if no webhook has
+	// secrets for each tenant.
+	Tenants func() (known, unknown int)
 
 	webhooks []*Webhook
 	byName   map[string]*route

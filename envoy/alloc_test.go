@@ -54,6 +54,31 @@ func TestAllocationsFromBytesToBytes(t *testing.T) {
 	}
 }
 
+// A tenant whose secret is in memory costs nothing more. The store's share of
+// each tenant is counted by its own test.
+func TestAllocationsWithTenants(t *testing.T) {
+	const runs, count = 200, 20
+	all := newTenants(t, count)
+	s := service(all.table(t, count))
+	s.Telemetry = observed(t)
+	ctx, out := tracedCalls()(1), make([]byte, 0, 4<<10)
+	for i := range 2000 { // the nonce store grows, too
+		out, _ = s.AnswerPieces(ctx, [][]byte{all.message(t, i%count)}, out[:0])
+	}
+	var messages [runs + 1][][]byte
+	for i := range messages {
+		messages[i] = [][]byte{all.message(t, i%count)}
+	}
+	next := 0
+	n := testing.AllocsPerRun(runs, func() {
+		out, _ = s.AnswerPieces(ctx, messages[next], out[:0])
+		next++
+	})
+	if a := decode(t, out); !a.allowed || n > maxAllocations {
+		t.Errorf("%v allocations, status %d", n, a.status)
+	}
+}
+
 // TestAllocationsOfTheProcess counts what grpc-go allocates, too. The client is
 // another process.
 func TestAllocationsOfTheProcess(t *testing.T) {

@@ -85,6 +85,9 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	}
 	c.files.Forget()
 	c.table.Secrets = c.files
+	if c.cache != nil {
+		c.table.Tenants = c.cache.Len
+	}
 	return c.table, nil
 }
 

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -30,7 +30,7 @@ func TestLoadFindsFiles(t *testing.T) {
 	if err := os.Symlink("p", "link"); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo("p/pipe.yaml", 0o600); err != nil {
+	if err := authztest.Pipe("p/pipe.yaml"); err != nil {
 		t.Fatal(err)
 	}
 	all := []string{"p/a.yaml", "p/b.yml", "p/below/d.yaml", "p/below/deeper/e.yaml", "p/c.json"}
@@ -72,7 +72,7 @@ func TestLoadFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+	if err := authztest.Pipe("pipe"); err != nil {
 		t.Fatal(err)
 	}
 	write(t, "large.yaml", "")

@@ -83,6 +83,26 @@ type Finding struct {
 // FindingIDs are the ids of all findings.
 var FindingIDs = []string{"HB050", "HB051", "HB060", "HB061", "HB062", "HB070", "HB071", "HB080"}
 
+// TransportNeeds is what webhooks ask of the sender's connection.
+type TransportNeeds struct {
+	// TLS without a certificate, Certificate of any webhook; Whole: a name is
+	// not enough.
+	TLS, Certificate, Whole bool
+}
+
+// TransportNeeds says what the webhooks of the set ask for.
+func (s *Set) TransportNeeds() (TransportNeeds, error) {
+	var needs TransportNeeds
+	err := s.each(func(w *policyv1.Webhook, _ place) {
+		t := w.GetTransport()
+		client := t.GetClientCertificate()
+		needs.TLS = needs.TLS || client == nil && (t.GetRequireTls() || t.GetMinVersion() != 0)
+		needs.Certificate = needs.Certificate || client != nil
+		needs.Whole = needs.Whole || client.GetCa() != nil || len(client.GetFingerprints()) > 0
+	})
+	return needs, err
+}
+
 // TransportFindings lists what the webhooks ask of transport and the settings
 // cannot prove, or leave to Envoy.
 func (s *Set) TransportFindings(proofs Proofs) ([]Finding, error) {

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
@@ -72,7 +72,7 @@ func TestRefresh(t *testing.T) {
 		{func() { put(t, name, "\n") }, "bb", "c4nary", nil, 2},
 		{func() { put(t, name, strings.Repeat("6", secret.MaxBytes+1)) }, "bb", "c4nary", []error{secret.ErrTooLarge}, 2},
 		{func() { _ = os.Remove(name) }, "bb", "c4nary", []error{os.ErrNotExist}, 2},
-		{func() { _ = syscall.Mkfifo(name, 0o600) }, "bb", "c4nary", []error{secret.ErrNotFile}, 2},
+		{func() { _ = authztest.Pipe(name) }, "bb", "c4nary", []error{secret.ErrNotFile}, 2},
 		{func() { put(t, name, "6363") }, "cc", "6363", []error{nil, nil}, 0},
 	} {
 		step.write()

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// Identity tells two files of one name apart, also where size and time are the
+// identity tells two files of one name apart, also where size and time are the
 // same.
-func Identity(info fs.FileInfo) uint64 {
+func identity(info fs.FileInfo) uint64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return uint64(s.Ino) //nolint:unconvert // is 32 bits wide on some systems
 	}

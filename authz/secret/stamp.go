@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"fmt"
 	"io/fs"
 	"time"
 )
@@ -20,7 +21,7 @@ type Stamp struct {
 // StampOf returns the stamp of a file that is looked at now.
 func StampOf(info fs.FileInfo, now time.Time) Stamp {
 	return Stamp{
-		size: info.Size(), modified: info.ModTime().UnixNano(), mode: info.Mode(), identity: Identity(info),
+		size: info.Size(), modified: info.ModTime().UnixNano(), mode: info.Mode(), identity: identity(info),
 		racy: now.Sub(info.ModTime()).Abs() < racyTime,
 	}
 }
@@ -30,6 +31,12 @@ func StampOf(info fs.FileInfo, now time.Time) Stamp {
 func (s Stamp) Same(now Stamp) bool {
 	now.racy = false
 	return s == now
+}
+
+// String is the same for stamps of the same state, whenever the file was looked
+// at.
+func (s Stamp) String() string {
+	return fmt.Sprintf("%d %d %s %d", s.size, s.modified, s.mode, s.identity)
 }
 
 // Modified is when the file was written.

@@ -81,8 +81,9 @@ func (c *Cache) NewSource(uses []Use) *Source {
 	return s
 }
 
-// Len returns the number of tenants that are in memory.
-func (c *Cache) Len() int { return c.known.Len() }
+// Len returns how many tenants are in memory, and how many names that have no
+// usable file. Each counts once for every webhook.
+func (c *Cache) Len() (known, unknown int) { return c.known.Len(), c.unknown.Len() }
 
 // get returns what the tenant holds.
 func (s *Source) get(ctx context.Context, tenant authz.View, now time.Time) (secret.Held, authz.Reason) {

@@ -103,13 +103,18 @@ type Stats struct {
 	// Loaded were read, Unknown had none, Failed could not be used, Refused were
 	// not looked for, since too many were unknown before.
 	Loaded, Unknown, Failed, Refused int64
+	// Held are in memory now, Missed are names without a usable file that are
+	// remembered. They are those of a table: Cache.Len.
+	Held, Missed int64
 }
 
 type counters struct{ loaded, unknown, failed, refused atomic.Int64 }
 
 // Stats returns the numbers.
 func (l *Loader) Stats() Stats {
-	return Stats{l.stats.loaded.Load(), l.stats.unknown.Load(), l.stats.failed.Load(), l.stats.refused.Load()}
+	return Stats{
+		Loaded: l.stats.loaded.Load(), Unknown: l.stats.unknown.Load(), Failed: l.stats.failed.Load(), Refused: l.stats.refused.Load(),
+	}
 }
 
 // openBelow opens a regular file. A pipe must not block.

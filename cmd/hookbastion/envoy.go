@@ -23,6 +23,7 @@ func newEnvoy() *cobra.Command {
 
 func newEnvoyAudit() *cobra.Command {
 	var output, config, cluster string
+	var policies []string
 	cmd := &cobra.Command{
 		Use:   "audit FILE...",
 		Short: "Name what in Envoy's configuration lets requests pass unverified or refuses good ones",
@@ -36,7 +37,7 @@ func newEnvoyAudit() *cobra.Command {
 			"  curl -s localhost:9901/config_dump | hookbastion envoy audit -",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			findings, err := auditFiles(args, config, cluster, cmd.InOrStdin())
+			findings, err := auditFiles(args, config, cluster, policies, cmd.InOrStdin())
 			if err != nil {
 				return reported(cmd.ErrOrStderr(), err)
 			}
@@ -57,14 +58,15 @@ func newEnvoyAudit() *cobra.Command {
 		},
 	}
 	addConfigFlag(cmd, &config)
+	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks, where its name does not tell")
 	return cmd
 }
 
 // auditFiles compares Envoy's configuration with the settings of the service,
-// from a file or none.
-func auditFiles(names []string, config, cluster string, stdin io.Reader) ([]audit.Finding, error) {
+// from a file or none, and with policies, if any are given.
+func auditFiles(names []string, config, cluster string, policies []string, stdin io.Reader) ([]audit.Finding, error) {
 	s, err := loadSettings(config, nil)
 	if err != nil {
 		return nil, err
@@ -87,12 +89,26 @@ func auditFiles(names []string, config, cluster string, stdin io.Reader) ([]audi
 		}
 		files = append(files, audit.File{Name: name, Data: data})
 	}
+	var needs policy.TransportNeeds
+	if len(policies) > 0 {
+		set, err := policy.Load(policies...)
+		if err != nil {
+			return nil, err
+		}
+		if needs, err = set.TransportNeeds(); err != nil {
+			return nil, err
+		}
+	}
 	findings := audit.Audit(files, audit.Options{
 		Cluster:          cluster,
 		MaxRequestBytes:  uint64(s.mapping.MaxRequestBytes),
 		TrustedHops:      uint64(s.mapping.Source.TrustedHops),
 		TrustedCIDRs:     len(s.mapping.Source.TrustedCIDRs) > 0,
 		SignatureHeaders: headers,
+		OnePhase:         s.lease == 0,
+		Edge:             s.mapping.Edge.First,
+		TLSVersionHeader: s.mapping.Edge.TLSVersionHeader,
+		RequireTLS:       needs.TLS, RequireCertificate: needs.Certificate, RequireWhole: needs.Whole,
 	})
 	if findings == nil {
 		findings = []audit.Finding{} // a list in JSON

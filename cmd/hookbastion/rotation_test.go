@@ -243,6 +243,12 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 			t.Errorf("%s: signed for %s, sent to %s: status %d, want %d", c.webhook, c.signedFor, c.sentTo, status, c.status)
 		}
 	}
+	_, metrics := get(t, siteOf(t, p)+"/metrics")
+	for _, want := range []string{`state="known"[^}]*\} 4`, `state="unknown"[^}]*\} 3`} {
+		if !regexp.MustCompile(`hookbastion_tenants\{[^}]*` + want).MatchString(metrics) {
+			t.Errorf("no %s in /metrics", want)
+		}
+	}
 	terminate(t, p)
 	for _, reason := range []string{"tenant_unknown", "keys_unavailable"} {
 		if !strings.Contains(p.stdout.String(), `"reason":"`+reason+`"`) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -62,6 +63,16 @@ func secretCounts(table *authz.Table) secret.Counts {
 		return secret.Counts{}
 	}
 	return table.Secrets.Count()
+}
+
+// tenantStats adds to the numbers of the loader how much the table that serves
+// has in memory.
+func tenantStats(stats tenant.Stats, table *authz.Table) tenant.Stats {
+	if table != nil && table.Tenants != nil {
+		known, unknown := table.Tenants()
+		stats.Held, stats.Missed = int64(known), int64(unknown)
+	}
+	return stats
 }
 
 // loadKeys is loadTable that also lists the secrets and tokens.

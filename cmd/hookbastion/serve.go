@@ -116,7 +116,8 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
 		Replay:  store.stats,
-		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) }, Tenants: tenants.Stats,
+		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
+		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
 	})
 	if err != nil {
 		return err

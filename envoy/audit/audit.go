@@ -38,6 +38,16 @@ type Options struct {
 	// SignatureHeaders are the headers that each provider of the catalogue
 	// needs, by its name.
 	SignatureHeaders map[string][]string
+	// OnePhase says that the setting replay.access_log is false.
+	OnePhase bool
+	// Edge and TLSVersionHeader are the settings envoy.edge and
+	// envoy.tls_version_header, the latter in lower case.
+	Edge             bool
+	TLSVersionHeader string
+	// RequireTLS says that policies require TLS without a certificate,
+	// RequireCertificate that some require a certificate of the client,
+	// RequireWhole all of it.
+	RequireTLS, RequireCertificate, RequireWhole bool
 }
 
 // Finding is one thing that was found, at one place.
@@ -125,12 +135,15 @@ func (a *audit) check() {
 			if m.filters[i].ours {
 				asked = true
 				a.checkFilter(m, &m.filters[i])
+				a.checkProofs(&m.filters[i])
 			}
 		}
 		if m.asks() {
 			a.checkOrder(m)
 			a.checkManager(m)
 			a.checkListener(m)
+			a.checkSettling(m)
+			a.checkSenders(m)
 			a.checkRoutes(m)
 		}
 	}

@@ -127,6 +127,18 @@ func setOptions(t *testing.T, o *audit.Options, text string) {
 			o.TrustedHops = n
 		case "trusted_cidrs":
 			o.TrustedCIDRs = n > 0
+		case "one_phase":
+			o.OnePhase = n > 0
+		case "edge":
+			o.Edge = n > 0
+		case "require_tls":
+			o.RequireTLS = n > 0
+		case "require_certificate":
+			o.RequireCertificate = n > 0
+		case "require_whole":
+			o.RequireCertificate, o.RequireWhole = n > 0, n > 0
+		case "tls_version_header":
+			o.TLSVersionHeader, err = value, nil
 		case "cluster":
 			o.Cluster, err = value, nil
 		default:

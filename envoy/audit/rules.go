@@ -110,7 +110,7 @@ var (
 		"Envoy writes header values into answers unchecked. The service checks them; Envoy would be the second line.",
 		"Set validate_mutations: true.")
 	ingestionOff = rule("HE036", Warning, "enable_dynamic_metadata_ingestion is false",
-		"The decision id and the reason do not reach Envoy's access log and spans.",
+		"The decision id and the reason do not reach Envoy's access log and spans, and the service never learns what became of a delivery.",
 		"Remove it.")
 )
 
@@ -202,4 +202,35 @@ var (
 	openAdmin = rule("HE069", Warning, "the admin interface listens beyond this machine",
 		"Whoever reaches it can stop Envoy, read its configuration, and raise the log level to one that prints bodies and answers.",
 		"Bind it to 127.0.0.1 or a Unix socket.")
+)
+
+// What the settings and the policies rest on.
+var (
+	noSettleLog = rule("HE070", Warning, "no gRPC access log goes to the service",
+		"The service never learns what became of a delivery: one that the application failed is refused when it comes again with the same bytes, at least until its lease ends.",
+		"Add envoy.access_loggers.http_grpc with the cluster of the filter to access_log, or set replay.access_log: false.")
+	lateSettleLog = rule("HE071", Warning, "the access log to the service is buffered",
+		"A retry that comes at once overtakes it and is answered with 503. What is in the buffer when Envoy stops is lost.",
+		"Set buffer_size_bytes: 0 in common_config.")
+	filteredSettleLog = rule("HE072", Warning, "a filter keeps entries of the access log from the service",
+		"What became of those deliveries is not known.",
+		"Remove the filter, or let it look at the metadata of the external authorization filter alone.")
+	noTLSSession = rule("HE073", Error, "include_tls_session is not true, and policies require TLS",
+		"Nothing proves TLS, and each of their deliveries is refused: tls_required.",
+		"Set include_tls_session: true in the filter, or the setting envoy.edge where Envoy is the edge.")
+	noPeerCertificate = rule("HE074", Error, "include_peer_certificate is not true, and policies ask for a fingerprint or an authority",
+		"The service does not get the certificate, and each of their deliveries is refused: client_certificate.",
+		"Set include_peer_certificate: true in the filter.")
+	notAsked = rule("HE075", Error, "policies require client certificates, and the listener asks for none",
+		"Senders show none, and each of their deliveries is refused: client_certificate.",
+		"Set validation_context with trusted_ca in the DownstreamTlsContext, and require_client_certificate unless other senders have none.")
+	notForwarded = rule("HE076", Error, "the proxy's x-forwarded-client-cert does not reach the service as it is",
+		"Policies require client certificates, and Envoy removes the header or adds the proxy's own to it: each of their deliveries is refused.",
+		"Set forward_client_cert_details: ALWAYS_FORWARD_ONLY, and let nobody but the proxy reach Envoy.")
+	noEdge = rule("HE077", Error, "the setting envoy.edge is true, and Envoy is not the edge",
+		"Envoy keeps the x-forwarded-proto that the sender wrote, which then proves TLS to the service.",
+		"Set use_remote_address: true and xff_num_trusted_hops: 0, or remove envoy.edge.")
+	versionForged = rule("HE078", Error, "Envoy does not write the header of the setting envoy.tls_version_header",
+		"The service takes the TLS version that the sender wrote.",
+		"Add it to early_header_mutation_extensions with %DOWNSTREAM_TLS_VERSION% and OVERWRITE_IF_EXISTS_OR_ADD.")
 )

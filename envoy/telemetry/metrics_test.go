@@ -238,7 +238,9 @@ func TestSecretsAreMeasured(t *testing.T) {
 	_, err := telemetry.New(telemetry.Config{
 		Meter:   sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
 		Secrets: func() secret.Counts { return secret.Counts{Current: 5, LastGood: 2} },
-		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 4, Unknown: 3, Failed: 2, Refused: 1} },
+		Tenants: func() tenant.Stats {
+			return tenant.Stats{Loaded: 4, Unknown: 3, Failed: 2, Refused: 1, Held: 7, Missed: 6}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -247,12 +249,17 @@ func TestSecretsAreMeasured(t *testing.T) {
 	got := map[string]int64{}
 	secrets, _ := all["hookbastion.secrets"].Data.(metricdata.Gauge[int64])
 	loads, _ := all["hookbastion.tenant.loads"].Data.(metricdata.Sum[int64])
+	held, _ := all["hookbastion.tenants"].Data.(metricdata.Gauge[int64])
 	for _, p := range append(secrets.DataPoints, loads.DataPoints...) {
 		for _, label := range p.Attributes.ToSlice() {
 			got[label.Value.AsString()] = p.Value
 		}
 	}
-	want := map[string]int64{"current": 5, "last_good": 2, "loaded": 4, "unknown": 3, "failed": 2, "refused": 1}
+	for _, p := range held.DataPoints {
+		state, _ := p.Attributes.Value("state")
+		got["held "+state.AsString()] = p.Value
+	}
+	want := map[string]int64{"held known": 7, "held unknown": 6, "current": 5, "last_good": 2, "loaded": 4, "unknown": 3, "failed": 2, "refused": 1}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -30,6 +30,7 @@ var (
 	metricSettlements       = instrument{"hookbastion.settlements", "counter", "{entry}", "result", "Last entries of Envoy's access log for reserved deliveries: delivered, failed, client_error, unknown; or late, repeated, forged, ignored, store_failed, which change nothing."}
 	metricSettleLag         = instrument{"hookbastion.settle.lag", "histogram", "s", "", "Time from the end of a request to its entry of the access log."}
 	metricSecrets           = instrument{"hookbastion.secrets", "gauge", "{key}", "state", "Keys that are read from files, tenants' apart: current, or last_good where the file cannot be used and an earlier value stays."}
+	metricTenants           = instrument{"hookbastion.tenants", "gauge", "{tenant}", "state", "Names of tenants in memory, each once for every webhook: known with their secrets, or unknown."}
 	metricTenantLoads       = instrument{"hookbastion.tenant.loads", "counter", "{load}", "result", "Looks for the secrets of tenants: loaded, unknown, failed; or refused, since too many were unknown before."}
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
@@ -40,7 +41,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricSecrets, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
 }
 
 // fact describes an attribute.

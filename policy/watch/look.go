@@ -37,7 +37,7 @@ func describe(h hash.Hash, names []string) digest {
 			_, _ = fmt.Fprintf(h, "%s: %v\n", name, err)
 			continue
 		}
-		_, _ = fmt.Fprintf(h, "%s %d %d %s %d\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode(), secret.Identity(info))
+		_, _ = fmt.Fprintf(h, "%s %s\n", name, secret.StampOf(info, info.ModTime()))
 	}
 	return digest(h.Sum(nil))
 }

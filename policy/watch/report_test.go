@@ -6,11 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
@@ -182,7 +182,7 @@ func TestPipeBehindALink(t *testing.T) {
 	write(t, filepath.Join(dir, "secret"), "a secret of some length")
 	write(t, filepath.Join(dir, "p.yaml"), hook("a"))
 	w := start(t, dir)
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+	if err := authztest.Pipe(filepath.Join(dir, "pipe")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("pipe", filepath.Join(dir, "q.yaml")); err != nil {

@@ -230,7 +230,7 @@ func (w *world) random(random *rand.Rand, number, check *uint64) error {
 	c := w.contents[random.IntN(len(w.contents))]
 	switch n := random.IntN(10_000); {
 	case n < 2:
-		w.happens([]string{"eviction", "restart"}[n])
+		w.happens([]string{"eviction", "restart"}[n]) //nolint:gosec // n is below 2
 	case n < 60:
 		w.happens([]string{"lease", "ahead", "behind", "sweep"}[n%4])
 	case n < 600 && len(c.deliveries) > 0: // it is forgotten
