@@ -302,6 +302,15 @@ func (l *log) sync() error {
 	return nil
 }
 
+// syncOrLose is sync, beside the writes.
+func (l *log) syncOrLose() error {
+	err := l.sync()
+	if err != nil {
+		l.lose(err)
+	}
+	return err
+}
+
 // next begins a segment. After an error the log must be mended.
 func (l *log) next() error {
 	n, err := l.wal.NextSegment()
@@ -398,7 +407,7 @@ func (l *log) drop(segment int, now time.Time) error {
 	if err := l.wait(l.note(nil, now)); err != nil {
 		return err
 	}
-	if err := l.sync(); err != nil {
+	if err := l.syncOrLose(); err != nil {
 		return err
 	}
 	err := l.wal.Truncate(segment)
