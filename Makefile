@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream h2spec clean
+.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream redis h2spec clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -15,7 +15,7 @@ build: ## bin/hookbastion
 demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo
 
-test: envoy judges upstream h2spec ## all tests, with the race detector, a real Envoy and the providers' libraries
+test: envoy judges upstream redis h2spec ## all tests, with the race detector, a real Envoy, Redis and the providers' libraries
 	$(GO) test -race ./...
 	$(GO) test -run Allocat ./authz/... ./envoy # not countable with the race detector
 
@@ -60,6 +60,9 @@ judges: ## the pinned libraries of providers that tests compare with
 
 upstream: ## what examples/upstream/python imports
 	.ci/fetch-upstream
+
+redis: ## redis-server and valkey-server, unless they are on PATH
+	.ci/fetch-redis
 
 h2spec: ## the conformance suite for HTTP/2
 	.ci/fetch-h2spec

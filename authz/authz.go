@@ -136,6 +136,8 @@ type Call struct {
 	Proof Proof
 	// Fingerprint stands for the signed content; zero if nothing signs it.
 	Fingerprint Fingerprint
+	// Alternate is the same with another key, while keys are changed; else zero.
+	Alternate Fingerprint
 	// Mark is what the upstream is told of a copy.
 	Mark Mark
 	// Reservation is what the replay store holds for this call.

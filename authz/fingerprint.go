@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/minio/highwayhash"
 )
@@ -31,37 +32,64 @@ func NewFingerprintKey() FingerprintKey {
 	return key
 }
 
-// Fingerprinter makes fingerprints with one key. It is safe for concurrent use.
+// Fingerprinter makes fingerprints with one key, and while keys are changed with
+// two. It is safe for concurrent use.
 type Fingerprinter struct {
-	pool sync.Pool
+	keyed atomic.Pointer[keyed]
 }
+
+// keyed holds hashes of one set of keys.
+type keyed struct{ pool sync.Pool }
 
 // NewFingerprinter returns a fingerprinter for the key. HighwayHash is a strong
 // pseudo-random function at about 10 GB/s, a tenth of the cost of the MAC that
 // is computed over the same bytes.
 func NewFingerprinter(key FingerprintKey) *Fingerprinter {
-	return &Fingerprinter{pool: sync.Pool{New: func() any {
-		h, err := highwayhash.New128(key[:])
-		if err != nil {
-			panic(err) // the key has the wrong length, which its type rules out
+	f := &Fingerprinter{}
+	f.SetKeys(key, nil)
+	return f
+}
+
+// SetKeys changes the key. The other one, if there is one, is that of the
+// alternate fingerprints.
+func (f *Fingerprinter) SetKeys(key FingerprintKey, other *FingerprintKey) {
+	k := &keyed{}
+	k.pool.New = func() any {
+		p := &Fingerprinting{keyed: k, hash: newHash(key)}
+		if other != nil {
+			p.other = newHash(*other)
 		}
-		return &Fingerprinting{hash: h}
-	}}}
+		return p
+	}
+	f.keyed.Store(k)
+}
+
+func newHash(key FingerprintKey) hash.Hash {
+	h, err := highwayhash.New128(key[:])
+	if err != nil {
+		panic(err) // the key has the wrong length, which its type rules out
+	}
+	return h
 }
 
 // Fingerprinting is one fingerprint in the making. It is not safe for
 // concurrent use.
 type Fingerprinting struct {
-	hash hash.Hash
-	sum  [16]byte
-	len  [8]byte
-	name []byte
+	keyed *keyed
+	hash  hash.Hash
+	other hash.Hash // nil: none
+	sum   [16]byte
+	len   [8]byte
+	name  []byte
 }
 
 // Begin starts a fingerprint of content of the webhook and tenant.
 func (f *Fingerprinter) Begin(webhook string, tenant View) *Fingerprinting {
-	p, _ := f.pool.Get().(*Fingerprinting)
+	p, _ := f.keyed.Load().pool.Get().(*Fingerprinting)
 	p.hash.Reset()
+	if p.other != nil {
+		p.other.Reset()
+	}
 	p.name = append(p.name[:0], webhook...)
 	p.Framed(p.name)
 	p.Framed(tenant)
@@ -71,17 +99,31 @@ func (f *Fingerprinter) Begin(webhook string, tenant View) *Fingerprinting {
 // Framed adds signed content that is one of several, with its length before it.
 func (p *Fingerprinting) Framed(b []byte) {
 	binary.LittleEndian.PutUint64(p.len[:], uint64(len(b)))
-	_, _ = p.hash.Write(p.len[:]) // hash.Hash never fails
-	_, _ = p.hash.Write(b)
+	_, _ = p.Write(p.len[:])
+	_, _ = p.Write(b)
 }
 
 // Write adds signed content. It never fails.
-func (p *Fingerprinting) Write(b []byte) (int, error) { return p.hash.Write(b) }
+func (p *Fingerprinting) Write(b []byte) (int, error) {
+	if p.other != nil {
+		_, _ = p.other.Write(b) // hash.Hash never fails
+	}
+	return p.hash.Write(b)
+}
 
-// End returns the fingerprint and gives p back; p must not be used afterwards.
-func (f *Fingerprinter) End(p *Fingerprinting) Fingerprint {
-	sum := Fingerprint(p.hash.Sum(p.sum[:0]))
-	f.pool.Put(p)
+// End returns the fingerprint and the one with the other key, zero if there is
+// none, and gives p back; p must not be used afterwards.
+func (f *Fingerprinter) End(p *Fingerprinting) (current, alternate Fingerprint) {
+	current = p.end(p.hash)
+	if p.other != nil {
+		alternate = p.end(p.other)
+	}
+	p.keyed.pool.Put(p)
+	return current, alternate
+}
+
+func (p *Fingerprinting) end(h hash.Hash) Fingerprint {
+	sum := Fingerprint(h.Sum(p.sum[:0]))
 	sum[15] = 0
 	if sum.IsZero() {
 		sum[0] = 1 // zero means none

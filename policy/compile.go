@@ -1,10 +1,10 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -63,7 +63,7 @@ type Deps struct {
 // the table is then nil.
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
-	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}, files: secret.NewFiles()}
+	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, plans: map[planKey]any{}, texts: map[string]string{}, files: secret.NewFiles()}
 	c.table.Digest = set.Digest
 	if err := set.each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
@@ -111,7 +111,9 @@ type compiler struct {
 	errs   Errors
 	count  map[*strictyaml.Document]int
 	shared map[any]authz.Check
-	texts  map[string]string
+	// plans are those of schemes, which webhooks share.
+	plans map[planKey]any
+	texts map[string]string
 	// files are those of secrets; tenants the keys of the webhook at hand of
 	// which each tenant has its own.
 	files   *secret.Files
@@ -231,8 +233,10 @@ func (c *compiler) share(check authz.Check) authz.Check {
 		key = *check // the store is a pointer
 	case *transport.Check:
 		key = *check // what it asks of certificates is a pointer
-	case *authz.Limits, *source.Check:
-		key = fmt.Sprintf("%T%+v", check, check)
+	case *authz.Limits:
+		key = limitsKey{check.MaxBodyBytes, check.MaxHeaderBytes, check.BodySigned, strings.Join(check.ContentTypes, ",")}
+	case *source.Check:
+		key = sourceKey{prefixesKey(check.Allow), prefixesKey(check.Deny)}
 	default:
 		return check
 	}
@@ -241,6 +245,26 @@ func (c *compiler) share(check authz.Check) authz.Check {
 	}
 	c.shared[key] = check
 	return check
+}
+
+// limitsKey has all of authz.Limits, sourceKey of source.Check. A content type
+// has no comma.
+type (
+	limitsKey struct {
+		maxBody    int64
+		maxHeaders int
+		bodySigned bool
+		types      string
+	}
+	sourceKey struct{ allow, deny string }
+)
+
+func prefixesKey(prefixes []netip.Prefix) string {
+	var b []byte
+	for _, p := range prefixes {
+		b = append(p.AppendTo(b), ' ')
+	}
+	return string(b)
 }
 
 // text returns one copy of equal texts.

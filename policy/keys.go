@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -18,10 +20,15 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 	var err error
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:
-		config := c.hmacConfig(kind.Hmac, w, publicURL, at)
-		scheme, err = orNil(signature.New(config, c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
+		plan := planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
+			return signature.NewPlan(c.hmacConfig(kind.Hmac, w, publicURL, at))
+		})
+		scheme, err = orNil(plan.With(c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
 	case *policyv1.Scheme_Jws:
-		scheme, err = orNil(signature.NewJWS(c.jwsConfig(kind.Jws, publicURL, at), c.decodeAll(keys, kind.Jws.GetKeyEncoding(), nil, nil)))
+		plan := planned(c, newPlanKey(s, w, publicURL), func() *signature.JWSPlan {
+			return signature.NewJWSPlan(c.jwsConfig(kind.Jws, publicURL, at))
+		})
+		scheme, err = orNil(plan.With(c.decodeAll(keys, kind.Jws.GetKeyEncoding(), nil, nil)))
 	case *policyv1.Scheme_Code:
 		scheme, err = c.code(kind.Code.GetName(), w, keys)
 	}
@@ -33,6 +40,38 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 		return nil
 	}
 	return scheme
+}
+
+// planKey is all that a plan is made of.
+type planKey struct {
+	// scheme is a *policyv1.Scheme of the catalogue, or the text of one that
+	// stands in a policy.
+	scheme        any
+	publicURL     string
+	maxSignatures int
+}
+
+func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
+	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w)}
+	if w.GetProvider() == "" {
+		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s) // it was read from the same form
+		key.scheme = string(encoded)
+	}
+	return key
+}
+
+// planned returns the plan of another webhook with the same scheme, or a new one.
+// One with errors is not kept, so that each webhook has its own.
+func planned[P any](c *compiler, key planKey, compile func() *P) *P {
+	if known, ok := c.plans[key].(*P); ok {
+		return known
+	}
+	before := len(c.errs)
+	plan := compile()
+	if len(c.errs) == before {
+		c.plans[key] = plan
+	}
+	return plan
 }
 
 // orNil keeps a nil pointer from becoming a scheme that is not nil.
@@ -94,13 +133,12 @@ func (c *compiler) decodeAll(keys []loaded, encoding policyv1.Key_Encoding, pref
 	return decoded
 }
 
+var keyEncodings = map[policyv1.Key_Encoding]secret.Encoding{policyv1.Key_BASE64: secret.Base64, policyv1.Key_HEX: secret.Hex}
+
 // decoder returns what reads a secret in its own format, or else in that of the
 // scheme.
 func decoder(format policyv1.Secret_Format, encoding policyv1.Key_Encoding, prefixes []string) secret.Accept {
-	read := map[policyv1.Key_Encoding]secret.Encoding{
-		policyv1.Key_BASE64: secret.Base64,
-		policyv1.Key_HEX:    secret.Hex,
-	}[encoding]
+	read := keyEncodings[encoding]
 	switch format {
 	case policyv1.Secret_TEXT:
 		read, prefixes = secret.Text, nil

@@ -11,7 +11,7 @@ const (
 	largeSet = 4 << 20
 	// sparingPercent is how much garbage may lie beside what is in use while a
 	// large set is read: in percent, 100 being Go's default.
-	sparingPercent = 25
+	sparingPercent = 50
 )
 
 // sparing keeps the garbage of a large load small: the memory of the process

@@ -47,7 +47,7 @@ func (c *compiler) secrets(w *policyv1.Webhook, at place) []loaded {
 	for i, s := range w.GetSecrets() {
 		here := at.at("secrets", i)
 		key := loaded{at: here, format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
-		if key.ID = s.GetId(); key.ID == "" {
+		if key.ID = c.text(s.GetId()); key.ID == "" {
 			key.ID = strconv.Itoa(i + 1)
 		}
 		if first, ok := ids[key.ID]; ok {

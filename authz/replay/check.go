@@ -67,7 +67,7 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 		return authz.Internal // nothing without a signature gets here
 	}
 	nonce := Nonce{
-		Fingerprint: call.Fingerprint, Webhook: call.Webhook, Tenant: call.Tenant,
+		Fingerprint: call.Fingerprint, Alternate: call.Alternate, Webhook: call.Webhook, Tenant: call.Tenant,
 		Signed: call.SignedTime, Span: c.Span(),
 	}
 	if nonce.Signed.IsZero() {
@@ -101,6 +101,7 @@ func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
 		if err != nil {
 			return Answer{}
 		}
+		c.Settler.learn(answer)
 		if answer.Outcome == Reserved && call.Context.Err() != nil {
 			GiveBack(c.Store, answer.Reservation, call.Now) // nobody waits for the answer
 			return Answer{}

@@ -15,7 +15,11 @@ import (
 // sealer makes values that only a holder of the key can make: HMAC-SHA256, cut
 // to 128 bits, over a version and the reservation. What they hold is no secret:
 // a keyed hash of content, and random numbers.
-type sealer struct{ macs sync.Pool }
+type sealer struct {
+	macs sync.Pool
+	// earlier opens what another key has made; nil if there is none.
+	earlier *sealer
+}
 
 const (
 	sealVersion = 1
@@ -26,8 +30,12 @@ const (
 
 var sealEncoding = base64.RawURLEncoding.Strict()
 
-func newSealer(key SealKey) *sealer {
-	return &sealer{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key[:]) }}}
+func newSealer(key SealKey, others ...SealKey) *sealer {
+	s := &sealer{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key[:]) }}}
+	if len(others) > 0 {
+		s.earlier = newSealer(others[0], others[1:]...)
+	}
+	return s
 }
 
 func (s *sealer) tag(body []byte, sum *[sha256.Size]byte) []byte {
@@ -62,7 +70,13 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 		return r, false
 	}
 	body := buffer[:sealBody]
-	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) || body[0] != sealVersion {
+	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) {
+		if s.earlier != nil {
+			return s.earlier.open(text)
+		}
+		return r, false
+	}
+	if body[0] != sealVersion {
 		return r, false
 	}
 	copy(r.Fingerprint[:15], body[1:])

@@ -53,7 +53,7 @@ const PermitTime = 15 * time.Minute
 type Settler struct {
 	store   Store
 	length  time.Duration
-	seal    *sealer
+	seal    atomic.Pointer[sealer]
 	refused refusals
 	waiting atomic.Int64
 	proven  atomic.Bool
@@ -76,8 +76,13 @@ func NewSealKey() SealKey {
 // NewSettler returns a settler for reservations of the store with that lease,
 // which is 0 where there is no access log.
 func NewSettler(store Store, lease time.Duration, key SealKey) *Settler {
-	return &Settler{store: store, length: lease, seal: newSealer(key)}
+	s := &Settler{store: store, length: lease}
+	s.SetKeys(key)
+	return s
 }
+
+// SetKeys changes the key of seals. The others open what was sealed with them.
+func (s *Settler) SetKeys(key SealKey, others ...SealKey) { s.seal.Store(newSealer(key, others...)) }
 
 func (s *Settler) lease() time.Duration {
 	if s == nil {
@@ -89,11 +94,19 @@ func (s *Settler) lease() time.Duration {
 // TwoPhase reports whether somebody will say what became of a delivery.
 func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
 
-// Proven reports whether the access log has settled anything since the start.
+// Proven reports whether the access log has settled anything since the start,
+// here or at another replica that shares the store.
 // Before, everything is as in one phase, except that a settlement counts: a
 // second delivery is a copy, and the end of a lease takes. Where nobody has
 // configured an access log, every copy would pass once.
 func (s *Settler) Proven() bool { return s != nil && s.proven.Load() }
+
+// learn takes over what another replica has seen of the access log.
+func (s *Settler) learn(a Answer) {
+	if s != nil && a.Proven && !s.proven.Load() {
+		s.proven.Store(true)
+	}
+}
 
 // Seal returns the value by which alone the reservation can be settled; empty
 // if there is nothing to settle.
@@ -101,16 +114,16 @@ func (s *Settler) Seal(r authz.Reservation) string {
 	if s == nil || r.ID == 0 || r.Ends == 0 {
 		return ""
 	}
-	return s.seal.seal(r)
+	return s.seal.Load().seal(r)
 }
 
 // Open returns the reservation of a seal of ours.
-func (s *Settler) Open(seal string) (authz.Reservation, bool) { return s.seal.open(seal) }
+func (s *Settler) Open(seal string) (authz.Reservation, bool) { return s.seal.Load().open(seal) }
 
 // Settle does what the policy wants for the result. The text is what [Seal] has
 // returned, as it came back.
 func (s *Settler) Settle(ctx context.Context, text string, result Result, now time.Time) Settlement {
-	r, ok := s.seal.open(text)
+	r, ok := s.seal.Load().open(text)
 	if !ok {
 		return Forged
 	}

@@ -33,6 +33,23 @@ type Stats struct {
 	LogBytes, LogFailures int64
 }
 
+// Remote is what a store that lies elsewhere has met since the start.
+type Remote struct {
+	// Up: calls are made.
+	Up bool
+	// Opened counts how often calls were stopped since they failed, Refused the
+	// calls that were not made then, Busy those that were not made since too many
+	// were on their way, Abandoned the reservations whose answer did not come in
+	// time.
+	Opened, Refused, Busy, Abandoned int64
+	// Near counts copies that were known without a call, Local the deliveries
+	// that were decided without the store while it was away.
+	Near, Local int64
+	// Lost counts parts of the store that were empty, Restarted those that may
+	// have forgotten.
+	Lost, Restarted int64
+}
+
 type counters struct {
 	reserved, possible, adopted, redelivered, copies, inFlight atomic.Int64
 	delivered, released, unknown, leaseTaken, leaseReleased    atomic.Int64

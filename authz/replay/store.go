@@ -10,6 +10,10 @@ import (
 // Nonce is what is reserved.
 type Nonce struct {
 	Fingerprint authz.Fingerprint
+	// Alternate is what the same content is known by to replicas that have other
+	// keys first, while keys are changed; else zero. A store of one replica has
+	// one key, and no use for it.
+	Alternate authz.Fingerprint
 	// Webhook and Tenant say whose room it takes. Tenant is not kept.
 	Webhook string
 	Tenant  authz.View
@@ -65,6 +69,9 @@ type Answer struct {
 	Mark authz.Mark
 	// Adopted: another attempt of the same check had reserved it.
 	Adopted bool
+	// Proven: the access log has settled something lately, at any replica. A
+	// store of one replica need not know.
+	Proven bool
 
 	previous uint64 // the owner before it was adopted
 	alone    bool   // nobody can adopt it
@@ -89,7 +96,9 @@ const (
 
 // Store holds nonces. It is safe for concurrent use; each method is one atomic
 // step over all replicas that share the store. Nothing in the arguments is
-// kept. An error means that nothing is known.
+// kept. An error means that nothing is known. A method that waits for something
+// outside the process asks the context for Done before: who called it can then
+// let others go on.
 type Store interface {
 	// Reserve takes an absent nonce for the claim. Until it has expired, at
 	// most one claim at a time gets Reserved, except for attempts of one check:

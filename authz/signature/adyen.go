@@ -100,13 +100,13 @@ func (a *Adyen) ReadsBody() bool { return true }
 func (a *Adyen) WantsForm() bool { return false }
 
 // Place says where the signatures stand.
-func (a *Adyen) Place() string { return "additionalData.hmacSignature of every item in the JSON body" }
+func (a *Adyen) Place() string { return "additionalData.hmacSignature of the item in the JSON body" }
 
-// Verify checks every item.
+// Verify checks the item.
 func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	items, ok := a.read(&call.Request.Body)
 	if !ok {
-		call.Explain("a list of items, each with "+a.Place(), "a body without one, or with a key twice")
+		call.Explain("a list of one item, with "+a.Place(), "a body without one, or with a key twice")
 		return authz.SignatureMalformed
 	}
 	match, valid := a.keys.match(call, nil, func(k *key) bool {
@@ -124,10 +124,10 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		for i := range items {
 			digest.Framed(items[i].content)
 		}
-		call.Fingerprint = f.End(digest)
+		call.Fingerprint, call.Alternate = f.End(digest)
 	}
 	if call.Explanation != nil {
-		call.Explain("HMAC-SHA256 over eight fields of every item with one of the keys "+a.keys.names(call.Now), foundText(match, valid, len(items)))
+		call.Explain("HMAC-SHA256 over eight fields of the item with one of the keys "+a.keys.names(call.Now), foundText(match, valid, len(items)))
 	}
 	reason := a.keys.verdict(call, match, valid)
 	if reason == authz.OK {

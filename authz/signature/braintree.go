@@ -75,7 +75,7 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 		digest := f.Begin(call.Webhook, call.Tenant)
 		// A line break at the end does not make another delivery.
 		digest.Framed([]byte(strings.TrimRight(payload, "\n")))
-		call.Fingerprint = f.End(digest)
+		call.Fingerprint, call.Alternate = f.End(digest)
 	}
 	if call.Explanation != nil {
 		call.Explain("HMAC-SHA1 over "+braintreePayload+" with one of the keys "+b.keys.names(call.Now), foundText(match, valid, len(sent)))

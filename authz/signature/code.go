@@ -21,7 +21,7 @@ func (h *HMAC) plivoV3(req *authz.Request, part *Part) ([]byte, bool) {
 	if err != nil || formErr != nil {
 		return nil, false
 	}
-	b := h.appendURL(nil, req, &Part{WithoutQuery: true, Decoded: part.Decoded}, urlForm{})
+	b := appendURL(nil, h.publicURL, req, &Part{WithoutQuery: true, Decoded: part.Decoded}, urlForm{})
 	if len(query)+len(form) > 0 {
 		b = append(b, '?')
 	}

@@ -175,7 +175,7 @@ func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer
 		case Method:
 			feed(req.Method)
 		case URL:
-			s.url = h.appendURL(s.url[:0], req, part, form)
+			s.url = appendURL(s.url[:0], h.publicURL, req, part, form)
 			feed(s.url)
 		case Path:
 			if part.WithoutQuery {

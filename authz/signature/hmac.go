@@ -236,7 +236,7 @@ func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) aut
 	reason := h.keys.verdict(call, match, valid)
 	if reason == authz.OK && !h.bound(call.Request) {
 		call.Explain("a body that the signature covers", "a body of another kind, or another digest in the URL")
-		call.Fingerprint = authz.Fingerprint{}
+		call.Fingerprint, call.Alternate = authz.Fingerprint{}, authz.Fingerprint{}
 		return authz.SignatureInvalid
 	}
 	return reason
@@ -267,8 +267,8 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 		h.write(call.Request, s, h.forms[matched], digest, nil)
 	}
 	if digest != nil {
-		if fingerprint := f.End(digest); match != nil && valid {
-			call.Fingerprint = fingerprint
+		if fingerprint, alternate := f.End(digest); match != nil && valid {
+			call.Fingerprint, call.Alternate = fingerprint, alternate
 		}
 	}
 	return match, valid

@@ -57,25 +57,39 @@ type ClaimDigest struct {
 // which counts for nothing beyond the list; crit, embedded keys and encrypted
 // tokens are refused.
 type JWS struct {
+	*JWSPlan
+	keys keys
+}
+
+// JWSPlan is what a JWS is without its keys. All webhooks of one scheme share it.
+// It is immutable and safe for concurrent use.
+type JWSPlan struct {
 	config    JWSConfig
-	keys      keys
 	parser    *jwt.Parser
-	publicURL HMAC // for its URL only
+	publicURL []byte
 	asksHost  bool // the sender's host is part of the URL that a claim binds
 }
 
 // NewJWS returns the scheme with its keys.
 func NewJWS(config JWSConfig, configured []Key) (*JWS, error) {
+	return NewJWSPlan(config).With(configured)
+}
+
+// NewJWSPlan compiles a scheme.
+func NewJWSPlan(config JWSConfig) *JWSPlan {
+	return &JWSPlan{
+		config: config, parser: jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber()), publicURL: []byte(config.PublicURL),
+		asksHost: config.PublicURL == "" && (config.URL.Claim != "" || config.AudienceURL),
+	}
+}
+
+// With returns the scheme with keys.
+func (p *JWSPlan) With(configured []Key) (*JWS, error) {
 	ks, err := newKeys(configured, SHA256, false)
 	if err != nil {
 		return nil, err
 	}
-	j := &JWS{config: config, keys: ks, parser: jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber())}
-	if config.PublicURL != "" {
-		j.publicURL.publicURL = []byte(config.PublicURL)
-	}
-	j.asksHost = config.PublicURL == "" && (config.URL.Claim != "" || config.AudienceURL)
-	return j, nil
+	return &JWS{p, ks}, nil
 }
 
 // Present reports whether the header is there.
@@ -126,7 +140,7 @@ func (j *JWS) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if f != nil {
 		digest := f.Begin(call.Webhook, call.Tenant)
 		digest.Framed([]byte(signed))
-		call.Fingerprint = f.End(digest)
+		call.Fingerprint, call.Alternate = f.End(digest)
 	}
 	call.Proof = authz.ProofSignature
 	if !j.ReadsBody() {
@@ -226,7 +240,7 @@ func (j *JWS) time(call *authz.Call, claims jwt.MapClaims) (authz.Reason, string
 }
 
 func (j *JWS) url(req *authz.Request, withoutQuery bool) string {
-	return string(j.publicURL.appendURL(nil, req, &Part{WithoutQuery: withoutQuery}, urlForm{}))
+	return string(appendURL(nil, j.publicURL, req, &Part{WithoutQuery: withoutQuery}, urlForm{}))
 }
 
 func (j *JWS) audience(req *authz.Request, claims jwt.MapClaims) bool {

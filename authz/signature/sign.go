@@ -39,7 +39,7 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	if c.JSON == "" {
 		req.Set(c.header(), c.headerValue(stamp, ""))
 	}
-	if reason, _ := h.prepare(req, s); reason != authz.OK {
+	if reason, _ := h.prepare(req, s); reason != authz.OK || !h.bound(req) {
 		return false
 	}
 	mac := k.begin()

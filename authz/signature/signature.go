@@ -72,12 +72,18 @@ type Scheme interface {
 
 // HMAC is a scheme with its keys. It is immutable and safe for concurrent use.
 type HMAC struct {
+	*Plan
+	keys keys
+}
+
+// Plan is a compiled scheme without keys. All webhooks of one scheme share it. It
+// is immutable and safe for concurrent use.
+type Plan struct {
 	config    Config
 	publicURL []byte
 	forms     []urlForm // the first one is the URL as it is
 	prepares  bool      // some part is prepared
 	asksHost  bool      // the sender's host is part of the signed URL
-	keys      keys
 	scratch   sync.Pool
 }
 
@@ -88,46 +94,51 @@ var (
 )
 
 // New returns the scheme with its keys.
-func New(config Config, configured []Key) (*HMAC, error) {
+func New(config Config, configured []Key) (*HMAC, error) { return NewPlan(config).With(configured) }
+
+// With returns the scheme with keys.
+func (p *Plan) With(configured []Key) (*HMAC, error) {
+	ks, err := newKeys(configured, p.config.Hash, p.config.SecretFirst)
+	if err != nil {
+		return nil, err
+	}
+	return &HMAC{p, ks}, nil
+}
+
+// NewPlan compiles a scheme.
+func NewPlan(config Config) *Plan {
 	forms := config.URLForms
 	if config.signs(MercadoPago) {
 		forms = append(slices.Clone(forms), lowerID)
 	}
-	h := &HMAC{config: config, forms: urlForms(forms)}
-	var err error
-	if h.keys, err = newKeys(configured, config.Hash, config.SecretFirst); err != nil {
-		return nil, err
-	}
-	h.config.Content = slices.Clone(config.Content)
-	for i := range h.config.Content {
-		part := &h.config.Content[i]
+	p := &Plan{config: config, forms: urlForms(forms), publicURL: []byte(config.PublicURL)}
+	p.config.Content = slices.Clone(config.Content)
+	for i := range p.config.Content {
+		part := &p.config.Content[i]
 		part.bytes = []byte(part.Text)
-		h.prepares = h.prepares || part.prepared()
+		p.prepares = p.prepares || part.prepared()
 	}
-	if config.PublicURL != "" {
-		h.publicURL = []byte(config.PublicURL)
-	}
-	h.asksHost = config.PublicURL == "" && config.SignsURL()
-	h.scratch.New = func() any {
+	p.asksHost = config.PublicURL == "" && config.SignsURL()
+	p.scratch.New = func() any {
 		return &scratch{
 			candidates: make([]candidate, 0, config.MaxSignatures),
 			parts:      make([][]byte, len(config.Content)),
 		}
 	}
-	return h, nil
+	return p
 }
 
 // Config returns the scheme's description. The caller must not change it.
-func (h *HMAC) Config() *Config { return &h.config }
+func (p *Plan) Config() *Config { return &p.config }
 
 // ReadsBody reports whether the signature covers the body or stands in it.
-func (h *HMAC) ReadsBody() bool {
-	return h.config.SignsBody() || h.config.JSON != "" || h.config.Time.JSON != "" || h.config.signs(JSON)
+func (p *Plan) ReadsBody() bool {
+	return p.config.SignsBody() || p.config.JSON != "" || p.config.Time.JSON != "" || p.config.signs(JSON)
 }
 
 // WantsForm reports whether only a form can be signed.
-func (h *HMAC) WantsForm() bool {
-	return h.config.signsForm() && !h.config.signsWhole() && h.config.BodyDigest.Query == ""
+func (p *Plan) WantsForm() bool {
+	return p.config.signsForm() && !p.config.signsWhole() && p.config.BodyDigest.Query == ""
 }
 
 const maxMAC = sha512.Size

@@ -42,11 +42,12 @@ func urlForms(also []URLForm) []urlForm {
 
 var httpsPrefix = []byte("https://")
 
-// appendURL appends the request's URL in a form.
-func (h *HMAC) appendURL(dst []byte, req *authz.Request, part *Part, form urlForm) []byte {
+// appendURL appends the request's URL in a form. Without a public URL its host is
+// the sender's.
+func appendURL(dst, publicURL []byte, req *authz.Request, part *Part, form urlForm) []byte {
 	begin := len(dst)
-	if h.publicURL != nil {
-		dst = append(dst, h.publicURL...)
+	if len(publicURL) > 0 {
+		dst = append(dst, publicURL...)
 	} else {
 		dst = append(append(dst, httpsPrefix...), req.Host...)
 	}

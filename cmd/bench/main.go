@@ -83,7 +83,7 @@ func parse(name string, args []string) (*options, error) {
 	flags.StringVar(&o.only, "only", "", "saturated or latency: that part alone")
 	flags.StringVar(&o.names, "servers", "", "names of the servers that take part, with commas between; all by default")
 	sizes := flags.String("sizes", "1KiB,16KiB,256KiB,1MiB", "sizes of bodies")
-	headers := flags.String("headers", "raw", "raw: headers as with encode_raw_headers, as the examples have it; map: as without")
+	headers := flags.String("headers", "map", "map: headers as Envoy sends them by default; raw: as with encode_raw_headers, which our examples have")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}

@@ -98,3 +98,39 @@ func TestEnvoyPage(t *testing.T) {
 		t.Errorf("the page shows %d pieces", shown)
 	}
 }
+
+// TestReplayPage: the settings that the page shows are settings, and its key is
+// a key.
+func TestReplayPage(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/replay.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, m := range block.FindAllSubmatch(text, -1) {
+		switch {
+		case string(m[2]) == "sh":
+			dir := t.TempDir()
+			cmd := exec.Command("sh", "-ec", string(m[3]))
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if changed, err := (&sharedKeys{file: filepath.Join(dir, "replay-keys")}).load(); !changed || err != nil {
+				t.Error(changed, err)
+			}
+		case string(m[2]) == "yaml" && strings.HasPrefix(string(m[3]), "replay:"):
+			shown++
+			file := filepath.Join(t.TempDir(), "hookbastion.yaml")
+			if err := os.WriteFile(file, m[3], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := loadSettings(file, nil); err != nil {
+				t.Errorf("%v\n%s", err, m[3])
+			}
+		}
+	}
+	if shown < 3 {
+		t.Errorf("the page shows %d settings", shown)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"net"
 	"os"
 	"os/exec"
@@ -144,6 +145,7 @@ type edge struct {
 	client      *client
 	envoy       *envoytest.Envoy
 	certificate string
+	roots       *x509.CertPool
 }
 
 func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edge {
@@ -182,7 +184,7 @@ func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edg
 	})
 	client := newClient(e.Listeners["webhooks"], roots)
 	client.http.Transport = watchedTransport{client.http.Transport}
-	return &edge{application, client, e, cert}
+	return &edge{application, client, e, cert, roots}
 }
 
 // socket returns a path short enough for a Unix socket.

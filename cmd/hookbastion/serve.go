@@ -93,7 +93,7 @@ type serverInfo struct {
 // serving is an error; nothing that fails leaves a half of it running.
 func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 	logSDK(o.log)
-	store, err := openStore(s, o.log, time.Now())
+	store, err := openStore(ctx, s, o.log, time.Now())
 	if err != nil {
 		return err
 	}
@@ -115,16 +115,18 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
-		Replay:  store.stats,
+		Replay: store.stats, Remote: store.remote,
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
 		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
 	})
 	if err != nil {
 		return err
 	}
-	nonces := recorder.Store(store)
+	nonces := recorder.Store(store.Store)
 	settler := replay.NewSettler(nonces, s.lease, store.seals)
-	watcher.Compile = compiler(s, store, nonces, settler, tenants)
+	fingerprinter := authz.NewFingerprinter(store.fingerprints)
+	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) })
+	watcher.Compile = compiler(s, store, nonces, settler, fingerprinter, tenants)
 	if err := watcher.Load(); err != nil {
 		return err
 	}
@@ -149,8 +151,10 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		}, s.limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
+		store:   store,
 		sweep:   sweeper(store, settler, o.log),
 	}
+	r.watched = append(r.watched, store.keys.watch(o.log)...)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
@@ -180,6 +184,7 @@ type running struct {
 	grpc    []net.Listener // TCP first, if there is TCP
 	web     net.Listener
 	admin   *admin
+	store   *nonceStore
 	sweep   func(now time.Time)
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
@@ -241,6 +246,13 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
 	swept := make(chan struct{})
 	go func() { defer close(swept); r.sweepUntil(ctx) }()
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		if r.store.run != nil {
+			r.store.run(ctx)
+		}
+	}()
 	stopFiles := r.watchFiles(ctx)
 
 	failed := make(chan error, len(r.grpc)+2)
@@ -276,6 +288,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	cancel()
 	<-watched
 	<-swept
+	<-looked
 	stopFiles()
 	return err
 }
@@ -294,8 +307,7 @@ func asErrors(err error) policy.Errors {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, kept *nonceStore, store replay.Store, settler *replay.Settler, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
-	fingerprinter := authz.NewFingerprinter(kept.fingerprints)
+func compiler(s *settings, kept *nonceStore, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
 		table, err := policy.Compile(set, policy.Deps{
 			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,

@@ -36,7 +36,8 @@ type settings struct {
 	limits     envoy.Limits
 	maxEntries int
 	maxPending int
-	file       *fileStore // nil: nonces are kept in memory
+	file       *fileStore  // nil: nonces are not kept in a file
+	redis      *redisStore // nil: nor in Redis
 	// lease is 0 where there is no access log.
 	lease       time.Duration
 	adminListen string
@@ -114,6 +115,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		s.lease = 0
 	}
 	s.file = nonceFile(m.GetReplay(), fail)
+	s.redis = nonceRedis(m.GetReplay(), fail)
 	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
 	s.adminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.adminListen, "http/1.1", fail)
 	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" && !mutual(s.adminTLS) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"time"
@@ -21,6 +22,12 @@ type nonceStore struct {
 	// sweep does what is due, each second.
 	sweep func(now time.Time)
 	close func() error
+	// remote is what was met of a store that lies elsewhere, run looks after it
+	// until the context ends, and keys are those that replicas share; nil if it
+	// is not elsewhere.
+	remote func() replay.Remote
+	run    func(ctx context.Context)
+	keys   *sharedKeys
 	// kept is what an earlier process accepted; nil if it is forgotten, with its
 	// nonces. keep keeps it for a later one.
 	kept map[string]policy.Kept
@@ -31,10 +38,13 @@ type nonceStore struct {
 // those that are in use.
 const sweepsPerSecond = 1024
 
-func openStore(s *settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
+func openStore(ctx context.Context, s *settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
 	config := replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending}
 	if s.file != nil {
 		return openFile(file.Config{Dir: s.file.path, Sync: s.file.sync, Memory: config}, log, now)
+	}
+	if s.redis != nil {
+		return openRedis(ctx, s, config, log, now)
 	}
 	config.Started = now
 	m := replay.NewMemory(config)

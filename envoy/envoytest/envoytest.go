@@ -128,15 +128,32 @@ func (c Config) SetCluster(name string, to net.Addr) {
 		if c.At("static_resources", "clusters", i, "name") != name {
 			continue
 		}
-		endpoint := c.Map("static_resources", "clusters", i, "load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint")
-		if tcp, ok := to.(*net.TCPAddr); ok {
-			endpoint["address"] = map[string]any{"socket_address": map[string]any{"address": tcp.IP.String(), "port_value": tcp.Port}}
-		} else {
-			endpoint["address"] = map[string]any{"pipe": map[string]any{"path": to.String()}}
-		}
+		c.Map("static_resources", "clusters", i, "load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint")["address"] = address(to)
 		return
 	}
 	panic("the configuration has no cluster " + name)
+}
+
+// AddEndpoint gives a cluster one more address.
+func (c Config) AddEndpoint(name string, to net.Addr) {
+	clusters, _ := c.At("static_resources", "clusters").([]any)
+	for i := range clusters {
+		if c.At("static_resources", "clusters", i, "name") != name {
+			continue
+		}
+		endpoints := c.Map("static_resources", "clusters", i, "load_assignment", "endpoints", 0)
+		list, _ := endpoints["lb_endpoints"].([]any)
+		endpoints["lb_endpoints"] = append(list, map[string]any{"endpoint": map[string]any{"address": address(to)}})
+		return
+	}
+	panic("the configuration has no cluster " + name)
+}
+
+func address(to net.Addr) map[string]any {
+	if tcp, ok := to.(*net.TCPAddr); ok {
+		return map[string]any{"socket_address": map[string]any{"address": tcp.IP.String(), "port_value": tcp.Port}}
+	}
+	return map[string]any{"pipe": map[string]any{"path": to.String()}}
 }
 
 // SetCertificate sets the files of the first listener's certificate.

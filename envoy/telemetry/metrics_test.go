@@ -298,6 +298,7 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 		Replay:  func() replay.Stats { return replay.Stats{Watermark: now, LogBytes: 1} },
 		Secrets: func() secret.Counts { return secret.Counts{Current: 1} },
 		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 1} },
+		Remote:  func() replay.Remote { return replay.Remote{Up: true} },
 	})
 	if err != nil {
 		t.Fatal(err)

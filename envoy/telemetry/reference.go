@@ -20,6 +20,8 @@ var (
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
 	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held."}
 	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
+	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "1", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
+	metricStoreEvents       = instrument{"hookbastion.store.events", "counter", "{event}", "outcome", "What was met of a nonce store that lies elsewhere: opened (calls were stopped), refused (a call was not made then), busy (too many calls at once), abandoned (a reservation without an answer), near (a copy known without a call), local (decided without the store), lost (a part that was empty), restarted (one that may have forgotten)."}
 	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet."}
 	metricReservations      = instrument{"hookbastion.reservations", "counter", "{call}", "outcome", "Answers of the nonce store: first, possible, redelivered, adopted, copy, in_flight, full, uncertain."}
 	metricReservationsEnded = instrument{"hookbastion.reservations.ended", "counter", "{nonce}", "outcome", "How reservations ended: delivered, released, unknown, lease_taken, lease_released, given_back."}
@@ -41,7 +43,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
 }
 
 // fact describes an attribute.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -83,4 +84,29 @@ func (m *measured) Permit(ctx context.Context, r authz.Reservation, until, now t
 	permitted, err := m.Store.Permit(ctx, r, until, now)
 	m.record(begin, callPermitted, err)
 	return permitted, err
+}
+
+// observeStore registers what is read of a store that lies elsewhere.
+func (m *metrics) observeStore(config Config) error {
+	up, err := gauge(config.Meter, metricStoreUp)
+	events, err2 := counter(config.Meter, metricStoreEvents)
+	if err := errors.Join(err, err2); err != nil || config.Remote == nil {
+		return err
+	}
+	_, err = config.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := config.Remote()
+		n := int64(0)
+		if s.Up {
+			n = 1
+		}
+		o.ObserveInt64(up, n)
+		for name, n := range map[string]int64{
+			"opened": s.Opened, "refused": s.Refused, "busy": s.Busy, "abandoned": s.Abandoned,
+			"near": s.Near, "local": s.Local, "lost": s.Lost, "restarted": s.Restarted,
+		} {
+			o.ObserveInt64(events, n, outcomeOf(name))
+		}
+		return nil
+	}, up, events)
+	return err
 }

@@ -70,8 +70,11 @@ type Config struct {
 	// those of tenants.
 	Secrets func() secret.Counts
 	Tenants func() tenant.Stats
-	// Nonces returns the number of nonces held.
+	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
+	// Remote returns what was met of a nonce store that lies elsewhere; nil if it
+	// does not.
+	Remote func() replay.Remote
 }
 
 // Recorder takes events. A nil recorder ignores them. It is safe for

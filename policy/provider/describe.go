@@ -121,7 +121,7 @@ func describeJWS(j *policyv1.Jws) Description {
 func describeCode(name policyv1.Code_Name) (Description, coverage) {
 	if name == policyv1.Code_ADYEN {
 		return Description{
-			Where: "additionalData.hmacSignature of every item in the JSON body, in base64",
+			Where: "additionalData.hmacSignature of the item in the JSON body, in base64",
 			What: "HMAC-SHA256 over pspReference, originalReference, merchantAccountCode, merchantReference, amount.value, " +
 				"amount.currency, eventCode and success of each item, with colons between",
 			Key: "hexadecimal",

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
@@ -99,10 +100,12 @@ const batch = 32
 // items reads one item after the other.
 func (d *decoder) items(m proto.Message) {
 	t, tried := d.doc.text, false
+	next, stop := t.batches()
+	defer stop()
 	var ahead []*yaml.Node
 	for i := 0; i < len(t.items) && !d.doc.full(); i++ {
 		if i%batch == 0 {
-			ahead = t.parseSome(i, min(i+batch, len(t.items)))
+			ahead = next()
 		}
 		t.current, t.node = i, nil
 		if ahead != nil {
@@ -198,19 +201,49 @@ func (t *text) parse(i int) (*yaml.Node, error) {
 	return node, nil
 }
 
+// batches makes trees of one batch after the other, on as many processors as
+// there are, since this is half of the work of a load. next waits for the trees
+// of the next batch; they are nil if it has to be read item by item.
+func (t *text) batches() (next func() []*yaml.Node, stop func()) {
+	if t.json {
+		return func() []*yaml.Node { return nil }, func() {}
+	}
+	data, items, quit := t.data, t.items, make(chan struct{}) // t may change meanwhile
+	queue := make(chan chan []*yaml.Node, runtime.GOMAXPROCS(0))
+	go func() {
+		for from := 0; from < len(items); from += batch {
+			trees := make(chan []*yaml.Node, 1)
+			select {
+			case queue <- trees:
+			case <-quit:
+				return
+			}
+			go func() {
+				var some []*yaml.Node
+				defer func() {
+					_ = recover() // item by item, the same panic comes where the caller can see it
+					trees <- some
+				}()
+				some = parseSome(data, items[from:min(from+batch, len(items))])
+			}()
+		}
+	}()
+	return func() []*yaml.Node { return <-<-queue }, func() { close(quit) }
+}
+
 // parseSome returns the trees of some items of a block at once, which costs
 // half as much. It returns nil if that does not go without trouble.
-func (t *text) parseSome(from, to int) []*yaml.Node {
-	begin, end := t.items[from].start, t.items[to-1].end
+func parseSome(data []byte, items []span) []*yaml.Node {
+	begin, end := items[0].start, items[len(items)-1].end
 	var doc yaml.Node
-	if int(end-begin) > MaxTree/4 || t.json || yaml.Unmarshal(t.data[begin:end], &doc) != nil || len(doc.Content) != 1 {
+	if int(end-begin) > MaxTree/4 || yaml.Unmarshal(data[begin:end], &doc) != nil || len(doc.Content) != 1 {
 		return nil
 	}
 	list := doc.Content[0]
-	if list.Kind != yaml.SequenceNode || len(list.Content) != to-from {
+	if list.Kind != yaml.SequenceNode || len(list.Content) != len(items) {
 		return nil
 	}
-	move(list, int(t.items[from].line)-1, 0)
+	move(list, int(items[0].line)-1, 0)
 	return list.Content
 }
 

@@ -187,7 +187,7 @@ func (s *Store) FingerprintKey() authz.FingerprintKey { return s.keys.fingerprin
 func (s *Store) SealKey() replay.SealKey { return s.keys.seal }
 
 // Reserve fails while the log cannot be written.
-func (s *Store) Reserve(_ context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
 	if err := s.ready(); err != nil {
 		return replay.Answer{}, err
 	}
@@ -195,6 +195,9 @@ func (s *Store) Reserve(_ context.Context, nonce replay.Nonce, claim replay.Clai
 	answer := s.ReserveNoted(nonce, claim, now, func(e *replay.Entry) { b = s.log.note(e, now) })
 	if b == nil {
 		return answer, nil
+	}
+	if s.config.Sync == 0 {
+		_ = ctx.Done() // waits for the disk: others need not wait with it
 	}
 	if err := s.log.wait(b); err != nil {
 		s.Undo(answer, now)

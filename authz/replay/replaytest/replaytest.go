@@ -45,18 +45,22 @@ func Unsigned(n uint64, now time.Time, window time.Duration) replay.Nonce {
 
 // Run runs the suite. newStore returns an empty store without a start guard
 // and with room for at least 100,000 nonces.
-func Run(t *testing.T, newStore func(t *testing.T) replay.Store) {
+func Run(t *testing.T, newStore func(t *testing.T) replay.Store) { RunSteps(t, 300_000, newStore) }
+
+// RunSteps is Run with so many random steps, at least 10,000, for stores that
+// are slow.
+func RunSteps(t *testing.T, steps int, newStore func(t *testing.T) replay.Store) {
 	t.Run("the second time is a copy until it expires", func(t *testing.T) { expiry(t, newStore(t)) })
 	t.Run("other content is not a copy", func(t *testing.T) { others(t, newStore(t)) })
 	t.Run("another span is still a copy", func(t *testing.T) { otherSpan(t, newStore(t)) })
 	t.Run("one of many at once", func(t *testing.T) { race(t, newStore(t)) })
 	t.Run("one of two spans at once", func(t *testing.T) {
-		for range 50 { // the first nonces of a store are the likeliest to collide
+		for range min(50, steps/1000) { // the first nonces of a store are the likeliest to collide
 			raceOfSpans(t, newStore(t))
 		}
 	})
 	states(t, newStore)
-	t.Run("model", func(t *testing.T) { model(t, newStore(t)) })
+	t.Run("model", func(t *testing.T) { model(t, newStore(t), steps) })
 }
 
 func reserve(t *testing.T, s replay.Store, n replay.Nonce, now time.Time) replay.Outcome {
@@ -159,15 +163,15 @@ func raceOfSpans(t *testing.T, s replay.Store) {
 
 // model compares the store with a map over many steps and spans. What the map
 // says is live must be a copy; what it never saw must be reserved.
-func model(t *testing.T, s replay.Store) {
+func model(t *testing.T, s replay.Store, steps int) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // steps that can be repeated
 	live := map[uint64]time.Time{}        // until when it must be remembered
 	now := Start
-	const steps, names = 300_000, 60_000
+	names := uint64(steps / 5)
 	copies := 0
 	for step := range steps {
 		now = now.Add(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
-		if step%10_000 == 0 {
+		if step%(steps/30) == 0 {
 			now = now.Add(time.Duration(random.Int64N(int64(30 * time.Minute)))) // an idle spell
 		}
 		n := random.Uint64N(names)

@@ -17,11 +17,11 @@ type Subject struct {
 	// Restart ends what holds the nonces, at a time by the clock that is ahead,
 	// and returns what comes after.
 	Restart func(at time.Time) Subject
-	// Keeps: a restart forgets nothing. Otherwise signed times of up to
-	// Uncertain after it may be refused, and what has no signed time is
-	// forgotten.
-	Keeps     bool
-	Uncertain time.Duration
+	// Keeps: a restart forgets nothing. Otherwise what has no signed time is
+	// forgotten. Until Uncertain after a restart, signed times may be refused as
+	// uncertain, and so may be, until Recovery after it, what has none.
+	Keeps               bool
+	Uncertain, Recovery time.Duration
 	// Unbounded: no flood makes it evict or refuse.
 	Unbounded bool
 	// Sweep, if there is one, does what is due.
@@ -48,6 +48,9 @@ type world struct {
 	latest time.Time // by any clock
 	// uncertain is until when signed times may be below a watermark.
 	uncertain time.Time
+	// recovered is when the last restart has no more to do with what has no
+	// signed time.
+	recovered time.Time
 	unknown   replay.Fate
 	signed    bool
 	stretch   time.Duration // how many times the window, by a reload
@@ -211,9 +214,12 @@ func (w *world) judge(c *content, d *delivery, a replay.Answer, at time.Time) er
 			return fmt.Errorf("in flight, and nothing is")
 		}
 	case replay.Uncertain:
-		// By another clock it has expired.
-		late := w.latest.Sub(c.signedAt) > 300*time.Second
-		if !w.signed || !late && !c.evicted && !c.restarted && c.signedAt.After(w.uncertain) {
+		late := w.latest.Sub(c.signedAt) > 300*time.Second // by another clock it has expired
+		excused := late || c.evicted || c.restarted || !c.signedAt.After(w.uncertain)
+		if !w.signed {
+			excused = at.Before(w.recovered)
+		}
+		if !excused {
 			return fmt.Errorf("uncertain without a reason")
 		}
 	case replay.Full:
@@ -309,7 +315,7 @@ func (w *world) happens(event string) {
 		if w.Keeps {
 			return
 		}
-		w.uncertain = w.latest.Add(w.Uncertain)
+		w.uncertain, w.recovered = w.latest.Add(w.Uncertain), w.latest.Add(w.Recovery)
 		for _, c := range w.contents {
 			c.restarted = true
 			for _, d := range c.deliveries {

@@ -140,6 +140,8 @@ const (
 	// In this process and in a log on disk, for a service of one replica. A
 	// restart forgets nothing.
 	Replay_FILE Replay_Store = 2
+	// In Redis or Valkey, for any number of replicas.
+	Replay_REDIS Replay_Store = 3
 )
 
 // Enum value maps for Replay_Store.
@@ -148,11 +150,13 @@ var (
 		0: "STORE_UNSPECIFIED",
 		1: "MEMORY",
 		2: "FILE",
+		3: "REDIS",
 	}
 	Replay_Store_value = map[string]int32{
 		"STORE_UNSPECIFIED": 0,
 		"MEMORY":            1,
 		"FILE":              2,
+		"REDIS":             3,
 	}
 )
 
@@ -181,6 +185,58 @@ func (x Replay_Store) Number() protoreflect.EnumNumber {
 // Deprecated: Use Replay_Store.Descriptor instead.
 func (Replay_Store) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7, 0}
+}
+
+type Redis_OnDown int32
+
+const (
+	Redis_ON_DOWN_UNSPECIFIED Redis_OnDown = 0
+	// They are refused with 503 and Retry-After.
+	Redis_REFUSE Redis_OnDown = 1
+	// Each replica remembers its own in its memory. A copy can then pass once at
+	// each.
+	Redis_LOCAL Redis_OnDown = 2
+)
+
+// Enum value maps for Redis_OnDown.
+var (
+	Redis_OnDown_name = map[int32]string{
+		0: "ON_DOWN_UNSPECIFIED",
+		1: "REFUSE",
+		2: "LOCAL",
+	}
+	Redis_OnDown_value = map[string]int32{
+		"ON_DOWN_UNSPECIFIED": 0,
+		"REFUSE":              1,
+		"LOCAL":               2,
+	}
+)
+
+func (x Redis_OnDown) Enum() *Redis_OnDown {
+	p := new(Redis_OnDown)
+	*p = x
+	return p
+}
+
+func (x Redis_OnDown) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Redis_OnDown) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[3].Descriptor()
+}
+
+func (Redis_OnDown) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[3]
+}
+
+func (x Redis_OnDown) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Redis_OnDown.Descriptor instead.
+func (Redis_OnDown) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // Settings is the whole file.
@@ -709,7 +765,11 @@ type Replay struct {
 	// Where nonces are kept. Default: MEMORY.
 	Store Replay_Store `protobuf:"varint,5,opt,name=store,proto3,enum=hookbastion.settings.v1.Replay_Store" json:"store,omitempty"`
 	// The directory of store: FILE.
-	File          *File `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
+	File *File `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
+	// The server of store: REDIS.
+	Redis *Redis `protobuf:"bytes,7,opt,name=redis,proto3" json:"redis,omitempty"`
+	// What replicas of store: REDIS share.
+	Keys          *Keys `protobuf:"bytes,8,opt,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -786,6 +846,230 @@ func (x *Replay) GetFile() *File {
 	return nil
 }
 
+func (x *Replay) GetRedis() *Redis {
+	if x != nil {
+		return x.Redis
+	}
+	return nil
+}
+
+func (x *Replay) GetKeys() *Keys {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// Redis is a server of Redis 7 or later, or of Valkey, with maxmemory-policy
+// noeviction.
+type Redis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// redis://HOST:PORT/DATABASE, rediss://… for TLS, or unix:///PATH. User and
+	// password stand below.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// More nodes of a cluster, or more sentinels, each HOST:PORT. A cluster is
+	// recognised.
+	Addresses []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// The url and addresses are those of sentinels.
+	Sentinel *Redis_Sentinel `protobuf:"bytes,3,opt,name=sentinel,proto3" json:"sentinel,omitempty"`
+	// Default: the user default.
+	Username string          `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"`
+	Password *Redis_Password `protobuf:"bytes,5,opt,name=password,proto3" json:"password,omitempty"`
+	// Authorities of the servers' certificates, in PEM form. Default: those of
+	// the machine.
+	Ca string `protobuf:"bytes,6,opt,name=ca,proto3" json:"ca,omitempty"`
+	// The longest that a call may take. Less than half of Envoy's timeout for a
+	// check. Default: 50ms.
+	Budget *durationpb.Duration `protobuf:"bytes,7,opt,name=budget,proto3" json:"budget,omitempty"`
+	// What happens to deliveries while Redis is away. Default: REFUSE.
+	OnDown Redis_OnDown `protobuf:"varint,8,opt,name=on_down,json=onDown,proto3,enum=hookbastion.settings.v1.Redis_OnDown" json:"on_down,omitempty"`
+	// Replicas of Redis that must have a reservation before the delivery is
+	// forwarded; WAIT in Redis. Default: 0.
+	WaitReplicas uint32 `protobuf:"varint,9,opt,name=wait_replicas,json=waitReplicas,proto3" json:"wait_replicas,omitempty"`
+	// How long deliveries without a signed time are refused after Redis has lost
+	// its nonces; at most their window. Default: 5m.
+	Recovery *durationpb.Duration `protobuf:"bytes,10,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	// A server that was restarted or promoted, and still has our keys, has kept
+	// all nonces: appendfsync is always, or wait_replicas is set. Default: false.
+	TrustRestart bool `protobuf:"varint,11,opt,name=trust_restart,json=trustRestart,proto3" json:"trust_restart,omitempty"`
+	// Until then, an empty Redis is a new one and has lost nothing: a time in RFC
+	// 3339. Default: none.
+	SetupUntil string `protobuf:"bytes,12,opt,name=setup_until,json=setupUntil,proto3" json:"setup_until,omitempty"`
+	// What all keys begin with. Default: "hookbastion:".
+	Prefix        *string `protobuf:"bytes,13,opt,name=prefix,proto3,oneof" json:"prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redis) Reset() {
+	*x = Redis{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redis) ProtoMessage() {}
+
+func (x *Redis) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redis.ProtoReflect.Descriptor instead.
+func (*Redis) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Redis) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Redis) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Redis) GetSentinel() *Redis_Sentinel {
+	if x != nil {
+		return x.Sentinel
+	}
+	return nil
+}
+
+func (x *Redis) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *Redis) GetPassword() *Redis_Password {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+func (x *Redis) GetCa() string {
+	if x != nil {
+		return x.Ca
+	}
+	return ""
+}
+
+func (x *Redis) GetBudget() *durationpb.Duration {
+	if x != nil {
+		return x.Budget
+	}
+	return nil
+}
+
+func (x *Redis) GetOnDown() Redis_OnDown {
+	if x != nil {
+		return x.OnDown
+	}
+	return Redis_ON_DOWN_UNSPECIFIED
+}
+
+func (x *Redis) GetWaitReplicas() uint32 {
+	if x != nil {
+		return x.WaitReplicas
+	}
+	return 0
+}
+
+func (x *Redis) GetRecovery() *durationpb.Duration {
+	if x != nil {
+		return x.Recovery
+	}
+	return nil
+}
+
+func (x *Redis) GetTrustRestart() bool {
+	if x != nil {
+		return x.TrustRestart
+	}
+	return false
+}
+
+func (x *Redis) GetSetupUntil() string {
+	if x != nil {
+		return x.SetupUntil
+	}
+	return ""
+}
+
+func (x *Redis) GetPrefix() string {
+	if x != nil && x.Prefix != nil {
+		return *x.Prefix
+	}
+	return ""
+}
+
+// Keys make the fingerprints and seals that replicas share.
+type Keys struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A file with one key, or two while they are changed, each a line of 32 bytes
+	// in base64. The first makes, both are accepted. It is read again when it
+	// changes. Default: in Redis, made on first start.
+	File          string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Keys) Reset() {
+	*x = Keys{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Keys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Keys) ProtoMessage() {}
+
+func (x *Keys) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Keys.ProtoReflect.Descriptor instead.
+func (*Keys) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Keys) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 // File is a log of nonces on disk.
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -801,7 +1085,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +1097,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[8]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +1110,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *File) GetPath() string {
@@ -861,7 +1145,7 @@ type Admin struct {
 
 func (x *Admin) Reset() {
 	*x = Admin{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1157,7 @@ func (x *Admin) String() string {
 func (*Admin) ProtoMessage() {}
 
 func (x *Admin) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[9]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1170,7 @@ func (x *Admin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admin.ProtoReflect.Descriptor instead.
 func (*Admin) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Admin) GetListen() string {
@@ -927,7 +1211,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1223,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[10]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1236,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limits) GetInFlight() uint32 {
@@ -999,7 +1283,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1295,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[11]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1308,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Records) GetFile() string {
@@ -1066,7 +1350,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1362,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[12]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1375,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Assertion) GetKeys() []string {
@@ -1126,7 +1410,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1422,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[13]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,6 +1448,122 @@ func (x *Grpc_Unix) GetPath() string {
 func (x *Grpc_Unix) GetMode() string {
 	if x != nil {
 		return x.Mode
+	}
+	return ""
+}
+
+type Redis_Sentinel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sentinels' name of the master.
+	Master        string          `protobuf:"bytes,1,opt,name=master,proto3" json:"master,omitempty"`
+	Username      string          `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	Password      *Redis_Password `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redis_Sentinel) Reset() {
+	*x = Redis_Sentinel{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redis_Sentinel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redis_Sentinel) ProtoMessage() {}
+
+func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redis_Sentinel.ProtoReflect.Descriptor instead.
+func (*Redis_Sentinel) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8, 0}
+}
+
+func (x *Redis_Sentinel) GetMaster() string {
+	if x != nil {
+		return x.Master
+	}
+	return ""
+}
+
+func (x *Redis_Sentinel) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *Redis_Sentinel) GetPassword() *Redis_Password {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+// Password is in a file or a variable. It is read for each connection.
+type Redis_Password struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A file. One final line break is not part of it.
+	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// The name of an environment variable.
+	Env           string `protobuf:"bytes,2,opt,name=env,proto3" json:"env,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redis_Password) Reset() {
+	*x = Redis_Password{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redis_Password) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redis_Password) ProtoMessage() {}
+
+func (x *Redis_Password) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redis_Password.ProtoReflect.Descriptor instead.
+func (*Redis_Password) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8, 1}
+}
+
+func (x *Redis_Password) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *Redis_Password) GetEnv() string {
+	if x != nil {
+		return x.Env
 	}
 	return ""
 }
@@ -1230,7 +1630,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
-	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xac\x03\n" +
+	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xa0\x04\n" +
 	"\x06Replay\x123\n" +
 	"\vmax_entries\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x94\xeb\xdc\x03 \x00H\x00R\n" +
@@ -1241,15 +1641,50 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\vmax_pending\x18\x04 \x01(\rB\f\xbaH\t*\a\x18\x80\x80\x80\b \x00H\x02R\n" +
 	"maxPending\x88\x01\x01\x12;\n" +
 	"\x05store\x18\x05 \x01(\x0e2%.hookbastion.settings.v1.Replay.StoreR\x05store\x121\n" +
-	"\x04file\x18\x06 \x01(\v2\x1d.hookbastion.settings.v1.FileR\x04file\"4\n" +
+	"\x04file\x18\x06 \x01(\v2\x1d.hookbastion.settings.v1.FileR\x04file\x124\n" +
+	"\x05redis\x18\a \x01(\v2\x1e.hookbastion.settings.v1.RedisR\x05redis\x121\n" +
+	"\x04keys\x18\b \x01(\v2\x1d.hookbastion.settings.v1.KeysR\x04keys\"?\n" +
 	"\x05Store\x12\x15\n" +
 	"\x11STORE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06MEMORY\x10\x01\x12\b\n" +
-	"\x04FILE\x10\x02B\x0e\n" +
+	"\x04FILE\x10\x02\x12\t\n" +
+	"\x05REDIS\x10\x03B\x0e\n" +
 	"\f_max_entriesB\r\n" +
 	"\v_access_logB\x0e\n" +
-	"\f_max_pending\"W\n" +
+	"\f_max_pending\"\x86\a\n" +
+	"\x05Redis\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12&\n" +
+	"\taddresses\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\taddresses\x12C\n" +
+	"\bsentinel\x18\x03 \x01(\v2'.hookbastion.settings.v1.Redis.SentinelR\bsentinel\x12$\n" +
+	"\busername\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\busername\x12C\n" +
+	"\bpassword\x18\x05 \x01(\v2'.hookbastion.settings.v1.Redis.PasswordR\bpassword\x12\x0e\n" +
+	"\x02ca\x18\x06 \x01(\tR\x02ca\x12C\n" +
+	"\x06budget\x18\a \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x02\b\x052\x04\x10\xc0\x84=R\x06budget\x12>\n" +
+	"\aon_down\x18\b \x01(\x0e2%.hookbastion.settings.v1.Redis.OnDownR\x06onDown\x12,\n" +
+	"\rwait_replicas\x18\t \x01(\rB\a\xbaH\x04*\x02\x18\x10R\fwaitReplicas\x12F\n" +
+	"\brecovery\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x80\x80\x022\x00R\brecovery\x12#\n" +
+	"\rtrust_restart\x18\v \x01(\bR\ftrustRestart\x12\x1f\n" +
+	"\vsetup_until\x18\f \x01(\tR\n" +
+	"setupUntil\x12<\n" +
+	"\x06prefix\x18\r \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9:._/-]{1,64}$H\x00R\x06prefix\x88\x01\x01\x1a\x8c\x01\n" +
+	"\bSentinel\x12\x1f\n" +
+	"\x06master\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06master\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12C\n" +
+	"\bpassword\x18\x03 \x01(\v2'.hookbastion.settings.v1.Redis.PasswordR\bpassword\x1a0\n" +
+	"\bPassword\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x10\n" +
+	"\x03env\x18\x02 \x01(\tR\x03env\"8\n" +
+	"\x06OnDown\x12\x17\n" +
+	"\x13ON_DOWN_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06REFUSE\x10\x01\x12\t\n" +
+	"\x05LOCAL\x10\x02B\t\n" +
+	"\a_prefix\"\x1a\n" +
+	"\x04Keys\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\"W\n" +
 	"\x04File\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12;\n" +
 	"\x04sync\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04sync\"e\n" +
@@ -1289,55 +1724,68 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 	return file_hookbastion_settings_v1_settings_proto_rawDescData
 }
 
-var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
 	(Replay_Store)(0),           // 2: hookbastion.settings.v1.Replay.Store
-	(*Settings)(nil),            // 3: hookbastion.settings.v1.Settings
-	(*Grpc)(nil),                // 4: hookbastion.settings.v1.Grpc
-	(*Tls)(nil),                 // 5: hookbastion.settings.v1.Tls
-	(*Http)(nil),                // 6: hookbastion.settings.v1.Http
-	(*PolicyFiles)(nil),         // 7: hookbastion.settings.v1.PolicyFiles
-	(*Envoy)(nil),               // 8: hookbastion.settings.v1.Envoy
-	(*Source)(nil),              // 9: hookbastion.settings.v1.Source
-	(*Replay)(nil),              // 10: hookbastion.settings.v1.Replay
-	(*File)(nil),                // 11: hookbastion.settings.v1.File
-	(*Admin)(nil),               // 12: hookbastion.settings.v1.Admin
-	(*Limits)(nil),              // 13: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 14: hookbastion.settings.v1.Records
-	(*Assertion)(nil),           // 15: hookbastion.settings.v1.Assertion
-	(*Grpc_Unix)(nil),           // 16: hookbastion.settings.v1.Grpc.Unix
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
+	(Redis_OnDown)(0),           // 3: hookbastion.settings.v1.Redis.OnDown
+	(*Settings)(nil),            // 4: hookbastion.settings.v1.Settings
+	(*Grpc)(nil),                // 5: hookbastion.settings.v1.Grpc
+	(*Tls)(nil),                 // 6: hookbastion.settings.v1.Tls
+	(*Http)(nil),                // 7: hookbastion.settings.v1.Http
+	(*PolicyFiles)(nil),         // 8: hookbastion.settings.v1.PolicyFiles
+	(*Envoy)(nil),               // 9: hookbastion.settings.v1.Envoy
+	(*Source)(nil),              // 10: hookbastion.settings.v1.Source
+	(*Replay)(nil),              // 11: hookbastion.settings.v1.Replay
+	(*Redis)(nil),               // 12: hookbastion.settings.v1.Redis
+	(*Keys)(nil),                // 13: hookbastion.settings.v1.Keys
+	(*File)(nil),                // 14: hookbastion.settings.v1.File
+	(*Admin)(nil),               // 15: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 16: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 17: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 18: hookbastion.settings.v1.Assertion
+	(*Grpc_Unix)(nil),           // 19: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 20: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 21: hookbastion.settings.v1.Redis.Password
+	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
-	4,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
-	6,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
-	7,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
-	8,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
-	9,  // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
-	10, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	13, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	14, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	12, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
-	15, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	16, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	5,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	5,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
+	7,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
+	8,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
+	9,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
+	10, // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
+	11, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
+	16, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	17, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	15, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	18, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	19, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	6,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
 	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
 	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	17, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	22, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
 	2,  // 15: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	11, // 16: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	17, // 17: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	5,  // 18: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	17, // 19: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	17, // 20: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	14, // 16: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	12, // 17: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	13, // 18: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	20, // 19: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	21, // 20: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	22, // 21: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	3,  // 22: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	22, // 23: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	22, // 24: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	6,  // 25: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	22, // 26: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	22, // 27: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	21, // 28: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -1348,15 +1796,16 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	file_hookbastion_settings_v1_settings_proto_msgTypes[4].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[5].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[7].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[10].OneofWrappers = []any{}
-	file_hookbastion_settings_v1_settings_proto_msgTypes[11].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[8].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[12].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   14,
+			NumEnums:      4,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

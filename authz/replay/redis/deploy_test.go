@@ -1,0 +1,331 @@
+package redis_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/redis"
+	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
+	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+)
+
+// probeUntil probes until it succeeds or fails as is wanted.
+func probeUntil(t *testing.T, s *redis.Store, now time.Time, done func(error) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); ; {
+		err := s.Probe(context.Background(), now)
+		if done(err) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the last probe: %v", err)
+		}
+	}
+}
+
+func good(err error) bool { return err == nil }
+
+// Sentinels promote a replica. It has not been told of the generation, so what
+// it may not have got is uncertain, until nothing is.
+func TestFailover(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		master := redistest.Start(t, redistest.Options{Kind: kind, TCP: true})
+		replica := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{"--replicaof", "127.0.0.1 " + master.Port(), "--repl-diskless-sync-delay", "0"}})
+		await(t, "the replica follows", func() bool { return strings.Contains(replica.Do("INFO", "replication"), "master_link_status:up") })
+		var sentinels []string
+		for range 3 {
+			s := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Sentinel: "sentinel monitor hooks 127.0.0.1 " + master.Port() + ` 2
+sentinel down-after-milliseconds hooks 500
+sentinel failover-timeout hooks 3000`})
+			sentinels = append(sentinels, s.Address)
+			await(t, "the sentinel knows the replica", func() bool { return strings.Contains(s.Do("INFO", "sentinel"), "slaves=1") })
+		}
+		c := config(master)
+		c.Addresses, c.Master, c.WaitReplicas, c.Budget = sentinels, "hooks", 1, 5*time.Second
+		s := open(t, c)
+		now := start
+		delivered(t, s, replaytest.Signed(1, now), 1, now)
+		delivered(t, s, replaytest.Unsigned(2, now, time.Hour), 2, now)
+		master.Kill()
+		s.ForgetNear()
+		if _, err := s.Reserve(context.Background(), replaytest.Signed(1, now), replaytest.Claim(3, 3, replay.Unsure), now); err == nil {
+			t.Fatal("an answer of a dead master")
+		}
+		now = now.Add(10 * time.Second)
+		probeUntil(t, s, now, good)
+		if r := s.Remote(); r.Restarted != 16 {
+			t.Errorf("%+v", r)
+		}
+		// It waited for the replica, so nothing is lost; but that cannot be known.
+		want(t, s, replaytest.Signed(1, start), 4, now, replay.Copy)
+		want(t, s, replaytest.Signed(3, start.Add(9*time.Second)), 5, now, replay.Uncertain)
+		now = now.Add(91 * time.Second)
+		replica.Do("CONFIG", "SET", "min-replicas-to-write", "0")
+		s2 := c
+		s2.WaitReplicas = 0
+		later := open(t, s2)
+		want(t, later, replaytest.Signed(4, now), 6, now, replay.Reserved)
+		// There is no replica left to wait for.
+		if a, err := s.Reserve(context.Background(), replaytest.Signed(5, now), replaytest.Claim(7, 7, replay.Taken), now); !errors.Is(err, redis.ErrReplicas) {
+			t.Errorf("%+v, %v", a, err)
+		}
+		probe(t, s, now)
+		want(t, later, replaytest.Signed(5, now), 8, now, replay.Reserved)
+	})
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatal(what + ": it never does")
+		}
+	}
+}
+
+// In a cluster the shards lie on all masters. When one is away, the others go
+// on.
+func TestCluster(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		var nodes []*redistest.Server
+		for range 3 {
+			nodes = append(nodes, redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{
+				"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no",
+			}}))
+		}
+		for i, n := range nodes {
+			n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(i*5461), fmt.Sprint(min((i+1)*5461-1, 16383)+boundary(i)))
+			n.Do("CLUSTER", "MEET", "127.0.0.1", nodes[0].Port())
+		}
+		for _, n := range nodes {
+			await(t, "the cluster is whole", func() bool {
+				info := n.Do("CLUSTER", "INFO")
+				return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
+			})
+		}
+		c := config(nodes[0])
+		c.Addresses = nil
+		for _, n := range nodes {
+			c.Addresses = append(c.Addresses, n.Address)
+		}
+		a, b := redis.New(c), redis.New(c)
+		defer a.Close()
+		defer b.Close()
+		probeUntil(t, a, start, good)
+		probeUntil(t, b, start, good)
+		for n := range uint64(200) {
+			nonce := replaytest.Signed(n, start)
+			r := want(t, a, nonce, 2*n+1, start, replay.Reserved)
+			want(t, b, nonce, 2*n+2, start, replay.Pending)
+			if ok, err := b.Settle(context.Background(), r.Reservation, replay.Delivered, start); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		}
+		for _, n := range nodes {
+			if keys := n.Do("DBSIZE"); keys == "0" || len(keys) < 2 {
+				t.Errorf("a node has %s keys", keys)
+			}
+		}
+		nodes[2].Kill()
+		probeUntil(t, a, start, func(err error) bool { return err != nil })
+		answered, refused := 0, 0
+		a.ForgetNear()
+		for n := range uint64(200) {
+			switch answer, err := a.Reserve(context.Background(), replaytest.Signed(n, start), replaytest.Claim(n+1000, n+1000, replay.Taken), start); {
+			case err != nil:
+				refused++
+			case answer.Outcome == replay.Copy:
+				answered++
+			default:
+				t.Fatalf("outcome %d", answer.Outcome)
+			}
+		}
+		if answered < 100 || refused < 30 {
+			t.Errorf("%d answered, %d refused", answered, refused)
+		}
+	})
+}
+
+// boundary gives the last node the slot that is left over.
+func boundary(i int) int {
+	if i == 2 {
+		return 16383 - (3*5461 - 1)
+	}
+	return 0
+}
+
+// TestTags: each shard lies in its own sixteenth of a cluster's slots.
+func TestTags(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{TCP: true, Args: []string{"--cluster-enabled", "yes"}})
+	for i, tag := range redis.Tags() {
+		var slot int
+		if _, err := fmt.Sscan(server.Do("CLUSTER", "KEYSLOT", "hookbastion:{"+tag+"}epoch"), &slot); err != nil {
+			t.Fatal(err)
+		}
+		if slot/1024 != i || slot%1024 < 256 || slot%1024 > 768 {
+			t.Errorf("shard %d lies in slot %d", i, slot)
+		}
+	}
+}
+
+// A server that would evict is refused, whenever it begins to.
+func TestMaxmemoryPolicy(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		server := redistest.Start(t, redistest.Options{Kind: kind, Args: []string{"--maxmemory-policy", "allkeys-lru"}})
+		s := redis.New(config(server))
+		defer s.Close()
+		wrong := func(err error) bool { return err != nil && strings.Contains(err.Error(), "noeviction") }
+		if err := s.Probe(context.Background(), start); !wrong(err) {
+			t.Fatal(err)
+		}
+		if _, err := s.Reserve(context.Background(), replaytest.Signed(1, start), replay.Claim{}, start); !errors.Is(err, redis.ErrDown) {
+			t.Errorf("%v", err)
+		}
+		server.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+		probe(t, s, start)
+		want(t, s, replaytest.Signed(1, start), 1, start, replay.Reserved)
+		server.Do("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+		if err := s.Probe(context.Background(), start); !wrong(err) {
+			t.Fatal(err)
+		}
+		server.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+		probe(t, s, start)
+		server.Kill()
+		server.Restart("--maxmemory-policy", "allkeys-random")
+		if _, err := s.Reserve(context.Background(), replaytest.Signed(2, start), replay.Claim{}, start); err == nil {
+			t.Error("accepted by a server that evicts")
+		}
+		probeUntil(t, s, start, wrong)
+	})
+}
+
+// A full server refuses new deliveries, and settles old ones.
+func TestFull(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		server := redistest.Start(t, redistest.Options{Kind: kind})
+		s := open(t, config(server))
+		a := want(t, s, replaytest.Signed(1, start), 1, start, replay.Reserved)
+		b := want(t, s, replaytest.Signed(2, start), 2, start, replay.Reserved)
+		server.Do("CONFIG", "SET", "maxmemory", "1")
+		want(t, s, replaytest.Signed(3, start), 3, start, replay.Full)
+		want(t, s, replaytest.Signed(1, start), 4, start, replay.Pending)
+		if ok, err := s.Settle(context.Background(), a.Reservation, replay.Delivered, start); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		if ok, err := s.Release(context.Background(), b.Reservation, start); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		for range 5 {
+			probe(t, s, start) // to be full is not to be away
+		}
+		server.Do("CONFIG", "SET", "maxmemory", "0")
+		want(t, s, replaytest.Signed(1, start), 5, start, replay.Copy)
+		want(t, s, replaytest.Signed(2, start), 6, start, replay.Reserved)
+	})
+}
+
+// commands returns the words of those lines of docs/replay.md that begin so.
+func commands(t *testing.T, first string) (lines [][]string) {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/replay.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(page)) {
+		if strings.HasPrefix(line, first) {
+			lines = append(lines, strings.Fields(line))
+		}
+	}
+	return lines
+}
+
+// The service needs few rights, and its password may change.
+func TestACL(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		server := redistest.Start(t, redistest.Options{Kind: kind})
+		lines := commands(t, "ACL SETUSER ")
+		if len(lines) != 1 || lines[0][4] != ">PASSWORD" {
+			t.Fatalf("the page says %v", lines)
+		}
+		lines[0][2], lines[0][4] = "hooks", ">first"
+		server.Do(lines[0]...)
+		file := filepath.Join(t.TempDir(), "password")
+		c := config(server)
+		c.OnKeys = func([]replay.Key) {}
+		c.Credentials = func() (string, string, error) {
+			text, err := os.ReadFile(file)
+			return "hooks", string(text), err
+		}
+		s := redis.New(c)
+		defer s.Close()
+		for _, password := range []string{"", "a-lie"} {
+			if password != "" {
+				if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Probe(context.Background(), start); err == nil || strings.Contains(err.Error(), "a-lie") {
+				t.Fatalf("with the password %q: %v", password, err)
+			}
+		}
+		if err := os.WriteFile(file, []byte("first"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		probe(t, s, start)
+		delivered(t, s, replaytest.Signed(1, start), 1, start)
+		// Another password, and the connections that had the old one are gone.
+		server.Do("ACL", "SETUSER", "hooks", "resetpass", ">second")
+		if err := os.WriteFile(file, []byte("second"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		server.Do("CLIENT", "KILL", "USER", "hooks")
+		probeUntil(t, s, start, good)
+		s.ForgetNear()
+		want(t, s, replaytest.Signed(1, start), 2, start, replay.Copy)
+		// A right is taken away.
+		server.Do("ACL", "SETUSER", "hooks", "-evalsha")
+		for range 3 {
+			if _, err := s.Reserve(context.Background(), replaytest.Signed(2, start), replay.Claim{}, start); err == nil {
+				t.Error("an answer without the right to ask")
+			}
+		}
+		if _, err := s.Reserve(context.Background(), replaytest.Signed(2, start), replay.Claim{}, start); !errors.Is(err, redis.ErrDown) {
+			t.Error(err)
+		}
+	})
+}
+
+// TLS, and the server's certificate is checked.
+func TestTLS(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		dir := t.TempDir()
+		cert, key, roots, err := envoytest.Certificate(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{
+			"--tls-port", "PORT", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no",
+		}})
+		c := config(server)
+		c.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+		want(t, open(t, c), replaytest.Signed(1, start), 1, start, replay.Reserved)
+		for name, wrong := range map[string]*tls.Config{"plaintext": nil, "another authority": {RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}} {
+			c.TLS = wrong
+			s := redis.New(c)
+			if err := s.Probe(context.Background(), start); err == nil {
+				t.Errorf("%s: connected", name)
+			}
+			s.Close()
+		}
+	})
+}

@@ -1,0 +1,119 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// Fallback is a store that goes on alone, in this replica's memory, while Redis
+// is away. It is safe for concurrent use.
+//
+// It prefers a copy to a lost delivery: what other replicas have accepted is not
+// known then, and what is accepted then is never known to them. Signed times
+// from before the outage are refused. After it, what this replica accepted alone
+// stays a copy here.
+type Fallback struct {
+	*Store
+	alone *replay.Memory
+	// since is when Redis was found away; 0: it is there. until is how long
+	// nonces that were taken alone matter. Both in nanoseconds since 1970.
+	since, until atomic.Int64
+	decided      atomic.Int64
+}
+
+// grace is how long deliveries are refused before it goes alone: a restart or a
+// failover may be over by then.
+const grace = 2 * time.Second
+
+// NewFallback returns a store that goes on in memory while Redis is away.
+func NewFallback(s *Store, memory *replay.Memory) *Fallback {
+	return &Fallback{Store: s, alone: memory}
+}
+
+// Reserve asks Redis, or the memory while Redis is away.
+func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	if now.UnixNano() < f.until.Load() {
+		if answer, known := f.known(ctx, nonce, claim, now); known {
+			f.decided.Add(1)
+			return answer, nil
+		}
+	}
+	answer, err := f.Store.Reserve(ctx, nonce, claim, now)
+	if err == nil {
+		f.since.Store(0)
+		return answer, nil
+	}
+	if !errors.Is(err, ErrDown) {
+		return answer, err
+	}
+	f.since.CompareAndSwap(0, now.UnixNano())
+	since := time.Unix(0, f.since.Load())
+	if now.Sub(since) < grace {
+		return answer, err
+	}
+	f.decided.Add(1)
+	if !nonce.Signed.IsZero() && !nonce.Signed.After(since) {
+		return replay.Answer{Outcome: replay.Uncertain}, nil
+	}
+	for end := microUp(nonce.Expires) * 1000; ; {
+		before := f.until.Load()
+		if end <= before || f.until.CompareAndSwap(before, end) {
+			break
+		}
+	}
+	return f.alone.Reserve(ctx, nonce, claim, now)
+}
+
+// known looks for what was taken alone: it takes it and gives it back if it was
+// new.
+func (f *Fallback) known(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, bool) {
+	answer, err := f.alone.Reserve(ctx, nonce, claim, now)
+	if err != nil || answer.Outcome == replay.Full || answer.Outcome == replay.Uncertain {
+		return answer, false
+	}
+	if answer.Outcome == replay.Reserved && !answer.Adopted && answer.Mark == authz.MarkNone {
+		_, _ = f.alone.Release(ctx, answer.Reservation, now) // the memory never fails
+		return answer, false
+	}
+	return answer, true
+}
+
+// here reports whether a reservation was made alone: those of Redis have no
+// share.
+func here(r authz.Reservation) bool { return r.Share != 0 }
+
+// Settle ends a reservation where it was made.
+func (f *Fallback) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
+	if here(r) {
+		return f.alone.Settle(ctx, r, fate, now)
+	}
+	return f.Store.Settle(ctx, r, fate, now)
+}
+
+// Release undoes a reservation where it was made.
+func (f *Fallback) Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	if here(r) {
+		return f.alone.Release(ctx, r, now)
+	}
+	return f.Store.Release(ctx, r, now)
+}
+
+// Permit lets a copy through where it was refused.
+func (f *Fallback) Permit(ctx context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
+	if here(r) {
+		return f.alone.Permit(ctx, r, until, now)
+	}
+	return f.Store.Permit(ctx, r, until, now)
+}
+
+// Remote returns what this replica has met of Redis.
+func (f *Fallback) Remote() replay.Remote {
+	r := f.Store.Remote()
+	r.Local = f.decided.Load()
+	return r
+}

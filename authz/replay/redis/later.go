@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// task is something that a call has left undone: to settle a reservation, or,
+// with Undecided, to give one back.
+type task struct {
+	r     authz.Reservation
+	fate  replay.Fate
+	until time.Time
+	tries int
+}
+
+const (
+	// laterTasks bounds what is remembered; the rest ends with its lease.
+	laterTasks = 4096
+	// laterAtMost is how long it is tried where there is no lease.
+	laterAtMost = time.Minute
+	// laterTries is how often something is given back that is not there: a call
+	// that is older than our connection may still arrive.
+	laterTries = 3
+)
+
+type later struct {
+	mu    sync.Mutex
+	tasks []task
+}
+
+func (l *later) add(t task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.tasks) < laterTasks {
+		l.tasks = append(l.tasks, t)
+	}
+}
+
+// take returns all tasks and forgets them.
+func (l *later) take() []task {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tasks := l.tasks
+	l.tasks = nil
+	return tasks
+}
+
+// catchUp does what was left undone, and keeps what still cannot be done.
+func (s *Store) catchUp(ctx context.Context, now time.Time) {
+	for _, t := range s.later.take() {
+		if !now.Before(t.until) {
+			continue
+		}
+		var done bool
+		var err error
+		if t.fate != replay.Undecided {
+			_, err = s.settle(ctx, t.r, t.fate, now)
+			done = err == nil
+		} else {
+			done, err = s.release(ctx, t.r, now)
+			if err == nil {
+				t.tries++
+			}
+		}
+		if !done && t.tries < laterTries {
+			s.later.add(t)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+const reserved = int64(replay.Reserved)
+
+// Reserve fails with an error if Redis did not answer in time, is away, or was
+// begun anew. What it may have reserved then is given back.
+func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	reserve := s.reserve
+	if awaited(&nonce) {
+		reserve = s.reserveBoth
+	}
+	answer, err := reserve(ctx, nonce, claim, now)
+	if err == nil {
+		s.counters.answered(answer)
+	}
+	return answer, err
+}
+
+func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	f := nonce.Fingerprint
+	named := replay.Answer{Reservation: authz.Reservation{Fingerprint: f}}
+	if s.near.has(f, now) {
+		named.Outcome = replay.Copy
+		s.counters.near.Add(1)
+		return named, nil
+	}
+	final, ends := "1", int64(0)
+	if claim.Lease > 0 {
+		final, ends = "0", microUp(now.Add(claim.Lease))
+	}
+	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
+	reply, err := s.call(ctx, opReserve, f,
+		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
+		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10))
+	if isFull(err) {
+		named.Outcome = replay.Full
+		return named, nil
+	}
+	if err != nil {
+		var open maybe
+		if errors.As(err, &open) {
+			s.giveBackLater(f, claim, now)
+		}
+		return replay.Answer{}, err
+	}
+	answer, err := s.answer(reply, named, claim.Owner)
+	if err == nil && answer.Outcome == replay.Copy {
+		s.near.add(f, reply, now)
+	}
+	return answer, err
+}
+
+// The places in the reply to a reservation.
+const (
+	replyOutcome = iota
+	replyMark
+	replyAdopted
+	replyEnds
+	replyEnded
+	replyProven
+	replyExpires
+	replyID
+)
+
+func (s *Store) answer(reply []rueidis.RedisMessage, named replay.Answer, owner uint64) (replay.Answer, error) {
+	var n [replyID]int64
+	for i := range n {
+		var err error
+		if n[i], err = number(reply, i); err != nil {
+			return replay.Answer{}, err
+		}
+	}
+	s.counters.endedLease(n[replyEnded])
+	named.Outcome, named.Proven = replay.Outcome(n[replyOutcome]), n[replyProven] == 1
+	if named.Outcome != replay.Reserved {
+		return named, nil
+	}
+	text, err := reply[replyID].ToString()
+	if err != nil {
+		return replay.Answer{}, err
+	}
+	id, err := strconv.ParseUint(text, 16, 64)
+	if err != nil {
+		return replay.Answer{}, err
+	}
+	named.Mark, named.Adopted = authz.Mark(n[replyMark]), n[replyAdopted] == 1
+	named.Reservation.ID, named.Reservation.Owner, named.Reservation.Ends = id, owner, n[replyEnds]*1000
+	s.near.remove(named.Reservation.Fingerprint)
+	return named, nil
+}
+
+// couldHaveCome is the earliest time at which a delivery could have been
+// accepted; empty if it has no signed time.
+func (s *Store) couldHaveCome(nonce replay.Nonce) string {
+	if nonce.Signed.IsZero() {
+		return ""
+	}
+	ahead := nonce.Span - nonce.Expires.Sub(nonce.Signed)
+	return micro(nonce.Signed.Add(-max(ahead, 0)))
+}
+
+// recovery is how long after a loss a delivery without a signed time is
+// uncertain: never longer than it would have been remembered.
+func (s *Store) recovery(nonce replay.Nonce) time.Duration {
+	return min(s.config.Recovery, nonce.Span) + replay.Skew
+}
+
+// Settle fails with an error if Redis did not answer; it is tried again until
+// the lease ends.
+func (s *Store) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
+	name := fateName(fate, "")
+	if name == "" {
+		return false, nil
+	}
+	changed, err := s.settle(ctx, r, fate, now)
+	if err != nil {
+		s.later.add(task{r: r, fate: fate, until: time.Unix(0, r.Ends)})
+		s.Wake()
+	}
+	return changed, err
+}
+
+func (s *Store) settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
+	reply, err := s.call(ctx, opSettle, r.Fingerprint, micro(now), hexadecimal(r.ID), fateName(fate, ""))
+	if err != nil {
+		return false, err
+	}
+	changed, err := s.changed(reply)
+	if changed {
+		s.counters.settled(fate)
+		if fate == replay.Delivered {
+			s.near.add(r.Fingerprint, reply, now)
+		}
+	}
+	return changed, err
+}
+
+// changed reads a reply of whether something changed and which lease ended.
+func (s *Store) changed(reply []rueidis.RedisMessage) (bool, error) {
+	n, err := number(reply, 0)
+	if err != nil {
+		return false, err
+	}
+	if len(reply) > 1 {
+		ended, err := number(reply, 1)
+		if err != nil {
+			return false, err
+		}
+		s.counters.endedLease(ended)
+	}
+	return n == 1, nil
+}
+
+// Release fails with an error if Redis did not answer; it is tried again.
+func (s *Store) Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	released, err := s.release(ctx, r, now)
+	if err != nil {
+		s.later.add(task{r: r, until: now.Add(laterAtMost)})
+		s.Wake()
+	}
+	return released, err
+}
+
+func (s *Store) release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	reply, err := s.call(ctx, opRelease, r.Fingerprint, micro(now), hexadecimal(r.ID), hexadecimal(r.Owner), micro(now.Add(replay.PermitTime)))
+	if err != nil {
+		return false, err
+	}
+	released, err := s.changed(reply)
+	if released {
+		s.counters.givenBack.Add(1)
+	}
+	return released, err
+}
+
+// Permit fails with an error if Redis did not answer.
+func (s *Store) Permit(ctx context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
+	life := until.Sub(now) + replay.Skew
+	reply, err := s.call(ctx, opPermit, r.Fingerprint, micro(now), micro(until), strconv.FormatInt(max(1, life.Milliseconds()), 10))
+	if err != nil {
+		return false, err
+	}
+	permitted, err := s.changed(reply)
+	if permitted {
+		s.near.remove(r.Fingerprint)
+	}
+	return permitted, err
+}
+
+// giveBackLater undoes what a call may have reserved whose answer did not come.
+func (s *Store) giveBackLater(f authz.Fingerprint, claim replay.Claim, now time.Time) {
+	s.later.add(task{r: authz.Reservation{Fingerprint: f, Owner: claim.Owner}, until: now.Add(max(claim.Lease, laterAtMost))})
+	s.counters.abandoned.Add(1)
+	s.Wake()
+}
+
+func hexadecimal(n uint64) string { return strconv.FormatUint(n, 16) }
+
+// check writes who asks; "-" if nobody knows.
+func check(c authz.CheckID) string {
+	if c == (authz.CheckID{}) {
+		return "-"
+	}
+	var b [20]byte
+	binary.BigEndian.PutUint64(b[:], c.Stream)
+	binary.BigEndian.PutUint64(b[8:], uint64(c.Time))
+	binary.BigEndian.PutUint32(b[16:], c.Port)
+	return hex.EncodeToString(b[:])
+}
+
+// fateName is what the scripts call a fate.
+func fateName(fate replay.Fate, fallback string) string {
+	switch fate {
+	case replay.Delivered:
+		return "D"
+	case replay.Taken:
+		return "T"
+	case replay.Unsure:
+		return "U"
+	case replay.Undelivered:
+		if fallback == "" {
+			return "R"
+		}
+	default:
+	}
+	return fallback
+}

@@ -1,0 +1,69 @@
+-- What all operations begin with. Times are microseconds since 1970 by the
+-- clock of the replica that asks: numbers hold them exactly until 2255.
+local EPOCH, NONCE, PERMIT, LOG = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch = redis.call('GET', EPOCH)
+if not epoch or string.sub(epoch, 1, 16) ~= GENERATION then
+  return {-1}
+end
+local now = tonumber(ARGV[1])
+
+-- A nonce is its state (D done, P pending, T taken, U unsure), when it expires,
+-- and, while it is held, by whom.
+local state, expires, held
+local text = redis.call('GET', NONCE)
+if text then
+  local rest
+  state, expires, rest = string.match(text, '^(%u)(%d+)(.*)$')
+  expires = tonumber(expires)
+  local id, owner, check, ends, unknown, mark, absent, final =
+    string.match(rest, '^ (%x+) (%x+) (%S+) (%d+) (%u)(%d)(%d)(%d)$')
+  if id then
+    held = {id = id, owner = owner, check = check, ends = tonumber(ends), unknown = unknown,
+      mark = tonumber(mark), absent = absent == '1', final = final == '1'}
+  end
+end
+
+local function written()
+  local v = state .. string.format('%.0f', expires)
+  if held then
+    v = v .. string.format(' %s %s %s %.0f %s%d%d%d', held.id, held.owner, held.check, held.ends, held.unknown,
+      held.mark, held.absent and 1 or 0, held.final and 1 or 0)
+  end
+  return v
+end
+
+-- keep writes the nonce and leaves its time to live as it is.
+local function keep()
+  redis.call('SET', NONCE, written(), 'KEEPTTL')
+end
+
+-- close ends a reservation: D delivered, T taken, U unsure, R as it was before.
+local function close(fate)
+  local absent = held.absent
+  held = nil
+  if fate == 'D' or fate == 'T' then
+    state = fate
+  elseif fate == 'U' or not absent then
+    state = 'U' -- what came before is as uncertain as it was
+  else
+    redis.call('DEL', NONCE)
+    return
+  end
+  keep()
+end
+
+-- end_lease does what the end of the lease means, if it has come: 1 it was
+-- taken, 2 it may come once more.
+local ended = 0
+local function end_lease()
+  if not held or now < held.ends then
+    return
+  end
+  if held.final then
+    held = nil
+    keep()
+    return
+  end
+  ended = held.unknown == 'U' and 2 or 1
+  close(held.unknown)
+end

@@ -1,0 +1,3 @@
+-- now: is anything known of the nonce?
+end_lease()
+return {(state and now < expires) and 1 or 0, ended}

@@ -1,0 +1,72 @@
+-- now, expires, id, owner, check, ends, final, unknown, signed, recovery
+local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5}
+local POSSIBLE, REDELIVERED = 2, 3
+local final = ARGV[7] == '1'
+
+local function answer(outcome, adopted)
+  return {OUTCOME[outcome], held and held.mark or 0, adopted or 0,
+    held and not held.final and held.ends or 0, ended, redis.call('EXISTS', LOG), expires or 0, held and held.id or ''}
+end
+
+local function hold(mark, absent, final)
+  held = {id = ARGV[3], owner = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = ARGV[8],
+    mark = mark, absent = absent, final = final}
+  if final then
+    held.ends = now + ADOPTABLE
+  end
+end
+
+end_lease()
+if held and held.check ~= '-' and held.check == ARGV[5] then
+  held.owner = ARGV[4]
+  keep()
+  return answer('reserved', 1)
+end
+if state and now >= expires then
+  state, held = nil, nil
+end
+if state == 'P' then
+  return answer('pending')
+end
+if state == 'D' or state == 'T' then
+  local permit = redis.call('GET', PERMIT)
+  if permit then
+    redis.call('DEL', PERMIT)
+    if now < tonumber(permit) then
+      hold(REDELIVERED, false, true)
+      keep()
+      return answer('reserved')
+    end
+  end
+  if held then
+    held, expires = nil, nil -- the check that holds it may be repeated: nobody may remember a copy
+  end
+  return answer(state == 'D' and 'copy' or 'copy_unknown')
+end
+
+local wanted = tonumber(ARGV[2])
+if wanted <= now then
+  return answer('uncertain')
+end
+if state == 'U' then
+  expires = math.max(expires, wanted)
+  hold(POSSIBLE, false, final)
+else
+  -- Nothing is known of it. That means that it is new only if everything has
+  -- been remembered since it could first have come: since the signed time less
+  -- how far that may be ahead.
+  local since = tonumber(string.sub(epoch, 18))
+  if ARGV[9] ~= '' then
+    if tonumber(ARGV[9]) <= since + SKEW then
+      return answer('uncertain')
+    end
+  elseif now < since + tonumber(ARGV[10]) then
+    return answer('uncertain')
+  end
+  expires = wanted
+  hold(0, true, final)
+end
+state = final and 'T' or 'P'
+local life = math.ceil((math.max(expires, held.ends) - now + SKEW) / 1000)
+redis.call('SET', NONCE, written(), 'PX', string.format('%.0f', life))
+return answer('reserved')

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/redis"
+	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// openRedis makes a store that looks for its server once, so that one that is
+// there is ready when the service is. What is wrong with it is no error: the
+// service starts, and refuses.
+func openRedis(ctx context.Context, s *settings, memory replay.MemoryConfig, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	first := replay.NewKey()
+	keys := &sharedKeys{file: s.redis.keys, keys: []replay.Key{first}}
+	config := s.redis.config
+	config.OnEvent = func(e redis.Event) { logStore(log, s.redis, e) }
+	if keys.file == "" {
+		config.OnKeys = keys.set
+	} else if _, err := keys.load(); err != nil {
+		return nil, err
+	}
+	store := redis.New(config)
+	n := &nonceStore{
+		Store: store, fingerprints: first.Fingerprint(), seals: first.Seal(), stats: store.Stats, remote: store.Remote,
+		run: store.Run, keys: keys, sweep: func(time.Time) {},
+		close: func() error { store.Close(); return nil },
+		keep: func(kept map[string]policy.Kept) error {
+			data, err := json.Marshal(kept)
+			if err == nil {
+				store.Keep(data)
+			}
+			return err
+		},
+	}
+	if s.redis.alone {
+		alone := replay.NewMemory(memory)
+		both := redis.NewFallback(store, alone)
+		n.Store, n.remote = both, both.Remote
+		n.sweep = func(now time.Time) { alone.Sweep(now, sweepsPerSecond) }
+	}
+	var data []byte
+	err := store.Probe(ctx, now)
+	if err == nil {
+		data, err = store.Kept(ctx)
+	}
+	if err == nil && data != nil {
+		err = json.Unmarshal(data, &n.kept)
+	}
+	if err != nil {
+		n.kept = map[string]policy.Kept{} // as if all webhooks were new
+		log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "error", err)
+	}
+	return n, nil
+}
+
+// logStore says what happened to the store, and what that means.
+func logStore(log *slog.Logger, s *redisStore, e redis.Event) {
+	switch e.What {
+	case redis.WentDown:
+		means := "deliveries are refused with 503 until it is back"
+		if s.alone {
+			means = "this replica goes on alone: a copy can pass once at each replica"
+		}
+		log.Error("the nonce store is away: "+means, "error", e.Err)
+	case redis.CameUp:
+		log.Info("the nonce store is there")
+	case redis.BeganNew:
+		log.Info("the nonce store is new", "parts", e.Shards, "setup_until", s.config.SetupUntil)
+	case redis.BeganLost:
+		log.Warn("the nonce store was empty, and may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+			"parts", e.Shards, "recovery", s.config.Recovery)
+	case redis.BeganRestarted:
+		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+			"parts", e.Shards, "recovery", s.config.Recovery)
+	}
+}
+
+// sharedKeys are the keys that replicas share, from Redis or from a file. It is
+// safe for concurrent use. A nil one has none.
+type sharedKeys struct {
+	file string
+
+	mu   sync.Mutex
+	last secret.Value // of the file
+	keys []replay.Key
+	use  func([]replay.Key)
+}
+
+// onChange has the keys used, now and whenever they change.
+func (k *sharedKeys) onChange(use func([]replay.Key)) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use = use
+	use(k.keys)
+}
+
+func (k *sharedKeys) set(keys []replay.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys = keys
+	if k.use != nil {
+		k.use(keys)
+	}
+}
+
+// load reads the file and reports whether it has changed.
+func (k *sharedKeys) load() (changed bool, err error) {
+	value, err := secret.Ref{File: k.file}.Load()
+	if err != nil {
+		return false, err
+	}
+	keys, err := replay.ParseKeys(value.Reveal())
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", k.file, err)
+	}
+	if secret.Equal(value.Reveal(), k.last.Reveal()) {
+		return false, nil
+	}
+	k.last = value
+	k.set(keys)
+	return true, nil
+}
+
+// watch reads the file again when it changes.
+func (k *sharedKeys) watch(log *slog.Logger) []fileWatch {
+	if k == nil || k.file == "" {
+		return nil
+	}
+	return []fileWatch{{[]string{k.file}, logChanged(log, "replay keys", func() (bool, []any, error) {
+		changed, err := k.load()
+		return changed, nil, err
+	})}}
+}
