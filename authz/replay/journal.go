@@ -200,42 +200,6 @@ func (m *Memory) release(sh *share, st *stripe, o *open, now time.Time) {
 	}
 }
 
-// Undo makes it as if an answer of ReserveNoted, which nobody has got, had not
-// been given. What others have done to the reservation since stays.
-func (m *Memory) Undo(a Answer, now time.Time) {
-	if a.Outcome != Reserved {
-		return
-	}
-	m.counters.undone(a)
-	sh, st := m.locked(a.Reservation)
-	if st == nil {
-		return
-	}
-	defer st.mu.Unlock()
-	f := a.Reservation.Fingerprint
-	o := st.find(f)
-	switch {
-	case o != nil && (o.id != a.Reservation.ID || o.owner != a.Reservation.Owner):
-	case o != nil && a.Adopted:
-		o.owner = a.previous
-	case o != nil:
-		m.release(sh, st, o, now)
-	case a.alone && a.Mark == authz.MarkRedelivered:
-		st.addPermit(f, now.Add(PermitTime), now)
-	case a.alone:
-		at, found := m.find(sh, f, now)
-		if !found || at.slot().state() != stateTaken {
-			return
-		}
-		if a.Mark == authz.MarkPossible {
-			at.slot().set(stateUnsure)
-			return
-		}
-		at.segment.drop(at.at)
-		m.count(sh, -1)
-	}
-}
-
 func (m *Memory) entry(sh *share) Entry {
 	return Entry{Share: sh.id, Webhook: sh.name, Tenant: sh.own != sh.webhook}
 }

@@ -261,6 +261,31 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// A start that was killed, and a mark that cannot be read, are no obstacle.
+func TestBrokenOff(t *testing.T) {
+	c := config(directory(t))
+	s := opened(t, c, before)
+	ask(t, s, 1)
+	s.Kill()
+	for what, spoil := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"damaged": func(path string) error { return os.WriteFile(path, []byte(`{"boot": on`), 0o600) },
+	} {
+		if err := spoil(filepath.Join(c.Dir, "mark")); err != nil {
+			t.Fatal(err)
+		}
+		s := opened(t, c, start)
+		if r := s.Recovery(); !r.PowerLoss {
+			t.Errorf("%s: %+v", what, r)
+		}
+		if got := ask(t, s, 1); got == replay.Reserved {
+			t.Errorf("%s: accepted again", what)
+		}
+		s.Kill()
+	}
+}
+
 // A part of the directory is no directory.
 func TestIncomplete(t *testing.T) {
 	for name, missing := range map[string]string{"has no segments": "log/00000000", "segments before 00000002 are missing": "log/0000000[01]"} {
