@@ -1335,7 +1335,8 @@ type isTokenValue_From interface {
 }
 
 type TokenValue_File struct {
-	// A file. One final line break is not part of the token.
+	// A file. One final line break is not part of the token. {tenant} stands for
+	// the tenant in the request's path, as in a secret's file.
 	File string `protobuf:"bytes,1,opt,name=file,proto3,oneof"`
 }
 
