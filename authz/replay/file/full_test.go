@@ -51,7 +51,7 @@ func until(t *testing.T, what string, f func() bool) {
 // TestFullDisk fills the disk while many reserve. What got no answer must leave
 // nothing behind, what got one must be known, before and after a restart.
 func TestFullDisk(t *testing.T) {
-	for _, room := range []uint64{0, 1, 10, 100, 1000, 20_000, 40_000, 70_000} {
+	for _, room := range []uint64{0, 1, 10, 100, 1000, 20_000, 40_000, 50_000} {
 		c := config(directory(t))
 		s := opened(t, c, before)
 		ask(t, s, 1<<40) // the log has a page
