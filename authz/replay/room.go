@@ -197,6 +197,7 @@ func (m *Memory) evict(sh *share, t *table, s *segment, limit int64, now time.Ti
 	m.count(sh, -n)
 	if n > 0 {
 		m.counters.evicted(n, time.Unix(0, s.floor*int64(t.epoch)))
+		m.evicted(sh, t, s)
 	}
 	return n
 }
