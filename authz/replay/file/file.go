@@ -96,7 +96,8 @@ type Store struct {
 	gap atomic.Bool
 }
 
-// Open reads the log, at about a million entries a second, and begins to write.
+// Open reads the log, which takes some seconds for a million entries, and begins
+// to write.
 func Open(config Config, now time.Time) (_ *Store, err error) {
 	if config.Boot == "" {
 		config.Boot = bootID()
