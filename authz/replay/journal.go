@@ -137,7 +137,7 @@ func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func
 		return Answer{Outcome: Uncertain}
 	}
 	for {
-		sh := m.share(nonce.Webhook, nonce.Tenant)
+		sh := m.share(&nonce, now)
 		st := &sh.stripes[sh.part(nonce.Fingerprint)]
 		st.mu.Lock()
 		if st.dead {

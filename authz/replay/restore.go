@@ -48,6 +48,9 @@ func (m *Memory) restoreNonce(sh *share, e *Entry, now time.Time) {
 	if e.expires <= current {
 		return
 	}
+	if sh.own == sh.webhook { // of a tenant, perhaps
+		sh.webhook.mixed = max(sh.webhook.mixed, e.expires*int64(t.epoch))
+	}
 	if s.crowded() {
 		nonces, slots := p.widen(s, current)
 		m.count(sh, nonces)
