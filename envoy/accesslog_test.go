@@ -285,7 +285,7 @@ func TestAccessLogCompressed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = stream.Send(&alsv3.StreamAccessLogsMessage{}) // the answer says what happened
+	_ = stream.Send(&alsv3.StreamAccessLogsMessage{Identifier: &alsv3.StreamAccessLogsMessage_Identifier{LogName: "log"}}) // the answer says what happened
 	if err := stream.RecvMsg(&alsv3.StreamAccessLogsResponse{}); grpcstatus.Code(err) != codes.Internal {
 		t.Errorf("%v", err)
 	}
