@@ -40,12 +40,14 @@ const (
 const (
 	// probeTime bounds what a probe does with one shard.
 	probeTime = time.Second
-	// whenDown and whenUp are the times between probes.
-	whenDown = 250 * time.Millisecond
-	whenUp   = 5 * time.Second
+	// whenDown and whenUp are the times between probes, and whenWoken the least:
+	// calls that fail all at once must not make a flood of probes.
+	whenDown  = 250 * time.Millisecond
+	whenUp    = 5 * time.Second
+	whenWoken = 50 * time.Millisecond
 )
 
-// Wake has Run probe now.
+// Wake has Run probe soon.
 func (s *Store) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -65,11 +67,17 @@ func (s *Store) Run(ctx context.Context) {
 		case <-s.wake:
 		case <-timer.C:
 		}
-		pause := whenUp
+		rest, next := whenWoken, whenUp-whenWoken
 		if s.Probe(ctx, time.Now()) != nil {
-			pause = whenDown
+			rest, next = whenDown, 0
 		}
-		timer.Reset(pause)
+		timer.Reset(rest)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(next)
 	}
 }
 
