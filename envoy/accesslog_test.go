@@ -51,19 +51,7 @@ func collected(t *testing.T) (*settling, *collector) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-served })
-	g := settleUnproven(t, func(config envoytest.Config) {
-		clusters := config.At("static_resources", "clusters").([]any)
-		service := config.At("static_resources", "clusters", 0).(map[string]any)
-		config.Map("static_resources")["clusters"] = append(clusters, map[string]any{
-			"name": "collector", "type": "STATIC", "connect_timeout": "0.5s",
-			"typed_extension_protocol_options": service["typed_extension_protocol_options"],
-			"load_assignment": map[string]any{"cluster_name": "collector", "endpoints": []any{map[string]any{
-				"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{"address": map[string]any{
-					"socket_address": map[string]any{"address": "127.0.0.1", "port_value": listener.Addr().(*net.TCPAddr).Port}}}}}}}},
-		})
-		log := config.Manager()["access_log"].([]any)[0].(map[string]any)["typed_config"].(map[string]any)["common_config"].(map[string]any)
-		log["grpc_service"] = map[string]any{"envoy_grpc": map[string]any{"cluster_name": "collector"}}
-	})
+	g := settleUnproven(t, logTo(listener.Addr()))
 	conn, err := grpc.NewClient(g.ServiceAddr.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +62,23 @@ func collected(t *testing.T) (*settling, *collector) {
 		t.Fatal(err)
 	}
 	return g, c
+}
+
+// logTo has Envoy send its access log to another address.
+func logTo(address net.Addr) func(envoytest.Config) {
+	return func(config envoytest.Config) {
+		clusters := config.At("static_resources", "clusters").([]any)
+		service := config.At("static_resources", "clusters", 0).(map[string]any)
+		config.Map("static_resources")["clusters"] = append(clusters, map[string]any{
+			"name": "collector", "type": "STATIC", "connect_timeout": "0.5s",
+			"typed_extension_protocol_options": service["typed_extension_protocol_options"],
+			"load_assignment": map[string]any{"cluster_name": "collector", "endpoints": []any{map[string]any{
+				"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{"address": map[string]any{
+					"socket_address": map[string]any{"address": "127.0.0.1", "port_value": address.(*net.TCPAddr).Port}}}}}}}},
+		})
+		log := config.Manager()["access_log"].([]any)[0].(map[string]any)["typed_config"].(map[string]any)["common_config"].(map[string]any)
+		log["grpc_service"] = map[string]any{"envoy_grpc": map[string]any{"cluster_name": "collector"}}
+	}
 }
 
 // next is the next message that Envoy sent.

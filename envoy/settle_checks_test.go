@@ -1,12 +1,15 @@
 package envoy_test
 
 import (
+	"bytes"
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
@@ -108,4 +111,63 @@ func TestStopDoesNotWaitForAccessLogs(t *testing.T) {
 	if took := time.Since(begin); took > 3*time.Second { // of 5 that it may take
 		t.Errorf("the stop took %s", took)
 	}
+}
+
+// A delivery is signed with two keys, as while one is rotated. An attacker takes
+// one of the signatures off, either one: it is the same delivery.
+func TestSignatureTakenOffIsACopy(t *testing.T) {
+	g := settle(t, nil)
+	for _, keep := range []string{"1", "next"} {
+		first := map[string]string{"1": "next", "next": "1"}[keep] // that the first copy has alone
+		now := time.Now()
+		body := []byte(`{"keeps":"` + keep + `"}`)
+		signature := map[string]string{}
+		for _, key := range []string{"1", "next"} {
+			req := g.signedWith(t, "rotating", body, key, now)
+			at, value, _ := strings.Cut(req.Header.Get("Stripe-Signature"), ",")
+			signature["t"], signature[key] = at, value
+		}
+		if signature["1"] == signature["next"] || !strings.HasPrefix(signature["next"], "v1=") {
+			t.Fatalf("%v", signature)
+		}
+		send := func(keys ...string) answer {
+			req := g.signedWith(t, "rotating", body, "1", now)
+			header := signature["t"]
+			for _, key := range keys {
+				header += "," + signature[key]
+			}
+			req.Header.Set("Stripe-Signature", header)
+			return g.send(t, g.HTTP1, req)
+		}
+		if a := send("1", "next"); a.status != 200 {
+			t.Fatalf("with both: status %d %s", a.status, a.reason)
+		}
+		g.await(t, g.store.settled, true)
+		for _, keys := range [][]string{{first}, {keep}, {"next", "1"}, {"1", "next"}} {
+			if a := send(keys...); a.reason != "replayed" {
+				t.Errorf("signed by %v: status %d %s", keys, a.status, a.reason)
+			}
+		}
+		if got := g.Upstream.Take(); len(got) != 1 {
+			t.Errorf("%d reached the upstream", len(got))
+		}
+	}
+}
+
+// signedWith signs with one of the keys of a webhook.
+func (g *settling) signedWith(t *testing.T, webhook string, body []byte, key string, now time.Time) *http.Request {
+	t.Helper()
+	req := &authz.Request{Method: authz.View("POST"), Path: authz.View("/" + webhook), Body: authz.Body{Segments: [][]byte{body}}}
+	if err := g.table.Webhook(webhook).Sign(req, authz.Signing{KeyID: key, Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := http.NewRequest(http.MethodPost, "https://"+g.Address+"/"+webhook, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range req.Headers {
+		out.Header.Add(string(h.Name), string(h.Value))
+	}
+	watchMACs(t, out.Header)
+	return out
 }

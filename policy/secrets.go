@@ -31,6 +31,7 @@ type loaded struct {
 	allowWeak     string
 	noted         bool
 	at            place
+	source        place // of what says where it is
 }
 
 func (k *loaded) perTenant() bool { return isPerTenant(k.file) }
@@ -59,25 +60,25 @@ func (c *compiler) secrets(w *policyv1.Webhook, at place) []loaded {
 			keys = append(keys, key)
 		}
 	}
-	c.perTenant(w, keys)
+	c.perTenant(w, keys, "secret")
 	return keys
 }
 
-// perTenant looks whether the secrets of tenants can be found.
-func (c *compiler) perTenant(w *policyv1.Webhook, keys []loaded) {
+// perTenant looks whether the secrets or tokens of tenants can be found.
+func (c *compiler) perTenant(w *policyv1.Webhook, keys []loaded, kind string) {
 	some := slices.ContainsFunc(keys, func(k loaded) bool { return k.perTenant() })
 	for i := range keys {
 		k := &keys[i]
 		switch {
 		case !some:
 		case !k.perTenant():
-			c.fail(k.at, "is the same for all tenants, and another secret is not; all must have {tenant} in file, or none")
+			c.fail(k.at, "is the same for all tenants, and another "+kind+" is not; all must have {tenant} in file, or none")
 		case !slices.Contains(strings.Split(w.GetMatch().GetPath(), "/"), tenant.Placeholder):
-			c.fail(k.at.at("file"), "has {tenant}, and match.path has none to take it from")
+			c.fail(k.source, "has {tenant}, and match.path has none to take it from")
 		default:
 			directory, _ := tenant.Directory(k.file)
 			if info, err := os.Stat(directory); err != nil || !info.IsDir() {
-				c.fail(k.at.at("file"), printable(directory)+": not a directory")
+				c.fail(k.source, printable(directory)+": not a directory")
 			}
 		}
 	}
@@ -105,7 +106,7 @@ func (c *compiler) load(k *loaded, file, env string, at place) bool {
 	var err error
 	step := "file"
 	if file != "" {
-		k.file = relativeTo(at.doc.File, file)
+		k.file, k.source = relativeTo(at.doc.File, file), at.at("file")
 		if k.perTenant() {
 			return true
 		}
@@ -155,7 +156,7 @@ func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Valu
 	}
 	c.note(k, decode)
 	if k.perTenant() {
-		c.tenants = append(c.tenants, tenant.Use{Use: use, File: k.file})
+		c.tenants = append(c.tenants, tenant.Use{Use: use, File: k.file, Kind: k.kind})
 		return secret.TenantCell(len(c.tenants) - 1)
 	}
 	cell, err := c.fill(k, use)

@@ -14,6 +14,7 @@ import (
 // tokenRules compiles the tokens that a policy asks for beside a provider.
 func (c *compiler) tokenRules(w *policyv1.Webhook, at place, check *token.Check) {
 	ids := map[string]int{}
+	var all []loaded
 	for i, rule := range w.GetToken().GetAnyOf() {
 		here := at.at("any_of", i)
 		in, value, step := rulePlace(rule)
@@ -28,19 +29,18 @@ func (c *compiler) tokenRules(w *policyv1.Webhook, at place, check *token.Check)
 		k.NotBefore, k.NotAfter = c.validity(rule, here)
 		if value.GetDigest() != "" {
 			check.Candidates = append(check.Candidates, c.digest(&k, value.GetDigest(), in))
+			all = append(all, k)
 			continue
 		}
 		if !c.load(&k, value.GetFile(), value.GetEnv(), here.at(step, "value")) {
 			continue
 		}
-		if k.perTenant() {
-			c.fail(here.at(step, "value", "file"), "has {tenant}, which can stand in secrets only")
-			continue
-		}
+		all = append(all, k)
 		if candidate, ok := c.candidate(&k, in); ok {
 			check.Candidates = append(check.Candidates, candidate)
 		}
 	}
+	c.perTenant(w, all, "token")
 }
 
 // digest is a token of which the policy has the SHA-256 only.

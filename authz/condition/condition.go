@@ -3,8 +3,9 @@
 //
 // An expression is parsed, type-checked and its cost bounded when the policy is
 // loaded. At request time only what it names is built; the body is parsed only
-// where an expression reads it, only up to [MaxBodyBytes], and only if no object
-// in it has two keys that some reader could take for one. An expression that
+// where an expression reads it, only up to [MaxBodyBytes] and 10,000 keys and
+// values, and only if no object in it has two keys that some reader could take
+// for one. An expression that
 // fails, costs too much or is not true denies.
 //
 // It does not make a proof: what the signature leaves out, a condition reads as

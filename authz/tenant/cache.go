@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,6 +76,12 @@ func (c *Cache) NewSource(uses []Use) *Source {
 			numbers[f] = n
 			s.files = append(s.files, f)
 		}
+		kind := slices.Index(s.kinds, u.Kind)
+		if kind < 0 {
+			kind = len(s.kinds)
+			s.kinds = append(s.kinds, u.Kind)
+		}
+		s.kind = append(s.kind, kind)
 		s.uses = append(s.uses, u.Use)
 		s.of = append(s.of, n)
 	}

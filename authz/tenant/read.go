@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,34 +21,33 @@ type content struct {
 }
 
 // read reads the files of a tenant that changed. Keys whose file cannot be used
-// are as they were before; at least one must be there. The tenant is unknown if
-// none of its files is; the entry is then nil.
+// are as they were before; at least one of each kind must be there. The tenant is
+// unknown if there is no file for a kind; the entry is then nil.
 func (s *Source) read(l *Loader, tenant string, old *entry, now time.Time) (*entry, authz.Reason) {
 	next := &entry{
 		held: make(secret.Held, len(s.uses)), stamps: make([]secret.Stamp, len(s.files)),
 		errs: make([]error, len(s.uses)), checked: now,
 	}
 	contents := make([]content, len(s.files))
-	gone := 0
 	for i, f := range s.files {
 		contents[i] = f.look(l, tenant, old.stamp(i))
 		next.stamps[i] = contents[i].stamp
-		if absent(contents[i].err) {
-			gone++
-		}
 	}
-	if gone == len(s.files) {
+	there, usable := make([]bool, len(s.kinds)), make([]bool, len(s.kinds))
+	for i := range s.uses {
+		there[s.kind[i]] = there[s.kind[i]] || !absent(contents[s.of[i]].err)
+	}
+	if slices.Contains(there, false) {
 		return nil, authz.TenantUnknown
 	}
-	usable := false
 	for i, use := range s.uses {
 		c := &contents[s.of[i]]
 		before, err := old.use(i)
 		next.held[i], next.errs[i] = filled(use, c, before, err)
-		usable = usable || next.held[i] != nil
+		usable[s.kind[i]] = usable[s.kind[i]] || next.held[i] != nil
 		s.report(l, tenant, i, err, next.errs[i])
 	}
-	if !usable {
+	if slices.Contains(usable, false) {
 		return next, authz.KeysUnavailable
 	}
 	return next, authz.OK

@@ -138,6 +138,8 @@ type Use struct {
 	secret.Use
 	// File is its path with the placeholder.
 	File string
+	// Kind parts the keys of a webhook: a tenant needs one of each kind.
+	Kind string
 }
 
 // Source finds the secrets of one webhook. It is immutable.
@@ -146,6 +148,8 @@ type Source struct {
 	files []file
 	uses  []secret.Use
 	of    []int // the file of each use
+	kinds []string
+	kind  []int // of each use
 }
 
 // file is a path, parted where what depends on the tenant begins.

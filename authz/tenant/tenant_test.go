@@ -152,6 +152,39 @@ func TestTenants(t *testing.T) {
 	}
 }
 
+// A tenant needs one key of each kind.
+func TestKinds(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"both", "secret"} {
+		put(t, filepath.Join(dir, name), one)
+	}
+	for name, text := range map[string]string{"both": two, "token": two, "weak": "password"} {
+		put(t, filepath.Join(dir, name+".token"), text)
+	}
+	put(t, filepath.Join(dir, "weak"), one)
+	cache := tenant.NewLoader(tenant.Config{}).NewCache()
+	c := &tenant.Check{Source: cache.NewSource([]tenant.Use{
+		{File: dir + "/{tenant}", Kind: "secret", Use: secret.Use{Key: "1", Accept: strong}},
+		{File: dir + "/{tenant}.token", Kind: "token", Use: secret.Use{Key: "2", Accept: strong}},
+	})}
+	for name, want := range map[string]authz.Reason{
+		"both": authz.OK, "secret": authz.TenantUnknown, "token": authz.TenantUnknown, "weak": authz.KeysUnavailable, "none": authz.TenantUnknown,
+	} {
+		for range 2 {
+			if _, reason := run(c, name, start); reason != want {
+				t.Errorf("%s: %s, want %s", name, reason, want)
+			}
+		}
+	}
+	// One that loses its token is unknown as well.
+	if err := os.Remove(filepath.Join(dir, "both.token")); err != nil {
+		t.Fatal(err)
+	}
+	if _, reason := run(c, "both", start.Add(time.Minute)); reason != authz.TenantUnknown {
+		t.Errorf("without its token: %s", reason)
+	}
+}
+
 // A directory for each tenant, and no directory at all.
 func TestPatterns(t *testing.T) {
 	dir := t.TempDir()

@@ -154,6 +154,23 @@ func (a *admin) listKeys(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(a.keys()) // the client is gone
 }
 
+// clientName is a name of the certificate that the client showed; empty if it
+// showed none.
+func clientName(r *http.Request) string {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return ""
+	}
+	shown := r.TLS.PeerCertificates[0]
+	switch {
+	case len(shown.URIs) > 0:
+		return shown.URIs[0].String()
+	case len(shown.DNSNames) > 0:
+		return shown.DNSNames[0]
+	default:
+		return "number " + shown.SerialNumber.String()
+	}
+}
+
 // redeliver lets the next copy of what a decision refused through, once.
 func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
 	var wanted struct {
@@ -174,7 +191,7 @@ func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no refused copy is known by this decision", http.StatusNotFound)
 		return
 	}
-	a.log.Info("a copy may pass once", "decision", wanted.Decision, "webhook", webhook, "by", r.RemoteAddr)
+	a.log.Info("a copy may pass once", "decision", wanted.Decision, "webhook", webhook, "by", r.RemoteAddr, "certificate", clientName(r))
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the client is gone
 		"decision": wanted.Decision, "webhook": webhook, "seconds": int(replay.PermitTime.Seconds()),

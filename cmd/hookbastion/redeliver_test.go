@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
 const adminToken = "a token of sixteen bytes or more"
@@ -19,9 +22,19 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	operators, err := envoytest.NewAuthority("operators")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(dir, "operators.crt")
+	cert, key, err := operators.IssueFiles(dir, "operator", envoytest.Issue{URIs: []string{operatorID}}) // for both sides
+	if err = errors.Join(err, envoytest.Replace(ca, operators.PEM)); err != nil {
+		t.Fatal(err)
+	}
 	unix := socket(t)
-	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--admin-listen", "127.0.0.1:0", "--admin-token", token)...)
-	admin := "http://" + p.stderr.await(t, `admin=(\S+)`)[1]
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--admin-listen", "127.0.0.1:0", "--admin-token", token,
+		"--admin-tls-cert", cert, "--admin-tls-key", key, "--admin-tls-client-ca", ca)...)
+	admin := "https://" + p.stderr.await(t, `admin=(\S+)`)[1]
 	e := startEdge(t, unix, nil)
 	deliver := func() (int, string) {
 		t.Helper()
@@ -43,7 +56,7 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 	}
 	e.application.take()
 	redeliver := func(args ...string) (string, error) {
-		c := start(t, append([]string{"redeliver", "--admin", admin}, args...)...)
+		c := start(t, append([]string{"redeliver", "--admin", admin, "--ca", ca, "--cert", cert, "--key", key}, args...)...)
 		err := c.wait(t)
 		return c.stdout.String() + c.stderr.String(), err
 	}
@@ -63,7 +76,7 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 	if out, err := redeliver("--decision", id, "--token-file", token); err != nil || !strings.Contains(out, "github") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	p.stderr.await(t, `a copy may pass once.*decision=`+id+` webhook=github`)
+	p.stderr.await(t, `a copy may pass once.*decision=`+id+` webhook=github .*certificate=`+operatorID)
 	if status, _ := deliver(); status != 200 {
 		t.Errorf("the permitted copy: status %d", status)
 	}

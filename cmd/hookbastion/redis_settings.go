@@ -129,6 +129,9 @@ func redisAddress(c *redis.Config, m *settingsv1.Redis, fail failer) {
 	port := text(u.Port(), "6379")
 	if m.GetSentinel() != nil {
 		port = text(u.Port(), "26379")
+		if m.GetSentinel().GetMaster() == "" {
+			fail("is missing; it must not be empty", "sentinel", "master")
+		}
 	}
 	if u.Hostname() == "" {
 		fail("has no host", "url")

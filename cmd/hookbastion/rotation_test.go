@@ -203,10 +203,21 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 	replaceFile(t, filepath.Join(dir, "secrets", "acme"), newSecret())
 	replaceFile(t, filepath.Join(dir, "secrets", "globex"), newSecret())
 	replaceFile(t, filepath.Join(dir, "secrets", "weak"), "password")
+	replaceFile(t, filepath.Join(dir, "secrets", "initech"), newSecret())
+	replaceFile(t, filepath.Join(dir, "secrets", "acme.token"), newSecret())
+	replaceFile(t, filepath.Join(dir, "secrets", "initech.token"), newSecret())
 	policies := filepath.Join(dir, "policies")
 	replaceFile(t, filepath.Join(policies, "p.yaml"), `webhooks:
 - {name: shops, match: {path: "/webhooks/{tenant}/shop"}, provider: github, secrets: [{file: "../secrets/{tenant}"}]}
-- {name: labs, match: {path: "/webhooks/{tenant}/lab"}, provider: gitlab, secrets: [{file: "../secrets/{tenant}"}]}`)
+- {name: labs, match: {path: "/webhooks/{tenant}/lab"}, provider: gitlab, secrets: [{file: "../secrets/{tenant}"}]}
+- name: both
+  match: {path: "/webhooks/{tenant}/both"}
+  token: {any_of: [{header: {name: x-token, value: {file: "../secrets/{tenant}.token"}}}]}
+  provider: github
+  secrets: [{file: "../secrets/{tenant}"}]
+- name: tokens
+  match: {path: "/webhooks/{tenant}/tokens"}
+  token: {any_of: [{header: {name: x-token, value: {file: "../secrets/{tenant}.token"}}}]}`)
 	unix := socket(t)
 	p := start(t, serveArgs(policies, unix)...)
 	p.stderr.await(t, "msg=serving")
@@ -227,8 +238,14 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 		{"labs", "acme", "acme", 200},
 		{"labs", "acme", "globex", 401},
 		{"labs", "acme", "nobody", 404},
+		{"both", "acme", "acme", 200},
+		{"both", "acme", "initech", 401},
+		{"both", "acme", "globex", 404}, // which has no token
+		{"tokens", "initech", "initech", 200},
+		{"tokens", "initech", "acme", 401},
+		{"tokens", "initech", "globex", 404},
 	} {
-		path := map[string]string{"shops": "/webhooks/%s/shop", "labs": "/webhooks/%s/lab"}[c.webhook]
+		path := map[string]string{"shops": "/webhooks/%s/shop", "labs": "/webhooks/%s/lab", "both": "/webhooks/%s/both", "tokens": "/webhooks/%s/tokens"}[c.webhook]
 		req, err := delivery(table, &signOptions{webhook: c.webhook, host: e.client.address, path: fmt.Sprintf(path, c.signedFor)}, time.Now(), fmt.Appendf(nil, "%d", i))
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +261,7 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 		}
 	}
 	_, metrics := get(t, siteOf(t, p)+"/metrics")
-	for _, want := range []string{`state="known"[^}]*\} 4`, `state="unknown"[^}]*\} 3`} {
+	for _, want := range []string{`state="known"[^}]*\} 8`, `state="unknown"[^}]*\} 5`} {
 		if !regexp.MustCompile(`hookbastion_tenants\{[^}]*` + want).MatchString(metrics) {
 			t.Errorf("no %s in /metrics", want)
 		}

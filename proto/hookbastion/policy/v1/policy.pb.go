@@ -436,8 +436,8 @@ type Webhook struct {
 	// The only way to have no verification at all.
 	Unverified *Unverified `protobuf:"bytes,15,opt,name=unverified,proto3" json:"unverified,omitempty"`
 	// What must be true of a delivery whose proof held, in CEL, for instance
-	// body.livemode == true. There are body (the JSON value, at most 64KiB, without
-	// doubled keys), headers (lists of values by lower-case name), query (lists of
+	// body.livemode == true. There are body (the JSON value, at most 64KiB and 10,000
+	// keys and values, without doubled keys), headers (lists of values by lower-case name), query (lists of
 	// values by name), method, path, host, source, webhook, tenant, key_id,
 	// signed_time and now. A condition that cannot be evaluated denies.
 	Conditions []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
@@ -1335,7 +1335,8 @@ type isTokenValue_From interface {
 }
 
 type TokenValue_File struct {
-	// A file. One final line break is not part of the token.
+	// A file. One final line break is not part of the token. {tenant} stands for
+	// the tenant in the request's path, as in a secret's file.
 	File string `protobuf:"bytes,1,opt,name=file,proto3,oneof"`
 }
 

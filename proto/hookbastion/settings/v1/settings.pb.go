@@ -1652,7 +1652,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x05REDIS\x10\x03B\x0e\n" +
 	"\f_max_entriesB\r\n" +
 	"\v_access_logB\x0e\n" +
-	"\f_max_pending\"\x86\a\n" +
+	"\f_max_pending\"\xfd\x06\n" +
 	"\x05Redis\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12&\n" +
 	"\taddresses\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\taddresses\x12C\n" +
@@ -1669,9 +1669,9 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\rtrust_restart\x18\v \x01(\bR\ftrustRestart\x12\x1f\n" +
 	"\vsetup_until\x18\f \x01(\tR\n" +
 	"setupUntil\x12<\n" +
-	"\x06prefix\x18\r \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9:._/-]{1,64}$H\x00R\x06prefix\x88\x01\x01\x1a\x8c\x01\n" +
-	"\bSentinel\x12\x1f\n" +
-	"\x06master\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06master\x12\x1a\n" +
+	"\x06prefix\x18\r \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9:._/-]{1,64}$H\x00R\x06prefix\x88\x01\x01\x1a\x83\x01\n" +
+	"\bSentinel\x12\x16\n" +
+	"\x06master\x18\x01 \x01(\tR\x06master\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12C\n" +
 	"\bpassword\x18\x03 \x01(\v2'.hookbastion.settings.v1.Redis.PasswordR\bpassword\x1a0\n" +
 	"\bPassword\x12\x12\n" +
