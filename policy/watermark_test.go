@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-// A reload that makes older deliveries acceptable, or keeps nonces elsewhere,
+// A reload, or a restart with a store that remembers, that makes older deliveries acceptable, or keeps nonces elsewhere,
 // refuses those signed before it; any other leaves the watermark alone.
 func TestWatermarkOfReload(t *testing.T) {
 	const stripe = "{name: a, match: {path: /a}, provider: stripe, secrets: [{file: secret}]"
@@ -41,6 +42,7 @@ func TestWatermarkOfReload(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "secret"), "a secret of some length")
 		write(t, filepath.Join(dir, "secret2"), "another secret of some length")
+		var kept map[string]policy.Kept
 		load := func(text string, previous *authz.Table, now time.Time) *authz.Table {
 			write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- "+text+"}\n")
 			set, err := policy.Load(dir)
@@ -48,7 +50,7 @@ func TestWatermarkOfReload(t *testing.T) {
 				t.Fatal(name, err)
 			}
 			d := deps()
-			d.Now, d.Previous = now, previous
+			d.Now, d.Previous, d.Kept = now, previous, kept
 			table, err := policy.Compile(set, d)
 			if err != nil {
 				t.Fatal(name, err)
@@ -66,6 +68,16 @@ func TestWatermarkOfReload(t *testing.T) {
 		}
 		if got := watermark(load(test.after, before, second)); !got.Equal(want) {
 			t.Errorf("%s: watermark %v, want %v", name, got.Unix(), want.Unix())
+		}
+		data, err := json.Marshal(policy.KeptBy(before))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, &kept); err != nil {
+			t.Fatal(err)
+		}
+		if got := watermark(load(test.after, nil, second)); !got.Equal(want) {
+			t.Errorf("%s: watermark %v after a restart, want %v", name, got.Unix(), want.Unix())
 		}
 	}
 }

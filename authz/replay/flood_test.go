@@ -121,6 +121,27 @@ func TestIdleTenantsAreGivenUp(t *testing.T) {
 	}
 }
 
+// A tenant for which there was no share of its own lies in its webhook's, and is
+// found there also when there would be room for one.
+func TestTenantsWithoutAShareAreFoundLater(t *testing.T) {
+	const many = 1 << 14 // as many as have a share of their own
+	m := memory(1 << 20)
+	for n := range uint64(many) {
+		reserve(t, m, of("crowd", fmt.Sprint(n), replaytest.Unsigned(n, start, time.Minute)), start)
+	}
+	late := of("quiet", "tenant", replaytest.Unsigned(many, start, time.Hour))
+	if got := reserve(t, m, late, start); got != replay.Reserved {
+		t.Fatalf("outcome %d", got)
+	}
+	later := start.Add(10 * time.Minute)
+	for range 4 {
+		m.SweepAll(later)
+	}
+	if got := reserve(t, m, late, later); got != replay.CopyUnknown {
+		t.Errorf("the same again, after the others have gone: outcome %d", got)
+	}
+}
+
 // Slots are bounded, whatever shares there are.
 func TestBytesAreBounded(t *testing.T) {
 	const most = 1 << 20

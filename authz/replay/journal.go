@@ -137,7 +137,7 @@ func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func
 		return Answer{Outcome: Uncertain}
 	}
 	for {
-		sh := m.share(nonce.Webhook, nonce.Tenant)
+		sh := m.share(&nonce, now)
 		st := &sh.stripes[sh.part(nonce.Fingerprint)]
 		st.mu.Lock()
 		if st.dead {
@@ -197,42 +197,6 @@ func (m *Memory) release(sh *share, st *stripe, o *open, now time.Time) {
 		m.forget(sh, st, o)
 	} else {
 		m.close(sh, st, o, Undelivered, now)
-	}
-}
-
-// Undo makes it as if an answer of ReserveNoted, which nobody has got, had not
-// been given. What others have done to the reservation since stays.
-func (m *Memory) Undo(a Answer, now time.Time) {
-	if a.Outcome != Reserved {
-		return
-	}
-	m.counters.undone(a)
-	sh, st := m.locked(a.Reservation)
-	if st == nil {
-		return
-	}
-	defer st.mu.Unlock()
-	f := a.Reservation.Fingerprint
-	o := st.find(f)
-	switch {
-	case o != nil && (o.id != a.Reservation.ID || o.owner != a.Reservation.Owner):
-	case o != nil && a.Adopted:
-		o.owner = a.previous
-	case o != nil:
-		m.release(sh, st, o, now)
-	case a.alone && a.Mark == authz.MarkRedelivered:
-		st.addPermit(f, now.Add(PermitTime), now)
-	case a.alone:
-		at, found := m.find(sh, f, now)
-		if !found || at.slot().state() != stateTaken {
-			return
-		}
-		if a.Mark == authz.MarkPossible {
-			at.slot().set(stateUnsure)
-			return
-		}
-		at.segment.drop(at.at)
-		m.count(sh, -1)
 	}
 }
 
@@ -370,13 +334,36 @@ func (m *Memory) walkSegment(sh *share, t *table, s *segment, now time.Time, not
 // noteFloor hands out up to where a segment, at that place of the directory of
 // a part, has forgotten.
 func (m *Memory) noteFloor(sh *share, t *table, at place, part int, note func(*Entry)) {
+	e := m.floor(sh, t, at.segment)
+	e.fingerprint = slot{high: uint64(at.at) << (64 - t.parts[part].depth)}.fingerprint() // a shift by 64 is 0
+	e.fingerprint[8] = byte(part << 2)
+	note(&e)
+}
+
+func (m *Memory) floor(sh *share, t *table, s *segment) Entry {
 	e := m.entry(sh)
-	e.flags, e.class, e.expires, e.depth = entryFloor, t.class(), at.segment.floor, at.segment.depth
+	e.flags, e.class, e.expires, e.depth = entryFloor, t.class(), s.floor, s.depth
 	if t.signed {
 		e.flags |= entrySigned
 	}
-	prefix := uint64(at.at) << (64 - t.parts[part].depth) // a shift by 64 is 0
-	e.fingerprint = slot{high: prefix}.fingerprint()
-	e.fingerprint[8] = byte(part << 2)
-	note(&e)
+	return e
+}
+
+// NoteFloors makes note get the entry of each eviction, under a lock. It may not
+// be called once the store is in use.
+func (m *Memory) NoteFloors(note func(*Entry)) { m.onFloor = note }
+
+// evicted hands out the floor of a segment from which something was evicted.
+func (m *Memory) evicted(sh *share, t *table, s *segment) {
+	if m.onFloor == nil {
+		return
+	}
+	for _, sl := range s.slots {
+		if sl.low != 0 { // used, if no more: it says where the segment lies
+			e := m.floor(sh, t, s)
+			e.fingerprint = sl.fingerprint()
+			m.onFloor(&e)
+			return
+		}
+	}
 }

@@ -30,6 +30,8 @@ type Memory struct {
 	// key makes the numbers of shares, if it is not zero.
 	key    [32]byte
 	floors []Entry // while it is restored
+	// onFloor is told of evictions.
+	onFloor func(*Entry)
 
 	mu       sync.RWMutex // of what follows
 	webhooks map[string]*room

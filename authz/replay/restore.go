@@ -1,6 +1,10 @@
 package replay
 
-import "time"
+import (
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
 
 // Restore takes in an entry, before the store is in use. It has room for all:
 // they had been there.
@@ -43,6 +47,9 @@ func (m *Memory) restoreNonce(sh *share, e *Entry, now time.Time) {
 	current := m.advance(sh, t, s, now)
 	if e.expires <= current {
 		return
+	}
+	if sh.own == sh.webhook { // of a tenant, perhaps
+		sh.webhook.mixed = max(sh.webhook.mixed, e.expires*int64(t.epoch))
 	}
 	if s.crowded() {
 		nonces, slots := p.widen(s, current)
@@ -97,6 +104,7 @@ func (m *Memory) restoreFloor(e *Entry, now time.Time) {
 		depth := min(e.depth, p.depth)
 		if uint64(at)<<(64-p.depth)>>(64-depth) == prefix>>(64-depth) {
 			s.floor = max(s.floor, e.expires)
+			m.count(sh, -s.sweep(m.advance(sh, t, s, now)))
 		}
 	}
 }
@@ -104,3 +112,39 @@ func (m *Memory) restoreFloor(e *Entry, now time.Time) {
 // Guard refuses signed times at or below it, as those before the start of an
 // empty store. It may not be called once the store is in use.
 func (m *Memory) Guard(started time.Time) { m.started = started }
+
+// Undo makes it as if an answer of ReserveNoted, which nobody has got, had not
+// been given. What others have done to the reservation since stays.
+func (m *Memory) Undo(a Answer, now time.Time) {
+	if a.Outcome != Reserved {
+		return
+	}
+	m.counters.undone(a)
+	sh, st := m.locked(a.Reservation)
+	if st == nil {
+		return
+	}
+	defer st.mu.Unlock()
+	f := a.Reservation.Fingerprint
+	o := st.find(f)
+	switch {
+	case o != nil && (o.id != a.Reservation.ID || o.owner != a.Reservation.Owner):
+	case o != nil && a.Adopted:
+		o.owner = a.previous
+	case o != nil:
+		m.release(sh, st, o, now)
+	case a.alone && a.Mark == authz.MarkRedelivered:
+		st.addPermit(f, now.Add(PermitTime), now)
+	case a.alone:
+		at, found := m.find(sh, f, now)
+		if !found || at.slot().state() != stateTaken {
+			return
+		}
+		if a.Mark == authz.MarkPossible {
+			at.slot().set(stateUnsure)
+			return
+		}
+		at.segment.drop(at.at)
+		m.count(sh, -1)
+	}
+}

@@ -8,16 +8,16 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// share returns the share of a webhook and tenant.
-func (m *Memory) share(webhook string, tenant authz.View) *share {
-	id := m.shareNumber(webhook, tenant)
+// share returns the share of a nonce's webhook and tenant.
+func (m *Memory) share(nonce *Nonce, now time.Time) *share {
+	id := m.shareNumber(nonce.Webhook, nonce.Tenant)
 	m.mu.RLock()
 	sh := m.shares[id]
 	m.mu.RUnlock()
 	if sh != nil {
 		return sh
 	}
-	return m.newShare(id, webhook, tenant)
+	return m.newShare(id, nonce, now)
 }
 
 func (m *Memory) shareNumber(webhook string, tenant authz.View) uint64 {
@@ -31,25 +31,38 @@ func (m *Memory) shareNumber(webhook string, tenant authz.View) uint64 {
 	return id
 }
 
-func (m *Memory) newShare(id uint64, webhook string, tenant authz.View) *share {
+// newShare makes a share. A tenant for which there is none takes its webhook's,
+// and while that may hold nonces of such a tenant, none gets a share of its own:
+// it would not be found there that they were delivered.
+func (m *Memory) newShare(id uint64, nonce *Nonce, now time.Time) *share {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(tenant) > 0 && len(m.shares) >= maxShares {
-		tenant, id = nil, m.shareNumber(webhook, nil)
+	own := len(nonce.Tenant) > 0
+	whole := m.webhooks[nonce.Webhook]
+	if own && (len(m.shares) >= maxShares || whole != nil && now.UnixNano() < whole.mixed) {
+		own, id = false, m.shareNumber(nonce.Webhook, nil)
+		whole = m.room(nonce.Webhook)
+		whole.mixed = max(whole.mixed, nonce.Expires.UnixNano())
 	}
 	if sh := m.shares[id]; sh != nil {
 		return sh
 	}
-	return m.addShare(id, webhook, len(tenant) > 0)
+	return m.addShare(id, nonce.Webhook, own)
 }
 
-// addShare works with m.mu locked.
-func (m *Memory) addShare(id uint64, webhook string, tenant bool) *share {
+// room works with m.mu locked.
+func (m *Memory) room(webhook string) *room {
 	whole := m.webhooks[webhook]
 	if whole == nil {
 		whole = &room{}
 		m.webhooks[webhook] = whole
 	}
+	return whole
+}
+
+// addShare works with m.mu locked.
+func (m *Memory) addShare(id uint64, webhook string, tenant bool) *share {
+	whole := m.room(webhook)
 	sh := newShare(id, webhook, whole, whole, webhookParts)
 	if tenant {
 		sh = newShare(id, webhook, whole, &room{}, tenantParts)
@@ -197,6 +210,7 @@ func (m *Memory) evict(sh *share, t *table, s *segment, limit int64, now time.Ti
 	m.count(sh, -n)
 	if n > 0 {
 		m.counters.evicted(n, time.Unix(0, s.floor*int64(t.epoch)))
+		m.evicted(sh, t, s)
 	}
 	return n
 }

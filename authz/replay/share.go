@@ -24,6 +24,9 @@ type share struct {
 // room counts what somebody takes of the store.
 type room struct {
 	nonces, open atomic.Int64
+	// mixed is until when, in nanoseconds since 1970, nonces of tenants can lie
+	// in the webhook's own share. It is guarded by the store's mutex.
+	mixed int64
 	// largest is the tenant that takes most of a webhook's room, or nearly.
 	largest atomic.Pointer[share]
 }

@@ -13,6 +13,8 @@ const (
 	nonceBytes, pendingBytes = 36, 100
 	// leastLog is below which no compaction is worth while.
 	leastLog = 8 << 20
+	// syncBytes is how much a compaction writes between two syncs.
+	syncBytes = 1 << 20
 	// manySegments is at how many segments, one for each start, it is.
 	manySegments = 16
 )
@@ -59,6 +61,7 @@ func (s *Store) Compact(now time.Time) (err error) {
 		return err
 	}
 	var b *batch
+	synced := s.log.bytes.Load()
 	note := func(e *replay.Entry) { b = s.log.note(e, now) }
 	err = s.Walk(now, note, func() error {
 		select {
@@ -71,6 +74,10 @@ func (s *Store) Compact(now time.Time) (err error) {
 		}
 		err := s.written(b)
 		b = nil
+		// Little by little: a disk that must take much at once holds up writes.
+		if at := s.log.bytes.Load(); err == nil && at-synced > syncBytes {
+			synced, err = at, s.log.syncOrLose()
+		}
 		return err
 	})
 	if err != nil {
@@ -92,9 +99,7 @@ func (s *Store) syncs() {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			if err := s.log.sync(); err != nil {
-				s.log.lose(err)
-			}
+			_ = s.log.syncOrLose() // after an error everything is refused
 		}
 	}
 }

@@ -127,7 +127,7 @@ func loadMark(dir string) (m mark, err error) {
 		return m, err
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return mark{}, fmt.Errorf("%s: %w", filepath.Join(dir, markName), err)
+		return mark{Sync: 1}, nil //nolint:nilerr // as after a loss of power
 	}
 	return m, nil
 }

@@ -23,3 +23,6 @@ func (s *Store) Kill() {
 		_ = f.Close()
 	}
 }
+
+// Dir is the store's directory.
+func (s *Store) Dir() string { return s.config.Dir }

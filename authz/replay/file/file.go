@@ -96,28 +96,33 @@ type Store struct {
 	gap atomic.Bool
 }
 
-// Open reads the log, at about a million entries a second, and begins to write.
+// Open reads the log, which takes some seconds for a million entries, and begins
+// to write.
 func Open(config Config, now time.Time) (_ *Store, err error) {
 	if config.Boot == "" {
 		config.Boot = bootID()
 	}
 	s := &Store{config: config, stop: make(chan struct{}), due: make(chan time.Time, 1)}
 	if err := os.MkdirAll(filepath.Join(config.Dir, logName), 0o700); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nonce store %s: %w", config.Dir, err)
 	}
 	if s.lock, err = lock(config.Dir); err != nil {
 		return nil, fmt.Errorf("nonce store %s: %w", config.Dir, err)
 	}
 	last, err := s.recover(now)
 	if err == nil {
-		err = mark{Boot: config.Boot, Sync: config.Sync}.keep(config.Dir)
+		s.log, err = openLog(s.logDir(), config.Sync, last)
 	}
 	if err == nil {
-		s.log, err = openLog(s.logDir(), config.Sync, last)
+		// After the log: who finds a mark finds a log, too.
+		if err = (mark{Boot: config.Boot, Sync: config.Sync}).keep(config.Dir); err != nil {
+			err = errors.Join(err, s.log.close())
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
 	}
+	s.NoteFloors(s.log.mention)
 	s.stopped.Go(s.compactions)
 	if config.Sync > 0 {
 		s.stopped.Go(s.syncs)

@@ -3,7 +3,6 @@ package file
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +54,7 @@ type log struct {
 		sync.Mutex
 		current *os.File
 		old     []*os.File // to be synced and closed
+		begun   bool       // the name of current may not be on the disk yet
 		// dirty is when the first batch was written that is not on the disk.
 		dirty   time.Time
 		written uint64 // the last batch written
@@ -115,9 +115,9 @@ func (l *log) follow(segment int) error {
 	if l.files.current != nil {
 		l.files.old = append(l.files.old, l.files.current)
 	}
-	l.files.current = f
+	l.files.current, l.files.begun = f, true
 	l.files.Unlock()
-	return syncDir(l.dir)
+	return nil
 }
 
 func (l *log) measure() error {
@@ -146,14 +146,29 @@ func (l *log) note(e *replay.Entry, now time.Time) *batch {
 	}
 	l.open.wanted = true
 	l.latest = max(l.latest, now.UnixNano())
-	if e != nil {
-		if _, ok := l.known[e.Share]; !ok {
-			l.known[e.Share] = struct{}{}
-			l.buffer = appendShare(l.buffer, e)
-		}
-		l.buffer = e.AppendTo(append(l.buffer, itemEntry))
-	}
+	l.add(e)
 	return l.open
+}
+
+// add adds an entry to the batch that gathers. l.mu is held.
+func (l *log) add(e *replay.Entry) {
+	if e == nil {
+		return
+	}
+	if _, ok := l.known[e.Share]; !ok {
+		l.known[e.Share] = struct{}{}
+		l.buffer = appendShare(l.buffer, e)
+	}
+	l.buffer = e.AppendTo(append(l.buffer, itemEntry))
+}
+
+// mention adds an entry for which nobody waits.
+func (l *log) mention(e *replay.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.add(e)
+	}
 }
 
 // wait returns when the batch has been written, or could not be.
@@ -244,11 +259,9 @@ func (l *log) fail(err error) {
 	l.void = newBatch()
 	l.void.err = err
 	close(l.void.done)
-	if l.open.wanted {
-		l.open.err = err
-		close(l.open.done)
-		l.open, l.buffer = newBatch(), l.buffer[:headerSize]
-	}
+	l.open.err = err
+	close(l.open.done)
+	l.open, l.buffer = newBatch(), l.buffer[:headerSize]
 }
 
 // lose makes everything fail after the disk did not take what was written.
@@ -258,134 +271,6 @@ func (l *log) lose(err error) {
 	if l.broken == nil {
 		l.fail(err)
 	}
-}
-
-// sync brings what was written to the disk.
-func (l *log) sync() error {
-	l.files.Lock()
-	old, current, written, dirty := l.files.old, l.files.current, l.files.written, l.files.dirty
-	l.files.old, l.files.dirty = nil, time.Time{}
-	l.files.Unlock()
-	if dirty.IsZero() && len(old) == 0 {
-		return nil
-	}
-	var errs []error
-	for _, f := range old {
-		errs = append(errs, f.Sync(), f.Close())
-	}
-	if current != nil {
-		errs = append(errs, current.Sync())
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	l.counters.syncs.Add(1)
-	for before := l.synced.Load(); before < written && !l.synced.CompareAndSwap(before, written); before = l.synced.Load() {
-	}
-	return nil
-}
-
-// next begins a segment. After an error the log must be mended.
-func (l *log) next() error {
-	n, err := l.wal.NextSegment()
-	if err != nil {
-		return err
-	}
-	return l.follow(n)
-}
-
-// mendEvery is how often a broken log is tried again.
-const mendEvery = 100 * time.Millisecond
-
-// ready mends a broken log, or returns why it cannot be mended yet.
-func (l *log) ready() (mended bool, err error) {
-	if !l.isBroken.Load() {
-		return false, nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken == nil {
-		return false, nil
-	}
-	now := time.Now()
-	if l.busy || errors.Is(l.broken, ErrClosed) || now.Sub(l.tried) < mendEvery {
-		return false, l.broken
-	}
-	l.tried = now
-	if err := l.mend(); err != nil {
-		return false, err
-	}
-	l.broken = nil
-	l.isBroken.Store(false)
-	return true, nil
-}
-
-// mend begins a segment and writes an empty batch to it. It has the number of
-// the batch that failed, which it thereby declares void. l.mu is held, and
-// nobody writes.
-func (l *log) mend() error {
-	if err := l.probe(); err != nil {
-		return err
-	}
-	if err := l.next(); err != nil {
-		return err
-	}
-	l.known = map[uint64]struct{}{}
-	h := header{base: l.base.Load(), latest: l.latest, synced: l.synced.Load(), number: l.number + 1}
-	return l.put(seal(appendHeader(nil), h), h.number)
-}
-
-// probe looks whether there is room, so that no segment is begun in vain.
-func (l *log) probe() error {
-	name := filepath.Join(l.dir, "probe")
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(make([]byte, 1<<17))
-	return errors.Join(err, f.Close(), os.Remove(name))
-}
-
-// last is the latest time that the store was told.
-func (l *log) last() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.latest
-}
-
-// state returns why nothing can be written.
-func (l *log) state() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.broken
-}
-
-// rotated makes the next write begin a segment, writes, and returns its number.
-func (l *log) rotated(now time.Time) (int, error) {
-	l.mu.Lock()
-	if l.broken != nil {
-		defer l.mu.Unlock()
-		return 0, l.broken
-	}
-	l.rotate = true
-	l.mu.Unlock()
-	if err := l.wait(l.note(nil, now)); err != nil {
-		return 0, err
-	}
-	return int(l.segment.Load()), l.state()
-}
-
-// drop removes the segments before that one, which must hold everything.
-func (l *log) drop(segment int, now time.Time) error {
-	l.base.Store(uint64(segment))
-	if err := l.wait(l.note(nil, now)); err != nil {
-		return err
-	}
-	if err := l.sync(); err != nil {
-		return err
-	}
-	err := l.wal.Truncate(segment)
-	return errors.Join(err, syncDir(l.dir), l.measure())
 }
 
 // close brings everything to the disk.
@@ -408,13 +293,4 @@ func (l *log) close() error {
 	}
 	l.files.old, l.files.current = nil, nil
 	return err
-}
-
-// syncDir brings the names in a directory to the disk.
-func syncDir(dir string) error {
-	f, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

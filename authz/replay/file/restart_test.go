@@ -1,0 +1,352 @@
+package file_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
+)
+
+// restarts are the ways from one process to the next.
+var restarts = map[string]func(*testing.T, *file.Store){
+	"clean": func(t *testing.T, s *file.Store) {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	},
+	"killed": func(_ *testing.T, s *file.Store) { s.Kill() },
+	"compacted and killed": func(t *testing.T, s *file.Store) {
+		if err := s.Compact(start); err != nil {
+			t.Error(err)
+		}
+		s.Kill()
+	},
+}
+
+// TestWhatIsPendingSurvives restarts in the middle of a delivery.
+func TestWhatIsPendingSurvives(t *testing.T) {
+	for name, end := range restarts {
+		t.Run(name, func(t *testing.T) {
+			c := config(directory(t))
+			s := opened(t, c, before)
+			reserve := func(n, check, owner uint64, unknown replay.Fate, at time.Time) replay.Answer {
+				t.Helper()
+				nonce := nonceOf(n)
+				nonce.Tenant = authz.View("tenant")
+				a, err := s.Reserve(context.Background(), nonce, replaytest.Claim(check, owner, unknown), at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return a
+			}
+			want := func(what string, got, want replay.Outcome) {
+				t.Helper()
+				if got != want {
+					t.Errorf("%s: outcome %d, want %d", what, got, want)
+				}
+			}
+			var as [6]replay.Answer
+			for n := range as {
+				as[n] = reserve(uint64(n), uint64(n+1), uint64(n+1), replay.Taken, start)
+			}
+			possible := reserve(10, 10, 10, replay.Unsure, start)
+			end(t, s)
+			s = opened(t, c, start)
+			defer func() { s.Kill() }()
+			settle := func(n int, fate replay.Fate, at time.Time) bool {
+				t.Helper()
+				ok, err := s.Settle(context.Background(), as[n].Reservation, fate, at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return ok
+			}
+			want("pending", reserve(0, 100, 100, replay.Taken, start).Outcome, replay.Pending)
+			if !settle(0, replay.Delivered, start) || !settle(1, replay.Undelivered, start) {
+				t.Error("a settlement that came after the restart did nothing")
+			}
+			want("settled after the restart", reserve(0, 101, 101, replay.Taken, start).Outcome, replay.Copy)
+			want("released after the restart", reserve(1, 102, 102, replay.Taken, start).Outcome, replay.Reserved)
+			if a := reserve(2, 3, 103, replay.Taken, start); !a.Adopted || a.Reservation.ID != as[2].Reservation.ID {
+				t.Errorf("the repetition of a check: %+v", a)
+			}
+			if ok, _ := s.Release(context.Background(), as[2].Reservation, start); ok {
+				t.Error("who owned it before has released what was adopted")
+			}
+			if ok, _ := s.Release(context.Background(), as[3].Reservation, start); !ok {
+				t.Error("the owner could not release it")
+			}
+			after := start.Add(replaytest.Lease)
+			if settle(4, replay.Delivered, after) {
+				t.Error("settled after the lease")
+			}
+			want("after the lease", reserve(5, 104, 104, replay.Taken, after).Outcome, replay.CopyUnknown)
+			if a := reserve(10, 105, 105, replay.Unsure, after); a.Outcome != replay.Reserved || a.Mark != authz.MarkPossible || a.Reservation.ID == possible.Reservation.ID {
+				t.Errorf("after the lease, under RELEASE: %+v", a)
+			}
+		})
+	}
+}
+
+// TestRecovery looks at what guards a start, and what does not.
+func TestRecovery(t *testing.T) {
+	const behind = 40 * time.Second
+	for _, c := range []struct {
+		name  string
+		end   string
+		sync  time.Duration
+		boot  string
+		now   time.Time
+		guard bool
+	}{
+		{"a clean end", "clean", time.Second, "one", start, false},
+		{"a clean end, another boot", "clean", time.Second, "two", start, false},
+		{"a kill", "killed", time.Second, "one", start, false},
+		{"a kill, another boot", "killed", time.Second, "two", start, true},
+		{"a kill, another boot, nothing unsynced", "killed", 0, "two", start, false},
+		{"a kill, no boot known", "killed", time.Second, " ", start, false},
+		{"a clock a little behind", "killed", time.Second, "one", start.Add(-20 * time.Second), false},
+		{"a clock far behind", "clean", time.Second, "one", start.Add(-behind), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := config(directory(t))
+			config.Sync = c.sync
+			if c.boot == " " {
+				config.Boot = c.boot
+			}
+			s := opened(t, config, before)
+			if !s.Recovery().New {
+				t.Error("it is not new")
+			}
+			ask(t, s, 1)
+			restarts[c.end](t, s)
+			config.Boot = c.boot
+			s = opened(t, config, c.now)
+			defer s.Kill()
+			r := s.Recovery()
+			if r.New || r.Crash != (c.end == "killed") || (r.PowerLoss || r.ClockBack > 0) != c.guard || r.Damage != nil {
+				t.Errorf("%+v", r)
+			}
+			if r.ClockBack > 0 && r.ClockBack != behind {
+				t.Errorf("the clock is behind by %s", r.ClockBack)
+			}
+			if got := ask(t, s, 1); got == replay.Reserved {
+				t.Error("a nonce was accepted again")
+			}
+			honest := replaytest.Signed(77, c.now.Add(-time.Second))
+			a, err := s.Reserve(context.Background(), honest, replay.Claim{}, c.now)
+			if err != nil || (a.Outcome == replay.Uncertain) != c.guard {
+				t.Errorf("signed before the start: outcome %d, %v", a.Outcome, err)
+			}
+		})
+	}
+}
+
+// A delivery that was forgotten as expired is not accepted after the clock was
+// set back, nor when it was set back between two processes.
+func TestClockSetBack(t *testing.T) {
+	c := config(directory(t))
+	s := opened(t, c, before)
+	n := replaytest.Signed(1, start)
+	reserve := func(at time.Time) replay.Outcome {
+		a, err := s.Reserve(context.Background(), n, replay.Claim{}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Outcome
+	}
+	if got := reserve(start); got != replay.Reserved {
+		t.Fatalf("outcome %d", got)
+	}
+	later := start.Add(2 * time.Hour)
+	s.SweepAll(later)
+	if a, err := s.Reserve(context.Background(), replaytest.Signed(2, later), replay.Claim{}, later); err != nil || a.Outcome != replay.Reserved {
+		t.Fatal(a, err)
+	}
+	if err := s.Compact(later); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{start, later.Add(-replay.Skew)} {
+		s.Kill()
+		s = opened(t, c, at)
+		if got := reserve(start); got != replay.Uncertain {
+			t.Errorf("restarted at %s: outcome %d", at, got)
+		}
+	}
+	s.Kill()
+}
+
+// A floor from an eviction outlives the process, and the compaction that
+// forgets what was evicted.
+func TestFloorSurvives(t *testing.T) {
+	for name, end := range restarts {
+		c := config(directory(t))
+		c.Memory.MaxEntries = 500
+		s := opened(t, c, before)
+		for n := range uint64(3000) {
+			if a, err := s.Reserve(context.Background(), replaytest.Signed(n, start.Add(time.Duration(n)*20*time.Millisecond)), replay.Claim{}, start.Add(time.Minute)); err != nil {
+				t.Fatal(a, err)
+			}
+		}
+		if s.Stats().Evicted == 0 {
+			t.Fatal("nothing was evicted")
+		}
+		end(t, s)
+		s = opened(t, c, start.Add(time.Minute))
+		for n := range uint64(3000) {
+			a, err := s.Reserve(context.Background(), replaytest.Signed(n, start.Add(time.Duration(n)*20*time.Millisecond)), replay.Claim{}, start.Add(time.Minute))
+			if err != nil || a.Outcome == replay.Reserved {
+				t.Fatalf("%s: nonce %d: outcome %d, %v", name, n, a.Outcome, err)
+			}
+		}
+		a, err := s.Reserve(context.Background(), replaytest.Signed(1<<30, start.Add(time.Minute+5*time.Second)), replay.Claim{}, start.Add(time.Minute))
+		if err != nil || a.Outcome != replay.Reserved {
+			t.Errorf("%s: one signed later: outcome %d, %v", name, a.Outcome, err)
+		}
+		s.Kill()
+	}
+}
+
+func TestOneProcess(t *testing.T) {
+	c := config(directory(t))
+	s := opened(t, c, before)
+	if _, err := file.Open(c, before); err == nil || !strings.Contains(err.Error(), c.Dir+": another process uses the directory") {
+		t.Errorf("a second store: %v", err)
+	}
+	s.Kill()
+	opened(t, c, before).Kill()
+}
+
+func TestKeys(t *testing.T) {
+	c := config(directory(t))
+	s := opened(t, c, before)
+	fingerprint, seal := s.FingerprintKey(), s.SealKey()
+	s.Kill()
+	s = opened(t, c, before)
+	if s.FingerprintKey() != fingerprint || s.SealKey() != seal {
+		t.Error("a restart has changed the keys")
+	}
+	s.Kill()
+	path := filepath.Join(c.Dir, "keys")
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[40] ^= 1
+	for what, spoil := range map[string]func() error{
+		"damaged": func() error { return os.WriteFile(path, data, 0o600) },
+		"missing": func() error { return os.Remove(path) },
+	} {
+		defer func() {
+			if err := spoil(); err != nil {
+				t.Error(err)
+			}
+			if _, err := file.Open(c, start); err == nil || !strings.Contains(err.Error(), "keys is "+what) {
+				t.Errorf("keys are %s: %v", what, err)
+			}
+		}()
+	}
+}
+
+// A start that was killed, and a mark that cannot be read, are no obstacle.
+func TestBrokenOff(t *testing.T) {
+	c := config(directory(t))
+	s := opened(t, c, before)
+	ask(t, s, 1)
+	s.Kill()
+	for what, spoil := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"damaged": func(path string) error { return os.WriteFile(path, []byte(`{"boot": on`), 0o600) },
+	} {
+		if err := spoil(filepath.Join(c.Dir, "mark")); err != nil {
+			t.Fatal(err)
+		}
+		s := opened(t, c, start)
+		if r := s.Recovery(); !r.PowerLoss {
+			t.Errorf("%s: %+v", what, r)
+		}
+		if got := ask(t, s, 1); got == replay.Reserved {
+			t.Errorf("%s: accepted again", what)
+		}
+		s.Kill()
+	}
+}
+
+// A part of the directory is no directory.
+func TestIncomplete(t *testing.T) {
+	for name, missing := range map[string]string{"has no segments": "log/00000000", "segments before 00000002 are missing": "log/0000000[01]"} {
+		c := config(directory(t))
+		s := opened(t, c, before)
+		if name != "has no segments" {
+			if err := s.Compact(start); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Kill()
+		if name != "has no segments" {
+			opened(t, c, start).Kill() // has another segment, and an empty one
+			s = opened(t, c, start)
+			ask(t, s, 1)
+			s.Kill()
+		}
+		files, err := filepath.Glob(filepath.Join(c.Dir, missing))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := file.Open(c, start); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+}
+
+func TestNoDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Open(config(path), start); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a file: %v", err)
+	}
+	if _, err := file.Open(config(filepath.Join(path, "below")), start); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("below a file: %v", err)
+	}
+}
+
+// What is kept beside the nonces is there whole or not at all.
+func TestKept(t *testing.T) {
+	c := config(directory(t))
+	s := opened(t, c, before)
+	if data, err := s.Kept(); data != nil || err != nil {
+		t.Errorf("%q, %v", data, err)
+	}
+	for _, text := range []string{"one", "another"} {
+		if err := s.Keep([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Kill()
+	s = opened(t, c, before)
+	defer s.Kill()
+	if data, err := s.Kept(); string(data) != "another" || err != nil {
+		t.Errorf("%q, %v", data, err)
+	}
+}

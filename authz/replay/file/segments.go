@@ -1,0 +1,157 @@
+package file
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// sync brings what was written to the disk.
+func (l *log) sync() error {
+	l.files.Lock()
+	old, current, written, dirty, begun := l.files.old, l.files.current, l.files.written, l.files.dirty, l.files.begun
+	l.files.old, l.files.dirty, l.files.begun = nil, time.Time{}, false
+	l.files.Unlock()
+	if dirty.IsZero() && len(old) == 0 && !begun {
+		return nil
+	}
+	var errs []error
+	if begun {
+		errs = append(errs, syncDir(l.dir))
+	}
+	for _, f := range old {
+		errs = append(errs, f.Sync(), f.Close())
+	}
+	if current != nil {
+		errs = append(errs, current.Sync())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	l.counters.syncs.Add(1)
+	for before := l.synced.Load(); before < written && !l.synced.CompareAndSwap(before, written); before = l.synced.Load() {
+	}
+	return nil
+}
+
+// syncOrLose is sync, beside the writes.
+func (l *log) syncOrLose() error {
+	err := l.sync()
+	if err != nil {
+		l.lose(err)
+	}
+	return err
+}
+
+// next begins a segment. After an error the log must be mended.
+func (l *log) next() error {
+	n, err := l.wal.NextSegment()
+	if err != nil {
+		return err
+	}
+	return l.follow(n)
+}
+
+// mendEvery is how often a broken log is tried again.
+const mendEvery = 100 * time.Millisecond
+
+// ready mends a broken log, or returns why it cannot be mended yet.
+func (l *log) ready() (mended bool, err error) {
+	if !l.isBroken.Load() {
+		return false, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		return false, nil
+	}
+	now := time.Now()
+	if l.busy || errors.Is(l.broken, ErrClosed) || now.Sub(l.tried) < mendEvery {
+		return false, l.broken
+	}
+	l.tried = now
+	if err := l.mend(); err != nil {
+		return false, err
+	}
+	l.broken = nil
+	l.isBroken.Store(false)
+	return true, nil
+}
+
+// mend begins a segment and writes an empty batch to it. It has the number of
+// the batch that failed, which it thereby declares void. l.mu is held, and
+// nobody writes.
+func (l *log) mend() error {
+	if err := l.probe(); err != nil {
+		return err
+	}
+	if err := l.next(); err != nil {
+		return err
+	}
+	l.known = map[uint64]struct{}{}
+	h := header{base: l.base.Load(), latest: l.latest, synced: l.synced.Load(), number: l.number + 1}
+	return l.put(seal(appendHeader(nil), h), h.number)
+}
+
+// probe looks whether there is room, so that no segment is begun in vain.
+func (l *log) probe() error {
+	name := filepath.Join(l.dir, "probe")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 1<<17))
+	return errors.Join(err, f.Close(), os.Remove(name))
+}
+
+// last is the latest time that the store was told.
+func (l *log) last() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest
+}
+
+// state returns why nothing can be written.
+func (l *log) state() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
+}
+
+// rotated makes the next write begin a segment, writes, and returns its number.
+func (l *log) rotated(now time.Time) (int, error) {
+	l.mu.Lock()
+	if l.broken != nil {
+		defer l.mu.Unlock()
+		return 0, l.broken
+	}
+	l.rotate = true
+	l.mu.Unlock()
+	if err := l.wait(l.note(nil, now)); err != nil {
+		return 0, err
+	}
+	return int(l.segment.Load()), l.state()
+}
+
+// drop removes the segments before that one, which must hold everything.
+func (l *log) drop(segment int, now time.Time) error {
+	l.base.Store(uint64(segment))
+	if err := l.wait(l.note(nil, now)); err != nil {
+		return err
+	}
+	if err := l.syncOrLose(); err != nil {
+		return err
+	}
+	err := l.wal.Truncate(segment)
+	return errors.Join(err, syncDir(l.dir), l.measure())
+}
+
+// syncDir brings the names in a directory to the disk.
+func syncDir(dir string) error {
+	f, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
