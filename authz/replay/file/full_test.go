@@ -1,8 +1,10 @@
 package file_test
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -16,6 +18,28 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
+
+// aloneVariable says that a process runs one test alone.
+const aloneVariable = "HOOKBASTION_TEST_ALONE"
+
+// alone runs the test in a process of its own and reports whether this is it.
+// Of this one, files of the test tool would be cut short, too.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(aloneVariable) != "" {
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v") //nolint:gosec // this binary
+	child.Env = append(os.Environ(), aloneVariable+"=1")
+	if out, err := child.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name()+" ")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
 
 // limit lets no file of this process grow beyond a size until the returned
 // function is called: writes are cut short there, and fail, as on a full disk.
@@ -51,6 +75,9 @@ func until(t *testing.T, what string, f func() bool) {
 // TestFullDisk fills the disk while many reserve. What got no answer must leave
 // nothing behind, what got one must be known, before and after a restart.
 func TestFullDisk(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	for _, room := range []uint64{0, 1, 10, 100, 1000, 20_000, 40_000, 50_000} {
 		c := config(directory(t))
 		s := opened(t, c, before)
@@ -141,6 +168,9 @@ func killedCopy(t *testing.T, c file.Config) file.Config {
 
 // What the upstream did is true, whether it could be written or not.
 func TestSettledOnAFullDisk(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	c := config(directory(t))
 	s := opened(t, c, before)
 	var rs []replay.Answer
