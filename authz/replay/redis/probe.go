@@ -100,7 +100,7 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	happened := map[Happening]int{}
 	client, err := s.connect()
 	if err == nil {
-		if err = errors.Join(s.shareKeys(ctx, client), s.keep(ctx, client)); err != nil && client.cluster && s.keys != nil {
+		if err = s.share(ctx, client); err != nil && client.cluster && s.keys != nil {
 			err = nil // one node is away, and the keys are known
 		}
 	}
@@ -130,11 +130,17 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	return err
 }
 
+// reason is an error's text without numbers: those of ports differ each time.
 func reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 // checkAll checks the shards. Where one server has them all, one circuit stands
