@@ -28,9 +28,9 @@ lint: ## vet, format, static analysis
 bench: ## the path from message bytes to answer bytes, the nonce store, 100,000 tenants, loading 100,000 webhooks
 	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
 
-bench-compare: build ## the service beside a no-op and, if OPA_ENVOY_BIN names one, OPA-Envoy; JSON to BENCH_OUT
+bench-compare: build $(if $(STORE),redis) ## the service beside a no-op and, if OPA_ENVOY_BIN names one, OPA-Envoy; STORE=memory,file,redis: nonce stores; JSON to BENCH_OUT
 	$(GO) build -o bin/bench ./cmd/bench
-	bin/bench compare $(BENCH_FLAGS)
+	bin/bench compare $(if $(STORE),-store $(STORE)) $(BENCH_FLAGS)
 
 bench-envoy: build envoy ## the same through a real Envoy
 	$(GO) build -o bin/bench ./cmd/bench

@@ -72,6 +72,31 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestStores: one row for each store.
+func TestStores(t *testing.T) {
+	path, err := filepath.Abs("../../.cache/redis/bin") // make test has fetched it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path+string(os.PathListSeparator)+os.Getenv("PATH"))
+	o, err := parse("compare", []string{"-store", strings.Join(storeNames, ","), "-rounds", "1", "-time", "100ms", "-warm", "10ms", "-rate", "200", "-service", service(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := compare(t.Context(), o, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range storeNames {
+		if strings.Count(out.String(), "| "+nameService+", "+name+" |") != 1 {
+			t.Errorf("no %s:\n%s", name, &out)
+		}
+	}
+	if _, err := parse("compare", []string{"-store", "paper"}); err == nil {
+		t.Error("a store of paper")
+	}
+}
+
 func TestThroughEnvoy(t *testing.T) {
 	o := &options{service: service(t), rounds: 1, time: 100 * time.Millisecond, warm: 10 * time.Millisecond, rate: 1, sizes: allSizes[:1]}
 	var out bytes.Buffer

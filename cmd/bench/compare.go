@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -29,6 +30,7 @@ type field struct {
 	dir     string
 	servers []*server
 	sink    *http.Server // takes spans
+	redis   *exec.Cmd    // a nonce store
 }
 
 // startGuard: the service refuses what was signed before it started, for an
@@ -51,7 +53,7 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 		return f, err
 	}
 	for _, name := range []string{nameNoop, nameAgain} {
-		if !o.wants(name) {
+		if !o.wants(name) || len(o.stores) > 0 && name == nameAgain {
 			continue
 		}
 		if err := f.add(ctx, &server{name: name, form: o.form}, self, nil, noopCommand); err != nil {
@@ -65,6 +67,13 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 	secret, policyFile := filepath.Join(f.dir, "secret"), filepath.Join(f.dir, "policy.yaml")
 	if err := errors.Join(os.WriteFile(secret, []byte(key), 0o600), os.WriteFile(policyFile, []byte(policy(secret)), 0o600)); err != nil {
 		return f, err
+	}
+	if len(o.stores) > 0 {
+		if err := f.addStores(ctx, o, policyFile); err != nil {
+			return f, err
+		}
+		time.Sleep(startGuard)
+		return f, nil
 	}
 	for _, kind := range [][2]string{{nameService, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + spans}, {nameNoTrace, "OTEL_TRACES_EXPORTER=none"}} {
 		name, traces := kind[0], kind[1]
@@ -119,6 +128,10 @@ func (f *field) stop() {
 	}
 	if f.sink != nil {
 		_ = f.sink.Close()
+	}
+	if f.redis != nil && f.redis.Process != nil {
+		_ = f.redis.Process.Kill()
+		_ = f.redis.Wait() // it was killed
 	}
 	_ = os.RemoveAll(f.dir)
 }

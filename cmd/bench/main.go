@@ -39,6 +39,8 @@ type options struct {
 	form    form
 	only    string // part of the comparison
 	names   string // servers that take part; empty for all
+	// stores are the nonce stores that are compared, in place of other servers.
+	stores []string
 }
 
 func main() {
@@ -82,6 +84,7 @@ func parse(name string, args []string) (*options, error) {
 	flags.IntVar(&o.rate, "rate", 1000, "requests per second where latency is measured")
 	flags.StringVar(&o.only, "only", "", "saturated or latency: that part alone")
 	flags.StringVar(&o.names, "servers", "", "names of the servers that take part, with commas between; all by default")
+	stores := flags.String("store", "", "compare nonce stores, of "+strings.Join(storeNames, ", ")+", with commas between: their latency")
 	sizes := flags.String("sizes", "1KiB,16KiB,256KiB,1MiB", "sizes of bodies")
 	headers := flags.String("headers", "map", "map: headers as Envoy sends them by default; raw: as with encode_raw_headers, which our examples have")
 	if err := flags.Parse(args); err != nil {
@@ -93,6 +96,17 @@ func parse(name string, args []string) (*options, error) {
 			return nil, fmt.Errorf("-sizes: %s is none of %s", name, sizeNames())
 		}
 		o.sizes = append(o.sizes, s)
+	}
+	if *stores != "" {
+		o.stores = strings.Split(*stores, ",")
+		if o.only == "" {
+			o.only = "latency"
+		}
+	}
+	for _, name := range o.stores {
+		if !slices.Contains(storeNames, name) {
+			return nil, fmt.Errorf("-store: %s is none of %s", name, strings.Join(storeNames, ", "))
+		}
 	}
 	switch *headers {
 	case "raw":

@@ -100,6 +100,9 @@ func redisSettings(m *settingsv1.Redis, fail failer) redis.Config {
 // it, which does not belong there.
 func redisAddress(c *redis.Config, m *settingsv1.Redis, fail failer) {
 	u, err := url.Parse(m.GetUrl())
+	if err == nil && (u.Scheme == "rediss" || u.Scheme == "valkeys") {
+		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
 	switch {
 	case err != nil:
 		fail("is not a URL such as redis://redis:6379", "url")
@@ -118,9 +121,7 @@ func redisAddress(c *redis.Config, m *settingsv1.Redis, fail failer) {
 			fail("must be unix:///PATH, alone", "url")
 		}
 		return
-	case "rediss", "valkeys":
-		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	case "redis", "valkey":
+	case "redis", "valkey", "rediss", "valkeys":
 	default:
 		fail("must begin with redis://, rediss:// or unix://", "url")
 		return

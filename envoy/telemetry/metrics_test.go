@@ -172,7 +172,8 @@ func TestStoreCallsAreMeasured(t *testing.T) {
 func TestReplayIsMeasured(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	r, err := telemetry.New(telemetry.Config{
-		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
+		Meter:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
+		Nonces: func() int64 { return 6 },
 		Replay: func() replay.Stats {
 			return replay.Stats{Reserved: 10, Possible: 2, Redelivered: 1, Copies: 3, LeaseTaken: 4, Evicted: 5, Pending: 6, Watermark: now, LogBytes: 7, LogFailures: 8}
 		},

@@ -18,7 +18,7 @@ var (
 	metricBodySize          = instrument{"hookbastion.body.size", "histogram", "By", "webhook", "Size of the body."}
 	metricSkew              = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
-	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held."}
+	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held; absent where they are in Redis, as is the next."}
 	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
 	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "1", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
 	metricStoreEvents       = instrument{"hookbastion.store.events", "counter", "{event}", "outcome", "What was met of a nonce store that lies elsewhere: opened (calls were stopped), refused (a call was not made then), busy (too many calls at once), abandoned (a reservation without an answer), near (a copy known without a call), local (decided without the store), lost (a part that was empty), restarted (one that may have forgotten)."}

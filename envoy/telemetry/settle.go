@@ -87,7 +87,9 @@ func (m *metrics) observeReplay(config Config) error {
 			o.ObserveInt64(ended, n, outcomeOf(name))
 		}
 		o.ObserveInt64(evictions, s.Evicted)
-		o.ObserveInt64(pending, s.Pending)
+		if config.Nonces != nil { // or the store does not know
+			o.ObserveInt64(pending, s.Pending)
+		}
 		if !s.Watermark.IsZero() {
 			o.ObserveInt64(watermark, s.Watermark.Unix())
 		}

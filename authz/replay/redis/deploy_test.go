@@ -38,7 +38,7 @@ func good(err error) bool { return err == nil }
 // Sentinels promote a replica. It has not been told of the generation, so what
 // it may not have got is uncertain, until nothing is.
 func TestFailover(t *testing.T) {
-	each(t, func(t *testing.T, kind string) {
+	eachAtOnce(t, func(t *testing.T, kind string) {
 		master := redistest.Start(t, redistest.Options{Kind: kind, TCP: true})
 		replica := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{"--replicaof", "127.0.0.1 " + master.Port(), "--repl-diskless-sync-delay", "0"}})
 		await(t, "the replica follows", func() bool { return strings.Contains(replica.Do("INFO", "replication"), "master_link_status:up") })
@@ -96,7 +96,7 @@ func await(t *testing.T, what string, done func() bool) {
 // In a cluster the shards lie on all masters. When one is away, the others go
 // on.
 func TestCluster(t *testing.T) {
-	each(t, func(t *testing.T, kind string) {
+	eachAtOnce(t, func(t *testing.T, kind string) {
 		var nodes []*redistest.Server
 		for range 3 {
 			nodes = append(nodes, redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{

@@ -19,6 +19,14 @@ var sharedKeys = read("keys")
 // is current, a second one is accepted, too.
 func (s *Store) KeysName() string { return s.shards[0].prefix + "keys" }
 
+// share takes and puts what replicas share besides nonces.
+func (s *Store) share(ctx context.Context, client *connection) error {
+	if err := s.shareKeys(ctx, client); err != nil {
+		return err
+	}
+	return s.keep(ctx, client)
+}
+
 // shareKeys takes the keys that all replicas have from Redis, or puts there
 // those of this replica, or new ones, if there are none.
 func (s *Store) shareKeys(ctx context.Context, client *connection) error {

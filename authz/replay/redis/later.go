@@ -56,6 +56,10 @@ func (s *Store) catchUp(ctx context.Context, now time.Time) {
 		if !now.Before(t.until) {
 			continue
 		}
+		if s.circuit(s.shard(t.r.Fingerprint), s.client.Load()).err() != nil {
+			s.later.add(t)
+			continue
+		}
 		var done bool
 		var err error
 		if t.fate != replay.Undecided {

@@ -40,12 +40,14 @@ const (
 const (
 	// probeTime bounds what a probe does with one shard.
 	probeTime = time.Second
-	// whenDown and whenUp are the times between probes.
-	whenDown = 250 * time.Millisecond
-	whenUp   = 5 * time.Second
+	// whenDown and whenUp are the times between probes, and whenWoken the least:
+	// calls that fail all at once must not make a flood of probes.
+	whenDown  = 250 * time.Millisecond
+	whenUp    = 5 * time.Second
+	whenWoken = 50 * time.Millisecond
 )
 
-// Wake has Run probe now.
+// Wake has Run probe soon.
 func (s *Store) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -65,11 +67,17 @@ func (s *Store) Run(ctx context.Context) {
 		case <-s.wake:
 		case <-timer.C:
 		}
-		pause := whenUp
+		rest, next := whenWoken, whenUp-whenWoken
 		if s.Probe(ctx, time.Now()) != nil {
-			pause = whenDown
+			rest, next = whenDown, 0
 		}
-		timer.Reset(pause)
+		timer.Reset(rest)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(next)
 	}
 }
 
@@ -92,7 +100,7 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	happened := map[Happening]int{}
 	client, err := s.connect()
 	if err == nil {
-		if err = errors.Join(s.shareKeys(ctx, client), s.keep(ctx, client)); err != nil && client.cluster && s.keys != nil {
+		if err = s.share(ctx, client); err != nil && client.cluster && s.keys != nil {
 			err = nil // one node is away, and the keys are known
 		}
 	}
@@ -122,11 +130,17 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	return err
 }
 
+// reason is an error's text without numbers: those of ports differ each time.
 func reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 // checkAll checks the shards. Where one server has them all, one circuit stands

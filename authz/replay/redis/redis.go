@@ -166,7 +166,7 @@ func New(config Config) *Store {
 	if config.OnEvent == nil {
 		config.OnEvent = func(Event) {}
 	}
-	s := &Store{config: config, inFlight: make(chan struct{}, config.InFlight), near: newNear(config.NearEntries), wake: make(chan struct{}, 1)}
+	s := &Store{config: config, inFlight: make(chan struct{}, config.InFlight), near: newNear(config.NearEntries), wake: make(chan struct{}, 1), told: reason(errNoClient)}
 	for i, tag := range tags {
 		s.shards[i] = newShard(config.Prefix, tag)
 	}

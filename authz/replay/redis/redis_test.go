@@ -38,6 +38,14 @@ func each(t *testing.T, f func(t *testing.T, kind string)) {
 	}
 }
 
+// eachAtOnce is for tests that mostly wait.
+func eachAtOnce(t *testing.T, f func(t *testing.T, kind string)) {
+	each(t, func(t *testing.T, kind string) {
+		t.Parallel()
+		f(t, kind)
+	})
+}
+
 func TestConforms(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		server := redistest.Start(t, redistest.Options{Kind: kind})
@@ -112,7 +120,7 @@ func TestModel(t *testing.T) {
 				}
 				return p.subject()
 			},
-			Every: 499, Steps: 20_000,
+			Every: 691, Steps: 20_000,
 		})
 	})
 }
