@@ -69,7 +69,7 @@ func (l *accessLog) serve(call *h2.Call) {
 			call.Answer(nil)
 			return
 		default:
-			call.End(h2.Status{Code: uint8(codes.Internal)})
+			call.End(h2.Status{Code: uint8(codes.Internal), Message: "unreadable message"})
 			return
 		}
 	}

@@ -286,7 +286,8 @@ func TestAccessLogCompressed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = stream.Send(&alsv3.StreamAccessLogsMessage{Identifier: &alsv3.StreamAccessLogsMessage_Identifier{LogName: "log"}}) // the answer says what happened
-	if err := stream.RecvMsg(&alsv3.StreamAccessLogsResponse{}); grpcstatus.Code(err) != codes.Internal {
+	err = stream.RecvMsg(&alsv3.StreamAccessLogsResponse{})
+	if s := grpcstatus.Convert(err); s.Code() != codes.Internal || s.Message() != "unreadable message" {
 		t.Errorf("%v", err)
 	}
 }
