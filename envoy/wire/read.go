@@ -48,6 +48,11 @@ func (r *reader) message(s shape, end, depth int) bool {
 	}
 	fields := &shapes[s]
 	for r.left > end {
+		if s == httpRequest && len(r.cur) > 0 && r.cur[0] == mapTag && depth > 0 {
+			if r.plainEntries(r.left - end); r.left == end {
+				break
+			}
+		}
 		tag, ok := r.varint(end)
 		number, wire := tag>>3, tag&7
 		if !ok || number < 1 || number > maxNumber {
@@ -188,6 +193,29 @@ func (r *reader) plainHeaders(n int) {
 	r.cut(read)
 }
 
+// mapTag is what comes before an entry of the map of headers.
+const mapTag = 3<<3 | wireBytes
+
+// plainEntries is plainHeaders for the entries of the map, which stand in the
+// message itself.
+func (r *reader) plainEntries(n int) {
+	b := r.cur[:min(n, len(r.cur))]
+	read := 0
+	for read+2 <= len(b) && b[read] == mapTag {
+		end := read + 2 + int(b[read+1])
+		if b[read+1] >= 0x80 || end > len(b) {
+			break
+		}
+		h, ok := plainHeader(b[read+2:end], false)
+		if !ok {
+			break
+		}
+		r.check.mapped = append(r.check.mapped, h)
+		read = end
+	}
+	r.cut(read)
+}
+
 // plainHeader reads a header or an entry of a map. Only a header has raw bytes.
 func plainHeader(b []byte, hasRaw bool) (h authz.Header, ok bool) {
 	var raw authz.View
@@ -313,10 +341,14 @@ func lastOfEach(headers authz.Headers) authz.Headers {
 		slices.SortStableFunc(headers, func(a, b authz.Header) int { return bytes.Compare(a.Name, b.Name) })
 	}
 	kept := headers[:0]
+	var seen names
 	for _, h := range headers {
 		i := 0
-		if len(headers) > fewHeaders {
+		switch {
+		case len(headers) > fewHeaders:
 			i = max(len(kept)-1, 0)
+		case !seen.add(h.Name):
+			i = len(kept) // there is none of that name
 		}
 		for i < len(kept) && !bytes.Equal(kept[i].Name, h.Name) {
 			i++
@@ -329,4 +361,20 @@ func lastOfEach(headers authz.Headers) authz.Headers {
 	}
 	clear(headers[len(kept):])
 	return kept
+}
+
+// names tells names that are surely new from others, by their length and two of
+// their bytes.
+type names [8]uint64
+
+// add reports whether the name may have been added before.
+func (s *names) add(name []byte) bool {
+	sum := uint(len(name)) * 37
+	if n := len(name); n > 0 {
+		sum += uint(name[n-1])*11 + uint(name[n/2])
+	}
+	word, bit := &s[sum/64%8], uint64(1)<<(sum%64)
+	before := *word&bit != 0
+	*word |= bit
+	return before
 }
