@@ -19,3 +19,24 @@ func TestBuffersAreUsedAgainAtTheirSize(t *testing.T) {
 		t.Error("a buffer that is too small")
 	}
 }
+
+func TestBlocksAreBounded(t *testing.T) {
+	var b buffers
+	seen := map[*byte]bool{}
+	var all []*[]byte
+	for range maxArenas*arenaBytes/blockBytes + 3 { // the last ones are of the heap
+		block := b.Get(blockBytes)
+		(*block)[0], (*block)[blockBytes-1] = 1, 1
+		if len(*block) != blockBytes || seen[&(*block)[0]] {
+			t.Fatal("a block of another size, or one that is out")
+		}
+		seen[&(*block)[0]] = true
+		all = append(all, block)
+	}
+	for _, block := range all {
+		b.Put(block)
+	}
+	if block := b.Get(blockBytes); !seen[&(*block)[0]] {
+		t.Error("a new block although there are others")
+	}
+}

@@ -168,7 +168,7 @@ func (c *conn) takeIn(call *Call, n int) int {
 // as a view of what was read, unless too much of that is held already or the
 // pieces are small, and else as a copy.
 func (c *conn) receive(call *Call, n int) int {
-	if call.size > maxInline && len(call.room) == 0 && len(call.pieces) < somePieces+call.got/meanPiece {
+	if call.size > maxCopied && len(call.room) == 0 && len(call.pieces) < somePieces+call.got/meanPiece {
 		if view := c.input.lend(call, n); view != nil {
 			call.pieces = append(call.pieces, view)
 			return len(view)

@@ -11,6 +11,8 @@ import (
 const (
 	// maxInline is the size of the largest message that the reader serves itself.
 	maxInline = 20 << 10
+	// maxCopied is the size of the largest message that is always copied.
+	maxCopied = 4 << 10
 	// maxTime is how long the message of a unary call may take to arrive, and to
 	// find room.
 	maxTime = time.Minute
