@@ -241,7 +241,9 @@ func (c *conn) makeRoom(call *Call) {
 // found for it, or else to be thrown away.
 func (c *Call) admit(ok bool, n int64, rest int) {
 	c.receiving.Lock()
-	over := c.released || c.running // then what it is charged with is not ours
+	// Then what it is charged with is not ours. Of a running call only who serves
+	// it may look whether it was released.
+	over := c.running || c.released
 	switch {
 	case over && ok:
 		c.conn.server.budget.give(n)
