@@ -16,7 +16,7 @@ demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo
 
 test: envoy judges upstream redis h2spec ## all tests, with the race detector, a real Envoy, Redis and the providers' libraries
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 20m ./...
 	$(GO) test -run Allocat ./authz/... ./envoy # not countable with the race detector
 
 lint: ## vet, format, static analysis
