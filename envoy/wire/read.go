@@ -49,7 +49,8 @@ func (r *reader) message(s shape, end, depth int) bool {
 	fields := &shapes[s]
 	for r.left > end {
 		if s == httpRequest && len(r.cur) > 0 && r.cur[0] == mapTag && depth > 0 {
-			if r.plainEntries(r.left - end); r.left == end {
+			r.check.mapped = r.plainHeaders(r.check.mapped, mapTag, r.left-end)
+			if r.left == end {
 				break
 			}
 		}
@@ -145,7 +146,7 @@ func (r *reader) nested(f field, end, depth int) bool {
 	}
 	switch {
 	case f.of == headerMap:
-		r.plainHeaders(r.left - end)
+		c.Headers = r.plainHeaders(c.Headers, listTag, r.left-end)
 	case f.of == headerEntry && r.left-end <= len(r.cur):
 		if h, ok := plainHeader(r.cur[:r.left-end], false); ok {
 			r.pair = pair{h.Name, h.Value}
@@ -171,49 +172,33 @@ func (r *reader) nested(f field, end, depth int) bool {
 	return true
 }
 
-// plainHeaders reads those headers at the beginning of a header_map of n bytes
-// that are as plain as Envoy's, which are most of a message: in one piece,
-// nothing unknown, no length above 127, all of it ASCII where it must be UTF-8.
-// What follows them is read as any message.
-func (r *reader) plainHeaders(n int) {
+// Tags before a header in header_map, and before an entry of the map.
+const (
+	listTag = 1<<3 | wireBytes
+	mapTag  = 3<<3 | wireBytes
+)
+
+// plainHeaders appends to dst those headers with that tag at the beginning of
+// the next n bytes that are as plain as Envoy's, which are most of a message: in
+// one piece, nothing unknown, no length above 127, all of it ASCII where it must
+// be UTF-8. What follows them is read as any message.
+func (r *reader) plainHeaders(dst authz.Headers, tag byte, n int) authz.Headers {
 	b := r.cur[:min(n, len(r.cur))]
 	read := 0
-	for read+2 <= len(b) && b[read] == 1<<3|wireBytes {
+	for read+2 <= len(b) && b[read] == tag {
 		end := read + 2 + int(b[read+1])
 		if b[read+1] >= 0x80 || end > len(b) {
 			break
 		}
-		h, ok := plainHeader(b[read+2:end], true)
+		h, ok := plainHeader(b[read+2:end], tag == listTag)
 		if !ok {
 			break
 		}
-		r.check.Headers = append(r.check.Headers, h)
+		dst = append(dst, h)
 		read = end
 	}
 	r.cut(read)
-}
-
-// mapTag is what comes before an entry of the map of headers.
-const mapTag = 3<<3 | wireBytes
-
-// plainEntries is plainHeaders for the entries of the map, which stand in the
-// message itself.
-func (r *reader) plainEntries(n int) {
-	b := r.cur[:min(n, len(r.cur))]
-	read := 0
-	for read+2 <= len(b) && b[read] == mapTag {
-		end := read + 2 + int(b[read+1])
-		if b[read+1] >= 0x80 || end > len(b) {
-			break
-		}
-		h, ok := plainHeader(b[read+2:end], false)
-		if !ok {
-			break
-		}
-		r.check.mapped = append(r.check.mapped, h)
-		read = end
-	}
-	r.cut(read)
+	return dst
 }
 
 // plainHeader reads a header or an entry of a map. Only a header has raw bytes.
