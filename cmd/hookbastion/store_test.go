@@ -131,7 +131,7 @@ func TestTwoServicesInOneDirectory(t *testing.T) {
 }
 
 func TestStoreSettings(t *testing.T) {
-	for text, want := range map[string]string{
+	judgeSettings(t, map[string]string{
 		"replay: {store: FILE, file: {path: n}}":            "",
 		"replay: {store: FILE, file: {path: n, sync: 0s}}":  "",
 		"replay: {store: FILE, file: {path: n, sync: 5us}}": "1:39: replay.file.sync: must be 0s or at least 1ms",
@@ -140,7 +140,14 @@ func TestStoreSettings(t *testing.T) {
 		"replay: {file: {path: n}}":                         "1:10: replay.file: needs replay.store: FILE",
 		"replay: {store: MEMORY, file: {path: n}}":          "replay.file: needs replay.store: FILE",
 		"replay: {store: FILES, file: {path: n}}":           "replay.store",
-	} {
+	})
+}
+
+// judgeSettings reads settings files: each text is good, or gets an error with
+// those words.
+func judgeSettings(t *testing.T, texts map[string]string) {
+	t.Helper()
+	for text, want := range texts {
 		file := filepath.Join(t.TempDir(), "settings.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

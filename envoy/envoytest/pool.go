@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// PoisonPool is a buffer pool for grpc-go that overwrites what is given back,
+// PoisonPool is a buffer pool for the server that overwrites what is given back,
 // so that a view that outlives its call shows, and that counts what is out. It
 // is safe for concurrent use.
 type PoisonPool struct {
