@@ -1,5 +1,5 @@
 # The program alone: no shell, no package manager, nothing to write to.
-FROM golang:1.26.8 AS build
+FROM golang:1.26.10 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

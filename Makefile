@@ -3,6 +3,7 @@
 # Node.js where there is none.
 
 GO ?= go
+export GOTOOLCHAIN = auto# the toolchain of go.mod, whatever go is installed
 FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
