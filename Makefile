@@ -3,12 +3,13 @@
 # Node.js where there is none.
 
 GO ?= go
-export GOTOOLCHAIN = auto# the toolchain of go.mod, whatever go is installed
+# the toolchain of go.mod, whatever go is installed
+export GOTOOLCHAIN = auto
 FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz generate envoy judges upstream redis h2spec clean
+.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz vulncheck generate envoy judges upstream redis h2spec clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -25,6 +26,9 @@ lint: ## vet, format, static analysis
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
 	.ci/lint-bites $(GOLANGCI)
+
+vulncheck: ## known vulnerabilities in code that the program calls
+	.ci/vulncheck
 
 bench: ## the path from message bytes to answer bytes, the nonce store, 100,000 tenants, loading 100,000 webhooks
 	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
