@@ -5,8 +5,10 @@
 // loaded. At request time only what it names is built; the body is parsed only
 // where an expression reads it, only up to [MaxBodyBytes] and 10,000 keys and
 // values, and only if no object in it has two keys that some reader could take
-// for one. An expression that
-// fails, costs too much or is not true denies.
+// for one. An expression that fails or is not true denies. What all of them do for
+// one request is counted before it is done: what it would compare, search and go
+// through, not the time that passes. Where that is more than a bound, the reason
+// is timeout, on a fast machine as on a busy one.
 //
 // It does not make a proof: what the signature leaves out, a condition reads as
 // the sender wrote it.
@@ -16,13 +18,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -31,14 +33,13 @@ import (
 // MaxBodyBytes is the size of the largest body that a condition reads.
 const MaxBodyBytes = 64 << 10
 
-// maxCost bounds the evaluation of one expression, in CEL's units: about a
-// millisecond.
-const maxCost = 100_000
-
 // environment has the names that an expression may use.
 var environment = func() *cel.Env {
 	texts := cel.MapType(cel.StringType, cel.ListType(cel.StringType))
 	env, err := cel.NewEnv(
+		cel.ClearMacros(), cel.Macros(loops()...), cel.Function(step,
+			cel.Overload(step, []*cel.Type{cel.BoolType, cel.IntType}, cel.BoolType,
+				cel.BinaryBinding(func(condition, _ ref.Val) ref.Val { return condition }))),
 		cel.Variable("body", cel.DynType),
 		cel.Variable("headers", texts),
 		cel.Variable("query", texts),
@@ -78,7 +79,7 @@ func Compile(text string) (*Expression, error) {
 	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
 		return nil, ErrNotBool
 	}
-	program, err := environment.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	program, err := environment.Program(checked, cel.CustomDecoratorV2(charged), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +118,13 @@ func (c *Check) ReadsBody() bool {
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	names := &activation{call: call}
 	for _, e := range c.Expressions {
-		out, _, err := e.program.ContextEval(call.Context, names)
+		out, _, err := e.program.Eval(names)
 		held := err == nil && out != nil && out.Value() == true
+		over := errors.As(err, new(interpreter.EvalCancelledError))
 		if call.Explanation != nil {
-			call.Explain(e.text, describe(err, held))
+			call.Explain(e.text, describe(err, held, over))
 		}
-		if call.Context.Err() != nil {
+		if over || call.Context.Err() != nil {
 			return authz.Timeout
 		}
 		if !held {
@@ -133,8 +135,10 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 }
 
 // describe does not print the error: it may hold a part of the body.
-func describe(err error, held bool) string {
+func describe(err error, held, over bool) string {
 	switch {
+	case over:
+		return "more work than the conditions of one request may take"
 	case err != nil:
 		return "something that cannot be evaluated: a field that is absent, another type, or no JSON"
 	case held:
@@ -148,6 +152,7 @@ func describe(err error, held bool) string {
 type activation struct {
 	call  *authz.Call
 	built map[string]any
+	meter meter
 }
 
 // Parent returns nil: there are no other names.
@@ -156,6 +161,9 @@ func (a *activation) Parent() interpreter.Activation { return nil }
 // ResolveName returns the value of a name. Where it cannot be built, the name
 // is unknown, and the expression fails.
 func (a *activation) ResolveName(name string) (any, bool) {
+	if name == meterName {
+		return &a.meter, true
+	}
 	if value, ok := a.built[name]; ok {
 		return value, value != nil
 	}
@@ -171,8 +179,10 @@ func (a *activation) build(name string) any {
 	req := a.call.Request
 	switch name {
 	case "body":
+		a.meter.charge(min(req.Body.Len(), MaxBodyBytes) / textUnit)
 		return body(&req.Body)
 	case "headers":
+		a.meter.charge(len(req.Headers))
 		headers := map[string][]string{}
 		for _, h := range req.Headers {
 			headers[string(h.Name)] = append(headers[string(h.Name)], string(h.Value))
@@ -180,6 +190,7 @@ func (a *activation) build(name string) any {
 		return headers
 	case "query":
 		_, query, _ := strings.Cut(string(req.Path), "?")
+		a.meter.charge(len(query) / textUnit)
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			return nil
@@ -233,10 +244,7 @@ func numbers(value any) any {
 		if n, err := strconv.ParseInt(value.String(), 10, 64); err == nil {
 			return n
 		}
-		f, err := value.Float64()
-		if err != nil {
-			return math.Inf(1)
-		}
+		f, _ := value.Float64() // too large for one: infinite, with its sign
 		return f
 	case map[string]any:
 		for key := range value {

@@ -31,7 +31,7 @@ func call(body string) *authz.Call {
 }
 
 func TestConditions(t *testing.T) {
-	const good = `{"livemode":true,"n":3,"f":1.5,"big":12345678901234567890,"s":"a","list":[{"id":1},{"id":2}],"none":null}`
+	const good = `{"livemode":true,"n":3,"f":1.5,"big":12345678901234567890,"s":"a","list":[{"id":1},{"id":2}],"none":null,"huge":1e400,"tiny":-1e400,"small":-1e-400}`
 	allow := func(text string) [3]string { return [3]string{text, good, "ok"} }
 	deny := func(text, body string) [3]string { return [3]string{text, body, "condition_failed"} }
 	for _, c := range [][3]string{
@@ -43,6 +43,7 @@ func TestConditions(t *testing.T) {
 		allow("has(body.s) && !has(body.absent)"),
 		allow("body.none == null"),
 		allow("body.big > 1.0"),
+		allow("body.huge > 1.0 && body.tiny < 0 && !(body.tiny >= 0) && body.small == 0"),
 		allow("headers['x-event'] == ['push', 'ping']"),
 		allow("'x-event' in headers && !('x-other' in headers)"),
 		allow("query['x'] == ['1', '2'] && query['y'] == ['']"),
@@ -66,7 +67,6 @@ func TestConditions(t *testing.T) {
 		deny("body.b.a == 1", `{"b":{"a":1,"a":1}}`),
 		deny("body.a == 1", `{"a":1,"b":`+strings.Repeat("[", 200)+strings.Repeat("]", 200)+`}`),
 		deny("body.a == 1", `{"a":1,"b":"`+strings.Repeat("x", condition.MaxBodyBytes)+`"}`),
-		deny("body.l.all(a, body.l.all(b, body.l.all(c, a + b + c >= 0)))", `{"l":[`+strings.Repeat("0,", 300)+`0]}`), // too dear
 	} {
 		e, err := condition.Compile(c[0])
 		if err != nil {

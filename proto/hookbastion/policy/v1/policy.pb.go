@@ -439,7 +439,9 @@ type Webhook struct {
 	// body.livemode == true. There are body (the JSON value, at most 64KiB and 10,000
 	// keys and values, without doubled keys), headers (lists of values by lower-case name), query (lists of
 	// values by name), method, path, host, source, webhook, tenant, key_id,
-	// signed_time and now. A condition that cannot be evaluated denies.
+	// signed_time and now. A condition that cannot be evaluated denies. What all
+	// conditions of a webhook do for one request is bounded, at some 2 ms; beyond it the
+	// request is refused with 503 timeout. The pattern of matches() must be a literal.
 	Conditions []string `protobuf:"bytes,16,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	// How the sender must have reached Envoy. Default: anyhow.
 	Transport *Transport `protobuf:"bytes,20,opt,name=transport,proto3" json:"transport,omitempty"`
