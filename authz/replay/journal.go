@@ -2,7 +2,6 @@ package replay
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -11,116 +10,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 )
-
-// Entry is all that a [Memory] knows of one content, or the time up to which it
-// may have forgotten some. A log of them, read in their order, makes the same
-// store again: the last one of a content counts. Entries of one content are
-// handed out in their order, under its lock.
-type Entry struct {
-	// Share is what it belongs to: Webhook, or a tenant of it.
-	Share   uint64
-	Webhook string
-	Tenant  bool
-
-	fingerprint authz.Fingerprint
-	flags       uint8
-	class       uint8
-	state       state
-	// expires is the epoch in which the nonce expires, or that of the floor.
-	expires int64
-	// depth is that of the floor's segment.
-	depth uint8
-	open  open
-}
-
-const (
-	entryNonce  = 1 << iota // it is there: class, state and expires
-	entrySigned             // with a signed time
-	entryOpen               // its outcome is open
-	entryPart               // whether its outcome is open stands in another entry
-	entryFloor              // it is no content but a floor
-	entryUnsure             // an open one's fate at the end of the lease is Unsure
-	entryFinal              // see open.final
-	entryAbsent             // see open.absent
-)
-
-const (
-	entryHead     = 1 + 1 + 8 + 15
-	entryOpenSize = 8 + 8 + 4 + 8 + 8 + 8 + 1
-)
-
-// AppendTo appends the entry without its webhook: at most 100 bytes.
-func (e *Entry) AppendTo(b []byte) []byte {
-	b = append(b, e.flags, e.class|uint8(e.state>>8)<<6)
-	b = binary.LittleEndian.AppendUint64(b, e.Share)
-	b = append(b, e.fingerprint[:15]...)
-	switch {
-	case e.flags&entryFloor != 0:
-		b = append(b, e.depth)
-		fallthrough
-	case e.flags&entryNonce != 0:
-		b = binary.LittleEndian.AppendUint64(b, uint64(e.expires))
-	}
-	if e.flags&entryOpen != 0 {
-		o := &e.open
-		b = binary.LittleEndian.AppendUint64(b, o.check.Stream)
-		b = binary.LittleEndian.AppendUint64(b, uint64(o.check.Time))
-		b = binary.LittleEndian.AppendUint32(b, o.check.Port)
-		b = binary.LittleEndian.AppendUint64(b, o.id)
-		b = binary.LittleEndian.AppendUint64(b, o.owner)
-		b = binary.LittleEndian.AppendUint64(b, uint64(o.ends))
-		b = append(b, uint8(o.mark)|uint8(o.before>>8)<<4)
-	}
-	return b
-}
-
-var errEntry = errors.New("no entry")
-
-// ReadEntry reads what AppendTo has appended and returns the rest.
-func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
-	if len(b) < entryHead {
-		return e, nil, errEntry
-	}
-	e.flags, e.class, e.state = b[0], b[1]&0x3f, state(b[1]>>6)<<8
-	e.Share = binary.LittleEndian.Uint64(b[2:])
-	copy(e.fingerprint[:15], b[10:])
-	b = b[entryHead:]
-	if e.flags&entryFloor != 0 {
-		if len(b) < 1 {
-			return e, nil, errEntry
-		}
-		e.depth, b = b[0], b[1:]
-	}
-	if e.flags&(entryFloor|entryNonce) != 0 {
-		if len(b) < 8 {
-			return e, nil, errEntry
-		}
-		e.expires, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
-	}
-	if e.class > maxClass || e.depth > 64 {
-		return e, nil, errEntry
-	}
-	if e.flags&entryOpen == 0 {
-		return e, b, nil
-	}
-	if len(b) < entryOpenSize {
-		return e, nil, errEntry
-	}
-	o := &e.open
-	o.fingerprint = e.fingerprint
-	o.check.Stream = binary.LittleEndian.Uint64(b)
-	o.check.Time = int64(binary.LittleEndian.Uint64(b[8:]))
-	o.check.Port = binary.LittleEndian.Uint32(b[16:])
-	o.id, o.owner = binary.LittleEndian.Uint64(b[20:]), binary.LittleEndian.Uint64(b[28:])
-	o.ends = int64(binary.LittleEndian.Uint64(b[36:]))
-	o.mark, o.before = authz.Mark(b[44]&0xf), state(b[44]>>4&3)<<8
-	o.unknown = Taken
-	if e.flags&entryUnsure != 0 {
-		o.unknown = Unsure
-	}
-	o.final, o.absent = e.flags&entryFinal != 0, e.flags&entryAbsent != 0
-	return e, b[entryOpenSize:], nil
-}
 
 // keyedNumber is the number of a share that is the same in each process.
 func (m *Memory) keyedNumber(webhook string, tenant authz.View) uint64 {
@@ -172,7 +61,7 @@ func (m *Memory) SettleNoted(r authz.Reservation, fate Fate, now time.Time, note
 	return true
 }
 
-// ReleaseNoted is Release. If it has released something, note gets what is
+// ReleaseNoted is Release. If it has given something back, note gets what is
 // known of it now.
 func (m *Memory) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entry)) bool {
 	sh, st := m.locked(r)
@@ -181,13 +70,26 @@ func (m *Memory) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Ent
 	}
 	defer st.mu.Unlock()
 	o := st.find(r.Fingerprint)
-	if o == nil || o.id != r.ID || o.owner != r.Owner {
+	if o == nil || o.id != r.ID {
 		return false
 	}
-	m.release(sh, st, o, now)
-	m.counters.givenBack.Add(1)
-	m.note(sh, st, r.Fingerprint, now, note)
-	return true
+	left, released := m.leave(sh, st, o, r.Owner, now)
+	if released {
+		m.counters.givenBack.Add(1)
+	}
+	if left {
+		m.note(sh, st, r.Fingerprint, now, note)
+	}
+	return left
+}
+
+// leave takes an owner out, and releases the reservation after the last one.
+func (m *Memory) leave(sh *share, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
+	left, released = o.owners.leave(owner)
+	if released {
+		m.release(sh, st, o, now)
+	}
+	return left, released
 }
 
 // release makes it as if the reservation had not been made.

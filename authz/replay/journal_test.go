@@ -73,8 +73,11 @@ func TestUndoTooLate(t *testing.T) {
 		t.Errorf("undone, though it was adopted: %+v", a)
 	}
 	m.Undo(second, start)
-	if ok, _ := m.Release(context.Background(), first.Reservation, start); !ok {
-		t.Error("the first attempt does not own it again")
+	if ok, _ := m.Release(context.Background(), first.Reservation, start); ok {
+		t.Error("the first attempt owns what was undone")
+	}
+	if a := m.ReserveNoted(n, replaytest.Claim(2, 4, replay.Taken), start, nil); a.Outcome != replay.Reserved || a.Adopted {
+		t.Errorf("after both were undone: %+v", a)
 	}
 }
 
@@ -105,7 +108,9 @@ func FuzzEntry(f *testing.F) {
 	note := func(e *replay.Entry) { f.Add(e.AppendTo(nil)) }
 	a := m.ReserveNoted(replaytest.Signed(1, start), replaytest.Claim(1, 1, replay.Unsure), start, note)
 	m.SettleNoted(a.Reservation, replay.Delivered, start, note)
-	m.ReserveNoted(replaytest.Signed(2, start), replaytest.Claim(2, 2, replay.Taken), start, note)
+	for owner := range uint64(20) { // of one check: at first they are told apart
+		m.ReserveNoted(replaytest.Signed(2, start), replaytest.Claim(2, owner, replay.Taken), start, note)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, rest, err := replay.ReadEntry(data)
 		if err != nil {

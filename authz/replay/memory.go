@@ -96,9 +96,12 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 		o = nil
 	}
 	if o != nil && o.check == claim.Check && o.check != (authz.CheckID{}) {
-		named.previous, o.owner = o.owner, claim.Owner
+		named.joined = o.owners.join(claim.Owner)
 		named.Outcome, named.Adopted, named.Mark = Reserved, true, o.mark
-		named.Reservation.ID, named.Reservation.Owner, named.Reservation.Ends = o.id, o.owner, o.ends
+		named.Reservation.ID, named.Reservation.Owner = o.id, claim.Owner
+		if !o.final {
+			named.Reservation.Ends = o.ends
+		}
 		return named
 	}
 	at, found := m.find(sh, f, now)
@@ -174,7 +177,7 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 
 // add takes down who holds what was reserved.
 func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time, named *Answer) {
-	named.Outcome, named.Mark = Reserved, o.mark
+	named.Outcome, named.Mark, named.joined = Reserved, o.mark, true
 	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
 	lease := claim.Lease
 	if o.final {
@@ -185,7 +188,7 @@ func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time,
 		lease = adoptable
 	}
 	o.fingerprint, o.check, o.unknown = named.Reservation.Fingerprint, claim.Check, claim.Unknown
-	o.id, o.owner, o.ends = named.Reservation.ID, claim.Owner, now.Add(lease).UnixNano()
+	o.id, o.owners.first, o.ends = named.Reservation.ID, claim.Owner, now.Add(lease).UnixNano()
 	if !o.final {
 		named.Reservation.Ends = o.ends
 	}

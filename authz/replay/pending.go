@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ type stripe struct {
 type open struct {
 	fingerprint authz.Fingerprint
 	check       authz.CheckID
-	id, owner   uint64
+	id          uint64
+	owners      owners
 	ends        int64
 	unknown     Fate
 	mark        authz.Mark
@@ -31,6 +33,52 @@ type open struct {
 	// before is the state that it came from, to which a release goes back.
 	before state
 	absent bool // there was none
+}
+
+// owners are the attempts of one check that have not given back: each that
+// reserved or adopted. There is always one. An attempt that was held up may come
+// after the one whose answer Envoy took, so none owns more than another.
+type owners struct {
+	first uint64
+	more  []uint64
+	// many: there were more than are told apart, and none can give back.
+	many bool
+}
+
+// maxOwners is more attempts than Envoy makes of one check in practice.
+const maxOwners = 16
+
+// join adds an owner, and reports whether it was none before.
+func (o *owners) join(owner uint64) bool {
+	switch {
+	case o.first == owner || slices.Contains(o.more, owner) || o.many:
+		return false
+	case len(o.more) == maxOwners-1:
+		o.more, o.many = nil, true
+	default:
+		o.more = append(o.more, owner)
+	}
+	return true
+}
+
+// leave takes an owner out. It reports whether it was one, and whether it is the
+// last, which stays.
+func (o *owners) leave(owner uint64) (was, last bool) {
+	if o.many {
+		return false, false
+	}
+	if i := slices.Index(o.more, owner); i >= 0 {
+		o.more = slices.Delete(o.more, i, i+1)
+		return true, false
+	}
+	if o.first != owner {
+		return false, false
+	}
+	if len(o.more) == 0 {
+		return true, true
+	}
+	o.first, o.more = o.more[0], o.more[1:]
+	return true, false
 }
 
 // adoptable is how long an attempt can adopt what is final already: longer than

@@ -12,8 +12,10 @@
 //
 // What became of a request is told by Envoy's access log, over a value that
 // only the service can make ([Settler]). Without it a nonce is taken when it is
-// reserved. Envoy's own repetition of a check adopts the reservation of the
-// first attempt; a check that is cancelled gives back what it still owns.
+// reserved. Envoy may repeat a check, and its attempts come in any order: one
+// adopts what another has reserved, and all own it. An attempt that is cancelled
+// gives back its part, and the last one releases. What was answered is never
+// given back.
 //
 // A fingerprint is kept until no replica would accept its delivery any more:
 // to the signed time plus the tolerance plus the clock skew between replicas,

@@ -128,11 +128,9 @@ func (m *Memory) Undo(a Answer, now time.Time) {
 	f := a.Reservation.Fingerprint
 	o := st.find(f)
 	switch {
-	case o != nil && (o.id != a.Reservation.ID || o.owner != a.Reservation.Owner):
-	case o != nil && a.Adopted:
-		o.owner = a.previous
+	case o != nil && (o.id != a.Reservation.ID || !a.joined):
 	case o != nil:
-		m.release(sh, st, o, now)
+		m.leave(sh, st, o, a.Reservation.Owner, now)
 	case a.alone && a.Mark == authz.MarkRedelivered:
 		st.addPermit(f, now.Add(PermitTime), now)
 	case a.alone:

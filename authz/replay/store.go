@@ -73,8 +73,8 @@ type Answer struct {
 	// store of one replica need not know.
 	Proven bool
 
-	previous uint64 // the owner before it was adopted
-	alone    bool   // nobody can adopt it
+	joined bool // the claim's owner owns it since this answer
+	alone  bool // nobody can adopt it
 }
 
 // Fate is what becomes of a reservation.
@@ -102,15 +102,16 @@ const (
 type Store interface {
 	// Reserve takes an absent nonce for the claim. Until it has expired, at
 	// most one claim at a time gets Reserved, except for attempts of one check:
-	// a later one adopts what an earlier one has reserved, and owns it then.
+	// one adopts what another has reserved, and then both own it.
 	Reserve(ctx context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error)
 
 	// Settle ends a reservation whose lease has not ended. It reports whether
 	// it did; what was settled, released or made anew stays as it is.
 	Settle(ctx context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error)
 
-	// Release undoes a reservation if r's owner still owns it, and reports
-	// whether it did. It is as if it had not been made.
+	// Release gives back what r's owner has of a reservation, and reports whether
+	// it had something. After the last owner it is as if the reservation had not
+	// been made; until then nothing changes for others. It may be repeated.
 	Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error)
 
 	// Permit lets the next copy of r's content through, once, until then. It

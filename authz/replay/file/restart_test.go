@@ -79,9 +79,10 @@ func TestWhatIsPendingSurvives(t *testing.T) {
 			if a := reserve(2, 3, 103, replay.Taken, start); !a.Adopted || a.Reservation.ID != as[2].Reservation.ID {
 				t.Errorf("the repetition of a check: %+v", a)
 			}
-			if ok, _ := s.Release(context.Background(), as[2].Reservation, start); ok {
-				t.Error("who owned it before has released what was adopted")
+			if ok, _ := s.Release(context.Background(), as[2].Reservation, start); !ok {
+				t.Error("the first attempt could not give back")
 			}
+			want("owned by another attempt", reserve(2, 106, 106, replay.Taken, start).Outcome, replay.Pending)
 			if ok, _ := s.Release(context.Background(), as[3].Reservation, start); !ok {
 				t.Error("the owner could not release it")
 			}

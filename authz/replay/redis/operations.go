@@ -181,11 +181,11 @@ func (s *Store) release(ctx context.Context, r authz.Reservation, now time.Time)
 	if err != nil {
 		return false, err
 	}
-	released, err := s.changed(reply)
-	if released {
+	left, err := number(reply, 0)
+	if err == nil && left == 1 {
 		s.counters.givenBack.Add(1)
 	}
-	return released, err
+	return err == nil && left > 0, err
 }
 
 // Permit fails with an error if Redis did not answer.

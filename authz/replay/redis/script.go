@@ -27,6 +27,8 @@ const (
 	// adoptable is how long an attempt can adopt what is final already: longer
 	// than any timeout that Envoy gives a check.
 	adoptable = 10 * time.Second
+	// owners is more attempts than Envoy makes of one check in practice.
+	owners = 16
 	// proven is how long a settlement proves to all replicas that the access log
 	// comes.
 	proven = 24 * time.Hour
@@ -38,8 +40,8 @@ var (
 )
 
 func init() {
-	header := fmt.Sprintf("local SKEW, ADOPTABLE, PROVEN, PERMITTED = %d, %d, %d, %d\n",
-		replay.Skew.Microseconds(), adoptable.Microseconds(), proven.Milliseconds(), replay.PermitTime.Milliseconds())
+	header := fmt.Sprintf("local SKEW, ADOPTABLE, PROVEN, PERMITTED, OWNERS = %d, %d, %d, %d, %d\n",
+		replay.Skew.Microseconds(), adoptable.Microseconds(), proven.Milliseconds(), replay.PermitTime.Milliseconds(), owners)
 	common := read("common")
 	for op, name := range [operations]string{opReserve: "reserve", opSettle: "settle", opRelease: "release", opPermit: "permit", opLook: "look"} {
 		bodies[op] = header + common + read(name)

@@ -10,36 +10,56 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// script is what one delivery goes through. Its steps come in order, but the
-// first attempt may give back late.
+// script is what one delivery goes through: the steps of the attempt whose
+// answer Envoy takes, unless it is gone. Where Envoy asks twice, the other
+// attempt comes at any time, before or after that, and is cancelled at any time
+// after it has come.
 type script struct {
 	name  string
-	asks  int
 	gone  bool
 	steps []string
-	late  bool // the first attempt's cancellation comes at any time after it
+	twice bool
 }
 
 var scripts = []script{
-	{"log lost", 1, false, []string{"ask"}, false},
-	{"delivered", 1, false, []string{"ask", "ok"}, false},
-	{"failed", 1, false, []string{"ask", "failed"}, false},
-	{"unknown", 1, false, []string{"ask", "unknown"}, false},
-	{"cancelled", 1, true, []string{"ask", "cancel"}, false},
-	{"adopted, delivered", 2, false, []string{"ask", "ask", "ok"}, true},
-	{"adopted, failed", 2, false, []string{"ask", "ask", "failed"}, true},
-	{"adopted, cancelled", 2, true, []string{"ask", "ask", "cancel"}, true},
+	{"log lost", false, []string{"ask"}, false},
+	{"delivered", false, []string{"ask", "ok"}, false},
+	{"failed", false, []string{"ask", "failed"}, false},
+	{"unknown", false, []string{"ask", "unknown"}, false},
+	{"cancelled", true, []string{"ask", "cancel"}, false},
+	{"asked twice, delivered", false, []string{"ask", "ok"}, true},
+	{"asked twice, failed", false, []string{"ask", "failed"}, true},
+	{"asked twice, cancelled", true, []string{"ask", "cancel"}, true},
 }
 
-// step does one step of a delivery's script; the replica changes with attempts.
+// other are the steps of the attempt whose answer nobody takes.
+func (s script) other() []string {
+	if !s.twice {
+		return nil
+	}
+	return []string{"other ask", "other cancel"}
+}
+
+func (s script) delivery(check uint64) *delivery {
+	d := &delivery{check: check, gone: s.gone, attempts: make([]attempt, 1, 2)}
+	if s.twice {
+		d.attempts = d.attempts[:2]
+	}
+	return d
+}
+
+// step does one step of a delivery's script. The other attempt is at the other
+// replica.
 func (w *world) step(c *content, d *delivery, step string, replica int) error {
 	switch step {
 	case "ask":
-		return w.reserve(c, d, (replica+len(d.attempts))%2)
+		return w.reserve(c, d, 0, replica)
 	case "cancel":
-		return w.cancel(d, len(d.attempts)-1, replica)
-	case "late cancel":
 		return w.cancel(d, 0, replica)
+	case "other ask":
+		return w.reserve(c, d, 1, 1-replica)
+	case "other cancel":
+		return w.cancel(d, 1, replica)
 	default:
 		return w.settle(d, step, 1-replica)
 	}
@@ -105,9 +125,9 @@ func (m Models) everyInterleaving(t *testing.T) {
 				for _, second := range scripts[i:] {
 					events := around
 					switch {
-					case first.late && second.late:
-						events = around[:3] // ten thousand orders for each
-					case !first.late && !second.late:
+					case first.twice && second.twice:
+						events = around[:3] // twenty thousand orders for each
+					case !first.twice && !second.twice:
 						events = append(around[:len(around):len(around)], both...)
 					}
 					if m.Around > 0 {
@@ -136,13 +156,7 @@ type orders struct {
 }
 
 func (o *orders) of(signed bool, unknown replay.Fate, first, second script, around []string) {
-	lists := [][]string{first.steps, second.steps, around, nil, nil}
-	if first.late {
-		lists[3] = []string{"late cancel"}
-	}
-	if second.late {
-		lists[4] = []string{"late cancel"}
-	}
+	lists := [][]string{first.steps, second.steps, around, first.other(), second.other()}
 	interleave(lists, func(order []int) {
 		if o.seen++; o.seen%o.every != 0 {
 			return
@@ -150,7 +164,7 @@ func (o *orders) of(signed bool, unknown replay.Fate, first, second script, arou
 		o.runs++
 		w := newWorld(o.build(24), 24, signed, unknown)
 		c := w.content(1)
-		d := []*delivery{{check: 1, asks: first.asks, gone: first.gone}, {check: 2, asks: second.asks, gone: second.gone}}
+		d := []*delivery{first.delivery(1), second.delivery(2)}
 		c.deliveries = d
 		next := [5]int{}
 		fail := func(err error) {
@@ -176,9 +190,9 @@ func (o *orders) of(signed bool, unknown replay.Fate, first, second script, arou
 			}
 		}
 		w.now = w.now.Add(Lease)
-		third := &delivery{check: 3, asks: 1}
+		third := script{}.delivery(3)
 		c.deliveries = append(c.deliveries, third)
-		if err := w.reserve(c, third, 0); err != nil {
+		if err := w.reserve(c, third, 0, 0); err != nil {
 			fail(err)
 		}
 		if err := w.counted(); err != nil {
@@ -240,17 +254,16 @@ func (w *world) random(random *rand.Rand, number, check *uint64) error {
 	}
 	if len(c.deliveries) == 0 || random.IntN(4) == 0 && len(c.deliveries) < 12 {
 		*check++
-		asks := 1 + random.IntN(2)
-		c.deliveries = append(c.deliveries, &delivery{check: *check, asks: asks, gone: random.IntN(5) == 0})
+		made := script{twice: random.IntN(2) == 0, gone: random.IntN(5) == 0}
+		c.deliveries = append(c.deliveries, made.delivery(*check))
 	}
 	d := c.deliveries[random.IntN(len(c.deliveries))]
-	replica := random.IntN(2)
+	n, replica := random.IntN(len(d.attempts)), random.IntN(2)
 	switch {
-	case len(d.attempts) < d.asks:
-		return w.reserve(c, d, replica)
+	case !d.attempts[n].asked:
+		return w.reserve(c, d, n, replica)
 	case random.IntN(4) == 0:
-		n := random.IntN(len(d.attempts))
-		if n == len(d.attempts)-1 && !d.gone {
+		if n == 0 && !d.gone {
 			return nil // Envoy took this answer
 		}
 		return w.cancel(d, n, replica)

@@ -159,9 +159,10 @@ var stories = map[string]func(*story){
 		if !b.Adopted || b.Reservation.ID != a.Reservation.ID {
 			s.Errorf("%+v, then %+v", a, b)
 		}
-		s.release(a.Reservation, Start, false) // the first attempt owns it no more
-		s.reserve(Claim(2, 3, replay.Taken), Start, replay.Pending)
-		s.settle(a.Reservation, replay.Delivered, Start, true) // whichever answer Envoy took
+		s.release(a.Reservation, Start, true)
+		s.release(a.Reservation, Start, false)
+		s.reserve(Claim(2, 3, replay.Taken), Start, replay.Pending) // the second attempt owns it still
+		s.settle(a.Reservation, replay.Delivered, Start, true)      // whichever answer Envoy took
 		s.reserve(Claim(2, 4, replay.Taken), Start, replay.Copy)
 	},
 	"given back": func(s *story) {
@@ -193,10 +194,25 @@ var stories = map[string]func(*story){
 		if !b.Adopted {
 			s.Error("the repetition of the check was not adopted")
 		}
-		s.release(a.Reservation, Start, false)
+		s.release(a.Reservation, Start, true)
+		s.reserve(other, Start, replay.CopyUnknown)
 		s.release(b.Reservation, Start, true)
 		s.reserve(other, Start, replay.Reserved)
 	},
+	"more attempts than can be told apart": func(s *story) {
+		var all []authz.Reservation
+		for owner := range uint64(40) {
+			all = append(all, s.reserve(Claim(1, owner+1, replay.Unsure), Start, replay.Reserved).Reservation)
+		}
+		for _, r := range all[1:] {
+			_, _ = s.store.Release(context.Background(), r, Start)
+		}
+		s.reserve(Claim(2, 99, replay.Unsure), Start, replay.Pending) // the first one's answer was taken
+		s.settle(all[0], replay.Delivered, Start, true)
+		s.reserve(Claim(2, 100, replay.Unsure), Start, replay.Copy)
+	},
+	"attempts in every order":            func(s *story) { s.attempts(Lease, replay.Pending) },
+	"attempts in every order, one phase": func(s *story) { s.attempts(0, replay.CopyUnknown) },
 	"checks that nobody can tell apart": func(s *story) {
 		s.reserve(replay.Claim{Owner: 1, Lease: Lease}, Start, replay.Reserved)
 		s.reserve(replay.Claim{Owner: 2, Lease: Lease}, Start, replay.Pending)
@@ -223,6 +239,9 @@ var stories = map[string]func(*story){
 		s.settle(a.Reservation, replay.Delivered, Start, true)
 		s.permit(a.Reservation, Start.Add(time.Minute), Start, true)
 		b := s.reserve(Claim(2, 2, replay.Taken), Start, replay.Reserved)
+		late := s.reserve(Claim(2, 7, replay.Taken), Start, replay.Reserved)
+		s.release(late.Reservation, Start, true)
+		s.reserve(Claim(3, 8, replay.Taken), Start, replay.Copy)
 		s.release(b.Reservation, Start, true)
 		s.reserve(Claim(3, 3, replay.Taken), Start, replay.Reserved)
 		s.reserve(Claim(4, 4, replay.Taken), Start, replay.Copy)
@@ -233,4 +252,47 @@ var stories = map[string]func(*story){
 		s.permit(a.Reservation, Start.Add(time.Minute), Start, true)
 		s.reserve(Claim(2, 2, replay.Taken), Start.Add(time.Minute), replay.Copy)
 	},
+}
+
+// attempts lets three attempts of one check come and give back in every order:
+// each may be held up, and cancelled, or be the one whose answer was taken. As
+// long as one has not given back, a second delivery gets that outcome.
+func (s *story) attempts(lease time.Duration, held replay.Outcome) {
+	n := uint64(0)
+	interleave([][]string{{"0", "0"}, {"1", "1"}, {"2", "2"}}, func(order []int) {
+		n++
+		if s.nonce.Fingerprint = Fingerprint(n + 1); s.Failed() {
+			return
+		}
+		claim := func(check, owner uint64) replay.Claim {
+			c := Claim(check, owner, replay.Taken)
+			c.Lease = lease
+			return c
+		}
+		var came [3]bool
+		var of [3]authz.Reservation
+		owned := map[int]bool{}
+		for _, i := range order {
+			if !came[i] {
+				a := s.reserve(claim(n, uint64(i)+1), Start, replay.Reserved)
+				if a.Adopted != (len(owned) > 0) {
+					s.Errorf("%v: attempt %d adopted: %t", order, i, a.Adopted)
+				}
+				came[i], owned[i], of[i] = true, true, a.Reservation
+			} else {
+				s.release(of[i], Start, true)
+				s.release(of[i], Start, false)
+				delete(owned, i)
+			}
+			if len(owned) > 0 {
+				s.reserve(claim(1_000, 9), Start, held)
+				continue
+			}
+			other := s.reserve(claim(1_000, 9), Start, replay.Reserved)
+			if other.Adopted || other.Mark != authz.MarkNone {
+				s.Errorf("%v: after all have given back: %+v", order, other)
+			}
+			s.release(other.Reservation, Start, true)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package replaytest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -73,12 +74,11 @@ type content struct {
 
 // delivery is one request on its way through Envoy, which may ask twice.
 type delivery struct {
-	check    uint64
+	check uint64
+	// attempts are one or two. They come in any order: one may be held up. Envoy
+	// takes the answer of the first one here, or, if it is gone, none.
 	attempts []attempt
-	// asks is how many attempts Envoy makes, 1 or 2; gone says that it takes
-	// no answer in the end.
-	asks int
-	gone bool
+	gone     bool
 
 	forwarded, forgotten bool
 	expires              time.Time
@@ -88,6 +88,7 @@ type delivery struct {
 type attempt struct {
 	r         authz.Reservation
 	expires   time.Time
+	asked     bool
 	reserved  bool
 	cancelled bool
 	settled   bool
@@ -121,8 +122,8 @@ func (w *world) nonce(c *content, at time.Time) replay.Nonce {
 	return Unsigned(c.number, at, modelWindow*w.stretch)
 }
 
-// reserve is the next attempt of a delivery, at a replica.
-func (w *world) reserve(c *content, d *delivery, replica int) error {
+// reserve is an attempt of a delivery, at a replica.
+func (w *world) reserve(c *content, d *delivery, n, replica int) error {
 	at := w.clock(replica)
 	if w.signed && at.Sub(c.signedAt) > 300*time.Second {
 		return nil // the freshness check refuses it
@@ -133,18 +134,20 @@ func (w *world) reserve(c *content, d *delivery, replica int) error {
 	if err != nil {
 		return err
 	}
-	if err := w.judge(c, d, a, at); err != nil {
+	if err := w.judge(c, d, n, a, at); err != nil {
 		return err
 	}
-	if a.Adopted {
-		nonce.Expires = d.attempts[len(d.attempts)-1].expires // it is kept from then on
+	for i := range d.attempts {
+		if a.Adopted && d.attempts[i].r.ID == a.Reservation.ID {
+			nonce.Expires = d.attempts[i].expires // it is kept from then on
+		}
 	}
-	d.attempts = append(d.attempts, attempt{r: a.Reservation, reserved: a.Outcome == replay.Reserved, expires: nonce.Expires})
+	d.attempts[n] = attempt{r: a.Reservation, asked: true, reserved: a.Outcome == replay.Reserved, expires: nonce.Expires}
 	if a.Outcome == replay.Reserved {
 		if a.Mark == authz.MarkPossible && !a.Adopted {
 			w.possible++
 		}
-		if len(d.attempts) == d.asks && !d.gone {
+		if n == 0 && !d.gone {
 			d.forwarded, d.state, d.expires, d.forgotten = true, "open", nonce.Expires, false
 		}
 	}
@@ -163,11 +166,11 @@ func (c *content) held(at time.Time) bool {
 	return false
 }
 
-// judge compares an answer with the truth.
-func (w *world) judge(c *content, d *delivery, a replay.Answer, at time.Time) error {
+// judge compares the answer to an attempt with the truth.
+func (w *world) judge(c *content, d *delivery, n int, a replay.Answer, at time.Time) error {
 	var delivered, unknown, open, anything bool
 	for _, f := range c.deliveries {
-		if f == d || !f.forwarded || f.forgotten || f.state == "failed" {
+		if f == d && n == 0 || !f.forwarded || f.forgotten || f.state == "failed" {
 			continue
 		}
 		// A nonce may live a 64th longer than it must, and as long as the clock
@@ -176,7 +179,7 @@ func (w *world) judge(c *content, d *delivery, a replay.Answer, at time.Time) er
 		if !at.Before(f.expires) || !w.signed && !w.latest.Before(f.expires) {
 			continue // a window is measured by the clock that is ahead
 		}
-		switch over := w.latest.UnixNano() >= f.attempts[len(f.attempts)-1].r.Ends; {
+		switch over := w.latest.UnixNano() >= f.attempts[0].r.Ends; {
 		case f.state == "ok":
 			delivered = true
 		case f.state == "unknown" || over:
@@ -188,8 +191,8 @@ func (w *world) judge(c *content, d *delivery, a replay.Answer, at time.Time) er
 	switch a.Outcome {
 	case replay.Reserved:
 		switch {
-		case a.Adopted && len(d.attempts) == 0:
-			return fmt.Errorf("adopted by the first attempt")
+		case a.Adopted && !slices.ContainsFunc(d.attempts, func(other attempt) bool { return other.r.ID == a.Reservation.ID }):
+			return fmt.Errorf("adopted what no other attempt had reserved")
 		case a.Adopted:
 		case delivered, open:
 			return fmt.Errorf("a copy was accepted (delivered %t, open %t)", delivered, open)
@@ -245,19 +248,20 @@ func (w *world) leaseOfCancelled(c *content) bool {
 	return false
 }
 
-// cancel is an attempt that gives back what it owns.
+// cancel is an attempt that gives back what it owns, and once more, since it may
+// not know whether that has worked.
 func (w *world) cancel(d *delivery, n, replica int) error {
-	if n >= len(d.attempts) || !d.attempts[n].reserved {
+	a := &d.attempts[n]
+	if !a.reserved {
 		return nil
 	}
-	a := &d.attempts[n]
 	given, err := w.Replicas[replica].Release(context.Background(), a.r, w.clock(replica))
-	if given {
-		for i := range d.attempts {
-			if d.attempts[i].r.ID == a.r.ID {
-				d.attempts[i].cancelled = true
-			}
-		}
+	if given && a.cancelled {
+		return fmt.Errorf("given back twice")
+	}
+	a.cancelled = a.cancelled || given
+	if again, _ := w.Replicas[1-replica].Release(context.Background(), a.r, w.clock(1-replica)); again {
+		return fmt.Errorf("given back twice")
 	}
 	return err
 }
@@ -268,17 +272,17 @@ func (w *world) settle(d *delivery, state string, replica int) error {
 		return nil
 	}
 	fate := map[string]replay.Fate{"ok": replay.Delivered, "failed": replay.Undelivered, "unknown": w.unknown}[state]
-	last := d.attempts[len(d.attempts)-1]
-	changed, err := w.Replicas[replica].Settle(context.Background(), last.r, fate, w.clock(replica))
+	taken := d.attempts[0]
+	changed, err := w.Replicas[replica].Settle(context.Background(), taken.r, fate, w.clock(replica))
 	if changed {
 		d.state = state
 		for i := range d.attempts {
-			if d.attempts[i].r.ID == last.r.ID {
+			if d.attempts[i].r.ID == taken.r.ID {
 				d.attempts[i].settled = true
 			}
 		}
 	}
-	again, _ := w.Replicas[replica].Settle(context.Background(), last.r, replay.Undelivered, w.clock(replica))
+	again, _ := w.Replicas[replica].Settle(context.Background(), taken.r, replay.Undelivered, w.clock(replica))
 	if again {
 		return fmt.Errorf("settled twice")
 	}

@@ -8,17 +8,19 @@ end
 local now = tonumber(ARGV[1])
 
 -- A nonce is its state (D done, P pending, T taken, U unsure), when it expires,
--- and, while it is held, by whom.
+-- and, while it is held, by whom: by all attempts of one check that have not
+-- given back, with commas between, or by more than are told apart, '*', of
+-- which none can.
 local state, expires, held
 local text = redis.call('GET', NONCE)
 if text then
   local rest
   state, expires, rest = string.match(text, '^(%u)(%d+)(.*)$')
   expires = tonumber(expires)
-  local id, owner, check, ends, unknown, mark, absent, final =
-    string.match(rest, '^ (%x+) (%x+) (%S+) (%d+) (%u)(%d)(%d)(%d)$')
+  local id, owners, check, ends, unknown, mark, absent, final =
+    string.match(rest, '^ (%x+) (%S+) (%S+) (%d+) (%u)(%d)(%d)(%d)$')
   if id then
-    held = {id = id, owner = owner, check = check, ends = tonumber(ends), unknown = unknown,
+    held = {id = id, owners = owners, check = check, ends = tonumber(ends), unknown = unknown,
       mark = tonumber(mark), absent = absent == '1', final = final == '1'}
   end
 end
@@ -26,7 +28,7 @@ end
 local function written()
   local v = state .. string.format('%.0f', expires)
   if held then
-    v = v .. string.format(' %s %s %s %.0f %s%d%d%d', held.id, held.owner, held.check, held.ends, held.unknown,
+    v = v .. string.format(' %s %s %s %.0f %s%d%d%d', held.id, held.owners, held.check, held.ends, held.unknown,
       held.mark, held.absent and 1 or 0, held.final and 1 or 0)
   end
   return v

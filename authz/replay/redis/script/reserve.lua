@@ -9,7 +9,7 @@ local function answer(outcome, adopted)
 end
 
 local function hold(mark, absent, final)
-  held = {id = ARGV[3], owner = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = ARGV[8],
+  held = {id = ARGV[3], owners = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = ARGV[8],
     mark = mark, absent = absent, final = final}
   if final then
     held.ends = now + ADOPTABLE
@@ -18,7 +18,10 @@ end
 
 end_lease()
 if held and held.check ~= '-' and held.check == ARGV[5] then
-  held.owner = ARGV[4]
+  if held.owners ~= '*' and not string.find(',' .. held.owners .. ',', ',' .. ARGV[4] .. ',', 1, true) then
+    local _, others = string.gsub(held.owners, ',', '')
+    held.owners = others + 1 < OWNERS and held.owners .. ',' .. ARGV[4] or '*'
+  end
   keep()
   return answer('reserved', 1)
 end
