@@ -79,6 +79,10 @@ func (t *Table) decide(c Call, d *Decision) {
 	found := t.Lookup(call.Request)
 	d.Reason, d.AllowedMethods = found.Reason, found.Methods
 	if found.Webhook == nil {
+		if found.Like != nil && call.Explanation != nil {
+			call.Explain("a path that all routers read alike", "one that some take for the path of webhook "+found.Like.Name)
+			call.Explanation.add("match", found.Reason)
+		}
 		return
 	}
 	d.Webhook, d.Tenant = found.Webhook, found.Tenant

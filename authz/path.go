@@ -4,7 +4,14 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
+
+// tree is the paths of one host.
+type tree struct {
+	written node // as the policy writes them
+	folded  node // as the most generous router would read them; see foldPath
+}
 
 // node is one segment in the tree of paths of a host. An exact segment comes
 // before {x}, that before /**.
@@ -13,6 +20,7 @@ type node struct {
 	param   *node
 	below   *node
 	routes  []*route // of the path that ends here
+	exact   bool     // the path that ends here has neither {x} nor /**
 }
 
 const below = "**"
@@ -120,6 +128,12 @@ func patternMatches(pattern string, path []byte) bool {
 	}
 }
 
+// isLiteral reports whether a policy's path is exact.
+func isLiteral(path string) bool {
+	segments := strings.Split(path, "/")
+	return segments[len(segments)-1] != below && !slices.ContainsFunc(segments, isParameter)
+}
+
 // isParameter reports whether a segment of a policy's path is {x}.
 func isParameter(seg string) bool {
 	return len(seg) > 2 && seg[0] == '{' && seg[len(seg)-1] == '}'
@@ -143,7 +157,8 @@ func isSafeName(seg []byte) bool {
 
 // isPlainPath reports whether every parser reads the same segments: no empty
 // ones except after a final slash, no dot segments, no backslash, no path
-// parameters, no escape that stands for one of these, no malformed escape.
+// parameters, no escape that stands for one of these, no malformed escape, and
+// nothing that is UTF-8 to one reader only.
 func isPlainPath(rest []byte) bool {
 	if len(rest) == 0 {
 		return false
@@ -164,6 +179,7 @@ func isPlainSegment(seg []byte) bool {
 	if len(seg) == 0 || string(seg) == "." || string(seg) == ".." {
 		return false
 	}
+	plain := true // ASCII so far
 	for i := 0; i < len(seg); i++ {
 		c := seg[i]
 		if c == '%' {
@@ -175,15 +191,16 @@ func isPlainSegment(seg []byte) bool {
 				return false
 			}
 			i += 2
-			if c = hi<<4 | lo; c == '.' || c == '/' || c == '%' {
+			if c = hi<<4 | lo; c == '.' || c == '/' || c == '%' || c == '?' {
 				return false
 			}
 		}
 		if c < ' ' || c == 0x7f || c == '\\' || c == ';' || c == '#' {
 			return false
 		}
+		plain = plain && c < utf8.RuneSelf
 	}
-	return true
+	return plain || isPlainText(seg)
 }
 
 func unhex(c byte) byte {

@@ -23,9 +23,9 @@ type Table struct {
 
 	webhooks []*Webhook
 	byName   map[string]*route
-	exact    map[string]*node // by host
-	wildcard map[string]*node // by the part after "*"
-	anyHost  *node
+	exact    map[string]*tree // by host
+	wildcard map[string]*tree // by the part after "*"
+	anyHost  *tree
 }
 
 // Match says which requests belong to a webhook.
@@ -51,8 +51,8 @@ type route struct {
 func NewTable() *Table {
 	return &Table{
 		byName:   map[string]*route{},
-		exact:    map[string]*node{},
-		wildcard: map[string]*node{},
+		exact:    map[string]*tree{},
+		wildcard: map[string]*tree{},
 	}
 }
 
@@ -81,15 +81,19 @@ func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
 		webhook: w, hosts: m.Hosts, path: m.Path, methods: m.Methods,
 		allow: strings.Join(m.Methods, ", "), tenant: TenantSegment(m.Path),
 	}
-	var ends []*node
+	var trees []*tree
 	if len(m.Hosts) == 0 {
 		if t.anyHost == nil {
-			t.anyHost = &node{}
+			t.anyHost = &tree{}
 		}
-		ends = append(ends, t.anyHost.insert(m.Path))
+		trees = append(trees, t.anyHost)
 	}
 	for _, host := range m.Hosts {
-		ends = append(ends, t.hostNode(host).insert(m.Path))
+		trees = append(trees, t.hostTree(host))
+	}
+	var ends []*node
+	for _, tree := range trees {
+		ends = append(ends, tree.written.insert(m.Path))
 	}
 	for _, end := range ends {
 		for _, other := range end.routes {
@@ -98,8 +102,12 @@ func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
 			}
 		}
 	}
-	for _, end := range ends {
+	folded := string(foldPath(nil, []byte(m.Path)))
+	for i, end := range ends {
 		end.routes = append(end.routes, r)
+		end.exact = isLiteral(m.Path)
+		read := trees[i].folded.insert(folded)
+		read.routes = append(read.routes, r)
 	}
 	w.Index = len(t.webhooks)
 	t.webhooks = append(t.webhooks, w)
@@ -107,13 +115,13 @@ func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
 	return nil
 }
 
-func (t *Table) hostNode(host string) *node {
+func (t *Table) hostTree(host string) *tree {
 	hosts := t.exact
 	if rest, ok := strings.CutPrefix(host, "*"); ok {
 		hosts, host = t.wildcard, rest
 	}
 	if hosts[host] == nil {
-		hosts[host] = &node{}
+		hosts[host] = &tree{}
 	}
 	return hosts[host]
 }
@@ -126,6 +134,9 @@ type Found struct {
 	Tenant View
 	// Methods is what a 405 names.
 	Methods string
+	// Like is the webhook that some routers would take the path for, where that
+	// is why there is none.
+	Like *Webhook
 }
 
 // Lookup finds the webhook that the request belongs to.
@@ -139,9 +150,14 @@ func (t *Table) Lookup(req *Request) Found {
 	if len(req.Webhook) > 0 {
 		return t.lookupNamed(req, host, path)
 	}
-	end := t.find(host, path)
+	end, wide := t.find(host, path)
 	if end == nil {
 		return Found{Reason: NoWebhook}
+	}
+	if wide {
+		if other := t.meant(host, path, end.routes[0]); other != nil {
+			return Found{Reason: NoWebhook, Like: other.webhook}
+		}
 	}
 	for _, r := range end.routes {
 		if r.allows(req.Method) {
@@ -158,17 +174,55 @@ func (t *Table) lookupNamed(req *Request, host []byte, path View) Found {
 	if r == nil || !r.matchesHost(host) || !patternMatches(r.path, path) {
 		return Found{Reason: NoWebhook}
 	}
+	// Among the paths of the table the one that is written so may be another
+	// webhook's, if Envoy says so. One that only reads like it may not.
+	if string(path) != r.path {
+		other := t.meant(host, path, r)
+		if end, _ := t.find(host, path); other != nil && (end == nil || t.meant(host, path, end.routes[0]) != nil) {
+			return Found{Reason: NoWebhook, Like: other.webhook}
+		}
+	}
 	if !r.allows(req.Method) {
 		return Found{Reason: MethodNotAllowed, Methods: r.allow}
 	}
 	return r.found(path)
 }
 
-func (t *Table) find(host []byte, path View) *node {
-	if n := t.exact[string(host)]; n != nil {
-		if end := n.match(path); end != nil {
-			return end
+// find returns the node of the path, and whether the match is wider than the
+// path by itself, so that a more specific webhook could be meant.
+func (t *Table) find(host []byte, path View) (end *node, wide bool) {
+	t.eachTree(host, func(tree *tree) bool {
+		if end = tree.written.match(path); end == nil {
+			wide = true // than the host of this tree
 		}
+		return end == nil
+	})
+	return end, wide || end != nil && !end.exact
+}
+
+// meant returns a webhook that is more specific than r, and for whose path a
+// router could take this one, though it is not written so: /%73tripe, /Stripe
+// and /stripe/ are /stripe to some. Whoever sends them would choose which
+// webhook verifies the request, and the other one's handler would get it.
+func (t *Table) meant(host []byte, path View, r *route) *route {
+	var buf [256]byte
+	folded := foldPath(buf[:0], path)
+	var end *node
+	t.eachTree(host, func(tree *tree) bool {
+		end = tree.folded.read(folded)
+		return end == nil
+	})
+	if end == nil || slices.Contains(end.routes, r) {
+		return nil
+	}
+	return end.routes[0]
+}
+
+// eachTree visits the trees of the host, the most specific first, until visit
+// returns false.
+func (t *Table) eachTree(host []byte, visit func(*tree) bool) {
+	if n := t.exact[string(host)]; n != nil && !visit(n) {
+		return
 	}
 	if len(t.wildcard) > 0 {
 		// The longest wildcard comes first: cut one label after the other.
@@ -177,18 +231,15 @@ func (t *Table) find(host []byte, path View) *node {
 			if dot < 0 {
 				break
 			}
-			if n := t.wildcard[string(rest[dot:])]; n != nil && dot > 0 {
-				if end := n.match(path); end != nil {
-					return end
-				}
+			if n := t.wildcard[string(rest[dot:])]; n != nil && dot > 0 && !visit(n) {
+				return
 			}
 			rest = rest[dot+1:]
 		}
 	}
 	if t.anyHost != nil {
-		return t.anyHost.match(path)
+		visit(t.anyHost)
 	}
-	return nil
 }
 
 func (r *route) matchesHost(host []byte) bool {

@@ -609,7 +609,9 @@ func (x *Webhook) GetAssertion() *Assertion {
 
 // Match says which requests belong to a webhook. An exact host comes before
 // the longest wildcard, that before any host; an exact path segment before
-// {x}, that before /**.
+// {x}, that before /**. A path that some router would take for a more specific
+// webhook's, as /%73tripe, /Stripe or /stripe/ for /stripe, is no match for a
+// wider one.
 type Match struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// hooks.example.com or *.example.com. Absent: any host. Letter case, port
