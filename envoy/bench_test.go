@@ -107,6 +107,13 @@ type caller struct {
 
 func (c caller) Values(name string) []string { return c.metadata[name] }
 
+func (c caller) Only(name string) string {
+	if values := c.metadata[name]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
 // plainCall has no metadata.
 func plainCall() envoy.Caller { return envoy.Plain(context.Background()) }
 

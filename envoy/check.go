@@ -65,6 +65,9 @@ func (s *Service) now() time.Time {
 type Caller interface {
 	context.Context
 	telemetry.Metadata
+	// Only returns the value of a header, in lower case, that stands there once;
+	// otherwise it is empty. It allocates nothing.
+	Only(name string) string
 }
 
 // Plain returns a call without metadata.
@@ -73,6 +76,8 @@ func Plain(ctx context.Context) Caller { return plain{ctx} }
 type plain struct{ context.Context }
 
 func (plain) Values(string) []string { return nil }
+
+func (plain) Only(string) string { return "" }
 
 // Answer decides one CheckRequest and appends the encoded CheckResponse to out.
 // Neither is kept. It never panics.
@@ -119,7 +124,7 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 	}
 	id := newDecisionID()
 	digest := ""
-	if reason == authz.OK && s.Mapping.read(check, &st.request) != nil {
+	if reason == authz.OK && s.Mapping.read(ctx, check, &st.request) != nil {
 		reason = authz.MalformedRequest
 	}
 	if reason != authz.OK {

@@ -19,8 +19,8 @@ import (
 // The slow and obvious way of what request.go and respond.go do: a message that
 // the generated code has decoded, and an answer that it will encode.
 
-// readDecoded maps a decoded message.
-func (p *Mapping) readDecoded(check *authv3.CheckRequest) *authz.Request {
+// readDecoded maps a decoded message of a call.
+func (p *Mapping) readDecoded(call Caller, check *authv3.CheckRequest) *authz.Request {
 	http := check.GetAttributes().GetRequest().GetHttp()
 	if http == nil {
 		return &authz.Request{Malformed: true}
@@ -43,7 +43,7 @@ func (p *Mapping) readDecoded(check *authv3.CheckRequest) *authz.Request {
 		}
 	}
 	req.Malformed = len(req.Method) == 0 || !strings.HasPrefix(http.GetPath(), "/") || !removable(req.Headers)
-	p.readDecodedBody(http, req)
+	p.readDecodedBody(call, http, req)
 	req.RequestID, _ = req.Headers.Lookup("x-request-id")
 	address := check.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
 	peer, err := netip.ParseAddr(address)
@@ -59,7 +59,7 @@ func (p *Mapping) readDecoded(check *authv3.CheckRequest) *authz.Request {
 	return req
 }
 
-func (p *Mapping) readDecodedBody(http *authv3.AttributeContext_HttpRequest, req *authz.Request) {
+func (p *Mapping) readDecodedBody(call Caller, http *authv3.AttributeContext_HttpRequest, req *authz.Request) {
 	body, text := http.GetRawBody(), http.GetBody()
 	if text != "" {
 		req.Malformed = req.Malformed || len(body) > 0
@@ -75,7 +75,7 @@ func (p *Mapping) readDecodedBody(http *authv3.AttributeContext_HttpRequest, req
 	}
 	got := int64(len(body))
 	req.Body.Size = max(http.GetSize(), length, got)
-	req.Body.State = p.bodyState(req.Headers, got, http.GetSize(), length, hasLength)
+	req.Body.State = p.bodyState(call, req.Headers, got, http.GetSize(), length, hasLength)
 	if text != "" && req.Body.State == authz.BodyWhole && p.altered([][]byte{[]byte(text)}) {
 		req.Body.State = authz.BodyChanged
 	}

@@ -31,6 +31,15 @@ const WebhookExtension = "hookbastion.webhook"
 // visible here.
 const partialBody = "x-envoy-auth-partial-body"
 
+// The metadata of the call in which Envoy says that the whole request has come
+// when it asks, and the value that Envoy fills in: how long that took, in
+// milliseconds, or nothing while more may follow. Both stand in initial_metadata
+// of the filter's grpc_service. Headers of the request are not copied there.
+const (
+	RequestDuration      = "x-hookbastion-request-duration"
+	RequestDurationValue = "%REQUEST_DURATION%"
+)
+
 // Mapping says how a CheckRequest becomes a request.
 type Mapping struct {
 	// MaxRequestBytes is Envoy's with_request_body.max_request_bytes.
@@ -51,11 +60,11 @@ func (m *mapped) reset() {
 	m.check.Reset()
 }
 
-// read fills m from a message that came in pieces. Nothing is normalised except
+// read fills m from a message of the call that came in pieces. Nothing is normalised except
 // that header names are in lower case, which Envoy's are already. The request
 // is valid as long as the pieces are. It is malformed, and otherwise empty, if
 // they are no CheckRequest.
-func (p *Mapping) read(pieces [][]byte, m *mapped) error {
+func (p *Mapping) read(call Caller, pieces [][]byte, m *mapped) error {
 	m.Request = authz.Request{}
 	c := &m.check
 	if err := c.Read(pieces); err != nil {
@@ -76,7 +85,7 @@ func (p *Mapping) read(pieces [][]byte, m *mapped) error {
 	if len(m.Method) == 0 || len(m.Path) == 0 || m.Path[0] != '/' || !removable(m.Headers) {
 		m.Malformed = true
 	}
-	p.readBody(m)
+	p.readBody(call, m)
 	m.RequestID, _ = m.Headers.Lookup("x-request-id")
 	m.CheckID = checkID(c)
 	peer := source.ParseAddr(c.Source) // a pipe has no address
@@ -98,7 +107,7 @@ func lower(name authz.View) authz.View {
 // readBody decides whether the body is what the upstream will get. Envoy's own
 // settings are no guarantee: over HTTP/2 it forwards cut bodies even where
 // partial messages are forbidden, and the upstream then gets all of them.
-func (p *Mapping) readBody(m *mapped) {
+func (p *Mapping) readBody(call Caller, m *mapped) {
 	c := &m.check
 	m.Body.Segments = c.Body
 	if len(c.Text) > 0 {
@@ -114,7 +123,7 @@ func (p *Mapping) readBody(m *mapped) {
 	}
 	got := int64(m.Body.Len())
 	m.Body.Size = max(c.Size, length, got)
-	m.Body.State = p.bodyState(m.Headers, got, c.Size, length, hasLength)
+	m.Body.State = p.bodyState(call, m.Headers, got, c.Size, length, hasLength)
 	if len(c.Text) > 0 && m.Body.State == authz.BodyWhole && p.altered(c.Text) {
 		m.Body.State = authz.BodyChanged
 	}
@@ -131,13 +140,14 @@ func (p *Mapping) altered(text [][]byte) bool {
 	}
 }
 
-func (p *Mapping) bodyState(headers authz.Headers, got, size, length int64, hasLength bool) authz.BodyState {
+func (p *Mapping) bodyState(call Caller, headers authz.Headers, got, size, length int64, hasLength bool) authz.BodyState {
 	mark, marks := headers.Lookup(partialBody)
 	switch {
 	case marks == 0 && got == 0:
-		// An empty body and one that was not forwarded look alike unless the
-		// sender said that it is empty.
-		if hasLength && length == 0 && size <= 0 {
+		// An empty body and one that was not forwarded look alike unless somebody
+		// says that it is empty: the sender by a length, to which Envoy holds it, or
+		// Envoy, for which the request has ended and no byte of a body has come.
+		if hasLength && length == 0 && size <= 0 || !hasLength && size == 0 && ended(call) {
 			return authz.BodyWhole
 		}
 		return authz.BodyUnknown
@@ -151,6 +161,18 @@ func (p *Mapping) bodyState(headers authz.Headers, got, size, length int64, hasL
 	default:
 		return authz.BodyWhole
 	}
+}
+
+// ended reports whether Envoy says that the whole request has come. A number is
+// its word; what it does not fill in, it leaves out.
+func ended(call Caller) bool {
+	text := call.Only(RequestDuration)
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // contentLength reads the header; ok is false if it is not one number.

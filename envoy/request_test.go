@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/netip"
@@ -32,19 +33,46 @@ func httpCheck(http *authv3.AttributeContext_HttpRequest) *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: http}}}
 }
 
+// told is a call with one header in its metadata, once for each value.
+type told struct {
+	context.Context
+	name   string
+	values []string
+}
+
+func (c told) Values(name string) []string {
+	if name != c.name {
+		return nil
+	}
+	return c.values
+}
+
+func (c told) Only(name string) string {
+	if values := c.Values(name); len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
 // read reads the message in pieces of 7 bytes, and compares the request with
 // the one of the slow way.
 func read(t testing.TB, p Mapping, check *authv3.CheckRequest) *mapped {
+	t.Helper()
+	return readOf(t, Plain(t.Context()), p, check)
+}
+
+// readOf is read for a call with metadata.
+func readOf(t testing.TB, call Caller, p Mapping, check *authv3.CheckRequest) *mapped {
 	t.Helper()
 	encoded, err := proto.Marshal(check)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &mapped{}
-	if err := p.read(cut(encoded, 7), m); err != nil {
+	if err := p.read(call, cut(encoded, 7), m); err != nil {
 		t.Fatal(err)
 	}
-	same(t, &m.Request, p.readDecoded(check))
+	same(t, &m.Request, p.readDecoded(call, check))
 	return m
 }
 
@@ -117,6 +145,54 @@ func TestBodiesAreWholeOnlyIfEverythingSaysSo(t *testing.T) {
 		if m.Malformed || m.Body.State != c.want || !bytes.Equal(bytes.Join(m.Body.Segments, nil), c.body) {
 			t.Errorf("%s: state %d, want %d (malformed %v)", c.name, m.Body.State, c.want, m.Malformed)
 		}
+	}
+}
+
+// TestEmptyBodiesOfWhichEnvoySaysSo: without a length, a body that does not come
+// is empty only where Envoy says that the request has ended, and has seen no
+// byte of one.
+func TestEmptyBodiesOfWhichEnvoySaysSo(t *testing.T) {
+	const key = RequestDuration
+	for _, c := range []struct {
+		name   string
+		key    string
+		values []string
+		size   int64
+		length string // "-": no such header
+		body   string
+		want   authz.BodyState
+	}{
+		{"at once", key, []string{"0"}, 0, "-", "", authz.BodyWhole},
+		{"after some time", key, []string{"12345"}, 0, "-", "", authz.BodyWhole},
+		{"nothing said", key, nil, 0, "-", "", authz.BodyUnknown},
+		{"no number", key, []string{"-"}, 0, "-", "", authz.BodyUnknown},
+		{"true", key, []string{"true"}, 0, "-", "", authz.BodyUnknown},
+		{"an empty value", key, []string{""}, 0, "-", "", authz.BodyUnknown},
+		{"below zero", key, []string{"-1"}, 0, "-", "", authz.BodyUnknown},
+		{"said twice", key, []string{"0", "0"}, 0, "-", "", authz.BodyUnknown},
+		{"another header", "request-duration", []string{"0"}, 0, "-", "", authz.BodyUnknown},
+		{"bytes of a body were seen", key, []string{"0"}, 5, "-", "", authz.BodyUnknown},
+		{"unknown bytes of a body", key, []string{"0"}, -1, "-", "", authz.BodyUnknown},
+		{"a length of some bytes", key, []string{"0"}, 0, "5", "", authz.BodyUnknown},
+		{"a length of 0", key, []string{"0"}, 0, "0", "", authz.BodyWhole},
+		{"a body without a mark", key, []string{"0"}, 3, "-", "abc", authz.BodyCut},
+	} {
+		var headers []string
+		if c.length != "-" {
+			headers = []string{"content-length", c.length}
+		}
+		call := told{t.Context(), c.key, c.values}
+		m := readOf(t, call, Mapping{MaxRequestBytes: 10}, httpCheck(&authv3.AttributeContext_HttpRequest{
+			HeaderMap: rawHeaders(headers...), Size: c.size, RawBody: []byte(c.body),
+		}))
+		if m.Body.State != c.want {
+			t.Errorf("%s: state %d, want %d", c.name, m.Body.State, c.want)
+		}
+	}
+	// What the sender writes is no metadata.
+	m := read(t, Mapping{MaxRequestBytes: 10}, httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(key, "0")}))
+	if m.Body.State != authz.BodyUnknown {
+		t.Errorf("a header of the request vouches: state %d", m.Body.State)
 	}
 }
 
@@ -254,6 +330,7 @@ func TestMessagesThatAreNoRequest(t *testing.T) {
 // Nothing of one request may be seen in the next.
 func TestMemoryIsUsedAgainAndEmptied(t *testing.T) {
 	m := &mapped{}
+	call := Plain(t.Context())
 	p := Mapping{MaxRequestBytes: 100}
 	big := httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders("x-request-id", "first"), Body: strings.Repeat("x", 1<<20)})
 	big.Attributes.ContextExtensions = map[string]string{WebhookExtension: "hook"}
@@ -262,12 +339,12 @@ func TestMemoryIsUsedAgainAndEmptied(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.read(cut(encoded, 1<<14), m); err != nil {
+		if err := p.read(call, cut(encoded, 1<<14), m); err != nil {
 			t.Fatal(err)
 		}
-		same(t, &m.Request, p.readDecoded(check))
+		same(t, &m.Request, p.readDecoded(call, check))
 	}
-	if err := p.read([][]byte{{0xff}}, m); err == nil || !m.Malformed || len(m.Path) != 0 {
+	if err := p.read(call, [][]byte{{0xff}}, m); err == nil || !m.Malformed || len(m.Path) != 0 {
 		t.Errorf("%v, left over: %+v", err, m.Request)
 	}
 }

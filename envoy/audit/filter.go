@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hookbastion/hookbastion/envoy"
 )
 
 // What a call of the service may sensibly take. GitHub waits 10 s for an
@@ -42,6 +44,7 @@ func (a *audit) checkFilter(m *manager, f *filter) {
 	a.checkFraction(b)
 	a.checkStatus(b.get("status_on_error"))
 	a.checkBody(m, b.get("with_request_body"))
+	a.checkDuration(b.get("grpc_service"))
 	a.checkHeaderLists(b)
 	a.checkMutationRules(b.get("decoder_header_mutation_rules"))
 	a.checkCall(b.get("grpc_service"))
@@ -108,6 +111,28 @@ func (a *audit) checkLimits(m *manager, body node) {
 	buffer := m.listener.get("per_connection_buffer_limit_bytes")
 	if m.listener.ok() && buffer.numberOr(1<<20) < bytes {
 		a.report(bufferLimit, buffer, fmt.Sprintf("%d and %d", buffer.numberOr(1<<20), bytes))
+	}
+}
+
+// checkDuration looks whether a way to the service tells it that a request has
+// ended, in Envoy's own words.
+func (a *audit) checkDuration(grpc node) {
+	if !grpc.ok() {
+		return
+	}
+	said := false
+	metadata := grpc.get("initial_metadata")
+	for _, entry := range metadata.items() {
+		if !strings.EqualFold(entry.get("key").text(), envoy.RequestDuration) {
+			continue
+		}
+		said = true
+		if entry.get("value").text() != envoy.RequestDurationValue || entry.get("raw_value").ok() {
+			a.report(durationForged, entry)
+		}
+	}
+	if !said {
+		a.report(noDuration, metadata)
 	}
 }
 

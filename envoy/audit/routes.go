@@ -180,6 +180,7 @@ func (a *audit) checkSettings(m *manager, f *filter, s node) {
 		a.report(bodyOffOnRoute, v)
 	}
 	a.checkCall(check.get("grpc_service"))
+	a.checkDuration(check.get("grpc_service"))
 	body := check.get("with_request_body")
 	if !body.ok() {
 		return

@@ -87,6 +87,12 @@ var (
 	bodyOffOnRoute = rule("HE027", Warning, "a route does not forward bodies to the service",
 		"Signatures over the body cannot be verified on it: body_not_forwarded.",
 		"Remove disable_request_body_buffering, unless nothing on this route signs its body.")
+	noDuration = rule("HE028", Warning, "Envoy does not say when a request has ended",
+		"Requests without a body and without Content-Length, as GET and DELETE mostly come, cannot be told from those whose body is not forwarded: body_not_forwarded.",
+		"Add {key: x-hookbastion-request-duration, value: \"%REQUEST_DURATION%\"} to initial_metadata of grpc_service.")
+	durationForged = rule("HE029", Error, "x-hookbastion-request-duration is not Envoy's own word",
+		"It says of each request that it has ended, or what the sender says: where a body is not forwarded, one that nobody signed passes behind a signature over nothing.",
+		"Set its value to \"%REQUEST_DURATION%\".")
 )
 
 // Headers.

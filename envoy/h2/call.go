@@ -102,8 +102,9 @@ func (c *Call) Values(name string) []string {
 	return values
 }
 
-// value returns that of a header which stands there once.
-func (c *Call) value(name string) string {
+// Only returns the value of a header, in lower case, that stands there once;
+// otherwise it is empty.
+func (c *Call) Only(name string) string {
 	value, n := "", 0
 	for i := range c.headers {
 		if c.headers[i].Name == name {

@@ -72,8 +72,8 @@ func allowed(fields []hpack.HeaderField) bool {
 // deadline reads the time that is left of a call, and the time that Envoy gives
 // a single attempt, which can be shorter. The zero time is none.
 func deadline(call *Call, now time.Time) time.Time {
-	left, ok := timeout(call.value("grpc-timeout"))
-	if text := call.value("x-envoy-expected-rq-timeout-ms"); text != "" { // an error of strconv is memory
+	left, ok := timeout(call.Only("grpc-timeout"))
+	if text := call.Only("x-envoy-expected-rq-timeout-ms"); text != "" { // an error of strconv is memory
 		if ms, err := strconv.ParseUint(text, 10, 31); err == nil && ms > 0 {
 			if attempt := time.Duration(ms) * time.Millisecond; !ok || attempt < left {
 				left, ok = attempt, true

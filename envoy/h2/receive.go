@@ -190,7 +190,7 @@ func (c *conn) newCall(f *http2.MetaHeadersFrame, method *Method) *Call {
 	if !call.deadline.IsZero() && call.deadline.Before(call.until) {
 		call.until = call.deadline
 	}
-	if text := call.value("content-length"); text != "" { // an error of strconv is memory
+	if text := call.Only("content-length"); text != "" { // an error of strconv is memory
 		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
 			call.promised = length
 		}

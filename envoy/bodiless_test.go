@@ -1,0 +1,267 @@
+package envoy_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// bodilessProviders send GET or DELETE requests that have neither a body nor a
+// Content-Length.
+var bodilessProviders = []string{"twilio", "hubspot-v3", "zendesk", "airship", "github"}
+
+func tableOf(t testing.TB, text string, files map[string]string) *authz.Table {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "policy.yaml")
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := policy.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := policy.Compile(set, policy.Deps{
+		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
+		MaxBodyBytes:  8 << 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// bodiless is a table with one webhook for each of these providers.
+func bodiless(t testing.TB) *authz.Table {
+	t.Helper()
+	text := "webhooks:\n"
+	for _, name := range bodilessProviders {
+		text += fmt.Sprintf("- {name: %s, match: {path: /%s/**, methods: [GET, DELETE, POST]}, provider: %s, secrets: [{file: key}], public_url: 'https://hooks.example.com'}\n", name, name, name)
+	}
+	return tableOf(t, text, map[string]string{"key": "f3b1c09a7d5e4286b0c9d7e15a3f8642"})
+}
+
+// signedEmpty is what a provider sends that has nothing to say but the URL, with
+// the headers as lines.
+func signedEmpty(t testing.TB, table *authz.Table, webhook, method, path string, now time.Time) (headers http.Header, lines string) {
+	t.Helper()
+	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View("hooks.example.com"), Scheme: authz.View("https")}
+	if err := table.Webhook(webhook).Sign(req, authz.Signing{Now: now, NewID: rand.Text}); err != nil {
+		t.Fatal(err)
+	}
+	headers = http.Header{}
+	for _, h := range req.Headers {
+		headers.Add(string(h.Name), string(h.Value))
+		lines += fmt.Sprintf("%s: %s\r\n", h.Name, h.Value)
+	}
+	watchMACs(t, headers)
+	return headers, lines
+}
+
+// addSilentCluster adds a cluster that takes connections and never answers.
+func addSilentCluster(t testing.TB, c envoytest.Config, name string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	clusters := c.At("static_resources", "clusters").([]any)
+	for _, cluster := range clusters {
+		if cluster := maps.Clone(cluster.(map[string]any)); cluster["name"] == "hookbastion" {
+			cluster["name"] = name
+			cluster["load_assignment"] = map[string]any{"cluster_name": name, "endpoints": []any{map[string]any{"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{}}}}}}
+			c.Map("static_resources")["clusters"] = append(clusters, cluster)
+			c.SetCluster(name, l.Addr())
+			return
+		}
+	}
+	t.Fatal("no cluster to copy")
+}
+
+func onRoute(c envoytest.Config, check map[string]any) {
+	hosts := c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)
+	route := hosts[0].(map[string]any)["routes"].([]any)[0].(map[string]any)
+	route["typed_per_filter_config"] = map[string]any{"envoy.filters.http.ext_authz": map[string]any{
+		"@type":          "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+		"check_settings": check,
+	}}
+}
+
+// TestRequestsWithoutBodyAndLength: they pass where Envoy says that they have
+// ended, and nowhere else.
+func TestRequestsWithoutBodyAndLength(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		edit   func(envoytest.Config)
+		status int
+		reason string
+	}{
+		{"as configured", nil, 200, "ok"},
+		{"not buffered on the route", func(c envoytest.Config) {
+			onRoute(c, map[string]any{"disable_request_body_buffering": true})
+		}, 200, "ok"},
+		{"Envoy says nothing", func(c envoytest.Config) { delete(c.GRPCService(), "initial_metadata") }, 503, "body_not_forwarded"},
+		{"the route asks otherwise", func(c envoytest.Config) {
+			onRoute(c, map[string]any{"grpc_service": map[string]any{"envoy_grpc": map[string]any{"cluster_name": "hookbastion"}, "timeout": "5s"}})
+		}, 503, "body_not_forwarded"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table := bodiless(t)
+			g := start(t, envoytest.Options{Source: fixed{table}, Edit: c.edit})
+			sent, now := 0, time.Now()
+			check := func(name string, a answer) {
+				t.Helper()
+				if got := g.Upstream.Take(); a.status != c.status || a.reason != c.reason || (len(got) == 1) != (c.status == 200) {
+					t.Errorf("%s: status %d, reason %s, %d upstream; want %d, %s", name, a.status, a.reason, len(got), c.status, c.reason)
+				}
+			}
+			for _, webhook := range bodilessProviders {
+				if webhook == "github" && c.status == 200 {
+					continue // all its empty deliveries are the same
+				}
+				for _, method := range []string{"GET", "DELETE", "POST"} {
+					for _, protocol := range []string{"1", "2"} {
+						sent++
+						path := fmt.Sprintf("/%s/%d?To=%%2B1", webhook, sent)
+						headers, lines := signedEmpty(t, table, webhook, method, path, now.Add(-time.Duration(sent)*time.Second))
+						if protocol == "1" {
+							check(webhook+" "+method, g.raw(t, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: hooks.example.com\r\n%s\r\n", method, path, lines)))
+							continue
+						}
+						req, err := http.NewRequest(method, "https://"+g.Address+path, http.NoBody)
+						if err != nil {
+							t.Fatal(err)
+						}
+						req.Header, req.Host = headers, "hooks.example.com"
+						if method == "POST" { // Go's client gives it a length
+							continue
+						}
+						check(webhook+" "+method+" over HTTP/2", g.send(t, g.HTTP2, req))
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestBodiesBehindASignedEmptyRequest: to a request whose signature says that
+// its body is empty, somebody gives one that Envoy does not show.
+func TestBodiesBehindASignedEmptyRequest(t *testing.T) {
+	unbuffered := map[string]any{"disable_request_body_buffering": true}
+	for _, c := range []struct {
+		name string
+		edit func(envoytest.Config)
+	}{
+		{"not buffered on the route", func(c envoytest.Config) { onRoute(c, unbuffered) }},
+		{"not buffered at all", func(c envoytest.Config) { delete(c.ExtAuthz(), "with_request_body") }},
+		{"a filter waits before ours", func(c envoytest.Config) {
+			// The body has come when ours is asked.
+			onRoute(c, unbuffered)
+			first := map[string]any{"name": "first", "typed_config": map[string]any{
+				"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", "transport_api_version": "V3",
+				"grpc_service":       map[string]any{"envoy_grpc": map[string]any{"cluster_name": "nobody"}, "timeout": "0.05s"},
+				"failure_mode_allow": true,
+			}}
+			c.Manager()["http_filters"] = append([]any{first}, c.Manager()["http_filters"].([]any)...)
+			addSilentCluster(t, c, "nobody")
+		}},
+		{"buffered", func(envoytest.Config) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table := bodiless(t)
+			g := start(t, envoytest.Options{Source: fixed{table}, Edit: c.edit})
+			sent, now := 0, time.Now()
+			refused := func(name string, a answer) {
+				t.Helper()
+				if got := g.Upstream.Take(); a.status < 400 || len(got) != 0 {
+					t.Errorf("%s: status %d, reason %s, %d upstream", name, a.status, a.reason, len(got))
+				}
+			}
+			for _, webhook := range bodilessProviders {
+				if webhook == "twilio" {
+					continue // of a body that is no form its signature says nothing
+				}
+				for _, method := range []string{"GET", "DELETE", "POST"} {
+					signed := func() (path, head string, req *http.Request) {
+						sent++
+						path = fmt.Sprintf("/%s/%d", webhook, sent)
+						headers, lines := signedEmpty(t, table, webhook, method, path, now.Add(-time.Duration(sent)*time.Second))
+						req, err := http.NewRequest(method, "https://"+g.Address+path, http.NoBody)
+						if err != nil {
+							t.Fatal(err)
+						}
+						req.Header, req.Host = headers, "hooks.example.com"
+						return path, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: hooks.example.com\r\n%s", method, path, lines), req
+					}
+					_, head, _ := signed()
+					refused(webhook+" "+method+" chunked", g.raw(t, head+"Transfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"))
+					_, head, _ = signed()
+					refused(webhook+" "+method+" with a length", g.raw(t, head+"Content-Length: 4\r\n\r\nevil"))
+					_, head, _ = signed()
+					refused(webhook+" "+method+" that forges the word", g.raw(t, head+envoy.RequestDuration+": 0\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"))
+					_, _, req := signed()
+					refused(webhook+" "+method+" in a frame", g.frames(t, req, false, []byte("evil")))
+					_, _, req = signed()
+					refused(webhook+" "+method+" after an empty frame", g.frames(t, req, false, nil, []byte("evil")))
+					_, _, req = signed()
+					req.Header.Set(envoy.RequestDuration, "0")
+					refused(webhook+" "+method+" in a frame, with a forged word", g.frames(t, req, false, []byte("evil")))
+				}
+			}
+		})
+	}
+}
+
+// TestUpgradesBehindASignedEmptyRequest: what follows an upgrade is no body, and
+// nobody has signed it.
+func TestUpgradesBehindASignedEmptyRequest(t *testing.T) {
+	table := bodiless(t)
+	g := start(t, envoytest.Options{Source: fixed{table}, Edit: func(c envoytest.Config) {
+		c.Manager()["upgrade_configs"] = []any{map[string]any{"upgrade_type": "websocket"}}
+	}})
+	_, lines := signedEmpty(t, table, "zendesk", "GET", "/zendesk/1", time.Now())
+	a := g.raw(t, "GET /zendesk/1 HTTP/1.1\r\nHost: hooks.example.com\r\n"+lines+
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\nevil")
+	if got := g.Upstream.Take(); a.status != 503 || a.reason != "body_not_forwarded" || len(got) != 0 {
+		t.Errorf("status %d, reason %s, %d upstream", a.status, a.reason, len(got))
+	}
+}
+
+// TestEmptyBodiesInManyForms: an empty body is empty however it is framed.
+func TestEmptyBodiesInManyForms(t *testing.T) {
+	table := bodiless(t)
+	g := start(t, envoytest.Options{Source: fixed{table}})
+	head := func(n int) string {
+		path := fmt.Sprintf("/hubspot-v3/%d", n)
+		_, lines := signedEmpty(t, table, "hubspot-v3", "POST", path, time.Now())
+		return "POST " + path + " HTTP/1.1\r\nHost: hooks.example.com\r\n" + lines
+	}
+	for i, end := range []string{"\r\n", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: 1\r\n\r\n"} {
+		a := g.raw(t, head(i)+end)
+		got := g.Upstream.Take()
+		if a.status != 200 || len(got) != 1 || len(bytes.TrimSpace(got[0].Body)) != 0 {
+			t.Errorf("%q: status %d, reason %s, %d upstream", strings.ReplaceAll(end, "\r\n", " "), a.status, a.reason, len(got))
+		}
+	}
+}
