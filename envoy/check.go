@@ -152,7 +152,8 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 }
 
 // settle returns the seal of what was reserved for a request that goes to the
-// upstream, and gives back what nobody will use.
+// upstream, and gives back what nobody will use, once: it is then not reserved
+// any more.
 func (s *Service) settle(ctx context.Context, d *authz.Decision, id string, now time.Time) string {
 	switch {
 	case d.Reservation.ID == 0:
@@ -162,6 +163,7 @@ func (s *Service) settle(ctx context.Context, d *authz.Decision, id string, now 
 		return ""
 	case !d.Forward() || ctx.Err() != nil:
 		s.Settler.GiveBack(d.Reservation, now)
+		d.Reservation = authz.Reservation{}
 		return ""
 	default:
 		return s.Settler.Seal(d.Reservation)

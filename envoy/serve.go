@@ -109,16 +109,19 @@ func (s *Server) check(call *h2.Call) {
 	defer s.answers.Put(a)
 	message, refusal := call.Message()
 	if refusal != h2.None {
-		call.Answer(s.service.Refuse(call, refusals[refusal], a.bytes[:0]))
+		call.Deny(s.service.Refuse(call, refusals[refusal], a.bytes[:0]))
 		return
 	}
 	encoded, reserved := s.service.AnswerPieces(call, message, a.bytes[:0])
 	if cap(encoded) <= maxAnswerBytes {
 		a.bytes = encoded
 	}
-	// Envoy takes an answer when the call has ended, and it has not.
-	if !call.Answer(encoded) {
-		s.service.Settler.GiveBack(reserved, s.service.now())
+	unsent := func() {}
+	if reserved.ID != 0 {
+		unsent = func() { s.service.Settler.GiveBack(reserved, s.service.now()) }
+	}
+	if !call.AnswerOr(encoded, unsent) {
+		call.Deny(fallback) // its time is over; Envoy may wait for a moment still
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
@@ -72,6 +71,8 @@ type Call struct {
 
 	// What is sent, with conn.mu held.
 	began, closed bool
+	begins        int64  // which byte of the connection's is the answer's first
+	unsent        func() // see AnswerOr
 	sendWindow    int64
 	pending       []byte
 	finishing     bool
@@ -188,18 +189,46 @@ func (c *Call) cancel() {
 }
 
 // Answer sends the one message of an answer and ends the call. It reports
-// whether the peer may get it: not if the call has ended before.
-func (c *Call) Answer(message []byte) bool { return c.conn.respond(c, message, true, true, Status{}) }
+// whether a byte of the answer may leave: not if the call has ended before, its
+// time is over, or the connection has ended without one.
+func (c *Call) Answer(message []byte) bool {
+	_, leaves := c.conn.respond(c, reply{message: message, hasMessage: true, end: true})
+	return leaves
+}
+
+// AnswerOr is Answer, and calls unsent once if no byte of the answer has left,
+// nor will: before it returns, or later from another goroutine, and before the
+// server's Wait returns. It never does so if one may have left, whether the
+// peer has read it or not: what the system has taken may be read even from a
+// connection that is closed. It reports whether the answer was taken; if not,
+// the call is still to be ended.
+func (c *Call) AnswerOr(message []byte, unsent func()) bool {
+	taken, _ := c.conn.respond(c, reply{message: message, hasMessage: true, end: true, unsent: unsent})
+	if !taken {
+		unsent()
+	}
+	return taken
+}
+
+// Deny is Answer for what is right at any time: it is sent even if the call's
+// time is over, for the peer may still wait.
+func (c *Call) Deny(message []byte) bool {
+	_, leaves := c.conn.respond(c, reply{message: message, hasMessage: true, end: true, late: true})
+	return leaves
+}
 
 // Send sends a message of an answer.
-func (c *Call) Send(message []byte) bool { return c.conn.respond(c, message, true, false, Status{}) }
+func (c *Call) Send(message []byte) bool {
+	_, leaves := c.conn.respond(c, reply{message: message, hasMessage: true})
+	return leaves
+}
 
 // End ends the call with a status, and its context, and sends no message. Any
 // goroutine may do so while Serve runs.
 func (c *Call) End(status Status) bool {
-	sent := c.conn.respond(c, nil, false, true, status)
+	_, leaves := c.conn.respond(c, reply{end: true, status: status})
 	c.cancel()
-	return sent
+	return leaves
 }
 
 // ErrTooLarge is the error of Receive for a message larger than asked for. It
@@ -337,6 +366,6 @@ func (c *Call) expire() {
 	c.receiving.Unlock()
 	if late {
 		c.cancel()
-		c.conn.reset(c, http2.ErrCodeCancel)
+		c.conn.noAnswer(c)
 	}
 }

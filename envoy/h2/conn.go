@@ -76,8 +76,13 @@ type conn struct {
 	draining    bool
 	dead        bool
 	out, spare  []byte
+	taken       int64   // bytes that were taken out of out to be written
+	written     int64   // bytes of these that the system has taken
+	unwritten   []*Call // of whose answers no byte has left
+	table       tableSize
 	pending     int64 // what calls have to send, and may not yet
 	flushing    bool
+	flushed     sync.Cond
 	writeUntil  time.Time
 	sendWindow  int64
 	callWindow  int64 // what the peer takes of a new call
@@ -95,7 +100,7 @@ func newConn(s *Server, connection net.Conn) *conn {
 		server: s, net: connection, recvWindow: connWindow,
 		calls: map[uint32]*Call{}, sendWindow: defaultWindow, callWindow: defaultWindow,
 	}
-	c.input.conn = c
+	c.input.conn, c.flushed.L = c, &c.mu
 	c.framer = http2.NewFramer(nil, &c.input)
 	c.framer.SetReuseFrames()
 	c.framer.SetMaxReadFrameSize(maxFrame)
@@ -196,6 +201,15 @@ func (c *conn) end(code http2.ErrCode) {
 	}
 	c.kill()
 	c.mu.Lock()
+	for c.flushing { // not for long: the connection is closed
+		c.flushed.Wait()
+	}
+	for _, call := range c.unwritten { // and nobody writes any more
+		if call.unsent != nil {
+			c.giveUp(call)
+		}
+	}
+	c.unwritten = nil
 	calls := c.calls
 	c.calls = nil
 	if c.aged != nil {
@@ -322,14 +336,16 @@ func (c *conn) flush() {
 	c.flushing = true
 	for len(c.out) > 0 && !c.dead {
 		out := c.out
+		c.taken += int64(len(out))
 		c.out, c.spare = c.spare[:0], nil
 		if now := time.Now(); now.Add(writeTime - deadlineStep).After(c.writeUntil) {
 			c.writeUntil = now.Add(writeTime)
 			_ = c.net.SetWriteDeadline(c.writeUntil) // on a broken connection writing fails
 		}
 		c.mu.Unlock()
-		_, err := c.net.Write(out)
+		n, err := c.net.Write(out)
 		c.mu.Lock()
+		c.written += int64(n)
 		if cap(out) <= writeBuffer {
 			c.spare = out[:0]
 		}
@@ -337,8 +353,10 @@ func (c *conn) flush() {
 			c.dead = true
 			_ = c.net.Close() // the reader notices
 		}
+		c.noteWritten()
 	}
 	c.flushing = false
+	c.flushed.Broadcast()
 	c.closeIfIdle()
 }
 

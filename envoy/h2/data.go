@@ -325,7 +325,7 @@ func (c *conn) serveApart(call *Call) {
 // run serves a call and gives back what it holds.
 func (c *conn) run(call *Call) {
 	call.method.Serve(call)
-	c.respond(call, nil, false, true, Status{Code: 13, Message: "not answered"}) // if it was not
+	c.noAnswer(call)
 	call.cancel()
 	if call.queue == nil {
 		call.release()

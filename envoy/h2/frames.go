@@ -105,22 +105,33 @@ func (s Status) append(b []byte) []byte {
 	return b
 }
 
-// appendTrailers ends a call. Without headers before it, it has these, too.
-func appendTrailers(b []byte, id uint32, began bool, s Status) []byte {
+// appendHeaders begins an answer.
+func appendHeaders(b []byte, t *tableSize, id uint32) []byte {
 	at := len(b)
-	b = appendFrame(b, 0, http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id)
+	b = t.append(appendFrame(b, 0, http2.FrameHeaders, http2.FlagHeadersEndHeaders, id))
+	return closeFrame(append(b, headersBlock...), at)
+}
+
+// appendTrailers ends a call. Without headers before it, it has these, too.
+func appendTrailers(b []byte, t *tableSize, id uint32, began bool, s Status) []byte {
+	at := len(b)
+	b = t.append(appendFrame(b, 0, http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id))
 	if !began {
 		b = append(b, headersBlock...)
 	}
-	b = s.append(b)
-	length := len(b) - at - frameHeader
-	b[at], b[at+1], b[at+2] = byte(length>>16), byte(length>>8), byte(length)
-	return b
+	return closeFrame(s.append(b), at)
 }
 
 // appendHTTPError answers what is no gRPC, with a status of HTTP.
-func appendHTTPError(b []byte, id uint32, status string) []byte {
-	b = appendFrame(b, len(statusOther)+len(status), http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id)
-	b = append(b, statusOther...)
-	return append(b, status...)
+func appendHTTPError(b []byte, t *tableSize, id uint32, status string) []byte {
+	at := len(b)
+	b = t.append(appendFrame(b, 0, http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id))
+	return closeFrame(append(append(b, statusOther...), status...), at)
+}
+
+// closeFrame writes the length of the frame that begins there and ends here.
+func closeFrame(b []byte, at int) []byte {
+	length := len(b) - at - frameHeader
+	b[at], b[at+1], b[at+2] = byte(length>>16), byte(length>>8), byte(length)
+	return b
 }

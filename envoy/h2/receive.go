@@ -135,7 +135,7 @@ func (c *conn) begin(f *http2.MetaHeadersFrame) error {
 	case busy:
 		c.resetLocked(id, http2.ErrCodeRefusedStream)
 	case method == nil && status != "":
-		c.out = appendHTTPError(c.out, id, status)
+		c.out = appendHTTPError(c.out, &c.table, id, status)
 		c.refuseRest(f)
 	case method == nil:
 		c.refuse(f, Status{Code: 12, Message: "unknown method"})
@@ -161,7 +161,7 @@ func (c *conn) begin(f *http2.MetaHeadersFrame) error {
 
 // refuse answers a call that nobody serves, with mu held.
 func (c *conn) refuse(f *http2.MetaHeadersFrame, s Status) {
-	c.out = appendTrailers(c.out, f.StreamID, false, s)
+	c.out = appendTrailers(c.out, &c.table, f.StreamID, false, s)
 	c.refuseRest(f)
 }
 
@@ -225,10 +225,14 @@ func (c *conn) settings(f *http2.SettingsFrame) error {
 	defer c.mu.Unlock()
 	window := c.callWindow
 	err := f.ForeachSetting(func(s http2.Setting) error {
-		if s.ID == http2.SettingInitialWindowSize { // of many the last one counts
+		switch s.ID {
+		case http2.SettingInitialWindowSize: // of many the last one counts
 			window = int64(s.Val)
+		case http2.SettingHeaderTableSize:
+			c.table.want(s.Val)
+		default: // we send no large frames
 		}
-		return s.Valid() // we send no large frames and no dynamic table
+		return s.Valid()
 	})
 	if err != nil {
 		return err

@@ -7,29 +7,34 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// respond sends a message, if there is one, and ends the call if told so. It
-// reports whether the peer may get it.
-func (c *conn) respond(call *Call, message []byte, hasMessage, end bool, status Status) bool {
+// reply is what is sent for a call.
+type reply struct {
+	message    []byte
+	hasMessage bool
+	end        bool // of the call, with status
+	status     Status
+	late       bool   // although its time is over
+	unsent     func() // see AnswerOr
+}
+
+// respond sends a reply. It reports whether it was taken, and whether a byte of it
+// may leave. If it was taken, unsent is called as AnswerOr says.
+func (c *conn) respond(call *Call, r reply) (taken, leaves bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead || call.closed || call.finishing {
-		return false
+	if c.dead || call.closed || call.finishing || call.cancelled.Load() || !r.late && call.Err() != nil {
+		return false, false
 	}
-	if call.Err() != nil {
-		c.resetLocked(call.id, http2.ErrCodeCancel)
-		c.flushUnlessInline(call)
-		return false
+	call.finishing, call.status = r.end, r.status
+	if r.unsent != nil {
+		call.unsent = r.unsent
+		c.unwritten = append(c.unwritten, call)
 	}
-	call.finishing, call.status = end, status
-	if hasMessage {
-		if !call.began {
-			call.began = true
-			c.out = appendFrame(c.out, len(headersBlock), http2.FrameHeaders, http2.FlagHeadersEndHeaders, call.id)
-			c.out = append(c.out, headersBlock...)
-		}
+	if message := r.message; r.hasMessage {
 		if need := int64(prefixSize + len(message)); len(call.pending) == 0 && need <= min(c.sendWindow, call.sendWindow, maxFrame) {
 			c.sendWindow -= need
 			call.sendWindow -= need
+			c.beginAnswer(call)
 			c.out = appendFrame(c.out, int(need), http2.FrameData, 0, call.id)
 			c.out = appendPrefix(c.out, len(message))
 			c.out = append(c.out, message...)
@@ -41,7 +46,43 @@ func (c *conn) respond(call *Call, message []byte, hasMessage, end bool, status 
 	c.push(call)
 	c.queued()
 	c.flushUnlessInline(call)
-	return !c.dead
+	// Whoever writes at this moment may have written it.
+	return true, !c.dead || c.flushing || c.left(call)
+}
+
+// beginAnswer sends the headers of an answer with its first byte, and not
+// before, with mu held.
+func (c *conn) beginAnswer(call *Call) {
+	if !call.began {
+		call.began, call.begins = true, c.queuedBytes()
+		c.out = appendHeaders(c.out, &c.table, call.id)
+	}
+}
+
+// queuedBytes is how many bytes were put into out since the beginning, with mu
+// held.
+func (c *conn) queuedBytes() int64 { return c.taken + int64(len(c.out)) }
+
+// left reports whether a byte of an answer has left, with mu held. It is what the
+// system has taken, whatever became of the connection then.
+func (c *conn) left(call *Call) bool { return call.began && call.begins < c.written }
+
+// noteWritten forgets answers of which a byte has left, with mu held.
+func (c *conn) noteWritten() {
+	c.unwritten = slices.DeleteFunc(c.unwritten, func(call *Call) bool {
+		if c.left(call) {
+			call.unsent = nil
+		}
+		return call.unsent == nil
+	})
+}
+
+// giveUp tells whoever waits that no byte of an answer has left, nor will, with mu
+// held. The connection counts still.
+func (c *conn) giveUp(call *Call) {
+	unsent := call.unsent
+	call.unsent = nil
+	c.server.running.Go(unsent)
 }
 
 // flushUnlessInline leaves the writing to the reader if that serves the call.
@@ -70,6 +111,7 @@ func (c *conn) push(call *Call) {
 		}
 		c.sendWindow -= n
 		call.sendWindow -= n
+		c.beginAnswer(call)
 		c.out = appendFrame(c.out, int(n), http2.FrameData, 0, call.id)
 		c.out = append(c.out, call.pending[:n]...)
 		call.pending = call.pending[n:]
@@ -79,7 +121,11 @@ func (c *conn) push(call *Call) {
 	if !call.finishing {
 		return
 	}
-	c.out = appendTrailers(c.out, call.id, call.began, call.status)
+	began := call.began
+	if !began {
+		call.began, call.begins = true, c.queuedBytes()
+	}
+	c.out = appendTrailers(c.out, &c.table, call.id, began, call.status)
 	if call.queue != nil && !call.queue.hasEnded() {
 		// The peer may still send, which nobody takes.
 		c.resetLocked(call.id, http2.ErrCodeNo)
@@ -104,17 +150,23 @@ func (c *conn) remove(call *Call) {
 	c.headerBytes -= call.headerBytes
 	c.pending -= int64(len(call.pending))
 	call.pending = nil
+	if call.unsent != nil && !call.began {
+		c.giveUp(call)
+	}
 	delete(c.calls, call.id)
 	delete(c.blocked, call)
 }
 
-// reset ends a call with a code, if it has not ended.
-func (c *conn) reset(call *Call, code http2.ErrCode) {
+// noAnswer ends a call that its method has not ended, or whose time was over.
+func (c *conn) noAnswer(call *Call) {
+	if taken, _ := c.respond(call, reply{end: true, status: Status{Code: 13, Message: "not answered"}}); taken {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !call.closed {
-		c.resetLocked(call.id, code)
-		c.flush()
+	if !call.closed && !call.finishing && !c.dead {
+		c.resetLocked(call.id, http2.ErrCodeCancel)
+		c.flushUnlessInline(call)
 	}
 }
 

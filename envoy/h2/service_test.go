@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	unaryPath = "/test/Unary" // says what came
 	echoPath  = "/test/Echo"  // sends each message back
 	waitPath  = "/test/Wait"  // waits until the test says so, or for its end
+	toldPath  = "/test/Told"  // counts what has not left
 )
 
 // service is what the server of a test serves.
@@ -29,6 +31,7 @@ type service struct {
 	pipes   pipes
 	entered chan *h2.Call // calls of waitPath
 	leave   chan struct{}
+	unsent  atomic.Int64 // answers of toldPath
 }
 
 func testConfig() h2.Config {
@@ -52,6 +55,7 @@ func serve(t testing.TB, config h2.Config) *service {
 	config.Methods = map[string]*h2.Method{
 		unaryPath: {Unary: true, Serve: func(c *h2.Call) { c.Answer([]byte(summary(c.Message()))) }},
 		echoPath:  {Serve: echo},
+		toldPath:  {Unary: true, Serve: func(c *h2.Call) { c.AnswerOr([]byte("told"), func() { s.unsent.Add(1) }) }},
 		waitPath: {Unary: true, Serve: func(c *h2.Call) {
 			select {
 			case s.entered <- c:
