@@ -46,8 +46,8 @@ type Remote struct {
 	// that were decided without the store while it was away.
 	Near, Local int64
 	// Lost counts parts of the store that were empty, Restarted those that may
-	// have forgotten.
-	Lost, Restarted int64
+	// have forgotten, Evicted those that have.
+	Lost, Restarted, Evicted int64
 }
 
 type counters struct {

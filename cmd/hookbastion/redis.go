@@ -80,6 +80,9 @@ func logStore(log *slog.Logger, s *redisStore, e redis.Event) {
 	case redis.BeganRestarted:
 		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
 			"parts", e.Shards, "recovery", s.config.Recovery)
+	case redis.BeganEvicted:
+		log.Error("the nonce store has evicted keys, and has lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+			"parts", e.Shards, "recovery", s.config.Recovery)
 	}
 }
 

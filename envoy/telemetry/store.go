@@ -102,7 +102,7 @@ func (m *metrics) observeStore(config Config) error {
 		o.ObserveInt64(up, n)
 		for name, n := range map[string]int64{
 			"opened": s.Opened, "refused": s.Refused, "busy": s.Busy, "abandoned": s.Abandoned,
-			"near": s.Near, "local": s.Local, "lost": s.Lost, "restarted": s.Restarted,
+			"near": s.Near, "local": s.Local, "lost": s.Lost, "restarted": s.Restarted, "evicted": s.Evicted,
 		} {
 			o.ObserveInt64(events, n, outcomeOf(name))
 		}

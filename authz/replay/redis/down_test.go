@@ -18,11 +18,11 @@ import (
 // delay is a proxy in front of a server that can keep what the server says.
 type delay struct {
 	listener net.Listener
-	server   *redistest.Server
 
-	mu    sync.Mutex
-	open  chan struct{} // closed: answers pass
-	conns []net.Conn
+	mu     sync.Mutex
+	server *redistest.Server
+	open   chan struct{} // closed: answers pass
+	conns  []net.Conn
 }
 
 func startDelay(t *testing.T, server *redistest.Server) *delay {
@@ -47,7 +47,10 @@ func (d *delay) serve() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("unix", d.server.Address)
+		d.mu.Lock()
+		address := d.server.Address
+		d.mu.Unlock()
+		server, err := net.Dial("unix", address)
 		if err != nil {
 			_ = client.Close()
 			continue
@@ -89,6 +92,13 @@ func (d *delay) pass() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	close(d.open)
+}
+
+// lead has new connections lead to another server.
+func (d *delay) lead(server *redistest.Server) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.server = server
 }
 
 // cut breaks all connections.

@@ -10,12 +10,17 @@
 // # Never accept a copy
 //
 // Nonces lie in 16 shards, by their fingerprint, each in one hash slot. A shard
-// has an epoch key: a random generation, and since when everything has been
-// remembered. Every script compares the generation before it does anything, so
-// a flushed or replaced server admits nothing. The scripts themselves have the
-// generation in their text and are loaded before the epoch key names it: a
-// server process that was restarted or promoted does not know them, even if it
-// has the key, and so may have lost the last nonces. In both cases a new
+// has an epoch key: a random generation, since when everything has been
+// remembered, and how the server is told from one that may not have. Every
+// script compares the generation before it does anything, so a flushed or
+// replaced server admits nothing. The scripts themselves have the generation in
+// their text and are loaded before the epoch key names it: a server process that
+// was restarted or promoted does not know them, even if it has the key. One that
+// was demoted and promoted again does. So what lets a delivery through also asks
+// the server, in the same step: it must be a master, the name of its history of
+// replication must be that of the epoch, and it must have evicted nothing since.
+// And a generation that began before one that this process has followed is that
+// of a server which was away in between. In all these cases a new
 // generation begins, by one script again, and "since" becomes now. From then on
 // an unknown nonce is new only if it could not have come before: signed times
 // up to since + [replay.Skew] + how far the policy lets them be ahead are
@@ -33,8 +38,9 @@
 //
 // Replication is asynchronous. With TrustRestart, what a master had not
 // replicated when it died is forgotten; [Config.WaitReplicas] makes that less
-// likely. A failover and back between two calls goes unnoticed, as does a Redis
-// whose clock jumps ahead: it forgets early. Who can write to the Redis can
+// likely. While two servers are masters at once, replicas at the one do not know
+// what those at the other accept. A Redis whose clock jumps ahead forgets early,
+// which goes unnoticed. Who can write to the Redis can
 // let any copy through; who can read it can settle others' reservations, if the
 // keys are there, too.
 package redis
@@ -184,8 +190,9 @@ type shard struct {
 	generation atomic.Pointer[generation]
 	circuit    circuit
 	// seen: this process has known a generation, so an empty server is no new
-	// one.
-	seen bool // guarded by Store.probing
+	// one. begun is when the latest generation began that it has followed.
+	seen  bool  // guarded by Store.probing
+	begun int64 // guarded by Store.probing
 }
 
 func newShard(prefix, tag string) *shard {

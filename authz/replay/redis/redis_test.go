@@ -61,7 +61,7 @@ func TestConforms(t *testing.T) {
 const again = `
 for _, key in ipairs(redis.call('KEYS', '*')) do
   if string.match(key, 'epoch$') then
-    redis.call('SET', key, string.sub(redis.call('GET', key), 1, 16) .. ' 0')
+    redis.call('SET', key, (string.gsub(redis.call('GET', key), ' %d+', ' 0', 1)))
   else
     redis.call('DEL', key)
   end

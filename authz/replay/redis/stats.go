@@ -12,6 +12,7 @@ type counters struct {
 	delivered, released, unknown, leaseTaken, leaseReleased    atomic.Int64
 	givenBack, full, uncertain                                 atomic.Int64
 	opened, refused, busy, near, abandoned, lost, restarted    atomic.Int64
+	evicted                                                    atomic.Int64
 }
 
 func (c *counters) answered(a replay.Answer) {
@@ -78,6 +79,6 @@ func (s *Store) Remote() replay.Remote {
 	c := &s.counters
 	return replay.Remote{
 		Up: s.Err() == nil, Opened: c.opened.Load(), Refused: c.refused.Load(), Busy: c.busy.Load(), Abandoned: c.abandoned.Load(),
-		Near: c.near.Load(), Lost: c.lost.Load(), Restarted: c.restarted.Load(),
+		Near: c.near.Load(), Lost: c.lost.Load(), Restarted: c.restarted.Load(), Evicted: c.evicted.Load(),
 	}
 }

@@ -7,6 +7,17 @@ if not epoch or string.sub(epoch, 1, 16) ~= GENERATION then
 end
 local now = tonumber(ARGV[1])
 
+-- unbroken reports whether this server has remembered everything since the
+-- epoch says so: it is a master, its history of replication has the name that it
+-- had then (it changes with each demotion, promotion and restart), and nothing
+-- was evicted. It must hold where anything is let through.
+local function unbroken()
+  local history, evicted = string.match(epoch, '^%x+ %d+ (%S+) (%d+)')
+  local info = redis.call('INFO', 'replication', 'stats')
+  local function has(line) return string.find(info, '\r\n' .. line .. '\r\n', 1, true) end
+  return history and has('role:master') and has('master_replid:' .. history) and has('evicted_keys:' .. evicted)
+end
+
 -- A nonce is its state (D done, P pending, T taken, U unsure), when it expires,
 -- and, while it is held, by whom: by all attempts of one check that have not
 -- given back, with commas between, or by more than are told apart, '*', of

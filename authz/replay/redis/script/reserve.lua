@@ -16,6 +16,9 @@ local function hold(mark, absent, final)
   end
 end
 
+if not unbroken() then
+  return {-1}
+end
 end_lease()
 if held and held.check ~= '-' and held.check == ARGV[5] then
   if held.owners ~= '*' and not string.find(',' .. held.owners .. ',', ',' .. ARGV[4] .. ',', 1, true) then
@@ -58,7 +61,7 @@ else
   -- Nothing is known of it. That means that it is new only if everything has
   -- been remembered since it could first have come: since the signed time less
   -- how far that may be ahead.
-  local since = tonumber(string.sub(epoch, 18))
+  local since = tonumber(string.match(epoch, ' (%d+)'))
   if ARGV[9] ~= '' then
     if tonumber(ARGV[9]) <= since + SKEW then
       return answer('uncertain')

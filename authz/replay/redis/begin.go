@@ -1,0 +1,204 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// check makes sure that the server of a shard is one that can be used and knows
+// the shard's generation.
+func (s *Store) check(ctx context.Context, client *connection, sh *shard, now time.Time) (what Happening, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	err = client.Dedicated(func(c rueidis.DedicatedClient) error {
+		first := c.DoMulti(ctx,
+			c.B().Get().Key(sh.epoch).Build(),
+			c.B().Info().Section("server").Build(),
+			c.B().Info().Section("memory", "replication", "stats").Build(),
+			c.B().Set().Key(sh.prefix+"probe").Value("1").PxMilliseconds(10_000).Build(), // a replica would refuse it
+		)
+		text, err := first[0].ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		about, err := first[1].ToString()
+		if err != nil {
+			return err
+		}
+		if version := infoField(about, "redis_version"); major(version) < leastMajor {
+			return fmt.Errorf("Redis %q: it must be 7 or later, or Valkey", version) //nolint:staticcheck // it is a name
+		}
+		if about, err = first[2].ToString(); err != nil {
+			return err
+		}
+		if err := first[3].Error(); err != nil && !isFull(err) {
+			return err
+		}
+		if policy := infoField(about, "maxmemory_policy"); policy != "noeviction" {
+			return fmt.Errorf("maxmemory-policy is %q: it must be noeviction, or nonces are forgotten", policy)
+		}
+		what, err = s.follow(ctx, c, sh, readEpoch(text), about, now)
+		return err
+	})
+	return what, err
+}
+
+// leastMajor is the oldest version of Redis that can be used. Valkey says that it
+// is Redis 7.2.
+const leastMajor = 7
+
+func major(version string) int {
+	first, _, _ := strings.Cut(version, ".")
+	n, _ := strconv.Atoi(first) // 0 is too old
+	return n
+}
+
+// infoField returns a field of what INFO says.
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && key == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// epoch is what an epoch key says: the generation, since when everything is
+// remembered, and by what to see that it still is: the name of the master's
+// history, how many keys it has evicted, how much another master has fed it. Last
+// comes when the generation began. Times are microseconds since 1970.
+type epoch struct {
+	text, id         string // id: empty if there is no epoch
+	history, evicted string
+	begun            int64
+}
+
+const (
+	idLength    = 16
+	epochFields = 6
+)
+
+func readEpoch(text string) epoch {
+	e := epoch{text: text}
+	f := strings.Fields(text)
+	if len(f) > 0 {
+		e.id = f[0]
+	}
+	if len(f) == epochFields {
+		e.history, e.evicted = f[2], f[3]
+		e.begun, _ = strconv.ParseInt(f[5], 10, 64) // 0 is older than any
+	}
+	return e
+}
+
+// holds reports whether a server that says this of itself has remembered
+// everything since. The scripts ask the same each time.
+func (e epoch) holds(info string) bool {
+	return e.history != "" && infoField(info, "role") == "master" &&
+		infoField(info, "master_replid") == e.history && infoField(info, "evicted_keys") == e.evicted
+}
+
+// beginTries bounds how often it is tried while other replicas begin, too.
+const beginTries = 4
+
+// follow takes over the generation that the epoch key names, if the server
+// process knows its scripts and is the one that it was, or else begins a new one.
+// A generation that began before one that was followed is that of a server which
+// was the master before: it does not know what another has accepted since.
+func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, now time.Time) (Happening, error) {
+	for range beginTries {
+		known := false
+		if e.text != "" {
+			if len(e.id) != idLength {
+				return "", fmt.Errorf("the key %s is not ours", sh.epoch)
+			}
+			g := newGeneration(e.id)
+			are, err := c.Do(ctx, c.B().ScriptExists().Sha1(g.hashes[:]...).Build()).AsIntSlice()
+			if err != nil {
+				return "", err
+			}
+			known = len(are) == operations && !slices.Contains(are, 0) && e.begun >= sh.begun
+			if known && e.holds(info) {
+				sh.take(g, e)
+				return "", nil
+			}
+		}
+		var what string
+		var err error
+		if e, what, err = s.begin(ctx, c, sh, e, known, now); err != nil {
+			return "", err
+		}
+		switch what {
+		case "known":
+			if info, err = c.Do(ctx, c.B().Info().Section("replication", "stats").Build()).ToString(); err != nil {
+				return "", err
+			}
+			continue
+		case "lost":
+			s.counters.lost.Add(1)
+		case "restarted":
+			s.counters.restarted.Add(1)
+		case "evicted":
+			s.counters.evicted.Add(1)
+		case "kept":
+			what = ""
+		}
+		sh.take(newGeneration(e.id), e)
+		return Happening(what), nil
+	}
+	return "", errors.New("other replicas begin generations all the time")
+}
+
+// take works under Store.probing.
+func (sh *shard) take(g *generation, e epoch) {
+	sh.generation.Store(g)
+	sh.seen, sh.begun = true, max(sh.begun, e.begun)
+}
+
+// begin loads the scripts of a new generation and then, in one step, makes the
+// epoch key name it, unless another replica was faster. It returns what the key
+// says then.
+func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, known bool, now time.Time) (is epoch, what string, err error) {
+	var random [idLength / 2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	g := newGeneration(hex.EncodeToString(random[:]))
+	var commands []rueidis.Completed
+	for op := range operations {
+		commands = append(commands, c.B().ScriptLoad().Script(g.script(op)).Build())
+	}
+	commands = append(commands, c.B().Eval().Script(begin).Numkeys(1).Key(sh.epoch).
+		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(s.config.TrustRestart), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10)).Build())
+	replies := c.DoMulti(ctx, commands...)
+	for _, r := range replies[:operations] {
+		if err := r.Error(); err != nil {
+			return epoch{}, "", err
+		}
+	}
+	said, err := replies[operations].AsStrSlice()
+	if err != nil {
+		return epoch{}, "", err
+	}
+	if len(said) != 2 {
+		return epoch{}, "", errors.New("a reply that is too short")
+	}
+	if is = readEpoch(said[0]); len(is.id) != idLength {
+		return epoch{}, "", fmt.Errorf("the key %s is not ours", sh.epoch)
+	}
+	return is, said[1], nil
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
