@@ -38,7 +38,7 @@ func TestCompare(t *testing.T) {
 		return fmt.Sprintf("{name: %s, match: {path: %s}, %s}", name, path, rest)
 	}
 	before := set(t, hook("a", "/a", open), hook("b", "/b", open), hook("c", "/c", open), hook("d", "/d", open+", mode: SHADOW"))
-	after := set(t, hook("e", "/e", open), hook("d", "/d", open), hook("c", "/x", open+", limits: {max_signatures: 9}"), hook("a", "/a", open),
+	after := set(t, hook("e", "/e", open), hook("d", "/d", open), hook("c", "/x", open+", limits: {max_signatures: 19}"), hook("a", "/a", open),
 		"{name: f, match: {path: /f}, provider: stripe, secrets: [{file: s}]}")
 	want := []string{
 		"b removed [] []",
@@ -103,7 +103,7 @@ func TestWider(t *testing.T) {
 		{path + stripe, path + stripe + ", replay: {window: 1h}", "", ""}, // its time counts
 		{path + stripe, path + stripe + ", replay: {on_replay: MARK}", "copies, marked", ""},
 		{path + stripe, path + stripe + ", limits: {max_body_bytes: 1KiB}", "", "larger bodies"},
-		{path + stripe, path + stripe + ", limits: {max_header_bytes: 128KiB, max_signatures: 6}", "larger headers; more signatures", ""},
+		{path + stripe, path + stripe + ", limits: {max_header_bytes: 128KiB, max_signatures: 17}", "larger headers; more signatures", ""},
 		{path + stripe, path + stripe + ", limits: {content_types: [application/json]}", "", "any content type"},
 		{path + stripe + ", limits: {content_types: [a/b, c/d]}", path + stripe + ", limits: {content_types: [a/b, e/f]}", "content type e/f", "content type c/d"},
 		{path + stripe, path + stripe + ", mode: SHADOW", "everything, by mode SHADOW", ""},

@@ -25,7 +25,11 @@ const (
 	DefaultFuture         = 60 * time.Second
 	DefaultWindow         = 24 * time.Hour
 	DefaultMaxHeaderBytes = 64 << 10
-	DefaultMaxSignatures  = 5
+	// As many as a webhook can have secrets.
+	DefaultMaxSignatures = 16
+	// MaxSignatures is the most that can be asked for, and the default where a
+	// provider numbers its headers.
+	MaxSignatures = 100
 )
 
 // Deps is what outlives a policy set.

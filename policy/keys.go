@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -21,7 +23,7 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:
 		plan := planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
-			return signature.NewPlan(c.hmacConfig(kind.Hmac, w, publicURL, at))
+			return signature.NewPlan(c.hmacConfig(kind.Hmac, maxSignatures(w, s), publicURL, at))
 		})
 		scheme, err = orNil(plan.With(c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
 	case *policyv1.Scheme_Jws:
@@ -52,7 +54,7 @@ type planKey struct {
 }
 
 func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
-	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w)}
+	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s)}
 	if w.GetProvider() == "" {
 		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s) // it was read from the same form
 		key.scheme = string(encoded)
@@ -97,7 +99,8 @@ func (c *compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, keys []loa
 
 func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at place) signature.JWSConfig {
 	config := signature.JWSConfig{
-		Header: strings.ToLower(j.GetHeader()), Scheme: j.GetScheme(), Issuer: j.GetIssuer(), AudienceURL: j.GetAudienceUrl(),
+		Header: strings.ToLower(j.GetHeader()), Scheme: j.GetScheme(), Issuer: j.GetIssuer(),
+		AudienceURL: j.GetAudienceUrl(), AudienceOptional: j.GetAudienceOptional(),
 		Body: claimDigest(j.GetBody()), URL: claimDigest(j.GetUrl()), QueryHash: j.GetQueryHash(),
 		Time: j.GetTime(), Expires: j.GetExpires(), Leeway: j.GetLeeway().AsDuration(), PublicURL: publicURL,
 	}
@@ -106,6 +109,9 @@ func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at place) signat
 	}
 	if config.Header == "" {
 		c.fail(at.at("scheme", "jws"), "needs header, where the token stands")
+	}
+	if config.AudienceOptional && !config.AudienceURL {
+		c.fail(at.at("scheme", "jws", "audience_optional"), "has no use without audience_url")
 	}
 	return config
 }
@@ -148,7 +154,28 @@ func decoder(format policyv1.Secret_Format, encoding policyv1.Key_Encoding, pref
 		read, prefixes = secret.Base64, nil
 	default:
 	}
-	return func(text secret.Value) (secret.Value, error) { return text.Decode(read, prefixes...) }
+	return func(text secret.Value) (secret.Value, error) {
+		key, err := text.Decode(read, prefixes...)
+		if err != nil {
+			err = withDecoration(text, err)
+		}
+		return key, err
+	}
+}
+
+// decorations stand in front of secrets, or where secrets are shown or signed
+// with, and are pasted along. None of them is secret.
+var decorations = []string{"v1,whsec_", "v1,", "v1=", "v0=", "whsec_", "whpk_", "sha256=", "Bearer ", "Basic ", `"`, "'"}
+
+// withDecoration adds what stands in front of a secret that cannot be decoded, and
+// may be no part of it.
+func withDecoration(text secret.Value, err error) error {
+	for _, decoration := range decorations {
+		if bytes.HasPrefix(text.Reveal(), []byte(decoration)) {
+			return fmt.Errorf("%w; it begins with %s, which is probably no part of it: remove that", err, decoration)
+		}
+	}
+	return err
 }
 
 func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
@@ -157,16 +184,25 @@ func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
 		return ""
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.Path+u.RawQuery+u.Fragment != "" || strings.ContainsAny(text, "?#") {
-		c.fail(at.at("public_url"), "must be scheme and host only, such as https://hooks.example.com")
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(text, "?#"):
+		c.fail(at.at("public_url"), "must be scheme and host, such as https://hooks.example.com, and the path before it that a gateway takes off")
+	case strings.HasSuffix(text, "/"):
+		c.fail(at.at("public_url"), "must not end in a slash; the request's own path begins with one")
+	case strings.ContainsFunc(u.Path, func(r rune) bool { return r <= ' ' || r > '~' }):
+		c.fail(at.at("public_url"), "has a character that cannot stand in a path; write it percent-encoded, as the provider knows it")
 	}
 	return text
 }
 
-// maxSignatures bounds the candidates of a request.
-func maxSignatures(w *policyv1.Webhook) int {
+// maxSignatures bounds the candidates of a request. A provider that numbers its
+// headers has one for each of its keys.
+func maxSignatures(w *policyv1.Webhook, s *policyv1.Scheme) int {
 	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
 		return int(n)
+	}
+	if s.GetHmac().GetSignature().GetNumbered() {
+		return MaxSignatures
 	}
 	return DefaultMaxSignatures
 }

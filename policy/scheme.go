@@ -19,27 +19,29 @@ func relativeTo(policyFile, path string) string {
 
 // hmacConfig turns the message into the plan's description and looks for
 // schemes that could not work.
-func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, publicURL string, at place) signature.Config {
+func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, at place) signature.Config {
 	here := at.at("scheme", "hmac")
 	config := signature.Config{
-		Hash:          hashes[h.GetHash()],
-		Encoding:      encodings[h.GetEncoding()],
-		Headers:       lower(h.GetSignature().GetHeaders()),
-		Numbered:      h.GetSignature().GetNumbered(),
-		Repeated:      h.GetSignature().GetRepeated(),
-		Grammar:       grammars[h.GetSignature().GetGrammar()],
-		Prefix:        h.GetSignature().GetPrefix(),
-		Key:           h.GetSignature().GetKey(),
-		Separator:     ',',
-		Content:       parts(h.GetContent()),
-		PublicURL:     publicURL,
-		MaxSignatures: maxSignatures(w),
-		Spaced:        h.GetSignature().GetSpaced(),
-		SecretFirst:   h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
-		JSON:          h.GetSignature().GetJson(),
-		KeyIDHeader:   strings.ToLower(h.GetKeyIdHeader()),
-		URLForms:      urlForms(h.GetContent()),
-		BodyDigest:    bodyDigest(h.GetBodyDigest()),
+		Hash:           hashes[h.GetHash()],
+		Encoding:       encodings[h.GetEncoding()],
+		Headers:        lower(h.GetSignature().GetHeaders()),
+		Numbered:       h.GetSignature().GetNumbered(),
+		Repeated:       h.GetSignature().GetRepeated(),
+		Grammar:        grammars[h.GetSignature().GetGrammar()],
+		Prefix:         h.GetSignature().GetPrefix(),
+		PrefixOptional: h.GetSignature().GetPrefixOptional(),
+		Key:            h.GetSignature().GetKey(),
+		Separator:      ',',
+		Content:        parts(h.GetContent()),
+		PublicURL:      publicURL,
+		MaxSignatures:  maxSignatures,
+		Spaced:         h.GetSignature().GetSpaced(),
+		SecretFirst:    h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
+		JSON:           h.GetSignature().GetJson(),
+		Field:          h.GetSignature().GetField(),
+		KeyIDHeader:    strings.ToLower(h.GetKeyIdHeader()),
+		URLForms:       urlForms(h.GetContent()),
+		BodyDigest:     bodyDigest(h.GetBodyDigest()),
 	}
 	if s := h.GetSignature().GetSeparator(); s != "" {
 		config.Separator = s[0]
@@ -47,7 +49,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, w *policyv1.Webhook, publicURL s
 	if t := h.GetTimestamp(); t != nil {
 		config.Time = signature.Time{
 			Header: strings.ToLower(t.GetHeader()), Key: t.GetKey(),
-			First: t.GetFirst() != nil, JSON: t.GetJson(), Unit: units[t.GetUnit()],
+			First: t.GetFirst() != nil, JSON: t.GetJson(), Field: t.GetField(), Unit: units[t.GetUnit()],
 		}
 	}
 	for _, constant := range h.GetConstantHeaders() {
@@ -79,6 +81,7 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	}
 	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList, signature.Credential}, config.Grammar),
 		sig.at("prefix"), "has no use in this grammar")
+	needs(!config.PrefixOptional || config.Grammar == signature.Prefix, sig.at("prefix_optional"), "has no use in this grammar")
 	needs(config.Key == "" || config.Grammar == signature.KeyValue, sig.at("key"), "has no use in this grammar")
 	separator := h.GetSignature().GetSeparator()
 	needs(separator == "" || slices.Contains([]signature.Grammar{signature.KeyValue, signature.Positional, signature.List}, config.Grammar),
@@ -100,7 +103,7 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 		name string
 		set  bool
 	}{{"numbered", config.Numbered}, {"repeated", config.Repeated}} {
-		needs(!several.set || config.JSON == "", sig.at(several.name), "has no use with json: there is no header")
+		needs(!several.set || config.JSON+config.Field == "", sig.at(several.name), "has no use with json or field: there is no header")
 		needs(!several.set || !signsItem(config), sig.at(several.name), "cannot be where content signs an item of the one header")
 	}
 	c.checkTime(config, h, at)
@@ -137,8 +140,8 @@ func (c *compiler) checkContent(config *signature.Config, h *policyv1.Hmac, at p
 	} else if covered && h.GetBodyUnsigned() {
 		c.fail(at.at("body_unsigned"), "contradicts content, which signs the body")
 	}
-	if sig := h.GetSignature(); (len(sig.GetHeaders()) == 0) == (sig.GetJson() == "") {
-		c.fail(at.at("signature"), "needs headers or json, and not both")
+	if places := signaturePlaces(h.GetSignature()); places != 1 {
+		c.fail(at.at("signature"), "needs one of headers, json and field")
 	}
 	if h.GetBodyDigest() != nil && !config.SignsURL() {
 		c.fail(at.at("body_digest"), "stands in the URL, which content does not sign")
@@ -173,6 +176,17 @@ func (c *compiler) checkContent(config *signature.Config, h *policyv1.Hmac, at p
 			}
 		}
 	}
+}
+
+// signaturePlaces counts the places where a signature is said to stand.
+func signaturePlaces(s *policyv1.Signature) int {
+	n := 0
+	for _, there := range []bool{len(s.GetHeaders()) > 0, s.GetJson() != "", s.GetField() != ""} {
+		if there {
+			n++
+		}
+	}
+	return n
 }
 
 // alphabet returns the characters that the items of a signature header have.

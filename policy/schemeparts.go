@@ -51,6 +51,8 @@ func contentPart(p *policyv1.Part) signature.Part {
 		return signature.Part{Kind: signature.JSON, Text: part.Json}
 	case *policyv1.Part_Item:
 		return signature.Part{Kind: signature.Item, Text: part.Item.GetKey(), JSONString: part.Item.GetJsonString()}
+	case *policyv1.Part_Field:
+		return signature.Part{Kind: signature.FieldText, Text: part.Field}
 	case *policyv1.Part_SortedQuery:
 		return signature.Part{Kind: signature.SortedQuery}
 	case *policyv1.Part_Code:
@@ -94,5 +96,6 @@ var (
 	urlFormOf = map[policyv1.Url_Form]signature.URLForm{
 		policyv1.Url_DEFAULT_PORT: signature.DefaultPort, policyv1.Url_NO_PORT: signature.NoPort,
 		policyv1.Url_BROWSER_QUERY: signature.BrowserQuery, policyv1.Url_NO_ROOT: signature.NoRoot,
+		policyv1.Url_LEGACY_QUERY: signature.LegacyQuery,
 	}
 )

@@ -34,10 +34,11 @@ var adyenFields = []string{
 }
 
 // adyenItem is a notification with its content: the fields with colons between,
-// absent ones empty, nothing escaped.
+// absent ones empty. Adyen escapes nothing, and its documentation said for years
+// that it does, so that both are taken.
 type adyenItem struct {
-	content   []byte
-	signature candidate
+	plain, escaped []byte
+	signature      candidate
 }
 
 // read returns the items. It refuses keys that stand there twice or in another
@@ -57,16 +58,20 @@ func (a *Adyen) read(body *authz.Body) ([]adyenItem, bool) {
 		item, _ := wrapped["NotificationRequestItem"].(map[string]any)
 		additional, _ := item["additionalData"].(map[string]any)
 		text, _ := additional[adyenSignature].(string)
-		content, ok := adyenContent(item)
+		texts, ok := adyenTexts(item)
 		if !ok || !decode(&items[i].signature, []byte(text), Base64, SHA256.Size()) {
 			return nil, false
 		}
-		items[i].content = content
+		items[i].plain, items[i].escaped = adyenContent(texts)
+		if items[i].plain == nil && items[i].escaped == nil {
+			return nil, false
+		}
 	}
 	return items, true
 }
 
-func adyenContent(item map[string]any) ([]byte, bool) {
+// adyenTexts returns the signed fields as texts, and false if one is no text.
+func adyenTexts(item map[string]any) ([]string, bool) {
 	texts := make([]string, len(adyenFields))
 	for i, path := range adyenFields {
 		at, name := item, path
@@ -77,9 +82,6 @@ func adyenContent(item map[string]any) ([]byte, bool) {
 		switch value := at[name].(type) {
 		case nil:
 		case string:
-			if strings.Contains(value, ":") && path != "merchantReference" {
-				return nil, false // one signed text would have two meanings
-			}
 			texts[i] = value
 		case json.Number:
 			texts[i] = value.String()
@@ -87,7 +89,42 @@ func adyenContent(item map[string]any) ([]byte, bool) {
 			return nil, false
 		}
 	}
-	return []byte(strings.Join(texts, ":")), true
+	return texts, true
+}
+
+// adyenContent returns the content in both forms; nil for one in which it would
+// have two meanings, so that whoever sees a delivery could send it with other
+// fields.
+func adyenContent(texts []string) (plain, escaped []byte) {
+	psp, original, account, reference := texts[0], texts[1], texts[2], texts[3]
+	for _, text := range append([]string{original, account}, texts[4:]...) {
+		if strings.ContainsAny(text, `:\`) {
+			return nil, nil
+		}
+	}
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(text)
+	}
+	escaped = []byte(strings.Join(all, ":"))
+	joined := strings.Join(texts, ":")
+	if strings.Contains(joined, `\:`) || strings.Contains(joined, `\\`) {
+		return nil, escaped // it could be an escaped one
+	}
+	isReport := original == "" && reference == "" && strings.Contains(psp, ":")
+	if isReport != reportLike(strings.Join(texts[:4], ":")) || !isReport && strings.Contains(psp, ":") {
+		return nil, escaped
+	}
+	return []byte(joined), escaped
+}
+
+// reportLike reports whether the first four fields can be those of a report: a
+// name with colons, nothing, an account, nothing. Any other notification that
+// reads so, because its merchant's reference ends so, is taken for none.
+func reportLike(four string) bool {
+	rest, ok := strings.CutSuffix(four, ":")
+	end := strings.LastIndexByte(rest, ':')
+	return ok && end >= 1 && rest[end-1] == ':' && end+1 < len(rest) && strings.Contains(rest[:end-1], ":")
 }
 
 // Present reports whether there is a body, which alone can hold a signature.
@@ -112,17 +149,14 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	match, valid := a.keys.match(call, nil, func(k *key) bool {
 		good := true
 		for i := range items {
-			mac := k.begin()
-			_, _ = mac.Write(items[i].content) // hashes never fail
-			good = secret.Equal(mac.Sum(nil), items[i].signature[:SHA256.Size()]) && good
-			k.end(mac)
+			good = items[i].signedBy(k) && good
 		}
 		return good
 	})
 	if f != nil && match != nil && valid {
 		digest := f.Begin(call.Webhook, call.Tenant)
 		for i := range items {
-			digest.Framed(items[i].content)
+			digest.Framed(items[i].escaped) // that of both forms
 		}
 		call.Fingerprint, call.Alternate = f.End(digest)
 	}
@@ -136,6 +170,21 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	return reason
 }
 
+// signedBy reports whether the key signed one of the forms.
+func (item *adyenItem) signedBy(k *key) bool {
+	good := false
+	for _, content := range [][]byte{item.plain, item.escaped} {
+		if content == nil {
+			continue
+		}
+		mac := k.begin()
+		_, _ = mac.Write(content) // hashes never fail
+		good = secret.Equal(mac.Sum(nil), item.signature[:SHA256.Size()]) || good
+		k.end(mac)
+	}
+	return good
+}
+
 // Sign makes the request a notification with one signed item.
 func (a *Adyen) Sign(req *authz.Request, s authz.Signing) bool {
 	k := a.keys.named(s)
@@ -146,7 +195,8 @@ func (a *Adyen) Sign(req *authz.Request, s authz.Signing) bool {
 		"pspReference": s.NewID(), "merchantAccountCode": "SampleMerchant", "merchantReference": "sample",
 		"amount": map[string]any{"value": json.Number("1000"), "currency": "EUR"}, "eventCode": "AUTHORISATION", "success": "true",
 	}
-	content, _ := adyenContent(item) // its fields are texts and numbers
+	texts, _ := adyenTexts(item) // its fields are texts and numbers
+	content, _ := adyenContent(texts)
 	mac := k.begin()
 	_, _ = mac.Write(content)
 	item["additionalData"] = map[string]any{adyenSignature: Base64.encode(mac.Sum(nil))}

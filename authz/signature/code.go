@@ -15,13 +15,13 @@ import (
 // as sorted name=value pairs, a dot between query and form, and the form's
 // parameters sorted, with nothing between.
 // https://www.plivo.com/docs/messaging/concepts/signature-validation
-func (h *HMAC) plivoV3(req *authz.Request, part *Part) ([]byte, bool) {
+func (h *HMAC) plivoV3(req *authz.Request, part *Part, written urlForm) ([]byte, bool) {
 	query, err := queryOf(req)
 	form, formErr := formOf(req)
 	if err != nil || formErr != nil {
 		return nil, false
 	}
-	b := appendURL(nil, h.publicURL, req, &Part{WithoutQuery: true, Decoded: part.Decoded}, urlForm{})
+	b := appendURL(nil, &h.public, req, &Part{WithoutQuery: true, Decoded: part.Decoded}, written)
 	if len(query)+len(form) > 0 {
 		b = append(b, '?')
 	}
@@ -44,14 +44,14 @@ const contentfulHeaders = "x-contentful-signed-headers"
 
 const maxContentfulHeaders = 64
 
-// contentful is the method, the path, and the headers that the request itself
+// contentful is the method, the path as Contentful knows it, and the headers that the request itself
 // lists, sorted, as name:value with semicolons between; a line break after
 // each. The list must have itself and the time: what it leaves out is not
 // signed, and a sender could leave out everything. A listed header must be there,
 // once; Contentful's own code passes over one that is not. Its list is its own and
 // short: 64 are enough.
 // https://www.contentful.com/developers/docs/extensibility/app-framework/request-verification/
-func contentful(req *authz.Request, timeHeader string) ([]byte, bool) {
+func contentful(req *authz.Request, target []byte, timeHeader string) ([]byte, bool) {
 	list, count := req.Headers.Lookup(contentfulHeaders)
 	if count != 1 || len(list) > 4096 {
 		return nil, false
@@ -75,7 +75,7 @@ func contentful(req *authz.Request, timeHeader string) ([]byte, bool) {
 		}
 		lines = append(lines, name+":"+strings.TrimSpace(string(value)))
 	}
-	path, ok := contentfulPath(string(req.Path))
+	path, ok := contentfulPath(string(target))
 	if !ok {
 		return nil, false
 	}
@@ -87,17 +87,21 @@ func contentful(req *authz.Request, timeHeader string) ([]byte, bool) {
 // Contentful's own code ignores what follows a second question mark; nothing
 // would sign it.
 func contentfulPath(target string) (string, bool) {
-	const unescaped, reserved = "-_.!~*'()", ";/?:@&=+$,#"
+	const reserved = ";/?:@&=+$,#"
 	path, query, _ := strings.Cut(target, "?")
 	if strings.Contains(query, "?") || strings.ContainsFunc(target, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return "", false
 	}
-	encoded := escape(path, unescaped+reserved)
+	encoded := escape(path, componentMarks+reserved)
 	if query != "" {
-		encoded += "?" + escape(escape(query, unescaped), unescaped+reserved)
+		encoded += "?" + escape(escape(query, componentMarks), componentMarks+reserved)
 	}
 	return encoded, true
 }
+
+// componentMarks are the marks that JavaScript's encodeURIComponent leaves as they
+// are.
+const componentMarks = "-_.!~*'()"
 
 // escape percent-encodes everything but letters, digits and the characters in
 // keep.

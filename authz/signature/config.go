@@ -118,6 +118,8 @@ const (
 	Item
 	// SortedQuery: the query's parameters, sorted and encoded anew.
 	SortedQuery
+	// FieldText: a field of the form in the body; Text is its name.
+	FieldText
 	// PlivoV3, Contentful and MercadoPago are in code.go.
 	PlivoV3
 	Contentful
@@ -160,6 +162,11 @@ type Digest struct {
 // prepared reports whether the part is made before it is signed.
 func (p *Part) prepared() bool { return p.Kind >= Form }
 
+// written reports whether the part depends on how the URL is written.
+func (p *Part) written() bool {
+	return p.Kind == PlivoV3 || p.Kind == Contentful || p.Kind == MercadoPago
+}
+
 // readsForm reports whether the part is another one if the body is a form.
 func (p *Part) readsForm() bool { return p.Kind == Form || p.Kind == FormField || p.Kind == PlivoV3 }
 
@@ -176,6 +183,8 @@ const (
 	BrowserQuery
 	// NoRoot: without a path that is a single slash.
 	NoRoot
+	// LegacyQuery: with the query as Node's querystring reads and writes it.
+	LegacyQuery
 	// lowerID is added for MercadoPago.
 	lowerID
 )
@@ -190,15 +199,17 @@ const (
 	RFC3339
 )
 
-// Time says where the signed time stands. At most one of Header, Key, First and
-// JSON is set; with none, the scheme has no signed time.
+// Time says where the signed time stands. At most one of Header, Key, First, JSON
+// and Field is set; with none, the scheme has no signed time.
 type Time struct {
 	Header string
 	Key    string
 	First  bool
 	// JSON is the path of keys in the signed body, with dots between.
 	JSON string
-	Unit Unit
+	// Field is the name of a field of the form in the body.
+	Field string
+	Unit  Unit
 }
 
 func (t Time) exists() bool { return t.Unit != 0 }
@@ -226,14 +237,18 @@ type Config struct {
 	Headers []string
 	// JSON, in place of Headers, is the signature's path in the JSON body.
 	JSON string
+	// Field, in place of Headers, is the signature's field of the form.
+	Field string
 	// Numbered: the headers are name-1 to name-100.
 	Numbered bool
 	// Repeated: a header may stand there more than once.
-	Repeated  bool
-	Grammar   Grammar
-	Prefix    string
-	Key       string
-	Separator byte
+	Repeated bool
+	Grammar  Grammar
+	Prefix   string
+	// PrefixOptional: the signature may stand there without Prefix.
+	PrefixOptional bool
+	Key            string
+	Separator      byte
 	// Spaced: the provider writes a space behind each separator.
 	Spaced    bool
 	Content   []Part
@@ -241,8 +256,8 @@ type Config struct {
 	Constants []Constant
 	// KeyIDHeader names the key that the delivery is signed with.
 	KeyIDHeader string
-	// PublicURL is the scheme and host of the signed URL. Empty: https and
-	// the request's host.
+	// PublicURL is the scheme and host of the signed URL, and what stands before
+	// the request's path in it. Empty: https and the request's host.
 	PublicURL string
 	// URLForms are other forms in which the URL may have been signed.
 	URLForms []URLForm
@@ -279,6 +294,9 @@ func (c *Config) timeFirst() bool { return c.Time.JSON != "" && !c.signsWhole() 
 
 // SignsURL reports whether the content has the URL.
 func (c *Config) SignsURL() bool { return c.signs(URL, PlivoV3) }
+
+// SignsPath reports whether the content has the path, by itself or in the URL.
+func (c *Config) SignsPath() bool { return c.signs(URL, Path, PlivoV3, Contentful) }
 
 func (c *Config) signs(kinds ...PartKind) bool {
 	return slices.ContainsFunc(c.Content, func(p Part) bool { return slices.Contains(kinds, p.Kind) })

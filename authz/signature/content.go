@@ -27,7 +27,7 @@ func (h *HMAC) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
 		if !part.prepared() {
 			continue
 		}
-		text, ok := h.preparePart(req, s, part)
+		text, ok := h.preparePart(req, s, part, urlForm{})
 		if !ok {
 			return authz.SignatureMalformed, part.describe()
 		}
@@ -36,7 +36,7 @@ func (h *HMAC) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
 	return authz.OK, ""
 }
 
-func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part) ([]byte, bool) {
+func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part, form urlForm) ([]byte, bool) {
 	if part.readsForm() && req.Body.Len() > 0 && twoTypes(req) {
 		return nil, false
 	}
@@ -61,12 +61,14 @@ func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part) ([]byte, 
 		return h.item(req, part)
 	case SortedQuery:
 		return sortedQuery(req)
+	case FieldText:
+		return fieldText(req, part.Text)
 	case PlivoV3:
-		return h.plivoV3(req, part)
+		return h.plivoV3(req, part, form)
 	case Contentful:
-		return contentful(req, h.config.Time.Header)
+		return contentful(req, appendPath(nil, &h.public, req, &Part{}, form), h.config.Time.Header)
 	case MercadoPago:
-		return mercadoPago(req, s.time, false)
+		return mercadoPago(req, s.time, form.lowerID)
 	default:
 		return nil, false
 	}
@@ -175,19 +177,17 @@ func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer
 		case Method:
 			feed(req.Method)
 		case URL:
-			s.url = appendURL(s.url[:0], h.publicURL, req, part, form)
+			s.url = appendURL(s.url[:0], &h.public, req, part, form)
 			feed(s.url)
 		case Path:
-			if part.WithoutQuery {
-				feed(req.PathOnly())
-			} else {
-				feed(req.Path)
-			}
-		case MercadoPago:
-			text, _ := mercadoPago(req, s.time, form.lowerID) // prepare has seen that it can be made
-			feed(text)
+			s.url = appendPath(s.url[:0], &h.public, req, part, form)
+			feed(s.url)
 		default:
-			feed(s.parts[i])
+			text := s.parts[i]
+			if part.written() && form != h.forms[0] {
+				text, _ = h.preparePart(req, s, part, form) // prepare has seen that it can be made
+			}
+			feed(text)
 		}
 	}
 }

@@ -44,6 +44,8 @@ func (t *Time) place() string {
 		return "in " + t.Header
 	case t.JSON != "":
 		return "as " + t.JSON + " in the JSON body"
+	case t.Field != "":
+		return "as " + t.Field + " of the form"
 	case t.Key != "":
 		return "as " + t.Key + "= in the signature header"
 	default:
@@ -91,8 +93,11 @@ func (c *Config) form() string {
 	case Positional:
 		mac = "<time>" + string(c.Separator) + mac
 	}
-	if c.JSON != "" {
+	switch {
+	case c.JSON != "":
 		return c.JSON + " in the JSON body: " + mac
+	case c.Field != "":
+		return c.Field + " of the form: " + mac
 	}
 	header := c.Headers[0]
 	if c.Numbered {
@@ -103,10 +108,28 @@ func (c *Config) form() string {
 
 // Place says where the signature stands.
 func (h *HMAC) Place() string {
-	if h.config.JSON != "" {
+	switch {
+	case h.config.JSON != "":
 		return h.config.JSON + " in the JSON body"
+	case h.config.Field != "":
+		return h.config.Field + " of the form"
 	}
 	return strings.Join(h.config.Headers, " or ")
+}
+
+// shownURL is the URL or path that is signed, without the credentials that a
+// public URL may have.
+func (h *HMAC) shownURL(req *authz.Request) string {
+	if !h.config.SignsURL() {
+		return string(appendPath(nil, &h.public, req, &Part{}, urlForm{}))
+	}
+	text := string(appendURL(nil, &h.public, req, &Part{}, urlForm{}))
+	scheme, rest, _ := strings.Cut(text, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = host[at+1:]
+	}
+	return scheme + "://" + host + "/" + path
 }
 
 // macName is "HMAC-SHA256", or "SHA256 of the secret and" what is not one.
@@ -141,6 +164,8 @@ func (p *Part) describe() string {
 		return "body, or the form's " + p.Text
 	case JSON:
 		return p.Text + " of the body"
+	case FieldText:
+		return p.Text + " of the form"
 	case Item:
 		return p.Text + " of the signature header"
 	default:

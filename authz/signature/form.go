@@ -48,9 +48,7 @@ func sortForm(all []parameter) {
 
 // isForm reports whether the body is a form by its one content type.
 func isForm(req *authz.Request) bool {
-	value, _ := req.Headers.Lookup("content-type")
-	media, _, _ := bytes.Cut(value, []byte{';'})
-	return !twoTypes(req) && strings.EqualFold(string(bytes.TrimSpace(media)), "application/x-www-form-urlencoded")
+	return !twoTypes(req) && strings.EqualFold(mediaType(req), "application/x-www-form-urlencoded")
 }
 
 // twoTypes reports whether the request has two content types, in two headers or

@@ -21,6 +21,12 @@ func (h *HMAC) collect(req *authz.Request, s *scratch) authz.Reason {
 			return authz.SignatureMalformed
 		}
 	}
+	if h.config.Field != "" {
+		texts, err := fieldTexts(req, h.config.Field)
+		if err != nil || len(texts) > 1 || len(texts) == 1 && !h.parse([]byte(texts[0]), s) {
+			return authz.SignatureMalformed
+		}
+	}
 	headers := req.Headers
 	for i := range headers {
 		name := h.nameOf(headers[i].Name)
@@ -105,7 +111,7 @@ func (h *HMAC) parse(value authz.View, s *scratch) bool {
 		h.add(value, s)
 	case Prefix:
 		rest, ok := bytes.CutPrefix(value, []byte(c.Prefix))
-		if !ok {
+		if !ok && !c.PrefixOptional {
 			return false
 		}
 		h.add(rest, s)

@@ -53,8 +53,11 @@ func (c *Check) places() string {
 // Present reports whether any of the scheme's signature headers is there, or a
 // body that can hold the signature.
 func (h *HMAC) Present(req *authz.Request) bool {
-	if h.config.JSON != "" {
-		return req.Body.Len() > 0 && !isForm(req)
+	switch {
+	case h.config.JSON != "":
+		return req.Body.Len() > 0 && !isForm(req) && !isMultipart(req)
+	case h.config.Field != "":
+		return req.Body.Len() > 0 && (isForm(req) || isMultipart(req))
 	}
 	return h.first(req.Headers) >= 0
 }
@@ -180,6 +183,8 @@ func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) 
 		return time.Time{}, authz.OK
 	case t.JSON != "":
 		s.time, _ = jsonText(call.Request, t.JSON)
+	case t.Field != "":
+		s.time, _ = fieldText(call.Request, t.Field)
 	case t.Header != "":
 		value, count := call.Request.Headers.Lookup(t.Header)
 		if count > 1 {
@@ -230,8 +235,11 @@ func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) aut
 	}
 	match, valid := h.match(call, s, f, id)
 	if call.Explanation != nil {
-		call.Explain(fmt.Sprintf("%s over %s with one of the keys %s", h.config.macName(), h.config.contentText(), h.keys.names(call.Now)),
-			foundText(match, valid, len(s.candidates)))
+		found := foundText(match, valid, len(s.candidates))
+		if match == nil && h.config.SignsPath() {
+			found += fmt.Sprintf("; the signed URL is taken to be %.200q", h.shownURL(call.Request))
+		}
+		call.Explain(fmt.Sprintf("%s over %s with one of the keys %s", h.config.macName(), h.config.contentText(), h.keys.names(call.Now)), found)
 	}
 	reason := h.keys.verdict(call, match, valid)
 	if reason == authz.OK && !h.bound(call.Request) {
@@ -247,12 +255,15 @@ func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) aut
 // counts, which needs a walk of its own.
 func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id authz.View) (*key, bool) {
 	var digest *authz.Fingerprinting
-	if f != nil && len(h.forms) == 1 {
+	if f != nil && h.oneForm(call.Request) {
 		digest = f.Begin(call.Webhook, call.Tenant)
 	}
 	feed, matched := digest, 0
 	match, valid := h.keys.match(call, id, func(k *key) bool {
 		for i, form := range h.forms {
+			if form.same(call.Request) {
+				continue
+			}
 			ok := h.matches(call.Request, k, s, form, feed)
 			feed = nil // the content is the same for every key
 			if ok {
@@ -272,6 +283,16 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 		}
 	}
 	return match, valid
+}
+
+// oneForm reports whether the URL of the request is written in one way.
+func (h *HMAC) oneForm(req *authz.Request) bool {
+	for i := 1; i < len(h.forms); i++ {
+		if !h.forms[i].same(req) {
+			return false
+		}
+	}
+	return true
 }
 
 // matches compares the MAC of the content with every candidate, without an

@@ -29,6 +29,8 @@ type JWSConfig struct {
 	Issuer string
 	// AudienceURL: aud must have the request's URL, with or without its query.
 	AudienceURL bool
+	// AudienceOptional: a token without aud is taken.
+	AudienceOptional bool
 	// Body and URL are claims with a SHA-256; none if their Claim is empty.
 	Body, URL ClaimDigest
 	// QueryHash: qsh must be Atlassian's hash of method, path and query.
@@ -39,8 +41,8 @@ type JWSConfig struct {
 	Expires bool
 	// Leeway is how far clocks may be apart for nbf and exp.
 	Leeway time.Duration
-	// PublicURL is the scheme and host of the URL. Empty: https and the
-	// request's host.
+	// PublicURL is the scheme and host of the URL, and what stands before the
+	// request's path in it. Empty: https and the request's host.
 	PublicURL string
 }
 
@@ -64,10 +66,10 @@ type JWS struct {
 // JWSPlan is what a JWS is without its keys. All webhooks of one scheme share it.
 // It is immutable and safe for concurrent use.
 type JWSPlan struct {
-	config    JWSConfig
-	parser    *jwt.Parser
-	publicURL []byte
-	asksHost  bool // the sender's host is part of the URL that a claim binds
+	config   JWSConfig
+	parser   *jwt.Parser
+	public   publicURL
+	asksHost bool // the sender's host is part of the URL that a claim binds
 }
 
 // NewJWS returns the scheme with its keys.
@@ -78,7 +80,7 @@ func NewJWS(config JWSConfig, configured []Key) (*JWS, error) {
 // NewJWSPlan compiles a scheme.
 func NewJWSPlan(config JWSConfig) *JWSPlan {
 	return &JWSPlan{
-		config: config, parser: jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber()), publicURL: []byte(config.PublicURL),
+		config: config, parser: jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber()), public: newPublicURL(config.PublicURL),
 		asksHost: config.PublicURL == "" && (config.URL.Claim != "" || config.AudienceURL),
 	}
 }
@@ -207,15 +209,14 @@ func (j *JWS) claims(call *authz.Call, claims jwt.MapClaims) (authz.Reason, stri
 			return authz.TokenInvalid, "another issuer, or a claim is missing or malformed"
 		}
 	}
-	url := j.url(call.Request, false)
 	switch {
 	case j.config.AudienceURL && !j.audience(call.Request, claims):
 		return authz.TokenInvalid, "another audience than this URL"
-	case !j.config.URL.holds(claims, []byte(url)):
+	case !j.boundURL(call.Request, claims):
 		return authz.SignatureInvalid, j.config.URL.Claim + " is not the hash of this URL"
 	case !j.config.Body.holds(claims, call.Request.Body.Segments...):
 		return authz.SignatureInvalid, j.config.Body.Claim + " is not the hash of this body"
-	case j.config.QueryHash && !queryHashHolds(call.Request, claims):
+	case j.config.QueryHash && !j.queryHashHolds(call.Request, claims):
 		return authz.SignatureInvalid, "qsh is not the hash of this method, path and query"
 	}
 	return j.time(call, claims)
@@ -239,13 +240,32 @@ func (j *JWS) time(call *authz.Call, claims jwt.MapClaims) (authz.Reason, string
 	return authz.OK, ""
 }
 
-func (j *JWS) url(req *authz.Request, withoutQuery bool) string {
-	return string(appendURL(nil, j.publicURL, req, &Part{WithoutQuery: withoutQuery}, urlForm{}))
+// urls returns the forms in which the provider may know the request's URL: as it
+// is, and without a path that is a single slash.
+func (j *JWS) urls(req *authz.Request, withoutQuery bool) []string {
+	var urls []string
+	for _, form := range []urlForm{{}, {noRoot: true}} {
+		if !form.same(req) {
+			urls = append(urls, string(appendURL(nil, &j.public, req, &Part{WithoutQuery: withoutQuery}, form)))
+		}
+	}
+	return urls
 }
 
 func (j *JWS) audience(req *authz.Request, claims jwt.MapClaims) bool {
+	if _, there := claims["aud"]; !there {
+		return j.config.AudienceOptional
+	}
 	audience, err := claims.GetAudience()
-	return err == nil && (slices.Contains(audience, j.url(req, false)) || slices.Contains(audience, j.url(req, true)))
+	return err == nil && slices.ContainsFunc(slices.Concat(j.urls(req, false), j.urls(req, true)), func(url string) bool {
+		return slices.Contains(audience, url)
+	})
+}
+
+// boundURL reports whether the claim that binds the URL is the hash of the
+// request's.
+func (j *JWS) boundURL(req *authz.Request, claims jwt.MapClaims) bool {
+	return slices.ContainsFunc(j.urls(req, false), func(url string) bool { return j.config.URL.holds(claims, []byte(url)) })
 }
 
 // holds reports whether the claim is the hash of the content.
@@ -282,12 +302,12 @@ func (j *JWS) Sign(req *authz.Request, s authz.Signing) bool {
 		claims["iss"] = k.ID // the account, where nothing else is asked for
 	}
 	if j.config.AudienceURL {
-		claims["aud"] = j.url(req, false)
+		claims["aud"] = j.urls(req, false)[0]
 	}
 	if j.config.QueryHash {
-		claims["qsh"] = queryHash(req)
+		claims["qsh"] = queryHash(req, j.public.prefix)
 	}
-	j.config.URL.sign(claims, []byte(j.url(req, false)))
+	j.config.URL.sign(claims, []byte(j.urls(req, false)[0]))
 	body, _ := io.ReadAll(req.Body.Reader()) // cannot fail
 	j.config.Body.sign(claims, body)
 	token, err := jwt.NewWithClaims(jwt.GetSigningMethod(j.config.Algorithms[0]), claims).SignedString(k.Secret.Reveal())

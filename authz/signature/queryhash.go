@@ -14,10 +14,11 @@ import (
 )
 
 // queryHash is the hash of method, path and query that Atlassian's tokens hold
-// in the claim qsh. It does not cover the body.
+// in the claim qsh. It does not cover the body. The prefix is what a gateway took
+// off the path.
 // https://developer.atlassian.com/cloud/bitbucket/query-string-hash/
-func queryHash(req *authz.Request) string {
-	path := strings.ReplaceAll(string(req.PathOnly()), "&", "%26")
+func queryHash(req *authz.Request, prefix []byte) string {
+	path := strings.ReplaceAll(string(prefix)+string(req.PathOnly()), "&", "%26")
 	if path = strings.TrimRight(path, "/"); path == "" {
 		path = "/"
 	}
@@ -51,8 +52,14 @@ func canonicalQuery(req *authz.Request) (string, bool) {
 	return strings.Join(items, "&"), true
 }
 
-func queryHashHolds(req *authz.Request, claims jwt.MapClaims) bool {
+// queryHashHolds reports whether qsh is the hash of the request. What is hashed is
+// the path below the app's base URL, which may have the prefix or not.
+func (j *JWS) queryHashHolds(req *authz.Request, claims jwt.MapClaims) bool {
 	claimed, _ := claims["qsh"].(string)
-	want := queryHash(req)
-	return want != "" && secret.Equal([]byte(claimed), []byte(want))
+	for _, prefix := range [][]byte{j.public.prefix, nil} {
+		if want := queryHash(req, prefix); want != "" && secret.Equal([]byte(claimed), []byte(want)) {
+			return true
+		}
+	}
+	return false
 }

@@ -29,14 +29,17 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 		_, _ = io.Copy(sum, req.Body.Reader()) // neither fails
 		addQuery(req, c.BodyDigest.Query, c.BodyDigest.Encoding.encode(sum.Sum(nil)))
 	}
-	if c.JSON != "" {
+	switch {
+	case c.JSON != "":
 		h.signJSON(req, stamp, with.NewID)
+	case c.Field != "":
+		h.signForm(req, stamp, with.NewID)
 	}
 	if texts, err := req.Body.JSON(c.Time.JSON); c.Time.JSON != "" && err == nil && len(texts) == 0 {
 		setJSON(req, map[string]string{c.Time.JSON: stamp}) // unless the body has a time
 	}
 	// The other items of the header are signed, so that they come first.
-	if c.JSON == "" {
+	if c.JSON+c.Field == "" {
 		req.Set(c.header(), c.headerValue(stamp, ""))
 	}
 	if reason, _ := h.prepare(req, s); reason != authz.OK || !h.bound(req) {
@@ -46,9 +49,12 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	h.write(req, s, h.forms[0], mac, nil)
 	text := c.Encoding.encode(mac.Sum(nil))
 	k.end(mac)
-	if c.JSON != "" {
+	switch {
+	case c.JSON != "":
 		setJSON(req, map[string]string{c.JSON: text})
-	} else {
+	case c.Field != "":
+		setFields(req, map[string]string{c.Field: c.headerValue(stamp, text)})
+	default:
 		req.Set(c.header(), c.headerValue(stamp, text))
 	}
 	return true
@@ -88,6 +94,37 @@ func (h *HMAC) signJSON(req *authz.Request, stamp string, newID func() string) {
 		}
 	}
 	setJSON(req, texts)
+}
+
+// signForm puts time and ids that are signed into the form.
+func (h *HMAC) signForm(req *authz.Request, stamp string, newID func() string) {
+	texts := map[string]string{h.config.Field: ""}
+	if h.config.Time.Field != "" {
+		texts[h.config.Time.Field] = stamp
+	}
+	for _, part := range h.config.Content {
+		if part.Kind == FieldText {
+			texts[part.Text] = newID()
+		}
+	}
+	setFields(req, texts)
+}
+
+// setFields sets fields of the form in the body. A body that is none is replaced.
+func setFields(req *authz.Request, texts map[string]string) {
+	values := url.Values{}
+	if isForm(req) {
+		if all, err := formOf(req); err == nil {
+			for _, p := range all {
+				values.Add(p.name, p.value)
+			}
+		}
+	}
+	for name, text := range texts {
+		values.Set(name, text)
+	}
+	req.Set("content-type", "application/x-www-form-urlencoded")
+	req.Body.Segments = [][]byte{[]byte(values.Encode())}
 }
 
 // setJSON sets texts in the JSON object of the body, by their paths. A body

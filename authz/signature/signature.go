@@ -79,12 +79,12 @@ type HMAC struct {
 // Plan is a compiled scheme without keys. All webhooks of one scheme share it. It
 // is immutable and safe for concurrent use.
 type Plan struct {
-	config    Config
-	publicURL []byte
-	forms     []urlForm // the first one is the URL as it is
-	prepares  bool      // some part is prepared
-	asksHost  bool      // the sender's host is part of the signed URL
-	scratch   sync.Pool
+	config   Config
+	public   publicURL
+	forms    []urlForm // the first one is the URL as it is
+	prepares bool      // some part is prepared
+	asksHost bool      // the sender's host is part of the signed URL
+	scratch  sync.Pool
 }
 
 // Errors of New and its kin.
@@ -111,7 +111,12 @@ func NewPlan(config Config) *Plan {
 	if config.signs(MercadoPago) {
 		forms = append(slices.Clone(forms), lowerID)
 	}
-	p := &Plan{config: config, forms: urlForms(forms), publicURL: []byte(config.PublicURL)}
+	public := newPublicURL(config.PublicURL)
+	if config.SignsURL() || len(public.prefix) > 0 && config.SignsPath() {
+		// What was registered without a path, or with the prefix alone, comes as a slash.
+		forms = append(slices.Clone(forms), NoRoot)
+	}
+	p := &Plan{config: config, forms: urlForms(forms), public: public}
 	p.config.Content = slices.Clone(config.Content)
 	for i := range p.config.Content {
 		part := &p.config.Content[i]
@@ -133,12 +138,13 @@ func (p *Plan) Config() *Config { return &p.config }
 
 // ReadsBody reports whether the signature covers the body or stands in it.
 func (p *Plan) ReadsBody() bool {
-	return p.config.SignsBody() || p.config.JSON != "" || p.config.Time.JSON != "" || p.config.signs(JSON)
+	c := &p.config
+	return c.SignsBody() || c.JSON+c.Field != "" || c.Time.JSON+c.Time.Field != "" || c.signs(JSON, FieldText)
 }
 
 // WantsForm reports whether only a form can be signed.
 func (p *Plan) WantsForm() bool {
-	return p.config.signsForm() && !p.config.signsWhole() && p.config.BodyDigest.Query == ""
+	return p.config.Field != "" || p.config.signsForm() && !p.config.signsWhole() && p.config.BodyDigest.Query == ""
 }
 
 const maxMAC = sha512.Size

@@ -5,16 +5,41 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
 
 // urlForm is one way to write the signed URL.
 type urlForm struct {
-	port         URLForm // 0, DefaultPort or NoPort
-	browserQuery bool
-	noRoot       bool
-	lowerID      bool // of Mercado Pago's id
+	port    URLForm // 0, DefaultPort or NoPort
+	query   URLForm // 0, BrowserQuery or LegacyQuery
+	noRoot  bool
+	lowerID bool // of Mercado Pago's id
+}
+
+// publicURL is the URL as the provider knows it, up to the request's path.
+type publicURL struct {
+	origin []byte // scheme and host; empty: https and the sender's host
+	prefix []byte // what a gateway took off the path
+}
+
+func newPublicURL(text string) publicURL {
+	scheme, rest, _ := strings.Cut(text, "://")
+	host, path, found := strings.Cut(rest, "/")
+	if !found {
+		return publicURL{origin: []byte(text)}
+	}
+	return publicURL{origin: []byte(scheme + "://" + host), prefix: []byte("/" + path)}
+}
+
+// same reports whether the form writes the request's URL as another one before it
+// in the list does.
+func (f *urlForm) same(req *authz.Request) bool {
+	path, query, _ := bytes.Cut(req.Path, []byte{'?'})
+	return f.noRoot && len(path) != 1 ||
+		f.query == BrowserQuery && bytes.IndexByte(query, '\'') < 0 ||
+		f.query == LegacyQuery && len(query) == 0
 }
 
 // urlForms returns every combination of the forms, the URL as it is first.
@@ -34,7 +59,15 @@ func urlForms(also []URLForm) []urlForm {
 			forms = append(forms, f)
 		}
 	}
-	double(BrowserQuery, func(f *urlForm) { f.browserQuery = true })
+	queries := slices.Clone(forms)
+	for _, query := range []URLForm{BrowserQuery, LegacyQuery} {
+		if slices.Contains(also, query) {
+			for _, f := range queries {
+				f.query = query
+				forms = append(forms, f)
+			}
+		}
+	}
 	double(NoRoot, func(f *urlForm) { f.noRoot = true })
 	double(lowerID, func(f *urlForm) { f.lowerID = true })
 	return forms
@@ -44,29 +77,63 @@ var httpsPrefix = []byte("https://")
 
 // appendURL appends the request's URL in a form. Without a public URL its host is
 // the sender's.
-func appendURL(dst, publicURL []byte, req *authz.Request, part *Part, form urlForm) []byte {
+func appendURL(dst []byte, public *publicURL, req *authz.Request, part *Part, form urlForm) []byte {
 	begin := len(dst)
-	if len(publicURL) > 0 {
-		dst = append(dst, publicURL...)
+	if len(public.origin) > 0 {
+		dst = append(dst, public.origin...)
 	} else {
 		dst = append(append(dst, httpsPrefix...), req.Host...)
 	}
 	if form.port != 0 {
 		dst = appendPort(dst[:begin], dst[begin:], form.port)
 	}
+	return appendPath(dst, public, req, part, form)
+}
+
+// appendPath appends the path as the provider knows it, and the query.
+func appendPath(dst []byte, public *publicURL, req *authz.Request, part *Part, form urlForm) []byte {
 	path, query, hasQuery := bytes.Cut(req.Path, []byte{'?'})
-	hasQuery = hasQuery && !part.WithoutQuery
-	if !form.noRoot || hasQuery || len(path) != 1 {
+	dst = appendDecoded(dst, public.prefix, part.Decoded)
+	if !form.noRoot || len(path) != 1 {
 		dst = appendDecoded(dst, path, part.Decoded)
 	}
-	if hasQuery {
-		dst = append(dst, '?')
-		if form.browserQuery {
-			query = bytes.ReplaceAll(query, []byte("'"), []byte("%27"))
-		}
-		dst = appendDecoded(dst, query, part.Decoded)
+	if !hasQuery || part.WithoutQuery {
+		return dst
 	}
-	return dst
+	dst = append(dst, '?')
+	switch form.query {
+	case BrowserQuery:
+		query = bytes.ReplaceAll(query, []byte("'"), []byte("%27"))
+	case LegacyQuery:
+		query = legacyQuery(query)
+	default:
+	}
+	return appendDecoded(dst, query, part.Decoded)
+}
+
+// legacyQuery writes a query as parse and stringify of Node's querystring do, by
+// which older libraries of senders went. A query that cannot be read stays as it
+// is.
+func legacyQuery(query []byte) []byte {
+	all, err := parseForm(string(query))
+	if err != nil {
+		return query
+	}
+	place := map[string]int{} // of a name's first value
+	for i, p := range all {
+		if _, known := place[p.name]; !known {
+			place[p.name] = i
+		}
+	}
+	slices.SortStableFunc(all, func(a, b parameter) int { return place[a.name] - place[b.name] })
+	var b []byte
+	for i, p := range all {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		b = append(b, escape(p.name, componentMarks)+"="+escape(p.value, componentMarks)...)
+	}
+	return b
 }
 
 // plainHost reports whether the host that a sender names can be nothing but a

@@ -69,7 +69,7 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	}
 	e := decide(table, req, now)
 	e.Warnings = append(e.Warnings, weakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
-	o.hint(e)
+	o.hint(e, req)
 	if o.output == "json" {
 		err = printJSON(cmd.OutOrStdout(), e)
 	} else {

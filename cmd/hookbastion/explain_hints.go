@@ -1,14 +1,28 @@
 package main
 
-import "github.com/hookbastion/hookbastion/authz"
+import (
+	"fmt"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
 
 // hint adds what a captured request does not hold and the command line could
-// have said.
-func (o *explainOptions) hint(e *explained) {
+// have said, and what in the request may be why its signature does not hold.
+func (o *explainOptions) hint(e *explained, req *authz.Request) {
+	warn := func(text string) { e.Warnings = append(e.Warnings, text) }
 	switch {
 	case o.now == "" && e.Reason == authz.TimestampTooOld.String():
-		e.Warnings = append(e.Warnings, "the request was judged as if it came now; say with --now when it came")
+		warn("the request was judged as if it came now; say with --now when it came")
 	case o.source == "" && e.Reason == authz.SourceDenied.String():
-		e.Warnings = append(e.Warnings, "a captured request has no sender's address; give it with --source-ip")
+		warn("a captured request has no sender's address; give it with --source-ip")
+	case e.Reason == authz.SignatureInvalid.String():
+		for _, name := range []string{"x-forwarded-prefix", "x-envoy-original-path", "x-original-uri", "x-original-url"} {
+			if value, n := req.Headers.Lookup(name); n > 0 {
+				warn(fmt.Sprintf("%s says %.100q: if a gateway changed the path and the provider signs it, public_url must have what was taken off", name, value))
+			}
+		}
+		if value, n := req.Headers.Lookup("content-encoding"); n > 0 && string(value) != "identity" {
+			warn(fmt.Sprintf("the body is compressed (content-encoding %.40q): a provider that signs before it compresses needs a decompressor before the service; see docs/envoy.md", value))
+		}
 	}
 }

@@ -73,6 +73,8 @@ func coverageOf(h *policyv1.Hmac) coverage {
 			c.parts = append(c.parts, "the header "+p.Header.GetName())
 		case *policyv1.Part_Json:
 			c.parts, c.bodyParts = append(c.parts, p.Json+" of the body"), true
+		case *policyv1.Part_Field:
+			c.parts, c.bodyParts = append(c.parts, p.Field+" of the form"), true
 		case *policyv1.Part_Item:
 			c.parts = append(c.parts, p.Item.GetKey()+" of the signature header")
 		case *policyv1.Part_Code:

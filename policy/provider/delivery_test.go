@@ -181,6 +181,15 @@ func (s *scheme) delivery(t *testing.T, at time.Time) *authz.Request {
 func (s *scheme) signed(t *testing.T, by string, at time.Time) *authz.Request {
 	t.Helper()
 	hook := s.table.Webhook(by)
+	req := s.unsigned(hook)
+	if err := hook.Sign(req, authz.Signing{Now: at, NewID: func() string { return "msg_1" }}); err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// unsigned is a request whose body the scheme can sign.
+func (s *scheme) unsigned(hook *authz.Webhook) *authz.Request {
 	req := &authz.Request{
 		Method: authz.View("POST"), Host: authz.View("hooks.example.com"), Path: authz.View("/a/x?data.id=1"),
 		Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{[]byte(`{"id":"evt_1","text":"\u00fc ü"}`)}},
@@ -190,10 +199,14 @@ func (s *scheme) signed(t *testing.T, by string, at time.Time) *authz.Request {
 		req.Set("content-type", "application/x-www-form-urlencoded")
 		req.Body.Segments = [][]byte{[]byte("id=evt_1&text=%C3%BC+u")}
 	}
-	if err := hook.Sign(req, authz.Signing{Now: at, NewID: func() string { return "msg_1" }}); err != nil {
-		t.Fatal(err)
-	}
 	return req
+}
+
+// signsHost reports whether the proof covers the whole URL.
+func (s *scheme) signsHost() bool {
+	return s.jws().GetUrl() != nil || s.jws().GetAudienceUrl() || s.signs(func(p *policyv1.Part) bool {
+		return p.GetUrl() != nil || p.GetCode() == policyv1.Part_PLIVO_V3
+	})
 }
 
 // decide asks a table with nothing in its store.

@@ -103,6 +103,9 @@ func describeJWS(j *policyv1.Jws) Description {
 	}
 	if j.GetAudienceUrl() {
 		d.What += "; aud is the URL, with or without its query"
+		if j.GetAudienceOptional() {
+			d.What += ", where it is there"
+		}
 	}
 	if j.GetQueryHash() {
 		d.What += "; qsh is the hash of method, path and query"
@@ -147,6 +150,8 @@ func contentWords(h *policyv1.Hmac) string {
 			b.WriteString(bodyWords(p.Body))
 		case *policyv1.Part_Json:
 			b.WriteString("{" + p.Json + " of the body}")
+		case *policyv1.Part_Field:
+			b.WriteString("{" + p.Field + " of the form}")
 		case *policyv1.Part_Item:
 			b.WriteString("{" + p.Item.GetKey() + " of the signature header}")
 		case *policyv1.Part_Url:
@@ -208,6 +213,7 @@ func urlFormWords(h *policyv1.Hmac) string {
 var formWords = map[policyv1.Url_Form]string{
 	policyv1.Url_DEFAULT_PORT: "with its default port", policyv1.Url_NO_PORT: "without its port",
 	policyv1.Url_BROWSER_QUERY: "with ' in the query as %27", policyv1.Url_NO_ROOT: "without a path that is a single slash",
+	policyv1.Url_LEGACY_QUERY: "with its query as Node's querystring writes it",
 }
 
 func withoutQuery(name string, without bool) string {
@@ -229,6 +235,8 @@ func timePlace(t *policyv1.Timestamp) string {
 		return t.GetKey() + " of the signature header"
 	case t.GetJson() != "":
 		return t.GetJson() + " of the JSON body"
+	case t.GetField() != "":
+		return t.GetField() + " of the form"
 	default:
 		return "the first item of the signature header"
 	}

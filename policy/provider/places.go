@@ -10,8 +10,11 @@ import (
 func signaturePlace(h *policyv1.Hmac) string {
 	s := h.GetSignature()
 	mac := "<" + encodingWords[h.GetEncoding()] + ">"
-	if s.GetJson() != "" {
+	switch {
+	case s.GetJson() != "":
 		return s.GetJson() + " of the JSON body: " + mac
+	case s.GetField() != "":
+		return s.GetField() + " of the form: " + mac
 	}
 	separator := s.GetSeparator()
 	if separator == "" {
@@ -20,6 +23,9 @@ func signaturePlace(h *policyv1.Hmac) string {
 	switch s.GetGrammar() {
 	case policyv1.Signature_PREFIX:
 		mac = s.GetPrefix() + mac
+		if s.GetPrefixOptional() {
+			mac += ", or without " + s.GetPrefix()
+		}
 	case policyv1.Signature_PREFIX_LIST:
 		mac = s.GetPrefix() + mac + "[,…]"
 	case policyv1.Signature_LIST:

@@ -402,11 +402,12 @@ type Webhook struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Which requests are deliveries of this webhook.
 	Match *Match `protobuf:"bytes,2,opt,name=match,proto3" json:"match,omitempty"`
-	// The public address as the provider knows it, scheme and host only, for
-	// schemes that sign the URL. Default: https, the request's host, which is the
-	// sender's choice where match.hosts leaves it open; validate names such
-	// webhooks (HB080). It may have user:password@ if the provider was given them,
-	// since some sign that too.
+	// The public address as the provider knows it, for schemes that sign the URL or
+	// the path: scheme and host, and what stands before the request's path where a
+	// gateway takes that off, without a final slash. Default: https, the request's
+	// host, which is the sender's choice where match.hosts leaves it open; validate
+	// names such webhooks (HB080). It may have user:password@ if the provider was
+	// given them, since some sign that too.
 	PublicUrl string `protobuf:"bytes,3,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
 	// An entry of the catalogue, in place of scheme, such as github or stripe.
 	// `hookbastion providers` lists them.
@@ -1512,7 +1513,8 @@ type Limits struct {
 	MaxBodyBytes *uint64 `protobuf:"varint,1,opt,name=max_body_bytes,json=maxBodyBytes,proto3,oneof" json:"max_body_bytes,omitempty"`
 	// Names and values together. Default: 64KiB.
 	MaxHeaderBytes *uint64 `protobuf:"varint,2,opt,name=max_header_bytes,json=maxHeaderBytes,proto3,oneof" json:"max_header_bytes,omitempty"`
-	// Signatures tried per request. Default: 5.
+	// Signatures tried per request. Default: 16, or 100 for a provider that numbers
+	// the headers that hold them.
 	MaxSignatures *uint32 `protobuf:"varint,3,opt,name=max_signatures,json=maxSignatures,proto3,oneof" json:"max_signatures,omitempty"`
 	// Media types without parameters. Absent: any.
 	ContentTypes  []string `protobuf:"bytes,4,rep,name=content_types,json=contentTypes,proto3" json:"content_types,omitempty"`

@@ -385,8 +385,12 @@ const (
 	Url_NO_PORT Url_Form = 2
 	// With what browsers encode in a query: an apostrophe as %27.
 	Url_BROWSER_QUERY Url_Form = 3
-	// Without the path if that is a single slash and there is no query.
+	// Without the path if that is a single slash, as in a URL that was registered
+	// without one. It is taken in any case.
 	Url_NO_ROOT Url_Form = 4
+	// With the query as an older library reads and writes it: what stands under one
+	// name together, escaped in upper case, and none of -_.!~*'() escaped.
+	Url_LEGACY_QUERY Url_Form = 5
 )
 
 // Enum value maps for Url_Form.
@@ -397,6 +401,7 @@ var (
 		2: "NO_PORT",
 		3: "BROWSER_QUERY",
 		4: "NO_ROOT",
+		5: "LEGACY_QUERY",
 	}
 	Url_Form_value = map[string]int32{
 		"FORM_UNSPECIFIED": 0,
@@ -404,6 +409,7 @@ var (
 		"NO_PORT":          2,
 		"BROWSER_QUERY":    3,
 		"NO_ROOT":          4,
+		"LEGACY_QUERY":     5,
 	}
 )
 
@@ -1320,9 +1326,13 @@ type Signature struct {
 	Spaced bool `protobuf:"varint,9,opt,name=spaced,proto3" json:"spaced,omitempty"`
 	// In place of headers: a text in the JSON body, by its keys with dots between,
 	// as in signature.value.
-	Json          string `protobuf:"bytes,8,opt,name=json,proto3" json:"json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Json string `protobuf:"bytes,8,opt,name=json,proto3" json:"json,omitempty"`
+	// In place of headers: a field of the form in the body, by its name.
+	Field string `protobuf:"bytes,20,opt,name=field,proto3" json:"field,omitempty"`
+	// PREFIX: the signature may stand there without the prefix as well.
+	PrefixOptional bool `protobuf:"varint,21,opt,name=prefix_optional,json=prefixOptional,proto3" json:"prefix_optional,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Signature) Reset() {
@@ -1418,6 +1428,20 @@ func (x *Signature) GetJson() string {
 	return ""
 }
 
+func (x *Signature) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Signature) GetPrefixOptional() bool {
+	if x != nil {
+		return x.PrefixOptional
+	}
+	return false
+}
+
 // Part is one piece of the signed content.
 type Part struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1436,6 +1460,7 @@ type Part struct {
 	//	*Part_Item
 	//	*Part_SortedQuery
 	//	*Part_Code
+	//	*Part_Field
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1595,6 +1620,15 @@ func (x *Part) GetCode() Part_CodePart {
 	return Part_CODE_PART_UNSPECIFIED
 }
 
+func (x *Part) GetField() string {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Field); ok {
+			return x.Field
+		}
+	}
+	return ""
+}
+
 type isPart_Part interface {
 	isPart_Part()
 }
@@ -1631,7 +1665,8 @@ type Part_Url struct {
 }
 
 type Part_Path struct {
-	// The request's path with its query, byte for byte.
+	// The path of public_url, if it has one, and the request's path with its query,
+	// byte for byte.
 	Path *Path `protobuf:"bytes,7,opt,name=path,proto3,oneof"`
 }
 
@@ -1666,6 +1701,12 @@ type Part_Code struct {
 	Code Part_CodePart `protobuf:"varint,13,opt,name=code,proto3,enum=hookbastion.policy.v1.Part_CodePart,oneof"`
 }
 
+type Part_Field struct {
+	// The value of a field of the form in the body, which must have it once. The
+	// form is application/x-www-form-urlencoded or multipart/form-data.
+	Field string `protobuf:"bytes,20,opt,name=field,proto3,oneof"`
+}
+
 func (*Part_Body) isPart_Part() {}
 
 func (*Part_Timestamp) isPart_Part() {}
@@ -1691,6 +1732,8 @@ func (*Part_Item) isPart_Part() {}
 func (*Part_SortedQuery) isPart_Part() {}
 
 func (*Part_Code) isPart_Part() {}
+
+func (*Part_Field) isPart_Part() {}
 
 // Body is the body as it is signed: with {}, byte for byte.
 type Body struct {
@@ -2095,6 +2138,7 @@ type Timestamp struct {
 	//	*Timestamp_Key
 	//	*Timestamp_First
 	//	*Timestamp_Json
+	//	*Timestamp_Field
 	From isTimestamp_From `protobuf_oneof:"from"`
 	// How the time is written.
 	Unit Timestamp_Unit `protobuf:"varint,4,opt,name=unit,proto3,enum=hookbastion.policy.v1.Timestamp_Unit" json:"unit,omitempty"`
@@ -2179,6 +2223,15 @@ func (x *Timestamp) GetJson() string {
 	return ""
 }
 
+func (x *Timestamp) GetField() string {
+	if x != nil {
+		if x, ok := x.From.(*Timestamp_Field); ok {
+			return x.Field
+		}
+	}
+	return ""
+}
+
 func (x *Timestamp) GetUnit() Timestamp_Unit {
 	if x != nil {
 		return x.Unit
@@ -2225,6 +2278,11 @@ type Timestamp_Json struct {
 	Json string `protobuf:"bytes,7,opt,name=json,proto3,oneof"`
 }
 
+type Timestamp_Field struct {
+	// A field of the form in the body, by its name.
+	Field string `protobuf:"bytes,20,opt,name=field,proto3,oneof"`
+}
+
 func (*Timestamp_Header) isTimestamp_From() {}
 
 func (*Timestamp_Key) isTimestamp_From() {}
@@ -2232,6 +2290,8 @@ func (*Timestamp_Key) isTimestamp_From() {}
 func (*Timestamp_First) isTimestamp_From() {}
 
 func (*Timestamp_Json) isTimestamp_From() {}
+
+func (*Timestamp_Field) isTimestamp_From() {}
 
 // ConstantHeader is a header with one value: one that a delivery must have, or
 // one that a denial gets.
@@ -2443,6 +2503,9 @@ type Jws struct {
 	Issuer string `protobuf:"bytes,5,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	// aud must have the URL of the request, with or without its query.
 	AudienceUrl bool `protobuf:"varint,6,opt,name=audience_url,json=audienceUrl,proto3" json:"audience_url,omitempty"`
+	// audience_url: a token without aud is accepted. It can be used at every URL of
+	// its key.
+	AudienceOptional bool `protobuf:"varint,20,opt,name=audience_optional,json=audienceOptional,proto3" json:"audience_optional,omitempty"`
 	// The claim that binds the body. Absent: the body is not signed.
 	Body *ClaimDigest `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
 	// The claim that binds the URL.
@@ -2531,6 +2594,13 @@ func (x *Jws) GetIssuer() string {
 func (x *Jws) GetAudienceUrl() bool {
 	if x != nil {
 		return x.AudienceUrl
+	}
+	return false
+}
+
+func (x *Jws) GetAudienceOptional() bool {
+	if x != nil {
+		return x.AudienceOptional
 	}
 	return false
 }
@@ -3037,7 +3107,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"BodyDigest\x124\n" +
 	"\x05query\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x05query\x124\n" +
 	"\x04hash\x18\x02 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashR\x04hash\x12@\n" +
-	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\x8c\x04\n" +
+	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xee\x04\n" +
 	"\tSignature\x12=\n" +
 	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
 	"\agrammar\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Signature.GrammarR\agrammar\x12\x16\n" +
@@ -3047,7 +3117,9 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\bnumbered\x18\x06 \x01(\bR\bnumbered\x12\x1a\n" +
 	"\brepeated\x18\a \x01(\bR\brepeated\x12\x16\n" +
 	"\x06spaced\x18\t \x01(\bR\x06spaced\x12F\n" +
-	"\x04json\x18\b \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\"\x92\x01\n" +
+	"\x04json\x18\b \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\x127\n" +
+	"\x05field\x18\x14 \x01(\tB!\xbaH\x1er\x1c2\x1a^([A-Za-z0-9_.-]{1,128})?$R\x05field\x12'\n" +
+	"\x0fprefix_optional\x18\x15 \x01(\bR\x0eprefixOptional\"\x92\x01\n" +
 	"\aGrammar\x12\x17\n" +
 	"\x13GRAMMAR_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04BARE\x10\x01\x12\n" +
@@ -3061,7 +3133,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"POSITIONAL\x10\x06\x12\b\n" +
 	"\x04LIST\x10\a\x12\x0e\n" +
 	"\n" +
-	"CREDENTIAL\x10\b\"\xa6\x06\n" +
+	"CREDENTIAL\x10\b\"\xde\x06\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -3076,7 +3148,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	" \x01(\tB/\xbaH,r*2(^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$H\x00R\x04json\x121\n" +
 	"\x04item\x18\v \x01(\v2\x1b.hookbastion.policy.v1.ItemH\x00R\x04item\x12;\n" +
 	"\fsorted_query\x18\f \x01(\v2\x16.google.protobuf.EmptyH\x00R\vsortedQuery\x12:\n" +
-	"\x04code\x18\r \x01(\x0e2$.hookbastion.policy.v1.Part.CodePartH\x00R\x04code\"U\n" +
+	"\x04code\x18\r \x01(\x0e2$.hookbastion.policy.v1.Part.CodePartH\x00R\x04code\x126\n" +
+	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\"U\n" +
 	"\bCodePart\x12\x19\n" +
 	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bPLIVO_V3\x10\x01\x12\x0e\n" +
@@ -3088,17 +3161,18 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
 	"form_field\x18\x01 \x01(\tR\tformField\x12\x1f\n" +
 	"\vjson_string\x18\x02 \x01(\bR\n" +
-	"jsonString\"\xf2\x01\n" +
+	"jsonString\"\x84\x02\n" +
 	"\x03Url\x12#\n" +
 	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\x12!\n" +
 	"\adecoded\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\adecoded\x12F\n" +
-	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\"[\n" +
+	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\"m\n" +
 	"\x04Form\x12\x14\n" +
 	"\x10FORM_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fDEFAULT_PORT\x10\x01\x12\v\n" +
 	"\aNO_PORT\x10\x02\x12\x11\n" +
 	"\rBROWSER_QUERY\x10\x03\x12\v\n" +
-	"\aNO_ROOT\x10\x04\"+\n" +
+	"\aNO_ROOT\x10\x04\x12\x10\n" +
+	"\fLEGACY_QUERY\x10\x05\"+\n" +
 	"\x04Path\x12#\n" +
 	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\"\"\n" +
 	"\x04Form\x12\x1a\n" +
@@ -3127,12 +3201,13 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\acharset\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.SignedHeader.CharsetR\acharset\"-\n" +
 	"\aCharset\x12\x17\n" +
 	"\x13CHARSET_UNSPECIFIED\x10\x00\x12\t\n" +
-	"\x05TOKEN\x10\x01\"\xf5\x03\n" +
+	"\x05TOKEN\x10\x01\"\xad\x04\n" +
 	"\tTimestamp\x126\n" +
 	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x00R\x06header\x12\x12\n" +
 	"\x03key\x18\x02 \x01(\tH\x00R\x03key\x12.\n" +
 	"\x05first\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x05first\x12E\n" +
-	"\x04json\x18\a \x01(\tB/\xbaH,r*2(^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$H\x00R\x04json\x12A\n" +
+	"\x04json\x18\a \x01(\tB/\xbaH,r*2(^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$H\x00R\x04json\x126\n" +
+	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\x12A\n" +
 	"\x04unit\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Timestamp.UnitB\x06\xbaH\x03\xc8\x01\x01R\x04unit\x12G\n" +
 	"\ttolerance\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
@@ -3152,7 +3227,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x05query\x18\x04 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05query\x12S\n" +
 	"\x04json\x18\x05 \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$H\x00R\x04json\x12/\n" +
 	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06schemeB\x0e\n" +
-	"\x05place\x12\x05\xbaH\x02\b\x01\"\xae\x06\n" +
+	"\x05place\x12\x05\xbaH\x02\b\x01\"\xdb\x06\n" +
 	"\x03Jws\x124\n" +
 	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x06header\x12/\n" +
 	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06scheme\x12Y\n" +
@@ -3161,7 +3236,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"algorithms\x12F\n" +
 	"\fkey_encoding\x18\x04 \x01(\x0e2#.hookbastion.policy.v1.Key.EncodingR\vkeyEncoding\x12\x16\n" +
 	"\x06issuer\x18\x05 \x01(\tR\x06issuer\x12!\n" +
-	"\faudience_url\x18\x06 \x01(\bR\vaudienceUrl\x126\n" +
+	"\faudience_url\x18\x06 \x01(\bR\vaudienceUrl\x12+\n" +
+	"\x11audience_optional\x18\x14 \x01(\bR\x10audienceOptional\x126\n" +
 	"\x04body\x18\a \x01(\v2\".hookbastion.policy.v1.ClaimDigestR\x04body\x124\n" +
 	"\x03url\x18\b \x01(\v2\".hookbastion.policy.v1.ClaimDigestR\x03url\x12\x1d\n" +
 	"\n" +
@@ -3375,12 +3451,14 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Item)(nil),
 		(*Part_SortedQuery)(nil),
 		(*Part_Code)(nil),
+		(*Part_Field)(nil),
 	}
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[13].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
+		(*Timestamp_Field)(nil),
 	}
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[15].OneofWrappers = []any{
 		(*SharedToken_Header)(nil),
