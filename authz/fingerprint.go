@@ -85,22 +85,32 @@ type Fingerprinting struct {
 
 // Begin starts a fingerprint of content of the webhook and tenant.
 func (f *Fingerprinter) Begin(webhook string, tenant View) *Fingerprinting {
-	p, _ := f.keyed.Load().pool.Get().(*Fingerprinting)
-	p.hash.Reset()
-	if p.other != nil {
-		p.other.Reset()
-	}
+	p := f.begin()
 	p.name = append(p.name[:0], webhook...)
 	p.Framed(p.name)
 	p.Framed(tenant)
 	return p
 }
 
+func (f *Fingerprinter) begin() *Fingerprinting {
+	p, _ := f.keyed.Load().pool.Get().(*Fingerprinting)
+	p.hash.Reset()
+	if p.other != nil {
+		p.other.Reset()
+	}
+	return p
+}
+
 // Framed adds signed content that is one of several, with its length before it.
 func (p *Fingerprinting) Framed(b []byte) {
-	binary.LittleEndian.PutUint64(p.len[:], uint64(len(b)))
-	_, _ = p.Write(p.len[:])
+	p.length(len(b))
 	_, _ = p.Write(b)
+}
+
+// length adds a number that says what follows.
+func (p *Fingerprinting) length(n int) {
+	binary.LittleEndian.PutUint64(p.len[:], uint64(n))
+	_, _ = p.Write(p.len[:])
 }
 
 // Write adds signed content. It never fails.

@@ -2,6 +2,7 @@ package envoy_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,9 +72,13 @@ func settlingPolicies(t *testing.T, store replay.Store, settler *replay.Settler)
 		"taken":             "provider: github, replay: {on_unknown: TAKEN}",
 		"never":             "provider: github, replay: {release: NEVER}",
 		"mark":              "provider: github, replay: {on_replay: MARK}",
+		"adyen":             "provider: adyen, replay: {on_replay: ACKNOWLEDGE}",
 		"acknowledge":       "provider: github, replay: {on_replay: ACKNOWLEDGE, on_unknown: TAKEN}",
 	} {
 		secret := secrets[name]
+		if name == "adyen" {
+			secret = strings.Repeat("0123456789abcdef", 4)[:63] + "7"
+		}
 		if secret == "" {
 			secret = secrets["github"]
 		}
@@ -213,6 +218,54 @@ func TestDeliveredOnesAreCopies(t *testing.T) {
 	g.passes(t, "mark", "to mark", "")
 	if _, got := g.post(t, "mark", "to mark", 200); len(got) != 1 || got[0].Header.Get("x-hookbastion-replay") != "copy" {
 		t.Errorf("marked: %v", got)
+	}
+}
+
+// A copy is answered with 200 only if it is what was delivered, in all that the
+// application would get. Where a signature leaves something out, an altered copy
+// that came first does not make the honest delivery vanish.
+func TestAlteredCopiesAreNotAcknowledged(t *testing.T) {
+	g := settle(t, nil)
+	send := func(target, body, kind string) (answer, []envoytest.Arrival) {
+		g.Upstream.Take()
+		req, err := http.NewRequest(http.MethodPost, "https://"+g.Address+target, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind != "" {
+			req.Header.Set("Content-Type", kind)
+		}
+		return g.send(t, g.HTTP1, req), g.Upstream.Take()
+	}
+	item := func() string {
+		req := &authz.Request{Method: authz.View("POST"), Path: authz.View("/adyen")}
+		if err := g.table.Webhook("adyen").Sign(req, authz.Signing{Now: time.Now(), NewID: rand.Text}); err != nil {
+			t.Fatal(err)
+		}
+		return string(req.Body.Joined())
+	}
+	const kind = "application/json"
+	for name, c := range map[string]struct {
+		alter  func(body string) string
+		target string
+		kind   string
+		status int
+	}{
+		"the same":         {func(b string) string { return b }, "/adyen", kind, 200},
+		"other details":    {func(b string) string { return strings.Replace(b, "{", `{"details":"altered",`, 1) }, "/adyen", kind, 409},
+		"a space":          {func(b string) string { return b + " " }, "/adyen", kind, 409},
+		"another target":   {func(b string) string { return b }, "/adyen?to=nobody", kind, 409},
+		"another type":     {func(b string) string { return b }, "/adyen", "text/plain", 409},
+		"no type, another": {func(b string) string { return b }, "/adyen", "", 409},
+	} {
+		body := item()
+		if a, got := send(c.target, c.alter(body), c.kind); a.status != 200 || len(got) != 1 {
+			t.Fatalf("%s, first: status %d %q", name, a.status, a.reason)
+		}
+		g.await(t, g.store.settled, true)
+		if a, got := send("/adyen", body, kind); a.status != c.status || a.reason != "replayed" || len(got) != 0 {
+			t.Errorf("%s: the honest one got %d %q, %d reached the upstream", name, a.status, a.reason, len(got))
+		}
 	}
 }
 

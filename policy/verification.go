@@ -154,7 +154,7 @@ func accepted(p *policyv1.Provider, name string) []*policyv1.Scheme {
 
 // timeChecks returns the freshness and replay checks of a signed webhook.
 func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) []authz.Check {
-	check := &replay.Check{Store: c.deps.Store, Settler: c.deps.Settler, Window: DefaultWindow}
+	check := &replay.Check{Store: c.deps.Store, Settler: c.deps.Settler, Window: DefaultWindow, Likenesses: c.deps.Fingerprinter}
 	if window := w.GetReplay().GetWindow(); window != nil {
 		check.Window = window.AsDuration()
 	}

@@ -17,7 +17,8 @@ const (
 	// MarkCopies forwards it with a mark.
 	MarkCopies
 	// AcknowledgeCopy tells the sender that all is well and forwards nothing,
-	// where the first delivery is known to have been taken.
+	// where the first delivery is known to have been taken and the copy equals it
+	// in all that the upstream would get.
 	AcknowledgeCopy
 )
 
@@ -39,6 +40,9 @@ type Check struct {
 	Settler *Settler
 	OnCopy  OnCopy
 	Rules   Rules
+	// Likenesses compares copies with what was delivered. Without it none is
+	// acknowledged.
+	Likenesses *authz.Fingerprinter
 	// Tolerance and Future are those of the freshness check, for schemes with
 	// a signed time.
 	Tolerance, Future time.Duration
@@ -69,6 +73,9 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 	nonce := Nonce{
 		Fingerprint: call.Fingerprint, Alternate: call.Alternate, Webhook: call.Webhook, Tenant: call.Tenant,
 		Signed: call.SignedTime, Span: c.Span(),
+	}
+	if c.OnCopy == AcknowledgeCopy {
+		nonce.Likeness, nonce.AlternateLikeness = c.Likenesses.Likeness(call.Request)
 	}
 	if nonce.Signed.IsZero() {
 		nonce.Expires = call.Now.Add(c.Window)
@@ -142,7 +149,7 @@ func (c *Check) reason(call *authz.Call, answer Answer) authz.Reason {
 		if answer.Outcome == Pending {
 			return authz.InFlight
 		}
-		call.Acknowledge = c.OnCopy == AcknowledgeCopy && answer.Outcome == Copy
+		call.Acknowledge = c.OnCopy == AcknowledgeCopy && answer.Outcome == Copy && answer.Alike
 		return authz.Replayed
 	case Uncertain:
 		return authz.ReplayUncertain

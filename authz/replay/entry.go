@@ -23,6 +23,8 @@ type Entry struct {
 	state       state
 	// expires is the epoch in which the nonce expires, or that of the floor.
 	expires int64
+	// like is the nonce's likeness; 0 if there is none.
+	like authz.Likeness
 	// depth is that of the floor's segment.
 	depth uint8
 	open  open
@@ -46,8 +48,10 @@ const (
 )
 
 const (
-	moreOwners = 1 << iota // a number of owners, and they, beside the first
-	moreMany               // see owners.many
+	moreOwners   = 1 << iota // a number of owners, and they, beside the first
+	moreMany                 // see owners.many
+	moreLikeness             // of the nonce
+	moreKnown    = 1<<iota - 1
 )
 
 const (
@@ -76,6 +80,9 @@ func (e *Entry) AppendTo(b []byte) []byte {
 	case e.flags&entryNonce != 0:
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.expires))
 	}
+	if more&moreLikeness != 0 {
+		b = binary.LittleEndian.AppendUint64(b, uint64(e.like))
+	}
 	if e.flags&entryOpen != 0 {
 		o := &e.open
 		b = binary.LittleEndian.AppendUint64(b, o.check.Stream)
@@ -97,8 +104,11 @@ func (e *Entry) AppendTo(b []byte) []byte {
 
 // more says what an entry has that most have not.
 func (e *Entry) more() (more uint8) {
+	if e.flags&entryNonce != 0 && e.like != 0 {
+		more |= moreLikeness
+	}
 	if e.flags&entryOpen == 0 {
-		return 0
+		return more
 	}
 	if len(e.open.owners.more) > 0 {
 		more |= moreOwners
@@ -123,7 +133,7 @@ func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
 	b = b[entryHead:]
 	more := uint8(0)
 	if hasMore {
-		if len(b) < 1 || b[0]&^(moreOwners|moreMany) != 0 {
+		if len(b) < 1 || b[0]&^moreKnown != 0 {
 			return e, nil, errEntry
 		}
 		more, b = b[0], b[1:]
@@ -142,6 +152,12 @@ func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
 	}
 	if e.class > maxClass || e.depth > 64 {
 		return e, nil, errEntry
+	}
+	if more&moreLikeness != 0 {
+		if len(b) < 8 {
+			return e, nil, errEntry
+		}
+		e.like, b = authz.Likeness(binary.LittleEndian.Uint64(b)), b[8:]
 	}
 	if e.flags&entryOpen != 0 {
 		if b, err = e.readOpen(b); err != nil {

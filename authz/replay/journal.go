@@ -114,7 +114,7 @@ func (m *Memory) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time,
 	e := m.entry(sh)
 	e.fingerprint = f
 	if at, found := m.find(sh, f, now); found {
-		e.lies(at.table, at.segment, *at.slot())
+		e.lies(at)
 	}
 	if o := st.find(f); o != nil {
 		e.holds(o)
@@ -122,12 +122,13 @@ func (m *Memory) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time,
 	note(&e)
 }
 
-func (e *Entry) lies(t *table, s *segment, sl slot) {
+func (e *Entry) lies(at place) {
 	e.flags |= entryNonce
-	if t.signed {
+	if at.table.signed {
 		e.flags |= entrySigned
 	}
-	e.class, e.state, e.expires = t.class(), sl.state(), s.expires(sl)
+	sl := *at.slot()
+	e.class, e.state, e.expires, e.like = at.table.class(), sl.state(), at.segment.expires(sl), at.like()
 }
 
 func (e *Entry) holds(o *open) {
@@ -223,11 +224,11 @@ func (m *Memory) walkStripe(sh *share, i int, now time.Time, note func(*Entry), 
 func (m *Memory) walkSegment(sh *share, t *table, s *segment, now time.Time, note func(*Entry)) {
 	current := m.advance(sh, t, s, now)
 	e := m.entry(sh)
-	for _, sl := range s.slots {
+	for i, sl := range s.slots {
 		if s.live(sl, current) {
 			e.flags = entryPart
 			e.fingerprint = sl.fingerprint()
-			e.lies(t, s, sl)
+			e.lies(place{t, s, i, current})
 			note(&e)
 		}
 	}

@@ -108,6 +108,9 @@ func FuzzEntry(f *testing.F) {
 	note := func(e *replay.Entry) { f.Add(e.AppendTo(nil)) }
 	a := m.ReserveNoted(replaytest.Signed(1, start), replaytest.Claim(1, 1, replay.Unsure), start, note)
 	m.SettleNoted(a.Reservation, replay.Delivered, start, note)
+	liked := replaytest.Signed(3, start)
+	liked.Likeness = 1 << 60
+	m.ReserveNoted(liked, replaytest.Claim(3, 3, replay.Taken), start, note)
 	for owner := range uint64(20) { // of one check: at first they are told apart
 		m.ReserveNoted(replaytest.Signed(2, start), replaytest.Claim(2, owner, replay.Taken), start, note)
 	}

@@ -117,7 +117,7 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 	case stateTaken:
 		named.Outcome = CopyUnknown
 	default:
-		named.Outcome = Copy
+		named.Outcome, named.Alike = Copy, at.like().Like(nonce.Likeness)
 	}
 	if (o == nil || o.final) && st.permit(f, now) {
 		if o != nil {
@@ -171,6 +171,12 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 	slot := at.slot()
 	slot.low = slot.low&^codeMask | code(max(expires, at.segment.expires(*slot)))
 	slot.set(to)
+	if nonce.Likeness != 0 {
+		m.keep(at.segment)
+	}
+	if at.segment.likes != nil {
+		at.segment.likes[at.at] = nonce.Likeness // if it is taken, then as it is this time
+	}
 	m.add(sh, st, claim, o, now, &named)
 	return named
 }

@@ -52,16 +52,19 @@ func (m *Memory) restoreNonce(sh *share, e *Entry, now time.Time) {
 		sh.webhook.mixed = max(sh.webhook.mixed, e.expires*int64(t.epoch))
 	}
 	if s.crowded() {
-		nonces, slots := p.widen(s, current)
+		nonces, bytes := p.widen(s, current)
 		m.count(sh, nonces)
-		m.bytes.Add(int64(slots) * slotBytes)
+		m.bytes.Add(bytes)
 		s = p.segment(split(e.fingerprint))
 	}
 	key := split(e.fingerprint)
 	key.set(e.state)
+	if e.like != 0 {
+		m.keep(s)
+	}
 	// After a clock was set back, what would expire too far ahead must do so
 	// earlier.
-	m.count(sh, s.put(s.vacant(key, current), key, min(e.expires, s.swept+255)))
+	m.count(sh, s.put(s.vacant(key, current), key, e.like, min(e.expires, s.swept+255)))
 }
 
 func (m *Memory) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (*segment, *part) {

@@ -123,10 +123,10 @@ func (m *Memory) mayOpen(sh *share) bool {
 	return sh.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() })
 }
 
-// takeBytes takes slots for a first segment.
-func (m *Memory) takeBytes(slots int64) bool {
-	if m.bytes.Add(slots*slotBytes) > m.maxBytes {
-		m.bytes.Add(-slots * slotBytes)
+// takeBytes takes bytes for a first segment.
+func (m *Memory) takeBytes(bytes int64) bool {
+	if m.bytes.Add(bytes) > m.maxBytes {
+		m.bytes.Add(-bytes)
 		return false
 	}
 	return true

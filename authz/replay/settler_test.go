@@ -19,7 +19,8 @@ func delivering(t *testing.T, m *replay.Memory, onCopy replay.OnCopy) (*replay.C
 	settler.Pause = func(context.Context, time.Duration) bool { return true }
 	check := &replay.Check{
 		Store: m, Settler: settler, Window: time.Hour, OnCopy: onCopy,
-		Rules: replay.Rules{Failure: replay.Undelivered, ClientError: replay.Taken, Unknown: replay.Unsure},
+		Rules:      replay.Rules{Failure: replay.Undelivered, ClientError: replay.Taken, Unknown: replay.Unsure},
+		Likenesses: authz.NewFingerprinter(authz.FingerprintKey{1}),
 	}
 	first := call(1, 1, start)
 	if got := check.Run(first); got != authz.OK {
@@ -34,7 +35,7 @@ func delivering(t *testing.T, m *replay.Memory, onCopy replay.OnCopy) (*replay.C
 func call(content, stream uint64, now time.Time) *authz.Call {
 	return &authz.Call{
 		Context: context.Background(), Now: now, Webhook: "hook", Proof: authz.ProofSignature, Fingerprint: replaytest.Fingerprint(content),
-		Request: &authz.Request{CheckID: authz.CheckID{Stream: stream, Time: 1, Port: 1}},
+		Request: &authz.Request{CheckID: authz.CheckID{Stream: stream, Time: 1, Port: 1}, Body: authz.Body{State: authz.BodyWhole}},
 	}
 }
 
@@ -92,6 +93,39 @@ func TestCopiesByPolicy(t *testing.T) {
 		second := call(2, 3, start)
 		if got := check.Run(second); got != c.want || second.Mark != c.mark || second.Acknowledge != c.acknowledged {
 			t.Errorf("%s: %s, mark %q, acknowledged %t", name, got, second.Mark, second.Acknowledge)
+		}
+	}
+}
+
+// An altered copy that came first, under the same signed content, does not make
+// the honest delivery vanish: nobody says that it was taken.
+func TestOnlyWhatIsAlikeIsAcknowledged(t *testing.T) {
+	with := func(stream uint64, path, body string) *authz.Call {
+		c := call(2, stream, start)
+		c.Request.Path, c.Request.Body.Segments = authz.View(path), [][]byte{[]byte(body)}
+		return c
+	}
+	for name, c := range map[string]struct {
+		altered *authz.Call
+		want    bool
+	}{
+		"the same":                {with(2, "/hook", "honest"), true},
+		"another body":            {with(2, "/hook", "altered"), false},
+		"another target":          {with(2, "/hook?to=me", "honest"), false},
+		"a body that was not all": {func() *authz.Call { c := with(2, "/hook", "honest"); c.Request.Body.State = authz.BodyCut; return c }(), false},
+	} {
+		check, settler := delivering(t, memory(100), replay.AcknowledgeCopy)
+		if got := check.Run(c.altered); got != authz.OK {
+			t.Fatal(got)
+		}
+		settler.Settle(context.Background(), settler.Seal(c.altered.Reservation), replay.ResultDelivered, start)
+		honest := with(3, "/hook", "honest")
+		if got := check.Run(honest); got != authz.Replayed || honest.Acknowledge != c.want {
+			t.Errorf("%s: %s, acknowledged %t", name, got, honest.Acknowledge)
+		}
+		check.Likenesses = nil
+		if again := with(4, "/hook", "honest"); check.Run(again) != authz.Replayed || again.Acknowledge {
+			t.Errorf("%s: acknowledged without a comparison", name)
 		}
 	}
 }

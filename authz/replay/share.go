@@ -69,6 +69,8 @@ type place struct {
 
 func (p place) slot() *slot { return &p.segment.slots[p.at] }
 
+func (p place) like() authz.Likeness { return p.segment.like(p.at) }
+
 // find looks for the nonce in the tables of its kind. The stripe is locked.
 func (m *Memory) find(sh *share, f authz.Fingerprint, now time.Time) (place, bool) {
 	key, part := split(f), sh.part(f)
@@ -124,7 +126,7 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 	expires := t.lastEpoch(nonce.Expires)
 	s := p.segment(key)
 	if s == nil {
-		if !m.takeBytes(minSlots) {
+		if !m.takeBytes(minSlots * slotBytes) {
 			return Full
 		}
 		// What a share that was given up knew to be past stays past.
@@ -149,9 +151,19 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 	if uncertain() {
 		return Uncertain
 	}
-	m.count(sh, s.put(s.vacant(key, current), key, expires))
+	if nonce.Likeness != 0 {
+		m.keep(s)
+	}
+	m.count(sh, s.put(s.vacant(key, current), key, nonce.Likeness, expires))
 	m.step(sh, t, p, now)
 	return Reserved
+}
+
+// keep makes room for likenesses in a segment, and asks nobody for it.
+func (m *Memory) keep(s *segment) {
+	before := s.size()
+	s.keep()
+	m.bytes.Add(s.size() - before)
 }
 
 func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
@@ -160,12 +172,14 @@ func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) 
 		if (s.count+1)*4 > len(s.slots)*3 {
 			return nil
 		}
+		before := s.size()
 		*s = *s.moved(len(s.slots), s.depth, 0) // without those that are used no more
+		m.bytes.Add(s.size() - before)
 		return s
 	}
-	nonces, slots := p.widen(s, current)
+	nonces, bytes := p.widen(s, current)
 	m.count(sh, nonces)
-	m.bytes.Add(int64(slots) * slotBytes)
+	m.bytes.Add(bytes)
 	return p.segment(key)
 }
 
@@ -187,7 +201,8 @@ func (m *Memory) sweep(sh *share, t *table, s *segment, now time.Time) {
 	}
 	m.count(sh, -s.sweep(current))
 	if wanted := size(s.count); wanted*4 <= len(s.slots) {
-		m.bytes.Add(int64(wanted-len(s.slots)) * slotBytes)
+		before := s.size()
 		*s = *s.moved(wanted, s.depth, 0)
+		m.bytes.Add(s.size() - before)
 	}
 }

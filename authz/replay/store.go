@@ -14,6 +14,9 @@ type Nonce struct {
 	// keys first, while keys are changed; else zero. A store of one replica has
 	// one key, and no use for it.
 	Alternate authz.Fingerprint
+	// Likeness stands for the whole request, and AlternateLikeness is that with
+	// the alternate's key; zero where copies are not compared.
+	Likeness, AlternateLikeness authz.Likeness
 	// Webhook and Tenant say whose room it takes. Tenant is not kept.
 	Webhook string
 	Tenant  authz.View
@@ -67,6 +70,9 @@ type Answer struct {
 	Reservation authz.Reservation
 	// Mark is what the upstream is told of a reserved delivery.
 	Mark authz.Mark
+	// Alike: it is a copy of a delivery that was the same in all that the
+	// upstream got, as far as likenesses say.
+	Alike bool
 	// Adopted: another attempt of the same check had reserved it.
 	Adopted bool
 	// Proven: the access log has settled something lately, at any replica. A

@@ -116,7 +116,7 @@ func (m *Memory) giveUp(sh *share, now time.Time) bool {
 					return false
 				}
 				past = max(past, s.latest*int64(t.epoch))
-				bytes += int64(len(s.slots)) * slotBytes
+				bytes += s.size()
 			}
 		}
 	}

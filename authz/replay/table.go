@@ -43,6 +43,7 @@ const (
 	minSlots    = 16
 	maxSlots    = 1536
 	slotBytes   = 16
+	likeBytes   = 8
 	// maxDepth is never reached by a keyed hash; a segment there grows on.
 	maxDepth = 30
 )
@@ -66,6 +67,9 @@ const codeMask = 0xff
 
 type segment struct {
 	slots []slot
+	// likes are the likenesses of what lies in the slots, 0 where there is none;
+	// nil if there are none at all. Few webhooks ask for them.
+	likes []authz.Likeness
 	depth uint8
 	used  int // slots that are not empty
 	count int // of them, those with a code
@@ -189,8 +193,11 @@ func (s *segment) vacant(key slot, current int64) int {
 
 // put fills the place with the key, which holds its state, and returns by how
 // much the number of nonces has grown.
-func (s *segment) put(place int, key slot, expires int64) int {
+func (s *segment) put(place int, key slot, like authz.Likeness, expires int64) int {
 	old := s.slots[place]
+	if s.likes != nil {
+		s.likes[place] = like
+	}
 	s.slots[place] = slot{key.high, key.low&^codeMask | code(expires)}
 	if old == (slot{}) {
 		s.used++
@@ -200,6 +207,26 @@ func (s *segment) put(place int, key slot, expires int64) int {
 	}
 	s.count++
 	return 1
+}
+
+// size is the number of bytes of the slots and what lies beside them.
+func (s *segment) size() int64 {
+	return int64(len(s.slots))*slotBytes + int64(len(s.likes))*likeBytes
+}
+
+// keep makes room for likenesses.
+func (s *segment) keep() {
+	if s.likes == nil {
+		s.likes = make([]authz.Likeness, len(s.slots))
+	}
+}
+
+// like is the likeness of what lies at the place; 0 if there is none.
+func (s *segment) like(place int) authz.Likeness {
+	if s.likes == nil {
+		return 0
+	}
+	return s.likes[place]
 }
 
 // drop forgets the nonce at the place.
@@ -264,7 +291,7 @@ func larger(n int) int {
 // just left none but those that are live.
 func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
 	fresh := &segment{slots: make([]slot, slots), depth: depth, swept: s.swept, latest: s.latest, floor: s.floor}
-	for _, sl := range s.slots {
+	for i, sl := range s.slots {
 		if sl.low&codeMask == 0 || depth > s.depth && sl.high>>(64-depth)&1 != bit {
 			continue
 		}
@@ -273,6 +300,10 @@ func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
 			place = fresh.after(place)
 		}
 		fresh.slots[place] = sl
+		if like := s.like(i); like != 0 {
+			fresh.keep()
+			fresh.likes[place] = like
+		}
 		fresh.used++
 		fresh.count++
 	}
@@ -280,24 +311,24 @@ func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
 }
 
 // widen makes room in a crowded segment. It returns by how much the nonces and
-// the slots have become more or fewer.
-func (p *part) widen(s *segment, current int64) (nonces, slots int) {
+// the bytes have become more or fewer.
+func (p *part) widen(s *segment, current int64) (nonces int, bytes int64) {
+	before := s.size()
 	nonces -= s.sweep(current)
 	wanted := size(s.count + 1)
 	if s.count*2 > len(s.slots) && wanted <= len(s.slots) {
 		wanted = larger(len(s.slots)) // or it would be crowded again soon
 	}
 	if wanted <= maxSlots && (s.count+1)*4 <= wanted*3 || s.depth == maxDepth {
-		slots = wanted - len(s.slots)
 		*s = *s.moved(wanted, s.depth, 0)
-		return nonces, slots
+		return nonces, s.size() - before
 	}
-	return nonces, p.halve(s)
+	return nonces, p.halve(s) - before
 }
 
 // halve replaces a segment that has just been swept in the directory by two and
-// returns by how much the slots have become more.
-func (p *part) halve(s *segment) int {
+// returns their bytes.
+func (p *part) halve(s *segment) int64 {
 	if s.depth == p.depth {
 		doubled := make([]*segment, 2*len(p.segments))
 		for i, old := range p.segments {
@@ -318,5 +349,5 @@ func (p *part) halve(s *segment) int {
 			p.segments[i] = halves[i>>(p.depth-depth)&1]
 		}
 	}
-	return len(halves[0].slots) + len(halves[1].slots) - len(s.slots)
+	return halves[0].size() + halves[1].size()
 }

@@ -98,6 +98,48 @@ func TestWhatIsPendingSurvives(t *testing.T) {
 	}
 }
 
+// What was delivered is compared with its copies after a restart, too, also where
+// only some webhooks ask for it.
+func TestLikenessesSurvive(t *testing.T) {
+	const many = 500
+	for name, end := range restarts {
+		t.Run(name, func(t *testing.T) {
+			c := config(directory(t))
+			s := opened(t, c, before)
+			nonce := func(n uint64, like authz.Likeness) replay.Nonce {
+				nonce := replaytest.Unsigned(n, start, time.Hour)
+				nonce.Likeness = like
+				return nonce
+			}
+			reserve := func(n uint64, like authz.Likeness, want replay.Outcome) replay.Answer {
+				t.Helper()
+				a, err := s.Reserve(context.Background(), nonce(n, like), replaytest.Claim(n, n, replay.Taken), start)
+				if err != nil || a.Outcome != want {
+					t.Fatalf("nonce %d: outcome %d, %v", n, a.Outcome, err)
+				}
+				return a
+			}
+			for n := range uint64(many) {
+				a := reserve(n, authz.Likeness(n%2*(n+1)), replay.Reserved)
+				if _, err := s.Settle(context.Background(), a.Reservation, replay.Delivered, start); err != nil {
+					t.Fatal(err)
+				}
+			}
+			end(t, s)
+			s = opened(t, c, start)
+			defer func() { s.Kill() }()
+			for n := range uint64(many) {
+				if a := reserve(n, authz.Likeness(n+1), replay.Copy); a.Alike != (n%2 == 1) {
+					t.Fatalf("nonce %d: alike %t", n, a.Alike)
+				}
+				if a := reserve(n, authz.Likeness(n+2), replay.Copy); a.Alike {
+					t.Fatalf("nonce %d is alike what it is not", n)
+				}
+			}
+		})
+	}
+}
+
 // TestRecovery looks at what guards a start, and what does not.
 func TestRecovery(t *testing.T) {
 	const behind = 40 * time.Second

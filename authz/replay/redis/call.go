@@ -126,9 +126,11 @@ func isFull(err error) bool {
 	return ok && (strings.HasPrefix(re.Error(), "OOM") || strings.Contains(re.Error(), "-OOM "))
 }
 
+var errShort = errors.New("a reply that is too short")
+
 func number(reply []rueidis.RedisMessage, i int) (int64, error) {
 	if i >= len(reply) {
-		return 0, errors.New("a reply that is too short")
+		return 0, errShort
 	}
 	return reply[i].AsInt64()
 }

@@ -134,7 +134,7 @@ func (s *Store) reserveBoth(ctx context.Context, nonce replay.Nonce, claim repla
 	if _, e := s.Release(ctx, answer.Reservation, now); e != nil || err != nil {
 		return replay.Answer{}, ErrAlternate
 	}
-	nonce.Fingerprint = nonce.Alternate
+	nonce.Fingerprint, nonce.Likeness = nonce.Alternate, nonce.AlternateLikeness
 	answer, err = s.reserve(ctx, nonce, claim, now)
 	if err == nil && answer.Outcome == replay.Reserved && !answer.Adopted && answer.Mark == authz.MarkNone {
 		// It has gone in the meantime. Others look at it first or last, so that

@@ -4,51 +4,53 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/redis/rueidis"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // nearTime is how long a copy is known without asking. An operator's permit is
 // seen by all replicas after it.
 const nearTime = 2 * time.Second
 
-// near remembers nonces that are done, and no others: that alone cannot change,
-// except by a permit. It spares Redis a flood of copies.
+// near remembers nonces that are done or taken and that nobody holds, and no
+// others: that alone cannot change, except by a permit. It spares Redis a flood of
+// copies.
 type near struct {
-	done *lru.Cache[authz.Fingerprint, int64]
+	done *lru.Cache[authz.Fingerprint, copied]
+}
+
+// copied is what a copy gets, until then.
+type copied struct {
+	until   int64 // in microseconds since 1970
+	outcome replay.Outcome
+	like    authz.Likeness // of what was delivered
 }
 
 func newNear(entries int) *near {
-	done, err := lru.New[authz.Fingerprint, int64](entries)
+	done, err := lru.New[authz.Fingerprint, copied](entries)
 	if err != nil {
 		panic(err) // the number is positive
 	}
 	return &near{done}
 }
 
-// has reports whether it is known to be a copy.
-func (n *near) has(f authz.Fingerprint, now time.Time) bool {
-	until, ok := n.done.Get(f)
+// get returns what is known of a copy, if it is known to be one.
+func (n *near) get(f authz.Fingerprint, now time.Time) (copied, bool) {
+	c, ok := n.done.Get(f)
 	if !ok {
-		return false
+		return c, false
 	}
 	at := now.UnixMicro()
 	// A clock that went back must not make it live longer.
-	return at < until && at >= until-nearTime.Microseconds()
+	return c, at < c.until && at >= c.until-nearTime.Microseconds()
 }
 
-// add remembers what a reply says is done; its expiry is in the reply.
-func (n *near) add(f authz.Fingerprint, reply []rueidis.RedisMessage, now time.Time) {
-	at := replyExpires
-	if len(reply) < replyExpires {
-		at = len(reply) - 1
-	}
-	expires, err := number(reply, at)
-	if err != nil {
-		return
-	}
-	n.done.Add(f, min(expires, now.Add(nearTime).UnixMicro()))
+// add remembers it for a while, at most until its nonce expires. What expires at
+// 0 is not remembered.
+func (n *near) add(f authz.Fingerprint, c copied, now time.Time) {
+	c.until = min(c.until, now.Add(nearTime).UnixMicro())
+	n.done.Add(f, c)
 }
 
 func (n *near) remove(f authz.Fingerprint) { n.done.Remove(f) }

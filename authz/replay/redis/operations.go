@@ -34,8 +34,8 @@ func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
 	f := nonce.Fingerprint
 	named := replay.Answer{Reservation: authz.Reservation{Fingerprint: f}}
-	if s.near.has(f, now) {
-		named.Outcome = replay.Copy
+	if c, ok := s.near.get(f, now); ok {
+		named.Outcome, named.Alike = c.outcome, c.like.Like(nonce.Likeness)
 		s.counters.near.Add(1)
 		return named, nil
 	}
@@ -46,7 +46,7 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
 	reply, err := s.call(ctx, opReserve, f,
 		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
-		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10))
+		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness))
 	if isFull(err) {
 		named.Outcome = replay.Full
 		return named, nil
@@ -59,8 +59,20 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 		return replay.Answer{}, err
 	}
 	answer, err := s.answer(reply, named, claim.Owner)
-	if err == nil && answer.Outcome == replay.Copy {
-		s.near.add(f, reply, now)
+	if err != nil || answer.Outcome != replay.Copy && answer.Outcome != replay.CopyUnknown {
+		return answer, err
+	}
+	like, err := likeOf(reply, replyLike)
+	if err != nil {
+		return replay.Answer{}, err
+	}
+	if answer.Outcome != replay.Copy {
+		like = 0 // nobody knows whether that was taken
+	}
+	answer.Alike = like.Like(nonce.Likeness)
+	expires, err := number(reply, replyExpires)
+	if err == nil {
+		s.near.add(f, copied{expires, answer.Outcome, like}, now)
 	}
 	return answer, err
 }
@@ -75,6 +87,7 @@ const (
 	replyProven
 	replyExpires
 	replyID
+	replyLike
 )
 
 func (s *Store) answer(reply []rueidis.RedisMessage, named replay.Answer, owner uint64) (replay.Answer, error) {
@@ -144,10 +157,20 @@ func (s *Store) settle(ctx context.Context, r authz.Reservation, fate replay.Fat
 	if changed {
 		s.counters.settled(fate)
 		if fate == replay.Delivered {
-			s.near.add(r.Fingerprint, reply, now)
+			s.learn(r.Fingerprint, reply, now)
 		}
 	}
 	return changed, err
+}
+
+// learn takes over what a reply to a settlement says of what is done now.
+func (s *Store) learn(f authz.Fingerprint, reply []rueidis.RedisMessage, now time.Time) {
+	const replyExpires, replyLike = 2, 3
+	expires, err := number(reply, replyExpires)
+	like, err2 := likeOf(reply, replyLike)
+	if err == nil && err2 == nil {
+		s.near.add(f, copied{expires, replay.Copy, like}, now)
+	}
 }
 
 // changed reads a reply of whether something changed and which lease ended.
@@ -207,6 +230,27 @@ func (s *Store) giveBackLater(f authz.Fingerprint, claim replay.Claim, now time.
 	s.later.add(task{r: authz.Reservation{Fingerprint: f, Owner: claim.Owner}, until: now.Add(max(claim.Lease, laterAtMost))})
 	s.counters.abandoned.Add(1)
 	s.Wake()
+}
+
+// likeText writes a likeness; empty if there is none.
+func likeText(l authz.Likeness) string {
+	if l == 0 {
+		return ""
+	}
+	return hexadecimal(uint64(l))
+}
+
+// likeOf reads a likeness from a reply.
+func likeOf(reply []rueidis.RedisMessage, i int) (authz.Likeness, error) {
+	if i >= len(reply) {
+		return 0, errShort
+	}
+	text, err := reply[i].ToString()
+	if err != nil || text == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(text, 16, 64)
+	return authz.Likeness(n), err
 }
 
 func hexadecimal(n uint64) string { return strconv.FormatUint(n, 16) }

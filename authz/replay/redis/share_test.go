@@ -43,6 +43,9 @@ func (u *user) nonce(content string) replay.Nonce {
 	p := u.fingerprinter.Begin("hook", nil)
 	_, _ = p.Write([]byte(content))
 	n.Fingerprint, n.Alternate = u.fingerprinter.End(p)
+	n.Likeness, n.AlternateLikeness = u.fingerprinter.Likeness(&authz.Request{
+		Path: authz.View("/hook"), Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{[]byte(content)}},
+	})
 	return n
 }
 
@@ -97,7 +100,17 @@ func TestKeysAreChangedWithoutAGap(t *testing.T) {
 			t.Errorf("%s: %s", content, got)
 		}
 		for _, u := range []*user{a, b} {
-			want(t, u, u.nonce(content), check+2, start, replay.Copy)
+			if c := want(t, u, u.nonce(content), check+2, start, replay.Copy); !c.Alike {
+				t.Errorf("%s: a copy that is alike is not", content)
+			}
+			altered := u.nonce(content)
+			altered.Likeness++
+			altered.AlternateLikeness++
+			for range 2 { // the second time it is remembered
+				if c := want(t, u, altered, check+3, start, replay.Copy); c.Alike {
+					t.Errorf("%s: an altered copy is alike", content)
+				}
+			}
 		}
 	}
 	both("with the old key")
@@ -219,7 +232,7 @@ func TestNearCache(t *testing.T) {
 	if got := want(t, b, n, 5, start.Add(3*time.Second), replay.Reserved); got.Mark != authz.MarkRedelivered {
 		t.Errorf("%+v", got)
 	}
-	// What is only taken, or open, is asked for each time.
+	// What is open is asked for each time.
 	open := replaytest.Signed(2, start)
 	want(t, a, open, 6, start, replay.Reserved)
 	near := a.Remote().Near

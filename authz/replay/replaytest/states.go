@@ -211,6 +211,61 @@ var stories = map[string]func(*story){
 		s.settle(all[0], replay.Delivered, Start, true)
 		s.reserve(Claim(2, 100, replay.Unsure), Start, replay.Copy)
 	},
+	"a copy that is like what was delivered":   func(s *story) { s.likenesses(7, 7, true) },
+	"a copy that is unlike what was delivered": func(s *story) { s.likenesses(7, 8, false) },
+	"a copy of what was not compared":          func(s *story) { s.likenesses(0, 7, false) },
+	"a copy that is not compared":              func(s *story) { s.likenesses(7, 0, false) },
+	"neither is compared":                      func(s *story) { s.likenesses(0, 0, false) },
+	"the largest likeness":                     func(s *story) { s.likenesses(1<<64-1, 1<<64-1, true) },
+	"what was taken in the end is what counts": func(s *story) {
+		s.nonce.Likeness = 7
+		a := s.reserve(Claim(1, 1, replay.Unsure), Start, replay.Reserved)
+		s.settle(a.Reservation, replay.Unsure, Start, true)
+		s.nonce.Likeness = 8
+		b := s.reserve(Claim(2, 2, replay.Unsure), Start, replay.Reserved)
+		s.settle(b.Reservation, replay.Delivered, Start, true)
+		for like, want := range map[authz.Likeness]bool{7: false, 8: true} {
+			s.nonce.Likeness = like
+			if c := s.reserve(Claim(3, 3, replay.Unsure), Start, replay.Copy); c.Alike != want {
+				s.Errorf("likeness %d: alike %t", like, c.Alike)
+			}
+		}
+	},
+	"nobody is alike what is not known to be done": func(s *story) {
+		s.nonce.Likeness = 7
+		a := s.reserve(Claim(1, 1, replay.Taken), Start, replay.Reserved)
+		if p := s.reserve(Claim(2, 2, replay.Taken), Start, replay.Pending); p.Alike {
+			s.Error("while it was on its way")
+		}
+		s.settle(a.Reservation, replay.Taken, Start, true)
+		for range 2 { // a store may remember the second time
+			if c := s.reserve(Claim(3, 3, replay.Taken), Start, replay.CopyUnknown); c.Alike {
+				s.Error("after an unknown outcome")
+			}
+		}
+	},
+	"likenesses of many": func(s *story) {
+		const many = 3_000
+		like := func(n uint64) authz.Likeness { return authz.Likeness(n % 3 * (n + 1)) } // each third has none
+		at := func(n uint64) replay.Claim {
+			s.nonce.Fingerprint, s.nonce.Likeness = Fingerprint(n+10), like(n)
+			return Claim(n+10, 1, replay.Taken)
+		}
+		for n := range uint64(many) {
+			a := s.reserve(at(n), Start, replay.Reserved)
+			s.settle(a.Reservation, replay.Delivered, Start, true)
+		}
+		for n := range uint64(many) {
+			claim := at(n)
+			if c := s.reserve(claim, Start, replay.Copy); c.Alike != (like(n) != 0) {
+				s.Fatalf("nonce %d: alike %t", n, c.Alike)
+			}
+			s.nonce.Likeness++
+			if c := s.reserve(claim, Start, replay.Copy); c.Alike {
+				s.Fatalf("nonce %d is alike what it is not", n)
+			}
+		}
+	},
 	"attempts in every order":            func(s *story) { s.attempts(Lease, replay.Pending) },
 	"attempts in every order, one phase": func(s *story) { s.attempts(0, replay.CopyUnknown) },
 	"checks that nobody can tell apart": func(s *story) {
@@ -252,6 +307,19 @@ var stories = map[string]func(*story){
 		s.permit(a.Reservation, Start.Add(time.Minute), Start, true)
 		s.reserve(Claim(2, 2, replay.Taken), Start.Add(time.Minute), replay.Copy)
 	},
+}
+
+// likenesses lets a copy with one likeness follow a delivery with another.
+func (s *story) likenesses(first, second authz.Likeness, alike bool) {
+	s.nonce.Likeness = first
+	a := s.reserve(Claim(1, 1, replay.Unsure), Start, replay.Reserved)
+	s.settle(a.Reservation, replay.Delivered, Start, true)
+	s.nonce.Likeness = second
+	for range 2 { // a store may remember the second time
+		if c := s.reserve(Claim(2, 2, replay.Unsure), Start, replay.Copy); c.Alike != alike {
+			s.Errorf("alike %t", c.Alike)
+		}
+	}
 }
 
 // attempts lets three attempts of one check come and give back in every order:

@@ -19,14 +19,15 @@ local function unbroken()
 end
 
 -- A nonce is its state (D done, P pending, T taken, U unsure), when it expires,
--- and, while it is held, by whom: by all attempts of one check that have not
+-- its likeness, where copies are compared, and, while it is held, by whom: by all attempts of one check that have not
 -- given back, with commas between, or by more than are told apart, '*', of
 -- which none can.
 local state, expires, held
+local like = ''
 local text = redis.call('GET', NONCE)
 if text then
   local rest
-  state, expires, rest = string.match(text, '^(%u)(%d+)(.*)$')
+  state, expires, like, rest = string.match(text, '^(%u)(%d+)#?(%x*)(.*)$')
   expires = tonumber(expires)
   local id, owners, check, ends, unknown, mark, absent, final =
     string.match(rest, '^ (%x+) (%S+) (%S+) (%d+) (%u)(%d)(%d)(%d)$')
@@ -38,6 +39,9 @@ end
 
 local function written()
   local v = state .. string.format('%.0f', expires)
+  if like ~= '' then
+    v = v .. '#' .. like
+  end
   if held then
     v = v .. string.format(' %s %s %s %.0f %s%d%d%d', held.id, held.owners, held.check, held.ends, held.unknown,
       held.mark, held.absent and 1 or 0, held.final and 1 or 0)

@@ -1,11 +1,11 @@
--- now, expires, id, owner, check, ends, final, unknown, signed, recovery
+-- now, expires, id, owner, check, ends, final, unknown, signed, recovery, likeness
 local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5}
 local POSSIBLE, REDELIVERED = 2, 3
 local final = ARGV[7] == '1'
 
 local function answer(outcome, adopted)
   return {OUTCOME[outcome], held and held.mark or 0, adopted or 0,
-    held and not held.final and held.ends or 0, ended, redis.call('EXISTS', LOG), expires or 0, held and held.id or ''}
+    held and not held.final and held.ends or 0, ended, redis.call('EXISTS', LOG), expires or 0, held and held.id or '', like}
 end
 
 local function hold(mark, absent, final)
@@ -72,7 +72,7 @@ else
   expires = wanted
   hold(0, true, final)
 end
-state = final and 'T' or 'P'
+state, like = final and 'T' or 'P', ARGV[11]
 local life = math.ceil((math.max(expires, held.ends) - now + SKEW) / 1000)
 redis.call('SET', NONCE, written(), 'PX', string.format('%.0f', life))
 return answer('reserved')

@@ -199,7 +199,8 @@ const (
 	// Forwarded with x-hookbastion-replay: copy, or possible.
 	Replay_MARK Replay_OnReplay = 2
 	// Answered with 200 and not forwarded, if the first delivery is known to
-	// have been taken; else refused with 409.
+	// have been taken and the copy equals it in method, host, path, query,
+	// content type and body; else refused with 409.
 	Replay_ACKNOWLEDGE Replay_OnReplay = 3
 )
 
