@@ -68,6 +68,9 @@ func (c Changes) Wider() int {
 	return n
 }
 
+// Weaker reports whether more is accepted than before, or a webhook is gone.
+func (c Changes) Weaker() bool { return c.Wider() > 0 || c.Count(Removed) > 0 }
+
 // Compare tells what changed from one good set to the next. It sees what stands
 // in the policy files, not the content of secrets.
 func Compare(before, after *Set) (Changes, error) {

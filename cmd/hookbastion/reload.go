@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
@@ -11,6 +13,10 @@ import (
 
 // maxChangeLines is how many webhooks one reload logs by name.
 const maxChangeLines = 20
+
+// holdWeaker is how long the files of a policy that protects less than the one that
+// serves must have been still.
+const holdWeaker = 5 * time.Second
 
 // logReload says what a reload changed, those webhooks first that accept more
 // than before, or why it failed. The same errors again are one line.
@@ -22,6 +28,10 @@ func logReload(log *slog.Logger, report watch.Report) {
 		for _, e := range asErrors(report.Err) {
 			log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
 		}
+	case report.Held:
+		log.Warn("the policy would accept more, or lacks webhooks: it waits until its files have been still", "for", holdWeaker,
+			"removed", report.Changes.Count(policy.Removed), "wider", report.Changes.Wider())
+		logChanges(log, report.Changes)
 	default:
 		c := report.Changes
 		log.Info("policy loaded", "webhooks", len(report.Table.Webhooks()), "policy", report.Table.Digest,
@@ -44,9 +54,14 @@ func logChanges(log *slog.Logger, changes policy.Changes) {
 		if len(c.Keys) > 0 {
 			attributes = append(attributes, "keys", strings.Join(c.Keys, " "))
 		}
+		level := slog.LevelInfo
+		if c.Kind == policy.Removed {
+			level = slog.LevelWarn
+		}
 		if len(c.Wider) > 0 {
 			attributes = append(attributes, "accepts_more", strings.Join(c.Wider, "; "))
+			level = slog.LevelWarn
 		}
-		log.Info("policy change", attributes...)
+		log.Log(context.Background(), level, "policy change", attributes...)
 	}
 }

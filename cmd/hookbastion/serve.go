@@ -134,7 +134,12 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		return err
 	}
 	recorder.Reloaded(nil)
+	watcher.Hold = holdWeaker
 	watcher.OnReload = func(report watch.Report) {
+		if report.Held {
+			logReload(o.log, report)
+			return
+		}
 		recorder.Reloaded(report.Err)
 		if err := store.keep(policy.KeptBy(report.Table)); err != nil {
 			o.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)

@@ -64,6 +64,9 @@ type Report struct {
 	// Changes is what changed since the last good load. It is empty after an
 	// error and after the first load.
 	Changes policy.Changes
+	// Held says that the newest files are good and do not serve yet, since they
+	// protect less: Changes says what they would change.
+	Held bool
 }
 
 // Watcher has the current table. It is safe for concurrent use.
@@ -72,6 +75,9 @@ type Watcher struct {
 	Paths []string
 	// Compile makes the table of a set, given the one before.
 	Compile func(set *policy.Set, previous *authz.Table) (*authz.Table, error)
+	// Hold is how long the files of a set that protects less must have been still
+	// before it serves. 0: not at all.
+	Hold time.Duration
 	// OnReload is told the outcome of every load after the first.
 	OnReload func(Report)
 	// OnSecrets is told what became of secrets that changed.
@@ -100,9 +106,10 @@ func (w *Watcher) Err() error {
 
 // Load reads and compiles the files and takes the table into service. After an
 // error the last good table stays.
-func (w *Watcher) Load() error { return w.load().Err }
+func (w *Watcher) Load() error { return w.load(false).Err }
 
-func (w *Watcher) load() Report {
+// load reads the files. May they be held back if they protect less?
+func (w *Watcher) load(hold bool) Report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	set, table, err := w.readSettled()
@@ -115,6 +122,10 @@ func (w *Watcher) load() Report {
 	}
 	if w.good != nil {
 		report.Changes, report.Err = policy.Compare(w.good, set)
+	}
+	if hold && report.Changes.Weaker() {
+		report.Held = true
+		return report
 	}
 	set.Forget()
 	w.good = set
@@ -142,11 +153,17 @@ func (w *Watcher) readSettled() (*policy.Set, *authz.Table, error) {
 	return nil, nil, ErrUnsettled
 }
 
-func (w *Watcher) reload() {
-	report := w.load()
+// reload loads, and returns what to wait for if the set is held back: its files are
+// to be as they are now.
+func (w *Watcher) reload(hold bool) <-chan time.Time {
+	report := w.load(hold && w.Hold > 0)
 	if w.OnReload != nil {
 		w.OnReload(report)
 	}
+	if report.Held {
+		return time.After(w.Hold)
+	}
+	return nil
 }
 
 // refresh replaces the secrets of the table that serves.
@@ -212,6 +229,7 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 	}
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
+	var held <-chan time.Time
 	for settled := false; ; {
 		// Subscribed first: what changes from here on is noticed.
 		w.subscribe(notifier)
@@ -220,7 +238,7 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 				return
 			}
 			settled = false
-			w.reload()
+			held = w.reload(true)
 			continue
 		}
 		w.refresh()
@@ -229,7 +247,11 @@ func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-kick:
-			w.reload()
+			held = w.reload(false) // somebody says that all is written
+		case <-held:
+			if held = nil; !w.changed() {
+				w.reload(false)
+			}
 		case _, ok := <-events:
 			if !ok {
 				events = nil

@@ -36,7 +36,12 @@ type watched struct {
 
 func start(t *testing.T, paths ...string) *watched {
 	t.Helper()
-	w := &watched{t: t, reloads: make(chan outcome, 100), secrets: make(chan []secret.Change, 100), kick: make(chan os.Signal), Watcher: unstarted(paths...)}
+	return run(t, unstarted(paths...))
+}
+
+func run(t *testing.T, watcher *watch.Watcher) *watched {
+	t.Helper()
+	w := &watched{t: t, reloads: make(chan outcome, 100), secrets: make(chan []secret.Change, 100), kick: make(chan os.Signal), Watcher: watcher}
 	w.OnReload = func(r watch.Report) { w.reloads <- r }
 	w.OnSecrets = func(changes []secret.Change) { w.secrets <- changes }
 	if err := w.Load(); err != nil {
@@ -272,4 +277,56 @@ func TestWidenedWindowsAreGuarded(t *testing.T) {
 			t.Errorf("%s: a delivery signed after: %s", step.name, got)
 		}
 	}
+}
+
+// What is written half is good before it is whole, and protects less.
+func TestWeakerIsHeld(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "p.yaml")
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	const half = "webhooks:\n- name: a\n  match: {path: /a}\n  provider: stripe\n  secrets: [{file: secret}]\n"
+	const whole = half + "  conditions: ['body.livemode == true']\n- name: b\n  match: {path: /b}\n  provider: stripe\n  secrets: [{file: secret}]\n"
+	write(t, file, whole)
+	w := unstarted(dir)
+	w.Hold = time.Hour
+	watched := run(t, w)
+
+	write(t, file, half)
+	o := watched.next()
+	if !o.Held || o.Err != nil || o.Table != w.Table() || o.Table.Webhook("b") == nil {
+		t.Fatalf("half of the file: %+v", o)
+	}
+	if len(o.Changes) != 2 || len(o.Changes[0].Wider) != 1 || o.Changes[1].Kind != policy.Removed {
+		t.Errorf("changes %v", o.Changes)
+	}
+
+	write(t, file, whole+"# all of it\n")
+	if o = watched.next(); o.Held || len(o.Changes) != 0 || o.Table.Webhook("b") == nil {
+		t.Errorf("all of the file: %+v", o)
+	}
+
+	// An operator who says so does not wait.
+	write(t, file, half)
+	if o = watched.next(); !o.Held {
+		t.Fatalf("half of the file once more: %+v", o)
+	}
+	watched.kick <- os.Interrupt
+	if o = watched.next(); o.Held || o.Table.Webhook("b") != nil {
+		t.Errorf("after a kick: %+v", o)
+	}
+}
+
+func TestHeldServesWhenStill(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "p.yaml")
+	write(t, filepath.Join(dir, "secret"), "a secret of some length")
+	write(t, file, hook("a"))
+	w := unstarted(dir)
+	w.Hold = time.Millisecond
+	watched := run(t, w)
+	write(t, file, hook("b"))
+	if o := watched.next(); !o.Held {
+		t.Fatalf("at first: %+v", o)
+	}
+	watched.await("the new policy", serves("b"))
 }
