@@ -2,7 +2,8 @@
 // that is wrong with it at once, each with its place.
 //
 // It is stricter than YAML: unknown and doubled keys, empty texts and lists,
-// nulls, aliases, tags and second documents are errors. Names are those of the
+// nulls, aliases, tags, second documents and characters that hide what stands there
+// are errors. Names are those of the
 // .proto file or their lowerCamelCase form, enum values their names, durations
 // Go's (300s, 24h), sizes plain numbers or with KiB, MiB, GiB, times RFC 3339.
 // Rules that stand in the .proto file as protovalidate options hold as well.
@@ -58,7 +59,9 @@ type Options struct {
 // everything that the file says.
 func (o Options) Decode(file string, data []byte, m proto.Message) (*Document, error) {
 	d := &decoder{doc: &Document{File: file}, options: o}
-	d.parse(data)
+	if d.readable(data) {
+		d.parse(data)
+	}
 	if d.doc.root != nil {
 		d.message(d.doc.root, m.ProtoReflect())
 		d.doc.validate(m, nil)

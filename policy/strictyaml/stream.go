@@ -76,6 +76,9 @@ func (o Options) DecodeEach(file string, data []byte, m proto.Message, list prot
 		field: field, each: each, new: func() protoreflect.Message { return items.NewElement().Message() },
 	}}
 	doc := d.doc
+	if !d.readable(data) {
+		return doc, doc.errs.Err()
+	}
 	doc.text = &text{data: data, list: string(list), current: -1}
 	if len(data) <= MaxBytes {
 		doc.text.items, doc.text.json = split(data, string(list))
