@@ -8,7 +8,9 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
+	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -161,8 +163,20 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
+// Errors of ParsePrefix.
+var (
+	// ErrZone refuses a zone: netip takes all behind the % for it, a mask too.
+	ErrZone = errors.New("has a zone; write the address or network without it")
+	// ErrMixed refuses a network that has all of IPv4, as ::ffff:0:0/96 has it,
+	// and more: addresses are compared unmapped, and none of IPv4 would be in it.
+	ErrMixed = errors.New("has IPv4 addresses in IPv6 form and others; write two networks")
+)
+
 // ParsePrefix reads a network or a single address, unmapped and masked.
 func ParsePrefix(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "%") {
+		return netip.Prefix{}, ErrZone
+	}
 	if addr, err := netip.ParseAddr(s); err == nil {
 		addr = plain(addr)
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -171,7 +185,10 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
+	if addr := prefix.Addr(); addr.Is4In6() {
+		if prefix.Bits() < 96 {
+			return netip.Prefix{}, ErrMixed
+		}
 		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
 	}
 	return prefix.Masked(), nil

@@ -146,3 +146,19 @@ func FuzzParseAddr(f *testing.F) {
 		}
 	})
 }
+
+// A zone must not swallow a mask: fe80::%eth0/10 would be one address, and a network
+// that mixes both families would have no IPv4 in it.
+func TestParsePrefix(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.1": "10.0.0.1/32", "10.1.2.3/8": "10.0.0.0/8", "::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.0.0.0/104": "10.0.0.0/8",
+		"2001:db8::1/32": "2001:db8::/32", "::/0": "::/0",
+		"fe80::%eth0/10": "", "fe80::1%eth0": "", "::ffff:0:0%1/96": "", "::ffff:0:0/90": "", "::ffff:10.0.0.0/95": "",
+		"": "", "10/8": "", "010.0.0.0/8": "", "10.0.0.0/33": "", "10.0.0.0/08": "", " 10.0.0.1": "", "*": "",
+	} {
+		got, err := source.ParsePrefix(text)
+		if want == "" && err == nil || want != "" && (err != nil || got.String() != want) {
+			t.Errorf("%q: %s, %v", text, got, err)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 // forwarded is one element of an x-forwarded-client-cert.
 type forwarded struct {
-	names       []string // URI and DNS
+	uris, dns   []string
 	hash        [sha256.Size]byte
 	certificate authz.View
 }
@@ -67,9 +67,13 @@ func pair(text string) (key, value, after string, ok bool) {
 
 func (f *forwarded) set(key, value string) bool {
 	switch key {
-	case "uri", "dns":
+	case "uri":
 		if value != "" {
-			f.names = append(f.names, value)
+			f.uris = append(f.uris, value)
+		}
+	case "dns":
+		if value != "" {
+			f.dns = append(f.dns, value)
 		}
 	case "hash":
 		sum, err := hex.DecodeString(value)

@@ -46,26 +46,34 @@ func (n *Names) Check(leaf *x509.Certificate) error {
 	if n.Any() {
 		return nil
 	}
-	spiffe := slices.ContainsFunc(leaf.URIs, func(u *url.URL) bool { return u.Scheme == "spiffe" })
-	if !spiffe || len(leaf.URIs) == 1 {
-		for _, u := range leaf.URIs {
-			if slices.Contains(n.uris, u.String()) {
-				return nil
-			}
-		}
+	var uris []string
+	for _, u := range leaf.URIs {
+		uris = append(uris, u.String())
 	}
-	for _, name := range leaf.DNSNames {
-		if slices.Contains(n.dns, strings.ToLower(name)) {
-			return nil
-		}
+	if n.listed(uris, leaf.DNSNames) {
+		return nil
 	}
 	return fmt.Errorf("%w: it has %s", ErrName, shown(leaf))
 }
 
+// listed looks for an allowed name among those of a certificate, each among those
+// of its own kind.
+func (n *Names) listed(uris, dns []string) bool {
+	spiffe := slices.ContainsFunc(uris, func(u string) bool { return strings.HasPrefix(strings.ToLower(u), "spiffe:") })
+	if (!spiffe || len(uris) == 1) && slices.ContainsFunc(uris, func(u string) bool { return slices.Contains(n.uris, u) }) {
+		return true
+	}
+	return slices.ContainsFunc(dns, func(name string) bool { return slices.Contains(n.dns, strings.ToLower(name)) })
+}
+
 // text reports whether a name that somebody else took from a certificate is
-// allowed, where only one is known and not of which kind it is.
+// allowed, where only one is known, and its kind by its form alone. A URI without
+// // would be taken for a DNS name: authorities sign none.
 func (n *Names) text(name string) bool {
-	return slices.Contains(n.uris, name) || slices.Contains(n.dns, strings.ToLower(name))
+	if strings.Contains(name, "://") {
+		return n.listed([]string{name}, nil)
+	}
+	return n.listed(nil, []string{name})
 }
 
 // shown lists a few names for the operator. They were chosen by whoever has a

@@ -72,7 +72,7 @@ func (c *Client) satisfied(t *authz.Transport, now time.Time) bool {
 		if !ok {
 			return false
 		}
-		shown = identity{names: f.names, fingerprint: f.hash}
+		shown = identity{uris: f.uris, dns: f.dns, fingerprint: f.hash}
 		encoded = f.certificate
 	}
 	if len(encoded) > 0 {
@@ -90,7 +90,7 @@ func (c *Client) satisfied(t *authz.Transport, now time.Time) bool {
 type identity struct {
 	leaf        *x509.Certificate
 	principal   string
-	names       []string
+	uris, dns   []string
 	fingerprint [sha256.Size]byte // zero if it is not known
 }
 
@@ -109,7 +109,7 @@ func (c *Client) allows(id *identity, now time.Time) bool {
 	case id.principal != "":
 		return c.Names.text(id.principal)
 	default:
-		return slices.ContainsFunc(id.names, c.Names.text)
+		return c.Names.listed(id.uris, id.dns)
 	}
 }
 

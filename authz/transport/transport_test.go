@@ -116,6 +116,12 @@ func TestClient(t *testing.T) {
 		"forwarded hash lies":         {pinned, authz.Transport{ForwardedCert: authz.View("Hash=" + hash + `;Cert="` + string(forged) + `"`)}, false},
 		"forwarded name":              {byName, authz.Transport{ForwardedCert: authz.View("Subject=\"\";URI=" + sender)}, true},
 		"forwarded two elements":      {byName, authz.Transport{ForwardedCert: authz.View("URI=" + sender + ",URI=x")}, false},
+		"forwarded two URIs":          {byName, authz.Transport{ForwardedCert: authz.View("URI=spiffe://evil.example/x;URI=" + sender)}, false},
+		"forwarded two URIs, turned":  {byName, authz.Transport{ForwardedCert: authz.View("URI=" + sender + ";URI=https://evil.example/x")}, false},
+		"forwarded URI and DNS":       {byName, authz.Transport{ForwardedCert: authz.View("URI=" + sender + ";DNS=a.example")}, true},
+		"forwarded URI as DNS":        {byName, authz.Transport{ForwardedCert: authz.View("DNS=" + sender)}, false},
+		"forwarded DNS":               {byDNS, authz.Transport{ForwardedCert: authz.View("URI=spiffe://a.example/x;DNS=Sender.example")}, true},
+		"forwarded DNS as URI":        {byDNS, authz.Transport{ForwardedCert: authz.View("URI=sender.example")}, false},
 		"forwarded By":                {byName, authz.Transport{ForwardedCert: authz.View("By=" + sender)}, false},
 	} {
 		c.facts.TLS = true
