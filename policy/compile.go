@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -361,7 +362,11 @@ func (c *compiler) prefixes(list []string, at place) []netip.Prefix {
 	var prefixes []netip.Prefix
 	for i, text := range list {
 		prefix, err := source.ParsePrefix(text)
-		if err != nil {
+		switch {
+		case errors.Is(err, source.ErrZone), errors.Is(err, source.ErrMixed):
+			c.fail(at.at(i), err.Error())
+			continue
+		case err != nil:
 			c.fail(at.at(i), "is not a network such as 203.0.113.0/24 or an address")
 			continue
 		}

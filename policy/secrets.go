@@ -140,6 +140,11 @@ func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Valu
 	strict := c.deps.Strict && k.allowWeak == ""
 	use := secret.Use{Webhook: k.webhook, Key: k.ID}
 	use.Accept = func(text secret.Value) (secret.Value, error) {
+		if k.allowWeak == "" {
+			if err := secret.Plain(text); err != nil {
+				return secret.Value{}, err
+			}
+		}
 		key, err := decode(text)
 		if err != nil {
 			return secret.Value{}, err
@@ -163,6 +168,8 @@ func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Valu
 	switch {
 	case err == nil:
 		return cell
+	case isOdd(err):
+		c.fail(k.at, "the "+k.kind+" "+err.Error()+"; mend it, or say allow_weak: {reason: …}")
 	case isWeak(err):
 		c.fail(k.at, err.Error()+"; use another one, or say allow_weak: {reason: …}")
 	default:
@@ -180,6 +187,11 @@ func (c *compiler) fill(k *loaded, use secret.Use) (*secret.Cell, error) {
 		return nil, err
 	}
 	return secret.NewCell(key), nil
+}
+
+// isOdd reports whether the text is hardly what was meant.
+func isOdd(err error) bool {
+	return errors.Is(err, secret.ErrMark) || errors.Is(err, secret.ErrWide) || errors.Is(err, secret.ErrSpace) || errors.Is(err, secret.ErrPlaceholder)
 }
 
 func isWeak(err error) bool {

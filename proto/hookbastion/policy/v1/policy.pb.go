@@ -796,7 +796,8 @@ type isSecret_From interface {
 }
 
 type Secret_File struct {
-	// A file. One final line break is not part of the secret. A relative path
+	// A file. One final line break is not part of the secret. Other white space at its
+	// ends, a byte order mark, UTF-16 and a placeholder such as ${NAME} are errors. A relative path
 	// begins at the policy file's directory. {tenant} stands for the tenant in the
 	// request's path, for which match.path has {tenant} as well. The file is watched.
 	File string `protobuf:"bytes,2,opt,name=file,proto3,oneof"`
@@ -1341,7 +1342,8 @@ type isTokenValue_From interface {
 }
 
 type TokenValue_File struct {
-	// A file. One final line break is not part of the token. {tenant} stands for
+	// A file. One final line break is not part of the token; otherwise as a secret's
+	// file. {tenant} stands for
 	// the tenant in the request's path, as in a secret's file.
 	File string `protobuf:"bytes,1,opt,name=file,proto3,oneof"`
 }
