@@ -47,11 +47,12 @@ func (g *gateway) frames(t testing.TB, req *http.Request, withLength bool, data 
 func TestAppendingToAFullBody(t *testing.T) {
 	full, more := bytes.Repeat([]byte("x"), 1000), bytes.Repeat([]byte("y"), 500)
 	for _, mode := range []struct {
-		name    string
-		partial bool
-	}{{"strict", false}, {"partial", true}} {
+		name         string
+		partial      bool
+		decompressed bool // as the setting says; there is no decompressor
+	}{{"strict", false, false}, {"partial", true, false}, {"strict, decompressed", false, true}, {"partial, decompressed", true, true}} {
 		t.Run(mode.name, func(t *testing.T) {
-			g := start(t, envoytest.Options{Mapping: envoy.Mapping{MaxRequestBytes: 1000}, Edit: func(c envoytest.Config) {
+			g := start(t, envoytest.Options{Mapping: envoy.Mapping{MaxRequestBytes: 1000, Decompressed: mode.decompressed}, Edit: func(c envoytest.Config) {
 				c.WithRequestBody()["allow_partial_message"] = mode.partial
 			}})
 			refused := func(name string, a answer) {

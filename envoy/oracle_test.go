@@ -74,8 +74,9 @@ func (p *Mapping) readDecodedBody(call Caller, http *authv3.AttributeContext_Htt
 		return
 	}
 	got := int64(len(body))
-	req.Body.Size = max(http.GetSize(), length, got)
-	req.Body.State = p.bodyState(call, req.Headers, got, http.GetSize(), length, hasLength)
+	size := p.counted(req.Headers, http.GetSize(), hasLength)
+	req.Body.Size = max(size, length, got)
+	req.Body.State = p.bodyState(call, req.Headers, got, size, length, hasLength)
 	if text != "" && req.Body.State == authz.BodyWhole && p.altered([][]byte{[]byte(text)}) {
 		req.Body.State = authz.BodyChanged
 	}

@@ -45,8 +45,11 @@ type Mapping struct {
 	// MaxRequestBytes is Envoy's with_request_body.max_request_bytes.
 	MaxRequestBytes int64
 	StringBody      StringBody
-	Source          source.Resolver
-	Edge            Edge
+	// Decompressed says that a decompressor runs before the filter. Envoy then
+	// counts the bytes that came, and not those of the body.
+	Decompressed bool
+	Source       source.Resolver
+	Edge         Edge
 }
 
 // mapped is a request and the message that its views point to.
@@ -122,11 +125,22 @@ func (p *Mapping) readBody(call Caller, m *mapped) {
 		return
 	}
 	got := int64(m.Body.Len())
-	m.Body.Size = max(c.Size, length, got)
-	m.Body.State = p.bodyState(call, m.Headers, got, c.Size, length, hasLength)
+	size := p.counted(m.Headers, c.Size, hasLength)
+	m.Body.Size = max(size, length, got)
+	m.Body.State = p.bodyState(call, m.Headers, got, size, length, hasLength)
 	if len(c.Text) > 0 && m.Body.State == authz.BodyWhole && p.altered(c.Text) {
 		m.Body.State = authz.BodyChanged
 	}
+}
+
+// counted is Envoy's count of the body's bytes, or 0 where it says nothing: what
+// was decompressed has another length than what came. A decompressor takes the
+// Content-Length away, and the filter marks what it has in hand.
+func (p *Mapping) counted(headers authz.Headers, size int64, hasLength bool) int64 {
+	if _, marks := headers.Lookup(partialBody); p.Decompressed && !hasLength && marks > 0 {
+		return 0
+	}
+	return size
 }
 
 func (p *Mapping) altered(text [][]byte) bool {

@@ -196,6 +196,49 @@ func TestEmptyBodiesOfWhichEnvoySaysSo(t *testing.T) {
 	}
 }
 
+// TestBodiesBehindADecompressor: only under the setting Envoy's count says
+// nothing, and only where the sender's length does not either.
+func TestBodiesBehindADecompressor(t *testing.T) {
+	full, short := []byte("0123456789"), []byte("012")
+	for _, c := range []struct {
+		name          string
+		body          []byte
+		mark, length  string // "-": no such header
+		size          int64
+		want, without authz.BodyState
+	}{
+		{"fewer bytes came", full[:7], "false", "-", 5, authz.BodyWhole, authz.BodyCut},
+		{"more bytes came", short, "false", "-", 27, authz.BodyWhole, authz.BodyCut},
+		{"bytes came, and nothing is left", nil, "false", "-", 23, authz.BodyWhole, authz.BodyCut},
+		{"a full buffer", full, "false", "-", 7, authz.BodyCut, authz.BodyCut},
+		{"marked as a part", short, "true", "-", 27, authz.BodyCut, authz.BodyCut},
+		{"no mark", short, "-", "-", 27, authz.BodyCut, authz.BodyCut},
+		{"a length", short, "false", "3", 27, authz.BodyCut, authz.BodyCut},
+		{"a length of what came", short, "false", "27", 27, authz.BodyCut, authz.BodyCut},
+		{"not compressed", short, "false", "3", 3, authz.BodyWhole, authz.BodyWhole},
+		{"not forwarded", nil, "-", "-", 27, authz.BodyUnknown, authz.BodyUnknown},
+	} {
+		var headers []string
+		if c.mark != "-" {
+			headers = append(headers, partialBody, c.mark)
+		}
+		if c.length != "-" {
+			headers = append(headers, "content-length", c.length)
+		}
+		check := func() *authv3.CheckRequest {
+			return httpCheck(&authv3.AttributeContext_HttpRequest{HeaderMap: rawHeaders(headers...), RawBody: c.body, Size: c.size})
+		}
+		ended := told{t.Context(), RequestDuration, []string{"1"}}
+		m := readOf(t, ended, Mapping{MaxRequestBytes: 10, Decompressed: true}, check())
+		if m.Body.State != c.want || c.want == authz.BodyWhole && m.Body.Size != int64(len(c.body)) {
+			t.Errorf("%s: state %d, want %d, size %d", c.name, m.Body.State, c.want, m.Body.Size)
+		}
+		if m = readOf(t, ended, Mapping{MaxRequestBytes: 10}, check()); m.Body.State != c.without {
+			t.Errorf("%s, without the setting: state %d, want %d", c.name, m.Body.State, c.without)
+		}
+	}
+}
+
 func TestTextBodies(t *testing.T) {
 	for _, c := range []struct {
 		body string

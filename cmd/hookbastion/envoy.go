@@ -102,6 +102,7 @@ func auditFiles(names []string, config, cluster string, policies []string, stdin
 	findings := audit.Audit(files, audit.Options{
 		Cluster:          cluster,
 		MaxRequestBytes:  uint64(s.mapping.MaxRequestBytes),
+		Decompressed:     s.mapping.Decompressed,
 		TrustedHops:      uint64(s.mapping.Source.TrustedHops),
 		TrustedCIDRs:     len(s.mapping.Source.TrustedCIDRs) > 0,
 		SignatureHeaders: headers,

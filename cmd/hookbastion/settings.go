@@ -122,7 +122,10 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail(s.adminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
 	}
 	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
-	s.mapping = envoy.Mapping{MaxRequestBytes: body, StringBody: stringBody(m), Source: hops(m, fail), Edge: envoyEdge(m, fail)}
+	s.mapping = envoy.Mapping{
+		MaxRequestBytes: body, StringBody: stringBody(m), Decompressed: m.GetEnvoy().GetDecompressed(),
+		Source: hops(m, fail), Edge: envoyEdge(m, fail),
+	}
 	s.limits = envoy.Limits{
 		MaxRequestBytes: body,
 		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),

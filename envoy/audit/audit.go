@@ -32,6 +32,8 @@ type Options struct {
 	Cluster string
 	// MaxRequestBytes is the setting envoy.max_request_bytes; 1 MiB if 0.
 	MaxRequestBytes uint64
+	// Decompressed is the setting envoy.decompressed.
+	Decompressed bool
 	// TrustedHops and TrustedCIDRs are the settings of that name.
 	TrustedHops  uint64
 	TrustedCIDRs bool
@@ -150,6 +152,7 @@ func (a *audit) check() {
 	if !asked && !a.unread {
 		a.report(noFilter, a.root)
 	}
+	a.checkDecompressed()
 	a.checkBypasses()
 	a.checkClusters()
 }

@@ -13,6 +13,9 @@ type manager struct {
 	listener node
 	chain    node
 	filters  []filter
+	// decompressed says that a filter decompresses requests before the service is
+	// asked.
+	decompressed bool
 }
 
 // filter is one entry of http_filters.

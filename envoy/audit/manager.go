@@ -8,7 +8,7 @@ import (
 // Filters by what they do to a request.
 var (
 	bodyChangers = map[string]bool{
-		"decompressor": true, "grpc_json_transcoder": true, "grpc_json_reverse_transcoder": true,
+		"grpc_json_transcoder": true, "grpc_json_reverse_transcoder": true,
 		"grpc_http1_reverse_bridge": true, "grpc_web": true,
 	}
 	requestChangers = map[string]bool{
@@ -34,6 +34,11 @@ func (a *audit) checkOrder(m *manager) {
 			continue
 		}
 		switch {
+		case inflates(f):
+			m.decompressed = true
+			if !a.Decompressed {
+				a.report(decompressed, f.entry)
+			}
 		case bodyChangers[f.kind], f.kind == "compressor" && f.body.get("request_direction_config").ok():
 			a.report(bodyChanged, f.entry, f.kind)
 		case f.kind == "buffer":
@@ -41,6 +46,34 @@ func (a *audit) checkOrder(m *manager) {
 		case requestChangers[f.kind]:
 			a.report(mayChange, f.entry, f.kind)
 		}
+	}
+}
+
+// inflates reports whether a filter decompresses requests.
+func inflates(f *filter) bool {
+	enabled := f.body.get("request_direction_config", "common_config", "enabled", "default_value")
+	return f.kind == "decompressor" && (!enabled.ok() || enabled.truth())
+}
+
+// checkDecompressed is for a setting that says what no listener does.
+func (a *audit) checkDecompressed() {
+	if !a.Decompressed {
+		return
+	}
+	place := node{}
+	for _, m := range a.managers {
+		if !m.asks() {
+			continue
+		}
+		if m.decompressed || !m.whole {
+			return // a piece does not tell what runs before it
+		}
+		if !place.ok() {
+			place = m.body.get("http_filters")
+		}
+	}
+	if place.ok() {
+		a.report(noDecompressor, place)
 	}
 }
 

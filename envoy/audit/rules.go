@@ -239,4 +239,10 @@ var (
 	versionForged = rule("HE078", Error, "Envoy does not write the header of the setting envoy.tls_version_header",
 		"The service takes the TLS version that the sender wrote.",
 		"Add it to early_header_mutation_extensions with %DOWNSTREAM_TLS_VERSION% and OVERWRITE_IF_EXISTS_OR_ADD.")
+	decompressed = rule("HE079", Error, "a decompressor runs before the service, and the setting envoy.decompressed is not true",
+		"Envoy counts the bytes that came, not those of the body: each compressed delivery is refused with body_truncated.",
+		"Set envoy.decompressed: true where senders sign before they compress, or else put the external authorization filter first.")
+	noDecompressor = rule("HE080", Error, "the setting envoy.decompressed is true, and no decompressor runs before the service",
+		"Compressed deliveries that were signed before are refused: signature_invalid. And the service leaves out a check of whether it sees the whole body.",
+		"Put envoy.filters.http.decompressor before the external authorization filter, or remove envoy.decompressed.")
 )

@@ -632,8 +632,11 @@ type Envoy struct {
 	// A header in which Envoy writes %DOWNSTREAM_TLS_VERSION% before it asks, over
 	// whatever the sender wrote. transport.min_version of policies needs it.
 	TlsVersionHeader *string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3,oneof" json:"tls_version_header,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// A decompressor runs before the filter, so that Envoy's count of bytes is not
+	// that of the body. Default: false.
+	Decompressed  bool `protobuf:"varint,5,opt,name=decompressed,proto3" json:"decompressed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Envoy) Reset() {
@@ -692,6 +695,13 @@ func (x *Envoy) GetTlsVersionHeader() string {
 		return *x.TlsVersionHeader
 	}
 	return ""
+}
+
+func (x *Envoy) GetDecompressed() bool {
+	if x != nil {
+		return x.Decompressed
+	}
+	return false
 }
 
 // Source says how the sender's address is found.
@@ -1611,14 +1621,15 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\vdirectories\x18\x01 \x03(\tR\vdirectories\x12+\n" +
 	"\atenants\x18\x02 \x01(\rB\f\xbaH\t*\a\x18\x80\xad\xe2\x04 \x00H\x00R\atenants\x88\x01\x01B\n" +
 	"\n" +
-	"\b_tenants\"\xf2\x02\n" +
+	"\b_tenants\"\x96\x03\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
 	"\vstring_body\x18\x02 \x01(\x0e2).hookbastion.settings.v1.Envoy.StringBodyR\n" +
 	"stringBody\x12\x12\n" +
 	"\x04edge\x18\x03 \x01(\bR\x04edge\x12O\n" +
-	"\x12tls_version_header\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x01R\x10tlsVersionHeader\x88\x01\x01\"K\n" +
+	"\x12tls_version_header\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x01R\x10tlsVersionHeader\x88\x01\x01\x12\"\n" +
+	"\fdecompressed\x18\x05 \x01(\bR\fdecompressed\"K\n" +
 	"\n" +
 	"StringBody\x12\x1b\n" +
 	"\x17STRING_BODY_UNSPECIFIED\x10\x00\x12\t\n" +
