@@ -122,9 +122,10 @@ type Call struct {
 	Request *Request
 	// Now is the time at which it is decided.
 	Now time.Time
-	// Webhook is the name of the webhook, Tenant the captured {tenant}.
-	Webhook string
-	Tenant  View
+	// Webhook is the name of the webhook, Identity the one that its nonces are
+	// kept under, Tenant the captured {tenant}.
+	Webhook, Identity string
+	Tenant            View
 	// Secrets are those of the tenant, where each has its own.
 	Secrets secret.Held
 

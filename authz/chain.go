@@ -11,6 +11,8 @@ import (
 type Webhook struct {
 	Name     string
 	Provider string
+	// KeptAs is the name that its nonces are kept under; Name if empty.
+	KeptAs string
 	// Shadow says that a denial is recorded and the request forwarded.
 	Shadow bool
 	// DeniedStatus is the status of denials that have none of their own; 0
@@ -29,6 +31,14 @@ type Webhook struct {
 	Chain    Chain
 	// Index numbers the webhook within its table, from 0.
 	Index int
+}
+
+// Identity is the name that the webhook's nonces are kept under.
+func (w *Webhook) Identity() string {
+	if w.KeptAs != "" {
+		return w.KeptAs
+	}
+	return w.Name
 }
 
 // Chain is a list of checks in the order of their stages.
@@ -86,7 +96,7 @@ func (t *Table) decide(c Call, d *Decision) {
 		return
 	}
 	d.Webhook, d.Tenant = found.Webhook, found.Tenant
-	call.Webhook, call.Tenant = found.Webhook.Name, found.Tenant
+	call.Webhook, call.Identity, call.Tenant = found.Webhook.Name, found.Webhook.Identity(), found.Tenant
 	d.Reason = found.Webhook.run(call, d)
 	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
 	d.Reservation, d.Acknowledged = call.Reservation, call.Acknowledge

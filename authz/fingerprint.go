@@ -83,7 +83,8 @@ type Fingerprinting struct {
 	name  []byte
 }
 
-// Begin starts a fingerprint of content of the webhook and tenant.
+// Begin starts a fingerprint of content of the webhook, by the name that its
+// nonces are kept under, and tenant.
 func (f *Fingerprinter) Begin(webhook string, tenant View) *Fingerprinting {
 	p := f.begin()
 	p.name = append(p.name[:0], webhook...)

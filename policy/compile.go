@@ -54,8 +54,8 @@ type Deps struct {
 	Tenants *tenant.Loader
 	// Now is the time of the load; Previous the table that served until now,
 	// nil at the start. A webhook that accepts older deliveries than before,
-	// or that is new, refuses those signed before Now: their nonces may be
-	// forgotten already.
+	// or that is new, refuses those that could have come before Now: their nonces
+	// may be forgotten.
 	Now      time.Time
 	Previous *authz.Table
 	// Kept takes the place of Previous at the start, where the store remembers
@@ -111,6 +111,11 @@ type compiler struct {
 	deps   Deps
 	table  *authz.Table
 	places map[string]position // of webhooks, by name
+	former map[string]position // of webhooks, by names that they had
+	// before is what was accepted until now, and furthest how far ahead a signed
+	// time could be then; nil until they are asked for.
+	before   map[string]Kept
+	furthest time.Duration
 	// errs has an empty error for each that is not reported, because its file
 	// has more than enough.
 	errs   Errors
@@ -174,14 +179,10 @@ func (c *compiler) fail(p place, message string) {
 // webhook compiles one webhook and adds it to the table.
 func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	before := len(c.errs)
-	if first, ok := c.places[w.GetName()]; ok {
-		c.fail(at.at("name"), w.GetName()+" is the name of another webhook, at "+first.String())
-	} else {
-		index, _ := at.steps[1].(int) // of webhooks[index]
-		c.places[w.GetName()] = position{at.doc, index}
-	}
+	c.names(w, at)
 	hook := &authz.Webhook{
 		Name:       w.GetName(),
+		KeptAs:     keptAs(w),
 		Provider:   c.text(w.GetProvider()),
 		Shadow:     w.GetMode() == policyv1.Webhook_SHADOW,
 		Unverified: w.GetUnverified().GetReason(),

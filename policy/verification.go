@@ -3,7 +3,6 @@ package policy
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -95,6 +94,9 @@ func (c *compiler) noEffect(w *policyv1.Webhook, at place, schemes []*policyv1.S
 	if w.GetReplay() != nil && !signed {
 		c.fail(at.at("replay"), "needs a signature over the content; a token covers nothing")
 	}
+	if len(w.GetFormerly()) > 0 && !signed {
+		c.fail(at.at("formerly"), "needs a signature over the content; of others nothing is remembered")
+	}
 }
 
 // schemes returns the schemes that the webhook accepts.
@@ -180,62 +182,6 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 		checks = append(checks, fresh)
 	}
 	return append(checks, check)
-}
-
-// watermark is now for webhooks that accept what they did not accept before, or
-// whose nonces were kept for another time or by another tenant: they are not
-// found again.
-func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time {
-	if c.deps.Previous == nil {
-		return c.watermarkOfStart(w, check)
-	}
-	before := c.deps.Previous.Webhook(w.GetName())
-	if before == nil || !c.deps.Previous.SameTenant(w.GetName(), w.GetMatch().GetPath()) {
-		return c.deps.Now
-	}
-	for _, other := range before.Chain {
-		if r, ok := other.(*replay.Check); ok && r.Tolerance >= check.Tolerance && r.Span() == check.Span() {
-			return r.Watermark
-		}
-	}
-	return c.deps.Now
-}
-
-// watermarkOfStart is that of the first table of a process whose store remembers
-// what an earlier process was told.
-func (c *compiler) watermarkOfStart(w *policyv1.Webhook, check *replay.Check) time.Time {
-	if c.deps.Kept == nil {
-		return time.Time{}
-	}
-	k, ok := c.deps.Kept[w.GetName()]
-	if ok && k.Tolerance >= check.Tolerance && k.Span == check.Span() && k.Tenant == authz.TenantSegment(w.GetMatch().GetPath()) {
-		return k.Watermark
-	}
-	return c.deps.Now
-}
-
-// Kept is what a store remembers of one webhook.
-type Kept struct {
-	// Tolerance is how old a signed time could be, Span how long its nonces
-	// were kept, Tenant the segment of the path that their tenants were in.
-	Tolerance time.Duration `json:"tolerance"`
-	Span      time.Duration `json:"span"`
-	Tenant    int           `json:"tenant"`
-	// Watermark is that of its check.
-	Watermark time.Time `json:"watermark"`
-}
-
-// KeptBy returns what a store keeps for the webhooks of a table that sign times.
-func KeptBy(t *authz.Table) map[string]Kept {
-	all := map[string]Kept{}
-	for _, w := range t.Webhooks() {
-		for _, check := range w.Chain {
-			if r, ok := check.(*replay.Check); ok && r.Tolerance > 0 {
-				all[w.Name] = Kept{Tolerance: r.Tolerance, Span: r.Span(), Tenant: t.TenantOf(w.Name), Watermark: r.Watermark}
-			}
-		}
-	}
-	return all
 }
 
 // stamp says how old or early a signed time may be.

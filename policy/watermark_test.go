@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // A reload, or a restart with a store that remembers, that makes older deliveries acceptable, or keeps nonces elsewhere,
-// refuses those signed before it; any other leaves the watermark alone.
+// refuses those that could have come before it: they may be signed ahead of our clock. Any other leaves the watermark alone.
 func TestWatermarkOfReload(t *testing.T) {
 	const stripe = "{name: a, match: {path: /a}, provider: stripe, secrets: [{file: secret}]"
 	const other, tenant = "{name: a, match: {path: '/{t}/x'}, provider: stripe, secrets: [{file: secret}]",
@@ -22,22 +23,30 @@ func TestWatermarkOfReload(t *testing.T) {
 		before, after string
 		rises         bool
 	}{
-		"the same":            {stripe, stripe, false},
-		"another key":         {stripe, stripe[:len(stripe)-1] + ", {file: secret2}]", false},
-		"shadow":              {stripe, stripe + ", mode: SHADOW", false},
-		"another limit":       {stripe, stripe + ", limits: {max_signatures: 9}", false},
-		"default written out": {stripe, stripe + ", freshness: {tolerance: 300s, future: 60s}", false},
-		"longer tolerance":    {stripe, stripe + ", freshness: {tolerance: 301s}", true},
-		"longer, less ahead":  {stripe, stripe + ", freshness: {tolerance: 310s, future: 50s}", true},
-		"more ahead":          {stripe, stripe + ", freshness: {future: 61s}", true},
-		"shorter tolerance":   {stripe, stripe + ", freshness: {tolerance: 30s}", true}, // its nonces were kept with others
-		"new":                 {"{name: b, match: {path: /b}, unverified: {reason: a test needs it}", stripe, true},
-		"was without a time":  {"{name: a, match: {path: /a}, provider: github, secrets: [{file: secret}]", stripe, true},
-		"a tenant":            {other, tenant, true},
-		"no tenant any more":  {tenant, other, true},
-		"the same tenant":     {tenant, tenant + ", mode: SHADOW", false},
-		"another path":        {stripe, other, false}, // no tenant before and after
-		"was a token":         {"{name: a, match: {path: /a}, provider: gitlab, secrets: [{file: secret}]", stripe, true},
+		"the same":                   {stripe, stripe, false},
+		"another key":                {stripe, stripe[:len(stripe)-1] + ", {file: secret2}]", false},
+		"shadow":                     {stripe, stripe + ", mode: SHADOW", false},
+		"another limit":              {stripe, stripe + ", limits: {max_signatures: 9}", false},
+		"default written out":        {stripe, stripe + ", freshness: {tolerance: 300s, future: 60s}", false},
+		"longer tolerance":           {stripe, stripe + ", freshness: {tolerance: 301s}", true},
+		"longer, less ahead":         {stripe, stripe + ", freshness: {tolerance: 310s, future: 50s}", true},
+		"more ahead":                 {stripe, stripe + ", freshness: {future: 61s}", false}, // nothing of that came before
+		"less ahead":                 {stripe, stripe + ", freshness: {future: 1s}", false},
+		"shorter tolerance":          {stripe, stripe + ", freshness: {tolerance: 30s}", false}, // nonces are kept for longer than they must
+		"and longer again":           {stripe + ", freshness: {tolerance: 30s}", stripe, true},
+		"new":                        {"{name: b, match: {path: /b}, unverified: {reason: a test needs it}", stripe, true},
+		"was without a time":         {"{name: a, match: {path: /a}, provider: github, secrets: [{file: secret}]", stripe, true},
+		"a tenant":                   {other, tenant, true},
+		"no tenant any more":         {tenant, other, true},
+		"the same tenant":            {tenant, tenant + ", mode: SHADOW", false},
+		"another path":               {stripe, other, false}, // no tenant before and after
+		"renamed":                    {"{name: z, match: {path: /a}, provider: stripe, secrets: [{file: secret}]", stripe, true},
+		"renamed, and it says so":    {"{name: z, match: {path: /a}, provider: stripe, secrets: [{file: secret}]", stripe + ", formerly: [z]", false},
+		"renamed twice":              {"{name: z, formerly: [y], match: {path: /a}, provider: stripe, secrets: [{file: secret}]", stripe + ", formerly: [y, z]", false},
+		"renamed back":               {"{name: z, formerly: [a], match: {path: /a}, provider: stripe, secrets: [{file: secret}]", stripe, false},
+		"the first name is left out": {"{name: z, formerly: [y], match: {path: /a}, provider: stripe, secrets: [{file: secret}]", stripe + ", formerly: [z]", true},
+		"renamed and longer":         {"{name: z, match: {path: /a}, provider: stripe, secrets: [{file: secret}]", stripe + ", formerly: [z], freshness: {tolerance: 301s}", true},
+		"was a token":                {"{name: a, match: {path: /a}, provider: gitlab, secrets: [{file: secret}]", stripe, true},
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "secret"), "a secret of some length")
@@ -62,9 +71,10 @@ func TestWatermarkOfReload(t *testing.T) {
 		}
 		// The table before has a watermark of its own, since it was new then.
 		before := load(test.before, authz.NewTable(), first)
-		want := first
+		const ahead = 60*time.Second + replay.Skew
+		want := first.Add(ahead)
 		if test.rises {
-			want = second
+			want = second.Add(ahead)
 		}
 		if got := watermark(load(test.after, before, second)); !got.Equal(want) {
 			t.Errorf("%s: watermark %v, want %v", name, got.Unix(), want.Unix())
@@ -78,6 +88,40 @@ func TestWatermarkOfReload(t *testing.T) {
 		}
 		if got := watermark(load(test.after, nil, second)); !got.Equal(want) {
 			t.Errorf("%s: watermark %v after a restart, want %v", name, got.Unix(), want.Unix())
+		}
+	}
+}
+
+// What another policy let be signed further ahead counts, under whichever name.
+func TestWatermarkOfTheFurthestAhead(t *testing.T) {
+	const hook = "name: %s, match: {path: /a}, provider: stripe, secrets: [{file: secret}], freshness: {tolerance: %s, future: %s}"
+	now := time.Unix(1_800_000_000, 0)
+	for name, test := range map[string]struct {
+		before, after string
+		ahead         time.Duration
+	}{
+		"renamed, and less ahead": {fmt.Sprintf(hook, "z", "300s", "50s"), fmt.Sprintf(hook, "a", "300s", "1s"), 50 * time.Second},
+		"renamed, and more ahead": {fmt.Sprintf(hook, "z", "300s", "1s"), fmt.Sprintf(hook, "a", "300s", "50s"), 50 * time.Second},
+		"older, and less ahead":   {fmt.Sprintf(hook, "a", "300s", "50s"), fmt.Sprintf(hook, "a", "400s", "1s"), 50 * time.Second},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "secret"), "a secret of some length")
+		load := func(text string, previous *authz.Table) *authz.Table {
+			write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- {"+text+"}\n")
+			set, err := policy.Load(dir)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			d := deps()
+			d.Now, d.Previous = now, previous
+			table, err := policy.Compile(set, d)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			return table
+		}
+		if got, want := watermark(load(test.after, load(test.before, nil))), now.Add(test.ahead+replay.Skew); !got.Equal(want) {
+			t.Errorf("%s: watermark %v, want %v", name, got.Unix(), want.Unix())
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 // one.
 var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"name":            nothingWider,
+	"formerly":        formerlyWider,
 	"match":           matchWider,
 	"public_url":      nothingWider, // other signatures, not more of them
 	"provider":        schemesWider,
@@ -43,6 +44,11 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 var widerOrder = slices.Sorted(maps.Keys(widerRules))
 
 func nothingWider(_, _ *policyv1.Webhook) []string { return nil }
+
+// formerlyWider compares what nonces are kept under.
+func formerlyWider(before, after *policyv1.Webhook) []string {
+	return when(keptAs(before) != keptAs(after), "copies of deliveries from before, kept under another name")
+}
 
 // when returns the words if something is so.
 func when(is bool, words string) []string {

@@ -50,7 +50,7 @@ type Check struct {
 	Window time.Duration
 	// Watermark refuses signed times at or below it. It is set when a policy
 	// began to accept older deliveries than it did before: theirs may be
-	// forgotten.
+	// forgotten. It lies as far ahead as times could be signed then.
 	Watermark time.Time
 }
 
@@ -71,7 +71,7 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 		return authz.Internal // nothing without a signature gets here
 	}
 	nonce := Nonce{
-		Fingerprint: call.Fingerprint, Alternate: call.Alternate, Webhook: call.Webhook, Tenant: call.Tenant,
+		Fingerprint: call.Fingerprint, Alternate: call.Alternate, Webhook: call.Identity, Tenant: call.Tenant,
 		Signed: call.SignedTime, Span: c.Span(),
 	}
 	if c.OnCopy == AcknowledgeCopy {

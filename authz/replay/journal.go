@@ -22,7 +22,8 @@ func (m *Memory) keyedNumber(webhook string, tenant authz.View) uint64 {
 // ReserveNoted is Reserve. If it has reserved or adopted something, note gets
 // what is known of it now.
 func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func(*Entry)) Answer {
-	if !nonce.Signed.IsZero() && !nonce.Signed.After(m.started) {
+	m.told(now)
+	if m.guarded(&nonce) {
 		return Answer{Outcome: Uncertain}
 	}
 	for {

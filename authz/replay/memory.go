@@ -19,13 +19,13 @@ import (
 // watermark there; nonces without are never evicted.
 type Memory struct {
 	max, maxOpen, maxBytes int64
-	started                time.Time
 	seed                   maphash.Seed
 	all                    room
 	bytes                  atomic.Int64
 	// forgotten is the latest time, in nanoseconds since 1970, at which a share
 	// was given up.
 	forgotten atomic.Int64
+	clock     clock
 	counters  counters
 	// key makes the numbers of shares, if it is not zero.
 	key    [32]byte
@@ -35,6 +35,7 @@ type Memory struct {
 
 	mu       sync.RWMutex // of what follows
 	webhooks map[string]*room
+	tenants  ranks
 	shares   map[uint64]*share
 	order    []*share // for the sweep
 
@@ -45,14 +46,16 @@ type Memory struct {
 // MemoryConfig configures a store.
 type MemoryConfig struct {
 	// MaxEntries bounds the nonces of all webhooks together. One of them can
-	// take four fifths.
+	// take three quarters; a sixteenth is reserved for those webhooks and tenants
+	// that take little.
 	MaxEntries int
 	// MaxPending bounds those whose outcome is open; 262144 if 0.
 	MaxPending int
 	// MaxBytes bounds the slots; 48 for each entry and a mebibyte if 0.
 	MaxBytes int64
-	// Started is the start guard: signed times at or below it are refused,
-	// since the store of an earlier process may have known them. Zero: none.
+	// Started is the start guard: deliveries with a signed time that could have
+	// come before are refused, since the store of an earlier process may have
+	// known them. Zero: none.
 	Started time.Time
 	// Key makes the numbers of shares the same in each process. Zero: they are
 	// not.
@@ -74,11 +77,13 @@ func NewMemory(config MemoryConfig) *Memory {
 	if config.MaxBytes == 0 {
 		config.MaxBytes = int64(config.MaxEntries)*48 + 1<<20
 	}
-	return &Memory{
+	m := &Memory{
 		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
-		started: config.Started, seed: maphash.MakeSeed(), key: config.Key,
+		seed: maphash.MakeSeed(), key: config.Key,
 		webhooks: map[string]*room{}, shares: map[uint64]*share{},
 	}
+	m.Guard(config.Started)
+	return m
 }
 
 // Reserve never fails with an error.

@@ -13,9 +13,14 @@ import (
 
 var start = replaytest.Start
 
-// memory has room for so many entries of one webhook.
+// memory has room for so many entries of one webhook: four fifths of what is
+// not reserved.
 func memory(entries int) *replay.Memory {
-	return replay.NewMemory(replay.MemoryConfig{MaxEntries: entries + entries/4})
+	whole := entries
+	for ((whole-2*(whole/32))*4+4)/5 < entries {
+		whole++
+	}
+	return replay.NewMemory(replay.MemoryConfig{MaxEntries: whole})
 }
 
 func TestMemoryConforms(t *testing.T) {
@@ -88,18 +93,25 @@ func TestUnsignedAreNeverEvicted(t *testing.T) {
 	}
 }
 
+// A time may be signed ahead of our clock: what was signed shortly after the
+// start can have come before it.
 func TestStartGuard(t *testing.T) {
 	m := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000, Started: start})
+	const ahead = time.Minute + replay.Skew // as replaytest.Signed allows
+	exact := replaytest.Signed(5, start.Add(replay.Skew+time.Nanosecond))
+	exact.Span -= time.Minute // a policy that allows no time ahead
 	for name, c := range map[string]struct {
 		nonce replay.Nonce
 		want  replay.Outcome
 	}{
-		"signed before": {replaytest.Signed(1, start.Add(-time.Second)), replay.Uncertain},
-		"signed at":     {replaytest.Signed(2, start), replay.Uncertain},
-		"signed after":  {replaytest.Signed(3, start.Add(time.Second)), replay.Reserved},
-		"no time":       {replaytest.Unsigned(4, start, time.Hour), replay.Reserved},
+		"signed before":                    {replaytest.Signed(1, start.Add(-time.Second)), replay.Uncertain},
+		"signed at":                        {replaytest.Signed(2, start), replay.Uncertain},
+		"signed as far ahead as is good":   {replaytest.Signed(3, start.Add(ahead)), replay.Uncertain},
+		"signed further ahead":             {replaytest.Signed(4, start.Add(ahead+time.Nanosecond)), replay.Reserved},
+		"where no time ahead was accepted": {exact, replay.Reserved},
+		"no time":                          {replaytest.Unsigned(6, start, time.Hour), replay.Reserved},
 	} {
-		if got := reserve(t, m, c.nonce, start.Add(2*time.Second)); got != c.want {
+		if got := reserve(t, m, c.nonce, start.Add(ahead)); got != c.want {
 			t.Errorf("%s: outcome %d, want %d", name, got, c.want)
 		}
 	}

@@ -86,6 +86,7 @@ func (m *Memory) Restored(latest, now time.Time) {
 		m.restoreFloor(&m.floors[i], now)
 	}
 	m.floors = nil
+	m.clock.latest.Store(latest.UnixNano())
 	m.forgotten.Store(max(m.forgotten.Load(), latest.UnixNano()))
 	for _, sh := range m.order {
 		for _, t := range *sh.tables.Load() {
@@ -111,10 +112,6 @@ func (m *Memory) restoreFloor(e *Entry, now time.Time) {
 		}
 	}
 }
-
-// Guard refuses signed times at or below it, as those before the start of an
-// empty store. It may not be called once the store is in use.
-func (m *Memory) Guard(started time.Time) { m.started = started }
 
 // Undo makes it as if an answer of ReserveNoted, which nobody has got, had not
 // been given. What others have done to the reservation since stays.

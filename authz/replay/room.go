@@ -54,7 +54,7 @@ func (m *Memory) newShare(id uint64, nonce *Nonce, now time.Time) *share {
 func (m *Memory) room(webhook string) *room {
 	whole := m.webhooks[webhook]
 	if whole == nil {
-		whole = &room{}
+		whole = &room{least: m.leastOf(len(m.webhooks))}
 		m.webhooks[webhook] = whole
 	}
 	return whole
@@ -65,7 +65,8 @@ func (m *Memory) addShare(id uint64, webhook string, tenant bool) *share {
 	whole := m.room(webhook)
 	sh := newShare(id, webhook, whole, whole, webhookParts)
 	if tenant {
-		sh = newShare(id, webhook, whole, &room{}, tenantParts)
+		rank := m.tenants.take()
+		sh = newShare(id, webhook, whole, &room{rank: rank, least: m.leastOf(rank)}, tenantParts)
 	}
 	m.shares[id] = sh
 	m.order = append(m.order, sh)
@@ -96,14 +97,19 @@ func (m *Memory) countOpen(sh *share, n int64) {
 	}
 }
 
-// allowed reports whether a share may take one more. What one may have depends
-// on what is left: the more are greedy, the less each gets, and there is always
-// something for who comes next. A tenant that is small beside the largest of
-// its webhook need not wait until that has shrunk.
-func (sh *share) allowed(limit int64, all *room, of func(*room) int64) bool {
+// allowed reports whether a share may take one more: what is its own in any
+// case, and then of the common room. What one may have of that depends on what
+// is left: the more are greedy, the less each gets. A tenant that is small
+// beside the largest of its webhook need not wait until that has shrunk.
+func (sh *share) allowed(whole int64, all *room, of func(*room) int64, leastOf func(*room) int64) bool {
 	taken, webhook, own := of(all), of(sh.webhook), of(sh.own)
+	limit := common(whole)
 	left := generosity * (limit - taken)
 	switch {
+	case taken >= whole:
+		return false
+	case webhook < leastOf(sh.webhook), own < leastOf(sh.own):
+		return true
 	case taken >= limit:
 		return false
 	case sh.own == sh.webhook:
@@ -116,11 +122,11 @@ func (sh *share) allowed(limit int64, all *room, of func(*room) int64) bool {
 }
 
 func (m *Memory) free(sh *share) bool {
-	return sh.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() })
+	return sh.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() }, func(r *room) int64 { return r.least.nonces })
 }
 
 func (m *Memory) mayOpen(sh *share) bool {
-	return sh.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() })
+	return sh.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() }, func(r *room) int64 { return r.least.open })
 }
 
 // takeBytes takes bytes for a first segment.
@@ -175,7 +181,7 @@ func (m *Memory) makeFree(sh *share, t *table, p *part, s *segment, nonce *Nonce
 // whose stripes it does not wait for, and in tables of an earlier policy.
 func (m *Memory) evictElsewhere(sh *share, own *table, part *part, limit int64, now time.Time) int {
 	for _, t := range *sh.tables.Load() {
-		if !t.signed {
+		if !t.signed || t.turn != own.turn {
 			continue
 		}
 		upTo := limit

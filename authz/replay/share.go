@@ -24,6 +24,8 @@ type share struct {
 // room counts what somebody takes of the store.
 type room struct {
 	nonces, open atomic.Int64
+	rank         int // of a tenant; its least follows from it
+	least        least
 	// mixed is until when, in nanoseconds since 1970, nonces of tenants can lie
 	// in the webhook's own share. It is guarded by the store's mutex.
 	mixed int64
@@ -38,7 +40,7 @@ const (
 	maxClass = 22
 	// generosity is how many times what is left free one webhook, or one
 	// tenant within a webhook, may take. A single one gets four fifths of the
-	// room, n get a part of 1/(n+1/4) each, and a newcomer always finds some.
+	// common room, n get a part of 1/(n+1/4) each.
 	generosity = 4
 	// modesty is by which part of the largest tenant's room a tenant counts as
 	// small, and reserve is which part of the whole is not for small ones.
@@ -95,10 +97,10 @@ func (m *Memory) advance(sh *share, t *table, s *segment, now time.Time) int64 {
 
 // table returns the share's table for the nonce.
 func (m *Memory) table(sh *share, signed bool, span time.Duration) *table {
-	class := spanClass(span)
+	class, turn := spanClass(span), m.clock.turns.Load()
 	epoch := (time.Second << class) / spanEpochs
 	for _, t := range *sh.tables.Load() {
-		if t.signed == signed && t.epoch == epoch {
+		if t.signed == signed && t.epoch == epoch && t.turn == turn {
 			return t
 		}
 	}
@@ -106,11 +108,12 @@ func (m *Memory) table(sh *share, signed bool, span time.Duration) *table {
 	defer m.mu.Unlock()
 	tables := *sh.tables.Load()
 	for _, t := range tables {
-		if t.signed == signed && t.epoch == epoch {
+		if t.signed == signed && t.epoch == epoch && t.turn == turn {
 			return t
 		}
 	}
 	t := newTable(class, signed, len(sh.stripes))
+	t.turn = turn
 	tables = append(tables[:len(tables):len(tables)], t)
 	sh.tables.Store(&tables)
 	return t
@@ -136,7 +139,9 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 	}
 	current := m.advance(sh, t, s, now)
 	// Evicted, or our clock went back further than the table can tell.
-	uncertain := func() bool { return expires <= max(current, s.floor) || expires > s.swept+255 }
+	uncertain := func() bool {
+		return expires <= max(current, s.floor) || expires > s.swept+255 || signed && sh.evictedElsewhere(t, nonce, key)
+	}
 	if uncertain() {
 		return Uncertain
 	}
@@ -164,6 +169,22 @@ func (m *Memory) keep(s *segment) {
 	before := s.size()
 	s.keep()
 	m.bytes.Add(s.size() - before)
+}
+
+// evictedElsewhere reports whether the nonce may have been evicted from a table
+// of another span or turn: that of a policy before, which kept it for at least as
+// long, or of a clock that was ahead.
+func (sh *share) evictedElsewhere(own *table, nonce *Nonce, key slot) bool {
+	for _, t := range *sh.tables.Load() {
+		if t == own || !t.signed {
+			continue
+		}
+		s := t.parts[sh.part(nonce.Fingerprint)].segment(key)
+		if s != nil && t.lastEpoch(nonce.Expires) <= s.floor {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {

@@ -29,6 +29,15 @@ type Nonce struct {
 	Span time.Duration
 }
 
+// CouldHaveCome is the earliest time, by the clock of any replica, at which the
+// delivery of a nonce with a signed time could have been accepted: its time may
+// be signed ahead of ours by as much as the policy allows. Only what could not
+// have come before something was forgotten is certainly new.
+func (n *Nonce) CouldHaveCome() time.Time {
+	ahead := max(n.Span-n.Expires.Sub(n.Signed), 0)
+	return n.Signed.Add(-ahead - Skew)
+}
+
 // Claim is who reserves, and for how long.
 type Claim struct {
 	// Check is the same in all attempts of one check; zero if it is not known.

@@ -16,6 +16,7 @@ func (m *Memory) Sweep(now time.Time, n int) {
 		return
 	}
 	defer m.sweeping.Unlock()
+	m.told(now)
 	for range n {
 		m.mu.RLock()
 		if m.next.share >= len(m.order) {
@@ -79,7 +80,9 @@ func (m *Memory) sweepNext(sh *share, now time.Time) {
 		return
 	}
 	m.sweep(sh, t, p.segments[at.segment], now)
-	at.segment++
+	if at.segment++; at.segment == len(p.segments) && t.turn != m.clock.turns.Load() {
+		m.empty(p)
+	}
 }
 
 // giveUp forgets a share that holds nothing and whose watermarks have passed.
@@ -127,6 +130,7 @@ func (m *Memory) giveUp(sh *share, now time.Time) bool {
 	sh.webhook.largest.CompareAndSwap(sh, nil)
 	m.bytes.Add(-bytes)
 	delete(m.shares, sh.id)
+	m.tenants.give(sh.own.rank)
 	if i := slices.Index(m.order, sh); i >= 0 {
 		m.order = slices.Delete(m.order, i, i+1)
 	}

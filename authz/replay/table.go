@@ -21,6 +21,7 @@ import (
 type table struct {
 	epoch  time.Duration
 	signed bool
+	turn   int64 // of the clock; see told
 	// parts are guarded by the stripes of the share, one by one.
 	parts []part
 }

@@ -154,7 +154,7 @@ func (a *Adyen) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		return good
 	})
 	if f != nil && match != nil && valid {
-		digest := f.Begin(call.Webhook, call.Tenant)
+		digest := f.Begin(call.Identity, call.Tenant)
 		for i := range items {
 			digest.Framed(items[i].escaped) // that of both forms
 		}

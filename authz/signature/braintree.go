@@ -72,7 +72,7 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 		return good
 	})
 	if f != nil && match != nil && valid {
-		digest := f.Begin(call.Webhook, call.Tenant)
+		digest := f.Begin(call.Identity, call.Tenant)
 		// A line break at the end does not make another delivery.
 		digest.Framed([]byte(strings.TrimRight(payload, "\n")))
 		call.Fingerprint, call.Alternate = f.End(digest)

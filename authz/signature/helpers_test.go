@@ -102,7 +102,7 @@ func sign(t testing.TB, h signature.Scheme, req *authz.Request) {
 var fingerprinter = authz.NewFingerprinter(authz.FingerprintKey{1})
 
 func run(h signature.Scheme, req *authz.Request) (authz.Reason, *authz.Call) {
-	call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "hook"}
+	call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "hook", Identity: "hook"}
 	return (&signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}).Run(call), call
 }
 

@@ -256,7 +256,7 @@ func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) aut
 func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id authz.View) (*key, bool) {
 	var digest *authz.Fingerprinting
 	if f != nil && h.oneForm(call.Request) {
-		digest = f.Begin(call.Webhook, call.Tenant)
+		digest = f.Begin(call.Identity, call.Tenant)
 	}
 	feed, matched := digest, 0
 	match, valid := h.keys.match(call, id, func(k *key) bool {
@@ -274,7 +274,7 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 		return false
 	})
 	if digest == nil && f != nil && match != nil && valid {
-		digest = f.Begin(call.Webhook, call.Tenant)
+		digest = f.Begin(call.Identity, call.Tenant)
 		h.write(call.Request, s, h.forms[matched], digest, nil)
 	}
 	if digest != nil {

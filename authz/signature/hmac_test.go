@@ -178,10 +178,10 @@ func TestFingerprintIsOfTheSignedContentAlone(t *testing.T) {
 		}
 	}
 	req := delivery(t, h, "new")
-	for _, c := range []authz.Call{{Webhook: "other"}, {Webhook: "hook", Tenant: authz.View("t")}, {Webhook: "hoo", Tenant: authz.View("k")}} {
+	for _, c := range []authz.Call{{Identity: "other"}, {Identity: "hook", Tenant: authz.View("t")}, {Identity: "hoo", Tenant: authz.View("k")}} {
 		c.Context, c.Request, c.Now = context.Background(), req, now
 		if reason := (&signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}).Run(&c); reason != authz.OK || c.Fingerprint == first.Fingerprint {
-			t.Errorf("webhook %q, tenant %q: %s, the same fingerprint", c.Webhook, c.Tenant, reason)
+			t.Errorf("webhook %q, tenant %q: %s, the same fingerprint", c.Identity, c.Tenant, reason)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func TestVerificationAllocates(t *testing.T) {
 	for name := range schemes {
 		h := scheme(t, name)
 		check := &signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}
-		call := &authz.Call{Context: context.Background(), Request: delivery(t, h, "new"), Now: now, Webhook: "hook"}
+		call := &authz.Call{Context: context.Background(), Request: delivery(t, h, "new"), Now: now, Webhook: "hook", Identity: "hook"}
 		if n := testing.AllocsPerRun(100, func() {
 			if check.Run(call) != authz.OK {
 				t.Fatal("not verified")
@@ -274,7 +274,7 @@ func BenchmarkVerify(b *testing.B) {
 			req.Body.Segments = [][]byte{make([]byte, size)}
 			sign(b, h, req)
 			check := &signature.Check{Schemes: []signature.Scheme{h}, Fingerprinter: fingerprinter}
-			call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "hook"}
+			call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "hook", Identity: "hook"}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -140,7 +140,7 @@ func (j *JWS) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		return reason
 	}
 	if f != nil {
-		digest := f.Begin(call.Webhook, call.Tenant)
+		digest := f.Begin(call.Identity, call.Tenant)
 		digest.Framed([]byte(signed))
 		call.Fingerprint, call.Alternate = f.End(digest)
 	}

@@ -85,7 +85,8 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 		// decides; else the service draws.
 		env := []string{traces, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG=%g", 1.0/sampledOf)}
 		err := f.add(ctx, &server{name: name, form: o.form}, o.service, env, "serve", "--policy", policyFile,
-			"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false", "--records-file", filepath.Join(f.dir, "records-"+name))
+			"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false",
+			"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339), "--records-file", filepath.Join(f.dir, "records-"+name))
 		if err != nil {
 			return f, err
 		}

@@ -19,6 +19,7 @@ func (f *field) addStores(ctx context.Context, o *options, policyFile string) er
 	for _, store := range o.stores {
 		args := []string{
 			"serve", "--policy", policyFile, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false",
+			"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339),
 			"--records-file", filepath.Join(f.dir, "records-"+store), "--replay-store", strings.ToUpper(store),
 		}
 		switch store {
@@ -29,7 +30,7 @@ func (f *field) addStores(ctx context.Context, o *options, policyFile string) er
 			if err != nil {
 				return err
 			}
-			args = append(args, "--replay-redis-url", "unix://"+address, "--replay-redis-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339))
+			args = append(args, "--replay-redis-url", "unix://"+address)
 		}
 		if err := f.add(ctx, &server{name: nameService + ", " + store, form: o.form}, o.service, []string{"OTEL_TRACES_EXPORTER=none"}, args...); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,6 +54,9 @@ func TestScripts(t *testing.T) {
 
 // generous is how long a test waits for what must happen.
 const generous = 30 * time.Second
+
+// setupUntil is the flag that says until when an empty store is a new one.
+const setupUntil = "--replay-setup-until"
 
 // process is the program as a child process.
 type process struct {
@@ -107,8 +111,13 @@ func (l *lines) await(t *testing.T, pattern string) []string {
 	}
 }
 
+// start runs the command. What it serves was never served before, unless a
+// test says when.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	if args[0] == "serve" && !slices.Contains(args, setupUntil) {
+		args = append(slices.Clone(args), setupUntil, time.Now().Add(time.Hour).Format(time.RFC3339))
+	}
 	p := &process{stdout: newLines(), stderr: newLines(), ended: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Env = append(os.Environ(), asCommand+"=1")

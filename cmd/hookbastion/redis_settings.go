@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/secret"
@@ -62,13 +61,7 @@ func redisSettings(m *settingsv1.Redis, fail failer) redis.Config {
 	if m.GetBudget() != nil {
 		c.Budget = m.GetBudget().AsDuration()
 	}
-	if m.GetSetupUntil() != "" {
-		until, err := time.Parse(time.RFC3339, m.GetSetupUntil())
-		if err != nil {
-			fail("must be a time such as 2026-12-01T00:00:00Z", "setup_until")
-		}
-		c.SetupUntil = until
-	}
+	c.SetupUntil = timeOf(m.GetSetupUntil(), fail, "setup_until")
 	redisAddress(&c, m, fail)
 	if c.TLS != nil && m.GetCa() != "" {
 		c.TLS.RootCAs = authorities(m.GetCa(), fail)

@@ -36,6 +36,7 @@ type settings struct {
 	limits     envoy.Limits
 	maxEntries int
 	maxPending int
+	setupUntil time.Time   // until then an empty store is a new one
 	file       *fileStore  // nil: nonces are not kept in a file
 	redis      *redisStore // nil: nor in Redis
 	// lease is 0 where there is no access log.
@@ -114,8 +115,12 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
 		s.lease = 0
 	}
+	s.setupUntil = timeOf(m.GetReplay().GetSetupUntil(), fail, "replay", "setup_until")
 	s.file = nonceFile(m.GetReplay(), fail)
 	s.redis = nonceRedis(m.GetReplay(), fail)
+	if s.redis != nil && s.redis.config.SetupUntil.IsZero() {
+		s.redis.config.SetupUntil = s.setupUntil
+	}
 	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
 	s.adminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.adminListen, "http/1.1", fail)
 	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" && !mutual(s.adminTLS) {
@@ -234,4 +239,16 @@ func loopback(address string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// timeOf reads a time; zero if there is none.
+func timeOf(text string, fail failer, path ...any) time.Time {
+	if text == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		fail("must be a time such as 2026-12-01T00:00:00Z", path...)
+	}
+	return at
 }

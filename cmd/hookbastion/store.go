@@ -41,12 +41,14 @@ const sweepsPerSecond = 1024
 func openStore(ctx context.Context, s *settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
 	config := replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending}
 	if s.file != nil {
-		return openFile(file.Config{Dir: s.file.path, Sync: s.file.sync, Memory: config}, log, now)
+		return openFile(file.Config{Dir: s.file.path, Sync: s.file.sync, Memory: config, SetupUntil: s.setupUntil}, log, now)
 	}
 	if s.redis != nil {
 		return openRedis(ctx, s, config, log, now)
 	}
-	config.Started = now
+	if !now.Before(s.setupUntil) {
+		config.Started = now
+	}
 	m := replay.NewMemory(config)
 	return &nonceStore{
 		Store: m, fingerprints: authz.NewFingerprintKey(), seals: replay.NewSealKey(), entries: m.Entries, stats: m.Stats,

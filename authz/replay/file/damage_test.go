@@ -90,8 +90,8 @@ func (l logged) remembers(t testing.TB, s *file.Store, damage int) {
 			t.Errorf("damage at %d: nonce %d has a signed time before the start and was accepted", damage, n)
 		}
 	}
-	fresh := replaytest.Signed(1<<40, start.Add(time.Second))
-	if a, err := s.Reserve(context.Background(), fresh, replay.Claim{}, start.Add(time.Second)); err != nil || a.Outcome != replay.Reserved {
+	later := start.Add(replay.Skew + time.Minute + time.Second) // it cannot have come before the start
+	if a, err := s.Reserve(context.Background(), replaytest.Signed(1<<40, later), replay.Claim{}, later); err != nil || a.Outcome != replay.Reserved {
 		t.Errorf("damage at %d: a new nonce: outcome %d, %v", damage, a.Outcome, err)
 	}
 }

@@ -76,6 +76,9 @@ type Config struct {
 	Memory replay.MemoryConfig
 	// Boot names the boot of the system; the kernel's id if empty.
 	Boot string
+	// SetupUntil is until when an empty directory is a new one, and nothing was
+	// accepted before.
+	SetupUntil time.Time
 }
 
 // Store is a nonce store for one replica. It is safe for concurrent use.
@@ -152,7 +155,9 @@ func (s *Store) recover(now time.Time) (header, error) {
 	s.config.Memory.Key, s.config.Memory.Started = s.keys.share, time.Time{}
 	s.Memory = replay.NewMemory(s.config.Memory)
 	if s.recovery.New {
-		s.Guard(now)
+		if !now.Before(s.config.SetupUntil) {
+			s.Guard(now)
+		}
 		return header{latest: now.UnixNano()}, nil
 	}
 	read := &scan{dir: s.logDir(), end: place{segment: first}, reader: &reader{memory: s.Memory, now: now, shares: map[uint64]shareName{}}}

@@ -57,7 +57,7 @@ func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay
 		return answer, err
 	}
 	f.decided.Add(1)
-	if !nonce.Signed.IsZero() && !nonce.Signed.After(since) {
+	if !nonce.Signed.IsZero() && !nonce.CouldHaveCome().After(since) {
 		return replay.Answer{Outcome: replay.Uncertain}, nil
 	}
 	for end := microUp(nonce.Expires) * 1000; ; {

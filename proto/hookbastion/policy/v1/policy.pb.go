@@ -448,7 +448,12 @@ type Webhook struct {
 	// How the sender must have reached Envoy. Default: anyhow.
 	Transport *Transport `protobuf:"bytes,20,opt,name=transport,proto3" json:"transport,omitempty"`
 	// A signed statement for the application. Default: none.
-	Assertion     *Assertion `protobuf:"bytes,21,opt,name=assertion,proto3" json:"assertion,omitempty"`
+	Assertion *Assertion `protobuf:"bytes,21,opt,name=assertion,proto3" json:"assertion,omitempty"`
+	// The names that the webhook had before, the first one first. Its nonces stay
+	// under the first, so that a copy of what was delivered then is still known as
+	// one. Leave them there, and add to their end: without them, deliveries from
+	// before are forgotten. Default: none.
+	Formerly      []string `protobuf:"bytes,24,rep,name=formerly,proto3" json:"formerly,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -605,6 +610,13 @@ func (x *Webhook) GetTransport() *Transport {
 func (x *Webhook) GetAssertion() *Assertion {
 	if x != nil {
 		return x.Assertion
+	}
+	return nil
+}
+
+func (x *Webhook) GetFormerly() []string {
+	if x != nil {
+		return x.Formerly
 	}
 	return nil
 }
@@ -1966,7 +1978,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xa1\b\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xee\b\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -1991,7 +2003,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"conditions\x18\x10 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\bR\n" +
 	"conditions\x12>\n" +
 	"\ttransport\x18\x14 \x01(\v2 .hookbastion.policy.v1.TransportR\ttransport\x12>\n" +
-	"\tassertion\x18\x15 \x01(\v2 .hookbastion.policy.v1.AssertionR\tassertion\"5\n" +
+	"\tassertion\x18\x15 \x01(\v2 .hookbastion.policy.v1.AssertionR\tassertion\x12K\n" +
+	"\bformerly\x18\x18 \x03(\tB/\xbaH,\x92\x01)\x10\x10\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\bformerly\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +

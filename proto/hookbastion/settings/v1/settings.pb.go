@@ -779,7 +779,12 @@ type Replay struct {
 	// The server of store: REDIS.
 	Redis *Redis `protobuf:"bytes,7,opt,name=redis,proto3" json:"redis,omitempty"`
 	// What replicas of store: REDIS share.
-	Keys          *Keys `protobuf:"bytes,8,opt,name=keys,proto3" json:"keys,omitempty"`
+	Keys *Keys `protobuf:"bytes,8,opt,name=keys,proto3" json:"keys,omitempty"`
+	// Until then, an empty store is a new one and nothing was accepted before: a
+	// time in RFC 3339. Otherwise deliveries with a signed time are refused for a
+	// minute and a half after it began, since they may have come before. Default:
+	// none.
+	SetupUntil    string `protobuf:"bytes,9,opt,name=setup_until,json=setupUntil,proto3" json:"setup_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -870,6 +875,13 @@ func (x *Replay) GetKeys() *Keys {
 	return nil
 }
 
+func (x *Replay) GetSetupUntil() string {
+	if x != nil {
+		return x.SetupUntil
+	}
+	return ""
+}
+
 // Redis is a server of Redis 7 or later, or of Valkey, with maxmemory-policy
 // noeviction.
 type Redis struct {
@@ -903,7 +915,7 @@ type Redis struct {
 	// all nonces: appendfsync is always, or wait_replicas is set. Default: false.
 	TrustRestart bool `protobuf:"varint,11,opt,name=trust_restart,json=trustRestart,proto3" json:"trust_restart,omitempty"`
 	// Until then, an empty Redis is a new one and has lost nothing: a time in RFC
-	// 3339. Default: none.
+	// 3339. Default: replay.setup_until.
 	SetupUntil string `protobuf:"bytes,12,opt,name=setup_until,json=setupUntil,proto3" json:"setup_until,omitempty"`
 	// What all keys begin with. Default: "hookbastion:".
 	Prefix        *string `protobuf:"bytes,13,opt,name=prefix,proto3,oneof" json:"prefix,omitempty"`
@@ -1641,7 +1653,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
-	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xa0\x04\n" +
+	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xc1\x04\n" +
 	"\x06Replay\x123\n" +
 	"\vmax_entries\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x94\xeb\xdc\x03 \x00H\x00R\n" +
@@ -1654,7 +1666,9 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x05store\x18\x05 \x01(\x0e2%.hookbastion.settings.v1.Replay.StoreR\x05store\x121\n" +
 	"\x04file\x18\x06 \x01(\v2\x1d.hookbastion.settings.v1.FileR\x04file\x124\n" +
 	"\x05redis\x18\a \x01(\v2\x1e.hookbastion.settings.v1.RedisR\x05redis\x121\n" +
-	"\x04keys\x18\b \x01(\v2\x1d.hookbastion.settings.v1.KeysR\x04keys\"?\n" +
+	"\x04keys\x18\b \x01(\v2\x1d.hookbastion.settings.v1.KeysR\x04keys\x12\x1f\n" +
+	"\vsetup_until\x18\t \x01(\tR\n" +
+	"setupUntil\"?\n" +
 	"\x05Store\x12\x15\n" +
 	"\x11STORE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
