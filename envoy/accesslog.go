@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
@@ -35,36 +35,27 @@ type accessLog struct {
 	service  *Service
 	decoding chan struct{}
 
-	mu      sync.Mutex
-	ended   chan struct{} // closed when streams must end
-	streams int
-	readers sync.WaitGroup
+	streams atomic.Int64
 }
 
 func newAccessLog(service *Service) *accessLog {
-	return &accessLog{service: service, decoding: make(chan struct{}, maxLogDecoding), ended: make(chan struct{})}
+	return &accessLog{service: service, decoding: make(chan struct{}, maxLogDecoding)}
 }
 
-// serve reads a stream until its end or ours, for Envoy never ends one.
+// serve reads a stream until its end. Envoy never ends one while its connection
+// lasts, so that we do when the connection is to go.
 func (l *accessLog) serve(call *h2.Call) {
-	if !l.begin() {
+	defer l.streams.Add(-1)
+	if l.streams.Add(1) > maxLogStreams {
 		call.End(h2.Status{Code: uint8(codes.ResourceExhausted)})
 		return
 	}
-	defer l.end()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-l.ended:
-			call.End(h2.Status{Code: uint8(codes.Unavailable)}) // the receiver notices
-		case <-stop:
-		}
-	}()
 	for {
 		err := l.receive(call)
 		switch {
 		case err == nil:
+		case errors.Is(err, h2.ErrLeaving): // Envoy begins another one with its next entry, on another connection
+			call.Part(nil)
 		case errors.Is(err, io.EOF): // a client that does end it gets the empty answer that it waits for
 			call.Answer(nil)
 			return
@@ -72,40 +63,6 @@ func (l *accessLog) serve(call *h2.Call) {
 			call.End(h2.Status{Code: uint8(codes.Internal), Message: "unreadable message"})
 			return
 		}
-	}
-}
-
-func (l *accessLog) begin() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.ended:
-		return false
-	default:
-	}
-	if l.streams >= maxLogStreams {
-		return false
-	}
-	l.streams++
-	l.readers.Add(1)
-	return true
-}
-
-func (l *accessLog) end() {
-	l.mu.Lock()
-	l.streams--
-	l.mu.Unlock()
-	l.readers.Done()
-}
-
-// stop ends all streams, and those to come.
-func (l *accessLog) stop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.ended:
-	default:
-		close(l.ended)
 	}
 }
 

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
@@ -47,15 +48,32 @@ func (s healthService) check(call *h2.Call) {
 	call.End(h2.Status{Code: uint8(status.Code(err))})
 }
 
+// watch serves a watch until its end, or until its connection is to go.
 func (s healthService) watch(call *h2.Call) {
-	if request, ok := s.request(call); ok {
-		err := s.Watch(request, watcher{call})
-		call.End(h2.Status{Code: uint8(status.Code(err))})
+	request, ok := s.request(call)
+	if !ok {
+		return
 	}
+	ctx, cancel := context.WithCancel(call)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-call.Leaving():
+			call.End(h2.Status{Code: uint8(codes.Unavailable)}) // and with it the context
+		case <-ctx.Done():
+		}
+	})
+	err := s.Watch(request, watcher{call, ctx})
+	cancel()
+	waiting.Wait()
+	call.End(h2.Status{Code: uint8(status.Code(err))})
 }
 
 // watcher is the stream of a watch.
-type watcher struct{ call *h2.Call }
+type watcher struct {
+	call *h2.Call
+	ctx  context.Context //nolint:containedctx // what the interface asks for
+}
 
 func (w watcher) Send(response *healthv1.HealthCheckResponse) error {
 	encoded, err := proto.Marshal(response)
@@ -65,7 +83,7 @@ func (w watcher) Send(response *healthv1.HealthCheckResponse) error {
 	return err
 }
 
-func (w watcher) Context() context.Context { return w.call }
+func (w watcher) Context() context.Context { return w.ctx }
 
 // The rest of a stream, which nobody asks for.
 

@@ -30,6 +30,10 @@ type Limits struct {
 	// Shutdown is how long Stop waits for calls in flight, and then once more
 	// for the end of those that it has cancelled.
 	Shutdown time.Duration
+	// MaxAge is when a connection is asked to go, so that new replicas get their
+	// share of Envoy's, and Grace how long its calls may then take; 15 minutes and
+	// 30 seconds if 0.
+	MaxAge, Grace time.Duration
 }
 
 const (
@@ -47,7 +51,8 @@ const (
 	maxAnswerBytes = 64 << 10
 	// minStreamWindow is HTTP/2's own default.
 	minStreamWindow = 64 << 10
-	// lingerPart is which part of a stop waits for entries of the access log.
+	// lingerPart is which part of a stop streams of the access log live on after
+	// the farewell: what they then bring needs no other replica.
 	lingerPart = 20
 )
 
@@ -72,20 +77,26 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 	if pool == nil {
 		pool = &buffers{}
 	}
+	if limits.MaxAge == 0 {
+		limits.MaxAge = 15 * time.Minute
+	}
+	if limits.Grace == 0 {
+		limits.Grace = 30 * time.Second
+	}
 	s := &Server{service: service, limits: limits, health: health.NewServer()}
 	s.log = newAccessLog(service)
 	states := healthService{s.health}
 	s.h2 = h2.New(h2.Config{
 		Methods: map[string]*h2.Method{
 			authv3.Authorization_Check_FullMethodName:              {Unary: true, Serve: s.check},
-			alsv3.AccessLogService_StreamAccessLogs_FullMethodName: {Serve: s.log.serve},
+			alsv3.AccessLogService_StreamAccessLogs_FullMethodName: {Lasting: true, Serve: s.log.serve},
 			healthv1.Health_Check_FullMethodName:                   {Serve: states.check},
 			healthv1.Health_Watch_FullMethodName:                   {Serve: states.watch},
 		},
 		MaxMessage:  int(limits.MaxRequestBytes) + messageHeadroom,
 		Connections: limits.Connections, Streams: uint32(limits.InFlight), InFlight: int64(limits.InFlight),
 		Bytes: limits.BytesInFlight, Copies: copies, Overhead: typicalHeaders, Window: limits.window(), Pool: pool,
-		MaxAge: 15 * time.Minute, Grace: 30 * time.Second, // new replicas get their share of Envoy's connections
+		MaxAge: limits.MaxAge, Grace: limits.Grace, Linger: limits.Shutdown / lingerPart,
 		Idle: time.Minute, Answer: 20 * time.Second,
 	})
 	s.SetReady(false)
@@ -154,10 +165,6 @@ func (s *Server) Stop() {
 	s.h2.Drain()
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.h2.Wait() }()
-	// Envoy never ends the streams of its access log, and sends what is still to
-	// be settled on them.
-	linger := time.AfterFunc(s.limits.Shutdown/lingerPart, s.log.stop)
-	defer linger.Stop()
 	for range 2 {
 		timeout := time.NewTimer(s.limits.Shutdown)
 		select {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -119,6 +120,11 @@ func settle(t *testing.T, edit func(envoytest.Config)) *settling {
 
 func settleUnproven(t *testing.T, edit func(envoytest.Config)) *settling {
 	t.Helper()
+	return settleLimited(t, envoy.Limits{}, edit)
+}
+
+func settleLimited(t *testing.T, limits envoy.Limits, edit func(envoytest.Config)) *settling {
+	t.Helper()
 	g := &settling{
 		store: &watchedStore{
 			Memory:  replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20}),
@@ -128,7 +134,7 @@ func settleUnproven(t *testing.T, edit func(envoytest.Config)) *settling {
 	}
 	g.settler = replay.NewSettler(g.store, lease, replay.SealKey{1})
 	table := settlingPolicies(t, g.store, g.settler)
-	g.gateway = start(t, envoytest.Options{Source: fixed{table}, Settler: g.settler, Now: g.now, Edit: edit})
+	g.gateway = start(t, envoytest.Options{Source: fixed{table}, Settler: g.settler, Now: g.now, Limits: limits, Edit: edit})
 	g.table = table
 	return g
 }

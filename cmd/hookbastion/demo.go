@@ -143,6 +143,7 @@ func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
 		return nil, err
 	}
 	s.grpcListen, s.httpListen, s.unixPath = "127.0.0.1:0", "127.0.0.1:0", ""
+	s.lameDuck = 0 // nobody else is there to ask
 	s.policies = []string{d.policies("right")}
 	s.denials = 1000
 	s.setupUntil = time.Now().Add(time.Minute) // it had no earlier life

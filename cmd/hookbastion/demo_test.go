@@ -57,7 +57,7 @@ func TestDemoStays(t *testing.T) {
 func TestUnixSocketAlone(t *testing.T) {
 	dir, table := quickstart(t)
 	unix := socket(t)
-	p := start(t, "serve", "--policy", dir+"/policies", "--http-listen", "127.0.0.1:0", "--grpc-unix-path", unix.Name, "--grpc-unix-mode", "0600")
+	p := start(t, "serve", "--policy", dir+"/policies", "--http-listen", "127.0.0.1:0", "--grpc-unix-path", unix.Name, "--grpc-unix-mode", "0600", "--grpc-lame-duck", "0s")
 	p.stderr.await(t, `msg=serving grpc=/`)
 	info, err := os.Stat(unix.Name)
 	if err != nil || info.Mode().Perm() != 0o600 {

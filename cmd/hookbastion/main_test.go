@@ -219,7 +219,7 @@ func terminate(t *testing.T, p *process) {
 
 func serveArgs(policies string, unix *net.UnixAddr) []string {
 	return []string{"serve", "--policy", policies, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-		"--grpc-unix-path", unix.Name, "--records-denials-per-second", "1000000"}
+		"--grpc-unix-path", unix.Name, "--grpc-lame-duck", "0s", "--records-denials-per-second", "1000000"}
 }
 
 func noStackTrace(t *testing.T, text string) {

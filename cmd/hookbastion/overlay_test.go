@@ -20,7 +20,7 @@ func samples(t *testing.T, s setting) (good string, bad []string) {
 	switch name := strings.Join(s.path, "."); {
 	case name == "grpc.unix.mode":
 		return "0600", []string{"rw", "0999", "07777"}
-	case name == "replay.file.sync", name == "replay.redis.recovery": // which may be none
+	case name == "replay.file.sync", name == "replay.redis.recovery", name == "grpc.lame_duck": // which may be none
 		return "7s", []string{"7", "soon", "-1s", "2000h"}
 	case name == "replay.redis.budget":
 		return "2s", []string{"7", "soon", "0s", "-1s", "24h"}

@@ -304,16 +304,7 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 		o.ready(&serverInfo{grpc: r.grpc[0].Addr(), http: r.web.Addr()})
 	}
 
-	var err error
-	select {
-	case <-ctx.Done():
-		o.log.Info("stopping")
-	case err = <-failed:
-		if err == nil {
-			err = errors.New("a listener ended")
-		}
-	}
-	r.site.ready.Store(false)
+	err := r.untilStopped(ctx, s.lameDuck, failed, o.log)
 	r.server.Stop()
 	r.site.stop()
 	r.admin.stop()

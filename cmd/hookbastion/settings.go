@@ -28,6 +28,7 @@ type settings struct {
 	unixMode   os.FileMode
 	insecure   bool
 	tls        *mtls.Config // nil: none
+	lameDuck   time.Duration
 	assertion  assertion.Config
 	httpListen string
 	policies   []string
@@ -76,6 +77,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		grpcListen:  m.GetGrpc().GetListen(),
 		unixPath:    m.GetGrpc().GetUnix().GetPath(),
 		insecure:    m.GetGrpc().GetInsecure(),
+		lameDuck:    2 * time.Second,
 		httpListen:  text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
 		policies:    m.GetPolicy().GetDirectories(),
 		tenants:     int(number(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
@@ -104,6 +106,9 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		fail("is missing", "grpc", "unix", "path")
 	}
 	s.assertion = assertions(m.GetAssertion(), fail)
+	if lame := m.GetGrpc().GetLameDuck(); lame != nil {
+		s.lameDuck = lame.AsDuration()
+	}
 	// The Unix socket has no TLS: its mode says who may connect.
 	s.tls = listenerTLS(m.GetGrpc().GetTls(), "grpc", s.grpcListen, "h2", fail)
 	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !mutual(s.tls) {

@@ -14,7 +14,7 @@ import (
 )
 
 func fileArgs(policies, unix, nonces string) []string {
-	return []string{"serve", "--policy", policies, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--grpc-unix-path", unix,
+	return []string{"serve", "--policy", policies, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--grpc-unix-path", unix, "--grpc-lame-duck", "0s",
 		"--replay-store", "FILE", "--replay-file-path", nonces}
 }
 

@@ -47,7 +47,7 @@ func startSecured(t *testing.T, more ...string) *secured {
 		t.Fatal(err)
 	}
 	// All addresses, without grpc.insecure.
-	s.process = start(t, append([]string{"serve", "--policy", s.policies, "--grpc-listen", "0.0.0.0:0",
+	s.process = start(t, append([]string{"serve", "--policy", s.policies, "--grpc-listen", "0.0.0.0:0", "--grpc-lame-duck", "0s",
 		"--http-listen", "127.0.0.1:0", "--grpc-tls-cert", cert, "--grpc-tls-key", key, "--grpc-tls-client-ca", s.ca(),
 		"--grpc-tls-client-sans", gatewayID + ",spiffe://example.org/other"}, more...)...)
 	address := s.stderr.await(t, `grpc="?(?:\[::\]|0\.0\.0\.0):(\d+)`)[1]

@@ -78,6 +78,8 @@ type Call struct {
 	finishing     bool
 	status        Status
 	taken         int // of the window, not yet given back
+	parted        bool
+	answered      bool // with its end, and the peer may go on
 
 	queue *queue // of calls that are not unary
 
@@ -241,9 +243,15 @@ const firstRead = 4 << 10
 var errCompressed = errors.New("compressed message")
 
 // Receive returns the next message of a call that is not unary. The error is
-// io.EOF after the last one. Nothing of the message is kept.
+// io.EOF after the last one, and ErrLeaving once where a lasting call is to end.
+// Nothing of the message is kept.
 func (c *Call) Receive(limit int) ([]byte, error) {
 	var prefix [prefixSize]byte
+	if c.method.Lasting {
+		if err := c.await(); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := io.ReadFull(c.queue, prefix[:]); err != nil {
 		return nil, err
 	}
@@ -281,13 +289,19 @@ type queue struct {
 	bytes   []byte
 	ended   bool
 	arrived chan struct{} // has one if something has changed
+	came    int64         // bytes in all
+	allowed int64         // bytes that the peer may send in all
+	limits  []int64       // what allowed was before, while the peer may not know better
 }
 
-func newQueue(c *Call) *queue { return &queue{call: c, arrived: make(chan struct{}, 1)} }
+func newQueue(c *Call) *queue {
+	return &queue{call: c, arrived: make(chan struct{}, 1), allowed: int64(c.conn.server.config.Window)}
+}
 
 func (q *queue) add(data []byte) {
 	q.mu.Lock()
 	q.bytes = append(q.bytes, data...)
+	q.came += int64(len(data))
 	q.mu.Unlock()
 	q.tell()
 }

@@ -63,8 +63,9 @@ type conn struct {
 	lingering  bool // readUntil is the last one
 
 	// inline is the call that the reader serves. Who takes it away must read.
-	inline atomic.Pointer[Call]
-	closed atomic.Bool // nothing more is sent
+	inline  atomic.Pointer[Call]
+	closed  atomic.Bool   // nothing more is sent
+	leaving chan struct{} // closed when calls that are not unary are to end
 
 	mu          sync.Mutex
 	calls       map[uint32]*Call
@@ -91,6 +92,7 @@ type conn struct {
 	nresets     int
 	aged        *time.Timer
 	drained     *time.Timer
+	parting     *time.Timer
 	sweeper     *time.Timer
 	sweeping    bool // it is set
 }
@@ -99,6 +101,7 @@ func newConn(s *Server, connection net.Conn) *conn {
 	c := &conn{
 		server: s, net: connection, recvWindow: connWindow,
 		calls: map[uint32]*Call{}, sendWindow: defaultWindow, callWindow: defaultWindow,
+		leaving: make(chan struct{}),
 	}
 	c.input.conn, c.flushed.L = c, &c.mu
 	c.framer = http2.NewFramer(nil, &c.input)
@@ -221,6 +224,9 @@ func (c *conn) end(code http2.ErrCode) {
 	if c.sweeper != nil {
 		c.sweeper.Stop()
 	}
+	if c.parting != nil {
+		c.parting.Stop()
+	}
 	c.mu.Unlock()
 	for _, call := range calls {
 		c.abandon(call)
@@ -301,6 +307,7 @@ func (c *conn) sayBye() {
 	}
 	c.bye, c.last = true, c.latest
 	c.out = appendGoAway(c.out, c.last, http2.ErrCodeNo)
+	c.parting = time.AfterFunc(c.server.config.Linger, func() { close(c.leaving) })
 	c.flush()
 }
 

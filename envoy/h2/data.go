@@ -288,6 +288,7 @@ func (c *conn) ends(call *Call) error {
 	call.ended = true
 	if call.queue != nil {
 		call.queue.end()
+		c.gone(call)
 		return nil
 	}
 	call.receiving.Lock()
@@ -331,5 +332,6 @@ func (c *conn) run(call *Call) {
 		call.release()
 	} else {
 		c.server.streams.Add(-1)
+		c.endParted(call)
 	}
 }

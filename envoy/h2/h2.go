@@ -19,6 +19,10 @@
 // does not come in a minute, or in its own time, is reset: whoever begins and does
 // not go on keeps nothing.
 //
+// A connection is asked to go with two farewells, so that no call is lost. Calls
+// that last are ended by us then, as soon as the peer has nothing under way, and
+// what crosses with that is received.
+//
 // A call is served when its message is whole, and each is answered by its
 // method, also one that is refused unread: too large, malformed, or without
 // room. There is no compression, and nothing is negotiated.

@@ -118,7 +118,7 @@ func (c *conn) push(call *Call) {
 		c.pending -= n
 	}
 	delete(c.blocked, call)
-	if !call.finishing {
+	if !call.finishing || call.answered {
 		return
 	}
 	began := call.began
@@ -127,6 +127,10 @@ func (c *conn) push(call *Call) {
 	}
 	c.out = appendTrailers(c.out, &c.table, call.id, began, call.status)
 	if call.queue != nil && !call.queue.hasEnded() {
+		if call.parted {
+			call.answered = true
+			return
+		}
 		// The peer may still send, which nobody takes.
 		c.resetLocked(call.id, http2.ErrCodeNo)
 		return
@@ -206,6 +210,7 @@ func (c *conn) giveBack(call *Call, n int) {
 	}
 	c.out = appendWindowUpdate(c.out, call.id, uint32(call.taken))
 	call.window.Add(int32(call.taken))
+	call.queue.allow(call.taken)
 	call.taken = 0
 	c.flush()
 }

@@ -15,6 +15,9 @@ type Method struct {
 	// Unary calls are served when their only message is there, whole or refused.
 	// Others are served from their beginning, and take messages with Receive.
 	Unary bool
+	// Lasting calls are ended by nobody. When their connection is to go, Receive
+	// says ErrLeaving.
+	Lasting bool
 	// Serve must end the call with Answer or End. It may run on the goroutine
 	// that reads the connection: whatever waits in it must wait for the call's
 	// Done as well.
@@ -56,6 +59,9 @@ type Config struct {
 	// MaxAge is when a connection is asked to go, so that new replicas get their
 	// share, and Grace how long its calls may then take.
 	MaxAge, Grace time.Duration
+	// Linger is how long calls that are not unary go on after the farewell of
+	// their connection before they are asked to end.
+	Linger time.Duration
 	// Idle is when a silent peer is asked whether it is there, and Answer how
 	// long it may take to say so.
 	Idle, Answer time.Duration

@@ -22,6 +22,7 @@ const (
 	echoPath  = "/test/Echo"  // sends each message back
 	waitPath  = "/test/Wait"  // waits until the test says so, or for its end
 	toldPath  = "/test/Told"  // counts what has not left
+	logPath   = "/test/Log"   // lasts, and says how many messages it got
 )
 
 // service is what the server of a test serves.
@@ -32,6 +33,7 @@ type service struct {
 	entered chan *h2.Call // calls of waitPath
 	leave   chan struct{}
 	unsent  atomic.Int64 // answers of toldPath
+	logged  atomic.Int64 // messages of calls of logPath
 }
 
 func testConfig() h2.Config {
@@ -56,6 +58,7 @@ func serve(t testing.TB, config h2.Config) *service {
 		unaryPath: {Unary: true, Serve: func(c *h2.Call) { c.Answer([]byte(summary(c.Message()))) }},
 		echoPath:  {Serve: echo},
 		toldPath:  {Unary: true, Serve: func(c *h2.Call) { c.AnswerOr([]byte("told"), func() { s.unsent.Add(1) }) }},
+		logPath:   {Lasting: true, Serve: s.log},
 		waitPath: {Unary: true, Serve: func(c *h2.Call) {
 			select {
 			case s.entered <- c:
@@ -98,6 +101,20 @@ func summary(pieces [][]byte, refusal h2.Refusal) string {
 		n += len(piece)
 	}
 	return fmt.Sprintf("%d %08x", n, sum.Sum32())
+}
+
+func (s *service) log(c *h2.Call) {
+	for {
+		_, err := c.Receive(1 << 20)
+		switch {
+		case err == nil:
+			s.logged.Add(1)
+		case errors.Is(err, h2.ErrLeaving):
+			c.Part(nil)
+		default:
+			return
+		}
+	}
 }
 
 func echo(c *h2.Call) {

@@ -366,7 +366,12 @@ type Grpc struct {
 	// Must be true to listen beyond loopback without mutual TLS.
 	Insecure bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
 	// TLS on listen. The socket has none: its file mode says who may connect.
-	Tls           *Tls `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	Tls *Tls `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	// How long a service that was told to stop says that it is not ready, and
+	// serves all the same, so that Envoy asks others before it goes. Longer than
+	// Envoy takes to notice: interval times unhealthy_threshold of its health
+	// checks, or what a list of endpoints takes to arrive. Default: 2s.
+	LameDuck      *durationpb.Duration `protobuf:"bytes,5,opt,name=lame_duck,json=lameDuck,proto3" json:"lame_duck,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -425,6 +430,13 @@ func (x *Grpc) GetInsecure() bool {
 func (x *Grpc) GetTls() *Tls {
 	if x != nil {
 		return x.Tls
+	}
+	return nil
+}
+
+func (x *Grpc) GetLameDuck() *durationpb.Duration {
+	if x != nil {
+		return x.LameDuck
 	}
 	return nil
 }
@@ -1225,7 +1237,7 @@ type Limits struct {
 	BytesInFlight *uint64 `protobuf:"varint,2,opt,name=bytes_in_flight,json=bytesInFlight,proto3,oneof" json:"bytes_in_flight,omitempty"`
 	// Connections at once. Default: 64.
 	Connections *uint32 `protobuf:"varint,3,opt,name=connections,proto3,oneof" json:"connections,omitempty"`
-	// How long a stop waits for calls in flight. Default: 10s.
+	// How long a stop waits for calls in flight, after grpc.lame_duck. Default: 10s.
 	Shutdown      *durationpb.Duration `protobuf:"bytes,4,opt,name=shutdown,proto3" json:"shutdown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1606,12 +1618,14 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\x124\n" +
 	"\x05admin\x18\t \x01(\v2\x1e.hookbastion.settings.v1.AdminR\x05admin\x12@\n" +
 	"\tassertion\x18\n" +
-	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\"\xea\x01\n" +
+	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\"\xb1\x02\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
 	"\binsecure\x18\x03 \x01(\bR\binsecure\x12.\n" +
-	"\x03tls\x18\x04 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\x1aF\n" +
+	"\x03tls\x18\x04 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\x12E\n" +
+	"\tlame_duck\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xd8\x042\x00R\blameDuck\x1aF\n" +
 	"\x04Unix\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12*\n" +
 	"\x04mode\x18\x02 \x01(\tB\x16\xbaH\x13r\x112\x0f^(0?[0-7]{3})?$R\x04mode\"\xf8\x01\n" +
@@ -1789,28 +1803,29 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	18, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
 	19, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
 	6,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	0,  // 12: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	1,  // 13: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	22, // 14: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	2,  // 15: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	14, // 16: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	12, // 17: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	13, // 18: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	20, // 19: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	21, // 20: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	22, // 21: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	3,  // 22: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	22, // 23: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	22, // 24: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	6,  // 25: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	22, // 26: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	22, // 27: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	21, // 28: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	22, // 12: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	0,  // 13: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 14: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	22, // 15: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	2,  // 16: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	14, // 17: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	12, // 18: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	13, // 19: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	20, // 20: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	21, // 21: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	22, // 22: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	3,  // 23: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	22, // 24: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	22, // 25: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	6,  // 26: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	22, // 27: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	22, // 28: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	21, // 29: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
