@@ -1,11 +1,8 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
@@ -21,6 +18,8 @@ type redisStore struct {
 	alone bool
 	// keys is a file with the keys that replicas share; empty: Redis has them.
 	keys string
+	// tls is what connections show and believe; nil: plaintext.
+	tls *clientTLS
 }
 
 // failer takes down what is wrong with a setting.
@@ -44,13 +43,13 @@ func nonceRedis(m *settingsv1.Replay, fail failer) *redisStore {
 		fail("is missing: store: REDIS needs the address of a server, such as redis://redis:6379", "replay", "redis", "url")
 		return s
 	}
-	s.config = redisSettings(m.GetRedis(), func(message string, path ...any) {
+	s.config, s.tls = redisSettings(m.GetRedis(), func(message string, path ...any) {
 		fail(message, append([]any{"replay", "redis"}, path...)...)
 	})
 	return s
 }
 
-func redisSettings(m *settingsv1.Redis, fail failer) redis.Config {
+func redisSettings(m *settingsv1.Redis, fail failer) (redis.Config, *clientTLS) {
 	c := redis.Config{
 		Prefix: m.GetPrefix(), WaitReplicas: int(m.GetWaitReplicas()), TrustRestart: m.GetTrustRestart(),
 		Recovery: redis.DefaultRecovery, Budget: redis.DefaultBudget, Master: m.GetSentinel().GetMaster(),
@@ -63,10 +62,9 @@ func redisSettings(m *settingsv1.Redis, fail failer) redis.Config {
 	}
 	c.SetupUntil = timeOf(m.GetSetupUntil(), fail, "setup_until")
 	redisAddress(&c, m, fail)
-	if c.TLS != nil && m.GetCa() != "" {
-		c.TLS.RootCAs = authorities(m.GetCa(), fail)
-	} else if m.GetCa() != "" {
-		fail("has no use without rediss://", "ca")
+	files := redisTLS(m, fail)
+	if files != nil {
+		c.TLS = files.config
 	}
 	if m.GetUsername() != "" && m.GetPassword() == nil {
 		fail("is missing: a user has a password", "password")
@@ -79,23 +77,22 @@ func redisSettings(m *settingsv1.Redis, fail failer) redis.Config {
 		}
 	}
 	if load := password(m.GetSentinel().GetPassword(), fail, "sentinel", "password"); load != nil {
-		c.SentinelUser = m.GetSentinel().GetUsername()
-		p, err := load()
-		if err != nil {
+		user := m.GetSentinel().GetUsername()
+		if _, err := load(); err != nil {
 			fail(err.Error(), "sentinel", "password")
 		}
-		c.SentinelPassword = p
+		c.SentinelCredentials = func() (string, string, error) {
+			p, err := load()
+			return user, p, err
+		}
 	}
-	return c
+	return c, files
 }
 
 // redisAddress reads the URL. No error repeats it: there may be a password in
 // it, which does not belong there.
 func redisAddress(c *redis.Config, m *settingsv1.Redis, fail failer) {
 	u, err := url.Parse(m.GetUrl())
-	if err == nil && (u.Scheme == "rediss" || u.Scheme == "valkeys") {
-		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
 	switch {
 	case err != nil:
 		fail("is not a URL such as redis://redis:6379", "url")
@@ -157,17 +154,4 @@ func password(m *settingsv1.Redis_Password, fail failer, path ...any) func() (st
 		value, err := ref.Load()
 		return string(value.Reveal()), err
 	}
-}
-
-func authorities(file string, fail failer) *x509.CertPool {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		fail(err.Error(), "ca")
-		return nil
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		fail("has no certificate in PEM form", "ca")
-	}
-	return pool
 }

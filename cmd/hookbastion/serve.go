@@ -160,6 +160,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		sweep:   sweeper(store, settler, s.lease, o.log),
 	}
 	r.watched = append(r.watched, store.keys.watch(o.log)...)
+	r.watched = append(r.watched, s.redis.watch(o.log)...)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}

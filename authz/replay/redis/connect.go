@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -41,32 +42,67 @@ func (s *Store) connect() (*connection, error) {
 // connection to each server keeps the order of a reservation and its release.
 func (s *Store) options() rueidis.ClientOption {
 	o := rueidis.ClientOption{
-		InitAddress: s.config.Addresses, SelectDB: s.config.Database, TLSConfig: s.config.TLS,
-		Dialer:           net.Dialer{Timeout: dialTime, KeepAlive: time.Second},
+		InitAddress: s.config.Addresses, SelectDB: s.config.Database,
+		Dialer: net.Dialer{Timeout: dialTime, KeepAlive: time.Second}, DialCtxFn: s.dial,
 		ConnWriteTimeout: silence, RingScaleEachConn: ringScale,
 		ReadBufferEachConn: bufferSize, WriteBufferEachConn: bufferSize,
 		BlockingPoolSize: s.config.InFlight + 1, PipelineMultiplex: -1, AlwaysPipelining: true,
 		DisableRetry: true, DisableCache: true, ClientSetInfo: rueidis.DisableClientSetInfo, ClientName: "hookbastion",
-		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: topology, MaxMovedRedirections: 3},
+		ClusterOption:     rueidis.ClusterOption{ShardsRefreshInterval: topology, MaxMovedRedirections: 3},
+		AuthCredentialsFn: s.credentials,
 	}
-	if s.config.Unix {
-		o.DialCtxFn = func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
-			return d.DialContext(ctx, "unix", path)
-		}
-	}
-	if s.config.Credentials != nil {
-		o.AuthCredentialsFn = func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
-			user, password, err := s.config.Credentials()
-			return rueidis.AuthCredentials{Username: user, Password: password}, err
-		}
+	if s.config.TLS != nil {
+		o.TLSConfig = toServers // has a cluster's ports for TLS used
 	}
 	if s.config.Master != "" {
-		o.Sentinel = rueidis.SentinelOption{
-			MasterSet: s.config.Master, Username: s.config.SentinelUser, Password: s.config.SentinelPassword,
-			Dialer: o.Dialer, TLSConfig: s.config.TLS, TopologyRefreshInterval: topology,
-		}
+		o.Sentinel = rueidis.SentinelOption{MasterSet: s.config.Master, Dialer: o.Dialer, TLSConfig: toSentinels, TopologyRefreshInterval: topology}
 	}
 	return o
+}
+
+// toServers and toSentinels tell connections apart. What they hold is not used.
+var toServers, toSentinels = &tls.Config{MinVersion: tls.VersionTLS12}, &tls.Config{MinVersion: tls.VersionTLS12}
+
+// dial makes a connection, with the TLS of the moment.
+func (s *Store) dial(ctx context.Context, address string, d *net.Dialer, to *tls.Config) (net.Conn, error) {
+	network := "tcp"
+	if s.config.Unix {
+		network = "unix"
+	}
+	var conn net.Conn
+	var err error
+	if s.config.TLS == nil {
+		conn, err = d.DialContext(ctx, network, address)
+	} else {
+		conn, err = (&tls.Dialer{NetDialer: d, Config: s.config.TLS()}).DialContext(ctx, network, address)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", address, err)
+		}
+	}
+	if err == nil && to == toSentinels {
+		conn = sentinel{conn}
+	}
+	return conn, err
+}
+
+// sentinel is a connection to one.
+type sentinel struct{ net.Conn }
+
+func (s sentinel) RemoteAddr() net.Addr { return sentinelAddr{s.Conn.RemoteAddr()} }
+
+type sentinelAddr struct{ net.Addr }
+
+// credentials returns user and password for a connection: sentinels have others
+// than the servers that they know.
+func (s *Store) credentials(to rueidis.AuthCredentialsContext) (c rueidis.AuthCredentials, err error) {
+	load := s.config.Credentials
+	if _, ok := to.Address.(sentinelAddr); ok {
+		load = s.config.SentinelCredentials
+	}
+	if load != nil {
+		c.Username, c.Password, err = load()
+	}
+	return c, err
 }
 
 // disconnectIf gives the client up where an address has come to lead to a server

@@ -2,8 +2,6 @@ package redis_test
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
-	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
 // probeUntil probes until it succeeds or fails as is wanted.
@@ -39,17 +36,7 @@ func good(err error) bool { return err == nil }
 // it may not have got is uncertain, until nothing is.
 func TestFailover(t *testing.T) {
 	eachAtOnce(t, func(t *testing.T, kind string) {
-		master := redistest.Start(t, redistest.Options{Kind: kind, TCP: true})
-		replica := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{"--replicaof", "127.0.0.1 " + master.Port(), "--repl-diskless-sync-delay", "0"}})
-		await(t, "the replica follows", func() bool { return strings.Contains(replica.Do("INFO", "replication"), "master_link_status:up") })
-		var sentinels []string
-		for range 3 {
-			s := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Sentinel: "sentinel monitor hooks 127.0.0.1 " + master.Port() + ` 2
-sentinel down-after-milliseconds hooks 500
-sentinel failover-timeout hooks 3000`})
-			sentinels = append(sentinels, s.Address)
-			await(t, "the sentinel knows the replica", func() bool { return strings.Contains(s.Do("INFO", "sentinel"), "slaves=1") })
-		}
+		master, replica, sentinels := startSentinels(t, redistest.Options{Kind: kind}, "")
 		c := config(master)
 		c.Addresses, c.Master, c.WaitReplicas, c.Budget = sentinels, "hooks", 1, 5*time.Second
 		s := open(t, c)
@@ -84,6 +71,28 @@ sentinel failover-timeout hooks 3000`})
 	})
 }
 
+// startSentinels starts a master, its replica and three sentinels.
+func startSentinels(t *testing.T, o redistest.Options, more string) (master, replica *redistest.Server, sentinels []string) {
+	t.Helper()
+	o.TCP, o.Args = true, []string{"--repl-diskless-sync-delay", "0"}
+	if o.Password != "" {
+		o.Args = append(o.Args, "--masterauth", o.Password)
+	}
+	master, replica = redistest.Start(t, o), redistest.Start(t, o)
+	follow(t, replica, master)
+	o.Password = ""
+	o.Sentinel = "sentinel monitor hooks 127.0.0.1 " + master.Port() + ` 2
+sentinel down-after-milliseconds hooks 500
+sentinel failover-timeout hooks 3000
+` + more
+	for range 3 {
+		s := redistest.Start(t, o)
+		sentinels = append(sentinels, s.Address)
+		await(t, "the sentinel knows the replica", func() bool { return strings.Contains(s.Do("INFO", "sentinel"), "slaves=1") })
+	}
+	return master, replica, sentinels
+}
+
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); {
@@ -97,27 +106,9 @@ func await(t *testing.T, what string, done func() bool) {
 // on.
 func TestCluster(t *testing.T) {
 	eachAtOnce(t, func(t *testing.T, kind string) {
-		var nodes []*redistest.Server
-		for range 3 {
-			nodes = append(nodes, redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{
-				"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no",
-			}}))
-		}
-		for i, n := range nodes {
-			n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(i*5461), fmt.Sprint(min((i+1)*5461-1, 16383)+boundary(i)))
-			n.Do("CLUSTER", "MEET", "127.0.0.1", nodes[0].Port())
-		}
-		for _, n := range nodes {
-			await(t, "the cluster is whole", func() bool {
-				info := n.Do("CLUSTER", "INFO")
-				return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
-			})
-		}
+		nodes, addresses := startCluster(t, redistest.Options{Kind: kind})
 		c := config(nodes[0])
-		c.Addresses = nil
-		for _, n := range nodes {
-			c.Addresses = append(c.Addresses, n.Address)
-		}
+		c.Addresses = addresses
 		a, b := redis.New(c), redis.New(c)
 		defer a.Close()
 		defer b.Close()
@@ -154,6 +145,26 @@ func TestCluster(t *testing.T) {
 			t.Errorf("%d answered, %d refused", answered, refused)
 		}
 	})
+}
+
+// startCluster starts a cluster of three masters.
+func startCluster(t *testing.T, o redistest.Options) (nodes []*redistest.Server, addresses []string) {
+	t.Helper()
+	o.TCP = true
+	o.Args = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"}
+	for i := range 3 {
+		n := redistest.Start(t, o)
+		nodes, addresses = append(nodes, n), append(addresses, n.Address)
+		n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(i*5461), fmt.Sprint(min((i+1)*5461-1, 16383)+boundary(i)))
+		n.Do("CLUSTER", "MEET", "127.0.0.1", nodes[0].Port())
+	}
+	for _, n := range nodes {
+		await(t, "the cluster is whole", func() bool {
+			info := n.Do("CLUSTER", "INFO")
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
+		})
+	}
+	return nodes, addresses
 }
 
 // boundary gives the last node the slot that is left over.
@@ -301,31 +312,6 @@ func TestACL(t *testing.T) {
 		}
 		if _, err := s.Reserve(context.Background(), replaytest.Signed(2, start), replay.Claim{}, start); !errors.Is(err, redis.ErrDown) {
 			t.Error(err)
-		}
-	})
-}
-
-// TLS, and the server's certificate is checked.
-func TestTLS(t *testing.T) {
-	each(t, func(t *testing.T, kind string) {
-		dir := t.TempDir()
-		cert, key, roots, err := envoytest.Certificate(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := redistest.Start(t, redistest.Options{Kind: kind, TCP: true, Args: []string{
-			"--tls-port", "PORT", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no",
-		}})
-		c := config(server)
-		c.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-		want(t, open(t, c), replaytest.Signed(1, start), 1, start, replay.Reserved)
-		for name, wrong := range map[string]*tls.Config{"plaintext": nil, "another authority": {RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}} {
-			c.TLS = wrong
-			s := redis.New(c)
-			if err := s.Probe(context.Background(), start); err == nil {
-				t.Errorf("%s: connected", name)
-			}
-			s.Close()
 		}
 	})
 }

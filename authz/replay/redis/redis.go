@@ -71,10 +71,12 @@ type Config struct {
 	// Credentials returns user and password for a connection; nil: none. It is
 	// called for each, so that a password may change.
 	Credentials func() (user, password string, err error)
-	// SentinelUser and SentinelPassword are for the sentinels.
-	SentinelUser, SentinelPassword string
-	// TLS is nil for plaintext.
-	TLS *tls.Config
+	// SentinelCredentials are the same for connections to sentinels.
+	SentinelCredentials func() (user, password string, err error)
+	// TLS returns what to show and whom to believe; nil: plaintext. It is called
+	// for each connection, so that certificates may change. Without a ServerName,
+	// a server's certificate must have the host of its address.
+	TLS func() *tls.Config
 	// Prefix begins each key; DefaultPrefix if empty.
 	Prefix string
 	// Budget is the longest that a call may take; DefaultBudget if 0.

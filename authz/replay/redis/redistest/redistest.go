@@ -6,13 +6,13 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +33,7 @@ type Server struct {
 	Unix    bool
 
 	kind    string
+	tls     *TLS
 	dir     string
 	args    []string
 	command *exec.Cmd
@@ -59,6 +60,45 @@ type Options struct {
 	NoPing bool
 	// Password is the default user's.
 	Password string
+	// TLS has it speak nothing else, with clients, replicas and other nodes. It
+	// needs TCP.
+	TLS *TLS
+}
+
+// TLS names PEM files of a server. Its own connections show the same certificate.
+type TLS struct {
+	Cert, Key, CA string
+	// Clients must show a certificate of CA.
+	Clients bool
+}
+
+// settings are names and values.
+func (t *TLS) settings(port string) [][2]string {
+	clients := "no"
+	if t.Clients {
+		clients = "yes"
+	}
+	return [][2]string{
+		{"port", "0"}, {"tls-port", port}, {"tls-cert-file", t.Cert}, {"tls-key-file", t.Key}, {"tls-ca-cert-file", t.CA},
+		{"tls-auth-clients", clients}, {"tls-replication", "yes"}, {"tls-cluster", "yes"},
+	}
+}
+
+// client is what the test's own connections use.
+func (t *TLS) client() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(t.CA)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate", t.CA)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 // binary returns the path of a server, on PATH or in .cache/redis.
@@ -84,7 +124,7 @@ func Start(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{kind: o.Kind, dir: dir, t: t, Unix: !o.TCP, args: o.Args}
+	s := &Server{kind: o.Kind, dir: dir, t: t, Unix: !o.TCP, args: o.Args, tls: o.TLS}
 	if o.Password != "" {
 		s.args = append(s.args[:len(s.args):len(s.args)], "--requirepass", o.Password)
 		s.user = []string{"default", o.Password}
@@ -102,7 +142,14 @@ func Start(t testing.TB, o Options) *Server {
 			s.Address = free(t)
 		}
 		if o.Sentinel != "" {
-			config := o.Sentinel + "\nport " + s.port() + "\ndir " + dir + "\n"
+			config := o.Sentinel + "\ndir " + dir + "\n"
+			if o.TLS == nil {
+				config += "port " + s.port() + "\n"
+			} else {
+				for _, line := range o.TLS.settings(s.port())[:7] { // it has no tls-cluster
+					config += line[0] + " " + line[1] + "\n"
+				}
+			}
 			if err := os.WriteFile(filepath.Join(dir, "sentinel.conf"), []byte(config), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -145,17 +192,15 @@ func (s *Server) start(noPing bool) error {
 	args := []string{"--dir", s.dir, "--save", "", "--appendonly", "no"}
 	if s.Unix {
 		args = append(args, "--port", "0", "--unixsocket", s.Address)
-	} else if !slices.Contains(s.args, "--tls-port") {
+	} else if s.tls == nil {
 		args = append(args, "--port", s.port(), "--bind", "127.0.0.1")
 	} else {
-		args = append(args, "--port", "0", "--bind", "127.0.0.1")
-	}
-	args = append(args, s.args...)
-	for i, a := range args {
-		if a == "PORT" {
-			args[i] = s.port()
+		args = append(args, "--bind", "127.0.0.1")
+		for _, line := range s.tls.settings(s.port()) {
+			args = append(args, "--"+line[0], line[1])
 		}
 	}
+	args = append(args, s.args...)
 	if config := filepath.Join(s.dir, "sentinel.conf"); exists(config) {
 		args = []string{config, "--sentinel"}
 	}
@@ -269,6 +314,12 @@ func (s *Server) Client() rueidis.Client {
 	if s.Unix {
 		o.DialCtxFn = func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			return d.DialContext(ctx, "unix", path)
+		}
+	}
+	if s.tls != nil {
+		var err error
+		if o.TLSConfig, err = s.tls.client(); err != nil {
+			s.t.Fatal(err)
 		}
 	}
 	client, err := rueidis.NewClient(o)

@@ -910,7 +910,7 @@ type Redis struct {
 	Username string          `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"`
 	Password *Redis_Password `protobuf:"bytes,5,opt,name=password,proto3" json:"password,omitempty"`
 	// Authorities of the servers' certificates, in PEM form. Default: those of
-	// the machine.
+	// the machine. This file, cert and key are read again when they change.
 	Ca string `protobuf:"bytes,6,opt,name=ca,proto3" json:"ca,omitempty"`
 	// The longest that a call may take. Less than half of Envoy's timeout for a
 	// check. Default: 50ms.
@@ -930,7 +930,16 @@ type Redis struct {
 	// 3339. Default: replay.setup_until.
 	SetupUntil string `protobuf:"bytes,12,opt,name=setup_until,json=setupUntil,proto3" json:"setup_until,omitempty"`
 	// What all keys begin with. Default: "hookbastion:".
-	Prefix        *string `protobuf:"bytes,13,opt,name=prefix,proto3,oneof" json:"prefix,omitempty"`
+	Prefix *string `protobuf:"bytes,13,opt,name=prefix,proto3,oneof" json:"prefix,omitempty"`
+	// A certificate to show to servers and sentinels, with its chain, in PEM form:
+	// for tls-auth-clients.
+	Cert string `protobuf:"bytes,14,opt,name=cert,proto3" json:"cert,omitempty"`
+	// Its key, in PEM form.
+	Key string `protobuf:"bytes,15,opt,name=key,proto3" json:"key,omitempty"`
+	// The name that the certificates of all servers and sentinels must have.
+	// Default: the host of each address, as it is given here, or told by the
+	// cluster or the sentinels.
+	ServerName    string `protobuf:"bytes,16,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1052,6 +1061,27 @@ func (x *Redis) GetSetupUntil() string {
 func (x *Redis) GetPrefix() string {
 	if x != nil && x.Prefix != nil {
 		return *x.Prefix
+	}
+	return ""
+}
+
+func (x *Redis) GetCert() string {
+	if x != nil {
+		return x.Cert
+	}
+	return ""
+}
+
+func (x *Redis) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Redis) GetServerName() string {
+	if x != nil {
+		return x.ServerName
 	}
 	return ""
 }
@@ -1691,7 +1721,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x05REDIS\x10\x03B\x0e\n" +
 	"\f_max_entriesB\r\n" +
 	"\v_access_logB\x0e\n" +
-	"\f_max_pending\"\xfd\x06\n" +
+	"\f_max_pending\"\xce\a\n" +
 	"\x05Redis\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12&\n" +
 	"\taddresses\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\taddresses\x12C\n" +
@@ -1708,7 +1738,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\rtrust_restart\x18\v \x01(\bR\ftrustRestart\x12\x1f\n" +
 	"\vsetup_until\x18\f \x01(\tR\n" +
 	"setupUntil\x12<\n" +
-	"\x06prefix\x18\r \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9:._/-]{1,64}$H\x00R\x06prefix\x88\x01\x01\x1a\x83\x01\n" +
+	"\x06prefix\x18\r \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9:._/-]{1,64}$H\x00R\x06prefix\x88\x01\x01\x12\x12\n" +
+	"\x04cert\x18\x0e \x01(\tR\x04cert\x12\x10\n" +
+	"\x03key\x18\x0f \x01(\tR\x03key\x12)\n" +
+	"\vserver_name\x18\x10 \x01(\tB\b\xbaH\x05r\x03\x18\xfd\x01R\n" +
+	"serverName\x1a\x83\x01\n" +
 	"\bSentinel\x12\x16\n" +
 	"\x06master\x18\x01 \x01(\tR\x06master\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12C\n" +
