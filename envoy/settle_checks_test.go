@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,15 +39,81 @@ func TestCancelledCheckGivesBack(t *testing.T) {
 	g.passes(t, "taken", "the same", "")
 }
 
+// repeatChecks has Envoy ask again when a check takes too long.
+func repeatChecks(c envoytest.Config) {
+	c.GRPCService()["retry_policy"] = map[string]any{
+		"num_retries": 3, "retry_on": "reset,deadline-exceeded,unavailable,cancelled",
+		"retry_back_off": map[string]any{"base_interval": "0.01s", "max_interval": "0.3s"},
+	}
+}
+
+// An attempt is held up before it reserves, Envoy repeats the check, and the
+// request is with the application when the first attempt comes to the store, sees
+// that nobody waits for it, and gives back. Nobody's copy passes for that.
+func TestLateAttemptTakesNothing(t *testing.T) {
+	for _, webhook := range []string{"taken", "release", "stripe"} {
+		t.Run(webhook, func(t *testing.T) {
+			g := settle(t, func(c envoytest.Config) {
+				repeatChecks(c)
+				c.GRPCService()["timeout"] = "1s"
+			})
+			asked, entered, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			arrives := sync.OnceFunc(func() { close(entered) })
+			var attempts atomic.Int64
+			late := func(ctx context.Context) {
+				if attempts.Add(1) == 1 {
+					close(asked)
+					<-ctx.Done()
+					<-entered
+				}
+			}
+			g.Upstream.Answer(func(http.ResponseWriter, *http.Request) {
+				arrives()
+				<-leave
+			})
+			g.store.early.Store(&late)
+			now := time.Now()
+			send := func() answer {
+				return g.send(t, g.HTTP1, signedAt(t, g.table, webhook, "https://"+g.Address, []byte("on its way"), now))
+			}
+			first := make(chan int, 1)
+			go func() {
+				response, err := g.HTTP1.Do(signedAt(t, g.table, webhook, "https://"+g.Address, []byte("on its way"), now))
+				if err != nil {
+					first <- 0
+					return
+				}
+				_ = response.Body.Close()
+				first <- response.StatusCode
+			}()
+			<-asked
+			g.await(t, g.store.released, true) // the first attempt
+			g.store.early.Store(nil)
+			if a := send(); a.status != 503 || a.reason != "in_flight" {
+				t.Errorf("a copy while it is with the application: status %d %q", a.status, a.reason)
+			}
+			close(leave)
+			if status := <-first; status != 200 {
+				t.Errorf("the delivery: status %d", status)
+			}
+			g.await(t, g.store.settled, true)
+			if a := send(); a.status != 409 || a.reason != "replayed" {
+				t.Errorf("a copy: status %d %q", a.status, a.reason)
+			}
+			if got := g.Upstream.Take(); len(got) != 1 {
+				t.Errorf("%d reached the application", len(got))
+			}
+			if s := g.store.Stats(); attempts.Load() < 2 || s.Adopted == 0 || s.GivenBack != 0 {
+				t.Errorf("%d attempts, %+v", attempts.Load(), s)
+			}
+		})
+	}
+}
+
 // Envoy repeats a check whose first attempt was too slow: it is not a copy, and
 // the first attempt does not give back what the second holds.
 func TestEnvoysRetryAdopts(t *testing.T) {
-	g := settle(t, func(c envoytest.Config) {
-		c.GRPCService()["retry_policy"] = map[string]any{
-			"num_retries": 3, "retry_on": "reset,deadline-exceeded,unavailable,cancelled",
-			"retry_back_off": map[string]any{"base_interval": "0.01s", "max_interval": "0.3s"},
-		}
-	})
+	g := settle(t, repeatChecks)
 	var attempts atomic.Int64
 	again := make(chan struct{})
 	hold := func(ctx context.Context, _ replay.Answer) {

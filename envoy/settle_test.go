@@ -35,11 +35,16 @@ type watchedStore struct {
 	*replay.Memory
 	settled  chan bool
 	released chan bool
-	// before is called when a reservation was made, if it is set.
+	// early is called before a reservation is made, and before when it was made
+	// and before anybody knows, if they are set.
+	early  atomic.Pointer[func(ctx context.Context)]
 	before atomic.Pointer[func(ctx context.Context, a replay.Answer)]
 }
 
 func (s *watchedStore) Reserve(ctx context.Context, n replay.Nonce, c replay.Claim, now time.Time) (replay.Answer, error) {
+	if early := s.early.Load(); early != nil {
+		(*early)(ctx)
+	}
 	a, err := s.Memory.Reserve(ctx, n, c, now)
 	if before := s.before.Load(); before != nil {
 		(*before)(ctx, a)
