@@ -31,28 +31,62 @@ func last(common *accesslogv3.AccessLogCommon) bool {
 }
 
 // result says what became of a request. The whole entry decides, not the code
-// alone: an upstream that dies in the middle of its answer is logged with 200.
+// alone: an upstream that dies in the middle of its answer is logged with 200, and
+// a 5xx of Envoy's own does not say that the upstream has done nothing.
 func result(entry *accesslogv3.HTTPAccessLogEntry) replay.Result {
 	code := entry.GetResponse().GetResponseCode().GetValue()
 	details := entry.GetResponse().GetResponseCodeDetails()
+	common := entry.GetCommonProperties()
+	flags := common.GetResponseFlags()
+	once := common.GetUpstreamRequestAttemptCount() <= 1 // or an earlier attempt may have acted
 	switch {
 	case details == "internal_redirect":
 		return replay.ResultNone // the request goes on
 	case strings.HasPrefix(details, "ext_authz_"):
-		return replay.ResultFailed // it was not forwarded
-	case code == 0:
-		return replay.ResultUnknown // the sender left while the upstream worked
-	case code >= 500, retryable(code):
-		return replay.ResultFailed
-	case code >= 300:
-		return replay.ResultClientError
-	case code < 200:
+		return replay.ResultInterrupted // refused, but after we had allowed it
+	case code < 200: // 0: the sender left while the upstream worked
 		return replay.ResultUnknown
-	case strings.HasPrefix(details, "upstream_") || upstreamFault(entry.GetCommonProperties().GetResponseFlags()):
-		return replay.ResultUnknown // it had accepted, and then it failed
+	case code < 300:
+		// A sender who left does not change what the upstream said.
+		if answered(details, flags) && !upstreamFault(flags) {
+			return replay.ResultDelivered
+		}
+		return replay.ResultUnknown
+	case !answered(details, flags):
+		if once && unsent(details, flags) {
+			return replay.ResultFailed
+		}
+		return replay.ResultInterrupted
+	case code >= 500, retryable(code):
+		if once {
+			return replay.ResultFailed
+		}
+		return replay.ResultInterrupted
+	case once:
+		return replay.ResultClientError
 	default:
-		return replay.ResultDelivered // a sender who left does not change what the upstream said
+		return replay.ResultClientErrorLate
 	}
+}
+
+// answered reports whether the code is the upstream's own, also where the sender
+// did not wait for all of the answer.
+func answered(details string, f *accesslogv3.ResponseFlags) bool {
+	left := f.GetDownstreamConnectionTermination() || f.GetDownstreamRemoteReset()
+	return details == "via_upstream" || left && !upstreamFault(f) && !unsent(details, f)
+}
+
+// unsent reports whether Envoy has answered by itself, before anything could have
+// been sent to the upstream. What is not known to be so is not.
+func unsent(details string, f *accesslogv3.ResponseFlags) bool {
+	if details == "direct_response" {
+		return true
+	}
+	before := f.GetNoHealthyUpstream() || f.GetUpstreamConnectionFailure() || f.GetUpstreamOverflow() || f.GetNoRouteFound() ||
+		f.GetNoClusterFound() || f.GetDnsResolutionFailure() || f.GetRateLimited() || f.GetRateLimitServiceError() || f.GetFaultInjected()
+	after := f.GetUpstreamConnectionTermination() || f.GetUpstreamRemoteReset() || f.GetUpstreamRequestTimeout() || f.GetUpstreamProtocolError() ||
+		f.GetLocalReset() || f.GetStreamIdleTimeout() || f.GetDurationTimeout() || f.GetUpstreamMaxStreamDurationReached() || f.GetUpstreamRetryLimitExceeded()
+	return before && !after
 }
 
 // retryable are the codes below 500 by which an upstream asks for a retry.

@@ -312,7 +312,7 @@ func TestOutcomes(t *testing.T) {
 		route := c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)[0].(map[string]any)["routes"].([]any)[0].(map[string]any)
 		route["route"].(map[string]any)["timeout"] = "0.5s"
 	})
-	const released, unknown, done = "released", "unknown", "done"
+	const released, interrupted, unknown, done = "released", "interrupted", "unknown", "done"
 	entered := make(chan bool, 1)
 	block := func(_ http.ResponseWriter, r *http.Request) {
 		entered <- true
@@ -332,9 +332,21 @@ func TestOutcomes(t *testing.T) {
 		{"201", status(201), nil, done},
 		{"404", status(404), nil, "answered"},
 		{"500", status(500), nil, released},
-		{"closed before the headers", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, released},
+		{"closed before the headers", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, interrupted},
 		{"closed in mid-body", func(w http.ResponseWriter, _ *http.Request) { begin(w); panic(http.ErrAbortHandler) }, nil, unknown},
-		{"timeout", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, released},
+		{"timeout", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, interrupted},
+		{"500, and closed in mid-body", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(500)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, nil, interrupted},
+		{"500, and the client leaves in mid-body", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(500)
+			_ = http.NewResponseController(w).Flush()
+			block(w, r)
+		}, g.HTTP1, released},
 		{"the client leaves", block, g.HTTP1, unknown},
 		{"the client resets its stream", block, g.HTTP2, unknown},
 		{"the client leaves in mid-body", func(w http.ResponseWriter, r *http.Request) { begin(w); block(w, r) }, g.HTTP1, done},
@@ -359,13 +371,67 @@ func TestOutcomes(t *testing.T) {
 				switch {
 				case c.want == released, c.want == "answered" && webhook == "release":
 					g.passes(t, webhook, c.name, "")
-				case c.want == unknown && webhook == "release":
+				case c.want == unknown && webhook == "release", c.want == interrupted:
 					g.passes(t, webhook, c.name, "possible")
 				default:
 					g.refused(t, webhook, c.name, 409, "replayed")
 				}
 			})
 		}
+	}
+}
+
+// Where Envoy has tried more than once, the last answer does not say what the
+// upstream did before.
+func TestOutcomeAfterEnvoysOwnRetry(t *testing.T) {
+	g := settle(t, func(c envoytest.Config) {
+		route := c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)[0].(map[string]any)["routes"].([]any)[0].(map[string]any)
+		route["route"].(map[string]any)["retry_policy"] = map[string]any{"retry_on": "5xx,reset", "num_retries": 1}
+	})
+	for _, c := range []struct {
+		last    int
+		webhook string
+		want    int // of what comes next
+	}{{500, "taken", 200}, {404, "release", 200}, {404, "taken", 409}, {200, "release", 409}, {500, "never", 409}} {
+		body := fmt.Sprintf("%s %d", c.webhook, c.last)
+		var tries atomic.Int64
+		g.Upstream.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			if tries.Add(1) == 1 {
+				panic(http.ErrAbortHandler)
+			}
+			w.WriteHeader(c.last)
+		})
+		g.post(t, c.webhook, body, c.last)
+		g.await(t, g.store.settled, true)
+		g.Upstream.Answer(nil)
+		if tries.Load() != 2 {
+			t.Fatalf("%d tries", tries.Load())
+		}
+		_, got := g.post(t, c.webhook, body, c.want)
+		if c.want == 200 {
+			g.await(t, g.store.settled, true)
+			if len(got) != 1 || got[0].Header.Get("x-hookbastion-replay") != "possible" {
+				t.Errorf("%s: %v", body, got)
+			}
+		}
+	}
+}
+
+// Envoy refuses our answer. Whether it has forwarded anything, an earlier answer
+// of ours that it took before a redirect for instance, is not ours to know.
+func TestAnswerThatEnvoyRejects(t *testing.T) {
+	g := settleUnproven(t, func(c envoytest.Config) {
+		c.ExtAuthz()["decoder_header_mutation_rules"] = map[string]any{"disallow_all": true, "disallow_is_error": true}
+	})
+	for range 2 {
+		_, got := g.post(t, "taken", "rejected", 500)
+		g.await(t, g.store.settled, true)
+		if len(got) != 0 {
+			t.Errorf("%v reached the upstream", got)
+		}
+	}
+	if s := g.store.Stats(); s.Reserved != 2 || s.Possible != 1 || s.Unknown != 2 {
+		t.Errorf("%+v", s)
 	}
 }
 

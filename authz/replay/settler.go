@@ -15,10 +15,19 @@ type Result uint8
 // The results. The zero value says nothing.
 const (
 	ResultNone Result = iota
+	// ResultDelivered: the upstream took it.
 	ResultDelivered
+	// ResultFailed: the upstream said that it failed, or was not reached.
 	ResultFailed
+	// ResultClientError: the upstream refused it.
 	ResultClientError
+	// ResultUnknown: nobody knows.
 	ResultUnknown
+	// ResultInterrupted: it has failed, and the upstream may have acted.
+	ResultInterrupted
+	// ResultClientErrorLate: the upstream refused it after an earlier attempt at
+	// which it may have acted.
+	ResultClientErrorLate
 )
 
 // Settlement is what became of an entry of the access log.
@@ -218,6 +227,10 @@ func (r Rules) fate(result Result) Fate {
 		return taken(r.ClientError)
 	case ResultUnknown:
 		return taken(r.Unknown)
+	case ResultInterrupted:
+		return possible(r.Failure)
+	case ResultClientErrorLate:
+		return possible(r.ClientError)
 	default:
 		return Undecided
 	}
@@ -228,6 +241,15 @@ func taken(f Fate) Fate {
 		return f
 	}
 	return Taken
+}
+
+// possible is the fate where the upstream may have acted: what would be let
+// through once more is marked.
+func possible(f Fate) Fate {
+	if f = taken(f); f == Undelivered {
+		return Unsure
+	}
+	return f
 }
 
 // pack makes one byte of the rules: two bits for what is not taken.

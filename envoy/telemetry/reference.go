@@ -29,7 +29,7 @@ var (
 	metricWatermark         = instrument{"hookbastion.watermark", "gauge", "s", "", "Unix time of the latest expiry among evicted nonces; absent if there were none."}
 	metricLogSize           = instrument{"hookbastion.nonces.log.size", "gauge", "By", "", "Size of the log of the file store; absent with other stores."}
 	metricLogFailures       = instrument{"hookbastion.nonces.log.failures", "counter", "{failure}", "", "Times that the log of the file store could not be written or compacted; absent with other stores."}
-	metricSettlements       = instrument{"hookbastion.settlements", "counter", "{entry}", "result", "Last entries of Envoy's access log for reserved deliveries: delivered, failed, client_error, unknown; or late, repeated, forged, ignored, store_failed, which change nothing."}
+	metricSettlements       = instrument{"hookbastion.settlements", "counter", "{entry}", "result", "Last entries of Envoy's access log for reserved deliveries: delivered, failed, interrupted, client_error, client_error_late, unknown; or late, repeated, forged, ignored, store_failed, which change nothing."}
 	metricSettleLag         = instrument{"hookbastion.settle.lag", "histogram", "s", "", "Time from the end of a request to its entry of the access log."}
 	metricSecrets           = instrument{"hookbastion.secrets", "gauge", "{key}", "state", "Keys that are read from files, tenants' apart: current, or last_good where the file cannot be used and an earlier value stays."}
 	metricTenants           = instrument{"hookbastion.tenants", "gauge", "{tenant}", "state", "Names of tenants in memory, each once for every webhook: known with their secrets, or unknown."}

@@ -26,7 +26,8 @@ var settlementNames = [...]string{
 	replay.Late: "late", replay.Repeated: "repeated", replay.Unsettled: "store_failed",
 	firstResult + int(replay.ResultNone): "none", firstResult + int(replay.ResultDelivered): "delivered",
 	firstResult + int(replay.ResultFailed): "failed", firstResult + int(replay.ResultClientError): "client_error",
-	firstResult + int(replay.ResultUnknown): "unknown",
+	firstResult + int(replay.ResultUnknown): "unknown", firstResult + int(replay.ResultInterrupted): "interrupted",
+	firstResult + int(replay.ResultClientErrorLate): "client_error_late",
 }
 
 // Settled counts an entry of the access log, and how long after the request's
