@@ -137,7 +137,10 @@ func (n *node) readRest(rest []byte) *node {
 	if !more {
 		// Some routers take what follows a dot for the format of the answer.
 		for _, dot := range []int{bytes.IndexByte(seg, '.'), bytes.LastIndexByte(seg, '.')} {
-			if child := n.literal[string(seg[:max(dot, 0)])]; child != nil && len(child.routes) > 0 {
+			if dot < 0 {
+				continue
+			}
+			if child := n.literal[string(seg[:dot])]; child != nil && len(child.routes) > 0 {
 				return child
 			}
 		}

@@ -35,6 +35,9 @@ type Match struct {
 	// Path is exact, {x} stands for one segment, a final /** for one or more.
 	Path    string
 	Methods []string
+	// ExtensionOnly: the webhook is found by the name in Request.Webhook alone,
+	// whatever host and path are. Hosts and Path are then empty.
+	ExtensionOnly bool
 }
 
 // route is one webhook with its match, compiled.
@@ -45,6 +48,7 @@ type route struct {
 	methods []string
 	allow   string // methods, for the Allow header
 	tenant  int    // number of the path segment that is the tenant, or -1
+	named   bool   // found by its name alone
 }
 
 // NewTable returns an empty table.
@@ -79,10 +83,10 @@ func (t *Table) Webhook(name string) *Webhook {
 func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
 	r := &route{
 		webhook: w, hosts: m.Hosts, path: m.Path, methods: m.Methods,
-		allow: strings.Join(m.Methods, ", "), tenant: TenantSegment(m.Path),
+		allow: strings.Join(m.Methods, ", "), tenant: TenantSegment(m.Path), named: m.ExtensionOnly,
 	}
 	var trees []*tree
-	if len(m.Hosts) == 0 {
+	if len(m.Hosts) == 0 && !r.named {
 		if t.anyHost == nil {
 			t.anyHost = &tree{}
 		}
@@ -168,10 +172,10 @@ func (t *Table) Lookup(req *Request) Found {
 }
 
 // lookupNamed serves requests for which Envoy's configuration names the
-// webhook. The webhook's own match must hold all the same.
+// webhook. The webhook's own match must hold all the same, if it has one.
 func (t *Table) lookupNamed(req *Request, host []byte, path View) Found {
 	r := t.byName[string(req.Webhook)]
-	if r == nil || !r.matchesHost(host) || !patternMatches(r.path, path) {
+	if r == nil || !r.matches(host, path) {
 		return Found{Reason: NoWebhook}
 	}
 	// Among the paths of the table the one that is written so may be another
@@ -240,6 +244,15 @@ func (t *Table) eachTree(host []byte, visit func(*tree) bool) {
 	if t.anyHost != nil {
 		visit(t.anyHost)
 	}
+}
+
+// matches reports whether a request that names the webhook may have this host
+// and path. A path that two parsers could read differently is none.
+func (r *route) matches(host []byte, path View) bool {
+	if r.named {
+		return string(path) == "/" || len(path) > 1 && path[0] == '/' && isPlainPath(path[1:])
+	}
+	return r.matchesHost(host) && patternMatches(r.path, path)
 }
 
 func (r *route) matchesHost(host []byte) bool {
@@ -354,7 +367,8 @@ func (t *Table) SameTenant(name, path string) bool {
 	return t != nil && t.byName[name] != nil && t.byName[name].tenant == TenantSegment(path)
 }
 
-// Sample returns a method and a path that match the webhook of that name.
+// Sample returns a method and a path that match the webhook of that name. The
+// path is empty for one that Envoy alone selects.
 func (t *Table) Sample(name string) (method, path string) {
 	r := t.byName[name]
 	if r == nil {

@@ -173,6 +173,72 @@ func TestLookupMethods(t *testing.T) {
 	}
 }
 
+// TestWebhooksThatEnvoyAloneSelects: they are found by name on any path that all
+// parsers read alike, and never by host and path.
+func TestWebhooksThatEnvoyAloneSelects(t *testing.T) {
+	hooks := table(t, "stripe - /stripe", "below - /hooks/**", "root - /")
+	for _, name := range []string{"named", "other"} { // of which no two can tie
+		if tie := hooks.Add(&authz.Webhook{Name: name}, authz.Match{ExtensionOnly: true, Methods: []string{"POST"}}); tie != nil {
+			t.Fatalf("%s and %s match the same requests", name, tie.Name)
+		}
+	}
+	for _, c := range []struct {
+		name, method, host, path string
+		want                     string
+		reason                   authz.Reason
+	}{
+		{"named", "POST", "a.example", "/pay", "named", authz.OK},
+		{"other", "POST", "b.example:8443", "/pay?a=/../b", "other", authz.OK},
+		{"named", "POST", "a.example", "/", "named", authz.OK},
+		{"named", "POST", "a.example", "/a/b%20c/", "named", authz.OK},
+		{"named", "POST", "a.example", "/stripe", "named", authz.OK}, // if Envoy says so
+		{"named", "POST", "a.example", "/hooks/x", "named", authz.OK},
+		{"named", "GET", "a.example", "/pay", "", authz.MethodNotAllowed},
+		{"named", "POST", "a,b", "/pay", "", authz.NoWebhook},
+		{"named", "POST", "", "/pay", "", authz.NoWebhook},
+		{"named", "POST", "a.example", "/%73tripe", "", authz.NoWebhook}, // another one's to some
+		{"", "POST", "a.example", "/pay", "", authz.NoWebhook},
+		{"", "POST", "a.example", "", "", authz.NoWebhook},
+		{"nobody", "POST", "a.example", "/pay", "", authz.NoWebhook},
+		{"Named", "POST", "a.example", "/pay", "", authz.NoWebhook},
+		{"below", "POST", "a.example", "/pay", "", authz.NoWebhook}, // it has a path
+	} {
+		found := hooks.Lookup(&authz.Request{Method: authz.View(c.method), Host: authz.View(c.host), Path: authz.View(c.path), Webhook: authz.View(c.name)})
+		got := ""
+		if found.Webhook != nil {
+			got = found.Webhook.Name
+		}
+		if got != c.want || found.Reason != c.reason {
+			t.Errorf("%q, %s %s%s: %q, %s; want %q, %s", c.name, c.method, c.host, c.path, got, found.Reason, c.want, c.reason)
+		}
+	}
+	for _, path := range []string{"", "pay", "//", "//pay", "/a//b", "/a/../pay", "/./pay", "/a/..", "/a/%2e%2e/pay", "/a%2fpay", "/a%2Fpay", "/a%5cpay", "/a\\pay", "/pay;a=b", "/pay%", "/pay%2", "/pay%zz", "/pa%25y", "/pay#a", "/pa\x00y", "*", "http://a.example/pay"} {
+		if found := hooks.Lookup(&authz.Request{Method: authz.View("POST"), Host: authz.View("a.example"), Path: authz.View(path), Webhook: authz.View("named")}); found.Reason != authz.NoWebhook {
+			t.Errorf("%q is a path: %s", path, found.Reason)
+		}
+	}
+	if method, path := hooks.Sample("named"); method != "POST" || path != "" {
+		t.Errorf("a sample: %s %q", method, path)
+	}
+	if hooks.Tenant("named", "/pay") != "" || hooks.TenantOf("named") != -1 {
+		t.Error("a path that is not in the policy has a tenant")
+	}
+}
+
+// TestRootTakesNoOtherPath: a webhook at / is meant by no path of one segment.
+func TestRootTakesNoOtherPath(t *testing.T) {
+	hooks := table(t, "root - /", "all - /**")
+	for path, want := range map[string]string{"/": "root", "/pay": "all", "/pay/": "all", "/pay/x": "all", "/pay.json": "all", "/.json": ""} {
+		got := ""
+		if found := hooks.Lookup(request("POST", "a.example", path)); found.Webhook != nil {
+			got = found.Webhook.Name
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestTies(t *testing.T) {
 	for _, c := range []struct {
 		first, second string

@@ -77,6 +77,8 @@ func TestWider(t *testing.T) {
 		{"match: {path: '/a/**'}, " + stripe, "match: {path: /a/b}, " + stripe, "", "path /a/**"},
 		{"match: {path: '/a/**'}, " + stripe, "match: {path: /ab}, " + stripe, "path /ab", "path /a/**"},
 		{path + stripe, "match: {path: /a, methods: [POST, PUT]}, " + stripe, "method PUT", ""},
+		{path + stripe, "match: {extension_only: true}, " + stripe, "every path that Envoy names it for", "path /a"},
+		{"match: {extension_only: true}, " + stripe, "match: {extension_only: true, methods: [GET]}, " + stripe, "method GET", "method POST"},
 		{path + stripe, "match: {path: /a, methods: [POST]}, " + stripe, "", ""},
 		{path + stripe, path + "provider: slack, secrets: [{file: s}]", "deliveries signed up to 5m0s ahead; another scheme", "another scheme"},
 		{path + github, path + github + ", provider_scheme: sha1-legacy", "another scheme", "another scheme"},

@@ -9,8 +9,23 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
+// ExtensionOnly returns the names of the webhooks that a context extension of
+// Envoy alone selects.
+func (s *Set) ExtensionOnly() ([]string, error) {
+	var names []string
+	err := s.each(func(w *policyv1.Webhook, _ place) {
+		if w.GetMatch().GetExtensionOnly() {
+			names = append(names, w.GetName())
+		}
+	})
+	return names, err
+}
+
 func (c *compiler) match(m *policyv1.Match, at place) authz.Match {
-	match := authz.Match{Path: m.GetPath(), Methods: m.GetMethods()}
+	match := authz.Match{Path: m.GetPath(), Methods: m.GetMethods(), ExtensionOnly: m.GetExtensionOnly()}
+	if match.ExtensionOnly && len(m.GetHosts()) > 0 {
+		c.fail(at.at("hosts"), "contradicts extension_only, which takes any host")
+	}
 	for i, host := range m.GetHosts() {
 		name := strings.ToLower(strings.TrimSuffix(host, "."))
 		if problem := hostProblem(name); problem != "" {

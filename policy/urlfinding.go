@@ -30,6 +30,9 @@ func (s *Set) URLFindings() ([]Finding, error) {
 		if hosts := w.GetMatch().GetHosts(); len(hosts) == 0 || slices.ContainsFunc(hosts, func(host string) bool { return strings.Contains(host, "*") }) {
 			f.Severity = "warning"
 			message = "signs the URL, and there is no public_url: whoever sends chooses the host that is signed; give public_url, or at least match.hosts without a wildcard"
+			if w.GetMatch().GetExtensionOnly() {
+				message = "signs the URL, and there is no public_url: whoever sends chooses the host that is signed; give public_url"
+			}
 		}
 		p := at.at(step)
 		f.Error = p.doc.Error(p.path(), message)

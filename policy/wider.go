@@ -70,7 +70,9 @@ func matchWider(before, after *policyv1.Webhook) []string {
 			wider = append(wider, "host "+host)
 		}
 	}
-	if was.GetPath() != is.GetPath() {
+	if is.GetExtensionOnly() {
+		wider = append(wider, when(!was.GetExtensionOnly(), "every path that Envoy names it for")...)
+	} else if was.GetPath() != is.GetPath() {
 		below, all := strings.CutSuffix(was.GetPath(), "/**")
 		if !all || !strings.HasPrefix(is.GetPath(), below+"/") || strings.HasPrefix(is.GetPath(), below+"/{") {
 			wider = append(wider, "path "+is.GetPath())

@@ -90,12 +90,16 @@ func auditFiles(names []string, config, cluster string, policies []string, stdin
 		files = append(files, audit.File{Name: name, Data: data})
 	}
 	var needs policy.TransportNeeds
+	var named []string
 	if len(policies) > 0 {
 		set, err := policy.Load(policies...)
 		if err != nil {
 			return nil, err
 		}
 		if needs, err = set.TransportNeeds(); err != nil {
+			return nil, err
+		}
+		if named, err = set.ExtensionOnly(); err != nil {
 			return nil, err
 		}
 	}
@@ -105,6 +109,7 @@ func auditFiles(names []string, config, cluster string, policies []string, stdin
 		Decompressed:     s.mapping.Decompressed,
 		TrustedHops:      uint64(s.mapping.Source.TrustedHops),
 		TrustedCIDRs:     len(s.mapping.Source.TrustedCIDRs) > 0,
+		ExtensionOnly:    named,
 		SignatureHeaders: headers,
 		OnePhase:         s.lease == 0,
 		Edge:             s.mapping.Edge.First,

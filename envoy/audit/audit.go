@@ -37,6 +37,9 @@ type Options struct {
 	// TrustedHops and TrustedCIDRs are the settings of that name.
 	TrustedHops  uint64
 	TrustedCIDRs bool
+	// ExtensionOnly are the webhooks of policies that the context extension alone
+	// selects.
+	ExtensionOnly []string
 	// SignatureHeaders are the headers that each provider of the catalogue
 	// needs, by its name.
 	SignatureHeaders map[string][]string

@@ -127,6 +127,8 @@ func setOptions(t *testing.T, o *audit.Options, text string) {
 			o.TrustedHops = n
 		case "trusted_cidrs":
 			o.TrustedCIDRs = n > 0
+		case "extension_only":
+			o.ExtensionOnly, err = strings.Split(value, ","), nil
 		case "decompressed":
 			o.Decompressed = n > 0
 		case "one_phase":

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Filters by what they do to a request.
@@ -30,7 +31,7 @@ func (a *audit) checkOrder(m *manager) {
 			asked = true
 			continue
 		}
-		if asked || f.entry.get("disabled").truth() {
+		if asked || f.entry.get("disabled").truth() && !a.enabledOnRoute(m, f) {
 			continue
 		}
 		switch {
@@ -47,6 +48,15 @@ func (a *audit) checkOrder(m *manager) {
 			a.report(mayChange, f.entry, f.kind)
 		}
 	}
+}
+
+// enabledOnRoute reports whether a route has settings for a filter, which switch
+// it on where it is disabled.
+func (a *audit) enabledOnRoute(m *manager, f *filter) bool {
+	return slices.ContainsFunc(a.levels(m), func(l level) bool {
+		entry := l.get("typed_per_filter_config").key(f.name)
+		return entry.ok() && !entry.get("disabled").truth()
+	})
 }
 
 // inflates reports whether a filter decompresses requests.

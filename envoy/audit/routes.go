@@ -45,6 +45,9 @@ type way struct {
 	cluster node
 }
 
+// routeLevel is the place of the route among the levels of a way.
+const routeLevel = 2
+
 // ways lists how requests leave a manager for a cluster.
 func (a *audit) ways(m *manager) []way {
 	var ways []way
@@ -192,10 +195,32 @@ func (a *audit) checkSettings(m *manager, f *filter, s node) {
 	a.checkLimits(m, body)
 }
 
+// extension returns the name of the webhook that a way selects. Unlike the rest
+// of a filter's settings, context extensions of all levels are merged.
+func (w way) extension(filter string) node {
+	var found node
+	for _, l := range w.levels {
+		if n := l.settings(filter).get("check_settings", "context_extensions").key(envoy.WebhookExtension); n.ok() {
+			found = n
+		}
+	}
+	return found
+}
+
+// exact reports whether one path alone takes a way.
+func (w way) exact() bool {
+	match := w.levels[routeLevel].get("match")
+	insensitive := match.get("case_sensitive").ok() && !match.get("case_sensitive").truth()
+	return match.get("path").ok() && !insensitive
+}
+
 func (a *audit) checkWays(m *manager, f *filter) {
 	for _, w := range a.ways(m) {
 		verified, place := w.verified(f)
 		removed := w.removed()
+		if n := w.extension(f.name); verified && slices.Contains(a.ExtensionOnly, n.text()) && !w.exact() {
+			a.report(wideRoute, n, n.text())
+		}
 		switch {
 		case !verified && !removed.ok() && !m.removesEarly():
 			a.report(unverifiedRoute, place, "cluster "+w.cluster.text())

@@ -245,4 +245,7 @@ var (
 	noDecompressor = rule("HE080", Error, "the setting envoy.decompressed is true, and no decompressor runs before the service",
 		"Compressed deliveries that were signed before are refused: signature_invalid. And the service leaves out a check of whether it sees the whole body.",
 		"Put envoy.filters.http.decompressor before the external authorization filter, or remove envoy.decompressed.")
+	wideRoute = rule("HE081", Error, "a route names a webhook with extension_only and matches more than one exact path",
+		"The webhook takes any path: senders choose one, and the application runs what stands there for a delivery that was signed for something else.",
+		"Match path, with case_sensitive, in place of prefix, path_separated_prefix or safe_regex, or give the webhook a path in its policy.")
 )

@@ -631,9 +631,11 @@ type Match struct {
 	// hooks.example.com or *.example.com. Absent: any host. Letter case, port
 	// and a final dot do not matter.
 	Hosts []string `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
-	// The path, byte for byte. {x} stands for one segment of 1 to 128 of
-	// A-Z a-z 0-9 _ -, a final /** for one or more segments below.
-	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// Types that are valid to be assigned to At:
+	//
+	//	*Match_Path
+	//	*Match_ExtensionOnly
+	At isMatch_At `protobuf_oneof:"at"`
 	// Default: POST.
 	Methods       []string `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -677,11 +679,29 @@ func (x *Match) GetHosts() []string {
 	return nil
 }
 
+func (x *Match) GetAt() isMatch_At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 func (x *Match) GetPath() string {
 	if x != nil {
-		return x.Path
+		if x, ok := x.At.(*Match_Path); ok {
+			return x.Path
+		}
 	}
 	return ""
+}
+
+func (x *Match) GetExtensionOnly() bool {
+	if x != nil {
+		if x, ok := x.At.(*Match_ExtensionOnly); ok {
+			return x.ExtensionOnly
+		}
+	}
+	return false
 }
 
 func (x *Match) GetMethods() []string {
@@ -690,6 +710,27 @@ func (x *Match) GetMethods() []string {
 	}
 	return nil
 }
+
+type isMatch_At interface {
+	isMatch_At()
+}
+
+type Match_Path struct {
+	// The path, byte for byte. {x} stands for one segment of 1 to 128 of
+	// A-Z a-z 0-9 _ -, a final /** for one or more segments below.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3,oneof"`
+}
+
+type Match_ExtensionOnly struct {
+	// True: only requests for which Envoy names the webhook, in the context
+	// extension hookbastion.webhook, on whatever host and path its route matches.
+	// hosts must be absent. The route must match one exact path.
+	ExtensionOnly bool `protobuf:"varint,4,opt,name=extension_only,json=extensionOnly,proto3,oneof"`
+}
+
+func (*Match_Path) isMatch_At() {}
+
+func (*Match_ExtensionOnly) isMatch_At() {}
 
 // Secret is one key, by reference. Secrets never stand in a policy file.
 type Secret struct {
@@ -2009,11 +2050,13 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
 	"\n" +
-	"\x06SHADOW\x10\x02\"s\n" +
+	"\x06SHADOW\x10\x02\"\xb4\x01\n" +
 	"\x05Match\x12\x14\n" +
-	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12\x1f\n" +
-	"\x04path\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/R\x04path\x123\n" +
-	"\amethods\x18\x03 \x03(\tB\x19\xbaH\x16\x92\x01\x13\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethods\"\xb3\x03\n" +
+	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12!\n" +
+	"\x04path\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x04path\x120\n" +
+	"\x0eextension_only\x18\x04 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\rextensionOnly\x123\n" +
+	"\amethods\x18\x03 \x03(\tB\x19\xbaH\x16\x92\x01\x13\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethodsB\v\n" +
+	"\x02at\x12\x05\xbaH\x02\b\x01\"\xb3\x03\n" +
 	"\x06Secret\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x12\x14\n" +
 	"\x04file\x18\x02 \x01(\tH\x00R\x04file\x12\x12\n" +
@@ -2228,6 +2271,10 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		return
 	}
 	file_hookbastion_policy_v1_scheme_proto_init()
+	file_hookbastion_policy_v1_policy_proto_msgTypes[2].OneofWrappers = []any{
+		(*Match_Path)(nil),
+		(*Match_ExtensionOnly)(nil),
+	}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[3].OneofWrappers = []any{
 		(*Secret_File)(nil),
 		(*Secret_Env)(nil),
