@@ -23,9 +23,6 @@ func (m *Memory) keyedNumber(webhook string, tenant authz.View) uint64 {
 // what is known of it now.
 func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func(*Entry)) Answer {
 	m.told(now)
-	if m.guarded(&nonce) {
-		return Answer{Outcome: Uncertain}
-	}
 	for {
 		sh := m.share(&nonce, now)
 		st := &sh.stripes[sh.part(nonce.Fingerprint)]

@@ -122,6 +122,9 @@ func (m *Memory) table(sh *share, signed bool, span time.Duration) *table {
 // insert puts a nonce that is not there into the table of its class. The
 // outcome is Reserved, Uncertain or Full.
 func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcome {
+	if m.guarded(nonce) {
+		return Uncertain
+	}
 	signed := !nonce.Signed.IsZero()
 	t := m.table(sh, signed, nonce.Span)
 	key, p := split(nonce.Fingerprint), &t.parts[sh.part(nonce.Fingerprint)]

@@ -21,6 +21,7 @@ type logged struct {
 	name string // of the segment
 	data []byte // of it
 	ends []int  // nonce n was written up to there
+	tip  []byte // what the file said before the last nonce was written
 }
 
 const loggedNonces = 12
@@ -34,6 +35,7 @@ func newLog(t testing.TB, sync time.Duration) logged {
 	s := opened(t, c, before)
 	l.name = filepath.Join(l.dir, "log", "00000000")
 	for n := range uint64(loggedNonces) {
+		l.tip = l.readTip(t)
 		if got := ask(t, s, n); got != replay.Reserved {
 			t.Fatalf("nonce %d: outcome %d", n, got)
 		}
@@ -60,6 +62,30 @@ func ask(t testing.TB, s replay.Store, n uint64) replay.Outcome {
 	return a.Outcome
 }
 
+func (l logged) readTip(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.dir, "tip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// unanswered is the log of a process that was killed while it wrote the last
+// nonce.
+func (l logged) unanswered(t testing.TB) logged {
+	t.Helper()
+	dir := directory(t)
+	if err := os.CopyFS(dir, os.DirFS(l.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tip"), l.tip, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.dir, l.name, l.ends = dir, filepath.Join(dir, "log", "00000000"), l.ends[:loggedNonces-1]
+	return l
+}
+
 // with opens a copy of the directory with another segment.
 func (l logged) with(t testing.TB, data []byte, boot string) (*file.Store, error) {
 	t.Helper()
@@ -76,14 +102,15 @@ func (l logged) with(t testing.TB, data []byte, boot string) (*file.Store, error
 }
 
 // remembers checks that no nonce that was written before the damage is accepted
-// again, and that the store works otherwise.
+// again, or any if the store does not say so, and that the store works
+// otherwise.
 func (l logged) remembers(t testing.TB, s *file.Store, damage int) {
 	t.Helper()
 	defer s.Kill()
 	r := s.Recovery()
 	for n, end := range l.ends {
 		got := ask(t, s, uint64(n))
-		if end <= damage && got == replay.Reserved {
+		if (end <= damage || !r.PowerLoss && !r.Lossy) && got == replay.Reserved {
 			t.Errorf("damage at %d: nonce %d, written before that, was accepted again", damage, n)
 		}
 		if (r.PowerLoss || r.Lossy) && !nonceOf(uint64(n)).Signed.IsZero() && got == replay.Reserved {
@@ -96,31 +123,105 @@ func (l logged) remembers(t testing.TB, s *file.Store, damage int) {
 	}
 }
 
+// A log that is cut short lacks what was answered, unless the process was killed
+// in the middle of the last write, or the system went down. One write can be
+// missing, as it can be damaged.
 func TestTornAtEveryByte(t *testing.T) {
 	l := newLog(t, time.Hour)
-	for _, boot := range []string{"one", "two"} {
-		for size := len(l.data); size >= 0; size-- {
-			s, err := l.with(t, l.data[:size], boot)
-			if err != nil {
-				t.Fatalf("boot %s, cut to %d: %v", boot, size, err)
+	killed := l.unanswered(t)
+	last := l.ends[loggedNonces-2]
+	for size := len(l.data); size >= 0; size-- {
+		s, err := l.with(t, l.data[:size], "two")
+		if err != nil || !s.Recovery().PowerLoss {
+			t.Fatalf("another boot, cut to %d: %v", size, err)
+		}
+		l.remembers(t, s, size)
+		s, err = l.with(t, l.data[:size], "one")
+		switch {
+		case size < last:
+			if err == nil || !strings.Contains(err.Error(), "the log ends with batch ") {
+				t.Fatalf("cut to %d: %v", size, err)
 			}
-			r := s.Recovery()
-			if r.Lossy && boot == "one" || r.PowerLoss != (boot == "two") {
-				t.Errorf("boot %s, cut to %d: %+v", boot, size, r)
-			}
-			if last := slices.Index(l.ends, size); last >= 0 && r.Damage != nil {
-				t.Errorf("boot %s, cut to %d, behind nonce %d: %v", boot, size, last, r.Damage)
-			}
+		case err != nil || s.Recovery().Lossy != (size < len(l.data)) || s.Recovery().PowerLoss:
+			t.Fatalf("cut to %d: %v", size, err)
+		default:
 			l.remembers(t, s, size)
 		}
+		if size < last {
+			continue
+		}
+		s, err = killed.with(t, l.data[:size], "one")
+		if err != nil {
+			t.Fatalf("killed, cut to %d: %v", size, err)
+		}
+		if r := s.Recovery(); r.Lossy || r.PowerLoss || size == len(l.data) && r.Damage != nil {
+			t.Errorf("killed, cut to %d: %+v", size, r)
+		}
+		killed.remembers(t, s, size)
+	}
+}
+
+// Segments that are missing at the end are noticed as those before are.
+func TestLastSegments(t *testing.T) {
+	c := config(directory(t))
+	for n := range uint64(3) { // three segments, and a fourth that is empty
+		s := opened(t, c, before)
+		ask(t, s, 2*n)
+		ask(t, s, 2*n+1)
+		s.Kill()
+	}
+	opened(t, c, before).Kill()
+	for name, test := range map[string]struct {
+		remove string
+		err    string
+	}{
+		"the empty one": {"log/00000003", ""},
+		"the last":      {"log/0000000[23]", "the log ends with batch 4, and 6 was written"},
+		"two":           {"log/0000000[123]", "the log ends with batch 2, and 6 was written"},
+		"the tip":       {"tip", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			copied := c
+			copied.Dir = directory(t)
+			if err := os.CopyFS(copied.Dir, os.DirFS(c.Dir)); err != nil {
+				t.Fatal(err)
+			}
+			files, err := filepath.Glob(filepath.Join(copied.Dir, test.remove))
+			if err != nil || len(files) == 0 {
+				t.Fatal(files, err)
+			}
+			for _, f := range files {
+				if err := os.Remove(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := file.Open(copied, start)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Kill()
+			if r := s.Recovery(); r.Lossy != (name == "the tip") {
+				t.Errorf("%+v", r)
+			}
+			for n := range uint64(6) {
+				if got := ask(t, s, n); got != replay.CopyUnknown {
+					t.Errorf("nonce %d: outcome %d", n, got)
+				}
+			}
+		})
 	}
 }
 
 // Behind a tear that was cut off, later starts find what was written since.
 func TestTornAndWrittenOn(t *testing.T) {
-	l := newLog(t, time.Hour)
-	cut := l.data[:len(l.data)-3]
-	if err := os.WriteFile(l.name, cut, 0o600); err != nil {
+	l := newLog(t, time.Hour).unanswered(t)
+	if err := os.WriteFile(l.name, l.data[:len(l.data)-3], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for n := range uint64(3) {
@@ -133,8 +234,9 @@ func TestTornAndWrittenOn(t *testing.T) {
 				t.Errorf("start %d: nonce %d: outcome %d", n, m, got)
 			}
 		}
-		if got := ask(t, s, loggedNonces-1+n); got != replay.Reserved {
-			t.Errorf("start %d: outcome %d", n, got)
+		fresh := replaytest.Unsigned(loggedNonces-1+n, start, time.Hour) // a copied directory guards signed times
+		if a, err := s.Reserve(context.Background(), fresh, replay.Claim{}, start); err != nil || a.Outcome != replay.Reserved {
+			t.Errorf("start %d: outcome %d, %v", n, a.Outcome, err)
 		}
 		s.Kill()
 	}

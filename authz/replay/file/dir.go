@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,14 +69,17 @@ func loadKeys(dir string) (k keys, err error) {
 	return k, nil
 }
 
-// makeKeys makes keys and keeps them.
-func makeKeys(dir string) (k keys, err error) {
-	data := make([]byte, keysSize, keysSize+crcSize)
-	_, _ = rand.Read(data) // never fails
-	if err := replace(dir, keysName, binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crcTable))); err != nil {
-		return k, err
-	}
-	return loadKeys(dir)
+// makeKeys makes keys, which are yet to be kept.
+func makeKeys() (k keys) {
+	_, _ = rand.Read(k.fingerprint[:]) // never fails
+	_, _ = rand.Read(k.seal[:])
+	_, _ = rand.Read(k.share[:])
+	return k
+}
+
+func (k *keys) keep(dir string) error {
+	data := slices.Concat(k.fingerprint[:], k.seal[:], k.share[:])
+	return replace(dir, keysName, binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crcTable)))
 }
 
 // replace puts a file into the directory, whole or not at all.
@@ -99,8 +103,48 @@ func replace(dir, name string, data []byte) (err error) {
 const keptName = "kept"
 
 // Keep keeps what goes with the nonces, whole or not at all, in place of what
-// was kept before.
-func (s *Store) Keep(data []byte) error { return replace(s.config.Dir, keptName, data) }
+// was kept before. Where there is no room for it, nothing is accepted until it
+// is kept.
+func (s *Store) Keep(data []byte) error {
+	err := replace(s.config.Dir, keptName, data)
+	if !noSpace(err) {
+		s.toKeep.Store(nil)
+		return err
+	}
+	s.toKeep.Store(&data)
+	s.log.lose(err)
+	return nil
+}
+
+// settle keeps what must be there before anything is accepted.
+func (s *Store) settle() error {
+	if _, err := os.Stat(filepath.Join(s.config.Dir, keysName)); errors.Is(err, fs.ErrNotExist) {
+		if err := s.keys.keep(s.config.Dir); err != nil {
+			return err
+		}
+	}
+	data := s.toKeep.Load()
+	if data == nil {
+		return nil
+	}
+	if err := replace(s.config.Dir, keptName, *data); err != nil {
+		return err
+	}
+	s.toKeep.CompareAndSwap(data, nil)
+	return nil
+}
+
+// keepMark says how the directory is left if the process ends now.
+func (s *Store) keepMark(clean bool) error {
+	guard := s.Guarded()
+	err := mark{
+		Boot: s.config.Boot, Clean: clean, Sync: s.config.Sync, Tip: true, Keys: inode(filepath.Join(s.config.Dir, keysName)), Guard: guard,
+	}.keep(s.config.Dir)
+	if err == nil {
+		s.guard.Store(guard.UnixNano())
+	}
+	return err
+}
 
 // Kept returns what was kept last; nil if nothing was.
 func (s *Store) Kept() ([]byte, error) {
@@ -119,6 +163,12 @@ type mark struct {
 	Clean bool `json:"clean"`
 	// Sync is how far the disk may be behind.
 	Sync time.Duration `json:"sync"`
+	// Tip: there is a tip. Keys is the number of the file with the keys; a copy of
+	// the directory has another. Those of the first version have neither.
+	Tip  bool   `json:"tip,omitempty"`
+	Keys uint64 `json:"keys,omitempty"`
+	// Guard is the time before which deliveries may be forgotten.
+	Guard time.Time `json:"guard,omitzero"`
 }
 
 func loadMark(dir string) (m mark, err error) {

@@ -13,13 +13,17 @@ func (s *Store) Kill() {
 	s.log.mu.Lock()
 	s.log.fail(ErrClosed)
 	s.log.mu.Unlock()
+	if s.log.wal == nil {
+		_ = s.lock.Close()
+		return
+	}
 	name := wlog.SegmentName(s.logDir(), int(s.log.segment.Load()))
 	info, err := os.Stat(name)
 	_ = s.log.wal.Close() // fills the page
 	if err == nil {
 		_ = os.Truncate(name, info.Size())
 	}
-	for _, f := range append(s.log.files.old, s.log.files.current, s.lock) {
+	for _, f := range append(s.log.files.old, s.log.files.current, s.log.tip, s.lock) {
 		_ = f.Close()
 	}
 }

@@ -28,26 +28,35 @@
 // disk is behind by at most twice that time and a second, in general by that
 // time. Whether the system has crashed follows from the boot's id and from a
 // mark that a clean end leaves. After a crash, unless Sync was 0, signed times
-// from before the start are refused as [replay.Uncertain], as after the start of
-// an empty store. A delivery without a signed time that was accepted within the
-// window before the crash can pass once more.
+// that could have come before the start are refused as [replay.Uncertain], as
+// after the start of an empty store. A delivery without a signed time that was
+// accepted within the window before the crash can pass once more. What a start
+// finds uncertain is in the mark: a start after it refuses it, too.
 //
 // # Damage
 //
 // A killed process leaves at most one batch that ends too early, and nobody had
-// an answer for it: it is cut off. Where the last batch is damaged otherwise, it
-// is cut off, too, and signed times from before the start are refused. Damage
-// before that, missing segments and missing keys mean that answers are
-// forgotten, and the store does not open.
+// an answer for it: it is cut off. Where the log ends, the tip says, a file that
+// is written over after each batch. Where the last batch is missing or damaged
+// otherwise, it is cut off, and signed times are uncertain. More that is missing
+// at the end, damage before that, missing segments and missing keys mean that
+// answers are forgotten, and the store does not open.
+//
+// # Copies
+//
+// A copy of the directory, put in place later, forgets what came in between. It
+// shows in two ways, and signed times are uncertain then: the keys are another
+// file, as the inode says, or the process did not end by itself and nothing was
+// written for more than a minute. While it runs, a process writes at least each
+// ten seconds. A block device that is set back to a clean end shows in neither.
 //
 // # Other bounds
 //
 // Permits for copies do not survive, nor the counts in Stats. A floor from an
-// eviction survives. A directory is for one process: a second one is refused.
-// A copy of the directory, put in place later, forgets what came in between; see
-// docs/replay.md. If the clock was set back by more than replay.Skew between two
-// processes, signed times from before the start are refused. Everything waits
-// for a write that hangs.
+// eviction survives. A directory is for one process: a second one is refused. If
+// the clock was set back by more than replay.Skew between two processes, signed
+// times are uncertain. Without room on the disk a store opens, refuses, and goes
+// on when there is room. Everything waits for a write that hangs.
 package file
 
 import (
@@ -97,10 +106,22 @@ type Store struct {
 	due        chan time.Time // asks for a compaction
 	// gap: a write has failed, and the log may lack what memory knows.
 	gap atomic.Bool
+	// toKeep is what Keep could not keep yet, guard what the mark says of it.
+	toKeep atomic.Pointer[[]byte]
+	guard  atomic.Int64
 }
 
+const (
+	// heartbeat is the longest time for which nothing is written.
+	heartbeat = 10 * time.Second
+	// maxGap is for how long a process may have been away that did not end by
+	// itself. A copy of its directory, put in place later, looks the same.
+	maxGap = time.Minute
+)
+
 // Open reads the log, which takes some seconds for a million entries, and begins
-// to write.
+// to write. If there is no room on the disk, it opens a store that refuses until
+// there is.
 func Open(config Config, now time.Time) (_ *Store, err error) {
 	if config.Boot == "" {
 		config.Boot = bootID()
@@ -114,18 +135,19 @@ func Open(config Config, now time.Time) (_ *Store, err error) {
 	}
 	last, err := s.recover(now)
 	if err == nil {
-		s.log, err = openLog(s.logDir(), config.Sync, last)
-	}
-	if err == nil {
-		// After the log: who finds a mark finds a log, too.
-		if err = (mark{Boot: config.Boot, Sync: config.Sync}).keep(config.Dir); err != nil {
-			err = errors.Join(err, s.log.close())
+		s.log = newLog(s.logDir(), config.Sync, last)
+		s.log.settle, s.log.mark = s.settle, func() error { return s.keepMark(false) }
+		if err = s.log.begin(); noSpace(err) {
+			s.recovery.Full = err
+			s.log.lose(err) // it is tried again
+			err = nil
 		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
 	}
 	s.NoteFloors(s.log.mention)
+	s.OnTurn(s.turned)
 	s.stopped.Go(s.compactions)
 	if config.Sync > 0 {
 		s.stopped.Go(s.syncs)
@@ -148,9 +170,7 @@ func (s *Store) recover(now time.Time) (header, error) {
 		return header{}, err
 	}
 	if keysErr != nil {
-		if s.keys, err = makeKeys(s.config.Dir); err != nil {
-			return header{}, err
-		}
+		s.keys = makeKeys()
 	}
 	s.config.Memory.Key, s.config.Memory.Started = s.keys.share, time.Time{}
 	s.Memory = replay.NewMemory(s.config.Memory)
@@ -166,20 +186,32 @@ func (s *Store) recover(now time.Time) (header, error) {
 	}
 	rebooted := markErr != nil || !left.Clean && (left.Boot != s.config.Boot || left.Boot == "")
 	r := &s.recovery
+	r.Crash, r.PowerLoss = !left.Clean, rebooted && (left.Sync > 0 || markErr != nil)
 	if r.Lossy, err = read.judge(last, rebooted); err != nil {
 		return header{}, err
+	}
+	if left.Tip && !r.PowerLoss {
+		short, err := read.short(loadTip(s.config.Dir))
+		if err != nil {
+			return header{}, err
+		}
+		r.Lossy = r.Lossy || short
 	}
 	if r.Cut, err = read.trim(last); err != nil {
 		return header{}, err
 	}
-	r.Crash, r.PowerLoss = !left.Clean, rebooted && (left.Sync > 0 || markErr != nil)
 	r.Entries, r.Damage = read.reader.entries, read.damage
 	latest := time.Unix(0, read.last.latest)
 	if back := latest.Sub(now); back > replay.Skew {
 		r.ClockBack, latest = back, now
 	}
+	if gap := now.Sub(latest); r.Crash && gap > maxGap {
+		r.Gap = gap
+	}
+	r.Copied = left.Keys != 0 && left.Keys != inode(filepath.Join(s.config.Dir, keysName))
 	s.Restored(latest, now)
-	if r.PowerLoss || r.Lossy || r.ClockBack > 0 {
+	s.Guard(left.Guard)
+	if r.uncertain() {
 		s.Guard(now)
 	}
 	read.last.latest = latest.UnixNano()
@@ -261,9 +293,27 @@ func (s *Store) ask(now time.Time) {
 // a compaction is due. Call it about once a second.
 func (s *Store) Sweep(now time.Time, n int) {
 	s.Memory.Sweep(now, n)
-	if s.ready() == nil && s.compactionDue() {
+	if s.ready() != nil {
+		return
+	}
+	if now.UnixNano()-s.log.last() >= int64(heartbeat) {
+		_ = s.written(s.log.note(nil, now)) // after an error everything is refused
+	}
+	if s.Guarded().UnixNano() != s.guard.Load() {
+		if err := s.keepMark(false); err != nil {
+			s.log.lose(err)
+		}
+	}
+	if s.compactionDue() {
 		s.ask(now)
 	}
+}
+
+// turned follows a clock that has gone back: what the log says of the time, and
+// the leases in it, are of a clock that was ahead.
+func (s *Store) turned(now time.Time) {
+	s.log.turned(now)
+	s.gap.Store(true)
 }
 
 // Close brings everything to the disk and marks the directory as left in order.
@@ -273,7 +323,7 @@ func (s *Store) Close() error {
 	s.stopped.Wait()
 	err := s.log.close()
 	if err == nil {
-		err = mark{Boot: s.config.Boot, Clean: true, Sync: s.config.Sync}.keep(s.config.Dir)
+		err = s.keepMark(true)
 	}
 	return errors.Join(err, s.lock.Close())
 }

@@ -79,6 +79,7 @@ func (m *subjects) open(c file.Config, at time.Time) replaytest.Subject {
 		Replicas: [2]replay.Store{s, s},
 		Keeps:    true,
 		Restart: func(at time.Time) replaytest.Subject {
+			s.Sweep(at, 1) // as each second
 			switch m.restarts++; m.restarts % 3 {
 			case 0:
 				s.Kill()

@@ -166,6 +166,88 @@ func killedCopy(t *testing.T, c file.Config) file.Config {
 	return c2
 }
 
+// A store that finds no room at its start refuses until there is some, and then
+// knows what it knew.
+func TestStartOnAFullDisk(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for name, end := range restarts {
+		c := config(directory(t))
+		s := opened(t, c, before)
+		ask(t, s, 1)
+		if err := s.Keep([]byte("kept")); err != nil {
+			t.Fatal(err)
+		}
+		end(t, s)
+		lift := limit(t, 1)
+		for range 3 { // nor does a restart help
+			s = opened(t, c, start)
+			if s.Recovery().Full == nil || s.Log().Err == nil {
+				t.Errorf("%s: %+v, %v", name, s.Recovery(), s.Log().Err)
+			}
+			if a, err := s.Reserve(context.Background(), nonceOf(2), replay.Claim{}, start); err == nil {
+				t.Errorf("%s: outcome %d without room", name, a.Outcome)
+			}
+			if err := s.Keep([]byte("kept since")); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			s.Sweep(start, 1)
+			s.Kill()
+		}
+		s = opened(t, c, start)
+		if err := s.Keep([]byte("kept at last")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		lift()
+		until(t, "to begin", func() bool {
+			a, err := s.Reserve(context.Background(), nonceOf(2), replay.Claim{}, start)
+			return err == nil && a.Outcome == replay.Reserved
+		})
+		if kept, err := s.Kept(); string(kept) != "kept at last" || err != nil {
+			t.Errorf("%s: kept %q, %v", name, kept, err)
+		}
+		s.Kill()
+		s = opened(t, c, start)
+		for n := range uint64(2) {
+			if got := ask(t, s, n+1); got != replay.CopyUnknown {
+				t.Errorf("%s: nonce %d: outcome %d", name, n+1, got)
+			}
+		}
+		if r := s.Recovery(); r.Damage != nil || r.Lossy {
+			t.Errorf("%s: %+v", name, r)
+		}
+		s.Kill()
+	}
+}
+
+// What goes with the nonces and finds no room is kept before anything is
+// accepted again.
+func TestKeepOnAFullDisk(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	c := config(directory(t))
+	s := opened(t, c, before)
+	ask(t, s, 1)
+	lift := limit(t, 1)
+	if err := s.Keep([]byte("kept")); err != nil {
+		t.Error(err)
+	}
+	if a, err := s.Reserve(context.Background(), nonceOf(2), replay.Claim{}, start); err == nil {
+		t.Errorf("outcome %d though nothing could be kept", a.Outcome)
+	}
+	lift()
+	until(t, "to mend the log", func() bool {
+		_, err := s.Reserve(context.Background(), nonceOf(2), replay.Claim{}, start)
+		return err == nil
+	})
+	if kept, err := s.Kept(); string(kept) != "kept" || err != nil {
+		t.Errorf("kept %q, %v", kept, err)
+	}
+	s.Kill()
+}
+
 // What the upstream did is true, whether it could be written or not.
 func TestSettledOnAFullDisk(t *testing.T) {
 	if !alone(t) {

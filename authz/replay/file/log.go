@@ -40,9 +40,14 @@ type log struct {
 	tried    time.Time
 	rotate   bool // the next write begins a segment
 
+	// settle does what must be done before anything is accepted, and mark marks
+	// the directory as left by a crash.
+	settle, mark func() error
+
 	// Only who writes looks at these.
-	wal    *wlog.WL
-	number uint64 // of the last batch
+	wal    *wlog.WL // nil: it has not begun
+	tip    *os.File // the same
+	number uint64   // of the last batch
 
 	segment atomic.Int64 // that is written
 
@@ -80,27 +85,39 @@ func newBatch() *batch { return &batch{lead: make(chan struct{}, 1), done: make(
 // ErrClosed is what everything gets after Close.
 var ErrClosed = errors.New("the nonce log is closed")
 
-// openLog begins a new segment behind those that are there.
-func openLog(dir string, every time.Duration, last header) (*log, error) {
+// newLog is one that has yet to begin.
+func newLog(dir string, every time.Duration, last header) *log {
 	l := &log{dir: dir, every: every, open: newBatch(), buffer: appendHeader(nil), spare: appendHeader(nil),
 		known: map[uint64]struct{}{}, latest: last.latest, number: last.number}
 	l.base.Store(last.base)
 	l.synced.Store(last.number)
-	var err error
-	if l.wal, err = wlog.NewSize(nil, nil, dir, segmentSize, compression.None); err != nil {
-		return nil, err
+	return l
+}
+
+// begin begins a new segment behind those that are there, the mark after it: who
+// finds a mark finds a log, too. After an error it can be called again; l.mu is
+// held, or nobody else knows the log.
+func (l *log) begin() (err error) {
+	if err := l.probe(); err != nil { // so that no segment is begun in vain
+		return err
 	}
-	_, segment, err := wlog.Segments(dir)
-	if err == nil {
-		err = l.follow(segment)
+	if err := l.settle(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = l.measure()
+	if l.wal == nil {
+		if l.wal, err = wlog.NewSize(nil, nil, l.dir, segmentSize, compression.None); err != nil {
+			l.wal = nil
+			return err
+		}
+		_, segment, err := wlog.Segments(l.dir)
+		if err = errors.Join(err, l.follow(segment), l.measure()); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, l.wal.Close())
+	if err := l.mark(); err != nil {
+		return err
 	}
-	return l, nil
+	return l.point() // after the mark: it says what was lost before
 }
 
 // follow opens the segment that is written, to bring it to the disk. The log's
@@ -238,6 +255,9 @@ func (l *log) put(data []byte, number uint64) error {
 	if l.every == 0 || late {
 		err = l.sync()
 	}
+	if err == nil {
+		_, err = l.tip.WriteAt(tip(number).bytes(), 0)
+	}
 	if took := int64(time.Since(began)); took > l.counters.slowest.Load() {
 		l.counters.slowest.Store(took)
 	}
@@ -285,12 +305,22 @@ func (l *log) close() error {
 	if closed {
 		return nil
 	}
-	err := errors.Join(last, l.wal.Close(), l.sync())
+	if l.tip == nil {
+		return last // it never began
+	}
+	err := errors.Join(last, l.wal.Close(), l.sync(), l.tip.Sync())
 	l.files.Lock()
 	defer l.files.Unlock()
-	for _, f := range append(l.files.old, l.files.current) {
+	for _, f := range append(l.files.old, l.files.current, l.tip) {
 		err = errors.Join(err, f.Close())
 	}
 	l.files.old, l.files.current = nil, nil
 	return err
+}
+
+// turned goes on from an earlier time.
+func (l *log) turned(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.latest = now.UnixNano()
 }

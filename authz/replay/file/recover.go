@@ -28,12 +28,27 @@ type Recovery struct {
 	// if that is more than replay.Skew. Signed times from before the start are
 	// refused.
 	ClockBack time.Duration
+	// Gap is for how long nothing had been written when the process before ended,
+	// if that did not end by itself and it is more than a minute. Copied: the
+	// directory is not the one that was left, but a copy of it. In both cases an
+	// older state may have been put in place, and signed times from before the
+	// start are refused.
+	Gap    time.Duration
+	Copied bool
+	// Full: there is no room on the disk, and everything is refused until there
+	// is; nil if there was.
+	Full error
 	// Entries is how many entries the log had.
 	Entries int64
 	// Cut is how many bytes at the end of the log were torn, and cut off, and
 	// Damage what was wrong with them; 0 and nil if nothing was.
 	Cut    int64
 	Damage error
+}
+
+// uncertain reports whether something may be forgotten.
+func (r *Recovery) uncertain() bool {
+	return r.PowerLoss || r.Lossy || r.ClockBack > 0 || r.Gap > 0 || r.Copied
 }
 
 // place is a place in the log.

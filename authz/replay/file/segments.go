@@ -71,7 +71,11 @@ func (l *log) ready() (mended bool, err error) {
 		return false, l.broken
 	}
 	l.tried = now
-	if err := l.mend(); err != nil {
+	mend := l.mend
+	if l.tip == nil {
+		mend = l.begin
+	}
+	if err := mend(); err != nil {
 		return false, err
 	}
 	l.broken = nil
@@ -84,6 +88,9 @@ func (l *log) ready() (mended bool, err error) {
 // nobody writes.
 func (l *log) mend() error {
 	if err := l.probe(); err != nil {
+		return err
+	}
+	if err := l.settle(); err != nil {
 		return err
 	}
 	if err := l.next(); err != nil {
