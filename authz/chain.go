@@ -21,6 +21,10 @@ type Webhook struct {
 	// DeniedHeaders are added to a denial that is the sender's fault, for
 	// instance to keep the provider from a retry.
 	DeniedHeaders []Header
+	// Challenge is what www-authenticate says where a token is missing or wrong;
+	// the status is then 401. Empty: none. Senders that were given a password ask
+	// first without it.
+	Challenge string
 	// DeniedEmpty: the sender wants no body in a denial.
 	DeniedEmpty bool
 	// Unverified is the reason why no proof is asked for. Without it, an

@@ -66,6 +66,14 @@ func (d *Decision) Forward() bool {
 	return d.Verdict == Allow && d.Reason.Allows() || d.Webhook != nil && d.Webhook.Shadow
 }
 
+// Challenge is what www-authenticate says to the sender; empty if nothing.
+func (d *Decision) Challenge() string {
+	if d.Webhook == nil || d.Reason != TokenMissing && d.Reason != TokenInvalid {
+		return ""
+	}
+	return d.Webhook.Challenge
+}
+
 // Status returns the HTTP status that the sender gets if the request is not
 // forwarded: 400 to 599, or 200 for a copy that is acknowledged.
 func (d *Decision) Status() int {
@@ -78,6 +86,9 @@ func (d *Decision) Status() int {
 	}
 	if status := reasons[r].status; status != 0 {
 		return status
+	}
+	if d.Challenge() != "" {
+		return 401
 	}
 	if d.Webhook != nil && d.Webhook.DeniedStatus != 0 {
 		return d.Webhook.DeniedStatus

@@ -188,6 +188,9 @@ func eachDeniedHeader(decision *authz.Decision, httpStatus int, decisionID strin
 	if httpStatus == 405 && decision.AllowedMethods != "" && isHeaderValue(decision.AllowedMethods) {
 		set("allow", decision.AllowedMethods)
 	}
+	if challenge := decision.Challenge(); httpStatus == 401 && isHeaderValue(challenge) && challenge != "" {
+		set("www-authenticate", challenge)
+	}
 	if wished(decision, httpStatus) {
 		for i := range decision.Webhook.DeniedHeaders {
 			if h := &decision.Webhook.DeniedHeaders[i]; isHeaderName(h.Name) && isHeaderValue(h.Value) {

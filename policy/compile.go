@@ -189,6 +189,7 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	}
 	v := c.verification(w, at)
 	hook.DeniedStatus, hook.DeniedHeaders, hook.DeniedEmpty = v.deniedStatus, v.deniedHeaders, v.deniedEmpty
+	hook.Challenge = v.challenge
 	if status := w.GetRespond().GetDeniedStatus(); status != 0 {
 		hook.DeniedStatus = int(status)
 	}

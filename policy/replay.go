@@ -1,15 +1,17 @@
 package policy
 
 import (
+	"cmp"
+
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// retry says how the webhook's provider repeats a delivery.
+// retry says how the webhook's sender repeats a delivery.
 func (c *compiler) retry(w *policyv1.Webhook) policyv1.Provider_Retry {
 	if w.GetProvider() == "" {
-		return policyv1.Provider_UNKNOWN
+		return cmp.Or(w.GetScheme().GetRetry(), policyv1.Provider_UNKNOWN)
 	}
 	p, _ := provider.Get(w.GetProvider()) // an error was reported with its schemes
 	return p.GetRetry()
@@ -25,12 +27,7 @@ func replayRules(r *policyv1.Replay, retry policyv1.Provider_Retry, timed bool) 
 	if identical {
 		rules.ClientError, rules.Unknown = replay.Undelivered, replay.Unsure
 	}
-	if retry == policyv1.Provider_IDENTICAL {
-		onCopy = replay.AcknowledgeCopy
-	}
-	switch r.GetOnReplay() {
-	case policyv1.Replay_DENY:
-		onCopy = replay.DenyCopy
+	switch cmp.Or(r.GetOnReplay(), provider.OnCopy(retry)) {
 	case policyv1.Replay_MARK:
 		onCopy = replay.MarkCopies
 	case policyv1.Replay_ACKNOWLEDGE:

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,7 +25,13 @@ type verification struct {
 	// what else the provider wants of a denial
 	deniedHeaders []authz.Header
 	deniedEmpty   bool
+	// challenge is what the sender of a missing password is told
+	challenge string
 }
+
+// basicChallenge asks for a password (RFC 7617). Of what is behind it, the realm
+// says nothing.
+const basicChallenge = `Basic realm="webhooks", charset="UTF-8"`
 
 func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	var v verification
@@ -60,6 +67,9 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 	if len(c.tenants) > 0 && len(c.errs) == before {
 		v.checks = append(v.checks, &tenant.Check{Source: c.tenantCache().NewSource(c.tenants)})
 	}
+	if v.challenged(w, configured, issued) {
+		v.challenge = basicChallenge
+	}
 	for _, check := range []*token.Check{configured, issued} {
 		if len(check.Candidates) > 0 {
 			v.checks = append(v.checks, check)
@@ -70,6 +80,18 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 		v.checks = append(v.checks, c.timeChecks(w, schemes)...)
 	}
 	return v
+}
+
+// challenged reports whether a missing password is asked for. Senders that take it
+// from a URL send it after a challenge only, such as Twilio. An entry of the
+// catalogue that is refused with another status sends it at once.
+func (v *verification) challenged(w *policyv1.Webhook, configured, issued *token.Check) bool {
+	if status := w.GetRespond().GetDeniedStatus(); status != 0 && status != authz.DefaultDeniedStatus {
+		return false
+	}
+	basic := func(c token.Candidate) bool { return c.Basic }
+	return slices.ContainsFunc(configured.Candidates, basic) ||
+		slices.ContainsFunc(issued.Candidates, basic) && (v.deniedStatus == 0 || v.deniedStatus == authz.DefaultDeniedStatus)
 }
 
 // agree looks for settings that contradict each other or have no effect.

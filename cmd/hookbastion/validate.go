@@ -82,6 +82,7 @@ func findings(paths []string, config string, table *authz.Table, keys []policy.K
 	}
 	add(set.TransportFindings(s.proofs()))
 	add(set.URLFindings())
+	add(set.CopyFindings())
 	if s.lease == 0 {
 		add(set.OnePhaseFindings(table))
 	}

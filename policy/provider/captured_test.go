@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,6 +107,22 @@ func TestRequestThatIsAskedAgain(t *testing.T) {
 	for _, want := range []authz.Mark{authz.MarkNone, authz.MarkPossible, authz.MarkPossible} {
 		if d := decideBy(t, c.table, c.parse(t), c.now); d.Reason != authz.OK || d.Mark != want {
 			t.Errorf("%s, mark %v, want %v", d.Reason, d.Mark, want)
+		}
+	}
+}
+
+// Twilio asks without its password first. It is told to send it, and then verified.
+func TestPasswordThatIsSentAfterAChallenge(t *testing.T) {
+	c := readCaptured(t, "testdata/captured/twilio-basic.txtar")
+	first := decideBy(t, c.table, c.parse(t), c.now)
+	if first.Status() != 401 || first.Challenge() == "" {
+		t.Errorf("the first request gets %d, challenge %q", first.Status(), first.Challenge())
+	}
+	for password, want := range map[string]authz.Reason{"5f0c6b1e9a7d43288f21": authz.OK, "another": authz.TokenInvalid} {
+		req := c.parse(t)
+		req.Set("authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("user:"+password)))
+		if d := decideBy(t, c.table, req, c.now); d.Reason != want {
+			t.Errorf("with a password: %s, want %s", d.Reason, want)
 		}
 	}
 }

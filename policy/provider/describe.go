@@ -250,11 +250,11 @@ func ageWords(tolerance, future *durationpb.Duration) string {
 	if future != nil {
 		ahead = future.AsDuration()
 	}
-	return fmt.Sprintf("; at most %s old and %s ahead", short(past), short(ahead))
+	return fmt.Sprintf("; at most %s old and %s ahead", Short(past), Short(ahead))
 }
 
-// short writes a duration without units that are zero, 5m0s as 5m.
-func short(d time.Duration) string {
+// Short writes a duration without units that are zero, 5m0s as 5m.
+func Short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")

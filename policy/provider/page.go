@@ -35,11 +35,11 @@ func write(p *policyv1.Provider, to *page) string {
 		to.scheme(s, len(p.GetSchemes()) > 1)
 	}
 	to.heading("## ", "Refusals and retries")
-	status := p.GetDeniedStatus()
-	if status == 0 {
-		status = 401
+	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", deniedStatus(p), deniedWords(p), refusalWords(to, p)))
+	to.paragraph(retryWords[p.GetRetry()] + " " + copyWords(p))
+	if again := p.GetAsksAgain(); again != "" {
+		to.paragraph(again + " Such a webhook needs `replay: {on_replay: MARK}`, which forwards copies with a mark.")
 	}
-	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", status, deniedWords(p), retryWords[p.GetRetry()]))
 	if r := p.GetRanges(); r != nil {
 		to.heading("## ", "Addresses")
 		to.paragraph(rangeWords(p.GetName(), to.link(r.GetDocumentation()), r))
@@ -76,13 +76,7 @@ func (to *page) scheme(s *policyv1.NamedScheme, several bool) {
 func Snippet(p *policyv1.Provider) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "webhooks:\n  - name: %s\n    match: {path: /webhooks/%[1]s}\n", p.GetName())
-	first := p.GetSchemes()[0].GetScheme()
-	for _, s := range p.GetSchemes() {
-		if !s.GetOptional() {
-			first = s.GetScheme()
-			break
-		}
-	}
+	first := first(p)
 	if signsURL(first) {
 		b.WriteString("    public_url: https://hooks.example.com\n")
 	}
@@ -111,6 +105,9 @@ func signsURL(s *policyv1.Scheme) bool {
 
 func deniedWords(p *policyv1.Provider) string {
 	words := ""
+	if first(p).GetSharedToken().GetBasic() != nil && deniedStatus(p) == 401 {
+		words = ", with `WWW-Authenticate: Basic`"
+	}
 	for _, h := range p.GetDeniedHeaders() {
 		words += fmt.Sprintf(", with `%s: %s`", h.GetName(), h.GetValue())
 	}
@@ -150,7 +147,7 @@ func Index() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
+	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. [Who repeats how](retries.md) says what copies and\ndenials get. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
 	b.WriteString("| provider | name in policies | proof | signed time | retries |\n| --- | --- | --- | --- | --- |\n")
 	for _, name := range names {
 		p, err := Get(name)

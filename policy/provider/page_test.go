@@ -24,7 +24,11 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"README.md": index}
+	retries, err := provider.Retries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"README.md": index, "retries.md": retries}
 	names, err := provider.Names()
 	if err != nil {
 		t.Fatal(err)

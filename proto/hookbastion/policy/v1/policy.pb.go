@@ -1480,8 +1480,8 @@ type Replay struct {
 	// How long a delivery without a signed time is remembered. Default: 24h.
 	// One with a signed time is remembered until that time is too old.
 	Window *durationpb.Duration `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
-	// Default: ACKNOWLEDGE for a provider of the catalogue that repeats by itself
-	// and sends the same bytes, else DENY.
+	// Default: ACKNOWLEDGE where a repeat may have the same bytes (retry IDENTICAL or
+	// UNKNOWN, of the catalogue's entry or of the scheme), else DENY.
 	OnReplay Replay_OnReplay `protobuf:"varint,2,opt,name=on_replay,json=onReplay,proto3,enum=hookbastion.policy.v1.Replay_OnReplay" json:"on_replay,omitempty"`
 	// What a failure of the upstream means: 5xx, 408, 425, 429, no answer.
 	// Default: UPSTREAM_FAILURE.

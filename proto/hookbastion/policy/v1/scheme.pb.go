@@ -918,6 +918,61 @@ func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 1}
 }
 
+type Refusal_Effect int32
+
+const (
+	Refusal_EFFECT_UNSPECIFIED Refusal_Effect = 0
+	// The delivery is given up.
+	Refusal_ENDS Refusal_Effect = 1
+	// The delivery is repeated for a while.
+	Refusal_REPEATS Refusal_Effect = 2
+	// As ENDS or REPEATS, and after too many the endpoint is switched off.
+	Refusal_DISABLES Refusal_Effect = 3
+)
+
+// Enum value maps for Refusal_Effect.
+var (
+	Refusal_Effect_name = map[int32]string{
+		0: "EFFECT_UNSPECIFIED",
+		1: "ENDS",
+		2: "REPEATS",
+		3: "DISABLES",
+	}
+	Refusal_Effect_value = map[string]int32{
+		"EFFECT_UNSPECIFIED": 0,
+		"ENDS":               1,
+		"REPEATS":            2,
+		"DISABLES":           3,
+	}
+)
+
+func (x Refusal_Effect) Enum() *Refusal_Effect {
+	p := new(Refusal_Effect)
+	*p = x
+	return p
+}
+
+func (x Refusal_Effect) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Refusal_Effect) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
+}
+
+func (Refusal_Effect) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
+}
+
+func (x Refusal_Effect) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Refusal_Effect.Descriptor instead.
+func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
+}
+
 // Scheme is one way to prove that a delivery comes from the provider.
 type Scheme struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -927,7 +982,10 @@ type Scheme struct {
 	//	*Scheme_SharedToken
 	//	*Scheme_Jws
 	//	*Scheme_Code
-	Kind          isScheme_Kind `protobuf_oneof:"kind"`
+	Kind isScheme_Kind `protobuf_oneof:"kind"`
+	// In a policy, how the sender repeats a delivery that failed, by which copies are
+	// treated. Default: UNKNOWN. In the catalogue the entry says it.
+	Retry         Provider_Retry `protobuf:"varint,20,opt,name=retry,proto3,enum=hookbastion.policy.v1.Provider_Retry" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1003,6 +1061,13 @@ func (x *Scheme) GetCode() *Code {
 		}
 	}
 	return nil
+}
+
+func (x *Scheme) GetRetry() Provider_Retry {
+	if x != nil {
+		return x.Retry
+	}
+	return Provider_RETRY_UNSPECIFIED
 }
 
 type isScheme_Kind interface {
@@ -2799,7 +2864,12 @@ type Provider struct {
 	// Headers of a denial that the provider understands, for instance not to retry.
 	DeniedHeaders []*ConstantHeader `protobuf:"bytes,12,rep,name=denied_headers,json=deniedHeaders,proto3" json:"denied_headers,omitempty"`
 	// A denial must have no body.
-	DeniedEmpty   bool `protobuf:"varint,13,opt,name=denied_empty,json=deniedEmpty,proto3" json:"denied_empty,omitempty"`
+	DeniedEmpty bool `protobuf:"varint,13,opt,name=denied_empty,json=deniedEmpty,proto3" json:"denied_empty,omitempty"`
+	// What the provider does after a denial. Absent: it documents nothing of it.
+	Refusal *Refusal `protobuf:"bytes,20,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// What it asks again on purpose with the same signed content, as one sentence or
+	// more. Such requests need on_replay: MARK.
+	AsksAgain     string `protobuf:"bytes,21,opt,name=asks_again,json=asksAgain,proto3" json:"asks_again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2925,6 +2995,84 @@ func (x *Provider) GetDeniedEmpty() bool {
 	return false
 }
 
+func (x *Provider) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
+func (x *Provider) GetAsksAgain() string {
+	if x != nil {
+		return x.AsksAgain
+	}
+	return ""
+}
+
+// Refusal is what a provider does with a delivery that was refused.
+type Refusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In one word.
+	Effect Refusal_Effect `protobuf:"varint,1,opt,name=effect,proto3,enum=hookbastion.policy.v1.Refusal_Effect" json:"effect,omitempty"`
+	// In a sentence or two.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Where it was read.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Refusal) GetEffect() Refusal_Effect {
+	if x != nil {
+		return x.Effect
+	}
+	return Refusal_EFFECT_UNSPECIFIED
+}
+
+func (x *Refusal) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Refusal) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // Ranges are the addresses that a provider publishes.
 type Ranges struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2941,7 +3089,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3101,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3114,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -3003,7 +3151,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3163,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3176,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -3056,12 +3204,13 @@ var File_hookbastion_policy_v1_scheme_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xf6\x01\n" +
+	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xb3\x02\n" +
 	"\x06Scheme\x121\n" +
 	"\x04hmac\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.HmacH\x00R\x04hmac\x12G\n" +
 	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedToken\x12.\n" +
 	"\x03jws\x18\x03 \x01(\v2\x1a.hookbastion.policy.v1.JwsH\x00R\x03jws\x121\n" +
-	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04codeB\r\n" +
+	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04code\x12;\n" +
+	"\x05retry\x18\x14 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryR\x05retryB\r\n" +
 	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xfb\a\n" +
 	"\x04Hmac\x12<\n" +
 	"\x04hash\x18\x01 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12H\n" +
@@ -3270,7 +3419,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Name\x12\x14\n" +
 	"\x10NAME_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ADYEN\x10\x01\x12\r\n" +
-	"\tBRAINTREE\x10\x02\"\xd9\x06\n" +
+	"\tBRAINTREE\x10\x02\"\xb2\a\n" +
 	"\bProvider\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1d\n" +
 	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05title\x125\n" +
@@ -3288,7 +3437,10 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	" \x01(\tR\x06secret\x125\n" +
 	"\x06ranges\x18\v \x01(\v2\x1d.hookbastion.policy.v1.RangesR\x06ranges\x12L\n" +
 	"\x0edenied_headers\x18\f \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\rdeniedHeaders\x12!\n" +
-	"\fdenied_empty\x18\r \x01(\bR\vdeniedEmpty\"E\n" +
+	"\fdenied_empty\x18\r \x01(\bR\vdeniedEmpty\x128\n" +
+	"\arefusal\x18\x14 \x01(\v2\x1e.hookbastion.policy.v1.RefusalR\arefusal\x12\x1d\n" +
+	"\n" +
+	"asks_again\x18\x15 \x01(\tR\tasksAgain\"E\n" +
 	"\n" +
 	"Confidence\x12\x1a\n" +
 	"\x16CONFIDENCE_UNSPECIFIED\x10\x00\x12\f\n" +
@@ -3300,7 +3452,17 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\tIDENTICAL\x10\x02\x12\b\n" +
 	"\x04NONE\x10\x03\x12\v\n" +
 	"\aUNKNOWN\x10\x04B\x10\n" +
-	"\x0e_denied_status\"\x9c\x01\n" +
+	"\x0e_denied_status\"\xd5\x01\n" +
+	"\aRefusal\x12E\n" +
+	"\x06effect\x18\x01 \x01(\x0e2%.hookbastion.policy.v1.Refusal.EffectB\x06\xbaH\x03\xc8\x01\x01R\x06effect\x12\x1b\n" +
+	"\x04text\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\n" +
+	"R\x04text\x12\x1f\n" +
+	"\x06source\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x04R\x06source\"E\n" +
+	"\x06Effect\x12\x16\n" +
+	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04ENDS\x10\x01\x12\v\n" +
+	"\aREPEATS\x10\x02\x12\f\n" +
+	"\bDISABLES\x10\x03\"\x9c\x01\n" +
 	"\x06Ranges\x125\n" +
 	"\rdocumentation\x18\x01 \x01(\tB\x0f\xbaH\fr\n" +
 	":\bhttps://R\rdocumentation\x12\x1a\n" +
@@ -3323,8 +3485,8 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 16)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Hmac_Construction)(0),      // 0: hookbastion.policy.v1.Hmac.Construction
 	(Hmac_Hash)(0),              // 1: hookbastion.policy.v1.Hmac.Hash
@@ -3342,88 +3504,93 @@ var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Code_Name)(0),              // 13: hookbastion.policy.v1.Code.Name
 	(Provider_Confidence)(0),    // 14: hookbastion.policy.v1.Provider.Confidence
 	(Provider_Retry)(0),         // 15: hookbastion.policy.v1.Provider.Retry
-	(*Scheme)(nil),              // 16: hookbastion.policy.v1.Scheme
-	(*Hmac)(nil),                // 17: hookbastion.policy.v1.Hmac
-	(*Key)(nil),                 // 18: hookbastion.policy.v1.Key
-	(*BodyDigest)(nil),          // 19: hookbastion.policy.v1.BodyDigest
-	(*Signature)(nil),           // 20: hookbastion.policy.v1.Signature
-	(*Part)(nil),                // 21: hookbastion.policy.v1.Part
-	(*Body)(nil),                // 22: hookbastion.policy.v1.Body
-	(*Url)(nil),                 // 23: hookbastion.policy.v1.Url
-	(*Path)(nil),                // 24: hookbastion.policy.v1.Path
-	(*Form)(nil),                // 25: hookbastion.policy.v1.Form
-	(*Digest)(nil),              // 26: hookbastion.policy.v1.Digest
-	(*Item)(nil),                // 27: hookbastion.policy.v1.Item
-	(*SignedHeader)(nil),        // 28: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),           // 29: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),      // 30: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),         // 31: hookbastion.policy.v1.SharedToken
-	(*Jws)(nil),                 // 32: hookbastion.policy.v1.Jws
-	(*ClaimDigest)(nil),         // 33: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                // 34: hookbastion.policy.v1.Code
-	(*Provider)(nil),            // 35: hookbastion.policy.v1.Provider
-	(*Ranges)(nil),              // 36: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),         // 37: hookbastion.policy.v1.NamedScheme
-	(*emptypb.Empty)(nil),       // 38: google.protobuf.Empty
-	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
+	(Refusal_Effect)(0),         // 16: hookbastion.policy.v1.Refusal.Effect
+	(*Scheme)(nil),              // 17: hookbastion.policy.v1.Scheme
+	(*Hmac)(nil),                // 18: hookbastion.policy.v1.Hmac
+	(*Key)(nil),                 // 19: hookbastion.policy.v1.Key
+	(*BodyDigest)(nil),          // 20: hookbastion.policy.v1.BodyDigest
+	(*Signature)(nil),           // 21: hookbastion.policy.v1.Signature
+	(*Part)(nil),                // 22: hookbastion.policy.v1.Part
+	(*Body)(nil),                // 23: hookbastion.policy.v1.Body
+	(*Url)(nil),                 // 24: hookbastion.policy.v1.Url
+	(*Path)(nil),                // 25: hookbastion.policy.v1.Path
+	(*Form)(nil),                // 26: hookbastion.policy.v1.Form
+	(*Digest)(nil),              // 27: hookbastion.policy.v1.Digest
+	(*Item)(nil),                // 28: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),        // 29: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),           // 30: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),      // 31: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),         // 32: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                 // 33: hookbastion.policy.v1.Jws
+	(*ClaimDigest)(nil),         // 34: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                // 35: hookbastion.policy.v1.Code
+	(*Provider)(nil),            // 36: hookbastion.policy.v1.Provider
+	(*Refusal)(nil),             // 37: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),              // 38: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),         // 39: hookbastion.policy.v1.NamedScheme
+	(*emptypb.Empty)(nil),       // 40: google.protobuf.Empty
+	(*durationpb.Duration)(nil), // 41: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
-	17, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	31, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	32, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	34, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
-	1,  // 4: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 5: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	3,  // 6: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	20, // 7: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
-	21, // 8: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	29, // 9: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	30, // 10: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	19, // 11: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
-	0,  // 12: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
-	1,  // 13: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 14: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	4,  // 15: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
-	22, // 16: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	38, // 17: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	28, // 18: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	38, // 19: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
-	23, // 20: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
-	24, // 21: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
-	25, // 22: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
-	26, // 23: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	27, // 24: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	38, // 25: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
-	5,  // 26: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
-	6,  // 27: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	7,  // 28: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	8,  // 29: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	9,  // 30: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	38, // 31: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	10, // 32: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	39, // 33: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	39, // 34: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	38, // 35: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	11, // 36: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	3,  // 37: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	33, // 38: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	33, // 39: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	39, // 40: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	39, // 41: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	39, // 42: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	12, // 43: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	13, // 44: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	14, // 45: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	15, // 46: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	37, // 47: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	36, // 48: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	30, // 49: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	16, // 50: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	18, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
+	32, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	33, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	35, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	15, // 4: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	1,  // 5: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 6: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	3,  // 7: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	21, // 8: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
+	22, // 9: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
+	30, // 10: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	31, // 11: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	20, // 12: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
+	0,  // 13: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
+	1,  // 14: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 15: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	4,  // 16: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
+	23, // 17: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
+	40, // 18: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	29, // 19: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	40, // 20: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	24, // 21: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
+	25, // 22: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
+	26, // 23: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	27, // 24: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	28, // 25: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	40, // 26: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	5,  // 27: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	6,  // 28: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	7,  // 29: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	8,  // 30: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	9,  // 31: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	40, // 32: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	10, // 33: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	41, // 34: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	41, // 35: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	40, // 36: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	11, // 37: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	3,  // 38: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	34, // 39: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	34, // 40: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	41, // 41: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	41, // 42: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	41, // 43: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	12, // 44: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	13, // 45: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	14, // 46: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	15, // 47: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	39, // 48: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	38, // 49: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	31, // 50: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	37, // 51: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	16, // 52: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	17, // 53: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	54, // [54:54] is the sub-list for method output_type
+	54, // [54:54] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -3472,8 +3639,8 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
-			NumEnums:      16,
-			NumMessages:   22,
+			NumEnums:      17,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

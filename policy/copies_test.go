@@ -1,0 +1,194 @@
+package policy_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/provider"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// hookFile writes a policy with one webhook, a, and returns its directory.
+func hookFile(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "s"), strings.Repeat("0123456789abcdef", 4))
+	write(t, filepath.Join(dir, "basic"), "user:0123456789abcdef")
+	secrets := ", secrets: [{file: s}]"
+	if strings.HasPrefix(text, "token:") {
+		secrets = ""
+	}
+	write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- {name: a, match: {path: /a}, "+text+secrets+"}\n")
+	return dir
+}
+
+func tableOf(t *testing.T, text string) *authz.Table {
+	t.Helper()
+	table, err := compile(hookFile(t, text))
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return table
+}
+
+// What a copy gets follows from how the sender repeats, in the catalogue and in a
+// scheme of a policy, and the policy has the last word.
+func TestCopies(t *testing.T) {
+	const scheme = "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{body: {}}]}"
+	const timed = "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{timestamp: {}}, {body: {}}], timestamp: {header: X-Time, unit: SECONDS}}"
+	for _, c := range []struct {
+		text         string
+		onCopy       replay.OnCopy
+		unknown      replay.Fate
+		clientErrors replay.Fate
+	}{
+		{"provider: pagerduty", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered}, // nobody knows
+		{"provider: shopify", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},   // the same bytes
+		{"provider: mailgun", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},   // with an old time
+		{"provider: github", replay.DenyCopy, replay.Unsure, replay.Undelivered},           // a person's button
+		{"provider: docusign", replay.DenyCopy, replay.Taken, replay.Taken},                // signed anew
+		{"provider: stripe", replay.DenyCopy, replay.Taken, replay.Taken},
+		{"provider: github, replay: {on_replay: ACKNOWLEDGE}", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},
+		{"provider: shopify, replay: {on_replay: DENY}", replay.DenyCopy, replay.Unsure, replay.Undelivered},
+		{"provider: twilio, public_url: \"https://a.example\", replay: {on_replay: MARK}", replay.MarkCopies, replay.Unsure, replay.Undelivered},
+		{scheme + "}", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},
+		{scheme + ", retry: UNKNOWN}", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},
+		{scheme + ", retry: IDENTICAL}", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},
+		{scheme + ", retry: NONE}", replay.DenyCopy, replay.Unsure, replay.Undelivered},
+		{scheme + ", retry: RESIGNED}", replay.DenyCopy, replay.Taken, replay.Taken},
+		{scheme + ", retry: RESIGNED}, replay: {on_replay: ACKNOWLEDGE}", replay.AcknowledgeCopy, replay.Taken, replay.Taken},
+		{timed + "}", replay.AcknowledgeCopy, replay.Taken, replay.Taken},
+		{timed + ", retry: RESIGNED}", replay.DenyCopy, replay.Taken, replay.Taken},
+		{timed + ", retry: IDENTICAL}", replay.AcknowledgeCopy, replay.Unsure, replay.Undelivered},
+	} {
+		table := tableOf(t, c.text)
+		for _, check := range table.Webhook("a").Chain {
+			if r, ok := check.(*replay.Check); ok && (r.OnCopy != c.onCopy || r.Rules.Unknown != c.unknown || r.Rules.ClientError != c.clientErrors) {
+				t.Errorf("%s: %d, %+v", c.text, r.OnCopy, r.Rules)
+			}
+		}
+	}
+}
+
+// In the catalogue the entry says how it repeats, not the scheme.
+func TestNoEntryRepeatsByScheme(t *testing.T) {
+	names, err := provider.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		p, err := provider.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range p.GetSchemes() {
+			if s.GetScheme().GetRetry() != policyv1.Provider_RETRY_UNSPECIFIED {
+				t.Errorf("%s: the scheme %s says how it repeats", name, s.GetName())
+			}
+		}
+	}
+}
+
+// Where copies pass in time, or are asked for, validate says so until the policy
+// does.
+func TestCopyFindings(t *testing.T) {
+	for text, want := range map[string]string{
+		"provider: stripe":                                        "",
+		"provider: pagerduty":                                     "HB073",
+		"provider: pagerduty, replay: {window: 720h}":             "",
+		"provider: twilio":                                        "HB072 HB073",
+		"provider: twilio, replay: {on_replay: MARK}":             "HB073",
+		"provider: twilio, replay: {on_replay: DENY, window: 1h}": "",
+		"provider: grafana":                                       "HB072 HB073",
+		"provider: telegram":                                      "",
+		"provider: monday":                                        "HB072 HB073",
+		"scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{body: {}}]}}": "HB073",
+		"token: {any_of: [{bearer: {value: {file: s}}}]}":                                                     "",
+	} {
+		set, err := policy.Load(hookFile(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := set.CopyFindings()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, f := range found {
+			ids = append(ids, f.ID)
+			if f.Line != 2 || f.Severity == "" || f.Message == "" {
+				t.Errorf("%s: %+v", text, f)
+			}
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A password that is missing or wrong is asked for, unless the sender sends it at
+// once or the policy has another answer.
+func TestChallenges(t *testing.T) {
+	const token = ", token: {any_of: [{basic: {value: {file: basic}}}]}"
+	for text, want := range map[string]bool{
+		"provider: twilio":           false,
+		"provider: twilio" + token:   true,
+		"provider: github" + token:   true,
+		"provider: segment":          false,
+		"provider: chargebee":        true,
+		"provider: postmark":         false,
+		"provider: postmark" + token: true,
+		"provider: twilio, respond: {denied_status: 404}" + token: false,
+		"provider: twilio, respond: {denied_status: 401}" + token: true,
+		"provider: okta-event-hooks":                              false,
+	} {
+		hook := tableOf(t, text).Webhook("a")
+		if got := strings.HasPrefix(hook.Challenge, "Basic realm="); got != want {
+			t.Errorf("%s: challenge %q", text, hook.Challenge)
+		}
+	}
+}
+
+// A delivery without a signed time is known for the window and at most a 64th
+// longer, of a day as of 30.
+func TestWindowEnds(t *testing.T) {
+	for text, window := range map[string]time.Duration{
+		"provider: pagerduty":                         policy.DefaultWindow,
+		"provider: pagerduty, replay: {window: 720h}": 720 * time.Hour,
+		"provider: monday, public_url: \"https://a.example\", replay: {window: 744h}": 744 * time.Hour,
+	} {
+		hook := tableOf(t, text).Webhook("a")
+		start := time.Unix(1_800_000_000, 0)
+		req := &authz.Request{Method: authz.View("POST"), Path: authz.View("/a"), Host: authz.View("a.example"),
+			Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{[]byte("{}")}}}
+		if err := hook.Sign(req, authz.Signing{Now: start, NewID: func() string { return "msg_1" }}); err != nil {
+			t.Fatal(err)
+		}
+		var check *replay.Check
+		for _, c := range hook.Chain {
+			if r, ok := c.(*replay.Check); ok {
+				check = r
+			}
+		}
+		call := func(at time.Time) authz.Reason {
+			c := &authz.Call{Context: t.Context(), Request: req, Now: at, Webhook: "a", Proof: authz.ProofPartial, Fingerprint: authz.Fingerprint{1}}
+			return check.Run(c)
+		}
+		for _, step := range []struct {
+			after time.Duration
+			want  authz.Reason
+		}{
+			{0, authz.OK}, {window / 2, authz.Replayed}, {window - time.Second, authz.Replayed},
+			{window + window/64 + 2*time.Second, authz.OK}, {window + window/64 + 3*time.Second, authz.Replayed},
+		} {
+			if got := call(start.Add(step.after)); got != step.want {
+				t.Errorf("%s: %s after the first: %s, want %s", text, step.after, got, step.want)
+			}
+		}
+	}
+}
