@@ -44,6 +44,7 @@ const (
 	StoreUnavailable
 	NotReady
 	Overloaded
+	CallUnreadable
 	Timeout
 	Internal
 	reasonCount
@@ -91,6 +92,7 @@ var reasons = [reasonCount]struct {
 	StoreUnavailable:   {"store_unavailable", 503},
 	NotReady:           {"not_ready", 503},
 	Overloaded:         {"overloaded", 503},
+	CallUnreadable:     {"call_unreadable", 503},
 	Timeout:            {"timeout", 503},
 	Internal:           {"internal", 503},
 }

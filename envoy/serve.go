@@ -137,7 +137,7 @@ func (s *Server) check(call *h2.Call) {
 }
 
 // refusals are the reasons for what is refused unread.
-var refusals = [...]authz.Reason{h2.Overloaded: authz.Overloaded, h2.TooLarge: authz.BodyTooLarge, h2.Malformed: authz.MalformedRequest}
+var refusals = [...]authz.Reason{h2.Overloaded: authz.Overloaded, h2.TooLarge: authz.BodyTooLarge, h2.Malformed: authz.MalformedRequest, h2.Unreadable: authz.CallUnreadable}
 
 // answerBuffer is the memory for an answer.
 type answerBuffer struct{ bytes []byte }

@@ -23,9 +23,11 @@ const (
 	Overloaded
 	// TooLarge: it was more than MaxMessage.
 	TooLarge
-	// Malformed: there was none, half of one, more than one, or one that is
-	// compressed.
+	// Malformed: there was none, half of one, or more than one.
 	Malformed
+	// Unreadable: the message is compressed, or the headers of the call were more
+	// than 64 KiB or have values that none may have.
+	Unreadable
 )
 
 // prefixSize is that of what comes before each message: a flag for compression,
@@ -58,6 +60,7 @@ type Call struct {
 	charged   int64 // of the budget
 	granted   bool  // the whole message has room
 	running   bool
+	early     bool // it runs before the peer has sent all
 	released  bool
 	until     time.Time // when the message must be whole
 
@@ -370,16 +373,24 @@ func (c *Call) release() {
 	s.inFlight.Add(-1)
 }
 
-// expire ends a unary call of which the message did not arrive in time.
+// expire answers a unary call of which the message did not arrive in time.
 func (c *Call) expire() {
 	c.receiving.Lock()
-	late := !c.running
+	late := !c.running && !c.released
 	if late {
-		c.release()
+		c.refuseEarly()
 	}
 	c.receiving.Unlock()
 	if late {
-		c.cancel()
-		c.conn.noAnswer(c)
+		c.conn.serveApart(c)
+	}
+}
+
+// refuseEarly makes a call whose message is not whole one that runs and is
+// refused. The caller owns what was received.
+func (c *Call) refuseEarly() {
+	c.running, c.early = true, true
+	if c.refusal == None {
+		c.refusal = Overloaded
 	}
 }

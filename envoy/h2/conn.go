@@ -17,9 +17,10 @@ const (
 	writeBuffer = 64 << 10
 	// maxFrame is the size of frames, of both sides; HTTP/2's default.
 	maxFrame = 16 << 10
-	// maxHeaders bounds the headers of a call, as HTTP/2 counts them.
+	// maxHeaders bounds the headers of a call, as HTTP/2 counts them. A call with
+	// more is refused as Unreadable.
 	maxHeaders = 64 << 10
-	// maxHeld bounds the headers of all calls of a connection.
+	// maxHeld bounds the headers that are kept of all calls of a connection.
 	maxHeld = 2 << 20
 	// maxUnsent bounds what a peer that does not read makes us keep.
 	maxUnsent = 4 << 20
@@ -55,7 +56,10 @@ type conn struct {
 	// The reader's alone.
 	input      input
 	framer     *http2.Framer
-	settled    bool // the peer's first settings have come
+	block      *headerBlock
+	request    request // whose headers are read
+	settled    bool    // the peer's first settings have come
+	acked      bool    // the peer has ours
 	recvWindow int32
 	consumed   int32 // of that window, not yet given back
 	pinged     bool
@@ -107,8 +111,7 @@ func newConn(s *Server, connection net.Conn) *conn {
 	c.framer = http2.NewFramer(nil, &c.input)
 	c.framer.SetReuseFrames()
 	c.framer.SetMaxReadFrameSize(maxFrame)
-	c.framer.MaxHeaderListSize = maxHeaders
-	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.block = newHeaderBlock(func(f hpack.HeaderField) { c.request.add(f) })
 	return c
 }
 

@@ -145,7 +145,7 @@ func (c *conn) takeIn(call *Call, n int) int {
 	call.receiving.Lock()
 	defer call.receiving.Unlock()
 	switch {
-	case call.released, call.refusal != None:
+	case call.running, call.released, call.refusal != None:
 		c.returnWindow(call, n)
 		return len(c.input.next(n))
 	case call.prefixed < prefixSize:
@@ -202,6 +202,9 @@ func (c *conn) makeRoom(call *Call) {
 	config := &c.server.config
 	call.size = sizeOf(call.prefix)
 	switch {
+	case call.prefix[0] == 1:
+		call.refusal = Unreadable
+		return
 	case call.prefix[0] != 0:
 		call.refusal = Malformed
 		return
@@ -292,7 +295,7 @@ func (c *conn) ends(call *Call) error {
 		return nil
 	}
 	call.receiving.Lock()
-	if call.released { // it came too late
+	if call.running || call.released { // it came too late
 		call.receiving.Unlock()
 		return nil
 	}
@@ -305,6 +308,11 @@ func (c *conn) ends(call *Call) error {
 		c.serveApart(call)
 		return nil
 	}
+	return c.serveHere(call)
+}
+
+// serveHere serves a call on the goroutine that reads, which it may take away.
+func (c *conn) serveHere(call *Call) error {
 	c.inline.Store(call)
 	c.run(call)
 	if !c.inline.CompareAndSwap(call, nil) {

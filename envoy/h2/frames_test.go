@@ -64,10 +64,10 @@ func TestFramesThatBreakRules(t *testing.T) {
 		{"a continuation of nothing", func(p *peer) { p.WriteContinuation(1, true, nil) }, "", protocol},
 		{"headers that never end", func(p *peer) {
 			p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
-			for range 100 {
-				p.WriteContinuation(1, false, []byte("\x00\x01a\x7f\x81\x7d"+strings.Repeat("x", 16000)))
+			for range 2200 {
+				p.WriteContinuation(1, false, []byte("\x00\x01a\x7f\x81\x7c"+strings.Repeat("x", 16000)))
 			}
-		}, "", protocol},
+		}, "", "ENHANCE_YOUR_CALM"},
 		{"headers that grow when they are unpacked", func(p *peer) {
 			bomb := []byte("\x40\x01a\x7f\xe1\x1d" + strings.Repeat("x", 3936))
 			p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: append(bomb, strings.Repeat("\xbe", 10000)...), EndHeaders: true})
@@ -171,28 +171,43 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// Headers of calls that do not go on are bounded for each connection.
+// Headers that are kept of calls are bounded for each connection, and calls with
+// more are served without them.
 func TestHeadersThatAreHeld(t *testing.T) {
 	config := testConfig()
-	config.Streams = 1000
-	p := serve(t, config).dial(t)
-	for i := range uint32(150) {
-		p.call(2*i+1, unaryPath, false, "a", strings.Repeat("x", 15000))
+	config.Streams, config.InFlight = 1000, 1000
+	s := serve(t, config)
+	p := s.dial(t)
+	kept := func(id uint32) int {
+		whole, said := message(10)
+		p.call(id, waitPath, false, "a", "1", "b", strings.Repeat("x", 2000), "a", "2")
+		p.data(id, true, whole, 100)
+		call := <-s.entered
+		n := len(call.Values("a")) + len(call.Values("b"))
+		s.leave <- struct{}{}
+		if got := p.answer(id); got != answered(said) {
+			t.Error(got)
+		}
+		return n
 	}
-	if got := p.answer(299); got != "RST REFUSED_STREAM" {
-		t.Error(got)
+	if n := kept(1); n != 2 {
+		t.Errorf("%d headers are kept", n)
 	}
-	if got := p.said(1); got != "" {
-		t.Error(got)
+	x := strings.Repeat("x", 900)
+	for i := range uint32(600) {
+		p.call(2*i+3, unaryPath, false, "a", x, "b", x, "c", x, "d", x, "e", x)
 	}
-	for i := range uint32(100) {
-		p.WriteRSTStream(2*i+1, http2.ErrCodeCancel)
+	for i := range uint32(50) { // the last ones fill the rest
+		p.call(2*i+1203, unaryPath, false, "a", "1")
 	}
-	whole, said := message(10)
-	p.call(301, unaryPath, false)
-	p.data(301, true, whole, 100)
-	if got := p.answer(301); got != answered(said) {
-		t.Error(got)
+	if n := kept(2001); n != 0 {
+		t.Errorf("%d headers are kept, where there is no room", n)
+	}
+	for i := range uint32(650) {
+		_ = p.WriteRSTStream(2*i+3, http2.ErrCodeCancel)
+	}
+	if n := kept(2003); n != 2 {
+		t.Errorf("%d headers are kept, when there is room again", n)
 	}
 }
 

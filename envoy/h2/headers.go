@@ -5,68 +5,153 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
-// method returns the method of a call; or none, and the status of HTTP or the
-// code for what is no call. Without any of these the method is unknown.
-func (c *conn) method(f *http2.MetaHeadersFrame) (m *Method, status string, code http2.ErrCode) {
-	var path string
-	pseudo := 0
-	for _, field := range f.PseudoFields() {
-		switch field.Name {
-		case ":method":
-			pseudo |= 1
-			if field.Value != "POST" {
-				status = "405"
-			}
-		case ":scheme":
-			pseudo |= 2
-		case ":path":
-			pseudo |= 4
-			path = field.Value
-		case ":authority":
-		default:
-			return nil, "", http2.ErrCodeProtocol
-		}
+const (
+	// maxBlock bounds what the headers of one call take on their way. Envoy lets
+	// senders have 8 MiB at most.
+	maxBlock = 32 << 20
+	// maxKept is the size of the largest header that is kept, and maxCallHeld
+	// that of all of a call: the time that is left, and the place in a trace.
+	maxKept     = 1 << 10
+	maxCallHeld = 4 << 10
+)
+
+// Pseudo-headers that a request must have.
+const (
+	hasMethod = 1 << iota
+	hasScheme
+	hasPath
+	hasAuthority
+)
+
+// request is what the headers of a call say. Of a call only a part of what it
+// sends is kept, and all of it is looked at.
+type request struct {
+	id         uint32
+	ended      bool
+	pseudo     uint8
+	regular    bool // the pseudo-headers are over
+	bad        bool // it breaks a rule that no stranger can make Envoy break
+	strange    bool // more, or other, than we take; a stranger may have caused it
+	packed     bool // the messages are compressed in a way that is not gRPC's
+	post       bool
+	path       string
+	kind       string
+	size, kept int
+	fields     []hpack.HeaderField
+}
+
+// add takes a field.
+func (r *request) add(f hpack.HeaderField) {
+	r.size += int(f.Size())
+	r.strange = r.strange || r.size > maxHeaders || !httpguts.ValidHeaderFieldValue(f.Value)
+	r.bad = r.bad || strings.ContainsAny(f.Value, "\x00\r\n") // RFC 9113, section 8.2.1
+	if strings.HasPrefix(f.Name, ":") {
+		r.addPseudo(f)
+		return
 	}
-	if pseudo != 7 || path == "" || !allowed(f.RegularFields()) {
-		return nil, "", http2.ErrCodeProtocol
-	}
-	kind := ""
-	for _, field := range f.RegularFields() {
-		if field.Name == "content-type" {
-			kind = field.Value
-		}
-	}
-	switch {
-	case f.Truncated:
-		return nil, "431", http2.ErrCodeNo
-	case c.server.anything != nil:
-		return c.server.anything, "", http2.ErrCodeNo
-	case status != "":
-		return nil, status, http2.ErrCodeNo
-	case !strings.HasPrefix(kind, grpcType) || len(kind) > len(grpcType) && kind[len(grpcType)] != '+' && kind[len(grpcType)] != ';':
-		return nil, "415", http2.ErrCodeNo
+	r.regular = true
+	switch f.Name {
+	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
+		r.bad = true // of HTTP/1.1's connections (RFC 9113, section 8.2.2)
+	case "te":
+		r.bad = r.bad || f.Value != "trailers"
+	case "content-type":
+		r.kind = f.Value
+	case "content-encoding":
+		r.packed = r.packed || f.Value != "identity"
 	default:
-		return c.server.config.Methods[path], "", http2.ErrCodeNo
+		r.bad = r.bad || !validName(f.Name)
+	}
+	if size := int(f.Size()); size <= maxKept && r.kept+size <= maxCallHeld {
+		r.kept += size
+		r.fields = append(r.fields, f)
 	}
 }
 
-// allowed looks for headers of HTTP/1.1's connections (RFC 9113, section 8.2.2).
-func allowed(fields []hpack.HeaderField) bool {
-	for i := range fields {
-		switch fields[i].Name {
-		case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
+func (r *request) addPseudo(f hpack.HeaderField) {
+	bit := uint8(0)
+	switch f.Name {
+	case ":method":
+		bit, r.post = hasMethod, f.Value == "POST"
+	case ":scheme":
+		bit = hasScheme
+	case ":path":
+		bit, r.path = hasPath, f.Value
+	case ":authority":
+		bit = hasAuthority
+	}
+	r.bad = r.bad || r.regular || bit == 0 || r.pseudo&bit != 0
+	r.pseudo |= bit
+}
+
+// validName reports whether a name is a token without capital letters.
+func validName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' || !httpguts.IsTokenRune(rune(c)) {
 			return false
-		case "te":
-			if fields[i].Value != "trailers" {
-				return false
-			}
 		}
 	}
-	return true
+	return name != ""
+}
+
+// readHeaders reads the headers that begin with a frame, to their end. The table
+// that compresses them is kept whatever they are.
+func (c *conn) readHeaders(f *http2.HeadersFrame) (*request, error) {
+	c.request = request{id: f.StreamID, ended: f.StreamEnded()}
+	r := &c.request
+	if f.HasPriority() && f.Priority.StreamDep == f.StreamID {
+		r.bad = true
+	}
+	fragment, over, size := f.HeaderBlockFragment(), f.HeadersEnded(), 0
+	for {
+		if size += frameHeader + len(fragment); size > maxBlock {
+			return nil, http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+		}
+		if err := c.block.write(fragment); err != nil {
+			return nil, http2.ConnectionError(http2.ErrCodeCompression)
+		}
+		if over {
+			break
+		}
+		next, err := c.framer.ReadFrame()
+		if err != nil {
+			return nil, err
+		}
+		more, ok := next.(*http2.ContinuationFrame)
+		if !ok {
+			return nil, protocolError() // the framer does not let it through
+		}
+		fragment, over = more.HeaderBlockFragment(), more.HeadersEnded()
+	}
+	if c.block.close() != nil {
+		return nil, http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	r.strange = r.strange || c.block.skipped
+	c.block.skipped = false
+	return r, nil
+}
+
+// method returns the method of a call; or none, and the status of HTTP or the
+// code for what is no call. Without any of these the method is unknown.
+func (c *conn) method(r *request) (m *Method, status string, code http2.ErrCode) {
+	const needed = hasMethod | hasScheme | hasPath
+	switch kind := r.kind; {
+	case r.bad, r.pseudo&needed != needed, r.path == "":
+		return nil, "", http2.ErrCodeProtocol
+	case c.server.anything != nil:
+		return c.server.anything, "", http2.ErrCodeNo
+	case !r.post:
+		return nil, "405", http2.ErrCodeNo
+	case !strings.HasPrefix(kind, grpcType) || len(kind) > len(grpcType) && kind[len(grpcType)] != '+' && kind[len(grpcType)] != ';':
+		return nil, "415", http2.ErrCodeNo
+	default:
+		return c.server.config.Methods[r.path], "", http2.ErrCodeNo
+	}
 }
 
 // deadline reads the time that is left of a call, and the time that Envoy gives

@@ -51,7 +51,7 @@ func TestMessages(t *testing.T) {
 		{"the largest", func(p *peer) { p.data(1, true, largest, 1<<14) }, saidLargest},
 		{"one byte more", func(p *peer) { p.data(1, true, beyond, 1<<14) }, "too large"},
 		{"the largest length", func(p *peer) { p.data(1, true, []byte{0, 0xff, 0xff, 0xff, 0xff}, 9) }, "too large"},
-		{"compressed", func(p *peer) { p.data(1, true, compressed, 1<<14) }, malformed},
+		{"compressed", func(p *peer) { p.data(1, true, compressed, 1<<14) }, "unreadable"},
 		{"an unknown flag", func(p *peer) { p.data(1, true, []byte{2, 0, 0, 0, 0}, 9) }, malformed},
 		{"nothing", func(p *peer) { p.data(1, true, nil, 1) }, malformed},
 		{"nothing but trailers", func(p *peer) { p.headers(1, true, "a", "b") }, malformed},

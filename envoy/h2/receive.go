@@ -25,8 +25,12 @@ func protocolError() error { return http2.ConnectionError(http2.ErrCodeProtocol)
 // frame takes a frame that is not DATA.
 func (c *conn) frame(f http2.Frame) error {
 	switch f := f.(type) {
-	case *http2.MetaHeadersFrame:
-		return c.headers(f)
+	case *http2.HeadersFrame:
+		r, err := c.readHeaders(f)
+		if err != nil {
+			return err
+		}
+		return c.headers(r)
 	case *http2.SettingsFrame:
 		return c.settings(f)
 	case *http2.PingFrame:
@@ -48,13 +52,8 @@ func (c *conn) frame(f http2.Frame) error {
 
 // badFrame takes a frame that breaks a rule of its call alone.
 func (c *conn) badFrame(h http2.FrameHeader, e http2.StreamError) error {
-	c.mu.Lock()
-	idle := e.StreamID > c.latest
-	if idle && h.Type == http2.FrameHeaders && e.StreamID%2 == 1 {
-		c.latest, idle = e.StreamID, false
-	}
-	c.mu.Unlock()
-	if idle {
+	// Headers that are not decoded leave the table of the connection unknown.
+	if c.idle(e.StreamID) || h.Type == http2.FrameHeaders {
 		return protocolError()
 	}
 	c.fail(e.StreamID, e.Code)
@@ -88,8 +87,8 @@ func (c *conn) fail(id uint32, code http2.ErrCode) {
 }
 
 // headers begins a call, or ends what it sends.
-func (c *conn) headers(f *http2.MetaHeadersFrame) error {
-	id := f.StreamID
+func (c *conn) headers(r *request) error {
+	id := r.id
 	if id%2 == 0 {
 		return protocolError()
 	}
@@ -97,7 +96,7 @@ func (c *conn) headers(f *http2.MetaHeadersFrame) error {
 		switch {
 		case call.ended:
 			c.fail(id, http2.ErrCodeStreamClosed)
-		case !f.StreamEnded() || len(f.PseudoFields()) > 0:
+		case !r.ended || r.bad || r.pseudo != 0:
 			c.fail(id, http2.ErrCodeProtocol)
 		default: // trailers, of which none has a meaning
 			return c.ends(call)
@@ -110,80 +109,90 @@ func (c *conn) headers(f *http2.MetaHeadersFrame) error {
 		}
 		return http2.ConnectionError(http2.ErrCodeStreamClosed)
 	}
-	if f.HasPriority() && f.Priority.StreamDep == id {
-		c.mu.Lock()
-		c.latest = id
-		c.mu.Unlock()
-		c.fail(id, http2.ErrCodeProtocol)
-		return nil
-	}
-	return c.begin(f)
+	return c.begin(r)
 }
 
 // begin begins a call.
-func (c *conn) begin(f *http2.MetaHeadersFrame) error {
-	id := f.StreamID
-	method, status, code := c.method(f)
+func (c *conn) begin(r *request) error {
+	id := r.id
+	method, status, code := c.method(r)
+	full := method != nil && method.Unary && !c.server.enter()
 	c.mu.Lock()
 	c.latest = id
 	ignored := c.bye && id > c.last
-	busy := len(c.calls) >= int(c.server.config.Streams) || c.headerBytes > maxHeld
+	busy := len(c.calls) >= int(c.server.config.Streams)
 	switch {
 	case ignored:
 	case code != http2.ErrCodeNo:
 		c.resetLocked(id, code)
-	case busy:
-		c.resetLocked(id, http2.ErrCodeRefusedStream)
 	case method == nil && status != "":
 		c.out = appendHTTPError(c.out, &c.table, id, status)
-		c.refuseRest(f)
+		c.refuseRest(r)
 	case method == nil:
-		c.refuse(f, Status{Code: 12, Message: "unknown method"})
+		c.refuse(r, Status{Code: 12, Message: "unknown method"})
+	case busy && (c.acked || !method.Unary):
+		c.resetLocked(id, http2.ErrCodeRefusedStream) // it knows how many it may have
 	case !method.Unary && c.server.streams.Add(1) > c.server.config.InFlight:
 		c.server.streams.Add(-1)
-		c.refuse(f, Status{Code: 8, Message: "too many streams"})
+		c.refuse(r, Status{Code: 8, Message: "too many streams"})
 	default:
-		call := c.newCall(f, method)
+		call := c.newCall(r, method)
+		switch {
+		case full, busy:
+			call.refusal = Overloaded
+		case r.strange, r.packed:
+			call.refusal = Unreadable
+		}
+		call.running, call.early = busy, busy && !r.ended
 		c.calls[id] = call
 		c.mu.Unlock()
-		if call.queue != nil {
-			c.serveApart(call)
-		}
-		if f.StreamEnded() {
-			return c.ends(call)
-		}
-		return nil
+		return c.first(call, r)
 	}
 	c.queued()
 	c.mu.Unlock()
+	if method != nil && method.Unary {
+		c.server.inFlight.Add(-1)
+	}
+	return nil
+}
+
+// first does what follows the headers of a call. One too many is answered at
+// once: it cannot wait for its message.
+func (c *conn) first(call *Call, r *request) error {
+	switch {
+	case call.running:
+		call.ended = r.ended
+		return c.serveHere(call)
+	case call.queue != nil:
+		c.serveApart(call)
+	}
+	if r.ended {
+		return c.ends(call)
+	}
 	return nil
 }
 
 // refuse answers a call that nobody serves, with mu held.
-func (c *conn) refuse(f *http2.MetaHeadersFrame, s Status) {
-	c.out = appendTrailers(c.out, &c.table, f.StreamID, false, s)
-	c.refuseRest(f)
+func (c *conn) refuse(r *request, s Status) {
+	c.out = appendTrailers(c.out, &c.table, r.id, false, s)
+	c.refuseRest(r)
 }
 
 // refuseRest tells the peer of an answered call to send no more, with mu held.
-func (c *conn) refuseRest(f *http2.MetaHeadersFrame) {
-	if !f.StreamEnded() {
-		c.resetLocked(f.StreamID, http2.ErrCodeNo)
+func (c *conn) refuseRest(r *request) {
+	if !r.ended {
+		c.resetLocked(r.id, http2.ErrCodeNo)
 	}
 }
 
 // newCall returns a call, and counts it, with mu held.
-func (c *conn) newCall(f *http2.MetaHeadersFrame, method *Method) *Call {
+func (c *conn) newCall(r *request, method *Method) *Call {
 	call := &Call{
-		conn: c, id: f.StreamID, method: method, headers: f.RegularFields(), promised: -1,
+		conn: c, id: r.id, method: method, headers: r.fields, promised: -1,
 		sendWindow: c.callWindow,
 	}
 	call.pieces, call.buffers = call.onePiece[:0], call.oneBuffer[:0]
 	call.window.Store(c.server.config.Window)
-	for i := range call.headers {
-		call.headerBytes += int(call.headers[i].Size())
-	}
-	c.headerBytes += call.headerBytes
 	now := time.Now()
 	call.deadline = deadline(call, now)
 	call.until = now.Add(maxTime)
@@ -197,9 +206,12 @@ func (c *conn) newCall(f *http2.MetaHeadersFrame, method *Method) *Call {
 	}
 	if !method.Unary {
 		call.queue = newQueue(call)
-	} else if c.server.inFlight.Add(1) > c.server.config.InFlight {
-		call.refusal = Overloaded
 	}
+	// Of too many headers none are kept. They say where the call belongs in a trace.
+	if call.headerBytes = r.kept; c.headerBytes+call.headerBytes > maxHeld {
+		call.headers, call.headerBytes = nil, 0
+	}
+	c.headerBytes += call.headerBytes
 	return call
 }
 
@@ -219,6 +231,7 @@ func (c *conn) ping(f *http2.PingFrame) {
 // settings takes the peer's.
 func (c *conn) settings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
+		c.acked = true
 		return nil
 	}
 	c.mu.Lock()

@@ -126,7 +126,7 @@ func (c *conn) push(call *Call) {
 		call.began, call.begins = true, c.queuedBytes()
 	}
 	c.out = appendTrailers(c.out, &c.table, call.id, began, call.status)
-	if call.queue != nil && !call.queue.hasEnded() {
+	if call.early || call.queue != nil && !call.queue.hasEnded() {
 		if call.parted {
 			call.answered = true
 			return

@@ -239,3 +239,6 @@ func (s *Server) wait(c *Call, n int64) bool {
 	defer cancel()
 	return s.budget.take(ctx, n)
 }
+
+// enter counts one unary call more, and reports whether it is not one too many.
+func (s *Server) enter() bool { return s.inFlight.Add(1) <= s.config.InFlight }

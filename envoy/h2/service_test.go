@@ -55,7 +55,7 @@ func serve(t testing.TB, config h2.Config) *service {
 		config.Pool = s.pool
 	}
 	config.Methods = map[string]*h2.Method{
-		unaryPath: {Unary: true, Serve: func(c *h2.Call) { c.Answer([]byte(summary(c.Message()))) }},
+		unaryPath: {Unary: true, Serve: say},
 		echoPath:  {Serve: echo},
 		toldPath:  {Unary: true, Serve: func(c *h2.Call) { c.AnswerOr([]byte("told"), func() { s.unsent.Add(1) }) }},
 		logPath:   {Lasting: true, Serve: s.log},
@@ -68,7 +68,7 @@ func serve(t testing.TB, config h2.Config) *service {
 			case <-s.leave:
 			case <-c.Done():
 			}
-			c.Answer([]byte(summary(c.Message())))
+			say(c)
 		}},
 	}
 	s.Server = h2.New(config)
@@ -90,10 +90,20 @@ func serve(t testing.TB, config h2.Config) *service {
 	return s
 }
 
+// say answers with what came.
+func say(c *h2.Call) {
+	message, refusal := c.Message()
+	if refusal != h2.None {
+		c.Deny([]byte(summary(nil, refusal)))
+		return
+	}
+	c.Answer([]byte(summary(message, refusal)))
+}
+
 // summary says what came.
 func summary(pieces [][]byte, refusal h2.Refusal) string {
 	if refusal != h2.None {
-		return []string{"", "overloaded", "too large", "malformed"}[refusal]
+		return []string{"", "overloaded", "too large", "malformed", "unreadable"}[refusal]
 	}
 	sum, n := crc32.NewIEEE(), 0
 	for _, piece := range pieces {

@@ -20,7 +20,7 @@ func timed(t *testing.T, name string, config h2.Config, test func(t *testing.T, 
 
 // Whoever begins a call and does not go on gives back what the call holds.
 func TestHalfSentCallsEnd(t *testing.T) {
-	const reset = "RST CANCEL"
+	denied := func(why string) string { return answered(why) + ", RST NO_ERROR" }
 	config := testConfig()
 	config.InFlight, config.Bytes = 2, 4<<20
 	small, said := message(1000)
@@ -29,17 +29,18 @@ func TestHalfSentCallsEnd(t *testing.T) {
 		name, timeout string
 		send          func(p *peer)
 		after         time.Duration
+		want          string
 	}{
-		{"headers alone", "", func(*peer) {}, time.Minute},
-		{"headers with a deadline", "2S", func(*peer) {}, 2 * time.Second},
-		{"a long deadline", "99999999H", func(*peer) {}, time.Minute},
-		{"no time at all", "0n", func(*peer) {}, 0},
-		{"half a prefix", "2S", func(p *peer) { p.data(1, false, small[:3], 1) }, 2 * time.Second},
-		{"half a message", "2S", func(p *peer) { p.data(1, false, small[:500], 100) }, 2 * time.Second},
-		{"all but the end", "2S", func(p *peer) { p.data(1, false, small, 100) }, 2 * time.Second},
-		{"half a large message", "2S", func(p *peer) { p.data(1, false, large[:300<<10], 1<<14) }, 2 * time.Second},
-		{"a message that is too large", "2S", func(p *peer) { p.data(1, false, []byte{0, 255, 0, 0, 0, 0}, 9) }, 2 * time.Second},
-		{"one that is compressed", "2S", func(p *peer) { p.data(1, false, []byte{1, 0, 0, 0, 0, 0}, 9) }, 2 * time.Second},
+		{"headers alone", "", func(*peer) {}, time.Minute, "overloaded"},
+		{"headers with a deadline", "2S", func(*peer) {}, 2 * time.Second, "overloaded"},
+		{"a long deadline", "99999999H", func(*peer) {}, time.Minute, "overloaded"},
+		{"no time at all", "0n", func(*peer) {}, 0, "overloaded"},
+		{"half a prefix", "2S", func(p *peer) { p.data(1, false, small[:3], 1) }, 2 * time.Second, "overloaded"},
+		{"half a message", "2S", func(p *peer) { p.data(1, false, small[:500], 100) }, 2 * time.Second, "overloaded"},
+		{"all but the end", "2S", func(p *peer) { p.data(1, false, small, 100) }, 2 * time.Second, "overloaded"},
+		{"half a large message", "2S", func(p *peer) { p.data(1, false, large[:300<<10], 1<<14) }, 2 * time.Second, "overloaded"},
+		{"a message that is too large", "2S", func(p *peer) { p.data(1, false, []byte{0, 255, 0, 0, 0, 0}, 9) }, 2 * time.Second, "too large"},
+		{"one that is compressed", "2S", func(p *peer) { p.data(1, false, []byte{1, 0, 0, 0, 0, 0}, 9) }, 2 * time.Second, "unreadable"},
 	} {
 		timed(t, c.name, config, func(t *testing.T, s *service) {
 			p := s.dial(t)
@@ -50,12 +51,14 @@ func TestHalfSentCallsEnd(t *testing.T) {
 				p.call(1, unaryPath, false, "grpc-timeout", c.timeout)
 			}
 			c.send(p)
-			if got := p.answer(1); got != reset {
+			p.awaits("1 RST NO_ERROR")
+			if got := p.said(1); got != denied(c.want) {
 				t.Error(got)
 			}
 			if took := time.Since(began); took < c.after || took > c.after+1100*time.Millisecond {
 				t.Errorf("after %v", took)
 			}
+			synctest.Wait()
 			if bytes, calls := s.Held(); bytes != 0 || calls != 0 {
 				t.Errorf("%d bytes, %d calls are held", bytes, calls)
 			}
@@ -83,7 +86,8 @@ func TestHalfSentFramesHoldNothingForLong(t *testing.T) {
 		if bytes, calls := s.Held(); bytes != 0 || calls != 0 {
 			t.Errorf("%d bytes, %d calls are held", bytes, calls)
 		}
-		if got := p.answer(1); got != "RST CANCEL" {
+		p.awaits("1 RST NO_ERROR")
+		if got := p.said(1); got != answered("overloaded")+", RST NO_ERROR" {
 			t.Error(got)
 		}
 	})
