@@ -34,12 +34,15 @@ const (
 	StageToken
 	StageSignature
 	StageFreshness
+	// StageKnown looks whether it is known to be a copy, and reserves nothing. A
+	// look that finds none is no check of its own: it stands in no record.
+	StageKnown
 	StageConditions
 	StageReplay
 	stageCount
 )
 
-var stageNames = [stageCount]string{"limits", "transport", "source", "tenant", "token", "signature", "freshness", "conditions", "replay"}
+var stageNames = [stageCount]string{"limits", "transport", "source", "tenant", "token", "signature", "freshness", "replay", "conditions", "replay"}
 
 // String returns the stage's name as it stands in records and spans.
 func (s Stage) String() string {

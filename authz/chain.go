@@ -123,6 +123,9 @@ func (w *Webhook) run(call *Call, d *Decision) Reason {
 		if i > 0 && check.Stage() != StageReplay || call.Context.Err() == nil {
 			reason = check.Run(call)
 		}
+		if reason == OK && check.Stage() == StageKnown {
+			continue
+		}
 		if reason == Unprotected {
 			reason = Internal // only the policy can say so
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,7 @@ func settlingPolicies(t *testing.T, store replay.Store, settler *replay.Settler)
 		"never":             "provider: github, replay: {release: NEVER}",
 		"mark":              "provider: github, replay: {on_replay: MARK}",
 		"adyen":             "provider: adyen, replay: {on_replay: ACKNOWLEDGE}",
+		"conditional":       `provider: github, replay: {on_replay: ACKNOWLEDGE}, conditions: ["headers['x-kind'][0] == 'good'"]`,
 		"acknowledge":       "provider: github, replay: {on_replay: ACKNOWLEDGE, on_unknown: TAKEN}",
 	} {
 		secret := secrets[name]
@@ -278,6 +280,47 @@ func TestAlteredCopiesAreNotAcknowledged(t *testing.T) {
 			t.Errorf("%s: the honest one got %d %q, %d reached the upstream", name, a.status, a.reason, len(got))
 		}
 	}
+}
+
+// What is known to be a copy is refused before conditions are asked, which cost
+// more: who has captured a delivery cannot have them evaluated without end. All
+// else is as it was.
+func TestCopiesAreKnownBeforeConditions(t *testing.T) {
+	g := settle(t, nil)
+	send := func(kind string) (answer, []envoytest.Arrival) {
+		t.Helper()
+		g.Upstream.Take()
+		req := g.signed(t, "conditional", []byte("captured"))
+		req.Header.Set("X-Kind", kind)
+		return g.send(t, g.HTTP1, req), g.Upstream.Take()
+	}
+	want := func(kind string, status int, reason string, stages ...string) answer {
+		t.Helper()
+		a, got := send(kind)
+		checks, _ := a.record["checks"].([]any)
+		var ran []string
+		for _, c := range checks {
+			ran = append(ran, fmt.Sprint(c.(map[string]any)["check"]))
+		}
+		forwarded := reason == "ok"
+		if a.status != status || a.reason != reason || (len(got) == 1) != forwarded || !slices.Equal(ran, stages) {
+			t.Fatalf("%s: status %d %q, %d reached the upstream, checks %v", kind, a.status, a.reason, len(got), ran)
+		}
+		return a
+	}
+	want("bad", 403, "condition_failed", "limits", "signature", "conditions")
+	want("good", 200, "ok", "limits", "signature", "conditions", "replay")
+	g.await(t, g.store.settled, true)
+	want("bad", 200, "replayed", "limits", "signature", "replay") // acknowledged
+	a := want("good", 200, "replayed", "limits", "signature", "replay")
+	// A permit passes, and it alone.
+	if webhook, err := g.settler.Redeliver(t.Context(), a.record["decision_id"].(string), g.now()); err != nil || webhook != "conditional" {
+		t.Fatalf("%q, %v", webhook, err)
+	}
+	want("bad", 403, "condition_failed", "limits", "signature", "conditions") // it does not use the permit up
+	want("good", 200, "ok", "limits", "signature", "conditions", "replay")
+	g.later(time.Minute) // that check is not repeated any more
+	g.refused(t, "conditional", "captured", 200, "replayed")
 }
 
 // Providers that sign a retry anew are never in each other's way, and a copy of

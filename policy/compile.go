@@ -194,7 +194,7 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 		hook.DeniedStatus = int(status)
 	}
 	if conditions := c.conditions(w, at); conditions != nil {
-		v.checks = append(v.checks, conditions)
+		v.checks = append(v.checks, known(v.checks, conditions)...)
 		v.readsBody = v.readsBody || conditions.ReadsBody()
 	}
 	if c.assertion(w, at.at("assertion")) {
@@ -221,6 +221,17 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 	}
 }
 
+// known puts a look for copies before conditions, which may cost more: a captured
+// delivery can be sent without end. Where there are none it would save nothing.
+func known(checks []authz.Check, conditions authz.Check) []authz.Check {
+	for _, check := range checks {
+		if r, ok := check.(*replay.Check); ok {
+			return []authz.Check{replay.Known{Check: r}, conditions}
+		}
+	}
+	return []authz.Check{conditions}
+}
+
 // What share uses as keys can be compared.
 var (
 	_ map[replay.Check]bool
@@ -238,6 +249,9 @@ func (c *compiler) share(check authz.Check) authz.Check {
 		key = *check
 	case *replay.Check:
 		key = *check // the store is a pointer
+	case replay.Known:
+		check.Check, _ = c.share(check.Check).(*replay.Check)
+		return check
 	case *transport.Check:
 		key = *check // what it asks of certificates is a pointer
 	case *authz.Limits:

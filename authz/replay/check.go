@@ -67,8 +67,45 @@ func (c *Check) Span() time.Duration {
 
 // Run reserves the nonce.
 func (c *Check) Run(call *authz.Call) authz.Reason {
+	nonce, reason := c.nonce(call)
+	if reason != authz.OK {
+		return reason
+	}
+	answer := c.reserve(call, nonce)
+	call.Explain("content that was not delivered before", answer.Outcome.text())
+	return c.reason(call, answer)
+}
+
+// Known refuses what is known to be a copy before checks that cost more than a
+// look: who has captured one delivery can send copies of it without end. Whatever
+// else is true of the request it leaves to the check itself. It is safe for
+// concurrent use.
+type Known struct{ *Check }
+
+// Stage returns StageKnown.
+func (k Known) Stage() authz.Stage { return authz.StageKnown }
+
+// Run looks for the nonce.
+func (k Known) Run(call *authz.Call) authz.Reason {
+	if k.OnCopy == MarkCopies {
+		return authz.OK // it is forwarded
+	}
+	nonce, reason := k.nonce(call)
+	if reason != authz.OK {
+		return reason
+	}
+	answer, ok := k.Store.Known(nonce, call.Now)
+	if !ok {
+		return authz.OK
+	}
+	call.Explain("content that was not delivered before", answer.Outcome.text())
+	return k.reason(call, answer)
+}
+
+// nonce is what stands for the signed content.
+func (c *Check) nonce(call *authz.Call) (Nonce, authz.Reason) {
 	if call.Fingerprint.IsZero() || call.Proof < authz.ProofPartial {
-		return authz.Internal // nothing without a signature gets here
+		return Nonce{}, authz.Internal // nothing without a signature gets here
 	}
 	nonce := Nonce{
 		Fingerprint: call.Fingerprint, Alternate: call.Alternate, Webhook: call.Identity, Tenant: call.Tenant,
@@ -83,12 +120,10 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 		nonce.Expires = nonce.Signed.Add(c.Tolerance + Skew)
 		if !nonce.Signed.After(c.Watermark) {
 			call.Explain("a delivery signed after the policy was widened", "one that may have been forgotten")
-			return authz.ReplayUncertain
+			return nonce, authz.ReplayUncertain
 		}
 	}
-	answer := c.reserve(call, nonce)
-	call.Explain("content that was not delivered before", answer.Outcome.text())
-	return c.reason(call, answer)
+	return nonce, authz.OK
 }
 
 // reserve asks the store, and for a delivery whose outcome is open once more a

@@ -91,6 +91,38 @@ func (m *Memory) Reserve(_ context.Context, nonce Nonce, claim Claim, now time.T
 	return m.ReserveNoted(nonce, claim, now, nil), nil
 }
 
+// Known looks for a nonce that is done or taken and that nobody can adopt or is
+// permitted to repeat.
+func (m *Memory) Known(nonce Nonce, now time.Time) (Answer, bool) {
+	if m.guarded(&nonce) {
+		return Answer{}, false
+	}
+	f := nonce.Fingerprint
+	sh, st := m.locked(authz.Reservation{Fingerprint: f, Share: m.shareNumber(nonce.Webhook, nonce.Tenant)})
+	if st == nil {
+		return Answer{}, false
+	}
+	defer st.mu.Unlock()
+	if o := st.find(f); o != nil && !m.endLease(sh, st, o, now) {
+		return Answer{}, false
+	}
+	named := Answer{Outcome: Copy, Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}
+	at, found := m.find(sh, f, now)
+	if _, permitted := st.permits[f]; !found || permitted {
+		return Answer{}, false
+	}
+	switch at.slot().state() {
+	case stateDone:
+		named.Alike = at.like().Like(nonce.Likeness)
+	case stateTaken:
+		named.Outcome = CopyUnknown
+	default:
+		return Answer{}, false
+	}
+	m.counters.answered(named)
+	return named, true
+}
+
 // reserve works with the stripe locked.
 func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now time.Time) Answer {
 	f := nonce.Fingerprint

@@ -120,6 +120,10 @@ type Store interface {
 	// one adopts what another has reserved, and then both own it.
 	Reserve(ctx context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error)
 
+	// Known tells what Reserve would say if that is certainly Copy or CopyUnknown,
+	// as far as it is known without a call: it never waits, and reserves nothing.
+	Known(nonce Nonce, now time.Time) (Answer, bool)
+
 	// Settle ends a reservation whose lease has not ended. It reports whether
 	// it did; what was settled, released or made anew stays as it is.
 	Settle(ctx context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error)

@@ -62,6 +62,16 @@ func (m *measured) Reserve(ctx context.Context, nonce replay.Nonce, claim replay
 	return answer, err
 }
 
+// Known measures a look that has found something.
+func (m *measured) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool) {
+	begin := time.Now()
+	answer, ok := m.Store.Known(nonce, now)
+	if ok {
+		m.record(begin, int(answer.Outcome), nil)
+	}
+	return answer, ok
+}
+
 // Settle measures a call of the store.
 func (m *measured) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
 	begin := time.Now()

@@ -211,6 +211,44 @@ var stories = map[string]func(*story){
 		s.settle(all[0], replay.Delivered, Start, true)
 		s.reserve(Claim(2, 100, replay.Unsure), Start, replay.Copy)
 	},
+	"what is known without reserving": func(s *story) {
+		s.nonce.Likeness = 7
+		s.unknown(Start)
+		a := s.reserve(Claim(1, 1, replay.Taken), Start, replay.Reserved)
+		s.unknown(Start) // on its way
+		s.settle(a.Reservation, replay.Undelivered, Start, true)
+		s.unknown(Start)
+		a = s.reserve(Claim(2, 2, replay.Taken), Start, replay.Reserved)
+		s.settle(a.Reservation, replay.Delivered, Start, true)
+		for like, alike := range map[authz.Likeness]bool{7: true, 8: false} {
+			s.nonce.Likeness = like
+			if c, ok := s.store.Known(s.nonce, Start); !ok || c.Outcome != replay.Copy || c.Alike != alike ||
+				c.Reservation.ID != 0 || c.Reservation.Fingerprint != s.nonce.Fingerprint {
+				s.Errorf("%t, %+v", ok, c)
+			}
+		}
+		copied := s.reserve(Claim(3, 3, replay.Taken), Start, replay.Copy)
+		s.permit(copied.Reservation, Start.Add(time.Minute), Start, true)
+		s.unknown(Start) // the permit is for it
+		s.reserve(Claim(4, 4, replay.Taken), Start, replay.Reserved)
+		s.unknown(Start) // that check may be repeated
+		s.reserve(Claim(4, 5, replay.Taken), Start, replay.Reserved)
+	},
+	"what is known in one phase": func(s *story) {
+		claim := Claim(1, 1, replay.Taken)
+		claim.Lease = 0
+		s.reserve(claim, Start, replay.Reserved)
+		s.unknown(Start) // that check may be repeated
+		s.reserve(Claim(2, 2, replay.Taken), Start, replay.CopyUnknown)
+		s.unknown(Start)
+		s.reserve(claim, Start, replay.Reserved)
+		later := Start.Add(30 * time.Second)
+		s.reserve(Claim(3, 3, replay.Taken), later, replay.CopyUnknown)
+		if c, ok := s.store.Known(s.nonce, later); !ok || c.Outcome != replay.CopyUnknown || c.Alike {
+			s.Errorf("%t, %+v", ok, c)
+		}
+		s.unknown(Start.Add(time.Hour)) // it has expired
+	},
 	"a copy that is like what was delivered":   func(s *story) { s.likenesses(7, 7, true) },
 	"a copy that is unlike what was delivered": func(s *story) { s.likenesses(7, 8, false) },
 	"a copy of what was not compared":          func(s *story) { s.likenesses(0, 7, false) },
@@ -307,6 +345,14 @@ var stories = map[string]func(*story){
 		s.permit(a.Reservation, Start.Add(time.Minute), Start, true)
 		s.reserve(Claim(2, 2, replay.Taken), Start.Add(time.Minute), replay.Copy)
 	},
+}
+
+// unknown wants nothing to be known of it.
+func (s *story) unknown(at time.Time) {
+	s.Helper()
+	if c, ok := s.store.Known(s.nonce, at); ok {
+		s.Errorf("known: %+v", c)
+	}
 }
 
 // likenesses lets a copy with one likeness follow a delivery with another.
