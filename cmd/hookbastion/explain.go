@@ -40,6 +40,7 @@ func newExplain() *cobra.Command {
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
+	cmd.Flags().StringVar(&o.webhook, "webhook", "", "the webhook that Envoy's route names with hookbastion.webhook")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
 	return cmd
 }
@@ -47,7 +48,7 @@ func newExplain() *cobra.Command {
 type explainOptions struct {
 	policies                    []string
 	now, source, scheme, output string
-	config                      string
+	config, webhook             string
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, file string) error {
@@ -67,7 +68,19 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 		printErrors(cmd.ErrOrStderr(), err)
 		return exitError{exitInvalid}
 	}
+	s, err := loadSettings(o.config, nil)
+	if err != nil {
+		return err
+	}
+	warnings := asEnvoyShows(table, req, s.mapping)
 	e := decide(table, req, now)
+	if names := namedOnly(table); e.Reason == authz.NoWebhook.String() && o.webhook == "" && len(names) > 0 {
+		warnings = append(warnings, "Envoy's routes select webhooks, too; say with --webhook which: "+strings.Join(names, ", "))
+	}
+	if e.Reason == authz.SignatureInvalid.String() {
+		warnings = append(warnings, compressedHint(table, req, s.mapping, now)...)
+	}
+	e.Warnings = append(e.Warnings, warnings...)
 	e.Warnings = append(e.Warnings, weakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
 	o.hint(e, req)
 	if o.output == "json" {
@@ -93,7 +106,7 @@ func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, 
 	if o.scheme != "https" && o.scheme != "http" {
 		return nil, fmt.Errorf("--scheme must be http or https, not %q", o.scheme)
 	}
-	req.Scheme = authz.View(o.scheme)
+	req.Scheme, req.Webhook = authz.View(o.scheme), authz.View(o.webhook)
 	req.Transport.TLS = o.scheme == "https" // who asks says so
 	if o.source != "" {
 		addr, err := netip.ParseAddr(o.source)

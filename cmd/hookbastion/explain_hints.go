@@ -21,8 +21,16 @@ func (o *explainOptions) hint(e *explained, req *authz.Request) {
 				warn(fmt.Sprintf("%s says %.100q: if a gateway changed the path and the provider signs it, public_url must have what was taken off", name, value))
 			}
 		}
-		if value, n := req.Headers.Lookup("content-encoding"); n > 0 && string(value) != "identity" {
-			warn(fmt.Sprintf("the body is compressed (content-encoding %.40q): a provider that signs before it compresses needs a decompressor before the service; see docs/envoy.md", value))
+	}
+}
+
+// namedOnly lists the webhooks that Envoy alone selects.
+func namedOnly(table *authz.Table) []string {
+	var names []string
+	for _, w := range table.Webhooks() {
+		if _, path := table.Sample(w.Name); path == "" {
+			names = append(names, w.Name)
 		}
 	}
+	return names
 }

@@ -29,7 +29,7 @@ func newSign() *cobra.Command {
 	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
 	cmd.Flags().StringVar(&o.key, "key", "", "file with the token, where the policy holds its digest only")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
-	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object)")
+	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
 	cmd.Flags().StringVar(&o.path, "path", "", "path of the delivery (default: that of the webhook)")
 	cmd.Flags().StringVar(&o.format, "format", "http", "http or curl")
@@ -76,7 +76,7 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 }
 
 // delivery makes a request that the webhook accepts. A body that is nil is a
-// small sample.
+// small sample, or none where the method mostly has none.
 func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*authz.Request, error) {
 	hook := table.Webhook(o.webhook)
 	if hook == nil {
@@ -86,19 +86,24 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 	if o.path != "" {
 		path = o.path
 	}
+	if path == "" {
+		return nil, fmt.Errorf("the policy of webhook %q has no path, since Envoy selects it; give --path", o.webhook)
+	}
 	contentType := "application/json"
 	if hook.WantsForm() {
 		contentType = "application/x-www-form-urlencoded"
 	}
 	switch {
-	case body != nil:
+	case body != nil || mostlyEmpty(authz.View(method)):
 	case hook.WantsForm():
 		body = []byte("hello=hookbastion")
 	default:
 		body = []byte(`{"hello":"hookbastion"}`)
 	}
 	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View(o.host)}
-	req.Set("content-type", contentType)
+	if len(body) > 0 || !mostlyEmpty(req.Method) {
+		req.Set("content-type", contentType)
+	}
 	if len(body) > 0 {
 		req.Body.Segments = [][]byte{body}
 	}
@@ -123,7 +128,10 @@ func printRaw(w io.Writer, req *authz.Request) error {
 	for _, h := range req.Headers {
 		fmt.Fprintf(&b, "%s: %s\r\n", h.Name, h.Value)
 	}
-	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n", req.Body.Len())
+	if req.Body.Len() > 0 || !mostlyEmpty(req.Method) {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", req.Body.Len())
+	}
+	b.WriteString("\r\n")
 	for _, segment := range req.Body.Segments {
 		b.Write(segment)
 	}
@@ -145,7 +153,10 @@ func printCurl(w io.Writer, req *authz.Request, options ...string) error {
 	if bytes.IndexByte(body, 0) >= 0 {
 		return fmt.Errorf("a body with a NUL byte cannot stand on a command line; use --format http")
 	}
-	fmt.Fprintf(&b, " --data-binary %s %s\n", shellQuote(string(body)), shellQuote("https://"+string(req.Host)+string(req.Path)))
+	if len(body) > 0 || !mostlyEmpty(req.Method) {
+		fmt.Fprintf(&b, " --data-binary %s", shellQuote(string(body)))
+	}
+	fmt.Fprintf(&b, " %s\n", shellQuote("https://"+string(req.Host)+string(req.Path)))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
