@@ -11,20 +11,32 @@ import (
 
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/envoy/mtls"
 )
 
 // replica is another server with the same nonces, which takes Envoy's access log.
 type replica struct {
 	address string
 	service *envoy.Service
+	limits  envoy.Limits // of which the ages count, and the time of a stop
+	tls     *mtls.Server // nil: none
 	server  *envoy.Server
 	served  chan error
 }
 
 func (r *replica) serve(listener net.Listener) {
-	r.server = envoy.NewServer(r.service, envoy.Limits{
-		MaxRequestBytes: 1 << 20, InFlight: 64, BytesInFlight: 64 << 20, Connections: 16, Shutdown: 2 * time.Second,
-	}, nil)
+	limits := envoy.Limits{
+		MaxRequestBytes: 1 << 20, InFlight: 64, BytesInFlight: 64 << 20, Connections: 64, Shutdown: 2 * time.Second,
+		MaxAge: r.limits.MaxAge, Grace: r.limits.Grace,
+	}
+	if r.limits.Shutdown > 0 {
+		limits.Shutdown = r.limits.Shutdown
+	}
+	if r.tls != nil {
+		listener = r.tls.Listen(listener, nil)
+	}
+	r.server = envoy.NewServer(r.service, limits, nil)
+	r.server.SetReady(true)
 	r.served = make(chan error, 1)
 	go func() { r.served <- r.server.Serve(listener) }()
 }
@@ -35,6 +47,7 @@ func (r *replica) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.address = listener.Addr().String()
 	r.serve(listener)
 }
 

@@ -216,10 +216,10 @@ func Text(attributes []*commonpb.KeyValue, key string) string {
 	return Value(attributes, key).GetStringValue()
 }
 
-// SetTracing lets Envoy trace every request, by its own decision alone, and send
-// its spans to a collector at this address.
-func (c Config) SetTracing(collector net.Addr) {
-	c.Manager()["tracing"] = map[string]any{
+// Tracing is how an HTTP connection manager traces every request, by its own
+// decision alone, to the collector of SetTracing.
+func Tracing() map[string]any {
+	return map[string]any{
 		"client_sampling": map[string]any{"value": 0}, // no sender can ask for it
 		"random_sampling": map[string]any{"value": 100},
 		// A span of each attempt to reach the upstream.
@@ -233,6 +233,12 @@ func (c Config) SetTracing(collector net.Addr) {
 			},
 		},
 	}
+}
+
+// SetTracing lets Envoy trace every request, by its own decision alone, and send
+// its spans to a collector at this address.
+func (c Config) SetTracing(collector net.Addr) {
+	c.Manager()["tracing"] = Tracing()
 	clusters, _ := c.At("static_resources", "clusters").([]any)
 	c.Map("static_resources")["clusters"] = append(clusters, map[string]any{
 		"name": "otlp", "type": "STATIC", "connect_timeout": "0.5s",
