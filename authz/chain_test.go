@@ -37,7 +37,7 @@ func TestNothingRunsAfterTheTimeIsOver(t *testing.T) {
 func TestStagesRunInOrder(t *testing.T) {
 	var checks []authz.Check
 	var ran []authz.Stage
-	for _, stage := range []authz.Stage{authz.StageReplay, authz.StageSignature, authz.StageLimits, authz.StageFreshness, authz.StageToken, authz.StageSource, authz.StageConditions, authz.StageTransport, authz.StageTenant} {
+	for _, stage := range []authz.Stage{authz.StageReplay, authz.StageSignature, authz.StageLimits, authz.StageFreshness, authz.StageToken, authz.StageSource, authz.StageConditions, authz.StageKnown, authz.StageTransport, authz.StageTenant} {
 		checks = append(checks, authztest.Check{At: stage, Do: func(call *authz.Call) authz.Reason {
 			ran = append(ran, stage)
 			call.Proof = authz.ProofSignature
@@ -52,6 +52,24 @@ func TestStagesRunInOrder(t *testing.T) {
 	}
 	if len(ran) != len(checks) {
 		t.Errorf("%d of %d ran", len(ran), len(checks))
+	}
+}
+
+// A look for copies stands in the record only if it has found one.
+func TestLookLeavesNoTrace(t *testing.T) {
+	for reason, want := range map[authz.Reason]int{authz.OK: 2, authz.Replayed: 2} {
+		look := authztest.Check{At: authz.StageKnown, Do: func(*authz.Call) authz.Reason { return reason }}
+		sign := authztest.Check{At: authz.StageSignature, Do: func(call *authz.Call) authz.Reason {
+			call.Proof = authz.ProofSignature
+			return authz.OK
+		}}
+		last := authztest.Check{At: authz.StageReplay, Do: func(*authz.Call) authz.Reason { return authz.OK }}
+		var d authz.Decision
+		authztest.Table(sign, look, last).Decide(context.Background(), authztest.POST("h", "/p", ""), authztest.Now, &d)
+		got := d.Checks()
+		if len(got) != want || got[1].Reason != reason || got[1].Stage.String() != "replay" || d.Reason != reason {
+			t.Errorf("%s: %v", reason, got)
+		}
 	}
 }
 
