@@ -96,6 +96,6 @@ var (
 	urlFormOf = map[policyv1.Url_Form]signature.URLForm{
 		policyv1.Url_DEFAULT_PORT: signature.DefaultPort, policyv1.Url_NO_PORT: signature.NoPort,
 		policyv1.Url_BROWSER_QUERY: signature.BrowserQuery, policyv1.Url_NO_ROOT: signature.NoRoot,
-		policyv1.Url_LEGACY_QUERY: signature.LegacyQuery,
+		policyv1.Url_PLAIN_QUERY: signature.PlainQuery,
 	}
 )

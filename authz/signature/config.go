@@ -183,8 +183,8 @@ const (
 	BrowserQuery
 	// NoRoot: without a path that is a single slash.
 	NoRoot
-	// LegacyQuery: with the query as Node's querystring reads and writes it.
-	LegacyQuery
+	// PlainQuery: with escapes in the query that stand for one of !'()* decoded.
+	PlainQuery
 	// lowerID is added for MercadoPago.
 	lowerID
 )

@@ -13,7 +13,7 @@ import (
 // urlForm is one way to write the signed URL.
 type urlForm struct {
 	port    URLForm // 0, DefaultPort or NoPort
-	query   URLForm // 0, BrowserQuery or LegacyQuery
+	query   URLForm // 0, BrowserQuery or PlainQuery
 	noRoot  bool
 	lowerID bool // of Mercado Pago's id
 }
@@ -39,7 +39,7 @@ func (f *urlForm) same(req *authz.Request) bool {
 	path, query, _ := bytes.Cut(req.Path, []byte{'?'})
 	return f.noRoot && len(path) != 1 ||
 		f.query == BrowserQuery && bytes.IndexByte(query, '\'') < 0 ||
-		f.query == LegacyQuery && len(query) == 0
+		f.query == PlainQuery && bytes.IndexByte(query, '%') < 0
 }
 
 // urlForms returns every combination of the forms, the URL as it is first.
@@ -60,7 +60,7 @@ func urlForms(also []URLForm) []urlForm {
 		}
 	}
 	queries := slices.Clone(forms)
-	for _, query := range []URLForm{BrowserQuery, LegacyQuery} {
+	for _, query := range []URLForm{BrowserQuery, PlainQuery} {
 		if slices.Contains(also, query) {
 			for _, f := range queries {
 				f.query = query
@@ -104,37 +104,16 @@ func appendPath(dst []byte, public *publicURL, req *authz.Request, part *Part, f
 	switch form.query {
 	case BrowserQuery:
 		query = bytes.ReplaceAll(query, []byte("'"), []byte("%27"))
-	case LegacyQuery:
-		query = legacyQuery(query)
+	case PlainQuery:
+		query = appendDecoded(nil, query, plainMarks)
 	default:
 	}
 	return appendDecoded(dst, query, part.Decoded)
 }
 
-// legacyQuery writes a query as parse and stringify of Node's querystring do, by
-// which older libraries of senders went. A query that cannot be read stays as it
-// is.
-func legacyQuery(query []byte) []byte {
-	all, err := parseForm(string(query))
-	if err != nil {
-		return query
-	}
-	place := map[string]int{} // of a name's first value
-	for i, p := range all {
-		if _, known := place[p.name]; !known {
-			place[p.name] = i
-		}
-	}
-	slices.SortStableFunc(all, func(a, b parameter) int { return place[a.name] - place[b.name] })
-	var b []byte
-	for i, p := range all {
-		if i > 0 {
-			b = append(b, '&')
-		}
-		b = append(b, escape(p.name, componentMarks)+"="+escape(p.value, componentMarks)...)
-	}
-	return b
-}
+// plainMarks may stand in a query as they are (RFC 3986 §3.4), and some senders
+// escape them after they have signed. None of them divides a query.
+const plainMarks = "!'()*"
 
 // plainHost reports whether the host that a sender names can be nothing but a
 // host: a name, an IPv4 address or an IPv6 address in brackets, and a port.

@@ -213,7 +213,7 @@ func urlFormWords(h *policyv1.Hmac) string {
 var formWords = map[policyv1.Url_Form]string{
 	policyv1.Url_DEFAULT_PORT: "with its default port", policyv1.Url_NO_PORT: "without its port",
 	policyv1.Url_BROWSER_QUERY: "with ' in the query as %27", policyv1.Url_NO_ROOT: "without a path that is a single slash",
-	policyv1.Url_LEGACY_QUERY: "with its query as Node's querystring writes it",
+	policyv1.Url_PLAIN_QUERY: "with escapes in the query that stand for one of !'()* decoded",
 }
 
 func withoutQuery(name string, without bool) string {

@@ -388,9 +388,9 @@ const (
 	// Without the path if that is a single slash, as in a URL that was registered
 	// without one. It is taken in any case.
 	Url_NO_ROOT Url_Form = 4
-	// With the query as an older library reads and writes it: what stands under one
-	// name together, escaped in upper case, and none of -_.!~*'() escaped.
-	Url_LEGACY_QUERY Url_Form = 5
+	// With what senders escape in a query and may have signed as it is, one of
+	// !'()*, decoded: %27 as an apostrophe.
+	Url_PLAIN_QUERY Url_Form = 5
 )
 
 // Enum value maps for Url_Form.
@@ -401,7 +401,7 @@ var (
 		2: "NO_PORT",
 		3: "BROWSER_QUERY",
 		4: "NO_ROOT",
-		5: "LEGACY_QUERY",
+		5: "PLAIN_QUERY",
 	}
 	Url_Form_value = map[string]int32{
 		"FORM_UNSPECIFIED": 0,
@@ -409,7 +409,7 @@ var (
 		"NO_PORT":          2,
 		"BROWSER_QUERY":    3,
 		"NO_ROOT":          4,
-		"LEGACY_QUERY":     5,
+		"PLAIN_QUERY":      5,
 	}
 )
 
@@ -3310,18 +3310,18 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
 	"form_field\x18\x01 \x01(\tR\tformField\x12\x1f\n" +
 	"\vjson_string\x18\x02 \x01(\bR\n" +
-	"jsonString\"\x84\x02\n" +
+	"jsonString\"\x83\x02\n" +
 	"\x03Url\x12#\n" +
 	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\x12!\n" +
 	"\adecoded\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\adecoded\x12F\n" +
-	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\"m\n" +
+	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\"l\n" +
 	"\x04Form\x12\x14\n" +
 	"\x10FORM_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fDEFAULT_PORT\x10\x01\x12\v\n" +
 	"\aNO_PORT\x10\x02\x12\x11\n" +
 	"\rBROWSER_QUERY\x10\x03\x12\v\n" +
-	"\aNO_ROOT\x10\x04\x12\x10\n" +
-	"\fLEGACY_QUERY\x10\x05\"+\n" +
+	"\aNO_ROOT\x10\x04\x12\x0f\n" +
+	"\vPLAIN_QUERY\x10\x05\"+\n" +
 	"\x04Path\x12#\n" +
 	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\"\"\n" +
 	"\x04Form\x12\x1a\n" +
