@@ -24,9 +24,11 @@ type Limits struct {
 	// that must be parsed. Who finds no room waits for a part of its deadline and is
 	// then refused.
 	BytesInFlight int64
-	// Connections is the number of connections at once; more wait to be
-	// accepted.
+	// Connections is the number of connections at once; more are closed at once.
 	Connections int
+	// Refused is told of each connection that is closed for that; nil if nobody
+	// asks. It must not block.
+	Refused func(peer net.Addr)
 	// Shutdown is how long Stop waits for calls in flight, and then once more
 	// for the end of those that it has cancelled.
 	Shutdown time.Duration
@@ -98,6 +100,7 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 		Bytes: limits.BytesInFlight, Copies: copies, Overhead: typicalHeaders, Window: limits.window(), Pool: pool,
 		MaxAge: limits.MaxAge, Grace: limits.Grace, Linger: limits.Shutdown / lingerPart,
 		Idle: time.Minute, Answer: 20 * time.Second,
+		Refused: s.refused,
 	})
 	s.SetReady(false)
 	return s
@@ -109,6 +112,14 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 func (l *Limits) window() int32 {
 	const largest = 1 << 30
 	return int32(min(max(l.BytesInFlight/4/int64(l.InFlight), minStreamWindow), largest))
+}
+
+// refused counts a connection that there was no place for.
+func (s *Server) refused(peer net.Addr) {
+	s.service.Telemetry.ConnectionRefused()
+	if s.limits.Refused != nil {
+		s.limits.Refused(peer)
+	}
 }
 
 // check serves one call.

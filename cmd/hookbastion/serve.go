@@ -150,6 +150,8 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	refused := logRefused(o.log, "service")
+	s.limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
 	r := &running{
 		server: envoy.NewServer(&envoy.Service{
 			Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler, Assertions: signer,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -123,7 +124,9 @@ const (
 	refusedLines  = 20
 )
 
-// logRefused logs clients whose handshake failed, the first of each period.
+var errTooManyConnections = errors.New("there are as many connections as limits.connections allows")
+
+// logRefused logs clients that were refused, the first of each period.
 func logRefused(log *slog.Logger, of string) mtls.Refused {
 	var mu sync.Mutex
 	var began time.Time

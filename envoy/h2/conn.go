@@ -52,6 +52,8 @@ const (
 type conn struct {
 	server *Server
 	net    net.Conn
+	born   time.Time
+	spoke  atomic.Bool // the peer's first settings have come
 
 	// The reader's alone.
 	input      input
@@ -103,7 +105,7 @@ type conn struct {
 
 func newConn(s *Server, connection net.Conn) *conn {
 	c := &conn{
-		server: s, net: connection, recvWindow: connWindow,
+		server: s, net: connection, born: time.Now(), recvWindow: connWindow,
 		calls: map[uint32]*Call{}, sendWindow: defaultWindow, callWindow: defaultWindow,
 		leaving: make(chan struct{}),
 	}
@@ -178,6 +180,7 @@ func (c *conn) step() error {
 			return http2.ConnectionError(http2.ErrCodeProtocol)
 		}
 		c.settled, c.readUntil = true, time.Time{} // the time of the preface is over
+		c.spoke.Store(true)
 	}
 	if h.Type == http2.FrameData {
 		return c.data(h)

@@ -173,25 +173,66 @@ func TestTheEndOfAConnection(t *testing.T) {
 	}
 }
 
-// Connections beyond the limit wait until one has ended.
+// Connections beyond the limit are closed at once, unless one has said nothing:
+// then that one is.
 func TestConnectionsAreBounded(t *testing.T) {
+	whole, said := message(10)
 	config := testConfig()
 	config.Connections = 2
-	timed(t, "", config, func(t *testing.T, s *service) {
-		first, second := s.dial(t), s.dial(t)
-		came := make(chan net.Conn)
-		go func() {
-			conn, _ := s.pipes.dial(t.Context(), "")
-			came <- conn
-		}()
-		synctest.Wait()
-		select {
-		case <-came:
-			t.Fatal("a third connection was accepted")
-		default:
+	refused := 0
+	config.Refused = func(net.Addr) { refused++ }
+	ask := func(t *testing.T, p *peer, id uint32) {
+		t.Helper()
+		p.call(id, unaryPath, false)
+		p.data(id, true, whole, 100)
+		if got := p.answer(id); got != answered(said) {
+			t.Error(got)
 		}
-		first.Conn.Close()
-		(<-came).Close()
+	}
+	timed(t, "of which all are in use", config, func(t *testing.T, s *service) {
+		refused = 0
+		first, second := s.dial(t), s.dial(t)
+		first.awaits("SETTINGS true")
 		second.awaits("SETTINGS true")
+		time.Sleep(time.Minute)
+		for i := range 3 {
+			began := time.Now()
+			third := s.mute(t)
+			third.hear()
+			if got := third.farewell(); got != "end" || time.Since(began) > 0 {
+				t.Errorf("a third one: %s, after %v", got, time.Since(began))
+			}
+			if synctest.Wait(); refused != i+1 {
+				t.Errorf("%d were refused", refused)
+			}
+		}
+		ask(t, second, 1)
+		first.Conn.Close()
+		synctest.Wait()
+		ask(t, s.dial(t), 1)
+		ask(t, second, 3)
+	})
+	timed(t, "of which some are silent", config, func(t *testing.T, s *service) {
+		refused = 0
+		used, half := s.dial(t), s.mute(t)
+		half.hear()
+		half.raw([]byte(http2.ClientPreface)) // and no settings
+		used.awaits("SETTINGS true")
+		early := s.mute(t)
+		early.hear()
+		early.farewell() // the others have had no time to speak
+		for range 5 {
+			time.Sleep(2 * time.Second)
+			silent := s.mute(t)
+			silent.hear()
+			synctest.Wait()
+		}
+		half.farewell()
+		time.Sleep(2 * time.Second)
+		ask(t, s.dial(t), 1)
+		ask(t, used, 1)
+		if refused != 1+6 {
+			t.Errorf("%d were refused", refused)
+		}
 	})
 }

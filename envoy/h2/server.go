@@ -38,8 +38,13 @@ type Config struct {
 	// MaxMessage is the size of the largest message of a unary call. A larger one
 	// is read, thrown away, and served as TooLarge.
 	MaxMessage int
-	// Connections is their number at once; more wait to be accepted.
+	// Connections is their number at once. One more takes the place of one that has
+	// said nothing for a second, or else is closed at once: a peer that waits to be
+	// accepted would take the server for one that is slow.
 	Connections int
+	// Refused is told of each connection that is closed for that reason, if it is
+	// not nil. It must not block.
+	Refused func(peer net.Addr)
 	// Streams is the number of calls at once of one connection, and InFlight that
 	// of unary calls of all, and of others. A unary call beyond that is served as
 	// Overloaded, and another one is refused.
@@ -73,9 +78,8 @@ type Server struct {
 	anything *Method // of tests: for requests that are no gRPC
 	inFlight atomic.Int64
 	budget   budget
-	streams  atomic.Int64 // calls that are not unary
-	pinned   atomic.Int64 // bytes of blocks that calls hold
-	slots    chan struct{}
+	streams  atomic.Int64  // calls that are not unary
+	pinned   atomic.Int64  // bytes of blocks that calls hold
 	stopped  chan struct{} // closed with draining
 
 	mu        sync.Mutex
@@ -92,7 +96,7 @@ func New(config Config) *Server {
 	return &Server{
 		config: config, budget: budget{limit: min(limit, config.Bytes)},
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-		slots: make(chan struct{}, config.Connections), stopped: make(chan struct{}),
+		stopped: make(chan struct{}),
 	}
 }
 
@@ -122,14 +126,8 @@ func (s *Server) Serve(l net.Listener) error {
 	}()
 	pause := minPause
 	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-s.stopped:
-			return nil
-		}
 		connection, err := l.Accept()
 		if err != nil {
-			<-s.slots
 			if s.stopping() {
 				return nil
 			}
@@ -164,7 +162,10 @@ func (s *Server) start(connection net.Conn) {
 	defer s.mu.Unlock()
 	if s.draining {
 		_ = connection.Close() // nobody has been told anything
-		<-s.slots
+		return
+	}
+	if len(s.conns) >= s.config.Connections && !s.makePlace(c.born) {
+		s.refuse(connection)
 		return
 	}
 	s.conns[c] = struct{}{}
@@ -184,12 +185,50 @@ func (s *Server) start(connection net.Conn) {
 	go c.serve()
 }
 
+// silence is how long a connection may say nothing before another may take its
+// place.
+const silence = time.Second
+
+// makePlace takes away the connection that has said nothing for the longest time,
+// with mu held, and reports whether there is one.
+func (s *Server) makePlace(now time.Time) bool {
+	var oldest *conn
+	for c := range s.conns {
+		if !c.spoke.Load() && now.Sub(c.born) >= silence && (oldest == nil || c.born.Before(oldest.born)) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(s.conns, oldest)
+	s.refuse(closer{oldest})
+	return true
+}
+
+// closer is a connection that is served already.
+type closer struct{ *conn }
+
+func (c closer) Close() error         { c.kill(); return nil }
+func (c closer) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
+
+// refuse closes a connection that there is no place for.
+func (s *Server) refuse(connection interface {
+	Close() error
+	RemoteAddr() net.Addr
+}) {
+	peer := connection.RemoteAddr()
+	s.running.Go(func() { _ = connection.Close() }) // with TLS this writes
+	if s.config.Refused != nil {
+		s.config.Refused(peer)
+	}
+}
+
 // forget is called when nothing reads the connection any more.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
-	<-s.slots
 	s.running.Done()
 }
 

@@ -13,7 +13,7 @@ const (
 	// handshakeTimeout is how long a client may take.
 	handshakeTimeout = 5 * time.Second
 	// handshakes is the number of clients at once that have not finished
-	// theirs; more wait to be accepted.
+	// theirs. One more takes the place of another.
 	handshakes = 128
 )
 
@@ -33,6 +33,7 @@ type listener struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	pending sync.WaitGroup
+	places  places
 }
 
 // Listen puts TLS on a listener. Closing it also ends the handshakes. refused
@@ -74,16 +75,9 @@ func (l *listener) Close() error {
 // whether to go on.
 func (l *listener) accept() {
 	defer l.pending.Done()
-	slots := make(chan struct{}, handshakes)
 	for {
-		select {
-		case slots <- struct{}{}:
-		case <-l.ctx.Done():
-			return
-		}
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			<-slots
 			select {
 			case l.failed <- err:
 			case <-l.ctx.Done():
@@ -94,30 +88,32 @@ func (l *listener) accept() {
 			}
 			continue
 		}
-		l.pending.Add(1)
-		go func() {
-			defer l.pending.Done()
-			defer func() { <-slots }()
-			l.handshake(conn)
-		}()
+		c := &client{Conn: conn, began: time.Now()}
+		if other := l.places.take(c); other != nil {
+			_ = other.Conn.Close() // its handshake ends
+			l.refused(other.RemoteAddr(), errNoPlace)
+		}
+		l.pending.Go(func() { l.handshake(c) })
 	}
 }
 
 // handshake hands the connection on, or closes it.
-func (l *listener) handshake(raw net.Conn) {
-	conn := tls.Server(raw, l.server.state.Load().tls)
+func (l *listener) handshake(c *client) {
+	conn := tls.Server(c, l.server.state.Load().tls)
 	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
 	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
-		if l.ctx.Err() == nil {
-			l.refused(raw.RemoteAddr(), err)
+	err := conn.HandshakeContext(ctx)
+	kept := l.places.leave(c)
+	if err != nil {
+		if l.ctx.Err() == nil && kept { // the others were told of
+			l.refused(c.RemoteAddr(), err)
 		}
-		_ = raw.Close() // the other side is told by TLS, if at all
+		_ = c.Close() // the other side is told by TLS, if at all
 		return
 	}
 	select {
 	case l.ready <- conn:
 	case <-l.ctx.Done():
-		_ = raw.Close()
+		_ = c.Close()
 	}
 }

@@ -265,18 +265,27 @@ func TestAuthorityReplaced(t *testing.T) {
 // Clients that never finish their handshake keep nobody out.
 func TestSilentClients(t *testing.T) {
 	s := serve(t, files(t, gateway))
-	for range 64 {
+	for range 1000 {
 		conn, err := net.Dial("tcp", s.address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 	}
+	began := time.Now()
 	conn, err := s.echo(s.client(t, s.authority, &envoytest.Issue{URIs: []string{gateway}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.Close()
+	if took := time.Since(began); took > 3*time.Second { // a handshake may take five
+		t.Errorf("after %v", took)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.refused) < 1000-128 || !strings.Contains(s.refused[0].Error(), "too many handshakes") {
+		t.Errorf("%d were refused", len(s.refused))
+	}
 }
 
 func TestBadFiles(t *testing.T) {

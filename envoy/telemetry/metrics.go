@@ -46,6 +46,7 @@ type metrics struct {
 	count    atomic.Int64
 
 	reloads, reloadErrors, panics, recordsLimited atomic.Int64
+	connectionsRefused                            atomic.Int64
 }
 
 // series is what is counted for one webhook.
@@ -88,8 +89,8 @@ func gauge(meter metric.Meter, i instrument) (metric.Int64ObservableGauge, error
 
 // observe registers what is read when the SDK collects.
 func (m *metrics) observe(config Config) error {
-	var errs [6]error
-	var decisions, reloads, panics, records metric.Int64ObservableCounter
+	var errs [7]error
+	var decisions, reloads, panics, records, refused metric.Int64ObservableCounter
 	var nonces, lastMatch metric.Int64ObservableGauge
 	decisions, errs[0] = counter(config.Meter, metricDecisions)
 	reloads, errs[1] = counter(config.Meter, metricReloads)
@@ -97,6 +98,7 @@ func (m *metrics) observe(config Config) error {
 	records, errs[3] = counter(config.Meter, metricRecordsDropped)
 	nonces, errs[4] = gauge(config.Meter, metricNonces)
 	lastMatch, errs[5] = gauge(config.Meter, metricLastMatch)
+	refused, errs[6] = counter(config.Meter, metricRefusedConns)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -110,6 +112,7 @@ func (m *metrics) observe(config Config) error {
 		o.ObserveInt64(reloads, m.reloads.Load(), metric.WithAttributes(resultKey.String("ok")))
 		o.ObserveInt64(reloads, m.reloadErrors.Load(), metric.WithAttributes(resultKey.String("error")))
 		o.ObserveInt64(panics, m.panics.Load())
+		o.ObserveInt64(refused, m.connectionsRefused.Load())
 		o.ObserveInt64(records, m.recordsLimited.Load(), metric.WithAttributes(reasonKey.String("limit")))
 		if config.Records != nil {
 			o.ObserveInt64(records, config.Records.dropped.Load(), metric.WithAttributes(reasonKey.String("slow")))
@@ -118,7 +121,7 @@ func (m *metrics) observe(config Config) error {
 			o.ObserveInt64(nonces, config.Nonces())
 		}
 		return nil
-	}, decisions, reloads, panics, records, nonces, lastMatch)
+	}, decisions, reloads, panics, records, refused, nonces, lastMatch)
 	return err
 }
 

@@ -36,6 +36,7 @@ var (
 	metricTenantLoads       = instrument{"hookbastion.tenant.loads", "counter", "{load}", "result", "Looks for the secrets of tenants: loaded, unknown, failed; or refused, since too many were unknown before."}
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
+	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
 	metricPanics            = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
 )
 
@@ -43,7 +44,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricPanics,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricRefusedConns, metricPanics,
 }
 
 // fact describes an attribute.

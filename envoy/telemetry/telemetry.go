@@ -146,6 +146,13 @@ func (r *Recorder) Panicked() {
 	}
 }
 
+// ConnectionRefused counts a connection for which there was no place.
+func (r *Recorder) ConnectionRefused() {
+	if r != nil {
+		r.metrics.connectionsRefused.Add(1)
+	}
+}
+
 // Reloaded counts a reload of the policy.
 func (r *Recorder) Reloaded(err error) {
 	if r == nil {

@@ -165,6 +165,7 @@ func TestMetrics(t *testing.T) {
 	r.Reloaded(nil)
 	r.Reloaded(context.Canceled)
 	r.Panicked()
+	r.ConnectionRefused()
 	var data metricdata.ResourceMetrics
 	if err := reader.Collect(context.Background(), &data); err != nil {
 		t.Fatal(err)
@@ -188,6 +189,7 @@ func TestMetrics(t *testing.T) {
 		"hookbastion.policy.reloads result=ok":                            1,
 		"hookbastion.policy.reloads result=error":                         1,
 		"hookbastion.panics ":                                             1,
+		"hookbastion.connections.refused ":                                1,
 		"hookbastion.nonces":                                              7,
 		"hookbastion.decision.duration":                                   4,
 		"hookbastion.body.size":                                           4,
@@ -201,4 +203,5 @@ func TestMetrics(t *testing.T) {
 	none.Record(event(authz.OK))
 	none.Reloaded(nil)
 	none.Panicked()
+	none.ConnectionRefused()
 }

@@ -1265,7 +1265,7 @@ type Limits struct {
 	InFlight *uint32 `protobuf:"varint,1,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
 	// Bytes of messages at once. Default: 256MiB.
 	BytesInFlight *uint64 `protobuf:"varint,2,opt,name=bytes_in_flight,json=bytesInFlight,proto3,oneof" json:"bytes_in_flight,omitempty"`
-	// Connections at once. Default: 64.
+	// Connections at once; more are closed at once, counted and logged. Default: 64.
 	Connections *uint32 `protobuf:"varint,3,opt,name=connections,proto3,oneof" json:"connections,omitempty"`
 	// How long a stop waits for calls in flight, after grpc.lame_duck. Default: 10s.
 	Shutdown      *durationpb.Duration `protobuf:"bytes,4,opt,name=shutdown,proto3" json:"shutdown,omitempty"`
