@@ -79,8 +79,10 @@ func Compare(before, after *Set) (Changes, error) {
 	var changes Changes
 	var failed error
 	after.hooks(func(w *webhook) {
-		was := old[w.name]
-		delete(old, w.name)
+		was, err := predecessor(old, w)
+		if err != nil {
+			failed = err
+		}
 		if was != nil && bytes.Equal(was.encoded, w.encoded) {
 			return
 		}
@@ -95,6 +97,26 @@ func Compare(before, after *Set) (Changes, error) {
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Webhook, b.Webhook) })
 	return changes, failed
+}
+
+// predecessor takes what a webhook was before out of the old ones: by its name,
+// or by one that it had.
+func predecessor(old map[string]*webhook, w *webhook) (*webhook, error) {
+	if was := old[w.name]; was != nil {
+		delete(old, w.name)
+		return was, nil
+	}
+	is, err := w.decode()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Backward(is.GetFormerly()) {
+		if was := old[name]; was != nil {
+			delete(old, name)
+			return was, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // it is new
 }
 
 // hooks calls f with every webhook as it is kept.

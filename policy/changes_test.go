@@ -32,6 +32,28 @@ func changes(t *testing.T, before, after *policy.Set) policy.Changes {
 	return c
 }
 
+// A webhook that says what it was called before is the same one.
+func TestCompareRenamed(t *testing.T) {
+	const rest = "match: {path: /a}, provider: stripe, secrets: [{file: s}]"
+	before := set(t, "{name: a, "+rest+"}", "{name: z, match: {path: /z}, provider: stripe, secrets: [{file: s}]}")
+	for after, want := range map[string]string{
+		"{name: b, " + rest + ", formerly: [a]}":               "b changed [name formerly] []",
+		"{name: b, " + rest + ", formerly: [x, a]}":            "b changed [name formerly] [copies of deliveries from before, kept under another name]",
+		"{name: b, " + rest + ", formerly: [a], mode: SHADOW}": "b changed [name mode formerly] [everything, by mode SHADOW]",
+		"{name: a, " + rest + ", formerly: [x]}":               "a changed [formerly] [copies of deliveries from before, kept under another name]",
+		"{name: b, " + rest + "}":                              "a removed [] []; b added [] []",
+		"{name: b, " + rest + ", formerly: [somebody]}":        "a removed [] []; b added [] []",
+	} {
+		var lines []string
+		for _, c := range changes(t, before, set(t, after, "{name: z, match: {path: /z}, provider: stripe, secrets: [{file: s}]}")) {
+			lines = append(lines, fmt.Sprint(c.Webhook, " ", c.Kind, " ", c.Keys, " ", c.Wider))
+		}
+		if got := strings.Join(lines, "; "); got != want {
+			t.Errorf("%s: got %s, want %s", after, got, want)
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	open := "unverified: {reason: a test needs it}"
 	hook := func(name, path, rest string) string {

@@ -15,15 +15,19 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/policy"
 )
 
-// admin is the listener of operators: POST /api/v1/redeliver and GET
-// /api/v1/keys. It is not there unless the settings ask for it.
+// admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys
+// and GET /api/v1/webhooks. It is not there unless the settings ask for it.
 type admin struct {
 	// keys says which keys have matched; set before serving.
-	keys    func() liveKeys
-	settler *replay.Settler
-	log     *slog.Logger
+	keys func() liveKeys
+	// webhooks are those that have nonces, by the names under which these are
+	// kept; set before serving.
+	webhooks func() map[string]policy.Kept
+	settler  *replay.Settler
+	log      *slog.Logger
 	// tokenFile is empty where none is asked for, and token then nil.
 	tokenFile string
 	token     atomic.Pointer[secret.Digest]
@@ -43,6 +47,7 @@ func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, e
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
 	mux.HandleFunc("GET /api/v1/keys", a.listKeys)
+	mux.HandleFunc("GET /api/v1/webhooks", a.listWebhooks)
 	a.server = &http.Server{
 		Handler: a.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
@@ -152,6 +157,16 @@ func (a *admin) listKeys(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(a.keys()) // the client is gone
+}
+
+// listWebhooks says which webhooks have nonces.
+func (a *admin) listWebhooks(w http.ResponseWriter, _ *http.Request) {
+	if a.webhooks == nil {
+		http.Error(w, "nobody knows", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(a.webhooks()) // the client is gone
 }
 
 // clientName is a name of the certificate that the client showed; empty if it

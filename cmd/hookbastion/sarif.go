@@ -28,7 +28,11 @@ func printSARIF(w io.Writer, errs policy.Errors, found []policy.Finding) error {
 		if level != "warning" {
 			level = "note"
 		}
-		results = append(results, sarifResult(f.ID, level, f.Path+": "+f.Message, f.Error))
+		text := f.Message
+		if f.Path != "" {
+			text = f.Path + ": " + text
+		}
+		results = append(results, sarifResult(f.ID, level, text, f.Error))
 	}
 	for _, id := range policy.FindingIDs {
 		rules = append(rules, sarif{"id": id})

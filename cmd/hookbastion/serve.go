@@ -172,6 +172,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		matches, complete := recorder.KeyMatches()
 		return liveKeys{Since: started, Complete: complete, Keys: matches}
 	}
+	r.admin.webhooks = func() map[string]policy.Kept { return policy.KeptBy(watcher.Table()) }
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
 	r.publish(signer, o.log)

@@ -1,21 +1,25 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
 func newValidate() *cobra.Command {
 	var output, config string
+	admin := &adminClient{}
 	cmd := &cobra.Command{
 		Use:   "validate DIR...",
 		Short: "Check policies and print every error with its place",
@@ -25,7 +29,7 @@ func newValidate() *cobra.Command {
 			table, keys, invalid := loadKeys(args, config)
 			found, err := []policy.Finding{}, error(nil)
 			if invalid == nil {
-				if found, err = findings(args, config, table, keys); err != nil {
+				if found, err = findings(cmd.Context(), args, config, admin, table, keys); err != nil {
 					return err
 				}
 			}
@@ -51,6 +55,8 @@ func newValidate() *cobra.Command {
 		},
 	}
 	addConfigFlag(cmd, &config)
+	cmd.Flags().StringVar(&admin.url, "admin", "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
+	admin.addFlags(cmd)
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
 }
@@ -67,7 +73,7 @@ func printErrors(w io.Writer, err error) {
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(paths []string, config string, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
+func findings(ctx context.Context, paths []string, config string, admin *adminClient, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
 	s, err := loadSettings(config, nil)
 	if err != nil {
 		return nil, err
@@ -83,10 +89,39 @@ func findings(paths []string, config string, table *authz.Table, keys []policy.K
 	add(set.TransportFindings(s.proofs()))
 	add(set.URLFindings())
 	add(set.CopyFindings())
+	add(renamed(ctx, s, admin, set, table))
 	if s.lease == 0 {
 		add(set.OnePhaseFindings(table))
 	}
 	return found, err
+}
+
+// renamed looks for webhooks that were renamed, by what the store knows: that of
+// the service, if it is to be asked, or else that in the settings' directory.
+func renamed(ctx context.Context, s *settings, admin *adminClient, set *policy.Set, table *authz.Table) ([]policy.Finding, error) {
+	var known map[string]policy.Kept
+	if admin.url != "" {
+		data, err := admin.ask(ctx, http.MethodGet, "/api/v1/webhooks", http.NoBody)
+		if err == nil {
+			err = json.Unmarshal(data, &known)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return set.RenameFindings(table, known)
+	}
+	if s.file == nil {
+		return nil, nil
+	}
+	data, err := file.ReadKept(s.file.path)
+	if err == nil && data != nil {
+		err = json.Unmarshal(data, &known)
+	}
+	if err != nil { // it may belong to another user
+		message := "what the nonce store knows cannot be read, so that renamed webhooks go unnoticed: " + err.Error()
+		return []policy.Finding{{Error: policy.Error{File: s.file.path, Message: message}, ID: "HB091", Severity: "info"}}, nil
+	}
+	return set.RenameFindings(table, known)
 }
 
 func printValidation(w io.Writer, err error, found []policy.Finding) error {

@@ -147,8 +147,12 @@ func (s *Store) keepMark(clean bool) error {
 }
 
 // Kept returns what was kept last; nil if nothing was.
-func (s *Store) Kept() ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(s.config.Dir, keptName))
+func (s *Store) Kept() ([]byte, error) { return ReadKept(s.config.Dir) }
+
+// ReadKept is Kept of a store that another process may have open. It changes
+// nothing.
+func ReadKept(dir string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(dir, keptName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -1191,7 +1191,8 @@ func (x *File) GetSync() *durationpb.Duration {
 	return nil
 }
 
-// Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys.
+// Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys,
+// GET /api/v1/webhooks.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with

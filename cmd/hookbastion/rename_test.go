@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// TestRenamedWebhook renames webhooks under a running service, twice, and
+// restarts it. With formerly a copy stays one; without it a time that was signed
+// ahead of our clock is uncertain.
+func TestRenamedWebhook(t *testing.T) {
+	for _, store := range []string{"MEMORY", "FILE"} {
+		t.Run(store, func(t *testing.T) {
+			dir, table := quickstart(t)
+			unix := socket(t)
+			args := serveArgs(filepath.Join(dir, "policies"), unix)
+			if store == "FILE" {
+				args = fileArgs(filepath.Join(dir, "policies"), unix.Name, filepath.Join(dir, "nonces"))
+			}
+			args = append(args, "--admin-listen", "127.0.0.1:0")
+			p := start(t, args...)
+			admin := p.stderr.await(t, `admin=(\S+)`)[1]
+			e := startEdge(t, unix, nil)
+			timed := func(ahead time.Duration, body string) *authz.Request {
+				req, err := delivery(table, &signOptions{webhook: "stripe", host: e.client.address}, time.Now().Add(ahead), []byte(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				watchMACs(req)
+				return req
+			}
+			sent := map[string]*authz.Request{
+				"github": signed(t, table, "github", e.client.address, []byte("untimed")),
+				"stripe": timed(0, "now"), "stripe, ahead": timed(40*time.Second, "ahead"),
+			}
+			for name, req := range sent {
+				if got := sendStatus(t, e, req); got != 200 {
+					t.Fatalf("%s: status %d", name, got)
+				}
+			}
+			copies := func(when string) {
+				t.Helper()
+				for name, req := range sent {
+					got := sendStatus(t, e, req)
+					for deadline := time.Now().Add(generous); got == 503 && time.Now().Before(deadline); { // not settled yet
+						got = sendStatus(t, e, req)
+					}
+					if got != 409 {
+						t.Errorf("%s: a copy of %s: status %d", when, name, got)
+					}
+				}
+			}
+			copies("before")
+			file := filepath.Join(dir, "policies", "webhooks.yaml")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rename := func(lines ...string) {
+				t.Helper()
+				next := bytes.Clone(text)
+				for i := 0; i < len(lines); i += 2 {
+					next = bytes.Replace(next, []byte("  - name: "+lines[i]+"\n"), []byte("  - name: "+lines[i+1]+"\n"), 1)
+				}
+				writeAtomically(t, file, next)
+			}
+			reload := func(changed string) {
+				t.Helper()
+				if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+					t.Fatal(err)
+				}
+				p.stderr.await(t, changed)
+			}
+			rename("github", "code\n    formerly: [github]", "stripe", "money\n    formerly: [stripe]")
+			reload(`msg="policy loaded" .*changed=2`)
+			copies("renamed")
+			rename("github", "git\n    formerly: [github, code]", "stripe", "pay\n    formerly: [stripe, money]")
+			v := start(t, "validate", "--admin", "http://"+admin, filepath.Join(dir, "policies"))
+			if err := v.wait(t); err != nil || strings.Contains(v.stdout.String(), "HB090") {
+				t.Errorf("%v: %s%s", err, v.stdout, v.stderr)
+			}
+			reload(`(?s)changed=2.*changed=2`)
+			copies("renamed twice")
+			if store == "FILE" {
+				terminate(t, p)
+				p = start(t, args...)
+				admin = p.stderr.await(t, `admin=(\S+)`)[1]
+				copies("restarted")
+			}
+			rename("stripe", "paid\n    formerly: [money]", "github", "git\n    formerly: [github, code]")
+			v = start(t, "validate", "--admin", "http://"+admin, filepath.Join(dir, "policies"))
+			if err := v.wait(t); err != nil || !strings.Contains(v.stdout.String(), "no nonces of money, and those of stripe") {
+				t.Errorf("%v: %s%s", err, v.stdout, v.stderr)
+			}
+			reload(`msg="policy loaded" webhooks=5 policy=\S+ added=1`)
+			for name, req := range sent {
+				want := 503
+				if name == "github" {
+					want = 409
+				}
+				if got := sendStatus(t, e, req); got != want {
+					t.Errorf("without the first name: %s: status %d", name, got)
+				}
+			}
+			terminate(t, p)
+		})
+	}
+}
