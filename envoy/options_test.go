@@ -90,6 +90,15 @@ var options = []option{
 		}
 	}},
 	{name: "tracing", manager: traceAll, headers: baggage(8<<10, 8<<10)},
+	{name: "google_grpc that compresses", google: true, refused: true, filter: func(f object) {
+		f["grpc_service"].(object)["google_grpc"].(object)["channel_args"] = object{"args": object{
+			"grpc.default_compression_algorithm": object{"int_value": 2},
+		}}
+	}},
+	{name: "tracing, all of a larger limit", refused: true, headers: baggage(100, 80<<10), manager: func(m object) {
+		traceAll(m)
+		m["max_request_headers_kb"] = 96
+	}},
 	{name: "tracing, most of what Envoy takes", manager: traceAll, headers: baggage(100, 57<<10)},
 }
 
@@ -151,8 +160,8 @@ func (p *place) rounds(t *testing.T, when string) (all []delivery) {
 		p.judge(t, d)
 	}
 	var many []delivery
-	for i := range 24 {
-		many = append(many, p.sign(t, []string{"HTTP1", "HTTP2"}[i%2], fmt.Sprintf("%s, number %d", when, i), i*3000))
+	for i := range 48 {
+		many = append(many, p.sign(t, []string{"HTTP1", "HTTP2"}[i%2], fmt.Sprintf("%s, number %d", when, i), i*2000))
 	}
 	p.atOnce(many, func(d delivery) { p.refuses(t, d.altered(), "altered, at once", http.StatusUnauthorized) })
 	p.atOnce(many, func(d delivery) { p.passes(t, d) })
