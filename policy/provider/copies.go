@@ -69,7 +69,7 @@ func copyWords(p *policyv1.Provider) string {
 func refusalWords(to *page, p *policyv1.Provider) string {
 	r := p.GetRefusal()
 	if r == nil {
-		return "What the sender does after a refusal is not documented."
+		return "What the sender does after a refusal is not documented, as far as was found."
 	}
 	source := r.GetSource()
 	if strings.HasPrefix(source, "https://") {

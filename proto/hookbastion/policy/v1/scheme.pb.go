@@ -2865,7 +2865,7 @@ type Provider struct {
 	DeniedHeaders []*ConstantHeader `protobuf:"bytes,12,rep,name=denied_headers,json=deniedHeaders,proto3" json:"denied_headers,omitempty"`
 	// A denial must have no body.
 	DeniedEmpty bool `protobuf:"varint,13,opt,name=denied_empty,json=deniedEmpty,proto3" json:"denied_empty,omitempty"`
-	// What the provider does after a denial. Absent: it documents nothing of it.
+	// What the provider does after a denial. Absent: no statement of it was found.
 	Refusal *Refusal `protobuf:"bytes,20,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	// What it asks again on purpose with the same signed content, as one sentence or
 	// more. Such requests need on_replay: MARK.
