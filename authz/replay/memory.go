@@ -266,6 +266,14 @@ func (m *Memory) Permit(_ context.Context, r authz.Reservation, until, now time.
 	return st.addPermit(r.Fingerprint, until, now), nil
 }
 
+// Issued reports whether the store may have made the reservation: it has its
+// share. Without a Key, another store's has another number.
+func (m *Memory) Issued(r authz.Reservation) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.shares[r.Share] != nil
+}
+
 // locked returns the stripe of a reservation, locked, or nil.
 func (m *Memory) locked(r authz.Reservation) (*share, *stripe) {
 	m.mu.RLock()

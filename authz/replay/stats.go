@@ -48,6 +48,9 @@ type Remote struct {
 	// Lost counts parts of the store that were empty, Restarted those that may
 	// have forgotten, Evicted those that have.
 	Lost, Restarted, Evicted int64
+	// Elsewhere counts entries of the access log for reservations that another
+	// replica made while the store was away, Told those that it could be told.
+	Elsewhere, Told int64
 }
 
 type counters struct {

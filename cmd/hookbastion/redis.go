@@ -80,6 +80,8 @@ func logStore(log *slog.Logger, s *redisStore, e redis.Event) {
 	case redis.BeganRestarted:
 		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
 			"parts", e.Shards, "recovery", s.config.Recovery)
+	case redis.Elsewhere:
+		log.Warn("the access log tells this replica of deliveries that another has taken alone: they are settled when the nonce store is back, or else their leases end, and they may come once more, marked as possible")
 	case redis.BeganEvicted:
 		log.Error("the nonce store has evicted keys, and has lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
 			"parts", e.Shards, "recovery", s.config.Recovery)

@@ -113,6 +113,7 @@ func (m *metrics) observeStore(config Config) error {
 		for name, n := range map[string]int64{
 			"opened": s.Opened, "refused": s.Refused, "busy": s.Busy, "abandoned": s.Abandoned,
 			"near": s.Near, "local": s.Local, "lost": s.Lost, "restarted": s.Restarted, "evicted": s.Evicted,
+			"elsewhere": s.Elsewhere, "told": s.Told,
 		} {
 			o.ObserveInt64(events, n, outcomeOf(name))
 		}

@@ -24,6 +24,9 @@ type Fallback struct {
 	// nonces that were taken alone matter. Both in nanoseconds since 1970.
 	since, until atomic.Int64
 	decided      atomic.Int64
+	// proven: an access log has said something, here or elsewhere.
+	proven    atomic.Bool
+	elsewhere elsewhere
 }
 
 // grace is how long deliveries are refused before it goes alone: a restart or a
@@ -32,7 +35,9 @@ const grace = 2 * time.Second
 
 // NewFallback returns a store that goes on in memory while Redis is away.
 func NewFallback(s *Store, memory *replay.Memory) *Fallback {
-	return &Fallback{Store: s, alone: memory}
+	f := &Fallback{Store: s, alone: memory}
+	s.fallback = f
+	return f
 }
 
 // Reserve asks Redis, or the memory while Redis is away.
@@ -46,6 +51,9 @@ func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay
 	answer, err := f.Store.Reserve(ctx, nonce, claim, now)
 	if err == nil {
 		f.since.Store(0)
+		if answer.Proven {
+			f.proven.Store(true)
+		}
 		return answer, nil
 	}
 	if !errors.Is(err, ErrDown) {
@@ -66,7 +74,22 @@ func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay
 			break
 		}
 	}
-	return f.alone.Reserve(ctx, nonce, claim, now)
+	return f.reserveAlone(ctx, nonce, claim, now)
+}
+
+// reserveAlone asks the memory. Where an access log comes, what ends without a
+// word may have been told to another replica, which cannot hand it on while Redis
+// is away: it may come once more, whatever the policy says of other outcomes that
+// nobody knows, or an honest retry would be lost.
+func (f *Fallback) reserveAlone(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	if f.proven.Load() {
+		claim.Unknown = replay.Unsure
+	}
+	answer, err := f.alone.Reserve(ctx, nonce, claim, now)
+	if err == nil && answer.Outcome == replay.Reserved {
+		f.elsewhere.await(answer.Reservation)
+	}
+	return answer, err
 }
 
 // Known looks where nothing must be asked for.
@@ -83,12 +106,12 @@ func (f *Fallback) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool
 // known looks for what was taken alone: it takes it and gives it back if it was
 // new.
 func (f *Fallback) known(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, bool) {
-	answer, err := f.alone.Reserve(ctx, nonce, claim, now)
+	answer, err := f.reserveAlone(ctx, nonce, claim, now)
 	if err != nil || answer.Outcome == replay.Full || answer.Outcome == replay.Uncertain {
 		return answer, false
 	}
 	if answer.Outcome == replay.Reserved && !answer.Adopted && answer.Mark == authz.MarkNone {
-		_, _ = f.alone.Release(ctx, answer.Reservation, now) // the memory never fails
+		_, _ = f.Release(ctx, answer.Reservation, now) // the memory never fails
 		return answer, false
 	}
 	return answer, true
@@ -98,18 +121,33 @@ func (f *Fallback) known(ctx context.Context, nonce replay.Nonce, claim replay.C
 // share.
 func here(r authz.Reservation) bool { return r.Share != 0 }
 
-// Settle ends a reservation where it was made.
+// Settle ends a reservation where it was made. With [ErrElsewhere] that is another
+// replica.
 func (f *Fallback) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
-	if here(r) {
-		return f.alone.Settle(ctx, r, fate, now)
+	f.proven.Store(true)
+	if !here(r) {
+		return f.Store.Settle(ctx, r, fate, now)
 	}
-	return f.Store.Settle(ctx, r, fate, now)
+	if !f.alone.Issued(r) && now.UnixNano() < r.Ends {
+		f.counters.elsewhere.Add(1)
+		if f.elsewhere.mustTell(r, fate) {
+			f.config.OnEvent(Event{What: Elsewhere, Err: ErrElsewhere})
+		}
+		f.Wake()
+		return false, ErrElsewhere
+	}
+	f.elsewhere.forget(r)
+	return f.alone.Settle(ctx, r, fate, now)
 }
 
 // Release undoes a reservation where it was made.
 func (f *Fallback) Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
 	if here(r) {
-		return f.alone.Release(ctx, r, now)
+		released, err := f.alone.Release(ctx, r, now)
+		if released {
+			f.elsewhere.forget(r)
+		}
+		return released, err
 	}
 	return f.Store.Release(ctx, r, now)
 }

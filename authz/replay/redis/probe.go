@@ -29,6 +29,9 @@ const (
 	// not known, or has not been the master all the time. BeganEvicted: the same
 	// for a server that has evicted something.
 	BeganNew, BeganLost, BeganRestarted, BeganEvicted Happening = "new", "lost", "restarted", "evicted"
+	// Elsewhere: while this replica is alone, the access log has told it of a
+	// delivery that another took alone. It is sent once in an outage.
+	Elsewhere Happening = "elsewhere"
 )
 
 const (
@@ -63,6 +66,8 @@ func (s *Store) Run(ctx context.Context) {
 		}
 		rest, next := whenWoken, whenUp-whenWoken
 		if s.Probe(ctx, time.Now()) != nil {
+			rest, next = whenDown, 0
+		} else if s.fallback != nil && s.fallback.elsewhere.waits() {
 			rest, next = whenDown, 0
 		}
 		timer.Reset(rest)
@@ -121,6 +126,9 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 	}
 	s.told = reason(err)
 	s.catchUp(ctx, now)
+	if s.fallback != nil && client != nil {
+		s.fallback.exchange(ctx, client, now)
+	}
 	return err
 }
 

@@ -142,6 +142,7 @@ type Store struct {
 	counters counters
 	wake     chan struct{}
 	toKeep   atomic.Pointer[kept]
+	fallback *Fallback // nil: none
 
 	probing sync.Mutex // one probe at a time; of what follows
 	told    string     // why the store was down after the last one

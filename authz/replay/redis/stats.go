@@ -12,7 +12,7 @@ type counters struct {
 	delivered, released, unknown, leaseTaken, leaseReleased    atomic.Int64
 	givenBack, full, uncertain                                 atomic.Int64
 	opened, refused, busy, near, abandoned, lost, restarted    atomic.Int64
-	evicted                                                    atomic.Int64
+	evicted, elsewhere, told                                   atomic.Int64
 }
 
 func (c *counters) answered(a replay.Answer) {
@@ -80,5 +80,6 @@ func (s *Store) Remote() replay.Remote {
 	return replay.Remote{
 		Up: s.Err() == nil, Opened: c.opened.Load(), Refused: c.refused.Load(), Busy: c.busy.Load(), Abandoned: c.abandoned.Load(),
 		Near: c.near.Load(), Lost: c.lost.Load(), Restarted: c.restarted.Load(), Evicted: c.evicted.Load(),
+		Elsewhere: c.elsewhere.Load(), Told: c.told.Load(),
 	}
 }

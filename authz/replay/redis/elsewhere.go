@@ -1,0 +1,140 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// ErrElsewhere: another replica made the reservation alone, while Redis was away.
+// It is told when Redis is back, if its lease has not ended by then.
+var ErrElsewhere = errors.New("the reservation is another replica's, which is told when Redis is back")
+
+// elsewhere is how replicas that went alone tell each other what the access log
+// says: a reservation made alone can be settled only where it was made, and its
+// entry may come to any replica. Redis hands it on, by a key for each that lives
+// as long as the lease. Both lists are bounded by laterTasks.
+type elsewhere struct {
+	mu sync.Mutex
+	// mine are those made alone here whose outcome is open.
+	mine map[authz.Reservation]struct{}
+	// theirs are outcomes that others wait for.
+	theirs []task
+	// said: the event was sent in this outage.
+	said bool
+}
+
+// mustTell takes down an outcome that another replica waits for, and reports
+// whether it is the first since Redis was there.
+func (e *elsewhere) mustTell(r authz.Reservation, fate replay.Fate) (first bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.theirs) < laterTasks {
+		e.theirs = append(e.theirs, task{r: r, fate: fate, until: time.Unix(0, r.Ends)})
+	}
+	first, e.said = !e.said, true
+	return first
+}
+
+// key is by what the reservation is known in every replica: what its seal has.
+func (e *elsewhere) key(r authz.Reservation) authz.Reservation {
+	return authz.Reservation{Fingerprint: r.Fingerprint, Share: r.Share, ID: r.ID, Ends: r.Ends}
+}
+
+func (e *elsewhere) await(r authz.Reservation) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r.Ends != 0 && len(e.mine) < laterTasks {
+		if e.mine == nil {
+			e.mine = map[authz.Reservation]struct{}{}
+		}
+		e.mine[e.key(r)] = struct{}{}
+	}
+}
+
+func (e *elsewhere) forget(r authz.Reservation) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.mine, e.key(r))
+}
+
+// waits reports whether anything may still be told.
+func (e *elsewhere) waits() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.mine)+len(e.theirs) > 0
+}
+
+// open returns what is to be told, which it forgets, and what is waited for.
+func (e *elsewhere) open(now time.Time) (theirs []task, mine []authz.Reservation) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.said = false
+	theirs, e.theirs = e.theirs, nil
+	for r := range e.mine {
+		if now.UnixNano() >= r.Ends {
+			delete(e.mine, r)
+			continue
+		}
+		mine = append(mine, r)
+	}
+	return theirs, mine
+}
+
+// aloneKey is where the outcome of a reservation is told that was made alone.
+func (s *Store) aloneKey(r authz.Reservation) string {
+	return s.shard(r.Fingerprint).keys(r.Fingerprint)[1] + ":" + hexadecimal(r.Share) + hexadecimal(r.ID)
+}
+
+// exchange tells others what they wait for, and asks for what this replica does.
+// What cannot be told is kept until its lease ends.
+func (f *Fallback) exchange(ctx context.Context, client *connection, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	theirs, mine := f.elsewhere.open(now)
+	for _, t := range theirs {
+		life := t.until.Sub(now)
+		if life <= 0 {
+			continue
+		}
+		set := client.B().Set().Key(f.aloneKey(t.r)).Value(fateName(t.fate, "")).PxMilliseconds((life + replay.Skew).Milliseconds()).Build()
+		if client.Do(ctx, set).Error() != nil {
+			f.elsewhere.mustTell(t.r, t.fate)
+			continue
+		}
+		f.counters.told.Add(1)
+	}
+	if len(mine) == 0 {
+		return
+	}
+	commands := make([]rueidis.Completed, len(mine))
+	for i, r := range mine {
+		commands[i] = client.B().Get().Key(f.aloneKey(r)).Build()
+	}
+	for i, answer := range client.DoMulti(ctx, commands...) {
+		text, err := answer.ToString()
+		if err != nil {
+			continue // nobody has told it yet
+		}
+		if fate := fateOf(text); fate != replay.Undecided {
+			_, _ = f.alone.Settle(ctx, mine[i], fate, now) // the memory never fails
+		}
+		f.elsewhere.forget(mine[i])
+	}
+}
+
+// fateOf reads what fateName has written.
+func fateOf(name string) replay.Fate {
+	for _, fate := range []replay.Fate{replay.Delivered, replay.Taken, replay.Unsure, replay.Undelivered} {
+		if fateName(fate, "") == name {
+			return fate
+		}
+	}
+	return replay.Undecided
+}
