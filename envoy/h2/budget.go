@@ -2,6 +2,7 @@ package h2
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -24,34 +25,45 @@ type waiter struct {
 // take gets n bytes, or fails when the context ends. More than the whole
 // budget is never given.
 func (b *budget) take(ctx context.Context, n int64) bool {
-	if b.waiting.Load() == 0 && b.try(n) {
-		return true
-	}
-	if n > b.limit {
+	w := b.enter(n)
+	if w == nil {
 		return false
 	}
-	w := &waiter{n: n, ready: make(chan struct{})}
-	b.mu.Lock()
-	b.queue = append(b.queue, w)
-	b.waiting.Add(1)
-	b.serve()
-	b.mu.Unlock()
 	select {
 	case <-w.ready:
 		return true
 	case <-ctx.Done():
+		return b.leave(w)
 	}
+}
+
+// enter begins to wait for n bytes, which may be there at once. It returns nil if
+// they are more than the whole budget.
+func (b *budget) enter(n int64) *waiter {
+	if n > b.limit {
+		return nil
+	}
+	w := &waiter{n: n, ready: make(chan struct{})}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, other := range b.queue {
-		if other == w {
-			b.queue = append(b.queue[:i], b.queue[i+1:]...)
-			b.waiting.Add(-1)
-			b.serve() // the next one may be smaller
-			return false
-		}
+	b.queue = append(b.queue, w)
+	b.waiting.Add(1)
+	b.serve()
+	return w
+}
+
+// leave gives up. It reports whether the bytes were given in the last moment.
+func (b *budget) leave(w *waiter) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.queue, w)
+	if i < 0 {
+		return true
 	}
-	return true // served in the last moment
+	b.queue = slices.Delete(b.queue, i, i+1)
+	b.waiting.Add(-1)
+	b.serve() // the next one may be smaller
+	return false
 }
 
 // give puts n bytes back; a negative n takes more without waiting, for a

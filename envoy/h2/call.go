@@ -63,6 +63,8 @@ type Call struct {
 	early     bool // it runs before the peer has sent all
 	released  bool
 	until     time.Time // when the message must be whole
+	since     time.Time // when the call began, or room was found for it
+	waiting   bool      // for room
 
 	ended  bool         // the peer sends no more; the reader's alone
 	window atomic.Int32 // what the peer may still send
@@ -374,7 +376,8 @@ func (c *Call) release() {
 }
 
 // expire answers a unary call of which the message did not arrive in time.
-func (c *Call) expire() {
+// It reports whether that was so.
+func (c *Call) expire() bool {
 	c.receiving.Lock()
 	late := !c.running && !c.released
 	if late {
@@ -384,6 +387,7 @@ func (c *Call) expire() {
 	if late {
 		c.conn.serveApart(c)
 	}
+	return late
 }
 
 // refuseEarly makes a call whose message is not whole one that runs and is

@@ -54,6 +54,9 @@ type conn struct {
 	net    net.Conn
 	born   time.Time
 	spoke  atomic.Bool // the peer's first settings have come
+	// stalledUntil is until when the peer is known for messages that it announces
+	// and does not send, in Unix nanoseconds.
+	stalledUntil atomic.Int64
 
 	// The reader's alone.
 	input      input

@@ -1,6 +1,8 @@
 package h2
 
 import (
+	"time"
+
 	"golang.org/x/net/http2"
 )
 
@@ -227,10 +229,16 @@ func (c *conn) makeRoom(call *Call) {
 		return
 	}
 	if c.server.budget.waiting.Load() == 0 && c.server.budget.try(whole) {
-		call.charged, call.granted = whole, true
+		call.charged, call.granted, call.since = whole, true, time.Now()
 		c.returnWindow(call, call.size)
 		return
 	}
+	if c.stalled(time.Now()) {
+		call.refuseEarly()
+		c.serveApart(call)
+		return
+	}
+	call.waiting = true
 	call.charged = int64(small)
 	c.server.budget.give(-call.charged)
 	c.server.running.Add(1)
@@ -247,6 +255,7 @@ func (c *Call) admit(ok bool, n int64, rest int) {
 	// Then what it is charged with is not ours. Of a running call only who serves
 	// it may look whether it was released.
 	over := c.running || c.released
+	c.waiting, c.since = false, time.Now()
 	switch {
 	case over && ok:
 		c.conn.server.budget.give(n)

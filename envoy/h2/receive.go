@@ -194,6 +194,7 @@ func (c *conn) newCall(r *request, method *Method) *Call {
 	call.pieces, call.buffers = call.onePiece[:0], call.oneBuffer[:0]
 	call.window.Store(c.server.config.Window)
 	now := time.Now()
+	call.since = now
 	call.deadline = deadline(call, now)
 	call.until = now.Add(maxTime)
 	if !call.deadline.IsZero() && call.deadline.Before(call.until) {

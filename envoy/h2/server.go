@@ -78,6 +78,8 @@ type Server struct {
 	anything *Method // of tests: for requests that are no gRPC
 	inFlight atomic.Int64
 	budget   budget
+	scanning sync.Mutex
+	scanned  time.Time     // when calls were looked at, with scanning held
 	streams  atomic.Int64  // calls that are not unary
 	pinned   atomic.Int64  // bytes of blocks that calls hold
 	stopped  chan struct{} // closed with draining
@@ -276,8 +278,28 @@ func (s *Server) wait(c *Call, n int64) bool {
 	}
 	ctx, cancel := context.WithTimeout(c, patience)
 	defer cancel()
-	return s.budget.take(ctx, n)
+	w := s.budget.enter(n)
+	if w == nil {
+		return false
+	}
+	tick := time.NewTicker(scanStep)
+	defer tick.Stop()
+	for now := time.Now(); !c.conn.stalled(now); {
+		s.evict(now, n)
+		select {
+		case <-w.ready:
+			return true
+		case now = <-tick.C:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	return s.budget.leave(w)
 }
 
-// enter counts one unary call more, and reports whether it is not one too many.
-func (s *Server) enter() bool { return s.inFlight.Add(1) <= s.config.InFlight }
+// enter counts one unary call more, and reports whether it is not one too many, or
+// takes the place of another.
+func (s *Server) enter() bool {
+	return s.inFlight.Add(1) <= s.config.InFlight || s.evict(time.Now(), 0)
+}

@@ -100,23 +100,23 @@ func TestWaitingForRoom(t *testing.T) {
 	large, said := message(600 << 10)
 	timed(t, "overloaded", config, func(t *testing.T, s *service) {
 		a, b := s.dial(t), s.dial(t)
-		a.call(1, unaryPath, false)
-		a.data(1, false, large[:300<<10], 1<<14)
+		a.call(1, waitPath, false)
+		a.data(1, true, large, 1<<14)
 		b.call(1, unaryPath, false, "grpc-timeout", "4S")
 		began := time.Now()
 		b.data(1, true, large, 1<<14)
 		if got := b.answer(1); got != answered("overloaded") || time.Since(began) != 2*time.Second {
 			t.Errorf("after %v: %s", time.Since(began), got)
 		}
-		a.data(1, true, large[300<<10:], 1<<14)
+		close(s.leave)
 		if got := a.answer(1); got != answered(said) {
 			t.Error(got)
 		}
 	})
 	timed(t, "in the end", config, func(t *testing.T, s *service) {
 		a, b := s.dial(t), s.dial(t)
-		a.call(1, unaryPath, false)
-		a.data(1, false, large[:300<<10], 1<<14)
+		a.call(1, waitPath, false)
+		a.data(1, true, large, 1<<14)
 		b.call(1, unaryPath, false, "grpc-timeout", "4S")
 		sent := make(chan struct{})
 		go func() { defer close(sent); b.data(1, true, large, 1<<14) }()
