@@ -23,7 +23,7 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:
 		plan := planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
-			return signature.NewPlan(c.hmacConfig(kind.Hmac, maxSignatures(w, s), publicURL, at))
+			return signature.NewPlan(c.hmacConfig(kind.Hmac, maxSignatures(w, s), publicURL, pinOf(w, s), at))
 		})
 		scheme, err = orNil(plan.With(c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
 	case *policyv1.Scheme_Jws:
@@ -51,10 +51,11 @@ type planKey struct {
 	scheme        any
 	publicURL     string
 	maxSignatures int
+	pin           signature.Pin
 }
 
 func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
-	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s)}
+	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s), pin: pinOf(w, s)}
 	if w.GetProvider() == "" {
 		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s) // it was read from the same form
 		key.scheme = string(encoded)

@@ -19,7 +19,7 @@ func relativeTo(policyFile, path string) string {
 
 // hmacConfig turns the message into the plan's description and looks for
 // schemes that could not work.
-func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, at place) signature.Config {
+func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, pin signature.Pin, at place) signature.Config {
 	here := at.at("scheme", "hmac")
 	config := signature.Config{
 		Hash:           hashes[h.GetHash()],
@@ -42,6 +42,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL str
 		KeyIDHeader:    strings.ToLower(h.GetKeyIdHeader()),
 		URLForms:       urlForms(h.GetContent()),
 		BodyDigest:     bodyDigest(h.GetBodyDigest()),
+		Pin:            pin,
 	}
 	if s := h.GetSignature().GetSeparator(); s != "" {
 		config.Separator = s[0]
@@ -62,6 +63,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL str
 }
 
 func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at place) {
+	before := len(c.errs)
 	sig := at.at("signature")
 	needs := func(ok bool, p place, message string) {
 		if !ok {
@@ -108,6 +110,9 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 	}
 	c.checkTime(config, h, at)
 	c.checkContent(config, h, at)
+	if len(c.errs) == before {
+		c.checkBorders(config, h, at)
+	}
 }
 
 func signsItem(config *signature.Config) bool {

@@ -20,11 +20,11 @@ func contentPart(p *policyv1.Part) signature.Part {
 	case *policyv1.Part_Body:
 		switch {
 		case part.Body.GetFormField() != "":
-			return signature.Part{Kind: signature.FormField, Text: part.Body.GetFormField()}
+			return signature.Part{Kind: signature.FormField, Text: part.Body.GetFormField(), WantsJSON: part.Body.GetJson()}
 		case part.Body.GetJsonString():
 			return signature.Part{Kind: signature.BodyString}
 		}
-		return signature.Part{Kind: signature.Body}
+		return signature.Part{Kind: signature.Body, WantsJSON: part.Body.GetJson()}
 	case *policyv1.Part_Timestamp:
 		return signature.Part{Kind: signature.Timestamp}
 	case *policyv1.Part_Literal:
@@ -32,16 +32,19 @@ func contentPart(p *policyv1.Part) signature.Part {
 	case *policyv1.Part_Header:
 		return signature.Part{
 			Kind: signature.HeaderValue, Text: strings.ToLower(part.Header.GetName()),
-			Token: part.Header.GetCharset() == policyv1.SignedHeader_TOKEN,
+			Charset: charsets[part.Header.GetCharset()],
 		}
 	case *policyv1.Part_Method:
 		return signature.Part{Kind: signature.Method}
 	case *policyv1.Part_Url:
-		return signature.Part{Kind: signature.URL, WithoutQuery: part.Url.GetWithoutQuery(), Decoded: part.Url.GetDecoded()}
+		return signature.Part{
+			Kind: signature.URL, WithoutQuery: part.Url.GetWithoutQuery(), Decoded: part.Url.GetDecoded(),
+			RFC3986: part.Url.GetRfc3986(), NoDigitLast: part.Url.GetNoDigitLast(),
+		}
 	case *policyv1.Part_Path:
-		return signature.Part{Kind: signature.Path, WithoutQuery: part.Path.GetWithoutQuery()}
+		return signature.Part{Kind: signature.Path, WithoutQuery: part.Path.GetWithoutQuery(), RFC3986: part.Path.GetRfc3986()}
 	case *policyv1.Part_Form:
-		return signature.Part{Kind: signature.Form, Distinct: part.Form.GetDistinct()}
+		return signature.Part{Kind: signature.Form, Distinct: part.Form.GetDistinct(), Names: part.Form.GetNames(), WantsJSON: part.Form.GetJson()}
 	case *policyv1.Part_Digest:
 		return signature.Part{Kind: signature.BodyHash, Digest: signature.Digest{
 			MD5: part.Digest.GetHash() == policyv1.Digest_MD5, Encoding: digestEncodings[part.Digest.GetEncoding()],
@@ -87,6 +90,10 @@ func bodyDigest(d *policyv1.BodyDigest) signature.BodyDigest {
 }
 
 var (
+	charsets = map[policyv1.SignedHeader_Charset]signature.Charset{
+		policyv1.SignedHeader_TOKEN: signature.TokenChars, policyv1.SignedHeader_DIGITS: signature.DigitChars,
+		policyv1.SignedHeader_ID: signature.IDChars, policyv1.SignedHeader_DATE: signature.DateChars,
+	}
 	digestEncodings = map[policyv1.Digest_Encoding]signature.Encoding{
 		policyv1.Digest_HEX: signature.Hex, policyv1.Digest_BASE64: signature.Base64,
 	}

@@ -113,6 +113,9 @@ func (c *compiler) noEffect(w *policyv1.Webhook, at place, schemes []*policyv1.S
 	if _, timed := signedTime(schemes); w.GetFreshness() != nil && !timed {
 		c.fail(at.at("freshness"), "needs a signature over a time; this webhook has none")
 	}
+	if w.PinnedQuery != nil && !slices.ContainsFunc(schemes, signsQuery) {
+		c.fail(at.at("pinned_query"), "has no use: the scheme does not sign the query as it stands")
+	}
 	if w.GetReplay() != nil && !signed {
 		c.fail(at.at("replay"), "needs a signature over the content; a token covers nothing")
 	}

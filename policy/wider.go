@@ -24,6 +24,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"formerly":        formerlyWider,
 	"match":           matchWider,
 	"public_url":      nothingWider, // other signatures, not more of them
+	"pinned_query":    pinWider,
 	"provider":        schemesWider,
 	"provider_scheme": nothingWider, // with provider
 	"scheme":          nothingWider, // with provider

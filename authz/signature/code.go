@@ -39,6 +39,29 @@ func (h *HMAC) plivoV3(req *authz.Request, part *Part, written urlForm) ([]byte,
 	return appendForm(b, form, false), true
 }
 
+// plivoAlone reports whether the signed content could not come of another query:
+// no name has & or =, and no value what would be the next parameter. Where the
+// query is not pinned, only GET may be without a form, since all parameters of
+// a GET are in its query.
+func (h *HMAC) plivoAlone(req *authz.Request, form []parameter) bool {
+	query, err := queryOf(req)
+	if err != nil || h.config.Pin.Query {
+		return err == nil
+	}
+	for _, p := range query {
+		if strings.ContainsAny(p.name, "&=") {
+			return false
+		}
+		items := strings.Split(p.value, "&")
+		for _, item := range items[1:] {
+			if name, _, pair := strings.Cut(item, "="); pair && name >= p.name {
+				return false
+			}
+		}
+	}
+	return len(form) > 0 || string(req.Method) == "GET"
+}
+
 // contentfulHeaders lists the headers that Contentful has signed.
 const contentfulHeaders = "x-contentful-signed-headers"
 
@@ -53,7 +76,7 @@ const maxContentfulHeaders = 64
 // https://www.contentful.com/developers/docs/extensibility/app-framework/request-verification/
 func contentful(req *authz.Request, target []byte, timeHeader string) ([]byte, bool) {
 	list, count := req.Headers.Lookup(contentfulHeaders)
-	if count != 1 || len(list) > 4096 {
+	if count != 1 || len(list) > 4096 || bytes.IndexByte(list, ';') >= 0 {
 		return nil, false
 	}
 	var names []string
@@ -68,10 +91,10 @@ func contentful(req *authz.Request, target []byte, timeHeader string) ([]byte, b
 		return nil, false
 	}
 	var lines []string
-	for _, name := range names {
+	for i, name := range names {
 		value, count := req.Headers.Lookup(name)
-		if count != 1 {
-			return nil, false
+		if count != 1 || i+1 < len(names) && bytes.Contains(value, []byte(";"+names[i+1]+":")) {
+			return nil, false // or the value ends as if the next header began
 		}
 		lines = append(lines, name+":"+strings.TrimSpace(string(value)))
 	}

@@ -131,9 +131,18 @@ type Part struct {
 	Kind PartKind
 	// Text is the literal, or a name: a header's in lower case.
 	Text string
-	// Token limits a header's value to 1 to 128 of A-Z a-z 0-9 _ -, so that a
-	// separator cannot be moved from one part to the next.
-	Token bool
+	// Charset limits a header's value.
+	Charset Charset
+	// RFC3986 limits a URL or Path to the characters of that standard.
+	RFC3986 bool
+	// NoDigitLast: a URL whose path the webhook leaves open must not end in a
+	// digit.
+	NoDigitLast bool
+	// WantsJSON: a Body, FormField or a Form's values must be JSON objects or
+	// lists; a Body may be empty.
+	WantsJSON bool
+	// Names are those that a Form may have, each once; none: any.
+	Names []string
 	// WithoutQuery ends a URL or Path before its query.
 	WithoutQuery bool
 	// Decoded are the characters that a URL has decoded where they are
@@ -264,6 +273,8 @@ type Config struct {
 	// BodyDigest binds a body that is not part of the content; none if its
 	// Query is empty.
 	BodyDigest BodyDigest
+	// Pin is what the webhook fixes of the signed URL.
+	Pin Pin
 	// MaxSignatures bounds the candidates of one header, from 1 to 100.
 	MaxSignatures int
 }

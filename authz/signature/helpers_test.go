@@ -19,7 +19,10 @@ var schemes = map[string]signature.Config{
 	"bare": {Hash: signature.SHA256, Encoding: signature.Hex, Grammar: signature.Bare, Content: []signature.Part{{Kind: signature.Body}}},
 	"prefix": {
 		Hash: signature.SHA1, Encoding: signature.Base64, Grammar: signature.Prefix, Prefix: "sha1=",
-		Content: []signature.Part{{Kind: signature.Method}, {Kind: signature.URL}, {Kind: signature.Path}, {Kind: signature.Body}},
+		Content: []signature.Part{
+			{Kind: signature.Method}, {Kind: signature.URL, RFC3986: true}, {Kind: signature.Literal, Text: "\n"},
+			{Kind: signature.Path, RFC3986: true}, {Kind: signature.Literal, Text: "\n"}, {Kind: signature.Body},
+		},
 	},
 	"key-value": {
 		Hash: signature.SHA256, Encoding: signature.Hex, Grammar: signature.KeyValue, Key: "v1", Separator: ',',
@@ -29,7 +32,7 @@ var schemes = map[string]signature.Config{
 	"space-list": {
 		Hash: signature.SHA256, Encoding: signature.Base64, Grammar: signature.SpaceList, Prefix: "v1",
 		Content: []signature.Part{
-			{Kind: signature.HeaderValue, Text: "x-id", Token: true}, {Kind: signature.Literal, Text: "."},
+			{Kind: signature.HeaderValue, Text: "x-id", Charset: signature.TokenChars}, {Kind: signature.Literal, Text: "."},
 			{Kind: signature.Timestamp}, {Kind: signature.Literal, Text: "."}, {Kind: signature.Body},
 		},
 		Time: signature.Time{Header: "x-time", Unit: signature.Milliseconds},

@@ -99,6 +99,10 @@ func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if reason := h.compare(call, s, f); reason != authz.OK {
 		return reason
 	}
+	if !h.guarded(call) {
+		call.Fingerprint, call.Alternate = authz.Fingerprint{}, authz.Fingerprint{}
+		return authz.SignatureMalformed
+	}
 	if h.config.Time.JSON != "" && !h.config.timeFirst() {
 		if signed, reason = h.timeInBody(call); reason != authz.OK {
 			return reason
@@ -108,7 +112,7 @@ func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		call.SignedTime = signed
 	}
 	call.Proof = authz.ProofSignature
-	if !h.config.SignsBody() {
+	if !h.config.SignsBody() || h.open {
 		call.Proof = authz.ProofPartial
 	}
 	return authz.OK
@@ -145,7 +149,7 @@ func (h *HMAC) checkHeaders(call *authz.Call) authz.Reason {
 	}
 	for i := range h.config.Content {
 		if part := &h.config.Content[i]; part.Kind == HeaderValue {
-			if reason := one(part.Text, "signed", func(v authz.View) bool { return !part.Token || isToken(v) }); reason != authz.OK {
+			if reason := one(part.Text, "signed", part.Charset.fits); reason != authz.OK {
 				return reason
 			}
 		}
@@ -158,20 +162,6 @@ func missingOrMalformed(count int) authz.Reason {
 		return authz.SignatureMissing
 	}
 	return authz.SignatureMalformed
-}
-
-func isToken(value authz.View) bool {
-	if len(value) == 0 || len(value) > 128 {
-		return false
-	}
-	for _, c := range value {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // findTime reads the time of the scheme, if it has one that is signed by
@@ -200,6 +190,12 @@ func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) 
 		return time.Time{}, authz.TimestampMissing
 	}
 	signed, ok := parseTime(s.time, t.Unit)
+	if n := t.digits(); ok && h.exactTime && n > 0 && len(s.time) != n {
+		if call.Explanation != nil {
+			call.Explain(fmt.Sprintf("a time of %d digits, since nothing divides it from what is signed beside it", n), fmt.Sprintf("%.60q", s.time))
+		}
+		return time.Time{}, authz.TimestampMalformed
+	}
 	if !ok {
 		if call.Explanation != nil {
 			call.Explain("a time "+t.place()+" in "+t.Unit.String(), fmt.Sprintf("%.60q", s.time))

@@ -65,7 +65,7 @@ func TestSignatureInTheBody(t *testing.T) {
 		{`{"s":{"at":1795500000,"token":"tok","mac":"` + strings.ToUpper(mac) + `"},"event":"b"}`, authz.OK},
 		{`{"s":{"at":"1795500001","token":"tok","mac":"` + mac + `"}}`, authz.SignatureInvalid},
 		{`{"s":{"at":"1795500000","token":"to","mac":"` + mac + `"}}`, authz.SignatureInvalid},
-		{`{"s":{"at":"179550000","token":"0tok","mac":"` + mac + `"}}`, authz.OK}, // no separator: judged by its time
+		{`{"s":{"at":"179550000","token":"0tok","mac":"` + mac + `"}}`, authz.TimestampMalformed}, // no separator: its length tells
 		{`{"s":{"at":"1795500000","token":"tok","token":"x","mac":"` + mac + `"}}`, authz.SignatureMalformed},
 		{`{"s":{"at":"1795500000","mac":"` + mac + `"}}`, authz.SignatureMalformed},
 		{`{"s":{"token":"tok","mac":"` + mac + `"}}`, authz.TimestampMissing},

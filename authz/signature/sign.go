@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -23,7 +24,8 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	c := &h.config
 	stamp := string(appendTime(nil, with.Now, c.Time.Unit))
 	s := &scratch{time: authz.View(stamp), parts: make([][]byte, len(c.Content))}
-	h.signHeaders(req, k, stamp, with.NewID)
+	h.signHeaders(req, k, stamp, with)
+	h.signPinned(req)
 	if c.BodyDigest.Query != "" && !isForm(req) && req.Body.Len() > 0 {
 		sum := c.BodyDigest.Hash.new()()
 		_, _ = io.Copy(sum, req.Body.Reader()) // neither fails
@@ -41,6 +43,9 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	// The other items of the header are signed, so that they come first.
 	if c.JSON+c.Field == "" {
 		req.Set(c.header(), c.headerValue(stamp, ""))
+	}
+	if !h.guarded(&authz.Call{Request: req}) {
+		return false
 	}
 	if reason, _ := h.prepare(req, s); reason != authz.OK || !h.bound(req) {
 		return false
@@ -61,7 +66,7 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 }
 
 // signHeaders adds what the scheme looks for in headers, except the signature.
-func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, newID func() string) {
+func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, with authz.Signing) {
 	c := &h.config
 	for _, constant := range c.Constants {
 		req.Set(constant.Name, constant.Value)
@@ -75,9 +80,26 @@ func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, newID func(
 	for _, part := range c.Content {
 		switch _, there := req.Headers.Lookup(part.Text); {
 		case part.Kind == HeaderValue && there == 0:
-			req.Set(part.Text, newID())
+			req.Set(part.Text, part.Charset.sample(with))
 		case part.Kind == Contentful:
 			req.Set(contentfulHeaders, contentfulHeaders+","+c.Time.Header)
+		}
+	}
+}
+
+// signPinned gives the request the pinned query, if it has none, and a form with
+// the one field that there may be, if its body is another.
+func (h *HMAC) signPinned(req *authz.Request) {
+	if pin := h.config.Pin; pin.Query && pin.Value != "" && !bytes.Contains(req.Path, []byte{'?'}) {
+		req.Path = authz.View(string(req.Path) + "?" + pin.Value)
+	}
+	for i := range h.config.Content {
+		part := &h.config.Content[i]
+		if part.Kind != Form || len(part.Names) == 0 || !isForm(req) {
+			continue
+		}
+		if all, err := formOf(req); err != nil || !part.guards(all) {
+			req.Body.Segments = [][]byte{[]byte(url.Values{part.Names[0]: {"[]"}}.Encode())}
 		}
 	}
 }

@@ -79,12 +79,14 @@ type HMAC struct {
 // Plan is a compiled scheme without keys. All webhooks of one scheme share it. It
 // is immutable and safe for concurrent use.
 type Plan struct {
-	config   Config
-	public   publicURL
-	forms    []urlForm // the first one is the URL as it is
-	prepares bool      // some part is prepared
-	asksHost bool      // the sender's host is part of the signed URL
-	scratch  sync.Pool
+	config    Config
+	public    publicURL
+	forms     []urlForm // the first one is the URL as it is
+	prepares  bool      // some part is prepared
+	asksHost  bool      // the sender's host is part of the signed URL
+	exactTime bool      // nothing but its length tells where the time ends
+	open      bool      // parts could be divided otherwise
+	scratch   sync.Pool
 }
 
 // Errors of New and its kin.
@@ -123,6 +125,7 @@ func NewPlan(config Config) *Plan {
 		part.bytes = []byte(part.Text)
 		p.prepares = p.prepares || part.prepared()
 	}
+	p.exactTime, p.open = config.exactTime(), len(config.Open()) > 0
 	p.asksHost = config.PublicURL == "" && config.SignsURL()
 	p.scratch.New = func() any {
 		return &scratch{

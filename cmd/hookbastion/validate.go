@@ -90,6 +90,7 @@ func findings(ctx context.Context, paths []string, config string, admin *adminCl
 	add(set.URLFindings())
 	add(set.CopyFindings())
 	add(renamed(ctx, s, admin, set, table))
+	add(set.BorderFindings(table))
 	if s.lease == 0 {
 		add(set.OnePhaseFindings(table))
 	}

@@ -20,7 +20,7 @@ func TestSchemesAcceptWhatTheySign(t *testing.T) {
 		switch {
 		case s.token() != nil:
 			want = authz.ProofToken
-		case body:
+		case body && !s.open():
 			want = authz.ProofSignature
 		}
 		if d.Reason != authz.OK || d.Proof != want || d.KeyID != "key-1" {

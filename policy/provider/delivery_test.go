@@ -138,6 +138,10 @@ func (s *scheme) signs(is func(*policyv1.Part) bool) bool {
 	return false
 }
 
+// open reports whether query and form are signed with nothing that tells them
+// apart, since the policy does not pin the query.
+func (s *scheme) open() bool { return provider.NeedsPin(s.named.GetScheme()) }
+
 // covers reports what of a request the proof covers.
 func (s *scheme) covers() (body, path, query, method bool) {
 	url := func(p *policyv1.Part) bool { return p.GetUrl() != nil || p.GetPath() != nil }

@@ -70,6 +70,9 @@ func describeHMAC(h *policyv1.Hmac) Description {
 	if digest := h.GetBodyDigest(); digest != nil {
 		d.What += "; a body that is no form is bound by its digest in the parameter " + digest.GetQuery()
 	}
+	if guards := guardWords(h); len(guards) > 0 {
+		d.What += ". Nothing can move from one part to the next: " + strings.Join(guards, "; ")
+	}
 	for _, constant := range h.GetConstantHeaders() {
 		d.Where += "; " + constant.GetName() + " must be " + constant.GetValue()
 	}
@@ -173,6 +176,44 @@ func contentWords(h *policyv1.Hmac) string {
 		}
 	}
 	return b.String()
+}
+
+// guardWords says which texts parts may be, where that shows their borders.
+func guardWords(h *policyv1.Hmac) []string {
+	var words []string
+	for _, part := range h.GetContent() {
+		switch p := part.GetPart().(type) {
+		case *policyv1.Part_Url:
+			if p.Url.GetRfc3986() {
+				words = append(words, "the URL has the characters of RFC 3986 only, no brace or bracket")
+			}
+			if p.Url.GetNoDigitLast() {
+				words = append(words, "the path does not end in a digit, unless the policy's does")
+			}
+		case *policyv1.Part_Path:
+			if p.Path.GetRfc3986() {
+				words = append(words, "the path has the characters of RFC 3986 only, no brace or bracket")
+			}
+		case *policyv1.Part_Body:
+			if p.Body.GetJson() {
+				words = append(words, "the body is a JSON object or list, or there is none")
+			}
+		case *policyv1.Part_Header:
+			if set := charsetWords[p.Header.GetCharset()]; set != "" {
+				words = append(words, p.Header.GetName()+" has "+set+" only")
+			}
+		case *policyv1.Part_Form:
+			if names := p.Form.GetNames(); len(names) > 0 {
+				words = append(words, "the form has the field "+strings.Join(names, ", ")+" and no other")
+			}
+		}
+	}
+	return words
+}
+
+var charsetWords = map[policyv1.SignedHeader_Charset]string{
+	policyv1.SignedHeader_TOKEN: "letters, digits, _ and -", policyv1.SignedHeader_DIGITS: "digits",
+	policyv1.SignedHeader_ID: "letters, digits and _ - . ~ + / =", policyv1.SignedHeader_DATE: "letters, digits, spaces and , : + - .",
 }
 
 var codeWords = map[policyv1.Part_CodePart]string{

@@ -80,6 +80,9 @@ func Snippet(p *policyv1.Provider) string {
 	if signsURL(first) {
 		b.WriteString("    public_url: https://hooks.example.com\n")
 	}
+	if NeedsPin(first) {
+		b.WriteString("    pinned_query: \"\" # of the URL that the provider has\n")
+	}
 	id := ""
 	switch {
 	case first.GetHmac().GetKeyIdHeader() != "":
@@ -89,6 +92,17 @@ func Snippet(p *policyv1.Provider) string {
 	}
 	fmt.Fprintf(&b, "    provider: %s\n    secrets: [{%sfile: ../secrets/%s}]\n", p.GetName(), id, p.GetName())
 	return b.String()
+}
+
+// NeedsPin reports whether only a webhook's pinned_query keeps the query and a
+// form apart.
+func NeedsPin(s *policyv1.Scheme) bool {
+	for _, part := range s.GetHmac().GetContent() {
+		if part.GetForm() != nil && len(part.GetForm().GetNames()) != 1 || part.GetCode() == policyv1.Part_PLIVO_V3 {
+			return true
+		}
+	}
+	return false
 }
 
 func signsURL(s *policyv1.Scheme) bool {
@@ -164,7 +178,8 @@ func Index() (string, error) {
 	return b.String(), nil
 }
 
-// Proof is signature, partial or token: what x-hookbastion-verified says.
+// Proof is signature, partial or token: what x-hookbastion-verified says. Where
+// the scheme needs it, the query is pinned.
 func Proof(s *policyv1.Scheme) string {
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:

@@ -93,6 +93,14 @@ func TestSnippets(t *testing.T) {
 			t.Error("no webhook")
 		}
 		d := s.decide(t, s.delivery(t, now), now)
+		if s.open() { // only the page's policy pins the query
+			req := s.unsigned(table.Webhook(s.provider))
+			req.Path = authz.View("/webhooks/" + s.provider)
+			if err := table.Webhook(s.provider).Sign(req, authz.Signing{Now: now, NewID: func() string { return "msg_1" }}); err != nil {
+				t.Fatal(err)
+			}
+			d = decideBy(t, table, req, now)
+		}
 		if got := provider.Proof(s.named.GetScheme()); d.Reason != authz.OK || got != d.Proof.String() {
 			t.Errorf("the page says %s, a delivery proves %s", got, d.Proof)
 		}

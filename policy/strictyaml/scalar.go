@@ -63,7 +63,7 @@ func (d *decoder) scalar(n *yaml.Node, field protoreflect.FieldDescriptor) (prot
 	}
 	switch field.Kind() {
 	case protoreflect.StringKind:
-		return d.text(n)
+		return d.text(n, field)
 	case protoreflect.EnumKind:
 		return d.enum(n, field)
 	case protoreflect.BoolKind:
@@ -85,12 +85,13 @@ func (d *decoder) scalar(n *yaml.Node, field protoreflect.FieldDescriptor) (prot
 }
 
 // text takes numbers and dates as they are written, so that an id such as 2026
-// needs no quotes, but not true or false, which are likely a mistake.
-func (d *decoder) text(n *yaml.Node) (protoreflect.Value, bool) {
+// needs no quotes, but not true or false, which are likely a mistake. Text may be
+// empty, in quotes, where that says something else than nothing does.
+func (d *decoder) text(n *yaml.Node, field protoreflect.FieldDescriptor) (protoreflect.Value, bool) {
 	switch {
 	case n.Tag == "!!bool":
 		d.errorf(n, "must be text; write %q with quotes if that is what you mean", n.Value)
-	case n.Value == "":
+	case n.Value == "" && !(field.HasOptionalKeyword() && n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0):
 		d.errorf(n, "must not be empty")
 	case n.Tag == "!!binary":
 		d.errorf(n, "must be text, not binary data")

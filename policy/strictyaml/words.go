@@ -54,6 +54,7 @@ func inHours(seconds string) string {
 
 // patternTexts says in words what the patterns of the .proto files ask for.
 var patternTexts = map[string]string{
+	"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$":                       "must be the name of a field: letters, digits, '.', '_' or '-', a letter or '_' first",
 	"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":                      "must be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit",
 	"^[a-z0-9][a-z0-9-]{0,62}$":                              "must be 1 to 63 lower-case letters, digits or '-', and begin with a letter or digit",
 	"^[A-Za-z0-9._-]{0,64}$":                                 "must be at most 64 letters, digits, '.', '_' or '-'",

@@ -42,11 +42,9 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 		final, ends = "0", microUp(now.Add(claim.Lease))
 	}
 	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
-	share := s.roomFor(&nonce, s.shard(f))
-	reply, err := s.call(ctx, opReserve, f, append([]string{
+	reply, err := s.call(ctx, opReserve, f,
 		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
-		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness),
-	}, share[:]...)...)
+		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness))
 	if isFull(err) {
 		named.Outcome = replay.Full
 		return named, nil

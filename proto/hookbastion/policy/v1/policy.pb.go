@@ -410,6 +410,13 @@ type Webhook struct {
 	// names such webhooks (HB080). It may have user:password@ if the provider was
 	// given them, since some sign that too.
 	PublicUrl string `protobuf:"bytes,3,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
+	// The query of the URL that the provider was given, without the question
+	// mark; "" if there is none. For schemes that sign it: any other is refused,
+	// but for a digest of the body behind it. Twilio and Plivo sign the query and
+	// a form with nothing between, so that without this, and with a match.path
+	// that ends in {x} or /**, deliveries are x-hookbastion-verified: partial;
+	// validate names such webhooks (HB081).
+	PinnedQuery *string `protobuf:"bytes,30,opt,name=pinned_query,json=pinnedQuery,proto3,oneof" json:"pinned_query,omitempty"`
 	// An entry of the catalogue, in place of scheme, such as github or stripe.
 	// `hookbastion providers` lists them.
 	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
@@ -505,6 +512,13 @@ func (x *Webhook) GetMatch() *Match {
 func (x *Webhook) GetPublicUrl() string {
 	if x != nil {
 		return x.PublicUrl
+	}
+	return ""
+}
+
+func (x *Webhook) GetPinnedQuery() string {
+	if x != nil && x.PinnedQuery != nil {
+		return *x.PinnedQuery
 	}
 	return ""
 }
@@ -2019,12 +2033,13 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xee\b\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xb1\t\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
 	"\n" +
-	"public_url\x18\x03 \x01(\tR\tpublicUrl\x12\x1a\n" +
+	"public_url\x18\x03 \x01(\tR\tpublicUrl\x120\n" +
+	"\fpinned_query\x18\x1e \x01(\tB\b\xbaH\x05r\x03\x18\x80\bH\x00R\vpinnedQuery\x88\x01\x01\x12\x1a\n" +
 	"\bprovider\x18\x04 \x01(\tR\bprovider\x12'\n" +
 	"\x0fprovider_scheme\x18\x05 \x01(\tR\x0eproviderScheme\x125\n" +
 	"\x06scheme\x18\x06 \x01(\v2\x1d.hookbastion.policy.v1.SchemeR\x06scheme\x12A\n" +
@@ -2050,7 +2065,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
 	"\n" +
-	"\x06SHADOW\x10\x02\"\xb4\x01\n" +
+	"\x06SHADOW\x10\x02B\x0f\n" +
+	"\r_pinned_query\"\xb4\x01\n" +
 	"\x05Match\x12\x14\n" +
 	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12!\n" +
 	"\x04path\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x04path\x120\n" +
@@ -2271,6 +2287,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		return
 	}
 	file_hookbastion_policy_v1_scheme_proto_init()
+	file_hookbastion_policy_v1_policy_proto_msgTypes[1].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[2].OneofWrappers = []any{
 		(*Match_Path)(nil),
 		(*Match_ExtensionOnly)(nil),

@@ -240,7 +240,7 @@ func (x Key_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Key_Encoding.Descriptor instead.
 func (Key_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3, 0}
 }
 
 type Signature_Grammar int32
@@ -316,7 +316,7 @@ func (x Signature_Grammar) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Signature_Grammar.Descriptor instead.
 func (Signature_Grammar) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type Part_CodePart int32
@@ -372,7 +372,7 @@ func (x Part_CodePart) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Part_CodePart.Descriptor instead.
 func (Part_CodePart) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6, 0}
 }
 
 type Url_Form int32
@@ -437,7 +437,7 @@ func (x Url_Form) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Url_Form.Descriptor instead.
 func (Url_Form) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8, 0}
 }
 
 type Digest_Hash int32
@@ -488,7 +488,7 @@ func (x Digest_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Hash.Descriptor instead.
 func (Digest_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type Digest_Encoding int32
@@ -543,7 +543,7 @@ func (x Digest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Encoding.Descriptor instead.
 func (Digest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11, 1}
 }
 
 type SignedHeader_Charset int32
@@ -552,6 +552,12 @@ const (
 	SignedHeader_CHARSET_UNSPECIFIED SignedHeader_Charset = 0
 	// 1 to 128 of A-Z a-z 0-9 _ -.
 	SignedHeader_TOKEN SignedHeader_Charset = 1
+	// 1 to 128 of 0-9.
+	SignedHeader_DIGITS SignedHeader_Charset = 2
+	// 1 to 128 of A-Z a-z 0-9 _ - . ~ + / =, as opaque ids have them.
+	SignedHeader_ID SignedHeader_Charset = 3
+	// 1 to 64 of A-Z a-z 0-9 , : + - . and spaces inside, as times have them.
+	SignedHeader_DATE SignedHeader_Charset = 4
 )
 
 // Enum value maps for SignedHeader_Charset.
@@ -559,10 +565,16 @@ var (
 	SignedHeader_Charset_name = map[int32]string{
 		0: "CHARSET_UNSPECIFIED",
 		1: "TOKEN",
+		2: "DIGITS",
+		3: "ID",
+		4: "DATE",
 	}
 	SignedHeader_Charset_value = map[string]int32{
 		"CHARSET_UNSPECIFIED": 0,
 		"TOKEN":               1,
+		"DIGITS":              2,
+		"ID":                  3,
+		"DATE":                4,
 	}
 )
 
@@ -590,7 +602,7 @@ func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignedHeader_Charset.Descriptor instead.
 func (SignedHeader_Charset) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13, 0}
 }
 
 type Timestamp_Unit int32
@@ -645,7 +657,7 @@ func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Timestamp_Unit.Descriptor instead.
 func (Timestamp_Unit) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type Jws_Algorithm int32
@@ -697,7 +709,7 @@ func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Jws_Algorithm.Descriptor instead.
 func (Jws_Algorithm) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type ClaimDigest_Encoding int32
@@ -752,7 +764,7 @@ func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
 func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type Code_Name int32
@@ -806,7 +818,7 @@ func (x Code_Name) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code_Name.Descriptor instead.
 func (Code_Name) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type Provider_Confidence int32
@@ -857,7 +869,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
 }
 
 type Provider_Retry int32
@@ -915,7 +927,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 1}
 }
 
 type Refusal_Effect int32
@@ -970,7 +982,7 @@ func (x Refusal_Effect) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Effect.Descriptor instead.
 func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -1103,7 +1115,10 @@ func (*Scheme_Jws) isScheme_Kind() {}
 
 func (*Scheme_Code) isScheme_Kind() {}
 
-// Hmac describes a keyed hash over an ordered list of parts. As an example,
+// Hmac describes a keyed hash over an ordered list of parts. Each content must
+// be readable in one way only: a policy with a scheme whose parts could be
+// divided otherwise is refused, with what to write. A time beside a part that
+// is not fixed text has exactly 10 digits, or 13 in milliseconds. As an example,
 // a header Example-Signature: t=1700000000,v1=5257a8…, where v1 is the HMAC-SHA256
 // of time, dot and body in hexadecimal:
 //
@@ -1140,7 +1155,13 @@ type Hmac struct {
 	// whoever sees one delivery can send another body with its signature, once.
 	BodyUnsigned bool `protobuf:"varint,11,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
 	// How the key and the content are joined. Default: HMAC.
-	Construction  Hmac_Construction `protobuf:"varint,12,opt,name=construction,proto3,enum=hookbastion.policy.v1.Hmac_Construction" json:"construction,omitempty"`
+	Construction Hmac_Construction `protobuf:"varint,12,opt,name=construction,proto3,enum=hookbastion.policy.v1.Hmac_Construction" json:"construction,omitempty"`
+	// Says that parts of the content have nothing between them and no alphabets
+	// that would tell where one ends, so that characters could move from one to
+	// the next under the same signature. A webhook then proves less, as with
+	// body_unsigned. Give the parts alphabets where you can: header.charset,
+	// url.rfc3986, body.json, form.names.
+	Slides        *Slides `protobuf:"bytes,20,opt,name=slides,proto3" json:"slides,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1259,6 +1280,59 @@ func (x *Hmac) GetConstruction() Hmac_Construction {
 	return Hmac_CONSTRUCTION_UNSPECIFIED
 }
 
+func (x *Hmac) GetSlides() *Slides {
+	if x != nil {
+		return x.Slides
+	}
+	return nil
+}
+
+// Slides is why parts of the content are not told apart.
+type Slides struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why no alphabet fits.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Slides) Reset() {
+	*x = Slides{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Slides) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Slides) ProtoMessage() {}
+
+func (x *Slides) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Slides.ProtoReflect.Descriptor instead.
+func (*Slides) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Slides) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Key holds the ways in which a secret's text stands for a key. Where one secret
 // differs from the others, its own format counts.
 type Key struct {
@@ -1269,7 +1343,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1355,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1368,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3}
 }
 
 // BodyDigest is a digest of the body that the sender puts where it is signed.
@@ -1314,7 +1388,7 @@ type BodyDigest struct {
 
 func (x *BodyDigest) Reset() {
 	*x = BodyDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1400,7 @@ func (x *BodyDigest) String() string {
 func (*BodyDigest) ProtoMessage() {}
 
 func (x *BodyDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1413,7 @@ func (x *BodyDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BodyDigest.ProtoReflect.Descriptor instead.
 func (*BodyDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BodyDigest) GetQuery() string {
@@ -1402,7 +1476,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1488,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1501,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Signature) GetHeaders() []string {
@@ -1533,7 +1607,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1619,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1632,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Part) GetPart() isPart_Part {
@@ -1808,14 +1882,18 @@ type Body struct {
 	// may stand in the query.
 	FormField string `protobuf:"bytes,1,opt,name=form_field,json=formField,proto3" json:"form_field,omitempty"`
 	// As a JSON string, as JavaScript's JSON.stringify writes it.
-	JsonString    bool `protobuf:"varint,2,opt,name=json_string,json=jsonString,proto3" json:"json_string,omitempty"`
+	JsonString bool `protobuf:"varint,2,opt,name=json_string,json=jsonString,proto3" json:"json_string,omitempty"`
+	// It is a JSON object or list, from its first bracket to its last, or there is
+	// none. Any other is refused. That tells it from a URL beside it, or from a
+	// header with a charset that has no brackets.
+	Json          bool `protobuf:"varint,10,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +1905,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +1918,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Body) GetFormField() string {
@@ -1857,6 +1935,13 @@ func (x *Body) GetJsonString() bool {
 	return false
 }
 
+func (x *Body) GetJson() bool {
+	if x != nil {
+		return x.Json
+	}
+	return false
+}
+
 // Url is the URL as it is signed: with {}, as the request has it, nothing
 // decoded and nothing encoded.
 type Url struct {
@@ -1867,14 +1952,20 @@ type Url struct {
 	// percent-encoded, such as ":/".
 	Decoded string `protobuf:"bytes,2,opt,name=decoded,proto3" json:"decoded,omitempty"`
 	// Other forms of the URL that the provider may have signed.
-	Also          []Url_Form `protobuf:"varint,3,rep,packed,name=also,proto3,enum=hookbastion.policy.v1.Url_Form" json:"also,omitempty"`
+	Also []Url_Form `protobuf:"varint,3,rep,packed,name=also,proto3,enum=hookbastion.policy.v1.Url_Form" json:"also,omitempty"`
+	// Path and query have the characters of RFC 3986 only; others, such as a
+	// brace or a bracket, are refused. That tells it from a JSON body beside it.
+	Rfc3986 bool `protobuf:"varint,10,opt,name=rfc3986,proto3" json:"rfc3986,omitempty"`
+	// Where a header with charset DIGITS follows: the path must not end in a
+	// digit, unless match.path says how it ends.
+	NoDigitLast   bool `protobuf:"varint,11,opt,name=no_digit_last,json=noDigitLast,proto3" json:"no_digit_last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Url) Reset() {
 	*x = Url{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +1977,7 @@ func (x *Url) String() string {
 func (*Url) ProtoMessage() {}
 
 func (x *Url) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +1990,7 @@ func (x *Url) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Url.ProtoReflect.Descriptor instead.
 func (*Url) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Url) GetWithoutQuery() bool {
@@ -1923,18 +2014,34 @@ func (x *Url) GetAlso() []Url_Form {
 	return nil
 }
 
+func (x *Url) GetRfc3986() bool {
+	if x != nil {
+		return x.Rfc3986
+	}
+	return false
+}
+
+func (x *Url) GetNoDigitLast() bool {
+	if x != nil {
+		return x.NoDigitLast
+	}
+	return false
+}
+
 // Path is the path as it is signed.
 type Path struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path ends before the query.
-	WithoutQuery  bool `protobuf:"varint,1,opt,name=without_query,json=withoutQuery,proto3" json:"without_query,omitempty"`
+	WithoutQuery bool `protobuf:"varint,1,opt,name=without_query,json=withoutQuery,proto3" json:"without_query,omitempty"`
+	// As that of a URL.
+	Rfc3986       bool `protobuf:"varint,10,opt,name=rfc3986,proto3" json:"rfc3986,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2053,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2066,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Path) GetWithoutQuery() bool {
@@ -1969,20 +2076,33 @@ func (x *Path) GetWithoutQuery() bool {
 	return false
 }
 
+func (x *Path) GetRfc3986() bool {
+	if x != nil {
+		return x.Rfc3986
+	}
+	return false
+}
+
 // Form is the parameters of an application/x-www-form-urlencoded body: for each
 // name, in byte order, for each of its values in byte order, name and value
-// decoded, with nothing between. b=2&a=1+x is signed as a1 xb2.
+// decoded, with nothing between. b=2&a=1+x is signed as a1 xb2. Where it follows
+// another part, a name must begin with a letter or _, and whether the border is
+// fixed is up to the webhook's pinned_query, unless there is one name and JSON.
 type Form struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A value that a name has twice is signed once.
-	Distinct      bool `protobuf:"varint,1,opt,name=distinct,proto3" json:"distinct,omitempty"`
+	Distinct bool `protobuf:"varint,1,opt,name=distinct,proto3" json:"distinct,omitempty"`
+	// The names that there may be, each once. Absent: any.
+	Names []string `protobuf:"bytes,10,rep,name=names,proto3" json:"names,omitempty"`
+	// Values are JSON objects or lists.
+	Json          bool `protobuf:"varint,11,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Form) Reset() {
 	*x = Form{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2114,7 @@ func (x *Form) String() string {
 func (*Form) ProtoMessage() {}
 
 func (x *Form) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,12 +2127,26 @@ func (x *Form) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Form.ProtoReflect.Descriptor instead.
 func (*Form) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Form) GetDistinct() bool {
 	if x != nil {
 		return x.Distinct
+	}
+	return false
+}
+
+func (x *Form) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *Form) GetJson() bool {
+	if x != nil {
+		return x.Json
 	}
 	return false
 }
@@ -2032,7 +2166,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2178,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2191,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Digest) GetHash() Digest_Hash {
@@ -2095,7 +2229,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2241,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2254,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Item) GetKey() string {
@@ -2143,7 +2277,8 @@ type SignedHeader struct {
 	// Its name, in either letter case.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Characters the value may have. Absent: any but controls. A strict set
-	// keeps a separator from being moved from one part to the next.
+	// keeps characters from being moved from one part to the next; where nothing
+	// fixed stands between, one is needed.
 	Charset       SignedHeader_Charset `protobuf:"varint,2,opt,name=charset,proto3,enum=hookbastion.policy.v1.SignedHeader_Charset" json:"charset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2151,7 +2286,7 @@ type SignedHeader struct {
 
 func (x *SignedHeader) Reset() {
 	*x = SignedHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2298,7 @@ func (x *SignedHeader) String() string {
 func (*SignedHeader) ProtoMessage() {}
 
 func (x *SignedHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2311,7 @@ func (x *SignedHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedHeader.ProtoReflect.Descriptor instead.
 func (*SignedHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SignedHeader) GetName() string {
@@ -2217,7 +2352,7 @@ type Timestamp struct {
 
 func (x *Timestamp) Reset() {
 	*x = Timestamp{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2229,7 +2364,7 @@ func (x *Timestamp) String() string {
 func (*Timestamp) ProtoMessage() {}
 
 func (x *Timestamp) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2242,7 +2377,7 @@ func (x *Timestamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timestamp.ProtoReflect.Descriptor instead.
 func (*Timestamp) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Timestamp) GetFrom() isTimestamp_From {
@@ -2372,7 +2507,7 @@ type ConstantHeader struct {
 
 func (x *ConstantHeader) Reset() {
 	*x = ConstantHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +2519,7 @@ func (x *ConstantHeader) String() string {
 func (*ConstantHeader) ProtoMessage() {}
 
 func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,7 +2532,7 @@ func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConstantHeader.ProtoReflect.Descriptor instead.
 func (*ConstantHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ConstantHeader) GetName() string {
@@ -2433,7 +2568,7 @@ type SharedToken struct {
 
 func (x *SharedToken) Reset() {
 	*x = SharedToken{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2580,7 @@ func (x *SharedToken) String() string {
 func (*SharedToken) ProtoMessage() {}
 
 func (x *SharedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2593,7 @@ func (x *SharedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedToken.ProtoReflect.Descriptor instead.
 func (*SharedToken) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SharedToken) GetPlace() isSharedToken_Place {
@@ -2593,7 +2728,7 @@ type Jws struct {
 
 func (x *Jws) Reset() {
 	*x = Jws{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2740,7 @@ func (x *Jws) String() string {
 func (*Jws) ProtoMessage() {}
 
 func (x *Jws) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2753,7 @@ func (x *Jws) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Jws.ProtoReflect.Descriptor instead.
 func (*Jws) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Jws) GetHeader() string {
@@ -2741,7 +2876,7 @@ type ClaimDigest struct {
 
 func (x *ClaimDigest) Reset() {
 	*x = ClaimDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +2888,7 @@ func (x *ClaimDigest) String() string {
 func (*ClaimDigest) ProtoMessage() {}
 
 func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +2901,7 @@ func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
 func (*ClaimDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClaimDigest) GetClaim() string {
@@ -2801,7 +2936,7 @@ type Code struct {
 
 func (x *Code) Reset() {
 	*x = Code{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2813,7 +2948,7 @@ func (x *Code) String() string {
 func (*Code) ProtoMessage() {}
 
 func (x *Code) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2826,7 +2961,7 @@ func (x *Code) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Code.ProtoReflect.Descriptor instead.
 func (*Code) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Code) GetName() Code_Name {
@@ -2876,7 +3011,7 @@ type Provider struct {
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2888,7 +3023,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2901,7 +3036,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Provider) GetName() string {
@@ -3024,7 +3159,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3171,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3184,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Refusal) GetEffect() Refusal_Effect {
@@ -3089,7 +3224,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3101,7 +3236,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3114,7 +3249,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -3151,7 +3286,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3298,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3311,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -3211,7 +3346,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x03jws\x18\x03 \x01(\v2\x1a.hookbastion.policy.v1.JwsH\x00R\x03jws\x121\n" +
 	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04code\x12;\n" +
 	"\x05retry\x18\x14 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryR\x05retryB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xfb\a\n" +
+	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xb2\b\n" +
 	"\x04Hmac\x12<\n" +
 	"\x04hash\x18\x01 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12H\n" +
 	"\bencoding\x18\x02 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
@@ -3227,7 +3362,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	" \x01(\v2!.hookbastion.policy.v1.BodyDigestR\n" +
 	"bodyDigest\x12#\n" +
 	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12L\n" +
-	"\fconstruction\x18\f \x01(\x0e2(.hookbastion.policy.v1.Hmac.ConstructionR\fconstruction\"O\n" +
+	"\fconstruction\x18\f \x01(\x0e2(.hookbastion.policy.v1.Hmac.ConstructionR\fconstruction\x125\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"O\n" +
 	"\fConstruction\x12\x1c\n" +
 	"\x18CONSTRUCTION_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04HMAC\x10\x01\x12\x17\n" +
@@ -3244,7 +3380,9 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x03HEX\x10\x01\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x02\x12\r\n" +
-	"\tBASE64URL\x10\x03\"J\n" +
+	"\tBASE64URL\x10\x03\")\n" +
+	"\x06Slides\x12\x1f\n" +
+	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06reason\"J\n" +
 	"\x03Key\"C\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\b\n" +
@@ -3305,27 +3443,37 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
 	"CONTENTFUL\x10\x02\x12\x10\n" +
 	"\fMERCADO_PAGO\x10\x03B\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"F\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"Z\n" +
 	"\x04Body\x12\x1d\n" +
 	"\n" +
 	"form_field\x18\x01 \x01(\tR\tformField\x12\x1f\n" +
 	"\vjson_string\x18\x02 \x01(\bR\n" +
-	"jsonString\"\x83\x02\n" +
+	"jsonString\x12\x12\n" +
+	"\x04json\x18\n" +
+	" \x01(\bR\x04json\"\xc1\x02\n" +
 	"\x03Url\x12#\n" +
 	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\x12!\n" +
 	"\adecoded\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\adecoded\x12F\n" +
-	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\"l\n" +
+	"\x04also\x18\x03 \x03(\x0e2\x1f.hookbastion.policy.v1.Url.FormB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04also\x12\x18\n" +
+	"\arfc3986\x18\n" +
+	" \x01(\bR\arfc3986\x12\"\n" +
+	"\rno_digit_last\x18\v \x01(\bR\vnoDigitLast\"l\n" +
 	"\x04Form\x12\x14\n" +
 	"\x10FORM_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fDEFAULT_PORT\x10\x01\x12\v\n" +
 	"\aNO_PORT\x10\x02\x12\x11\n" +
 	"\rBROWSER_QUERY\x10\x03\x12\v\n" +
 	"\aNO_ROOT\x10\x04\x12\x0f\n" +
-	"\vPLAIN_QUERY\x10\x05\"+\n" +
+	"\vPLAIN_QUERY\x10\x05\"E\n" +
 	"\x04Path\x12#\n" +
-	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\"\"\n" +
+	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\x12\x18\n" +
+	"\arfc3986\x18\n" +
+	" \x01(\bR\arfc3986\"z\n" +
 	"\x04Form\x12\x1a\n" +
-	"\bdistinct\x18\x01 \x01(\bR\bdistinct\"\xb5\x02\n" +
+	"\bdistinct\x18\x01 \x01(\bR\bdistinct\x12B\n" +
+	"\x05names\x18\n" +
+	" \x03(\tB,\xbaH)\x92\x01&\"$r\"2 ^[A-Za-z_][A-Za-z0-9_.-]{0,127}$R\x05names\x12\x12\n" +
+	"\x04json\x18\v \x01(\bR\x04json\"\xb5\x02\n" +
 	"\x06Digest\x12>\n" +
 	"\x04hash\x18\x01 \x01(\x0e2\".hookbastion.policy.v1.Digest.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12J\n" +
 	"\bencoding\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Digest.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12(\n" +
@@ -3344,13 +3492,17 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Item\x12\x19\n" +
 	"\x03key\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03key\x12\x1f\n" +
 	"\vjson_string\x18\x02 \x01(\bR\n" +
-	"jsonString\"\xb6\x01\n" +
+	"jsonString\"\xd4\x01\n" +
 	"\fSignedHeader\x120\n" +
 	"\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x04name\x12E\n" +
-	"\acharset\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.SignedHeader.CharsetR\acharset\"-\n" +
+	"\acharset\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.SignedHeader.CharsetR\acharset\"K\n" +
 	"\aCharset\x12\x17\n" +
 	"\x13CHARSET_UNSPECIFIED\x10\x00\x12\t\n" +
-	"\x05TOKEN\x10\x01\"\xad\x04\n" +
+	"\x05TOKEN\x10\x01\x12\n" +
+	"\n" +
+	"\x06DIGITS\x10\x02\x12\x06\n" +
+	"\x02ID\x10\x03\x12\b\n" +
+	"\x04DATE\x10\x04\"\xad\x04\n" +
 	"\tTimestamp\x126\n" +
 	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x00R\x06header\x12\x12\n" +
 	"\x03key\x18\x02 \x01(\tH\x00R\x03key\x12.\n" +
@@ -3486,7 +3638,7 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Hmac_Construction)(0),      // 0: hookbastion.policy.v1.Hmac.Construction
 	(Hmac_Hash)(0),              // 1: hookbastion.policy.v1.Hmac.Hash
@@ -3507,90 +3659,92 @@ var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Refusal_Effect)(0),         // 16: hookbastion.policy.v1.Refusal.Effect
 	(*Scheme)(nil),              // 17: hookbastion.policy.v1.Scheme
 	(*Hmac)(nil),                // 18: hookbastion.policy.v1.Hmac
-	(*Key)(nil),                 // 19: hookbastion.policy.v1.Key
-	(*BodyDigest)(nil),          // 20: hookbastion.policy.v1.BodyDigest
-	(*Signature)(nil),           // 21: hookbastion.policy.v1.Signature
-	(*Part)(nil),                // 22: hookbastion.policy.v1.Part
-	(*Body)(nil),                // 23: hookbastion.policy.v1.Body
-	(*Url)(nil),                 // 24: hookbastion.policy.v1.Url
-	(*Path)(nil),                // 25: hookbastion.policy.v1.Path
-	(*Form)(nil),                // 26: hookbastion.policy.v1.Form
-	(*Digest)(nil),              // 27: hookbastion.policy.v1.Digest
-	(*Item)(nil),                // 28: hookbastion.policy.v1.Item
-	(*SignedHeader)(nil),        // 29: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),           // 30: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),      // 31: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),         // 32: hookbastion.policy.v1.SharedToken
-	(*Jws)(nil),                 // 33: hookbastion.policy.v1.Jws
-	(*ClaimDigest)(nil),         // 34: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                // 35: hookbastion.policy.v1.Code
-	(*Provider)(nil),            // 36: hookbastion.policy.v1.Provider
-	(*Refusal)(nil),             // 37: hookbastion.policy.v1.Refusal
-	(*Ranges)(nil),              // 38: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),         // 39: hookbastion.policy.v1.NamedScheme
-	(*emptypb.Empty)(nil),       // 40: google.protobuf.Empty
-	(*durationpb.Duration)(nil), // 41: google.protobuf.Duration
+	(*Slides)(nil),              // 19: hookbastion.policy.v1.Slides
+	(*Key)(nil),                 // 20: hookbastion.policy.v1.Key
+	(*BodyDigest)(nil),          // 21: hookbastion.policy.v1.BodyDigest
+	(*Signature)(nil),           // 22: hookbastion.policy.v1.Signature
+	(*Part)(nil),                // 23: hookbastion.policy.v1.Part
+	(*Body)(nil),                // 24: hookbastion.policy.v1.Body
+	(*Url)(nil),                 // 25: hookbastion.policy.v1.Url
+	(*Path)(nil),                // 26: hookbastion.policy.v1.Path
+	(*Form)(nil),                // 27: hookbastion.policy.v1.Form
+	(*Digest)(nil),              // 28: hookbastion.policy.v1.Digest
+	(*Item)(nil),                // 29: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),        // 30: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),           // 31: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),      // 32: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),         // 33: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                 // 34: hookbastion.policy.v1.Jws
+	(*ClaimDigest)(nil),         // 35: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                // 36: hookbastion.policy.v1.Code
+	(*Provider)(nil),            // 37: hookbastion.policy.v1.Provider
+	(*Refusal)(nil),             // 38: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),              // 39: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),         // 40: hookbastion.policy.v1.NamedScheme
+	(*emptypb.Empty)(nil),       // 41: google.protobuf.Empty
+	(*durationpb.Duration)(nil), // 42: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	18, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	32, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	33, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	35, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	33, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	34, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	36, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
 	15, // 4: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
 	1,  // 5: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
 	2,  // 6: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
 	3,  // 7: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	21, // 8: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
-	22, // 9: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	30, // 10: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	31, // 11: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	20, // 12: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
+	22, // 8: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
+	23, // 9: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
+	31, // 10: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	32, // 11: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	21, // 12: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
 	0,  // 13: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
-	1,  // 14: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 15: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	4,  // 16: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
-	23, // 17: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	40, // 18: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	29, // 19: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	40, // 20: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
-	24, // 21: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
-	25, // 22: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
-	26, // 23: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
-	27, // 24: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	28, // 25: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	40, // 26: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
-	5,  // 27: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
-	6,  // 28: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	7,  // 29: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	8,  // 30: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	9,  // 31: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	40, // 32: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	10, // 33: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	41, // 34: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	41, // 35: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	40, // 36: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	11, // 37: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	3,  // 38: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	34, // 39: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	34, // 40: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	41, // 41: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	41, // 42: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	41, // 43: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	12, // 44: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	13, // 45: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	14, // 46: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	15, // 47: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	39, // 48: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	38, // 49: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	31, // 50: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	37, // 51: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	16, // 52: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	17, // 53: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	19, // 14: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
+	1,  // 15: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 16: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	4,  // 17: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
+	24, // 18: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
+	41, // 19: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	30, // 20: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	41, // 21: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	25, // 22: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
+	26, // 23: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
+	27, // 24: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	28, // 25: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	29, // 26: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	41, // 27: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	5,  // 28: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	6,  // 29: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	7,  // 30: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	8,  // 31: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	9,  // 32: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	41, // 33: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	10, // 34: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	42, // 35: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	42, // 36: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	41, // 37: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	11, // 38: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	3,  // 39: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	35, // 40: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	35, // 41: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	42, // 42: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	42, // 43: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	42, // 44: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	12, // 45: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	13, // 46: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	14, // 47: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	15, // 48: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	40, // 49: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	39, // 50: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	32, // 51: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	38, // 52: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	16, // 53: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	17, // 54: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -3604,7 +3758,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Scheme_Jws)(nil),
 		(*Scheme_Code)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[5].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[6].OneofWrappers = []any{
 		(*Part_Body)(nil),
 		(*Part_Timestamp)(nil),
 		(*Part_Literal)(nil),
@@ -3620,27 +3774,27 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Code)(nil),
 		(*Part_Field)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[13].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[14].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
 		(*Timestamp_Field)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[15].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[16].OneofWrappers = []any{
 		(*SharedToken_Header)(nil),
 		(*SharedToken_Basic)(nil),
 		(*SharedToken_Query)(nil),
 		(*SharedToken_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[19].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
 			NumEnums:      17,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

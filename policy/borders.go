@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/signature"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// pinOf returns what a webhook fixes of the URL that a scheme signs; nothing for
+// schemes that sign none.
+func pinOf(w *policyv1.Webhook, s *policyv1.Scheme) signature.Pin {
+	if !signsURL(s) || s.GetHmac() == nil {
+		if !signsQuery(s) {
+			return signature.Pin{}
+		}
+	}
+	path := w.GetMatch().GetPath()
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	methods := w.GetMatch().GetMethods()
+	return signature.Pin{
+		Query: w.PinnedQuery != nil && signsQuery(s), Value: w.GetPinnedQuery(),
+		Path:   last != "**" && !strings.HasPrefix(last, "{"),
+		NoBody: len(methods) > 0 && !slices.ContainsFunc(methods, func(m string) bool { return m != "GET" && m != "HEAD" }),
+	}
+}
+
+// signsQuery reports whether an HMAC covers the query as a part that can be
+// pinned.
+func signsQuery(s *policyv1.Scheme) bool {
+	return slices.ContainsFunc(s.GetHmac().GetContent(), func(p *policyv1.Part) bool {
+		return p.GetUrl() != nil && !p.GetUrl().GetWithoutQuery() || p.GetPath() != nil && !p.GetPath().GetWithoutQuery() || p.GetCode() == policyv1.Part_PLIVO_V3
+	})
+}
+
+// checkBorders looks for content that can be read in several ways. Where a
+// webhook can mend that by its path and query, it is up to the webhook.
+func (c *compiler) checkBorders(config *signature.Config, h *policyv1.Hmac, at place) {
+	byItself, pinned := *config, *config
+	byItself.Pin, pinned.Pin = signature.Pin{}, signature.Pin{Query: true, Path: true}
+	open := config.Open()
+	switch {
+	case len(byItself.Open()) == 0 && h.GetSlides() != nil:
+		c.fail(at.at("slides"), "is not so: each content can be read in one way only")
+	case slices.ContainsFunc(h.GetContent(), needsPin) && len(pinned.Open()) == 0:
+	case len(open) > 0 && h.GetSlides() == nil:
+		words := advice(byItself, h)
+		if len(pinned.Open()) == 0 {
+			words = append(words, "pinned_query of the webhook and a match.path with a fixed end")
+		}
+		c.fail(at.at("content"), "has nothing that tells "+strings.Join(open, " and ")+" apart, so that characters could move from one to the next under the same signature; say "+
+			strings.Join(append(words, "slides: {reason: …}"), ", or else "))
+	}
+}
+
+// needsPin reports whether a part can only be told from a URL before it where the
+// webhook pins that.
+func needsPin(p *policyv1.Part) bool {
+	return p.GetForm() != nil && len(p.GetForm().GetNames()) != 1 || p.GetCode() == policyv1.Part_PLIVO_V3
+}
+
+// advice says what would tell the parts of the content apart, as little as will
+// do; nothing if nothing would.
+func advice(config signature.Config, h *policyv1.Hmac) []string {
+	words := map[int]string{}
+	plain := config.Content
+	guarded := slices.Clone(plain)
+	for i, p := range h.GetContent() {
+		part := &guarded[i]
+		switch {
+		case p.GetHeader() != nil && part.Charset == signature.AnyChars:
+			part.Charset, words[i] = signature.TokenChars, "charset: TOKEN (or another) of header "+p.GetHeader().GetName()
+		case p.GetUrl() != nil && !part.RFC3986:
+			part.RFC3986, words[i] = true, "url: {rfc3986: true}"
+		case p.GetPath() != nil && !part.RFC3986:
+			part.RFC3986, words[i] = true, "path: {rfc3986: true}"
+		case p.GetBody() != nil && !part.WantsJSON && !p.GetBody().GetJsonString():
+			part.WantsJSON, words[i] = true, "body: {json: true}"
+		case p.GetForm() != nil && (!part.WantsJSON || len(part.Names) != 1):
+			part.WantsJSON, part.Names, words[i] = true, []string{"x"}, "form: {names: [the one name], json: true}"
+		}
+	}
+	config.Content = guarded
+	if len(config.Open()) > 0 {
+		return nil
+	}
+	var needed []string
+	for i := range guarded {
+		with := guarded[i]
+		if guarded[i] = plain[i]; words[i] != "" && len(config.Open()) > 0 {
+			guarded[i] = with
+			needed = append(needed, words[i])
+		}
+	}
+	return []string{strings.Join(needed, " and ")}
+}
+
+// BorderFindings lists the webhooks whose signed content can be read in several
+// ways, as the table has them that was compiled from the set.
+func (s *Set) BorderFindings(table *authz.Table) ([]Finding, error) {
+	open := map[string]*signature.Config{}
+	for _, hook := range table.Webhooks() {
+		for _, check := range hook.Chain {
+			signed, ok := check.(*signature.Check)
+			if !ok {
+				continue
+			}
+			for _, scheme := range signed.Schemes {
+				if h, ok := scheme.(*signature.HMAC); ok && len(h.Config().Open()) > 0 {
+					open[hook.Name] = h.Config()
+				}
+			}
+		}
+	}
+	var all []Finding
+	err := s.each(func(w *policyv1.Webhook, at place) {
+		config := open[w.GetName()]
+		if config == nil {
+			return
+		}
+		step := "scheme"
+		if w.GetProvider() != "" {
+			step = "provider"
+		}
+		p := at.at(step)
+		f := Finding{Error: p.doc.Error(p.path(), borderMessage(config)), ID: "HB081", Severity: "warning"}
+		all = append(all, f)
+	})
+	return all, err
+}
+
+func borderMessage(config *signature.Config) string {
+	message := "signs " + strings.Join(config.Open(), " and ") + " with nothing between, so that characters could move from one to the next: deliveries are x-hookbastion-verified: partial"
+	pinned := *config
+	pinned.Pin = signature.Pin{Query: true, Path: true}
+	if len(pinned.Open()) > 0 {
+		return message
+	}
+	var missing []string
+	if !config.Pin.Query {
+		missing = append(missing, `pinned_query, the query of the URL that the provider has ("" for none)`)
+	}
+	if !config.Pin.Path {
+		missing = append(missing, "a match.path that does not end in {x} or /**")
+	}
+	return message + "; give " + strings.Join(missing, ", and ")
+}
+
+// pinWider finds queries that were refused before.
+func pinWider(before, after *policyv1.Webhook) []string {
+	return when(before.PinnedQuery != nil && (after.PinnedQuery == nil || before.GetPinnedQuery() != after.GetPinnedQuery()), "another query")
+}
