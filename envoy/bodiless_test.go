@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2/hpack"
+
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy"
@@ -22,7 +24,7 @@ import (
 
 // bodilessProviders send GET or DELETE requests that have neither a body nor a
 // Content-Length.
-var bodilessProviders = []string{"twilio", "hubspot-v3", "zendesk", "airship", "github"}
+var bodilessProviders = []string{"twilio", "hubspot-v3", "zendesk", "airship", "gitea", "github"}
 
 func tableOf(t testing.TB, text string, files map[string]string) *authz.Table {
 	t.Helper()
@@ -143,7 +145,7 @@ func TestRequestsWithoutBodyAndLength(t *testing.T) {
 				for _, method := range []string{"GET", "DELETE", "POST"} {
 					for _, protocol := range []string{"1", "2"} {
 						sent++
-						path := fmt.Sprintf("/%s/%d?To=%%2B1", webhook, sent)
+						path := fmt.Sprintf("/%s/%d?payload=%%7B%d%%7D", webhook, sent, sent) // Gitea signs that
 						headers, lines := signedEmpty(t, table, webhook, method, path, now.Add(-time.Duration(sent)*time.Second))
 						if protocol == "1" {
 							check(webhook+" "+method, g.raw(t, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: hooks.example.com\r\n%s\r\n", method, path, lines)))
@@ -199,13 +201,10 @@ func TestBodiesBehindASignedEmptyRequest(t *testing.T) {
 				}
 			}
 			for _, webhook := range bodilessProviders {
-				if webhook == "twilio" {
-					continue // of a body that is no form its signature says nothing
-				}
 				for _, method := range []string{"GET", "DELETE", "POST"} {
 					signed := func() (path, head string, req *http.Request) {
 						sent++
-						path = fmt.Sprintf("/%s/%d", webhook, sent)
+						path = fmt.Sprintf("/%s/%d?payload=%%7B%d%%7D", webhook, sent, sent)
 						headers, lines := signedEmpty(t, table, webhook, method, path, now.Add(-time.Duration(sent)*time.Second))
 						req, err := http.NewRequest(method, "https://"+g.Address+path, http.NoBody)
 						if err != nil {
@@ -262,6 +261,80 @@ func TestEmptyBodiesInManyForms(t *testing.T) {
 		got := g.Upstream.Take()
 		if a.status != 200 || len(got) != 1 || len(bytes.TrimSpace(got[0].Body)) != 0 {
 			t.Errorf("%q: status %d, reason %s, %d upstream", strings.ReplaceAll(end, "\r\n", " "), a.status, a.reason, len(got))
+		}
+	}
+}
+
+// TestBodiesThroughAnInternalRedirect: the body has come when Envoy asks about
+// the second request, which it makes of the first.
+func TestBodiesThroughAnInternalRedirect(t *testing.T) {
+	table := bodiless(t)
+	g := start(t, envoytest.Options{Source: fixed{table}, Edit: func(c envoytest.Config) {
+		onRoute(c, map[string]any{"disable_request_body_buffering": true})
+		host := c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)[0].(map[string]any)
+		host["routes"] = append([]any{map[string]any{
+			"match": map[string]any{"prefix": "/front/"},
+			"route": map[string]any{"cluster": "application", "internal_redirect_policy": map[string]any{"redirect_response_codes": []any{307}, "allow_cross_scheme_redirect": true}},
+			"typed_per_filter_config": map[string]any{"envoy.filters.http.ext_authz": map[string]any{
+				"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": true,
+			}},
+		}}, host["routes"].([]any)...)
+	}})
+	g.Upstream.Answer(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/front"); ok {
+			w.Header().Set("Location", "https://hooks.example.com"+rest)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}
+	})
+	for i, c := range []struct {
+		end    string
+		status int
+	}{{"\r\n", 200}, {"Transfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n", 503}, {"Content-Length: 4\r\n\r\nevil", 503}} {
+		path := fmt.Sprintf("/zendesk/%d", i)
+		_, lines := signedEmpty(t, table, "zendesk", "POST", path, time.Now().Add(-time.Duration(i)*time.Second))
+		a := g.raw(t, "POST /front"+path+" HTTP/1.1\r\nHost: hooks.example.com\r\n"+lines+c.end)
+		verified := 0
+		for _, got := range g.Upstream.Take() {
+			if got.Header.Get(envoy.HeaderVerified) != "" {
+				verified++
+			}
+		}
+		if a.status != c.status || (verified == 1) != (c.status == 200) {
+			t.Errorf("%q: status %d, reason %s, %d verified; want %d", c.end, a.status, a.reason, verified, c.status)
+		}
+	}
+}
+
+// TestTrailersWithoutABody: they end a request over HTTP/2 that has no frame of a
+// body.
+func TestTrailersWithoutABody(t *testing.T) {
+	table := bodiless(t)
+	for _, buffered := range []bool{true, false} {
+		g := start(t, envoytest.Options{Source: fixed{table}, Edit: func(c envoytest.Config) {
+			onRoute(c, map[string]any{"disable_request_body_buffering": !buffered})
+		}})
+		path := fmt.Sprintf("/hubspot-v3/%v", buffered)
+		headers, _ := signedEmpty(t, table, "hubspot-v3", "POST", path, time.Now())
+		req, err := http.NewRequest("POST", "https://"+g.Address+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = headers
+		s, err := g.OpenStream(t.Context(), req, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Headers(true, hpack.HeaderField{Name: "x-trailer", Value: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		response, err := s.Response()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := g.read(t, response)
+		if got := g.Upstream.Take(); (a.status == 200) != buffered || (len(got) == 1) != buffered {
+			t.Errorf("buffered %v: status %d, reason %s, %d upstream", buffered, a.status, a.reason, len(got))
 		}
 	}
 }

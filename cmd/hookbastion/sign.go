@@ -115,6 +115,9 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 		}
 	}
 	err := hook.Sign(req, signing)
+	if errors.Is(err, authz.ErrNoKey) && len(body) == 0 && mostlyEmpty(req.Method) {
+		err = fmt.Errorf("%w, or what it signs is not in the request; give --path with a query, or --body", err)
+	}
 	if tenant := (*authz.NoTenantError)(nil); o.path == "" && errors.As(err, &tenant) {
 		err = fmt.Errorf("%w; give --path with a tenant that has a secret", err)
 	}
