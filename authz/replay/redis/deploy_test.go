@@ -315,3 +315,39 @@ func TestACL(t *testing.T) {
 		}
 	})
 }
+
+// Clocks of replicas may be apart: a lease that one has given does not end at
+// another before it has ended here, so that the application may take as long as
+// the lease, and an entry that comes within it settles.
+func TestLeaseByAnotherClock(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	a, b := open(t, config(server)), open(t, config(server))
+	for _, skew := range []time.Duration{-replay.Skew, replay.Skew} {
+		for n, unknown := range []replay.Fate{replay.Unsure, replay.Taken} {
+			number := uint64(n)
+			if skew > 0 {
+				number += 10
+			}
+			nonce := replaytest.Unsigned(number, start, time.Hour)
+			reserve := func(s *redis.Store, check uint64, at time.Time) replay.Answer {
+				t.Helper()
+				answer, err := s.Reserve(t.Context(), nonce, replaytest.Claim(check, check, unknown), at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return answer
+			}
+			first := reserve(a, 1, start)
+			within := start.Add(replaytest.Lease - time.Second)
+			if got := reserve(b, 2, within.Add(skew)).Outcome; got != replay.Pending {
+				t.Errorf("skew %s, within the lease: outcome %d", skew, got)
+			}
+			if ok, err := b.Settle(t.Context(), first.Reservation, replay.Undelivered, within.Add(skew)); !ok || err != nil {
+				t.Errorf("skew %s: settled %t, %v", skew, ok, err)
+			}
+			if again := reserve(a, 3, within); again.Outcome != replay.Reserved || again.Mark != 0 {
+				t.Errorf("skew %s, the honest retry: %+v", skew, again)
+			}
+		}
+	}
+}

@@ -179,8 +179,8 @@ func TestSettlementTooLate(t *testing.T) {
 		t.Error(err)
 	}
 	d.pass()
-	probe(t, s, start.Add(replaytest.Lease)) // too late
-	if a := want(t, s, lost, 4, start.Add(replaytest.Lease), replay.Reserved); a.Mark == 0 {
+	probe(t, s, start.Add(replaytest.Ended)) // too late
+	if a := want(t, s, lost, 4, start.Add(replaytest.Ended), replay.Reserved); a.Mark == 0 {
 		t.Error("no mark after a settlement that nobody has")
 	}
 }

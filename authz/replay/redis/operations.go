@@ -39,7 +39,8 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 	}
 	final, ends := "1", int64(0)
 	if claim.Lease > 0 {
-		final, ends = "0", microUp(now.Add(claim.Lease))
+		// By the clock of no replica does it end too early.
+		final, ends = "0", microUp(now.Add(claim.Lease+replay.Skew))
 	}
 	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
 	reply, err := s.call(ctx, opReserve, f,

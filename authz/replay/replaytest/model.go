@@ -189,7 +189,7 @@ func (o *orders) of(signed bool, unknown replay.Fate, first, second script, arou
 				}
 			}
 		}
-		w.now = w.now.Add(Lease)
+		w.now = w.now.Add(Ended)
 		third := script{}.delivery(3)
 		c.deliveries = append(c.deliveries, third)
 		if err := w.reserve(c, third, 0, 0); err != nil {

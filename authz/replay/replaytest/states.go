@@ -12,6 +12,10 @@ import (
 // Lease is the lease of the suite's claims.
 const Lease = time.Minute
 
+// Ended is when a lease has ended in each store: one that replicas share keeps
+// it for as long as their clocks may be apart.
+const Ended = Lease + replay.Skew
+
 // Claim is a claim of the check and attempt with those numbers.
 func Claim(check, owner uint64, unknown replay.Fate) replay.Claim {
 	return replay.Claim{Check: authz.CheckID{Stream: check, Time: int64(check), Port: 1}, Owner: owner, Lease: Lease, Unknown: unknown}
@@ -95,34 +99,34 @@ var stories = map[string]func(*story){
 	"a lease that ends and takes": func(s *story) {
 		a := s.reserve(Claim(1, 1, replay.Taken), Start, replay.Reserved)
 		s.reserve(Claim(2, 2, replay.Taken), Start.Add(Lease-1), replay.Pending)
-		s.reserve(Claim(2, 3, replay.Taken), Start.Add(Lease), replay.CopyUnknown)
-		s.settle(a.Reservation, replay.Undelivered, Start.Add(Lease), false) // late
-		s.reserve(Claim(2, 4, replay.Taken), Start.Add(Lease), replay.CopyUnknown)
+		s.reserve(Claim(2, 3, replay.Taken), Start.Add(Ended), replay.CopyUnknown)
+		s.settle(a.Reservation, replay.Undelivered, Start.Add(Ended), false) // late
+		s.reserve(Claim(2, 4, replay.Taken), Start.Add(Ended), replay.CopyUnknown)
 	},
 	"a lease that ends and releases": func(s *story) {
 		a := s.reserve(Claim(1, 1, replay.Unsure), Start, replay.Reserved)
-		b := s.reserve(Claim(2, 2, replay.Unsure), Start.Add(Lease), replay.Reserved)
+		b := s.reserve(Claim(2, 2, replay.Unsure), Start.Add(Ended), replay.Reserved)
 		if b.Mark != authz.MarkPossible {
 			s.Errorf("mark %q", b.Mark)
 		}
-		s.settle(a.Reservation, replay.Delivered, Start.Add(Lease), false)
-		c := s.reserve(Claim(2, 3, replay.Unsure), Start.Add(Lease), replay.Reserved)
+		s.settle(a.Reservation, replay.Delivered, Start.Add(Ended), false)
+		c := s.reserve(Claim(2, 3, replay.Unsure), Start.Add(Ended), replay.Reserved)
 		if c.Mark != authz.MarkPossible || !c.Adopted {
 			s.Errorf("the repetition of that check: %+v", c)
 		}
 		// The upstream failed this time. What came before is still unknown.
-		s.settle(c.Reservation, replay.Undelivered, Start.Add(Lease), true)
-		d := s.reserve(Claim(3, 4, replay.Unsure), Start.Add(Lease), replay.Reserved)
+		s.settle(c.Reservation, replay.Undelivered, Start.Add(Ended), true)
+		d := s.reserve(Claim(3, 4, replay.Unsure), Start.Add(Ended), replay.Reserved)
 		if d.Mark != authz.MarkPossible {
 			s.Errorf("mark %q", d.Mark)
 		}
-		s.settle(d.Reservation, replay.Delivered, Start.Add(Lease), true)
-		s.reserve(Claim(4, 5, replay.Unsure), Start.Add(Lease), replay.Copy)
+		s.settle(d.Reservation, replay.Delivered, Start.Add(Ended), true)
+		s.reserve(Claim(4, 5, replay.Unsure), Start.Add(Ended), replay.Copy)
 	},
 	"a lease that ends late": func(s *story) {
 		a := s.reserve(Claim(1, 1, replay.Unsure), Start, replay.Reserved)
-		s.settle(a.Reservation, replay.Delivered, Start.Add(Lease), false)
-		if b := s.reserve(Claim(2, 2, replay.Unsure), Start.Add(Lease), replay.Reserved); b.Mark != authz.MarkPossible {
+		s.settle(a.Reservation, replay.Delivered, Start.Add(Ended), false)
+		if b := s.reserve(Claim(2, 2, replay.Unsure), Start.Add(Ended), replay.Reserved); b.Mark != authz.MarkPossible {
 			s.Errorf("mark %q", b.Mark)
 		}
 	},
@@ -176,9 +180,9 @@ var stories = map[string]func(*story){
 	},
 	"given back after an unknown outcome": func(s *story) {
 		s.reserve(Claim(1, 1, replay.Unsure), Start, replay.Reserved)
-		b := s.reserve(Claim(2, 2, replay.Unsure), Start.Add(Lease), replay.Reserved)
-		s.release(b.Reservation, Start.Add(Lease), true)
-		if c := s.reserve(Claim(3, 3, replay.Unsure), Start.Add(Lease), replay.Reserved); c.Mark != authz.MarkPossible {
+		b := s.reserve(Claim(2, 2, replay.Unsure), Start.Add(Ended), replay.Reserved)
+		s.release(b.Reservation, Start.Add(Ended), true)
+		if c := s.reserve(Claim(3, 3, replay.Unsure), Start.Add(Ended), replay.Reserved); c.Mark != authz.MarkPossible {
 			s.Errorf("mark %q", c.Mark)
 		}
 	},

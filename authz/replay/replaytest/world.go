@@ -293,7 +293,7 @@ func (w *world) settle(d *delivery, state string, replica int) error {
 func (w *world) happens(event string) {
 	switch event {
 	case "lease":
-		w.now = w.now.Add(Lease)
+		w.now = w.now.Add(Ended)
 	case "expiry":
 		w.now = w.now.Add(modelWindow * w.stretch)
 	case "eviction":
