@@ -138,10 +138,11 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 		}
 		s.assert(&st.request.Request, &st.decision, id, now)
 	}
-	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, id, now))
+	id, ticket := s.refused(&st.decision, id)
+	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, now))
 	st.event = telemetry.Event{
 		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
-		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest,
+		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest, Redeliver: ticket,
 	}
 	s.Telemetry.Record(&st.event)
 	held = st.decision.Reservation
@@ -151,15 +152,22 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 	return answer, held
 }
 
+// refused takes down a copy that is refused. It returns the id of the decision,
+// which tells the copy, and the ticket by which one may pass.
+func (s *Service) refused(d *authz.Decision, id string) (decisionID, ticket string) {
+	if d.Reservation.ID != 0 || d.Reason != authz.Replayed || d.Webhook == nil {
+		return id, ""
+	}
+	id = s.Settler.RefusalID(id, d.Reservation)
+	return id, s.Settler.Refused(id, d.Webhook.Name, d.Reservation)
+}
+
 // settle returns the seal of what was reserved for a request that goes to the
 // upstream, and gives back what nobody will use, once: it is then not reserved
 // any more.
-func (s *Service) settle(ctx context.Context, d *authz.Decision, id string, now time.Time) string {
+func (s *Service) settle(ctx context.Context, d *authz.Decision, now time.Time) string {
 	switch {
 	case d.Reservation.ID == 0:
-		if d.Reason == authz.Replayed && d.Webhook != nil {
-			s.Settler.Refused(id, d.Webhook.Name, d.Reservation)
-		}
 		return ""
 	case !d.Forward() || ctx.Err() != nil:
 		s.Settler.GiveBack(d.Reservation, now)

@@ -7,8 +7,10 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// refusals remembers the last refused copies of each webhook, so that those of
-// one do not push out those of another.
+// refusals remembers the contents of which copies were refused, for each webhook,
+// so that those of one do not push out those of another. A content stands there
+// once, however many copies come, and is found by the id of each decision that
+// refused one: the id tells it.
 type refusals struct {
 	mu       sync.Mutex
 	webhooks map[string]*refusalRing
@@ -23,19 +25,17 @@ const (
 
 type refusalRing struct {
 	last [refusalsKept]refusal
-	next int
+	time uint64 // counts refusals
 }
 
 type refusal struct {
+	r authz.Reservation
+	// id is that of the last decision, and at when that was.
 	id [16]byte
-	r  authz.Reservation
+	at uint64
 }
 
-func (f *refusals) add(decisionID, webhook string, r authz.Reservation) {
-	id, ok := parseID(decisionID)
-	if !ok {
-		return
-	}
+func (f *refusals) add(id [16]byte, webhook string, r authz.Reservation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	ring := f.webhooks[webhook]
@@ -46,34 +46,46 @@ func (f *refusals) add(decisionID, webhook string, r authz.Reservation) {
 		ring = &refusalRing{}
 		f.webhooks[webhook] = ring
 	}
-	ring.last[ring.next] = refusal{id, r}
-	ring.next = (ring.next + 1) % refusalsKept
-}
-
-// find returns what a decision refused.
-func (f *refusals) find(decisionID string) (webhook string, r authz.Reservation, ok bool) {
-	f.look(decisionID, func(name string, found *refusal) { webhook, r, ok = name, found.r, true })
-	return webhook, r, ok
-}
-
-// forget makes a second find fail.
-func (f *refusals) forget(decisionID string) {
-	f.look(decisionID, func(_ string, found *refusal) { *found = refusal{} })
-}
-
-func (f *refusals) look(decisionID string, at func(webhook string, found *refusal)) {
-	id, ok := parseID(decisionID)
-	if !ok {
-		return
+	ring.time++
+	oldest := &ring.last[0]
+	for i := range ring.last {
+		at := &ring.last[i]
+		if at.r.Fingerprint == r.Fingerprint {
+			oldest = at
+			break
+		}
+		if at.at < oldest.at {
+			oldest = at
+		}
 	}
+	*oldest = refusal{r: r, id: id, at: ring.time}
+}
+
+// find returns the content of which a decision refused a copy.
+func (f *refusals) find(id [16]byte, s *sealer) (webhook string, r authz.Reservation, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for webhook, ring := range f.webhooks {
 		for i := range ring.last {
-			if ring.last[i].id == id && !ring.last[i].r.Fingerprint.IsZero() {
-				at(webhook, &ring.last[i])
-				return
+			if at := &ring.last[i]; at.at != 0 && (at.id == id || s.names(id, at.r.Fingerprint)) {
+				return webhook, at.r, true
 			}
+		}
+	}
+	return "", r, false
+}
+
+// forget makes a second find fail, until another copy is refused.
+func (f *refusals) forget(webhook string, r authz.Reservation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ring := f.webhooks[webhook]
+	if ring == nil {
+		return
+	}
+	for i := range ring.last {
+		if ring.last[i].r.Fingerprint == r.Fingerprint {
+			ring.last[i] = refusal{}
 		}
 	}
 }

@@ -21,11 +21,20 @@ type sealer struct {
 	earlier *sealer
 }
 
+// What a value is for stands in its first byte, so that none can be taken for
+// one of another purpose.
 const (
 	sealVersion = 1
-	sealBody    = 1 + 15 + 8 + 8 + 8 + 1
-	sealTag     = 16
-	sealText    = (sealBody + sealTag) / 3 * 4 // 57 bytes are 76 characters
+	// ticketVersion begins a ticket, and nameVersion what a decision's id is made
+	// of.
+	ticketVersion, nameVersion = 2, 3
+
+	ticketHead = 1 + 16 + 15 + 8 // and the webhook's name
+	// maxTicketName is more than a webhook's name can have.
+	maxTicketName = 256
+	sealBody      = 1 + 15 + 8 + 8 + 8 + 1
+	sealTag       = 16
+	sealText      = (sealBody + sealTag) / 3 * 4 // 57 bytes are 76 characters
 )
 
 var sealEncoding = base64.RawURLEncoding.Strict()
@@ -85,4 +94,57 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 	r.Ends = int64(binary.BigEndian.Uint64(body[32:]))
 	r.Rules = body[40]
 	return r, true
+}
+
+// ticket seals that a decision has refused a copy of r's content. Nothing can be
+// settled by it.
+func (s *sealer) ticket(id [16]byte, webhook string, r authz.Reservation) string {
+	var sum [sha256.Size]byte
+	b := make([]byte, 0, ticketHead+len(webhook)+sealTag)
+	b = append(b, ticketVersion)
+	b = append(b, id[:]...)
+	b = append(b, r.Fingerprint[:15]...)
+	b = binary.BigEndian.AppendUint64(b, r.Share)
+	b = append(b, webhook...)
+	b = append(b, s.tag(b, &sum)...)
+	return sealEncoding.EncodeToString(b)
+}
+
+// openTicket returns what a ticket of ours says.
+func (s *sealer) openTicket(text string) (id [16]byte, webhook string, r authz.Reservation, ok bool) {
+	if sealEncoding.DecodedLen(len(text)) > ticketHead+maxTicketName+sealTag {
+		return id, "", r, false
+	}
+	b, err := sealEncoding.DecodeString(text)
+	if err != nil || len(b) <= ticketHead+sealTag || b[0] != ticketVersion || !s.sealed(b) {
+		return id, "", r, false
+	}
+	copy(id[:], b[1:])
+	copy(r.Fingerprint[:15], b[17:])
+	r.Share = binary.BigEndian.Uint64(b[32:])
+	return id, string(b[ticketHead : len(b)-sealTag]), r, true
+}
+
+// sealed reports whether the last bytes are the tag of those before, by any key.
+func (s *sealer) sealed(b []byte) bool {
+	var sum [sha256.Size]byte
+	body := b[:len(b)-sealTag]
+	return secret.Equal(b[len(body):], s.tag(body, &sum)) || s.earlier != nil && s.earlier.sealed(b)
+}
+
+// name returns the last half of an id, made of its first and of content.
+func (s *sealer) name(first [8]byte, f authz.Fingerprint) (last [8]byte) {
+	var buffer [1 + 8 + 15]byte
+	var sum [sha256.Size]byte
+	b := append(buffer[:0], nameVersion)
+	b = append(b, first[:]...)
+	b = append(b, f[:15]...)
+	copy(last[:], s.tag(b, &sum))
+	return last
+}
+
+// names reports whether an id was made of content, by any key.
+func (s *sealer) names(id [16]byte, f authz.Fingerprint) bool {
+	last := s.name([8]byte(id[:8]), f)
+	return secret.Equal(id[8:], last[:]) || s.earlier != nil && s.earlier.names(id, f)
 }

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"sync/atomic"
 	"time"
 
@@ -161,26 +162,61 @@ func (s *Settler) GiveBack(r authz.Reservation, now time.Time) {
 	}
 }
 
-// Refused takes down a copy that was refused, for Redeliver.
-func (s *Settler) Refused(decisionID, webhook string, r authz.Reservation) {
-	if s != nil && !r.Fingerprint.IsZero() {
-		s.refused.add(decisionID, webhook, r)
+// RefusalID returns the id of a decision that refuses a copy of r's content: the
+// first half of the given one, and a last half by which the content is found.
+func (s *Settler) RefusalID(decisionID string, r authz.Reservation) string {
+	id, ok := parseID(decisionID)
+	if s == nil || !ok || r.Fingerprint.IsZero() {
+		return decisionID
 	}
+	last := s.seal.Load().name([8]byte(id[:8]), r.Fingerprint)
+	copy(id[8:], last[:])
+	return hex.EncodeToString(id[:])
+}
+
+// Refused takes down a copy that was refused, for Redeliver, and returns the
+// ticket for RedeliverTicket; empty if there is none.
+func (s *Settler) Refused(decisionID, webhook string, r authz.Reservation) string {
+	id, ok := parseID(decisionID)
+	if s == nil || !ok || webhook == "" || len(webhook) > maxTicketName || r.Fingerprint.IsZero() {
+		return ""
+	}
+	s.refused.add(id, webhook, r)
+	return s.seal.Load().ticket(id, webhook, r)
 }
 
 // Redeliver lets the next copy of what the decision refused through, once,
 // within PermitTime. It returns the webhook, or "" if no such refusal is
 // remembered or what it refused would not be a copy any more.
 func (s *Settler) Redeliver(ctx context.Context, decisionID string, now time.Time) (webhook string, err error) {
-	webhook, r, ok := s.refused.find(decisionID)
+	id, ok := parseID(decisionID)
 	if !ok {
 		return "", nil
 	}
+	webhook, r, ok := s.refused.find(id, s.seal.Load())
+	if !ok {
+		return "", nil
+	}
+	return s.permit(ctx, webhook, r, now)
+}
+
+// RedeliverTicket is Redeliver by a ticket, which any replica with the same store
+// and key may have given, also before a restart. It also returns the decision.
+func (s *Settler) RedeliverTicket(ctx context.Context, ticket string, now time.Time) (webhook, decisionID string, err error) {
+	id, webhook, r, ok := s.seal.Load().openTicket(ticket)
+	if !ok {
+		return "", "", nil
+	}
+	webhook, err = s.permit(ctx, webhook, r, now)
+	return webhook, hex.EncodeToString(id[:]), err
+}
+
+func (s *Settler) permit(ctx context.Context, webhook string, r authz.Reservation, now time.Time) (string, error) {
 	permitted, err := s.store.Permit(ctx, r, now.Add(PermitTime), now)
 	if err != nil || !permitted {
 		return "", err
 	}
-	s.refused.forget(decisionID)
+	s.refused.forget(webhook, r)
 	return webhook, nil
 }
 

@@ -190,20 +190,27 @@ func clientName(r *http.Request) string {
 func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
 	var wanted struct {
 		Decision string `json:"decision"`
+		Ticket   string `json:"redeliver"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil {
-		http.Error(w, `the body must be {"decision": "…"}`, http.StatusBadRequest)
+	if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil || (wanted.Decision == "") == (wanted.Ticket == "") {
+		http.Error(w, `the body must be {"decision": "…"}, or {"redeliver": "…"} with that of a decision record`, http.StatusBadRequest)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
-	webhook, err := a.settler.Redeliver(ctx, wanted.Decision, time.Now())
+	var webhook string
+	var err error
+	if wanted.Ticket != "" {
+		webhook, wanted.Decision, err = a.settler.RedeliverTicket(ctx, wanted.Ticket, time.Now())
+	} else {
+		webhook, err = a.settler.Redeliver(ctx, wanted.Decision, time.Now())
+	}
 	switch {
 	case err != nil:
 		http.Error(w, "the nonce store does not answer", http.StatusServiceUnavailable)
 		return
 	case webhook == "":
-		http.Error(w, "no refused copy is known by this decision", http.StatusNotFound)
+		http.Error(w, "no refused copy is known by this, or it would not be a copy any more; another replica's or an older refusal is known by its record", http.StatusNotFound)
 		return
 	}
 	a.log.Info("a copy may pass once", "decision", wanted.Decision, "webhook", webhook, "by", r.RemoteAddr, "certificate", clientName(r))

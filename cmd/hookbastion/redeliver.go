@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,16 +15,27 @@ import (
 
 func newRedeliver() *cobra.Command {
 	var client adminClient
-	var decision string
+	var decision, record string
 	cmd := &cobra.Command{
-		Use:   "redeliver --admin URL --decision ID",
+		Use:   "redeliver --admin URL {--decision ID | --record FILE}",
 		Short: "Let one refused copy through once",
 		Long: "Let the next copy of what a decision refused as replayed through, once, within a\n" +
 			"quarter of an hour: for a redelivery that an operator asks the provider for. The\n" +
-			"application gets it with x-hookbastion-replay: redelivered.",
+			"application gets it with x-hookbastion-replay: redelivered.\n\n" +
+			"--decision is known to the replica that refused, until it is restarted or has\n" +
+			"refused copies of 128 other deliveries to the webhook. --record takes the line of\n" +
+			"the decision records; with a store that replicas share it can be given to any.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			body, err := json.Marshal(map[string]string{"decision": decision})
+			wanted := map[string]string{"decision": decision}
+			if record != "" {
+				ticket, err := ticketOf(cmd.InOrStdin(), record)
+				if err != nil {
+					return err
+				}
+				wanted = map[string]string{"redeliver": ticket}
+			}
+			body, err := json.Marshal(wanted)
 			if err != nil {
 				return err
 			}
@@ -42,7 +56,41 @@ func newRedeliver() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&client.url, "admin", "http://127.0.0.1:9003", "address of the service's admin listener")
 	cmd.Flags().StringVar(&decision, "decision", "", "id of the decision that refused the copy")
+	cmd.Flags().StringVar(&record, "record", "", "file with the record of that decision, - for standard input")
 	client.addFlags(cmd)
-	_ = cmd.MarkFlagRequired("decision") // it exists
+	cmd.MarkFlagsOneRequired("decision", "record")
+	cmd.MarkFlagsMutuallyExclusive("decision", "record")
 	return cmd
+}
+
+// maxRecord bounds a decision record.
+const maxRecord = 64 << 10
+
+// ticketOf reads the ticket of one decision record.
+func ticketOf(stdin io.Reader, name string) (string, error) {
+	in := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxRecord+1))
+	if err != nil {
+		return "", err
+	}
+	var record struct {
+		Ticket string `json:"redeliver"`
+	}
+	switch err := json.Unmarshal(text, &record); {
+	case len(text) > maxRecord:
+		return "", errors.New("the record is longer than a record can be: give it the one line")
+	case err != nil:
+		return "", fmt.Errorf("the record is not one line of JSON: %w", err)
+	case record.Ticket == "":
+		return "", errors.New("the record has no redeliver: it is not that of a copy that was refused")
+	}
+	return record.Ticket, nil
 }

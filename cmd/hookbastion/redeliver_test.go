@@ -83,9 +83,30 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 	if status, _ := deliver(); status != 409 {
 		t.Errorf("the next copy: status %d", status)
 	}
+	// By the record of a refusal, from a file and from standard input.
+	for range 2 {
+		_, id := deliver()
+		line := p.stdout.await(t, `(\{"time":[^\n]*"decision_id":"`+id+`"[^\n]*\})\n`)[1]
+		record := filepath.Join(dir, "record.json")
+		if err := os.WriteFile(record, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := redeliver("--record", record, "--token-file", token); err != nil || !strings.Contains(out, "github") {
+			t.Fatalf("%v: %s", err, out)
+		}
+		p.stderr.await(t, `a copy may pass once.*decision=`+id+` webhook=github `)
+		if status, _ := deliver(); status != 200 {
+			t.Errorf("the copy permitted by its record: status %d", status)
+		}
+	}
 	got := e.application.take()
-	if len(got) != 1 || got[0].header.Get("x-hookbastion-replay") != "redelivered" {
-		t.Errorf("%d reached the application, %v", len(got), got)
+	for _, arrived := range got {
+		if arrived.header.Get("x-hookbastion-replay") != "redelivered" {
+			t.Errorf("reached the application: %v", arrived)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("%d reached the application", len(got))
 	}
 	p.stdout.await(t, `"replay":"redelivered"`)
 	if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, adminToken) || strings.Contains(text, `"settle"`) {

@@ -39,6 +39,7 @@ const (
 	keyBodySize      = attribute.Key("hookbastion.body.size")
 	keySkew          = attribute.Key("hookbastion.clock.skew")
 	keyChecks        = attribute.Key("hookbastion.checks")
+	keyRedeliver     = attribute.Key("hookbastion.redeliver")
 	keyDuration      = attribute.Key("hookbastion.decision.duration")
 	keyCheckReason   = attribute.Key("hookbastion.check.reason")
 	keyCheckDuration = attribute.Key("hookbastion.check.duration")

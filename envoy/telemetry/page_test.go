@@ -39,7 +39,9 @@ func tables() map[string]string {
 		fmt.Fprintf(&records, "| `%s` | %s |\n", f.name, f.about)
 	}
 	for s := authz.Stage(0); s.String() != "unknown"; s++ {
-		fmt.Fprintf(&checks, "- `%s.%s`\n", SpanName, s)
+		if s != authz.StageKnown { // it has the name of the check that it is a look of
+			fmt.Fprintf(&checks, "- `%s.%s`\n", SpanName, s)
+		}
 	}
 	return map[string]string{
 		"metrics": metrics.String(), "span": spans.String(), "events": events.String(),

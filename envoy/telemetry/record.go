@@ -50,6 +50,9 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 		b = appendNumber(b, "skew_ms", e.Time.Sub(d.SignedTime).Milliseconds())
 	}
 	b = appendChecks(b, d.Checks())
+	if e.Redeliver != "" {
+		b = appendText(b, "redeliver", e.Redeliver)
+	}
 	b = appendNumber(b, "duration_us", e.Duration.Microseconds())
 	b = appendText(b, "policy_digest", policyDigest)
 	b = appendText(b, "replica", replica)

@@ -123,5 +123,8 @@ func (r *Recorder) emit(ctx context.Context, e *Event, facts []attribute.KeyValu
 		checks = append(checks, c.Stage.String()+" "+c.Reason.String())
 	}
 	record.AddAttributes(keyChecks.StringSlice(checks), keyDuration.Float64(e.Duration.Seconds()))
+	if e.Redeliver != "" {
+		record.AddAttributes(keyRedeliver.String(e.Redeliver))
+	}
 	r.config.Logger.Emit(ctx, record)
 }

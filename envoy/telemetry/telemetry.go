@@ -43,6 +43,9 @@ type Event struct {
 	Decision   *authz.Decision
 	// PolicyDigest is that of the policy that decided; empty if none did.
 	PolicyDigest string
+	// Redeliver is the ticket by which an operator lets what was refused as a copy
+	// through; empty if there is none.
+	Redeliver string
 }
 
 // Config configures a recorder.

@@ -160,7 +160,7 @@ func TestEveryAttributeIsDescribed(t *testing.T) {
 			e.Trace = r.Trace(nil)
 			e.Arrived = now
 			r.Record(e)
-			e.Trace = telemetry.Trace{}
+			e.Trace, e.Redeliver = telemetry.Trace{}, "ticket"
 			logger.Record(e)
 		}
 	}
