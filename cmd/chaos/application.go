@@ -98,6 +98,7 @@ func (a *application) act(w http.ResponseWriter, now *arrival, dice, nth int) {
 	case dice < 18 && nth == 0: // it takes longer than Envoy waits
 		time.Sleep(routeTimeout + 300*time.Millisecond)
 		done(lost)
+		hangUp(w, "") // a paused Envoy would take an answer even now
 	case dice < 35:
 		time.Sleep(time.Duration(dice) * slowest / 35)
 		done(taken)

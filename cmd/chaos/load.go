@@ -28,7 +28,8 @@ type delivery struct {
 	path, body string
 	contents   []content
 	answers    []string
-	told       bool // the sender was answered 2xx
+	began      time.Time
+	refused    bool // it ended with 409
 }
 
 // load is senders and attackers.
@@ -88,7 +89,7 @@ func (l *load) sender(id int, random *rand.Rand) {
 			return
 		case <-time.After(thinking + time.Duration(random.Int64N(int64(thinking)))):
 		}
-		d := &delivery{path: paths[random.IntN(len(paths))], body: fmt.Sprintf(`{"seed":%d,"sender":%d,"n":%d}`, l.world.seed, id, i)}
+		d := &delivery{began: time.Now(), path: paths[random.IntN(len(paths))], body: fmt.Sprintf(`{"seed":%d,"sender":%d,"n":%d}`, l.world.seed, id, i)}
 		l.mu.Lock()
 		l.deliveries = append(l.deliveries, d)
 		l.mu.Unlock()
@@ -100,9 +101,13 @@ func (l *load) sender(id int, random *rand.Rand) {
 // deliver sends until it is told that the delivery was taken, or that it is a copy.
 func (l *load) deliver(d *delivery, random *rand.Rand) {
 	var c content
+	signsAnew := d.path == "/timed"
 	pause := 200 * time.Millisecond
+	if signsAnew {
+		pause = 1100 * time.Millisecond // or the time would be the same
+	}
 	for n := 0; ; n++ {
-		if signsAnew := d.path == "/timed"; n == 0 || signsAnew {
+		if n == 0 || signsAnew {
 			c = sign(d.path, d.body, time.Now())
 			d.contents = append(d.contents, c)
 			l.attack(c, random)
@@ -114,8 +119,7 @@ func (l *load) deliver(d *delivery, random *rand.Rand) {
 		status, err := l.send(c, patience)
 		l.note("sender", status, err)
 		d.answers = append(d.answers, time.Now().Format("05.000")+" "+answer(status, err))
-		d.told = err == nil && status/100 == 2
-		if d.told || status == http.StatusConflict {
+		if d.refused = status == http.StatusConflict; d.refused || err == nil && status/100 == 2 {
 			return
 		}
 		select {
