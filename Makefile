@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench bench-compare bench-envoy timing fuzz vulncheck generate envoy judges upstream redis h2spec clean
+.PHONY: build test demo lint bench bench-compare bench-envoy chaos timing fuzz vulncheck generate envoy judges upstream redis h2spec clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -40,6 +40,10 @@ bench-compare: build $(if $(STORE),redis) ## the service beside a no-op and, if 
 bench-envoy: build envoy ## the same through a real Envoy
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench envoy $(BENCH_FLAGS)
+
+chaos: build envoy redis ## kills, pauses, outages and old files behind a real Envoy; CHAOS_SEED, CHAOS_SEEDS, CHAOS_TIME (a seed), CHAOS_FLAGS
+	$(GO) build -o bin/chaos ./cmd/chaos
+	bin/chaos $(if $(CHAOS_SEED),-seed $(CHAOS_SEED) -seeds 1) $(if $(CHAOS_SEEDS),-seeds $(CHAOS_SEEDS)) $(if $(CHAOS_TIME),-time $(CHAOS_TIME)) $(CHAOS_FLAGS)
 
 timing: ## a statistical test that no comparison tells where secrets differ
 	$(GO) run ./cmd/timing $(TIMING_FLAGS)

@@ -59,6 +59,10 @@ const (
 	entryOpenSize = 8 + 8 + 4 + 8 + 8 + 8 + 1
 )
 
+// Delivered reports whether it is of a nonce whose delivery is known to have been
+// taken: an access log came.
+func (e *Entry) Delivered() bool { return e.flags&entryNonce != 0 && e.state == stateDone }
+
 // AppendTo appends the entry without its webhook: at most 100 bytes, and 8 for
 // each attempt of a check after the first.
 func (e *Entry) AppendTo(b []byte) []byte {

@@ -104,12 +104,16 @@ func (s *Settler) lease() time.Duration {
 // TwoPhase reports whether somebody will say what became of a delivery.
 func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
 
-// Proven reports whether the access log has settled anything since the start,
-// here or at another replica that shares the store.
+// Proven reports whether the access log has settled anything: since the start, here
+// or at another replica that shares the store, or in an earlier process.
 // Before, everything is as in one phase, except that a settlement counts: a
 // second delivery is a copy, and the end of a lease takes. Where nobody has
 // configured an access log, every copy would pass once.
 func (s *Settler) Proven() bool { return s != nil && s.proven.Load() }
+
+// ProvenBefore says that the access log had come to an earlier process. It is called
+// before the first check.
+func (s *Settler) ProvenBefore() { s.proven.Store(true) }
 
 // learn takes over what another replica has seen of the access log.
 func (s *Settler) learn(a Answer) {

@@ -108,8 +108,8 @@ func (v *verdict) content(w *world, c content) (took bool) {
 // gap returns the loss by which a copy of what came at the first time may pass at the
 // second.
 func (w *world) gap(timed bool, first, again time.Time) *loss {
-	for i := range w.losses {
-		l := &w.losses[i]
+	for i := range w.forgotten {
+		l := &w.forgotten[i]
 		if first.After(l.from) && !first.After(l.at) && again.After(l.at) && (l.timed || !timed) {
 			return l
 		}
@@ -121,7 +121,7 @@ func (w *world) gap(timed bool, first, again time.Time) *loss {
 // yet whether an access log comes. Until it does, the end of a lease means taken, and a
 // retry is a copy. The store in memory forgets that as all else.
 func (w *world) unproven(began time.Time) bool {
-	return w.store == "MEMORY" && slices.ContainsFunc(w.losses, func(l loss) bool {
+	return w.store == "MEMORY" && slices.ContainsFunc(w.forgotten, func(l loss) bool {
 		return l.at.After(began.Add(-lease)) && l.at.Before(began.Add(2*lease))
 	})
 }

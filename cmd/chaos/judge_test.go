@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 		{"a gap for signed times, too", "/timed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, "")}, []loss{{from: at(0), at: at(10), timed: true}}, "", 1},
 	} {
 		d := &delivery{path: c.path, contents: []content{{path: c.path, key: "k"}}}
-		w := &world{losses: c.losses, application: &application{arrivals: map[string][]*arrival{"k": c.arrivals}}}
+		w := &world{forgotten: c.losses, application: &application{arrivals: map[string][]*arrival{"k": c.arrivals}}}
 		v := judge(w, &load{deliveries: []*delivery{d}})
 		switch wrong := strings.Join(v.wrong, "\n"); {
 		case c.want == "" && wrong != "", !strings.Contains(wrong, c.want):

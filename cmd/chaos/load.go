@@ -51,7 +51,6 @@ type load struct {
 const (
 	thinking   = 40 * time.Millisecond // of a sender between two deliveries
 	copies     = 3                     // of each content
-	longest    = 25 * time.Second      // that an attacker waits
 	impatience = 10 * time.Second      // of a sender
 )
 
@@ -134,7 +133,7 @@ func (l *load) deliver(d *delivery, random *rand.Rand) {
 // attack sends copies, most of them much later.
 func (l *load) attack(c content, random *rand.Rand) {
 	for range copies {
-		wait := time.Duration(random.Int64N(int64(longest)))
+		wait := time.Duration(random.Int64N(int64(l.world.lurk)))
 		if random.IntN(3) == 0 {
 			wait = time.Duration(random.Int64N(int64(300 * time.Millisecond)))
 		}

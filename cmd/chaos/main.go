@@ -31,7 +31,10 @@ type setup struct {
 	store    string // MEMORY, FILE or REDIS
 	retry    bool   // Envoy repeats a check that failed
 	faults   int
+	time     time.Duration // of faults, if not 0, in place of their number
+	losses   int           // by which the store forgets, at most
 	workers  int
+	lurk     time.Duration // the longest that an attacker waits
 	binary   string
 	envoy    string
 	redis    string
@@ -39,20 +42,26 @@ type setup struct {
 	patience time.Duration // for retries after the last fault
 }
 
+// cached is where make puts what it fetches.
+const cached = ".cache/"
+
 func main() {
 	var s setup
 	stores := flag.String("stores", "MEMORY,FILE,REDIS", "stores, taken in turn")
 	first := flag.Int64("seed", 1, "the first seed")
 	seeds := flag.Int("seeds", 10, "how many")
 	flag.IntVar(&s.faults, "faults", 100, "faults a seed")
+	flag.DurationVar(&s.time, "time", 0, "how long there are faults, in place of their number")
+	flag.IntVar(&s.losses, "losses", 4, "faults a seed by which the store forgets, each half a minute of 503, at most")
 	flag.IntVar(&s.workers, "workers", 6, "senders")
+	flag.DurationVar(&s.lurk, "lurk", 25*time.Second, "the longest that an attacker waits with a copy")
 	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long senders go on retrying after the last fault")
 	flag.StringVar(&s.binary, "hookbastion", "bin/hookbastion", "the service")
 	flag.StringVar(&s.envoy, "envoy", "", "an Envoy; by default that of .cache or PATH")
 	flag.StringVar(&s.redis, "redis", "", "a redis-server; by default that of .cache or PATH")
 	flag.Parse()
-	s.envoy = find(s.envoy, "envoy", ".cache/envoy-*/envoy")
-	s.redis = find(s.redis, "redis-server", ".cache/redis/bin/redis-server")
+	s.envoy = find(s.envoy, "envoy", cached+"envoy-*/envoy")
+	s.redis = find(s.redis, "redis-server", cached+"redis/bin/redis-server")
 
 	list, bad, total := strings.Split(*stores, ","), 0, 0
 	for i := range *seeds {
@@ -92,7 +101,7 @@ func run(s setup) (*verdict, error) {
 	l := newLoad(w)
 	l.start()
 	n := &nemesis{world: w, random: newRandom(s.seed, "nemesis")}
-	for range s.faults {
+	for i, end := 0, time.Now().Add(s.time); i < s.faults && s.time == 0 || time.Now().Before(end); i++ {
 		if err := n.next(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", n.last, err, w.tails())
 		}

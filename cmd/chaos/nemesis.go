@@ -21,10 +21,7 @@ type nemesis struct {
 	backup  time.Time // of the file store's directory, or of Redis' files
 }
 
-const (
-	ready    = 30 * time.Second
-	mostLost = 4 // of a seed
-)
+const ready = 30 * time.Second
 
 type fault struct {
 	name string
@@ -38,7 +35,7 @@ func (n *nemesis) next() error {
 	}
 	time.Sleep(n.upTo(700 * time.Millisecond))
 	all := n.light()
-	if n.heavy < mostLost && n.random.IntN(12) == 0 {
+	if n.heavy < n.world.losses && n.random.IntN(12) == 0 {
 		if dear := n.dear(); len(dear) > 0 {
 			all = dear
 			n.heavy++
@@ -127,7 +124,7 @@ func (n *nemesis) reload() error {
 	return n.world.policies(n.version)
 }
 
-func (n *nemesis) forgot(l loss) { n.world.losses = append(n.world.losses, l) }
+func (n *nemesis) forgot(l loss) { n.world.forgotten = append(n.world.forgotten, l) }
 
 // heal leaves all running.
 func (n *nemesis) heal() error {
@@ -156,17 +153,13 @@ func (n *nemesis) fileBackup() error {
 	return p.await(ready)
 }
 
-// oldest is the age of a copy of the file store's directory that is recognised: of a
-// younger one, nothing tells that it is not the newest (docs/replay.md).
-const oldest = time.Minute
-
 // fileOld starts with an old copy of the directory.
 func (n *nemesis) fileOld() error {
 	p := n.world.replicas[0]
 	if err := p.end(syscall.SIGKILL); err != nil {
 		return err
 	}
-	n.forgot(loss{what: "old directory", from: n.backup.Add(-time.Second), at: time.Now(), timed: time.Since(n.backup) < oldest+10*time.Second})
+	n.forgot(loss{what: "old directory", from: n.backup.Add(-time.Second), at: time.Now()})
 	if err := os.RemoveAll(n.world.path("nonces")); err != nil {
 		return err
 	}

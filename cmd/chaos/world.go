@@ -38,7 +38,7 @@ type world struct {
 	application *application
 	address     string // of Envoy
 	began       time.Time
-	losses      []loss // when the store forgot
+	forgotten   []loss // when the store forgot
 }
 
 func newRandom(seed int64, name string) *rand.Rand {

@@ -124,6 +124,9 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 	}
 	nonces := recorder.Store(store.Store)
 	settler := replay.NewSettler(nonces, s.lease, store.seals)
+	if store.settled {
+		settler.ProvenBefore()
+	}
 	fingerprinter := authz.NewFingerprinter(store.fingerprints)
 	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) })
 	watcher.Compile = compiler(s, store, nonces, settler, fingerprinter, tenants)

@@ -28,6 +28,8 @@ type nonceStore struct {
 	remote func() replay.Remote
 	run    func(ctx context.Context)
 	keys   *sharedKeys
+	// settled: an access log came to an earlier process.
+	settled bool
 	// kept is what an earlier process accepted; nil if it is forgotten, with its
 	// nonces. keep keeps it for a later one.
 	kept map[string]policy.Kept
@@ -65,7 +67,8 @@ func openFile(config file.Config, log *slog.Logger, now time.Time) (*nonceStore,
 	}
 	logRecovery(log, config.Dir, f.Recovery(), f.Entries())
 	n := &nonceStore{
-		Store: f, fingerprints: f.FingerprintKey(), seals: f.SealKey(), entries: f.Entries, stats: f.Stats,
+		settled: f.Recovery().Settled,
+		Store:   f, fingerprints: f.FingerprintKey(), seals: f.SealKey(), entries: f.Entries, stats: f.Stats,
 		close: f.Close,
 		keep: func(kept map[string]policy.Kept) error {
 			data, err := json.Marshal(kept)

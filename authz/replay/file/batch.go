@@ -99,6 +99,7 @@ type reader struct {
 	now     time.Time
 	shares  map[uint64]shareName
 	entries int64
+	settled bool // a delivery is known to have been taken
 }
 
 var errItem = errors.New("a batch that cannot be read, from another version of the service?")
@@ -131,6 +132,7 @@ func (r *reader) take(items []byte) error {
 			}
 			e.Webhook, e.Tenant = name.webhook, name.tenant
 			r.memory.Restore(&e, r.now)
+			r.settled = r.settled || e.Delivered()
 			r.entries++
 			items = rest
 		default:

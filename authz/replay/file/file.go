@@ -200,7 +200,7 @@ func (s *Store) recover(now time.Time) (header, error) {
 	if r.Cut, err = read.trim(last); err != nil {
 		return header{}, err
 	}
-	r.Entries, r.Damage = read.reader.entries, read.damage
+	r.Entries, r.Damage, r.Settled = read.reader.entries, read.damage, read.reader.settled
 	latest := time.Unix(0, read.last.latest)
 	if back := latest.Sub(now); back > replay.Skew {
 		r.ClockBack, latest = back, now

@@ -35,6 +35,9 @@ type Recovery struct {
 	// start are refused.
 	Gap    time.Duration
 	Copied bool
+	// Settled: the log knows of a delivery that was taken, so that an access log
+	// came to an earlier process.
+	Settled bool
 	// Full: there is no room on the disk, and everything is refused until there
 	// is; nil if there was.
 	Full error

@@ -393,3 +393,30 @@ func TestKept(t *testing.T) {
 		t.Errorf("%q, %v", data, err)
 	}
 }
+
+// That an access log comes is known after a restart: else the next lease that ends
+// would take what the application failed.
+func TestSettledSurvives(t *testing.T) {
+	for name, end := range restarts {
+		t.Run(name, func(t *testing.T) {
+			c := config(directory(t))
+			s := opened(t, c, before)
+			a, err := s.Reserve(context.Background(), nonceOf(1), replaytest.Claim(1, 1, replay.Unsure), start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(t, s)
+			s = opened(t, c, start)
+			if s.Recovery().Settled {
+				t.Error("nothing was settled")
+			}
+			if done, err := s.Settle(context.Background(), a.Reservation, replay.Delivered, start); err != nil || !done {
+				t.Fatalf("settled %v, %v", done, err)
+			}
+			end(t, s)
+			if s = opened(t, c, start); !s.Recovery().Settled {
+				t.Error("it is not known that an access log came")
+			}
+		})
+	}
+}
