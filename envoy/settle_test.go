@@ -82,6 +82,9 @@ func settlingPolicies(t *testing.T, store replay.Store, settler *replay.Settler)
 		"adyen":             "provider: adyen, replay: {on_replay: ACKNOWLEDGE}",
 		"conditional":       `provider: github, replay: {on_replay: ACKNOWLEDGE}, conditions: ["headers['x-kind'][0] == 'good'"]`,
 		"acknowledge":       "provider: github, replay: {on_replay: ACKNOWLEDGE, on_unknown: TAKEN}",
+		"unknown":           "provider: pagerduty",
+		"own":               "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{body: {}}]}}",
+		"own-button":        "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{body: {}}]}, retry: NONE}",
 	} {
 		secret := secrets[name]
 		if name == "adyen" {
@@ -219,7 +222,10 @@ func TestFailedDeliveriesMayComeAgain(t *testing.T) {
 
 func TestDeliveredOnesAreCopies(t *testing.T) {
 	g := settle(t, nil)
-	for webhook, status := range map[string]int{"github": 409, "shopify": 200, "acknowledge": 200, "release": 409, "taken": 409, "never": 409} {
+	for webhook, status := range map[string]int{
+		"github": 409, "shopify": 200, "acknowledge": 200, "release": 409, "taken": 409, "never": 409,
+		"unknown": 200, "own": 200, "own-button": 409, // by how the sender repeats
+	} {
 		body := "to " + webhook
 		g.passes(t, webhook, body, "")
 		a := g.refused(t, webhook, body, status, "replayed")

@@ -71,11 +71,13 @@ func refusalWords(to *page, p *policyv1.Provider) string {
 	if r == nil {
 		return "What the sender does after a refusal is not documented, as far as was found."
 	}
-	source := r.GetSource()
-	if strings.HasPrefix(source, "https://") {
-		source = to.link(source)
+	sources := strings.Split(r.GetSource(), " and ")
+	for i, source := range sources {
+		if strings.HasPrefix(source, "https://") {
+			sources[i] = to.link(source)
+		}
 	}
-	return r.GetText() + " (" + source + ")"
+	return r.GetText() + " (" + strings.Join(sources, " and ") + ")"
 }
 
 var effectWords = map[policyv1.Refusal_Effect]string{
