@@ -18,10 +18,10 @@ const defaultWindow = 24 * time.Hour
 // repeating to people, a copy is none of its own doing.
 func OnCopy(retry policyv1.Provider_Retry) policyv1.Replay_OnReplay {
 	switch retry {
-	case policyv1.Provider_RESIGNED, policyv1.Provider_NONE:
-		return policyv1.Replay_DENY
-	default:
+	case policyv1.Provider_IDENTICAL, policyv1.Provider_UNKNOWN:
 		return policyv1.Replay_ACKNOWLEDGE
+	default: // RESIGNED, NONE
+		return policyv1.Replay_DENY
 	}
 }
 
