@@ -8,7 +8,6 @@ import (
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
@@ -22,7 +21,9 @@ const (
 	maxLogMessage = 1 << 20
 	// maxLogStreams bounds the streams: Envoy opens one for each worker.
 	maxLogStreams = 512
-	// maxLogDecoding bounds the messages that are decoded at once.
+	// maxLogEntry bounds one entry that is decoded, and maxLogDecoding how many are
+	// at once: decoded, an entry may take thirty times what it did before.
+	maxLogEntry    = 128 << 10
 	maxLogDecoding = 8
 	// settleTime bounds the call of the store for one entry.
 	settleTime = time.Second
@@ -79,27 +80,33 @@ func (l *accessLog) receive(call *h2.Call) error {
 	case !l.service.Settler.TwoPhase():
 		return nil // Envoy sends it all the same
 	}
-	l.decoding <- struct{}{}
-	defer func() { <-l.decoding }()
-	l.service.settleAll(message)
+	whole := eachEntry(message, func(entry []byte) {
+		if !mayHaveSeal(entry) {
+			return
+		}
+		l.decoding <- struct{}{}
+		defer func() { <-l.decoding }()
+		l.service.settleEncoded(entry)
+	})
+	if !whole {
+		l.service.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
+	}
 	return nil
 }
 
-// settleAll settles by each entry of an encoded message. It never panics.
-func (s *Service) settleAll(encoded []byte) {
+// settleEncoded settles by one encoded entry. It never panics.
+func (s *Service) settleEncoded(encoded []byte) {
 	defer func() {
 		if recover() != nil {
 			s.Telemetry.Panicked()
 		}
 	}()
-	var batch alsv3.StreamAccessLogsMessage
-	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(encoded, &batch); err != nil {
+	var entry accesslogv3.HTTPAccessLogEntry
+	if len(encoded) > maxLogEntry || (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(encoded, &entry) != nil {
 		s.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
 		return
 	}
-	for _, entry := range batch.GetHttpLogs().GetLogEntry() {
-		s.settleEntry(entry)
-	}
+	s.settleEntry(&entry)
 }
 
 // settleEntry settles by one entry. Most entries of a listener may have nothing

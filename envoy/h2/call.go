@@ -2,10 +2,8 @@ package h2
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +84,8 @@ type Call struct {
 	parted        bool
 	answered      bool // with its end, and the peer may go on
 
-	queue *queue // of calls that are not unary
+	queue   *queue // of calls that are not unary
+	holding int64  // of the budget, for their last message
 
 	// The context.
 	deadline  time.Time
@@ -242,50 +241,6 @@ func (c *Call) End(status Status) bool {
 // has been thrown away, and the call goes on.
 var ErrTooLarge = errors.New("message too large")
 
-// firstRead is how much memory a message gets in advance.
-const firstRead = 4 << 10
-
-var errCompressed = errors.New("compressed message")
-
-// Receive returns the next message of a call that is not unary. The error is
-// io.EOF after the last one, and ErrLeaving once where a lasting call is to end.
-// Nothing of the message is kept.
-func (c *Call) Receive(limit int) ([]byte, error) {
-	var prefix [prefixSize]byte
-	if c.method.Lasting {
-		if err := c.await(); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := io.ReadFull(c.queue, prefix[:]); err != nil {
-		return nil, err
-	}
-	if prefix[0] != 0 {
-		return nil, errCompressed
-	}
-	size := int64(binary.BigEndian.Uint32(prefix[1:]))
-	if size > int64(limit) {
-		if _, err := io.CopyN(io.Discard, c.queue, size); err != nil {
-			return nil, err
-		}
-		return nil, ErrTooLarge
-	}
-	// Memory is taken for what has come, not for what is announced.
-	message := make([]byte, 0, min(size, firstRead))
-	for int64(len(message)) < size {
-		if len(message) == cap(message) {
-			message = slices.Grow(message, int(min(size-int64(len(message)), int64(len(message)))))
-		}
-		n, err := c.queue.Read(message[len(message):min(int64(cap(message)), size)])
-		if message = message[:len(message)+n]; errors.Is(err, io.EOF) {
-			return nil, io.ErrUnexpectedEOF
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	return message, nil
-}
-
 // queue is what has come of a call and was not taken. It holds at most a
 // window, which is given back when it is taken.
 type queue struct {
@@ -297,6 +252,8 @@ type queue struct {
 	came    int64         // bytes in all
 	allowed int64         // bytes that the peer may send in all
 	limits  []int64       // what allowed was before, while the peer may not know better
+	within  bool          // a message has begun
+	late    *time.Timer   // when it must have come, once it is waited for
 }
 
 func newQueue(c *Call) *queue {
@@ -349,9 +306,18 @@ func (q *queue) Read(p []byte) (int, error) {
 		case ended:
 			return 0, io.EOF
 		}
+		var late <-chan time.Time
+		if q.within {
+			if q.late == nil {
+				q.late = time.NewTimer(messageTime)
+			}
+			late = q.late.C
+		}
 		select {
 		case <-q.arrived:
 		case <-q.call.Done():
+		case <-late:
+			return 0, errLate
 		}
 	}
 }

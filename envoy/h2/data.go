@@ -348,6 +348,7 @@ func (c *conn) run(call *Call) {
 	if call.queue == nil {
 		call.release()
 	} else {
+		call.letGo()
 		c.server.streams.Add(-1)
 		c.endParted(call)
 	}

@@ -82,6 +82,7 @@ type Server struct {
 	scanned  time.Time     // when calls were looked at, with scanning held
 	streams  atomic.Int64  // calls that are not unary
 	pinned   atomic.Int64  // bytes of blocks that calls hold
+	lasting  atomic.Int64  // bytes of messages of calls that are not unary
 	stopped  chan struct{} // closed with draining
 
 	mu        sync.Mutex
