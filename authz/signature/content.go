@@ -46,10 +46,7 @@ func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part, form urlF
 		sortForm(all)
 		return appendForm(nil, all, part.Distinct), err == nil
 	case FormField:
-		if req.Body.Len() > 0 && !isForm(req) {
-			return req.Body.Joined(), true
-		}
-		return field(req, part.Text)
+		return bodyOrField(req, part.Text)
 	case BodyString:
 		body := req.Body.Joined()
 		return appendJSONString(nil, body), utf8.Valid(body)

@@ -100,14 +100,25 @@ func appendForm(dst []byte, all []parameter, distinct bool) []byte {
 	return dst
 }
 
-// field returns the one field of a form, or the field of the query where there
-// is no body. A form with another field has something that nobody signed.
-func field(req *authz.Request, name string) ([]byte, bool) {
-	if req.Body.Len() == 0 {
-		all, err := queryOf(req)
-		value, ok := only(all, name)
-		return []byte(value), ok && err == nil
+// bodyOrField returns the body, or the one field of a form in its place, or the
+// field of the query of a GET, which has no body. Beside a body the query must
+// not have that field: some applications would take it from there.
+func bodyOrField(req *authz.Request, name string) ([]byte, bool) {
+	query, err := queryOf(req)
+	if err != nil {
+		return nil, false
 	}
+	inQuery := slices.ContainsFunc(query, func(p parameter) bool { return p.name == name })
+	switch {
+	case req.Body.Len() == 0 && (string(req.Method) == "GET" || string(req.Method) == "HEAD"):
+		value, ok := only(query, name)
+		return []byte(value), ok
+	case inQuery:
+		return nil, false
+	case !isForm(req):
+		return req.Body.Joined(), true
+	}
+	// A form with another field has something that nobody signed.
 	all, err := formOf(req)
 	if err != nil || len(all) != 1 || all[0].name != name {
 		return nil, false

@@ -1,6 +1,7 @@
 package signature_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -182,6 +183,34 @@ func TestPlivoQueriesAreReadInOneWay(t *testing.T) {
 		req.Set("x-sig", macOf(base+c.signed))
 		if reason, call := run(h, req); reason != c.want || reason == authz.OK && call.Proof != authz.ProofPartial {
 			t.Errorf("%s %s %s: %s, want %s", c.method, c.target, c.body, reason, c.want)
+		}
+	}
+}
+
+// The list of signed headers is signed itself, so that only values could hold what
+// looks like the next header.
+func TestContentfulHeadersAreReadInOneWay(t *testing.T) {
+	h := several(t, func(c *signature.Config) {
+		c.Content = []signature.Part{{Kind: signature.Contentful}, {Kind: signature.Body}}
+		c.Time = signature.Time{Header: "x-contentful-timestamp", Unit: signature.Milliseconds}
+	})
+	const list, stamp = "x-contentful-signed-headers,x-contentful-timestamp,x-name,x-topic", "1795500000000"
+	signed := "POST\n/a\nx-contentful-signed-headers:" + list + ";x-contentful-timestamp:" + stamp + ";x-name:%s;x-topic:%s\n{}"
+	for _, c := range []struct {
+		name, topic, asName, asTopic string // as they were signed, and as they are sent
+		want                         authz.Reason
+	}{
+		{"n; q=1", "t", "n; q=1", "t", authz.OK},
+		{"n", "t;x-name:m", "n", "t;x-name:m", authz.OK}, // names are sorted, so that this is no header
+		{"n", "y;x-topic:t", "n;x-topic:y", "t", authz.SignatureMalformed},
+		{"n;x-topic:y", "t", "n", "y;x-topic:t", authz.OK}, // the one reading of this text
+	} {
+		req := sent{target: "/a", contentType: jsonType, body: "{}", headers: [][2]string{
+			{"x-contentful-signed-headers", list}, {"x-contentful-timestamp", stamp}, {"x-name", c.asName}, {"x-topic", c.asTopic},
+		}}.request()
+		req.Set("x-sig", macOf(fmt.Sprintf(signed, c.name, c.topic)))
+		if reason, _ := run(h, req); reason != c.want {
+			t.Errorf("%q, %q sent as %q, %q: %s, want %s", c.name, c.topic, c.asName, c.asTopic, reason, c.want)
 		}
 	}
 }

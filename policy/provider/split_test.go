@@ -1,0 +1,467 @@
+package provider_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/policy/provider"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// Whoever has one delivery can send any other request whose signed content is the
+// same text. For every scheme, each way to divide the content into its parts is
+// tried: every border at every place, parts emptied, a time out of the body, the
+// query in a form. What gets through must be in the list, and what is in the list
+// must get through: it may only become shorter.
+func TestContentsCanBeDividedInOneWay(t *testing.T) {
+	found, tried := map[string]bool{}, 0
+	for _, w := range []splitWebhook{
+		{"open", "match: {path: '/a/**', methods: [POST, GET, PUT]}", false},
+		{"fixed", "match: {path: /a/x}", false},
+		{"fixed", "match: {path: /a/x}", true},
+	} {
+		eachScheme(t, func(t *testing.T, s *scheme) {
+			if s.hmac() == nil || w.digest && s.hmac().GetBodyDigest() == nil {
+				return
+			}
+			w := w
+			if provider.NeedsPin(s.named.GetScheme()) && w.name == "fixed" {
+				w.match += ", pinned_query: " + splitQuery
+			}
+			sp := newSplitter(t, s, w)
+			sp.divide(0, "", nil)
+			tried += sp.tried
+			for kind := range sp.through {
+				found[fmt.Sprintf("%s/%s, %s: %s", s.provider, s.named.GetName(), w.name, kind)] = true
+			}
+		})
+	}
+	if tried < 50_000 {
+		t.Errorf("only %d ways were tried", tried)
+	}
+	text, err := os.ReadFile(filepath.Join("testdata", "splits.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			listed[line] = true
+		}
+	}
+	for _, line := range slices.Sorted(maps.Keys(found)) {
+		if !listed[line] {
+			t.Errorf("a content that can be divided otherwise: %s", line)
+		}
+	}
+	for _, line := range slices.Sorted(maps.Keys(listed)) {
+		if !found[line] {
+			t.Errorf("take this out of the list, it is gone: %s", line)
+		}
+	}
+}
+
+// splitWebhook is what a webhook says; digest: a form comes with its digest.
+type splitWebhook struct {
+	name, match string
+	digest      bool
+}
+
+const (
+	splitOrigin = "https://hooks.example.com"
+	splitQuery  = "a=1&b=2"
+)
+
+// splitter divides the content of one delivery.
+type splitter struct {
+	s       *scheme
+	table   *authz.Table
+	sent    *authz.Request // the delivery
+	parts   []*policyv1.Part
+	texts   []string // of the parts, as they were sent
+	tried   int
+	through map[string]bool // what was moved
+}
+
+func newSplitter(t *testing.T, s *scheme, w splitWebhook) *splitter {
+	t.Helper()
+	s.write(t, "policy.yaml", fmt.Sprintf("webhooks:\n  - {name: a, %s, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: a}]}\n",
+		w.match, s.provider, s.named.GetName()))
+	sp := &splitter{s: s, table: s.compile(t), parts: s.hmac().GetContent(), through: map[string]bool{}}
+	hook := sp.table.Webhook("a")
+	req := s.unsigned(hook)
+	req.Path = authz.View("/a/x?" + splitQuery)
+	if needsPin := provider.NeedsPin(s.named.GetScheme()); !hook.WantsForm() && !needsPin {
+		req.Body.Segments = [][]byte{[]byte(`[{"u":"` + splitOrigin + `/a/x?"},{"t":"2027-01-15T08:00:00Z[1] ","n":1800000000000,"d":"Fri, 15 Jan 2027 08:00:00 GMT"},{"a":{}}]`)}
+	} else if needsPin {
+		const form = "From=a.b&Text=x%3D1%26y.z"
+		req.Set("content-type", "application/x-www-form-urlencoded")
+		req.Body.Segments = [][]byte{[]byte(form)}
+		if name := s.hmac().GetBodyDigest().GetQuery(); w.digest {
+			req.Path = authz.View(fmt.Sprintf("%s&%s=%x", req.Path, name, sha256.Sum256([]byte(form))))
+		}
+	}
+	if s.hmac().GetTimestamp().GetJson() != "" || s.signs(func(p *policyv1.Part) bool { return p.GetJson() != "" }) {
+		req.Body.Segments = [][]byte{[]byte(`{"id":"evt_1"}`)}
+	}
+	if err := hook.Sign(req, authz.Signing{Now: now, NewID: func() string { return "msg-1" }}); err != nil {
+		t.Fatal(err)
+	}
+	sp.sent = req
+	for _, p := range sp.parts {
+		sp.texts = append(sp.texts, sp.text(p))
+	}
+	if !sp.accepted(req) {
+		t.Fatal("the delivery itself is refused")
+	}
+	return sp
+}
+
+// text is what of the delivery a part signs; "" for what is not moved, such as a
+// digest.
+func (sp *splitter) text(p *policyv1.Part) string {
+	req := sp.sent
+	switch part := p.GetPart().(type) {
+	case *policyv1.Part_Literal:
+		return part.Literal
+	case *policyv1.Part_Body:
+		if part.Body.GetJsonString() {
+			return ""
+		}
+		return string(req.Body.Joined())
+	case *policyv1.Part_Timestamp:
+		return sp.stamp()
+	case *policyv1.Part_Header:
+		value, _ := req.Headers.Lookup(strings.ToLower(part.Header.GetName()))
+		return string(value)
+	case *policyv1.Part_Method:
+		return string(req.Method)
+	case *policyv1.Part_Url:
+		if part.Url.GetWithoutQuery() {
+			return splitOrigin + string(req.PathOnly())
+		}
+		return splitOrigin + string(req.Path)
+	case *policyv1.Part_Path:
+		return string(req.Path)
+	case *policyv1.Part_Form:
+		return formText(req)
+	case *policyv1.Part_Json:
+		texts, _ := req.Body.JSON(part.Json)
+		return strings.Join(texts, "")
+	case *policyv1.Part_Code:
+		if part.Code == policyv1.Part_PLIVO_V3 {
+			return splitOrigin + "/a/x?" + splitQuery + "." + formText(req)
+		}
+	}
+	return ""
+}
+
+// formText joins the form's parameters.
+func formText(req *authz.Request) string {
+	value, _ := req.Headers.Lookup("content-type")
+	form, err := url.ParseQuery(string(req.Body.Joined()))
+	if err != nil || !strings.HasPrefix(string(value), "application/x-www-form-urlencoded") {
+		return ""
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		for _, v := range slices.Sorted(slices.Values(form[name])) {
+			b.WriteString(name + v)
+		}
+	}
+	return b.String()
+}
+
+// stamp is the signed time as it was sent.
+func (sp *splitter) stamp() string {
+	t := sp.s.hmac().GetTimestamp()
+	switch {
+	case t.GetHeader() != "":
+		value, _ := sp.sent.Headers.Lookup(strings.ToLower(t.GetHeader()))
+		return string(value)
+	case t.GetJson() != "":
+		texts, _ := sp.sent.Body.JSON(t.GetJson())
+		return strings.Join(texts, "")
+	case t.GetField() != "":
+		form, _ := url.ParseQuery(string(sp.sent.Body.Joined()))
+		return form.Get(t.GetField())
+	case t.GetUnit() == policyv1.Timestamp_MILLISECONDS:
+		return fmt.Sprint(now.UnixMilli())
+	case t.GetUnit() == policyv1.Timestamp_RFC3339:
+		return now.UTC().Format("2006-01-02T15:04:05Z")
+	default:
+		return fmt.Sprint(now.Unix())
+	}
+}
+
+// divide gives part i and those behind it every share of what is left of the
+// content. A part that is not moved keeps its place.
+func (sp *splitter) divide(i int, left string, shares []string) {
+	if i == 0 {
+		left = strings.Join(sp.texts, "")
+	}
+	if i == len(sp.parts) {
+		if left == "" {
+			sp.try(shares)
+		}
+		return
+	}
+	begin, end := 0, len(left)
+	switch p := sp.parts[i]; {
+	case p.GetLiteral() != "":
+		if !strings.HasPrefix(left, p.GetLiteral()) {
+			return
+		}
+		begin, end = len(p.GetLiteral()), len(p.GetLiteral())
+	case sp.texts[i] == "" && p.GetForm() == nil:
+		begin, end = 0, 0
+	case p.GetMethod() != nil:
+		begin, end = 3, 4
+	case p.GetUrl() != nil || p.GetCode() == policyv1.Part_PLIVO_V3:
+		if begin = len(splitOrigin) + 1; !strings.HasPrefix(left, splitOrigin+"/") {
+			return
+		}
+	case i == len(sp.parts)-1:
+		begin = len(left)
+	}
+	for n := begin; n <= min(end, len(left)); n++ {
+		sp.divide(i+1, left[n:], append(slices.Clip(shares), left[:n]))
+	}
+}
+
+// try sends the requests whose parts have these shares.
+func (sp *splitter) try(shares []string) {
+	var moved []string
+	for i, p := range sp.parts {
+		if shares[i] != sp.texts[i] {
+			moved = append(moved, partName(p))
+		}
+	}
+	for _, v := range sp.requests(shares) {
+		if len(moved) == 0 && v.inside == "" {
+			continue // the delivery itself
+		}
+		sp.tried++
+		if sp.accepted(v.req) {
+			what := strings.Join(moved, " | ")
+			if what == "" {
+				what = v.inside
+			}
+			sp.through[what] = true
+		}
+	}
+}
+
+func partName(p *policyv1.Part) string {
+	name, _, _ := strings.Cut(strings.TrimSpace(p.String()), ":")
+	if p.GetHeader() != nil {
+		return "header " + p.GetHeader().GetName()
+	}
+	return name
+}
+
+func (sp *splitter) accepted(req *authz.Request) bool {
+	found := sp.table.Lookup(req)
+	if found.Webhook == nil {
+		return false
+	}
+	call := &authz.Call{Context: context.Background(), Request: req, Now: now, Webhook: "a", Tenant: found.Tenant}
+	for _, check := range found.Webhook.Chain {
+		// Neither its age nor that it is a copy may be what refuses it.
+		if check.Stage() == authz.StageSignature && check.Run(call) != authz.OK {
+			return false
+		}
+	}
+	return found.Webhook == sp.table.Webhook("a")
+}
+
+// variant is a request, and what of a part of several borders was moved in it.
+type variant struct {
+	inside string
+	req    *authz.Request
+}
+
+// requests are those whose parts have these texts: several where one part can be
+// written in several ways.
+func (sp *splitter) requests(shares []string) []variant {
+	req := with(sp.sent)
+	var forms []variant
+	plain := true
+	for i, p := range sp.parts {
+		share := shares[i]
+		switch part := p.GetPart().(type) {
+		case *policyv1.Part_Body:
+			if sp.texts[i] != "" {
+				req.Body.Segments = [][]byte{[]byte(share)}
+			}
+		case *policyv1.Part_Timestamp:
+			sp.setTime(req, share)
+		case *policyv1.Part_Header:
+			req.Set(strings.ToLower(part.Header.GetName()), share)
+		case *policyv1.Part_Method:
+			req.Method = authz.View(share)
+		case *policyv1.Part_Url:
+			req.Path = authz.View(strings.TrimPrefix(share, splitOrigin))
+		case *policyv1.Part_Path:
+			req.Path = authz.View(share)
+		case *policyv1.Part_Json:
+			setJSONText(req, part.Json, share)
+		case *policyv1.Part_Form:
+			forms, plain = sp.forms(req, share), false
+		case *policyv1.Part_Code:
+			if part.Code == policyv1.Part_PLIVO_V3 {
+				return sp.plivo(req, share)
+			}
+		}
+	}
+	if field := sp.field(); field != "" {
+		return []variant{{"", req}, {"body as a field of a form", asField(req, field)}, {"body as a field of the query", asQuery(req, field)}, {"body as a field of the query of a GET", asGET(req, field)}}
+	}
+	// The path is known only now, whatever the order of the parts.
+	for i := range forms {
+		forms[i].req.Path = req.Path
+	}
+	if plain {
+		return []variant{{"", req}}
+	}
+	return forms
+}
+
+// with copies a request, and gives it another body if there is one.
+func with(req *authz.Request, body ...string) *authz.Request {
+	other := *req
+	other.Headers = slices.Clone(req.Headers)
+	for _, text := range body {
+		other.Body.Segments = [][]byte{[]byte(text)}
+	}
+	return &other
+}
+
+// forms are requests whose parameters join to the text: as they were sent, all in
+// one name, or a name and a value with the border at each place.
+func (sp *splitter) forms(req *authz.Request, text string) []variant {
+	if text == "" {
+		return []variant{{"", with(req, "")}}
+	}
+	var all []variant
+	was, _ := url.ParseQuery(string(sp.sent.Body.Joined()))
+	if text == formText(sp.sent) {
+		all = append(all, variant{"", with(req, was.Encode())})
+	} else if front, ok := strings.CutSuffix(text, formText(sp.sent)); ok {
+		all = append(all, variant{"", with(req, url.QueryEscape(front)+"=&"+was.Encode())})
+	}
+	for k := range len(text) + 1 {
+		if form := (url.Values{text[:k]: {text[k:]}}).Encode(); form != was.Encode() {
+			all = append(all, variant{"names and values of the form", with(req, form)})
+		}
+	}
+	return all
+}
+
+// plivo are requests for a text of Plivo's: the query up to a dot or all of it,
+// as the parameters that it shows or as one.
+func (sp *splitter) plivo(req *authz.Request, text string) []variant {
+	path, rest, _ := strings.Cut(strings.TrimPrefix(text, splitOrigin), "?")
+	var all []variant
+	for dot := 0; dot <= len(rest); dot++ {
+		query, form := rest[:dot], rest[dot:]
+		if dot > 0 && dot < len(rest) {
+			if rest[dot] != '.' {
+				continue
+			}
+			form = form[1:]
+		}
+		name, value, _ := strings.Cut(query, "=")
+		for _, written := range []string{query, url.QueryEscape(name) + "=" + url.QueryEscape(value)} {
+			inside := ""
+			switch {
+			case query != splitQuery:
+				inside = "query | form"
+			case written != query:
+				inside = "parameters of the query"
+			}
+			other := with(req)
+			other.Path = authz.View(path)
+			if query != "" {
+				other.Path = authz.View(path + "?" + written)
+			}
+			for _, v := range sp.forms(other, form) {
+				if inside != "" {
+					v.inside = inside
+				}
+				all = append(all, v)
+			}
+		}
+	}
+	return all
+}
+
+// field is the name of a form's field that is signed in place of the body.
+func (sp *splitter) field() string {
+	for _, p := range sp.parts {
+		if name := p.GetBody().GetFormField(); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+func asField(req *authz.Request, name string) *authz.Request {
+	other := with(req, url.Values{name: {string(req.Body.Joined())}}.Encode())
+	other.Set("content-type", "application/x-www-form-urlencoded")
+	return other
+}
+
+func asGET(req *authz.Request, name string) *authz.Request {
+	other := asQuery(req, name)
+	other.Method = authz.View("GET")
+	return other
+}
+
+func asQuery(req *authz.Request, name string) *authz.Request {
+	other := with(req, "")
+	other.Path = authz.View("/a/x?" + url.Values{name: {string(req.Body.Joined())}}.Encode())
+	return other
+}
+
+// setTime puts another text where the signed time stands.
+func (sp *splitter) setTime(req *authz.Request, text string) {
+	t := sp.s.hmac().GetTimestamp()
+	switch {
+	case t.GetHeader() != "":
+		req.Set(strings.ToLower(t.GetHeader()), text)
+	case t.GetJson() != "":
+		setJSONText(req, t.GetJson(), text)
+	case t.GetKey() != "" || t.GetFirst() != nil:
+		name := sp.s.place()
+		value, _ := req.Headers.Lookup(name)
+		req.Set(name, strings.Replace(string(value), sp.stamp(), text, 1))
+	}
+}
+
+// setJSONText sets a text in the JSON body by its keys.
+func setJSONText(req *authz.Request, path, text string) {
+	var tree map[string]any
+	if json.Unmarshal(req.Body.Joined(), &tree) != nil {
+		return
+	}
+	at, keys := tree, strings.Split(path, ".")
+	for _, key := range keys[:len(keys)-1] {
+		at, _ = at[key].(map[string]any)
+	}
+	if at != nil {
+		at[keys[len(keys)-1]] = text
+	}
+	body, _ := json.Marshal(tree) // it was read from JSON
+	req.Body.Segments = [][]byte{body}
+}
