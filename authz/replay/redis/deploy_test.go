@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
@@ -314,6 +315,51 @@ func TestACL(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// In one phase and after a permit, too, a check is repeated at a replica with
+// another clock, and is no copy of itself.
+func TestAdoptionByAnotherClock(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	a, b := open(t, config(server)), open(t, config(server))
+	for n, skew := range []time.Duration{-replay.Skew, 0, replay.Skew} {
+		nonce := replaytest.Unsigned(uint64(n), start, time.Hour)
+		claim := replaytest.Claim(uint64(n), 1, replay.Taken)
+		claim.Lease = 0
+		first, err := a.Reserve(t.Context(), nonce, claim, start)
+		if err != nil || first.Outcome != replay.Reserved {
+			t.Fatal(first.Outcome, err)
+		}
+		claim.Owner = 2
+		again, err := b.Reserve(t.Context(), nonce, claim, start.Add(skew+5*time.Second))
+		if err != nil || !again.Adopted || again.Reservation.ID != first.Reservation.ID {
+			t.Errorf("skew %s: %+v, %v", skew, again, err)
+		}
+	}
+}
+
+// A copy that one replica has refused is permitted by another, by the record of the
+// refusal alone.
+func TestTicketAtAnotherReplica(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	a, b := open(t, config(server)), open(t, config(server))
+	nonce := replaytest.Signed(1, start)
+	delivered(t, a, nonce, 1, start)
+	refused := want(t, a, nonce, 2, start, replay.Copy)
+	of := func(s *redis.Store) *replay.Settler { return replay.NewSettler(s, replaytest.Lease, replay.SealKey{1}) }
+	id := strings.Repeat("a", 32)
+	ticket := of(a).Refused(id, "hook", refused.Reservation)
+	if webhook, err := of(b).Redeliver(t.Context(), id, start); webhook != "" || err != nil {
+		t.Errorf("by the decision alone: %q, %v", webhook, err)
+	}
+	if webhook, decision, err := of(b).RedeliverTicket(t.Context(), ticket, start); webhook != "hook" || decision != id || err != nil {
+		t.Fatalf("%q, %q, %v", webhook, decision, err)
+	}
+	later := start.Add(3 * time.Second) // than what a remembers
+	if got := want(t, a, nonce, 3, later, replay.Reserved); got.Mark != authz.MarkRedelivered {
+		t.Errorf("%+v", got)
+	}
+	want(t, b, nonce, 4, later, replay.Copy)
 }
 
 // Clocks of replicas may be apart: a lease that one has given does not end at

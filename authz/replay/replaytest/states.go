@@ -246,7 +246,7 @@ var stories = map[string]func(*story){
 		s.reserve(Claim(2, 2, replay.Taken), Start, replay.CopyUnknown)
 		s.unknown(Start)
 		s.reserve(claim, Start, replay.Reserved)
-		later := Start.Add(30 * time.Second)
+		later := Start.Add(Ended)
 		s.reserve(Claim(3, 3, replay.Taken), later, replay.CopyUnknown)
 		if c, ok := s.store.Known(s.nonce, later); !ok || c.Outcome != replay.CopyUnknown || c.Alike {
 			s.Errorf("%t, %+v", ok, c)

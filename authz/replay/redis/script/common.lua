@@ -19,9 +19,9 @@ local function unbroken()
 end
 
 -- A nonce is its state (D done, P pending, T taken, U unsure), when it expires,
--- its likeness, where copies are compared, and, while it is held, by whom: by all attempts of one check that have not
--- given back, with commas between, or by more than are told apart, '*', of
--- which none can.
+-- its likeness, where copies are compared, and, while it is held, by whom: by all
+-- attempts of one check that have not given back, with commas between, or by more
+-- than are told apart, '*', of which none can.
 local state, expires, held
 local like = ''
 local text = redis.call('GET', NONCE)

@@ -12,7 +12,7 @@ local function hold(mark, absent, final)
   held = {id = ARGV[3], owners = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = ARGV[8],
     mark = mark, absent = absent, final = final}
   if final then
-    held.ends = now + ADOPTABLE
+    held.ends = now + ADOPTABLE + SKEW -- by the clock of no replica too early
   end
 end
 
