@@ -60,7 +60,7 @@ func copyWords(p *policyv1.Provider) string {
 		words = "A copy gets 200 and is not forwarded, if the first delivery is known to have been taken and all of both is the same, and else 409."
 	}
 	if Untimed(scheme) {
-		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", Short(defaultWindow))
+		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", Short(defaultWindow))
 	}
 	return words
 }
