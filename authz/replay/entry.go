@@ -25,6 +25,8 @@ type Entry struct {
 	expires int64
 	// like is the nonce's likeness; 0 if there is none.
 	like authz.Likeness
+	// permit is until when a copy may pass, in nanoseconds since 1970; 0: none may.
+	permit int64
 	// depth is that of the floor's segment.
 	depth uint8
 	open  open
@@ -51,6 +53,7 @@ const (
 	moreOwners   = 1 << iota // a number of owners, and they, beside the first
 	moreMany                 // see owners.many
 	moreLikeness             // of the nonce
+	morePermit               // until when a copy may pass
 	moreKnown    = 1<<iota - 1
 )
 
@@ -87,6 +90,9 @@ func (e *Entry) AppendTo(b []byte) []byte {
 	if more&moreLikeness != 0 {
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.like))
 	}
+	if more&morePermit != 0 {
+		b = binary.LittleEndian.AppendUint64(b, uint64(e.permit))
+	}
 	if e.flags&entryOpen != 0 {
 		o := &e.open
 		b = binary.LittleEndian.AppendUint64(b, o.check.Stream)
@@ -110,6 +116,9 @@ func (e *Entry) AppendTo(b []byte) []byte {
 func (e *Entry) more() (more uint8) {
 	if e.flags&entryNonce != 0 && e.like != 0 {
 		more |= moreLikeness
+	}
+	if e.permit != 0 {
+		more |= morePermit
 	}
 	if e.flags&entryOpen == 0 {
 		return more
@@ -162,6 +171,12 @@ func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
 			return e, nil, errEntry
 		}
 		e.like, b = authz.Likeness(binary.LittleEndian.Uint64(b)), b[8:]
+	}
+	if more&morePermit != 0 {
+		if len(b) < 8 {
+			return e, nil, errEntry
+		}
+		e.permit, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
 	}
 	if e.flags&entryOpen != 0 {
 		if b, err = e.readOpen(b); err != nil {

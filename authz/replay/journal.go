@@ -81,6 +81,25 @@ func (m *Memory) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Ent
 	return left
 }
 
+// PermitNoted is Permit. If it permits something, note gets what is known of it
+// now.
+func (m *Memory) PermitNoted(r authz.Reservation, until, now time.Time, note func(*Entry)) bool {
+	sh, st := m.locked(r)
+	if st == nil {
+		return false
+	}
+	defer st.mu.Unlock()
+	at, found := m.find(sh, r.Fingerprint, now)
+	if !found {
+		return false
+	}
+	if s := at.slot().state(); s != stateDone && s != stateTaken || !st.addPermit(r.Fingerprint, until, now) {
+		return false
+	}
+	m.note(sh, st, r.Fingerprint, now, note)
+	return true
+}
+
 // leave takes an owner out, and releases the reservation after the last one.
 func (m *Memory) leave(sh *share, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
 	left, released = o.owners.leave(owner)
@@ -110,7 +129,7 @@ func (m *Memory) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time,
 		return
 	}
 	e := m.entry(sh)
-	e.fingerprint = f
+	e.fingerprint, e.permit = f, st.permitted(f)
 	if at, found := m.find(sh, f, now); found {
 		e.lies(at)
 	}
@@ -203,6 +222,11 @@ func (m *Memory) walkStripe(sh *share, i int, now time.Time, note func(*Entry), 
 			}
 		}
 	}
+	st.mu.Lock()
+	for f := range st.permits { // there are few
+		m.note(sh, st, f, now, note)
+	}
+	st.mu.Unlock()
 	// From the end: what is removed is replaced by the last one.
 	for at := math.MaxInt; at > 0; {
 		st.mu.Lock()

@@ -251,19 +251,7 @@ func (m *Memory) Release(_ context.Context, r authz.Reservation, now time.Time) 
 
 // Permit never fails with an error.
 func (m *Memory) Permit(_ context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
-	sh, st := m.locked(r)
-	if st == nil {
-		return false, nil
-	}
-	defer st.mu.Unlock()
-	at, found := m.find(sh, r.Fingerprint, now)
-	if !found {
-		return false, nil
-	}
-	if s := at.slot().state(); s != stateDone && s != stateTaken {
-		return false, nil
-	}
-	return st.addPermit(r.Fingerprint, until, now), nil
+	return m.PermitNoted(r, until, now, nil), nil
 }
 
 // Issued reports whether the store may have made the reservation: it has its

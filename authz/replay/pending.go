@@ -117,6 +117,14 @@ func (st *stripe) remove(o *open) {
 	}
 }
 
+// permitted is until when a copy may pass, in nanoseconds since 1970; 0: none may.
+func (st *stripe) permitted(f authz.Fingerprint) int64 {
+	if until, ok := st.permits[f]; ok {
+		return until.UnixNano()
+	}
+	return 0
+}
+
 // permit takes the permit for a copy, if there is one.
 func (st *stripe) permit(f authz.Fingerprint, now time.Time) bool {
 	until, ok := st.permits[f]

@@ -28,6 +28,10 @@ func (m *Memory) Restore(e *Entry, now time.Time) {
 	if o := st.find(e.fingerprint); o != nil {
 		m.forget(sh, st, o)
 	}
+	delete(st.permits, e.fingerprint)
+	if e.permit != 0 {
+		st.addPermit(e.fingerprint, time.Unix(0, e.permit), now)
+	}
 	if e.flags&entryOpen != 0 {
 		st.add(e.open)
 		m.countOpen(sh, 1)

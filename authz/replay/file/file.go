@@ -52,8 +52,8 @@
 //
 // # Other bounds
 //
-// Permits for copies do not survive, nor the counts in Stats. A floor from an
-// eviction survives. A directory is for one process: a second one is refused. If
+// Counts in Stats do not survive; permits and the floor from an eviction do. A
+// directory is for one process: a second one is refused. If
 // the clock was set back by more than replay.Skew between two processes, signed
 // times are uncertain. Without room on the disk a store opens, refuses, and goes
 // on when there is room. Everything waits for a write that hangs.
@@ -261,6 +261,14 @@ func (s *Store) Release(_ context.Context, r authz.Reservation, now time.Time) (
 	var b *batch
 	released := s.ReleaseNoted(r, now, func(e *replay.Entry) { b = s.log.note(e, now) })
 	return released, s.written(b)
+}
+
+// Permit fails while the log cannot be written: the permit is then good until the
+// process ends.
+func (s *Store) Permit(_ context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
+	var b *batch
+	permitted := s.PermitNoted(r, until, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	return permitted, s.written(b)
 }
 
 func (s *Store) written(b *batch) error {

@@ -98,6 +98,46 @@ func TestWhatIsPendingSurvives(t *testing.T) {
 	}
 }
 
+// A permit is for one copy, before a restart or after it.
+func TestPermitsSurvive(t *testing.T) {
+	for name, end := range restarts {
+		t.Run(name, func(t *testing.T) {
+			c := config(directory(t))
+			s := opened(t, c, before)
+			reserve := func(n, check uint64, want replay.Outcome) replay.Answer {
+				t.Helper()
+				a, err := s.Reserve(context.Background(), replaytest.Unsigned(n, start, time.Hour), replaytest.Claim(check, check, replay.Taken), start)
+				if err != nil || a.Outcome != want {
+					t.Fatalf("nonce %d: outcome %d, %v", n, a.Outcome, err)
+				}
+				return a
+			}
+			for n := range uint64(3) { // 0 has no permit, 1 has one, that of 2 is used up
+				a := reserve(n, n+1, replay.Reserved)
+				if _, err := s.Settle(context.Background(), a.Reservation, replay.Delivered, start); err != nil {
+					t.Fatal(err)
+				}
+				if n == 0 {
+					continue
+				}
+				if ok, err := s.Permit(context.Background(), a.Reservation, start.Add(time.Minute), start); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			}
+			reserve(2, 12, replay.Reserved)
+			end(t, s)
+			s = opened(t, c, start)
+			defer func() { s.Kill() }()
+			reserve(0, 20, replay.Copy)
+			if a := reserve(1, 21, replay.Reserved); a.Mark != authz.MarkRedelivered {
+				t.Errorf("%+v", a)
+			}
+			reserve(1, 31, replay.Copy)
+			reserve(2, 22, replay.Copy)
+		})
+	}
+}
+
 // What was delivered is compared with its copies after a restart, too, also where
 // only some webhooks ask for it.
 func TestLikenessesSurvive(t *testing.T) {
