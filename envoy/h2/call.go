@@ -306,18 +306,8 @@ func (q *queue) Read(p []byte) (int, error) {
 		case ended:
 			return 0, io.EOF
 		}
-		var late <-chan time.Time
-		if q.within {
-			if q.late == nil {
-				q.late = time.NewTimer(messageTime)
-			}
-			late = q.late.C
-		}
-		select {
-		case <-q.arrived:
-		case <-q.call.Done():
-		case <-late:
-			return 0, errLate
+		if err := q.wait(partTime); err != nil {
+			return 0, err
 		}
 	}
 }

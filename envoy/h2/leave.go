@@ -14,10 +14,15 @@ import (
 // nothing to send that it could not. The call is to be answered with Part.
 var ErrLeaving = errors.New("the connection is to go")
 
+// errSilent is the error of Receive for a message that does not go on while the
+// connection is to go.
+var errSilent = errors.New("silent")
+
 const (
 	// quietTime is the silence after which a peer has nothing to send.
 	quietTime = 250 * time.Millisecond
-	// partTime is how long a peer may take to end a call that was parted with.
+	// partTime is how long a peer may take to end a call that was parted with, or to
+	// go on with a message.
 	partTime = 2 * time.Second
 )
 
@@ -38,30 +43,58 @@ func (c *Call) Part(message []byte) bool {
 
 // await waits until something has come of a lasting call, or its end.
 func (c *Call) await() error {
-	leaving := c.conn.leaving
-	var silent <-chan time.Time
 	limit := quietTime
 	if c.parted {
 		limit = partTime
 	}
 	for !c.queue.has() && c.Err() == nil {
-		select {
-		case <-c.queue.arrived:
-		case <-c.Done():
-		case <-leaving:
-			leaving = nil
-			timer := time.NewTimer(limit)
-			defer timer.Stop()
-			silent = timer.C
-			if !c.parted && c.alone() && !c.queue.held() {
-				return ErrLeaving
-			}
-		case <-silent:
-			if c.parted {
-				return io.EOF
-			}
+		if c.goes() && !c.parted && c.alone() && !c.queue.held() {
 			return ErrLeaving
 		}
+		switch silent := c.queue.wait(limit) != nil; {
+		case silent && c.parted:
+			return io.EOF
+		case silent:
+			return ErrLeaving
+		}
+	}
+	return nil
+}
+
+// goes reports whether the connection of a call that is not unary is to go.
+func (c *Call) goes() bool {
+	select {
+	case <-c.conn.leaving:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits until something may have come. It fails where the rest of a message
+// is late, and after a silence of that length if the connection is to go.
+func (q *queue) wait(limit time.Duration) error {
+	var late, silent <-chan time.Time
+	if q.within {
+		if q.late == nil {
+			q.late = time.NewTimer(messageTime)
+		}
+		late = q.late.C
+	}
+	leaving := q.call.conn.leaving
+	if q.call.goes() {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		leaving, silent = nil, timer.C
+	}
+	select {
+	case <-q.arrived:
+	case <-q.call.Done():
+	case <-leaving:
+	case <-late:
+		return errLate
+	case <-silent:
+		return errSilent
 	}
 	return nil
 }

@@ -74,6 +74,16 @@ func TestLastingCallsLoseNothing(t *testing.T) {
 		p.data(1, false, entry[100:], 1000)
 		s.wants(t, p, "after it", answered(""), 2)
 	})
+	timed(t, "with half a message for good", config, func(t *testing.T, s *service) {
+		p, began := s.leaving(t), time.Now()
+		p.data(1, false, entry[:100], 100)
+		p.farewell()
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("after %v", took)
+		}
+		s.wants(t, p, "in the end", "HEADERS :status=200 status=13 message=not answered, RST NO_ERROR", 1)
+		s.Wait()
+	})
 	timed(t, "never ended", config, func(t *testing.T, s *service) {
 		p := s.leaving(t)
 		time.Sleep(linger)

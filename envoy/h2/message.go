@@ -21,9 +21,10 @@ var (
 )
 
 // Receive returns the next message of a call that is not unary, which is valid
-// until the next one is asked for. The error is io.EOF after the last one. What is
-// longer than the limit in bytes, or finds no room beside the messages of other such
-// calls, which have a quarter of the byte budget, is thrown away: ErrTooLarge.
+// until the next one is asked for. The error is io.EOF after the last one, and
+// ErrLeaving once where a lasting call is to end. What is longer than the limit in
+// bytes, or finds no room beside the messages of other such calls, which have a
+// quarter of the byte budget, is thrown away: ErrTooLarge.
 func (c *Call) Receive(limit int) ([]byte, error) {
 	c.letGo()
 	var prefix [prefixSize]byte
