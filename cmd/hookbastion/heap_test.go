@@ -5,20 +5,6 @@ import (
 	"testing"
 )
 
-func TestHeapGrowsToTheFloorAndThenDoubles(t *testing.T) {
-	const mib = 1 << 20
-	for _, c := range []struct {
-		live, floor int64
-		want        int
-	}{
-		{0, 64 * mib, 6300}, {4 * mib, 64 * mib, 1500}, {32 * mib, 64 * mib, 100}, {48 * mib, 64 * mib, 100}, {1 << 30, 64 * mib, 100}, {4 * mib, 2 * mib, 100},
-	} {
-		if got := growth(c.live, c.floor); got != c.want {
-			t.Errorf("%d live, floor %d: %d %%, want %d %%", c.live, c.floor, got, c.want)
-		}
-	}
-}
-
 func TestLimitsOfContainers(t *testing.T) {
 	const v2, v1 = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
 	for _, c := range []struct {
