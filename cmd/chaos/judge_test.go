@@ -43,7 +43,7 @@ func TestJudge(t *testing.T) {
 		{"a gap", "/untimed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, "")}, outage, "", 1},
 		{"a gap is one copy", "/untimed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, ""), came(40, 41, taken, "")}, outage, "has taken it", 1},
 		{"no gap before the loss", "/untimed", []*arrival{came(1, 2, taken, ""), came(3, 4, taken, "")}, outage, "has taken it", 0},
-		{"no gap after the loss", "/untimed", []*arrival{came(11, 12, taken, ""), came(13, 14, taken, "")}, outage, "has taken it", 0},
+		{"no gap after the loss", "/untimed", []*arrival{came(14, 15, taken, ""), came(16, 17, taken, "")}, outage, "has taken it", 0},
 		{"no gap for a signed time", "/timed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, "")}, outage, "has taken it", 0},
 		{"a gap for signed times, too", "/timed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, "")}, []loss{{from: at(0), at: at(10), timed: true}}, "", 1},
 	} {
