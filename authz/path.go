@@ -156,9 +156,9 @@ func isSafeName(seg []byte) bool {
 }
 
 // isPlainPath reports whether every parser reads the same segments: no empty
-// ones except after a final slash, no dot segments, no backslash, no path
-// parameters, no escape that stands for one of these, no malformed escape, and
-// nothing that is UTF-8 to one reader only.
+// ones except after a final slash, none of dots and spaces alone, no backslash,
+// no path parameters, no escape that stands for one of these, no malformed
+// escape, and nothing that is UTF-8 to one reader only.
 func isPlainPath(rest []byte) bool {
 	if len(rest) == 0 {
 		return false
@@ -176,10 +176,7 @@ func isPlainPath(rest []byte) bool {
 }
 
 func isPlainSegment(seg []byte) bool {
-	if len(seg) == 0 || string(seg) == "." || string(seg) == ".." {
-		return false
-	}
-	plain := true // ASCII so far
+	plain, empty := true, true // ASCII, or dots and spaces, so far
 	for i := 0; i < len(seg); i++ {
 		c := seg[i]
 		if c == '%' {
@@ -198,9 +195,9 @@ func isPlainSegment(seg []byte) bool {
 		if c < ' ' || c == 0x7f || c == '\\' || c == ';' || c == '#' {
 			return false
 		}
-		plain = plain && c < utf8.RuneSelf
+		plain, empty = plain && c < utf8.RuneSelf, empty && (c == '.' || c == ' ')
 	}
-	return plain || isPlainText(seg)
+	return !empty && (plain || isPlainText(seg))
 }
 
 func unhex(c byte) byte {

@@ -40,10 +40,8 @@ func (h *HMAC) plivoV3(req *authz.Request, part *Part, written urlForm) ([]byte,
 }
 
 // plivoAlone reports whether the signed content could not come of another query:
-// no name has & or =, and no value what would be the next parameter. Where the
-// query is not pinned, only GET may be without a form, since all parameters of
-// a GET are in its query.
-func (h *HMAC) plivoAlone(req *authz.Request, form []parameter) bool {
+// no name has & or =, and no value what would be the next parameter.
+func (h *HMAC) plivoAlone(req *authz.Request) bool {
 	query, err := queryOf(req)
 	if err != nil || h.config.Pin.Query {
 		return err == nil
@@ -59,7 +57,7 @@ func (h *HMAC) plivoAlone(req *authz.Request, form []parameter) bool {
 			}
 		}
 	}
-	return len(form) > 0 || string(req.Method) == "GET"
+	return true
 }
 
 // contentfulHeaders lists the headers that Contentful has signed.

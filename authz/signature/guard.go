@@ -141,8 +141,11 @@ func (h *HMAC) unguarded(req *authz.Request, i int) (expected, found string) {
 		if (i > 0 || part.Kind == PlivoV3 || len(part.Names) > 0) && !(err == nil && part.guards(form)) {
 			return "a form of " + part.namesText(), "one with another field"
 		}
-		if part.Kind == PlivoV3 && !h.plivoAlone(req, form) {
-			return "a query and form that can be read in one way", "a parameter in another, or a POST without a form"
+		if part.Kind == PlivoV3 && !h.plivoAlone(req) {
+			return "a query that can be read in one way", "one that could be another"
+		}
+		if part.Kind == PlivoV3 && h.open && len(form) == 0 && string(req.Method) != "GET" {
+			return "a form, as no pinned_query says what the query is without it", "none"
 		}
 	default:
 	}

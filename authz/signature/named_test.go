@@ -243,6 +243,11 @@ func TestBraintree(t *testing.T) {
 			t.Errorf("%s: %s, want %s; key %q", c.name, reason, c.want, call.KeyID)
 		}
 	}
+	for _, query := range []string{"bt_payload=AAAA", "a=1&bt%5Fsignature=x"} {
+		if reason, _ := run(b, sent{target: "/?" + query, contentType: formType, body: encode(payload, pair)}.request()); reason != authz.SignatureMalformed {
+			t.Errorf("with %s in the query: %s", query, reason)
+		}
+	}
 	_, with := run(b, sent{target: "/", contentType: formType, body: encode(payload, pair)}.request())
 	_, without := run(b, sent{target: "/", contentType: formType, body: encode(strings.TrimSuffix(payload, "\n"), pair)}.request())
 	if with.Fingerprint != without.Fingerprint {
