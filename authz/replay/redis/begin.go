@@ -23,21 +23,22 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		first := c.DoMulti(ctx,
 			c.B().Get().Key(sh.epoch).Build(),
 			c.B().Info().Section("server").Build(),
-			c.B().Info().Section("memory", "replication", "stats").Build(),
+			c.B().Info().Section("memory", "replication", "stats", "keyspace").Build(),
 			c.B().Set().Key(sh.prefix+"probe").Value("1").PxMilliseconds(10_000).Build(), // a replica would refuse it
 		)
 		text, err := first[0].ToString()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		about, err := first[1].ToString()
+		server, err := first[1].ToString()
 		if err != nil {
 			return err
 		}
-		if version := infoField(about, "redis_version"); major(version) < leastMajor {
+		if version := infoField(server, "redis_version"); major(version) < leastMajor {
 			return fmt.Errorf("Redis %q: it must be 7 or later, or Valkey", version) //nolint:staticcheck // it is a name
 		}
-		if about, err = first[2].ToString(); err != nil {
+		about, err := first[2].ToString()
+		if err != nil {
 			return err
 		}
 		if err := first[3].Error(); err != nil && !isFull(err) {
@@ -46,6 +47,8 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		if policy := infoField(about, "maxmemory_policy"); policy != "noeviction" {
 			return fmt.Errorf("maxmemory-policy is %q: it must be noeviction, or nonces are forgotten", policy)
 		}
+		found := readRoom(server, about, s.config.Database)
+		sh.room.Store(&found)
 		what, err = s.follow(ctx, c, sh, readEpoch(text), about, now)
 		return err
 	})

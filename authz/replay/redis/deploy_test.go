@@ -242,6 +242,7 @@ func TestFull(t *testing.T) {
 		}
 		server.Do("CONFIG", "SET", "maxmemory", "0")
 		want(t, s, replaytest.Signed(1, start), 5, start, replay.Copy)
+		probe(t, s, start) // how much room there is, it asks then
 		want(t, s, replaytest.Signed(2, start), 6, start, replay.Reserved)
 	})
 }

@@ -148,6 +148,7 @@ func reason(err error) string {
 // checkAll checks the shards. Where one server has them all, one circuit stands
 // for them, and the first that fails is enough.
 func (s *Store) checkAll(ctx context.Context, client *connection, happened map[Happening]int, now time.Time) {
+	defer s.shareSlots()
 	for _, sh := range s.shards {
 		what, err := s.check(ctx, client, sh, now)
 		if _, answered := said(err); err != nil && !answered && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {

@@ -192,6 +192,8 @@ type shard struct {
 	epoch, log string
 	generation atomic.Pointer[generation]
 	circuit    circuit
+	room       atomic.Pointer[room]
+	neighbours atomic.Int32 // shards on its server, itself included
 	// seen: this process has known a generation, so an empty server is no new
 	// one. begun is when the latest generation began that it has followed.
 	seen  bool  // guarded by Store.probing

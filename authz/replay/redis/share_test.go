@@ -257,7 +257,9 @@ func TestFallback(t *testing.T) {
 	s := redis.NewFallback(store, replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}))
 	now := start
 	delivered(t, s, replaytest.Signed(1, now), 1, now)
-	open := want(t, s, replaytest.Signed(2, now), 2, now, replay.Reserved)
+	slow := replaytest.Claim(2, 2, replay.Unsure)
+	slow.Lease = 10 * time.Minute
+	open := reserve(t, s, replaytest.Signed(2, now), slow, now)
 	server.Kill()
 	now = now.Add(time.Second)
 	if err := store.Probe(context.Background(), now); err == nil {
@@ -269,12 +271,14 @@ func TestFallback(t *testing.T) {
 	}
 	now = now.Add(3 * time.Second)
 	want(t, s, replaytest.Signed(1, start), 4, now, replay.Uncertain)
+	want(t, s, replaytest.Signed(4, now), 4, now, replay.Uncertain) // another clock may be ahead, and the signer's too
+	now = now.Add(2 * time.Minute)
 	delivered(t, s, replaytest.Signed(4, now), 5, now)
 	want(t, s, replaytest.Signed(4, now), 6, now, replay.Copy)
 	alone := want(t, s, replaytest.Signed(5, now), 7, now, replay.Reserved)
 	unsigned := replaytest.Unsigned(6, now, time.Hour)
 	delivered(t, s, unsigned, 8, now)
-	if got := s.Remote().Local; got != 5 || s.Remote().Up {
+	if got := s.Remote().Local; got != 6 || s.Remote().Up {
 		t.Errorf("%+v", s.Remote())
 	}
 	server.Restart()

@@ -1,5 +1,7 @@
--- now, expires, id, owner, check, ends, final, unknown, signed, recovery, likeness
-local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5}
+-- now, expires, id, owner, check, ends, final, unknown, signed, recovery, likeness,
+-- the webhook's share, how many seconds are counted as one, the database, how many
+-- keys the server has room for or 0, how many slots like this one it has
+local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5, full = 6}
 local POSSIBLE, REDELIVERED = 2, 3
 local final = ARGV[7] == '1'
 
@@ -10,10 +12,20 @@ end
 
 local function hold(mark, absent, final)
   held = {id = ARGV[3], owners = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = ARGV[8],
-    mark = mark, absent = absent, final = final}
+    mark = mark, absent = absent, final = final, counts = '-'}
   if final then
     held.ends = now + ADOPTABLE + SKEW -- by the clock of no replica too early
   end
+end
+
+-- has_room reports whether the webhook may have one more nonce. It may grow to a
+-- multiple of what is left free, less what is kept for those who have next to
+-- nothing. What it has here and what is left for this slot are compared.
+local function has_room(s)
+  local room, slots = tonumber(ARGV[15]), tonumber(ARGV[16])
+  local keys = tonumber(string.match(info, '\r\ndb' .. ARGV[14] .. ':keys=(%d+)') or 0)
+  local left = room - keys
+  return left > 0 and (s.nonces * slots < GENEROSITY * (left - room / RESERVE) or s.nonces * slots < room / LEAST)
 end
 
 if not unbroken() then
@@ -71,6 +83,17 @@ else
   end
   expires = wanted
   hold(0, true, final)
+  if ARGV[15] ~= '0' then
+    local s, seconds = share(ARGV[12]), tonumber(ARGV[13])
+    if not has_room(s) then
+      held = nil
+      return answer('full')
+    end
+    local ends = (math.floor((math.max(expires, held.ends) + SKEW) / 1000000 / seconds) + 1) * seconds
+    ends = string.format('%.0f', ends)
+    held.counts = ARGV[12] .. ':' .. ends
+    count(s, ends, 1)
+  end
 end
 state, like = final and 'T' or 'P', ARGV[11]
 local life = math.ceil((math.max(expires, held.ends) - now + SKEW) / 1000)
