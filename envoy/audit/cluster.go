@@ -47,6 +47,7 @@ func (a *audit) checkCluster(c node) {
 	if !speaksHTTP2(c) {
 		a.report(notHTTP2, c.get("name"), c.get("name").text())
 	}
+	a.checkClusterFilters(c)
 	if c.get("transport_socket_matches").ok() {
 		return
 	}

@@ -144,6 +144,7 @@ func (a *audit) checkCall(grpc node) {
 	if google := grpc.get("google_grpc"); google.ok() {
 		a.report(googleGRPC, google)
 	}
+	a.checkCompression(grpc)
 	timeout, given := grpc.get("timeout").duration()
 	switch {
 	case !given:

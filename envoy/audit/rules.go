@@ -151,6 +151,13 @@ var (
 		"Run the service beside Envoy, on loopback or a Unix socket, or use TLS with certificates on both sides.")
 )
 
+// How it is compressed.
+var (
+	compressedCalls = rule("HE049", Error, "Envoy compresses what it sends to the service",
+		"The service takes no compressed messages: each check is answered with 503, call_unreadable, and an access log settles nothing.",
+		"Remove grpc.default_compression_algorithm, grpc.default_compression_level and grpc-internal-encoding-request from google_grpc, and the compressor from the http_filters of the cluster.")
+)
+
 // Addresses and paths.
 var (
 	hopsNotAppended = rule("HE050", Error, "source.trusted_hops or trusted_cidrs reads an X-Forwarded-For that Envoy does not append to",

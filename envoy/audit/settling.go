@@ -17,6 +17,7 @@ func (a *audit) checkSettling(m *manager) {
 			continue
 		}
 		found = true
+		a.checkCompression(common.get("grpc_service"))
 		size := common.get("buffer_size_bytes")
 		switch bytes, ok := size.number(); {
 		case !ok:

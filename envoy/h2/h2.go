@@ -16,8 +16,8 @@
 // beyond that, or where they come in small pieces. Other calls than unary ones are
 // counted apart, and their headers for each connection. What a peer makes us say
 // and does not read ends its connection, and a unary call of which the message
-// does not come in a minute, or in its own time, is reset: whoever begins and does
-// not go on keeps nothing.
+// does not come in a minute, or in its own time, is refused: whoever begins and does
+// not go on keeps nothing, and less time when others need the room.
 //
 // A connection is asked to go with two farewells, so that no call is lost. Calls
 // that last are ended by us then, as soon as the peer has nothing under way, and
@@ -27,8 +27,35 @@
 // method, also one that is refused unread: too large, malformed, or without
 // room. There is no compression, and nothing is negotiated.
 //
-// It does not protect against peers that take all connections: they are
-// counted, and others wait. TLS is done before a connection comes here. A peer may
+// It does not protect against peers that take all connections: others are closed
+// at once, unless one of those has said nothing. TLS is done before a connection comes here. A peer may
 // make a connection busy by sending frames that mean nothing; it has the
 // processor time of one goroutine for that.
+//
+// # What strangers can cause
+//
+// Whoever sends a request to Envoy has some influence on the call that Envoy makes
+// for it. An error of gRPC, a reset or a farewell would leave the decision to
+// failure_mode_allow, so that each of these ways ends in an answer, which is the
+// method's and denies:
+//
+//	what the sender does                       what becomes of the call           test
+//	headers that Envoy copies, up to 64 KiB     served; little of them is kept     TestStrangeHeaders, TestHeadersThatAreHeld
+//	more, up to the 32 MiB of a header block    served as Unreadable               TestStrangeHeaders, TestBlocks
+//	values with control characters              served as Unreadable               TestStrangeHeaders
+//	a body beyond the limit                     served as TooLarge                 TestMessages
+//	what Envoy compresses on the way            served as Unreadable               TestMessages, TestStrangeHeaders
+//	many requests at once                       served as Overloaded               TestMoreCallsThanThereMayBe
+//	many large bodies at once                   served as Overloaded               TestWaitingForRoom, TestBuffersStayInTheBudget
+//	bodies that do not go on                    served as Overloaded, early        TestMessagesThatDoNotCome, TestHalfSentCallsEnd
+//	a check that takes until its time is over   denied, if Envoy still waits       TestAnswersAfterTheirTime
+//	a cancellation                              no answer; what was not sent       TestAnswersThatHaveLeft
+//	                                            is given back
+//	cancellations, over and over                the connection goes on             TestFloods
+//	requests while a connection is to go        served, if they crossed with that  TestFarewells
+//
+// What remains is of the peer's own making, and no sender can make Envoy do it:
+// names of headers, frames, windows and lengths that break HTTP/2, other methods, more
+// calls than it knows that it may have. So is what Envoy decides by itself: its own
+// timeout, its circuit breakers, and that it could not connect.
 package h2
