@@ -59,6 +59,7 @@ type Call struct {
 	granted   bool  // the whole message has room
 	running   bool
 	early     bool // it runs before the peer has sent all
+	uncounted bool // it is in flight no more
 	released  bool
 	until     time.Time // when the message must be whole
 	since     time.Time // when the call began, or room was found for it
@@ -328,7 +329,9 @@ func (c *Call) release() {
 	}
 	c.pieces, c.room, c.buffers, c.blocks = nil, nil, nil, nil
 	s.budget.give(c.charged)
-	s.inFlight.Add(-1)
+	if !c.uncounted {
+		s.inFlight.Add(-1)
+	}
 }
 
 // expire answers a unary call of which the message did not arrive in time.
@@ -349,7 +352,8 @@ func (c *Call) expire() bool {
 // refuseEarly makes a call whose message is not whole one that runs and is
 // refused. The caller owns what was received.
 func (c *Call) refuseEarly() {
-	c.running, c.early = true, true
+	c.running, c.early, c.uncounted = true, true, true
+	c.conn.server.inFlight.Add(-1) // whoever has its place need not wait for its end
 	if c.refusal == None {
 		c.refusal = Overloaded
 	}
