@@ -143,9 +143,12 @@ func TestRequestsWithoutBodyAndLength(t *testing.T) {
 					continue // all its empty deliveries are the same
 				}
 				for _, method := range []string{"GET", "DELETE", "POST"} {
+					if webhook == "gitea" && method != "GET" {
+						continue // which alone may have a payload in the query
+					}
 					for _, protocol := range []string{"1", "2"} {
 						sent++
-						path := fmt.Sprintf("/%s/%d?payload=%%7B%d%%7D", webhook, sent, sent) // Gitea signs that
+						path := fmt.Sprintf("/%s/%d?payload=%%7B%%22n%%22%%3A%d%%7D", webhook, sent, sent) // Gitea signs that
 						headers, lines := signedEmpty(t, table, webhook, method, path, now.Add(-time.Duration(sent)*time.Second))
 						if protocol == "1" {
 							check(webhook+" "+method, g.raw(t, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: hooks.example.com\r\n%s\r\n", method, path, lines)))
@@ -202,9 +205,12 @@ func TestBodiesBehindASignedEmptyRequest(t *testing.T) {
 			}
 			for _, webhook := range bodilessProviders {
 				for _, method := range []string{"GET", "DELETE", "POST"} {
+					if webhook == "gitea" && method != "GET" {
+						continue // which alone may have a payload in the query
+					}
 					signed := func() (path, head string, req *http.Request) {
 						sent++
-						path = fmt.Sprintf("/%s/%d?payload=%%7B%d%%7D", webhook, sent, sent)
+						path = fmt.Sprintf("/%s/%d?payload=%%7B%%22n%%22%%3A%d%%7D", webhook, sent, sent)
 						headers, lines := signedEmpty(t, table, webhook, method, path, now.Add(-time.Duration(sent)*time.Second))
 						req, err := http.NewRequest(method, "https://"+g.Address+path, http.NoBody)
 						if err != nil {
