@@ -120,7 +120,7 @@ func renamed(ctx context.Context, s *settings, admin *adminClient, set *policy.S
 	}
 	if err != nil { // it may belong to another user
 		message := "what the nonce store knows cannot be read, so that renamed webhooks go unnoticed: " + err.Error()
-		return []policy.Finding{{Error: policy.Error{File: s.file.path, Message: message}, ID: "HB091", Severity: "info"}}, nil
+		return []policy.Finding{{Error: policy.Error{File: s.file.path, Message: message}, ID: "HB091", Severity: "info"}}, nil //nolint:nilerr // it is a finding
 	}
 	return set.RenameFindings(table, known)
 }

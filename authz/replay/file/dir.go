@@ -106,12 +106,17 @@ const keptName = "kept"
 // was kept before. Where there is no room for it, nothing is accepted until it
 // is kept.
 func (s *Store) Keep(data []byte) error {
+	s.keeping.Lock()
 	err := replace(s.config.Dir, keptName, data)
-	if !noSpace(err) {
-		s.toKeep.Store(nil)
+	full := noSpace(err)
+	s.toKeep = nil
+	if full {
+		s.toKeep = slices.Clone(data)
+	}
+	s.keeping.Unlock()
+	if !full {
 		return err
 	}
-	s.toKeep.Store(&data)
 	s.log.lose(err)
 	return nil
 }
@@ -123,14 +128,15 @@ func (s *Store) settle() error {
 			return err
 		}
 	}
-	data := s.toKeep.Load()
-	if data == nil {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	if s.toKeep == nil {
 		return nil
 	}
-	if err := replace(s.config.Dir, keptName, *data); err != nil {
+	if err := replace(s.config.Dir, keptName, s.toKeep); err != nil {
 		return err
 	}
-	s.toKeep.CompareAndSwap(data, nil)
+	s.toKeep = nil
 	return nil
 }
 

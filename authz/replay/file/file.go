@@ -106,9 +106,11 @@ type Store struct {
 	due        chan time.Time // asks for a compaction
 	// gap: a write has failed, and the log may lack what memory knows.
 	gap atomic.Bool
-	// toKeep is what Keep could not keep yet, guard what the mark says of it.
-	toKeep atomic.Pointer[[]byte]
-	guard  atomic.Int64
+	// toKeep is what Keep could not keep yet; nil if there is nothing.
+	toKeep  []byte
+	keeping sync.Mutex // of toKeep and of the file
+	// guard is what the mark says of it.
+	guard atomic.Int64
 }
 
 const (
@@ -144,6 +146,9 @@ func Open(config Config, now time.Time) (_ *Store, err error) {
 		}
 	}
 	if err != nil {
+		if s.log != nil && s.log.wal != nil {
+			err = errors.Join(err, s.log.wal.Close())
+		}
 		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
 	}
 	s.NoteFloors(s.log.mention)

@@ -111,6 +111,8 @@ func (l *log) begin() (err error) {
 		}
 		_, segment, err := wlog.Segments(l.dir)
 		if err = errors.Join(err, l.follow(segment), l.measure()); err != nil {
+			err = errors.Join(err, l.wal.Close())
+			l.wal = nil
 			return err
 		}
 	}

@@ -58,7 +58,8 @@ func (l *log) point() (err error) {
 func (s *scan) short(at tip, err error) (lossy bool, _ error) {
 	switch last := tip(s.last.number); {
 	case err != nil:
-		return true, nil // it does not say where the log ends
+		s.damage = errors.Join(s.damage, err)
+		return true, nil //nolint:nilerr // it does not say where the log ends
 	case at <= last:
 		return false, nil
 	case at == last+1:
