@@ -53,10 +53,10 @@
 // # Other bounds
 //
 // Counts in Stats do not survive; permits and the floor from an eviction do. A
-// directory is for one process: a second one is refused. If
-// the clock was set back by more than replay.Skew between two processes, signed
-// times are uncertain. Without room on the disk a store opens, refuses, and goes
-// on when there is room. Everything waits for a write that hangs.
+// directory is for one process: a second one is refused. If the clock was set back
+// by more than replay.Skew between two processes, signed times are uncertain.
+// Without room on the disk a store opens, refuses, and goes on when there is room.
+// Everything waits for a write that hangs.
 package file
 
 import (
