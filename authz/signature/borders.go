@@ -26,12 +26,6 @@ func (s *set) meets(other *set) bool {
 	return false
 }
 
-func (s *set) add(other *set) {
-	for c := range s {
-		s[c] = s[c] || other[c]
-	}
-}
-
 // shape is what is known of a part's text without looking at it.
 type shape struct {
 	chars       *set // all it may have
