@@ -1,0 +1,72 @@
+package redis_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/redis"
+	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
+	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
+)
+
+// A slot of a live cluster moves to another master. While it moves, and after,
+// no copy passes; when it has moved, its part begins anew.
+func TestSlotMoves(t *testing.T) {
+	eachAtOnce(t, func(t *testing.T, kind string) {
+		nodes, addresses := startCluster(t, redistest.Options{Kind: kind})
+		c := config(nodes[0])
+		c.Addresses = addresses
+		s := redis.New(c)
+		defer s.Close()
+		probeUntil(t, s, start, good)
+		var nonces []replay.Nonce
+		for n := range uint64(200) {
+			nonces = append(nonces, replaytest.Signed(n, start))
+			delivered(t, s, nonces[n], n+1, start)
+		}
+		copies := func(at string) (refused int) {
+			t.Helper()
+			s.ForgetNear()
+			for n, nonce := range nonces {
+				a, err := s.Reserve(context.Background(), nonce, replaytest.Claim(uint64(n+1000), uint64(n+1000), replay.Taken), start.Add(time.Second))
+				if err == nil && a.Outcome == replay.Reserved {
+					t.Fatalf("%s: a copy was accepted", at)
+				}
+				if err != nil {
+					refused++
+				}
+			}
+			return refused
+		}
+		from, to := nodes[0], nodes[1] // the first tag lies in the first sixteenth
+		slot := from.Do("CLUSTER", "KEYSLOT", "{"+redis.Tags()[0]+"}")
+		source, target := from.Do("CLUSTER", "MYID"), to.Do("CLUSTER", "MYID")
+		to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", source)
+		from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", target)
+		copies("before the first key moves")
+		for _, nonce := range nonces {
+			key := redis.NonceKey(nonce.Fingerprint)
+			if !strings.Contains(key, "{"+redis.Tags()[0]+"}") {
+				continue
+			}
+			from.Do("MIGRATE", "127.0.0.1", to.Port(), key, "0", "5000")
+		}
+		copies("when the nonces have moved")
+		from.Do("MIGRATE", "127.0.0.1", to.Port(), "hookbastion:{"+redis.Tags()[0]+"}epoch", "0", "5000")
+		copies("when the epoch has moved")
+		for _, n := range []*redistest.Server{to, from, nodes[2]} {
+			n.Do("CLUSTER", "SETSLOT", slot, "NODE", target)
+		}
+		copies("when the slot has moved")
+		probeUntil(t, s, start.Add(time.Second), good)
+		if refused := copies("when all is well"); refused > 0 {
+			t.Errorf("%d were not answered", refused)
+		}
+		if r := s.Remote(); r.Restarted+r.Lost == 0 {
+			t.Errorf("nothing has begun anew: %+v", r)
+		}
+	})
+}
