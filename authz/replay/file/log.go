@@ -55,7 +55,8 @@ type log struct {
 	synced atomic.Uint64 // the last batch that is on the disk
 	bytes  atomic.Int64  // of all segments
 
-	files struct {
+	syncing sync.Mutex // one at a time
+	files   struct {
 		sync.Mutex
 		current *os.File
 		old     []*os.File // to be synced and closed

@@ -9,6 +9,8 @@ import (
 
 // sync brings what was written to the disk.
 func (l *log) sync() error {
+	l.syncing.Lock() // or one would close what another is about to sync
+	defer l.syncing.Unlock()
 	l.files.Lock()
 	old, current, written, dirty, begun := l.files.old, l.files.current, l.files.written, l.files.dirty, l.files.begun
 	l.files.old, l.files.dirty, l.files.begun = nil, time.Time{}, false
