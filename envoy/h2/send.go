@@ -59,37 +59,12 @@ func (c *conn) beginAnswer(call *Call) {
 	}
 }
 
-// queuedBytes is how many bytes were put into out since the beginning, with mu
-// held.
-func (c *conn) queuedBytes() int64 { return c.taken + int64(len(c.out)) }
-
-// left reports whether a byte of an answer has left, with mu held. It is what the
-// system has taken, whatever became of the connection then.
-func (c *conn) left(call *Call) bool { return call.began && call.begins < c.written }
-
-// noteWritten forgets answers of which a byte has left, with mu held.
-func (c *conn) noteWritten() {
-	c.unwritten = slices.DeleteFunc(c.unwritten, func(call *Call) bool {
-		if c.left(call) {
-			call.unsent = nil
-		}
-		return call.unsent == nil
-	})
-}
-
 // giveUp tells whoever waits that no byte of an answer has left, nor will, with mu
 // held. The connection counts still.
 func (c *conn) giveUp(call *Call) {
 	unsent := call.unsent
 	call.unsent = nil
 	c.server.running.Go(unsent)
-}
-
-// flushUnlessInline leaves the writing to the reader if that serves the call.
-func (c *conn) flushUnlessInline(call *Call) {
-	if c.inline.Load() != call {
-		c.flush()
-	}
 }
 
 // appendPrefix appends what comes before a message that is not compressed.
