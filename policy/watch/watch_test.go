@@ -240,11 +240,11 @@ func TestWidenedWindowsAreGuarded(t *testing.T) {
 	}
 	write(t, policyFile, with("a", "300s"))
 	w := start(t, dir)
+	const ahead = 60*time.Second + replay.Skew // by which senders and replicas may be
 	n := 0
-	decide := func(name string, age time.Duration) authz.Reason {
+	decide := func(name string, now time.Time, age time.Duration) authz.Reason {
 		t.Helper()
 		n++
-		now := time.Now()
 		req := &authz.Request{
 			Method: authz.View("POST"), Host: authz.View("h"), Path: authz.View("/" + name),
 			Body: authz.Body{State: authz.BodyWhole, Segments: [][]byte{fmt.Appendf(nil, "%d", n)}},
@@ -270,10 +270,16 @@ func TestWidenedWindowsAreGuarded(t *testing.T) {
 			write(t, policyFile, step.policy)
 			w.await(step.name, serves(step.hook))
 		}
-		if got := decide(step.hook, 10*time.Second); got != step.old {
+		now := time.Now()
+		if got := decide(step.hook, now, 10*time.Second); got != step.old {
 			t.Errorf("%s: a delivery signed before: %s, want %s", step.name, got, step.old)
 		}
-		if got := decide(step.hook, -5*time.Second); got != authz.OK {
+		// It could have come before, if its sender's clock is ahead.
+		if got := decide(step.hook, now, -5*time.Second); got != step.old {
+			t.Errorf("%s: a delivery signed ahead: %s, want %s", step.name, got, step.old)
+		}
+		later := now.Add(ahead + time.Second)
+		if got := decide(step.hook, later.Add(-ahead/2), -ahead/2); got != authz.OK {
 			t.Errorf("%s: a delivery signed after: %s", step.name, got)
 		}
 	}
