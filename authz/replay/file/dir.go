@@ -83,13 +83,21 @@ func (k *keys) keep(dir string) error {
 }
 
 // replace puts a file into the directory, whole or not at all.
-func replace(dir, name string, data []byte) (err error) {
+func replace(dir, name string, data []byte) error {
+	return replaceKnown(dir, name, func(identity) ([]byte, error) { return data, nil })
+}
+
+// replaceKnown is replace of what may say which file it stands in.
+func replaceKnown(dir, name string, content func(self identity) ([]byte, error)) (err error) {
 	path := filepath.Join(dir, name)
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	data, err := content(identify(path + ".new"))
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
@@ -144,7 +152,7 @@ func (s *Store) settle() error {
 func (s *Store) keepMark(clean bool) error {
 	guard := s.Guarded()
 	err := mark{
-		Boot: s.config.Boot, Clean: clean, Sync: s.config.Sync, Tip: true, Keys: inode(filepath.Join(s.config.Dir, keysName)), Guard: guard,
+		Boot: s.config.Boot, Clean: clean, Sync: s.config.Sync, Tip: true, Keys: identify(filepath.Join(s.config.Dir, keysName)).Inode, Guard: guard,
 	}.keep(s.config.Dir)
 	if err == nil {
 		s.guard.Store(guard.UnixNano())
@@ -173,10 +181,12 @@ type mark struct {
 	Clean bool `json:"clean"`
 	// Sync is how far the disk may be behind.
 	Sync time.Duration `json:"sync"`
-	// Tip: there is a tip. Keys is the number of the file with the keys; a copy of
-	// the directory has another. Those of the first version have neither.
-	Tip  bool   `json:"tip,omitempty"`
-	Keys uint64 `json:"keys,omitempty"`
+	// Tip: there is a tip. Keys is the number of the file with the keys, and Self
+	// the file that this stands in; a copy of the directory has others. Those of
+	// the first version have neither, and those of the second no Self.
+	Tip  bool     `json:"tip,omitempty"`
+	Keys uint64   `json:"keys,omitempty"`
+	Self identity `json:"self,omitzero"`
 	// Guard is the time before which deliveries may be forgotten.
 	Guard time.Time `json:"guard,omitzero"`
 }
@@ -193,11 +203,17 @@ func loadMark(dir string) (m mark, err error) {
 }
 
 func (m mark) keep(dir string) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return replace(dir, markName, append(data, '\n'))
+	return replaceKnown(dir, markName, func(self identity) ([]byte, error) {
+		m.Self = self
+		data, err := json.Marshal(m)
+		return append(data, '\n'), err
+	})
+}
+
+// copied reports whether the directory is not the one in which the mark was left.
+func (m mark) copied(dir string) bool {
+	return m.Keys != 0 && m.Keys != identify(filepath.Join(dir, keysName)).Inode ||
+		m.Self != (identity{}) && m.Self != identify(filepath.Join(dir, markName))
 }
 
 // bootID names the boot of this system; empty if it has none.

@@ -45,9 +45,10 @@
 // # Copies
 //
 // A copy of the directory, put in place later, forgets what came in between. It
-// shows in two ways, and signed times are uncertain then: the keys are another
-// file, as the inode says, or the process did not end by itself and nothing was
-// written for more than a minute. While it runs, a process writes at least each
+// shows in two ways, and signed times are uncertain then: the mark stands in
+// another file than it says, by the number of its inode and the time at which that
+// was made, or the process did not end by itself and nothing was written for more
+// than a minute. While it runs, a process writes at least each
 // ten seconds. A block device that is set back to a clean end shows in neither.
 //
 // # Other bounds
@@ -213,7 +214,7 @@ func (s *Store) recover(now time.Time) (header, error) {
 	if gap := now.Sub(latest); r.Crash && gap > maxGap {
 		r.Gap = gap
 	}
-	r.Copied = left.Keys != 0 && left.Keys != inode(filepath.Join(s.config.Dir, keysName))
+	r.Copied = left.copied(s.config.Dir)
 	s.Restored(latest, now)
 	s.Guard(left.Guard)
 	if r.uncertain() {

@@ -1,8 +1,13 @@
 package file_test
 
 import (
+	"bytes"
 	"context"
+	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +15,13 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // outcome is that of a delivery with a signed time which nobody has seen.
 func outcome(t *testing.T, s *file.Store, n uint64, now time.Time) replay.Outcome {
@@ -74,6 +86,87 @@ func TestOlderDirectory(t *testing.T) {
 				t.Errorf("what cannot have come before: outcome %d", got)
 			}
 		})
+	}
+}
+
+// A backup that is put back over what came since is seen, however that is done: a
+// file system gives the numbers of removed files away again, and who writes over
+// files, or leaves those that are the same, keeps their numbers.
+func TestBackupPutBack(t *testing.T) {
+	ways := map[string]func(t *testing.T, dir string, backup map[string][]byte){
+		"after the directory was removed": func(t *testing.T, dir string, backup map[string][]byte) {
+			must(t, os.RemoveAll(dir))
+			for _, name := range slices.Sorted(maps.Keys(backup)) {
+				must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+				must(t, os.WriteFile(filepath.Join(dir, name), backup[name], 0o600))
+			}
+		},
+		"over the files that are there": func(t *testing.T, dir string, backup map[string][]byte) {
+			for name, data := range backup {
+				must(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+			}
+		},
+		"where files have changed": func(t *testing.T, dir string, backup map[string][]byte) {
+			for name, data := range backup {
+				if is, err := os.ReadFile(filepath.Join(dir, name)); err == nil && bytes.Equal(is, data) {
+					continue
+				}
+				must(t, os.WriteFile(filepath.Join(dir, name+".new"), data, 0o600))
+				must(t, os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name)))
+			}
+		},
+	}
+	for name, put := range ways {
+		t.Run(name, func(t *testing.T) {
+			c := config(directory(t))
+			s := opened(t, c, before)
+			ask(t, s, 1)
+			must(t, s.Close())
+			backup := map[string][]byte{}
+			must(t, filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				name, _ := filepath.Rel(c.Dir, path)
+				backup[name], err = os.ReadFile(path)
+				return err
+			}))
+			s = opened(t, c, start)
+			if got := outcome(t, s, 2, start); got != replay.Reserved {
+				t.Fatalf("outcome %d: %+v", got, s.Recovery())
+			}
+			must(t, s.Close())
+			now, err := filepath.Glob(filepath.Join(c.Dir, "log", "*"))
+			must(t, err)
+			for _, path := range now {
+				if name, _ := filepath.Rel(c.Dir, path); backup[name] == nil {
+					must(t, os.Remove(path))
+				}
+			}
+			put(t, c.Dir, backup)
+			s = opened(t, c, start.Add(time.Second))
+			defer s.Kill()
+			if got := outcome(t, s, 2, start); got != replay.Uncertain {
+				t.Errorf("what came since: outcome %d: %+v", got, s.Recovery())
+			}
+		})
+	}
+}
+
+// What was left is not a copy, after however many restarts.
+func TestOwnDirectoryIsNoCopy(t *testing.T) {
+	c := config(directory(t))
+	opened(t, c, before).Kill()
+	for n := range 6 {
+		s := opened(t, c, start)
+		if r := s.Recovery(); r.Copied {
+			t.Errorf("start %d: %+v", n, r)
+		}
+		if n%2 == 0 {
+			must(t, s.Close())
+		} else {
+			s.Kill()
+		}
 	}
 }
 
