@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint bench bench-compare bench-envoy chaos timing fuzz vulncheck generate envoy judges upstream redis h2spec clean
+.PHONY: build test demo lint portable bench bench-compare bench-envoy chaos timing fuzz vulncheck generate envoy judges upstream redis h2spec clean
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -26,6 +26,10 @@ lint: ## vet, format, static analysis
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GOLANGCI) run
 	.ci/lint-bites $(GOLANGCI)
+
+portable: ## that everything builds on macOS and Windows, where people write policies
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows $(GO) build ./...
 
 vulncheck: ## known vulnerabilities in code that the program calls
 	.ci/vulncheck

@@ -60,6 +60,10 @@ func main() {
 	flag.StringVar(&s.envoy, "envoy", "", "an Envoy; by default that of .cache or PATH")
 	flag.StringVar(&s.redis, "redis", "", "a redis-server; by default that of .cache or PATH")
 	flag.Parse()
+	if !works {
+		fmt.Fprintln(os.Stderr, "chaos: this needs a Unix: processes are made to stand still")
+		os.Exit(2)
+	}
 	s.envoy = find(s.envoy, "envoy", cached+"envoy-*/envoy")
 	s.redis = find(s.redis, "redis-server", cached+"redis/bin/redis-server")
 

@@ -113,9 +113,9 @@ func (n *nemesis) restart(p *process, s syscall.Signal) error {
 }
 
 func (n *nemesis) pause(p *process) error {
-	p.signal(syscall.SIGSTOP)
+	p.signal(sigStop)
 	time.Sleep(50*time.Millisecond + n.upTo(1500*time.Millisecond))
-	p.signal(syscall.SIGCONT)
+	p.signal(sigContinue)
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (n *nemesis) forgot(l loss) { n.world.forgotten = append(n.world.forgotten,
 // heal leaves all running.
 func (n *nemesis) heal() error {
 	for _, p := range append(append([]*process{n.world.envoy}, n.world.replicas...), n.world.redis...) {
-		p.signal(syscall.SIGCONT)
+		p.signal(sigContinue)
 		if err := p.await(ready); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (p *process) start() error {
 	cmd.Env = append(os.Environ(), p.env...)
 	p.output.reset()
 	cmd.Stderr = &p.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}

@@ -108,8 +108,8 @@ func port(p *process) string {
 
 // redisBackup copies the files of the master.
 func (n *nemesis) redisBackup() error {
-	n.world.redis[0].signal(syscall.SIGSTOP)
-	defer n.world.redis[0].signal(syscall.SIGCONT)
+	n.world.redis[0].signal(sigStop)
+	defer n.world.redis[0].signal(sigContinue)
 	n.backup = time.Now()
 	return copyDir(n.world.path("redis.d"), n.world.path("redis.old"))
 }
@@ -151,7 +151,7 @@ func (n *nemesis) redisRestart(with string) error {
 // and a master again.
 func (n *nemesis) redisFailback() error {
 	master, replica := n.world.redis[0], n.world.redis[1]
-	replica.signal(syscall.SIGSTOP)
+	replica.signal(sigStop)
 	time.Sleep(100*time.Millisecond + n.upTo(400*time.Millisecond))
 	at := time.Now()
 	// Only its last moments are lost; they are what the gap may be.
@@ -160,7 +160,7 @@ func (n *nemesis) redisFailback() error {
 	if _, err := redis(masterSocket, "CLIENT", "KILL", "TYPE", "replica"); err != nil && !strings.Contains(err.Error(), "No such client") {
 		return err
 	}
-	replica.signal(syscall.SIGCONT)
+	replica.signal(sigContinue)
 	if _, err := redis(replicaSocket, "REPLICAOF", "NO", "ONE"); err != nil {
 		return err
 	}

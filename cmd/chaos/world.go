@@ -82,7 +82,7 @@ func start(s setup) (*world, error) {
 func (w *world) stop() {
 	for _, p := range append(append([]*process{w.envoy}, w.replicas...), w.redis...) {
 		if p != nil {
-			p.signal(syscall.SIGCONT)
+			p.signal(sigContinue)
 			_ = p.end(syscall.SIGKILL) // nothing is left to learn from it
 		}
 	}

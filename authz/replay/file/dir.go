@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -26,22 +25,6 @@ const (
 	markName = "mark"
 	logName  = "log"
 )
-
-// lock takes the directory for this process alone. The kernel gives it up when
-// the process ends, however it ends.
-func lock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another process uses the directory")
-		}
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
 
 // keys are what fingerprints, seals and the numbers of shares are made with.
 // Without them the log means nothing.

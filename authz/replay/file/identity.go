@@ -1,9 +1,6 @@
 package file
 
-import (
-	"os"
-	"syscall"
-)
+import "os"
 
 // identity tells a file from a copy of it. A copy may get the number of a file
 // that was removed, but not the time at which that was made, and who overwrites a
@@ -20,9 +17,5 @@ func identify(path string) identity {
 	if err != nil {
 		return identity{}
 	}
-	id := identity{Born: born(path)}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		id.Inode = s.Ino
-	}
-	return id
+	return identity{Inode: inode(info), Born: born(path)}
 }

@@ -278,10 +278,10 @@ func (s *Server) Restart(args ...string) {
 }
 
 // Stop makes it stand still, as SIGSTOP does; Continue ends that.
-func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Stop() { s.signal(sigStop) }
 
 // Continue ends Stop.
-func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+func (s *Server) Continue() { s.signal(sigContinue) }
 
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()

@@ -1,0 +1,13 @@
+//go:build unix
+
+package main
+
+import "syscall"
+
+const (
+	works                = true
+	sigStop, sigContinue = syscall.SIGSTOP, syscall.SIGCONT
+)
+
+// ownGroup keeps an interrupt of the terminal from the processes.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
