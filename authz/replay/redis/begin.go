@@ -113,8 +113,10 @@ func (e epoch) holds(info string) bool {
 // beginTries bounds how often it is tried while other replicas begin, too.
 const beginTries = 4
 
-// follow takes over the generation that the epoch key names, if the server
-// process knows its scripts and is the one that it was, or else begins a new one.
+// follow takes over the generation that the epoch key names, if the server is the
+// one that it was, or else begins a new one. Where it does not know our scripts of
+// the generation, another version of the service has begun that, or somebody has
+// emptied the cache of scripts: nothing was forgotten.
 // A generation that began before one that was followed is that of a server which
 // was the master before: it does not know what another has accepted since.
 func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, now time.Time) (Happening, error) {
@@ -129,10 +131,16 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 			if err != nil {
 				return "", err
 			}
-			known = len(are) == operations && !slices.Contains(are, 0) && e.begun >= sh.begun
-			if known && e.holds(info) {
-				sh.take(g, e)
-				return "", nil
+			latest := e.begun >= sh.begun
+			known = latest && len(are) == operations && !slices.Contains(are, 0)
+			if latest && e.holds(info) {
+				if !known {
+					err = load(ctx, c, g)
+				}
+				if err == nil {
+					sh.take(g, e)
+				}
+				return "", err
 			}
 		}
 		var what string
@@ -174,19 +182,11 @@ func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard,
 	var random [idLength / 2]byte
 	_, _ = rand.Read(random[:]) // never fails
 	g := newGeneration(hex.EncodeToString(random[:]))
-	var commands []rueidis.Completed
-	for op := range operations {
-		commands = append(commands, c.B().ScriptLoad().Script(g.script(op)).Build())
+	if err := load(ctx, c, g); err != nil {
+		return epoch{}, "", err
 	}
-	commands = append(commands, c.B().Eval().Script(begin).Numkeys(1).Key(sh.epoch).
-		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(s.config.TrustRestart), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10)).Build())
-	replies := c.DoMulti(ctx, commands...)
-	for _, r := range replies[:operations] {
-		if err := r.Error(); err != nil {
-			return epoch{}, "", err
-		}
-	}
-	said, err := replies[operations].AsStrSlice()
+	said, err := c.Do(ctx, c.B().Eval().Script(begin).Numkeys(1).Key(sh.epoch).
+		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(s.config.TrustRestart), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10)).Build()).AsStrSlice()
 	if err != nil {
 		return epoch{}, "", err
 	}
@@ -197,6 +197,20 @@ func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard,
 		return epoch{}, "", fmt.Errorf("the key %s is not ours", sh.epoch)
 	}
 	return is, said[1], nil
+}
+
+// load makes the server know the scripts of a generation.
+func load(ctx context.Context, c rueidis.DedicatedClient, g *generation) error {
+	commands := make([]rueidis.Completed, operations)
+	for op := range commands {
+		commands[op] = c.B().ScriptLoad().Script(g.script(op)).Build()
+	}
+	for _, r := range c.DoMulti(ctx, commands...) {
+		if err := r.Error(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func flag(b bool) string {

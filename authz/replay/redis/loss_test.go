@@ -160,6 +160,38 @@ func TestTrustedRestart(t *testing.T) {
 	want(t, s, replaytest.Signed(1, start), 4, start, replay.Uncertain)
 }
 
+// Who does not find its scripts on a server that has forgotten nothing loads them
+// and goes on: another version of the service has begun the generation, with
+// scripts of its own, or somebody has emptied the cache. Else each version would
+// begin anew what the other has begun, for as long as both run.
+func TestScriptsOfAnotherVersion(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		server := redistest.Start(t, redistest.Options{Kind: kind})
+		a := open(t, config(server))
+		delivered(t, a, replaytest.Signed(1, start), 1, start)
+		server.Do("SCRIPT", "FLUSH")
+		epoch := server.Do("GET", redis.DefaultPrefix+"{"+redis.Tags()[0]+"}epoch")
+		b := open(t, config(server))
+		want(t, b, replaytest.Signed(1, start), 2, start, replay.Copy)
+		want(t, b, replaytest.Signed(2, start), 3, start, replay.Reserved)
+		want(t, b, replaytest.Unsigned(3, start, time.Hour), 4, start, replay.Reserved)
+		server.Do("SCRIPT", "FLUSH")
+		if answer, err := a.Reserve(context.Background(), replaytest.Signed(4, start), replaytest.Claim(5, 5, replay.Unsure), start); err == nil {
+			t.Fatalf("without scripts: outcome %d", answer.Outcome)
+		}
+		probe(t, a, start)
+		want(t, a, replaytest.Signed(4, start), 6, start, replay.Reserved)
+		for _, s := range []*redis.Store{a, b} {
+			if r := s.Remote(); r.Lost+r.Restarted+r.Evicted > 16 { // the first beginning
+				t.Errorf("%+v", r)
+			}
+		}
+		if now := server.Do("GET", redis.DefaultPrefix+"{"+redis.Tags()[0]+"}epoch"); now != epoch {
+			t.Errorf("the generation %q became %q", epoch, now)
+		}
+	})
+}
+
 // Two replicas that begin at once on an empty server agree.
 func TestBeginAtOnce(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})

@@ -15,10 +15,13 @@
 // script compares the generation before it does anything, so a flushed or
 // replaced server admits nothing. The scripts themselves have the generation in
 // their text and are loaded before the epoch key names it: a server process that
-// was restarted or promoted does not know them, even if it has the key. One that
-// was demoted and promoted again does. So what lets a delivery through also asks
-// the server, in the same step: it must be a master, the name of its history of
-// replication must be that of the epoch, and it must have evicted nothing since.
+// was restarted or promoted does not know them, even if it has the key, and the
+// replica that meets this looks at what the server is. What lets a delivery
+// through asks the server that, too, in the same step: it must be a master, the
+// name of its history of replication must be that of the epoch, which a restart, a
+// demotion and a promotion change, and it must have evicted nothing since. Where
+// that holds and scripts are missing, another version of the service has begun the
+// generation; ours are loaded, and it goes on.
 // And a generation that began before one that this process has followed is that
 // of a server which was away in between. In all these cases a new
 // generation begins, by one script again, and "since" becomes now. From then on
