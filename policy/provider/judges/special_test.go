@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +17,11 @@ import (
 
 // formCases write the same and other parameters.
 func formCases(j *judge, signed *delivery, sign signer) []testCase {
-	if !j.form || j.provider == "braintree" {
+	switch {
+	case !j.form || j.provider == "braintree":
 		return nil
+	case j.provider == "mandrill":
+		return mandrillCases(signed, sign)
 	}
 	var list []testCase
 	for _, c := range []struct{ name, body string }{
@@ -48,10 +52,44 @@ func formCases(j *judge, signed *delivery, sign signer) []testCase {
 		{"names in both letter cases", "b=1&B=2&a=3&_=4"},
 		{"nothing", ""},
 	} {
-		if strings.Contains(c.body, "%zz") || c.body == "" && j.provider == "mandrill" {
+		if strings.Contains(c.body, "%zz") || c.body == "" && j.provider == "plivo-v3" {
 			continue // sign makes no such delivery
 		}
 		list = append(list, testCase{name: "form: " + c.name + ", signed", delivery: sign(c.body, signedAt)})
+	}
+	return list
+}
+
+func mandrillBody(time.Time) string {
+	return "mandrill_events=" + url.QueryEscape(`[{"event":"send","_id":"1","msg":{"subject":"a b"}}]`)
+}
+
+// mandrillCases do the same to the one field that there may be.
+func mandrillCases(signed *delivery, sign signer) []testCase {
+	var list []testCase
+	body := string(signed.body)
+	for _, c := range []struct{ name, body string }{
+		{"one twice", body + "&" + body},
+		{"one with another value", strings.Replace(body, "send", "open", 1)},
+		{"one more", body + "&Added=1"},
+		{"one empty more", body + "&Added="},
+		{"another name", strings.Replace(body, "mandrill_events", "mandrill_event", 1)},
+		{"name and value cut elsewhere", strings.Replace(body, "s=", "=s", 1)},
+		{"escapes in small letters", strings.ReplaceAll(body, "%5B", "%5b")},
+		{"an ampersand more", "&" + body + "&"},
+		{"a space as %20", strings.ReplaceAll(body, "+", "%20")},
+	} {
+		d := signed.clone()
+		d.body = []byte(c.body)
+		list = append(list, testCase{name: "form: " + c.name, delivery: d})
+	}
+	for _, c := range []struct{ name, events string }{
+		{"no event", "[]"},
+		{"spaces", `[ {"a" : "b  c"} ]`},
+		{"not ASCII", `[{"subject":"Zoë 🐙"}]`},
+		{"not UTF-8", "[\"\xff\xfe\"]"},
+	} {
+		list = append(list, testCase{name: "form: " + c.name + ", signed", delivery: sign("mandrill_events="+url.QueryEscape(c.events), signedAt)})
 	}
 	return list
 }

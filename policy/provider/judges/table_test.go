@@ -91,7 +91,7 @@ var judges = []judge{
 	{host: "PyPI", id: "adyen", provider: "adyen", scheme: "items", signs: true, secret: hexSecret, otherSecret: otherHexSecret, body: adyenBody},
 	{host: "PyPI", id: "adyen-platform", provider: "adyen-platform", scheme: "hmac-sha256", signs: true},
 	{host: "PyPI", id: "anymail-mailgun", provider: "mailgun", scheme: "json"},
-	{host: "PyPI", id: "anymail-mandrill", provider: "mandrill", scheme: "sha1", form: true},
+	{host: "PyPI", id: "anymail-mandrill", provider: "mandrill", scheme: "sha1", form: true, body: mandrillBody},
 	{host: "PyPI", id: "atlassian-jwt", provider: "jira-connect", scheme: "jwt", signs: true, path: "/hook/a?b=2&a=1%202&b=1", adapt: issuer("client-1")},
 	{host: "PyPI", id: "bigcommerce", provider: "bigcommerce", scheme: "v1"},
 	{host: "PyPI", id: "boxsdk", provider: "box", scheme: "sha256"},
