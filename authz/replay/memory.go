@@ -51,7 +51,8 @@ type MemoryConfig struct {
 	MaxEntries int
 	// MaxPending bounds those whose outcome is open; 262144 if 0.
 	MaxPending int
-	// MaxBytes bounds the slots; 48 for each entry and a mebibyte if 0.
+	// MaxBytes bounds the slots; 48 for each entry, 512 for each share that tenants
+	// can have, however little lies there, and a mebibyte if 0.
 	MaxBytes int64
 	// Started is the start guard: deliveries with a signed time that could have
 	// come before are refused, since the store of an earlier process may have
@@ -75,7 +76,7 @@ func NewMemory(config MemoryConfig) *Memory {
 		config.MaxPending = defaultPending
 	}
 	if config.MaxBytes == 0 {
-		config.MaxBytes = int64(config.MaxEntries)*48 + 1<<20
+		config.MaxBytes = int64(config.MaxEntries)*48 + maxShares*tenantParts*minSlots*slotBytes + 1<<20
 	}
 	m := &Memory{
 		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
@@ -189,9 +190,15 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 	if t != at.table {
 		// A reload has changed its span: it moves to where it is kept as long
 		// as it must be now.
+		was := *at.slot()
 		at.segment.drop(at.at)
 		m.count(sh, -1)
-		return m.open(sh, st, nonce, claim, o, now, named)
+		named = m.open(sh, st, nonce, claim, o, now, named)
+		if named.Outcome != Reserved {
+			at.segment.undrop(at.at, was)
+			m.count(sh, 1)
+		}
+		return named
 	}
 	to := statePending
 	if claim.Lease <= 0 {

@@ -239,6 +239,12 @@ func (s *segment) drop(place int) {
 	s.count--
 }
 
+// undrop takes a drop back. Nothing was put into the segment since.
+func (s *segment) undrop(place int, was slot) {
+	s.slots[place] = was
+	s.count++
+}
+
 // sweep forgets what has expired and returns how many that were.
 func (s *segment) sweep(current int64) int {
 	before, a := s.count, s.ages(current)
