@@ -3,7 +3,6 @@ package signature
 import (
 	"encoding/base64"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -50,16 +49,13 @@ func (b *Braintree) WantsForm() bool { return true }
 func (b *Braintree) Place() string { return braintreeSignature + " of the form" }
 
 // Verify checks the signature of the payload. A form with any other field is
-// refused: nothing would sign it. So is a query with one of the two, which some
-// applications would take instead.
+// refused: nothing would sign it.
 func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	form, err := formOf(call.Request)
 	payload, hasPayload := only(form, braintreePayload)
 	pairs, hasPairs := only(form, braintreeSignature)
-	query, queryErr := queryOf(call.Request)
-	inQuery := slices.ContainsFunc(query, func(p parameter) bool { return p.name == braintreePayload || p.name == braintreeSignature })
-	if err != nil || queryErr != nil || inQuery || !hasPayload || !hasPairs || len(form) != 2 || !isBase64Text(payload) || strings.Count(pairs, "&") >= maxParameters {
-		call.Explain("a form with "+braintreePayload+" and "+braintreeSignature+", and neither in the query", "another body or query")
+	if err != nil || !hasPayload || !hasPairs || len(form) != 2 || !isBase64Text(payload) || strings.Count(pairs, "&") >= maxParameters {
+		call.Explain("a form with "+braintreePayload+" and "+braintreeSignature+" alone", "another body")
 		return authz.SignatureMalformed
 	}
 	sent := b.candidates(pairs)

@@ -140,6 +140,9 @@ func escape(text, keep string) string {
 	return b.String()
 }
 
+// mercadoPagoID is the parameter of the query that Mercado Pago signs.
+const mercadoPagoID = "data.id"
+
 // mercadoPago is id:…;request-id:…;ts:…; where the id is the query's data.id,
 // which was signed in lower case until 2026 and since then as it is. What is not
 // there is left out with its name. A value with a semicolon could pass for two
@@ -149,8 +152,8 @@ func escape(text, keep string) string {
 func mercadoPago(req *authz.Request, stamp authz.View, lowerID bool) ([]byte, bool) {
 	_, query, _ := bytes.Cut(req.Path, []byte{'?'})
 	all, err := queryOf(req)
-	id, once := only(all, "data.id")
-	there := slices.ContainsFunc(all, func(p parameter) bool { return p.name == "data.id" })
+	id, once := only(all, mercadoPagoID)
+	there := slices.ContainsFunc(all, func(p parameter) bool { return p.name == mercadoPagoID })
 	requestID, count := req.Headers.Lookup("x-request-id")
 	if err != nil || there != once || count > 1 || bytes.IndexByte(query, ';') >= 0 ||
 		strings.Contains(id, ";") || bytes.IndexByte(requestID, ';') >= 0 {

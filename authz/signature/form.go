@@ -101,21 +101,14 @@ func appendForm(dst []byte, all []parameter, distinct bool) []byte {
 }
 
 // bodyOrField returns the body, or the one field of a form in its place, or the
-// field of the query of a GET, which has no body. Beside a body the query must
-// not have that field: some applications would take it from there.
+// field of the query of a GET, which has no body.
 func bodyOrField(req *authz.Request, name string) ([]byte, bool) {
-	query, err := queryOf(req)
-	if err != nil {
-		return nil, false
-	}
-	inQuery := slices.ContainsFunc(query, func(p parameter) bool { return p.name == name })
-	switch {
-	case req.Body.Len() == 0 && (string(req.Method) == "GET" || string(req.Method) == "HEAD"):
+	if fromQuery(req) {
+		query, err := queryOf(req)
 		value, ok := only(query, name)
-		return []byte(value), ok
-	case inQuery:
-		return nil, false
-	case !isForm(req):
+		return []byte(value), ok && err == nil
+	}
+	if !isForm(req) {
 		return req.Body.Joined(), true
 	}
 	// A form with another field has something that nobody signed.
@@ -124,6 +117,11 @@ func bodyOrField(req *authz.Request, name string) ([]byte, bool) {
 		return nil, false
 	}
 	return []byte(all[0].value), true
+}
+
+// fromQuery reports whether a field that stands for the body is one of the query.
+func fromQuery(req *authz.Request) bool {
+	return req.Body.Len() == 0 && (string(req.Method) == "GET" || string(req.Method) == "HEAD")
 }
 
 // sortedQuery returns the query's parameters sorted by name, in their order

@@ -24,7 +24,10 @@ func (c *Check) Stage() authz.Stage { return authz.StageSignature }
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	for _, scheme := range c.Schemes {
 		if scheme.Present(call.Request) {
-			return scheme.Verify(call, c.Fingerprinter)
+			if reason := scheme.Verify(call, c.Fingerprinter); reason != authz.OK {
+				return reason
+			}
+			return settled(call, scheme)
 		}
 	}
 	if call.Explanation != nil {
@@ -37,7 +40,9 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 }
 
 // Sign makes the request a valid delivery by the first scheme.
-func (c *Check) Sign(req *authz.Request, s authz.Signing) bool { return c.Schemes[0].Sign(req, s) }
+func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
+	return c.Schemes[0].Sign(req, s) && c.Schemes[0].parameters(req).ambiguous(req) == ""
+}
 
 // WantsForm reports whether the first scheme can sign a form only.
 func (c *Check) WantsForm() bool { return c.Schemes[0].WantsForm() }

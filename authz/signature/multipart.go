@@ -23,6 +23,26 @@ func isMultipart(req *authz.Request) bool {
 	return !twoTypes(req) && strings.EqualFold(mediaType(req), "multipart/form-data")
 }
 
+var errAlike = errors.New("a field that some frameworks take for the signed one")
+
+// isField reports whether a field has the name. One that has it behind a space,
+// or before a bracket or NUL byte, is an error: PHP and others take it for the
+// same. A name in another case of letters is another: mails have headers such as
+// Token, which come as fields.
+func isField(field, name string) (bool, error) {
+	if field == name {
+		return true, nil
+	}
+	field = strings.TrimSpace(field)
+	if end := strings.IndexAny(field, "[\x00"); end >= 0 {
+		field = field[:end]
+	}
+	if strings.TrimSpace(field) == name {
+		return false, errAlike
+	}
+	return false, nil
+}
+
 // fieldTexts returns the values of one field of the form in the body, in their
 // order; none if the body is no form.
 func fieldTexts(req *authz.Request, name string) ([]string, error) {
@@ -32,7 +52,10 @@ func fieldTexts(req *authz.Request, name string) ([]string, error) {
 	all, err := formOf(req)
 	var texts []string
 	for _, p := range all {
-		if p.name == name {
+		switch is, alike := isField(p.name, name); {
+		case alike != nil:
+			return nil, alike
+		case is:
 			texts = append(texts, p.value)
 		}
 	}
@@ -67,7 +90,11 @@ func multipartTexts(req *authz.Request, name string) ([]string, error) {
 		if err != nil {
 			return nil, errMultipart
 		}
-		if part.FormName() != name {
+		is, err := isField(part.FormName(), name)
+		if err != nil {
+			return nil, err
+		}
+		if !is {
 			continue
 		}
 		text, err := io.ReadAll(io.LimitReader(part, maxFieldText+1))

@@ -244,7 +244,7 @@ func TestBraintree(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"bt_payload=AAAA", "a=1&bt%5Fsignature=x"} {
-		if reason, _ := run(b, sent{target: "/?" + query, contentType: formType, body: encode(payload, pair)}.request()); reason != authz.SignatureMalformed {
+		if reason, _ := run(b, sent{target: "/?" + query, contentType: formType, body: encode(payload, pair)}.request()); reason != authz.MalformedRequest {
 			t.Errorf("with %s in the query: %s", query, reason)
 		}
 	}

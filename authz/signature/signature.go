@@ -68,6 +68,9 @@ type Scheme interface {
 	ReadsBody() bool
 	// Place says where the signature stands, for people.
 	Place() string
+
+	// parameters says which parameters of the request the signature covers.
+	parameters(req *authz.Request) parameters
 }
 
 // HMAC is a scheme with its keys. It is immutable and safe for concurrent use.
