@@ -1,15 +1,24 @@
-# make demo and make test need Go, Python 3 with pip, and git. They fetch the
-# pinned Envoy once, into .cache/; make test the providers' libraries as well, and
-# Node.js where there is none.
+# make help lists what there is. make demo and make test need Go, Python 3 with pip, and
+# git. They fetch the pinned Envoy once, into .cache/; make test the providers' libraries
+# as well, and Node.js where there is none.
 
 GO ?= go
 # the toolchain of go.mod, whatever go is installed
 export GOTOOLCHAIN = auto
 FUZZTIME ?= 30s
+DOCKER ?= docker
+IMAGE ?= hookbastion:$(VERSION)
+CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint portable bench bench-compare bench-envoy chaos timing fuzz vulncheck generate envoy judges upstream redis h2spec clean
+# stage says what is about to run, and when.
+stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
+
+.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy chaos timing fuzz vulncheck generate fetch envoy judges upstream redis h2spec clean
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 build: ## bin/hookbastion
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
@@ -17,9 +26,17 @@ build: ## bin/hookbastion
 demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo
 
-test: envoy judges upstream redis h2spec ## all tests, with the race detector, a real Envoy, Redis and the providers' libraries
+check: ## build, vet, quick tests, lint of what changed since BASE: offline, in two minutes when warm
+	@GOLANGCI="$(GOLANGCI)" .ci/check
+
+test: ## all tests, with the race detector, a real Envoy, Redis and the providers' libraries
+	$(call stage,1 of 3: fetch what is not there yet into .cache/)
+	@$(MAKE) --no-print-directory fetch
+	$(call stage,2 of 3: all tests with the race detector: one line for each package)
 	$(GO) test -race -timeout 20m ./...
-	$(GO) test -run Allocat ./authz/... ./envoy # not countable with the race detector
+	$(call stage,3 of 3: allocations: the race detector would count its own)
+	$(GO) test -run Allocat ./authz/... ./envoy
+	$(call stage,all is well)
 
 lint: ## vet, format, static analysis
 	$(GO) vet ./...
@@ -65,6 +82,14 @@ generate: ## the Go code and the reference pages of the .proto files
 	$(GO) test ./envoy/telemetry -run Page -update
 	$(GO) test ./policy/provider -run Pages -update
 
+fetch: envoy judges upstream redis h2spec ## all that tests need, once, into .cache/
+
+image: build ## a container image of the program built here, where no registry is at hand: DOCKER, IMAGE, CERTIFICATES
+	mkdir -p bin/image
+	cp bin/hookbastion LICENSE bin/image/
+	cp $(CERTIFICATES) bin/image/ca-certificates.crt
+	$(DOCKER) build --file Dockerfile.binary --tag $(IMAGE) bin/image
+
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy
 
@@ -80,5 +105,5 @@ redis: ## redis-server and valkey-server, unless they are on PATH
 h2spec: ## the conformance suite for HTTP/2
 	.ci/fetch-h2spec
 
-clean:
+clean: ## remove bin/ and .cache/
 	rm -rf bin .cache

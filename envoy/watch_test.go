@@ -22,6 +22,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 // TestMain looks for every secret, token and MAC of the whole run in everything
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(clientVariable); address != "" {
 		os.Exit(runClient(address)) // of another test
 	}
+	fetched.Need(envoytest.Available)
 	for name, secret := range secrets {
 		envoytest.Watched.Secret("the secret of "+name, secret)
 	}

@@ -17,9 +17,15 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
+	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and the page")
+
+func TestMain(m *testing.M) {
+	fetched.Need(envoytest.Available)
+	os.Exit(m.Run())
+}
 
 const quickstart = "quickstart/envoy.yaml"
 

@@ -59,6 +59,12 @@ func Find(ctx context.Context) (string, error) {
 	return "", ErrNotFound
 }
 
+// Available is for a whole run of tests: an error if there is no Envoy.
+func Available() error {
+	_, err := Find(context.Background())
+	return err
+}
+
 // Config is a bootstrap configuration as maps, lists and values.
 type Config map[string]any
 

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -10,9 +11,23 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	fetched.Need(func() error { _, err := h2spec(); return err })
+	goleak.VerifyTestMain(m)
+}
+
+// h2spec is the suite that make h2spec fetches.
+func h2spec() (string, error) {
+	tools, err := filepath.Glob("../../.cache/h2spec-*/h2spec")
+	if err != nil || len(tools) == 0 {
+		return "", errors.New("no h2spec: run `make h2spec`")
+	}
+	return tools[0], nil
+}
 
 // plainPool makes new buffers.
 type plainPool struct{}
@@ -56,9 +71,9 @@ func listen(t *testing.T, s *Server) string {
 
 // The suite asks for pages, as a browser does, which a gRPC server has none of.
 func TestConformance(t *testing.T) {
-	tools, err := filepath.Glob("../../.cache/h2spec-*/h2spec")
-	if err != nil || len(tools) == 0 {
-		t.Fatalf("no h2spec: make h2spec (%v)", err)
+	tool, err := h2spec()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, unary := range []bool{true, false} {
 		s := New(testConfig())
@@ -76,7 +91,7 @@ func TestConformance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.CommandContext(t.Context(), tools[0], "-h", "127.0.0.1", "-p", port, "-o", strconv.Itoa(5)).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), tool, "-h", "127.0.0.1", "-p", port, "-o", strconv.Itoa(5)).CombinedOutput()
 		if at := bytes.Index(out, []byte("Failures:")); err != nil || at >= 0 {
 			t.Errorf("unary %v: %v\n%s", unary, err, out[max(at, 0):])
 		}

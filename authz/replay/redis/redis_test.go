@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -9,7 +10,13 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
+	"github.com/hookbastion/hookbastion/internal/fetched"
 )
+
+func TestMain(m *testing.M) {
+	fetched.Need(redistest.Find)
+	os.Exit(m.Run())
+}
 
 var start = replaytest.Start
 

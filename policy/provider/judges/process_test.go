@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 const cache = "../../../.cache/judges"
@@ -51,21 +54,34 @@ type reply struct {
 	Sign    []string          `json:"sign"`
 }
 
-// startHosts starts one process for Python's libraries and one for Node's, with
-// the libraries that are pinned.
-func startHosts(t *testing.T) map[string]*host {
-	t.Helper()
+func TestMain(m *testing.M) {
+	fetched.Need(present)
+	os.Exit(m.Run())
+}
+
+// present reports an error if the libraries are not those that are pinned.
+func present() error {
 	var want []byte
 	for _, name := range pins {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		want = append(want, text...)
 	}
 	have, err := os.ReadFile(filepath.Join(cache, "pins"))
 	if err != nil || !bytes.Equal(have, want) {
-		t.Fatal("the providers' libraries are not there, or not those that are pinned: run make judges")
+		return errors.New("the providers' libraries are not there, or not those that are pinned: run `make judges`")
+	}
+	return nil
+}
+
+// startHosts starts one process for Python's libraries and one for Node's, with
+// the libraries that are pinned.
+func startHosts(t *testing.T) map[string]*host {
+	t.Helper()
+	if err := present(); err != nil {
+		t.Fatal(err)
 	}
 	root, err := filepath.Abs(cache)
 	if err != nil {

@@ -101,17 +101,25 @@ func (t *TLS) client() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
-// binary returns the path of a server, on PATH or in .cache/redis.
-func binary(t testing.TB, kind string) string {
-	t.Helper()
+// Find looks for all servers, on PATH or in .cache/redis.
+func Find() error {
+	for _, kind := range Kinds {
+		if _, err := binary(kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func binary(kind string) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(filepath.Dir(file), "../../../../.cache/redis/bin", kind+"-server")
 	if _, err := os.Stat(path); err != nil {
 		if path, err = exec.LookPath(kind + "-server"); err != nil {
-			t.Fatalf("no %s-server: run .ci/fetch-redis", kind)
+			return "", fmt.Errorf("no %s-server: run `make redis` or put one on PATH", kind)
 		}
 	}
-	return path
+	return path, nil
 }
 
 // Start starts a server and stops it at the end of the test.
@@ -188,7 +196,10 @@ func (s *Server) port() string {
 func (s *Server) Port() string { return s.port() }
 
 func (s *Server) start(noPing bool) error {
-	path := binary(s.t, s.kind)
+	path, err := binary(s.kind)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	args := []string{"--dir", s.dir, "--save", "", "--appendonly", "no"}
 	if s.Unix {
 		args = append(args, "--port", "0", "--unixsocket", s.Address)

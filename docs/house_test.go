@@ -1,0 +1,134 @@
+// Package docs_test holds what pages and files of the repository say about it.
+package docs_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const root = ".."
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestImages: the image from a program built outside runs as the one that is built
+// inside, and has the same files.
+func TestImages(t *testing.T) {
+	last := func(name string) []string {
+		_, text, ok := strings.Cut(read(t, name), "FROM scratch\n")
+		if !ok {
+			t.Fatalf("%s does not begin with nothing", name)
+		}
+		var lines []string
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			if fields := strings.Fields(line); fields[0] == "COPY" {
+				line = "COPY to " + fields[len(fields)-1]
+			}
+			lines = append(lines, line)
+		}
+		return lines
+	}
+	if inside, outside := last("Dockerfile"), last("Dockerfile.binary"); !slices.Equal(inside, outside) {
+		t.Errorf("Dockerfile:\n%s\nDockerfile.binary:\n%s", strings.Join(inside, "\n"), strings.Join(outside, "\n"))
+	}
+	if strings.Count(read(t, "Dockerfile.binary"), "FROM ") != 1 {
+		t.Error("Dockerfile.binary needs another image")
+	}
+}
+
+var target = regexp.MustCompile(`(?m)^([a-z0-9-]+):`)
+
+// TestHelp: each target of the Makefile says what it is for.
+func TestHelp(t *testing.T) {
+	command := exec.Command("make", "-s", "help")
+	command.Dir = root
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := target.FindAllStringSubmatch(read(t, "Makefile"), -1)
+	for _, m := range targets {
+		if !regexp.MustCompile(`(?m)^` + m[1] + ` +\S`).Match(out) {
+			t.Errorf("make help does not say what %s is for", m[1])
+		}
+	}
+	if len(targets) < 10 {
+		t.Errorf("only %d targets are seen", len(targets))
+	}
+}
+
+// TestForms: what GitHub reads is YAML with what it asks for.
+func TestForms(t *testing.T) {
+	forms, err := filepath.Glob(filepath.Join(root, ".github/ISSUE_TEMPLATE/*.yml"))
+	if err != nil || len(forms) < 3 {
+		t.Fatalf("%d forms, error %v", len(forms), err)
+	}
+	for _, name := range forms {
+		var form struct {
+			Name, Description string
+			Body              []struct {
+				Type, ID   string
+				Attributes map[string]any
+			}
+		}
+		if err := yaml.Unmarshal([]byte(read(t, strings.TrimPrefix(name, root))), &form); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if filepath.Base(name) == "config.yml" {
+			continue
+		}
+		if form.Name == "" || form.Description == "" || len(form.Body) == 0 {
+			t.Errorf("%s has no name, description or body", name)
+		}
+		for _, b := range form.Body {
+			if b.Type != "markdown" && (b.ID == "" || b.Attributes["label"] == nil) {
+				t.Errorf("%s: a field has no id or label", name)
+			}
+		}
+	}
+}
+
+// TestUpdates: each directory whose dependencies are kept up to date is there.
+func TestUpdates(t *testing.T) {
+	var config struct {
+		Version int
+		Updates []struct {
+			Ecosystem   string `yaml:"package-ecosystem"`
+			Directory   string
+			Directories []string
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, ".github/dependabot.yml")), &config); err != nil {
+		t.Fatal(err)
+	}
+	manifest := map[string]string{
+		"gomod": "go.mod", "docker": "Dockerfile", "docker-compose": "compose.yaml", "pip": "requirements.txt", "npm": "package-lock.json",
+	}
+	for _, u := range config.Updates {
+		for _, dir := range append(u.Directories, u.Directory) {
+			if dir == "" {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, dir, manifest[u.Ecosystem])); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if len(config.Updates) < 4 {
+		t.Errorf("only %d kinds are kept up to date", len(config.Updates))
+	}
+}
