@@ -16,7 +16,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
@@ -29,28 +28,12 @@ var bodilessProviders = []string{"twilio", "hubspot-v3", "zendesk", "airship", "
 func tableOf(t testing.TB, text string, files map[string]string) *authz.Table {
 	t.Helper()
 	dir := t.TempDir()
-	file := filepath.Join(dir, "policy.yaml")
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	set, err := policy.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
-		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
-		MaxBodyBytes:  8 << 20,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
+	return compile(t, dir, text, policy.Deps{})
 }
 
 // bodiless is a table with one webhook for each of these providers.

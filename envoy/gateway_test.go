@@ -42,6 +42,13 @@ func policies(t testing.TB) *authz.Table {
 	text += "- {name: partner, match: {path: /partner}, provider: github, secrets: [{file: github}], source_ip: {deny: [203.0.113.0/24]}}\n"
 	text += "- {name: shadow, match: {path: /shadow}, provider: github, secrets: [{file: github}], mode: SHADOW}\n"
 	text += "- {name: open, match: {path: /open}, unverified: {reason: a test needs it}}\n"
+	return compile(t, dir, text, policy.Deps{Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 24})}) // benchmarks put millions into it
+}
+
+// compile makes a table of policies that stand in the directory, among their
+// secrets. Without a store, it has one in memory.
+func compile(t testing.TB, dir, text string, deps policy.Deps) *authz.Table {
+	t.Helper()
 	file := filepath.Join(dir, "policy.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -50,11 +57,11 @@ func policies(t testing.TB) *authz.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 24}), // benchmarks put millions into it
-		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
-		MaxBodyBytes:  8 << 20,
-	})
+	if deps.Store == nil {
+		deps.Store = replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	}
+	deps.Fingerprinter, deps.MaxBodyBytes = authz.NewFingerprinter(authz.FingerprintKey{1}), 8<<20
+	table, err := policy.Compile(set, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

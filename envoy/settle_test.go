@@ -101,21 +101,7 @@ func settlingPolicies(t *testing.T, store replay.Store, settler *replay.Settler)
 		t.Fatal(err)
 	}
 	text += "- {name: rotating, match: {path: /rotating}, provider: stripe, secrets: [{file: stripe}, {id: next, file: next}]}\n"
-	file := filepath.Join(dir, "policy.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	set, err := policy.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := policy.Compile(set, policy.Deps{
-		Store: store, Settler: settler, Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}), MaxBodyBytes: 8 << 20,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
+	return compile(t, dir, text, policy.Deps{Store: store, Settler: settler})
 }
 
 // settle starts a gateway whose access log has proven that it is there.

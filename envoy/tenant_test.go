@@ -42,23 +42,10 @@ func (*tenants) secret(i int) string { return fmt.Sprintf("gL7xQ2mVb3YdTnX0pW%d"
 // table has the webhook, with room in memory for so many tenants.
 func (all *tenants) table(t testing.TB, entries int) *authz.Table {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "policy.yaml")
 	text := fmt.Sprintf("webhooks: [{name: shop, match: {path: '/{tenant}/shop'}, provider: github, secrets: [{file: '%s/{tenant}'}]}]", all.dir)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	set, err := policy.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := policy.Compile(set, policy.Deps{
-		Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 22}), Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
-		MaxBodyBytes: 8 << 20, Tenants: tenant.NewLoader(tenant.Config{Entries: entries}), Strict: true,
+	return compile(t, t.TempDir(), text, policy.Deps{
+		Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 22}), Tenants: tenant.NewLoader(tenant.Config{Entries: entries}), Strict: true,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
 }
 
 // message is a new delivery for a tenant, as Envoy asks for it. It is signed

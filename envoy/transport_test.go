@@ -20,7 +20,6 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
@@ -61,21 +60,12 @@ func newSenders(t *testing.T) *senders {
 	} {
 		text += fmt.Sprintf("- {name: %s, match: {path: /%s}, provider: github, secrets: [{file: secret}], transport: {%s}}\n", name, name, transport)
 	}
-	for name, data := range map[string][]byte{"policy.yaml": []byte(text), "secret": []byte(secrets["github"]), "senders.crt": s.trusted.PEM} {
+	for name, data := range map[string][]byte{"secret": []byte(secrets["github"]), "senders.crt": s.trusted.PEM} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	set, err := policy.Load(filepath.Join(s.dir, "policy.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.table, err = policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
-		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}), MaxBodyBytes: 1 << 20,
-	}); err != nil {
-		t.Fatal(err)
-	}
+	s.table = compile(t, s.dir, text, policy.Deps{})
 	return s
 }
 
