@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"net"
-	"sync"
 
 	logscollector "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	metricscollector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -25,8 +24,7 @@ type Collector struct {
 	server   *grpc.Server
 	watch    *Watch
 
-	mu      sync.Mutex
-	changed chan struct{}
+	arrivals
 	spans   []Span
 	logs    []LogRecord
 	metrics []*metricspb.Metric
@@ -51,7 +49,7 @@ func StartCollector(watch *Watch) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{listener: l, server: grpc.NewServer(), watch: watch, changed: make(chan struct{})}
+	c := &Collector{listener: l, server: grpc.NewServer(), watch: watch}
 	tracecollector.RegisterTraceServiceServer(c.server, traces{c: c})
 	metricscollector.RegisterMetricsServiceServer(c.server, metrics{c: c})
 	logscollector.RegisterLogsServiceServer(c.server, logs{c: c})
@@ -109,22 +107,6 @@ func (c *Collector) AwaitMetric(ctx context.Context, name string) (metric *metri
 	return metric
 }
 
-func (c *Collector) await(ctx context.Context, found func() bool) bool {
-	for {
-		c.mu.Lock()
-		ok, changed := found(), c.changed
-		c.mu.Unlock()
-		if ok {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
 // took keeps what a message holds and wakes who waits.
 func (c *Collector) took(kind string, message proto.Message, keep func()) {
 	if c.watch != nil {
@@ -137,8 +119,7 @@ func (c *Collector) took(kind string, message proto.Message, keep func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	keep()
-	close(c.changed)
-	c.changed = make(chan struct{})
+	c.wake()
 }
 
 type traces struct {

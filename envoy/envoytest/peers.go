@@ -79,15 +79,14 @@ func (u *Upstream) stop() error { return u.server.Close() }
 
 // Records keeps decision records by their id. It is safe for concurrent use.
 type Records struct {
-	mu      sync.Mutex
-	changed chan struct{}
-	byID    map[string]map[string]any
-	text    bytes.Buffer
-	watch   *Watch
+	arrivals
+	byID  map[string]map[string]any
+	text  bytes.Buffer
+	watch *Watch
 }
 
 func newRecords(watch *Watch) *Records {
-	return &Records{watch: watch, changed: make(chan struct{}), byID: map[string]map[string]any{}}
+	return &Records{watch: watch, byID: map[string]map[string]any{}}
 }
 
 // Write takes whole records, as telemetry.Writer writes them.
@@ -104,39 +103,26 @@ func (r *Records) Write(p []byte) (int, error) {
 		id, _ := record["decision_id"].(string)
 		r.byID[id] = record
 	}
-	close(r.changed)
-	r.changed = make(chan struct{})
+	r.wake()
 	return len(p), nil
 }
 
 // Await waits for the record of a decision; nil if it does not come.
 func (r *Records) Await(id string) (record map[string]any) {
-	r.await(func() bool { record = r.byID[id]; return record != nil })
+	r.soon(func() bool { record = r.byID[id]; return record != nil })
 	return record
 }
 
 // AwaitText waits for a record with this text, for denials whose sender does
 // not learn their id. It reports whether it came.
 func (r *Records) AwaitText(text string) bool {
-	return r.await(func() bool { return bytes.Contains(r.text.Bytes(), []byte(text)) })
+	return r.soon(func() bool { return bytes.Contains(r.text.Bytes(), []byte(text)) })
 }
 
-func (r *Records) await(found func() bool) bool {
+func (r *Records) soon(found func() bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
 	defer cancel()
-	for {
-		r.mu.Lock()
-		ok, changed := found(), r.changed
-		r.mu.Unlock()
-		if ok {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return false
-		}
-	}
+	return r.await(ctx, found)
 }
 
 // Text returns all records so far.
