@@ -3,6 +3,7 @@ package provider_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,16 +33,9 @@ var now = time.Unix(1_800_000_000, 0)
 // eachScheme runs a test for every scheme of every provider.
 func eachScheme(t *testing.T, test func(t *testing.T, s *scheme)) {
 	t.Helper()
-	names, err := provider.Names()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ran := 0
-	for _, name := range names {
-		p, err := provider.Get(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	ran, providers := 0, 0
+	for name, p := range entries(t) {
+		providers++
 		for _, named := range p.GetSchemes() {
 			ran++
 			t.Run(name+"/"+named.GetName(), func(t *testing.T) {
@@ -51,8 +45,28 @@ func eachScheme(t *testing.T, test func(t *testing.T, s *scheme)) {
 			})
 		}
 	}
-	if ran < len(names) {
-		t.Errorf("%d schemes of %d providers", ran, len(names))
+	if ran < providers {
+		t.Errorf("%d schemes of %d providers", ran, providers)
+	}
+}
+
+// entries are all of the catalogue by their names, in order.
+func entries(t *testing.T) iter.Seq2[string, *policyv1.Provider] {
+	t.Helper()
+	names, err := provider.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(string, *policyv1.Provider) bool) {
+		for _, name := range names {
+			p, err := provider.Get(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(name, p) {
+				return
+			}
+		}
 	}
 }
 

@@ -29,15 +29,7 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"README.md": index, "retries.md": retries}
-	names, err := provider.Names()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		p, err := provider.Get(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, p := range entries(t) {
 		want[name+".md"] = provider.Page(p)
 	}
 	for name, text := range want {
@@ -151,15 +143,7 @@ func (s *scheme) signsPartOfQuery() bool {
 // In a terminal, lines are broken where they can be, and no mark of Markdown
 // is left.
 func TestTextFitsATerminal(t *testing.T) {
-	names, err := provider.Names()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		p, err := provider.Get(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, p := range entries(t) {
 		text := provider.Text(p)
 		for line := range strings.Lines(text) {
 			line = strings.TrimRight(line, "\n")

@@ -12,15 +12,7 @@ import (
 // What a policy combines by default must go together: schemes of one kind, all
 // with a signed time or none. The compiler counts on it.
 func TestDefaultSchemesGoTogether(t *testing.T) {
-	names, err := provider.Names()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		p, err := provider.Get(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, p := range entries(t) {
 		kinds, seen := map[string]bool{}, map[string]bool{}
 		for _, s := range p.GetSchemes() {
 			if seen[s.GetName()] {
