@@ -1,10 +1,12 @@
-// Package authztest builds requests, times and small webhooks for tests of
+// Package authztest builds requests, times, small webhooks and files for tests of
 // other packages.
 package authztest
 
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +94,18 @@ func Decide(t testing.TB, table *authz.Table, req *authz.Request, want authz.Rea
 		t.Errorf("%s %s%s: %s and forward %v", req.Method, req.Host, req.Path, d.Reason, d.Forward())
 	}
 	return &d
+}
+
+// WriteFile writes a file, and its directory, so that no reader sees a part of it.
+func WriteFile(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name+"~", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+"~", name); err != nil {
+		t.Fatal(err)
+	}
 }

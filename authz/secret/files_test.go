@@ -14,18 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
-func put(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name+"~", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(name+"~", name); err != nil {
-		t.Fatal(err)
-	}
-}
+var put = authztest.WriteFile
 
 func asHex(v secret.Value) (secret.Value, error)  { return v.Decode(secret.Hex) }
 func asText(v secret.Value) (secret.Value, error) { return v.Decode(secret.Text) }

@@ -26,18 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var start = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 
-func put(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name+"~", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(name+"~", name); err != nil {
-		t.Fatal(err)
-	}
-}
+var put = authztest.WriteFile
 
 // opener counts the files that are opened below a directory.
 type opener struct {

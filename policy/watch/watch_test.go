@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
@@ -116,18 +117,7 @@ func hook(name string) string {
 	return fmt.Sprintf("webhooks: [{name: %s, match: {path: /%s}, provider: stripe, secrets: [{file: %s}]}]\n", name, name, "secret")
 }
 
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name+"~", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(name+"~", name); err != nil {
-		t.Fatal(err)
-	}
-}
+var write = authztest.WriteFile
 
 func TestDirectory(t *testing.T) {
 	dir := t.TempDir()
