@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
 // adminClient asks the admin listener of a service.
@@ -102,4 +103,13 @@ func (c *adminClient) tls(scheme string) (*tls.Config, error) {
 	}
 	config.Certificates = []tls.Certificate{pair}
 	return config, nil
+}
+
+// liveKeys is what the admin listener says: GET /api/v1/keys.
+type liveKeys struct {
+	// Since is when the service began to count.
+	Since time.Time `json:"since"`
+	// Complete says that each webhook is counted by itself.
+	Complete bool                 `json:"complete"`
+	Keys     []telemetry.KeyMatch `json:"keys"`
 }

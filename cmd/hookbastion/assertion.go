@@ -2,23 +2,9 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/hookbastion/hookbastion/envoy/assertion"
-	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
-
-// assertions reads the settings of assertions; without files there are none.
-func assertions(m *settingsv1.Assertion, fail func(string, ...any)) assertion.Config {
-	c := assertion.Config{Files: m.GetKeys(), TTL: time.Minute, Issuer: text(m.GetIssuer(), "hookbastion")}
-	if m.GetTtl() != nil {
-		c.TTL = m.GetTtl().AsDuration()
-	}
-	if m != nil && len(c.Files) == 0 {
-		fail("is missing", "assertion", "keys")
-	}
-	return c
-}
 
 // newSigner reads the keys; nil if there are none.
 func newSigner(s *settings) (*assertion.Signer, error) {

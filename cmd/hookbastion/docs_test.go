@@ -134,3 +134,29 @@ func TestReplayPage(t *testing.T) {
 		t.Errorf("the page shows %d settings", shown)
 	}
 }
+
+// The settings that docs/transport.md shows are good.
+func TestTransportPageSettings(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/transport.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, m := range block.FindAllSubmatch(text, -1) {
+		if string(m[2]) != "yaml" || !strings.HasPrefix(string(m[3]), "grpc:") && !strings.HasPrefix(string(m[3]), "admin:") {
+			continue
+		}
+		shown++
+		file := filepath.Join(t.TempDir(), "hookbastion.yaml")
+		if err := os.WriteFile(file, m[3], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := loadSettings(file, nil)
+		if err != nil || !mutual(s.tls) && !mutual(s.adminTLS) {
+			t.Errorf("%v\n%s", err, m[3])
+		}
+	}
+	if shown != 2 {
+		t.Errorf("the page shows %d settings", shown)
+	}
+}

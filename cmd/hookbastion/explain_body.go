@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -106,15 +105,4 @@ func gunzip(packed []byte, limit int64) ([]byte, error) {
 	}
 	r.Multistream(false)
 	return io.ReadAll(io.LimitReader(r, limit+1))
-}
-
-// mostlyEmpty reports whether requests with a method mostly have no body, and
-// then no Content-Length.
-func mostlyEmpty(method authz.View) bool {
-	switch string(method) {
-	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace:
-		return true
-	default:
-		return false
-	}
 }

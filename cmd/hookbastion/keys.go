@@ -141,11 +141,11 @@ func describeKey(k *policy.Key, now time.Time, live *liveKeys) listedKey {
 		advise(fmt.Sprintf("%d tenants weak, %d unusable: look at %s", l.Tenants.Weak, l.Tenants.Unusable, strings.Join(l.Tenants.Examples, ", ")))
 	}
 	if live != nil {
-		l.Matches = live.of(k)
-		if never := live.never(k, l.Matches); never && !over && !now.Before(k.NotBefore) {
+		l.Matches = statOf(live, k)
+		if never := neverSeen(live, k, l.Matches); never && !over && !now.Before(k.NotBefore) {
 			advise("never seen since " + live.Since.Format(time.RFC3339))
 		}
-		if other := live.successor(k, l.Matches, now); other != "" && !over {
+		if other := successor(live, k, l.Matches, now); other != "" && !over {
 			advise("safe to retire: no match for " + age(&l.Matches.Last, now) + ", and " + other + " matches since")
 		}
 	}
@@ -213,16 +213,7 @@ func (l *listedKey) describeTenants(k *policy.Key) {
 	}
 }
 
-// liveKeys is what the admin listener says: GET /api/v1/keys.
-type liveKeys struct {
-	// Since is when the service began to count.
-	Since time.Time `json:"since"`
-	// Complete says that each webhook is counted by itself.
-	Complete bool                 `json:"complete"`
-	Keys     []telemetry.KeyMatch `json:"keys"`
-}
-
-func (l *liveKeys) of(k *policy.Key) *telemetry.KeyStat {
+func statOf(l *liveKeys, k *policy.Key) *telemetry.KeyStat {
 	for i := range l.Keys {
 		if l.Keys[i].Webhook == k.Webhook && l.Keys[i].KeyID == k.ID {
 			return &l.Keys[i].KeyStat
@@ -231,8 +222,8 @@ func (l *liveKeys) of(k *policy.Key) *telemetry.KeyStat {
 	return nil
 }
 
-// never reports whether the key is known not to have matched.
-func (l *liveKeys) never(k *policy.Key, found *telemetry.KeyStat) bool {
+// neverSeen reports whether the key is known not to have matched.
+func neverSeen(l *liveKeys, k *policy.Key, found *telemetry.KeyStat) bool {
 	if found != nil {
 		return false
 	}
@@ -246,7 +237,7 @@ func (l *liveKeys) never(k *policy.Key, found *telemetry.KeyStat) bool {
 
 // successor returns the id of a key that has begun to match since this one
 // stopped; empty if there is none, or the time since is short.
-func (l *liveKeys) successor(k *policy.Key, found *telemetry.KeyStat, now time.Time) string {
+func successor(l *liveKeys, k *policy.Key, found *telemetry.KeyStat, now time.Time) string {
 	if found == nil || now.Sub(found.Last) < retireAfter {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -77,7 +78,11 @@ func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
 		}
 		part := &settingsv1.Settings{}
 		if _, err := (strictyaml.Options{}).Decode(origin, data, part); err != nil {
-			for _, e := range asErrors(err) {
+			var found strictyaml.Errors
+			if !errors.As(err, &found) {
+				return err
+			}
+			for _, e := range found {
 				errs = append(errs, strictyaml.Error{File: origin, Message: e.Message})
 			}
 			continue

@@ -115,22 +115,6 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 	terminate(t, p)
 }
 
-func TestAdminSettings(t *testing.T) {
-	judgeSettings(t, map[string]string{
-		"admin: {listen: '0.0.0.0:9003'}":                                             "set admin.tls with client_ca, or admin.token",
-		"admin: {listen: '0.0.0.0:9003', token: t}":                                   "",
-		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k}}":                     "set admin.tls with client_ca, or admin.token",
-		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k, client_ca: a}}":       "",
-		"admin: {listen: '127.0.0.1:9003', tls: {cert: c}}":                           "admin.tls.key: is missing",
-		"admin: {listen: '127.0.0.1:9003', tls: {cert: c, key: k, client_sans: [x]}}": "admin.tls.client_sans: has no use without client_ca",
-		"admin: {tls: {cert: c, key: k}}":                                             "admin.tls: has no use without admin.listen",
-		"admin: {listen: '127.0.0.1:9003'}":                                           "",
-		"replay: {access_log: false}":                                                 "",
-		"replay: {lease: 0s}":                                                         "lease",
-		"replay: {access_log: true, lease: 5s, window: 1h}":                           "window",
-	})
-}
-
 // Without an access log everything works in one phase, and says what it cannot.
 func TestWithoutAccessLog(t *testing.T) {
 	dir, table := quickstart(t)

@@ -147,3 +147,15 @@ func (k *sharedKeys) watch(log *slog.Logger) []fileWatch {
 		return changed, nil, err
 	})}}
 }
+
+// watchRedis reads the files of TLS again when they change. Connections that are
+// there stay.
+func watchRedis(s *redisStore, log *slog.Logger) []fileWatch {
+	if s == nil || s.tls == nil || len(s.tls.files()) == 0 {
+		return nil
+	}
+	return []fileWatch{{s.tls.files(), logChanged(log, "certificates for Redis", func() (bool, []any, error) {
+		changed, err := s.tls.load(time.Now())
+		return changed, nil, err
+	})}}
+}

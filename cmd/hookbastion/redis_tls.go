@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"sync"
@@ -100,24 +99,13 @@ func (c *clientTLS) load(now time.Time) (changed bool, err error) {
 	return true, nil
 }
 
-// watch reads the files of TLS again when they change. Connections that are there
-// stay.
-func (s *redisStore) watch(log *slog.Logger) []fileWatch {
-	if s == nil || s.tls == nil {
-		return nil
-	}
-	c := s.tls
+// files are those that are read, and may change.
+func (c *clientTLS) files() []string {
 	var files []string
 	for _, file := range []string{c.ca, c.cert, c.key} {
 		if file != "" {
 			files = append(files, file)
 		}
 	}
-	if len(files) == 0 {
-		return nil
-	}
-	return []fileWatch{{files, logChanged(log, "certificates for Redis", func() (bool, []any, error) {
-		changed, err := c.load(time.Now())
-		return changed, nil, err
-	})}}
+	return files
 }

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
-	"github.com/hookbastion/hookbastion/policy"
 )
 
 // secretLog says what became of secrets that changed. It says at most
@@ -73,44 +69,4 @@ func tenantStats(stats tenant.Stats, table *authz.Table) tenant.Stats {
 		stats.Held, stats.Missed = int64(known), int64(unknown)
 	}
 	return stats
-}
-
-// loadKeys is loadTable that also lists the secrets and tokens.
-func loadKeys(paths []string, config string) (*authz.Table, []policy.Key, error) {
-	var keys []policy.Key
-	table, err := loadTableWith(paths, config, func(k policy.Key) { keys = append(keys, k) })
-	return table, keys, err
-}
-
-// weakWarnings lists the secrets of a webhook that serve would refuse, or takes
-// although they are weak.
-func weakWarnings(keys []policy.Key, webhook, tenantName string) []string {
-	var warnings []string
-	for i := range keys {
-		k := &keys[i]
-		if k.Webhook != webhook {
-			continue
-		}
-		if k.PerTenant() && tenantName != "" {
-			*k, _ = k.Of(tenantName) // what cannot be read has its reason already
-		}
-		if advice := k.Advice(); advice != "" {
-			warnings = append(warnings, k.Kind+" "+k.ID+": "+advice)
-		}
-	}
-	return warnings
-}
-
-// weakFindings are the findings about weak secrets.
-func weakFindings(keys []policy.Key) []policy.Finding {
-	found := []policy.Finding{}
-	for i := range keys {
-		if f, ok := keys[i].Finding(); ok {
-			found = append(found, f)
-		}
-	}
-	slices.SortStableFunc(found, func(a, b policy.Finding) int {
-		return strings.Compare(fmt.Sprintf("%s:%08d", a.File, a.Line), fmt.Sprintf("%s:%08d", b.File, b.Line))
-	})
-	return found
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -51,19 +50,6 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&config, "config", "", "settings file")
 	addSettingFlags(cmd.Flags())
 	return cmd
-}
-
-// reported prints errors that have places, one a line, and leaves the others
-// to main.
-func reported(w io.Writer, err error) error {
-	var errs policy.Errors
-	if !errors.As(err, &errs) {
-		return err
-	}
-	for _, e := range errs {
-		fmt.Fprintln(w, e)
-	}
-	return exitError{1}
 }
 
 // serveOptions is what the demo and tests set.
@@ -165,7 +151,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		sweep:   sweeper(store, settler, s.lease, o.log),
 	}
 	r.watched = append(r.watched, store.keys.watch(o.log)...)
-	r.watched = append(r.watched, s.redis.watch(o.log)...)
+	r.watched = append(r.watched, watchRedis(s.redis, o.log)...)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
@@ -321,18 +307,6 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	<-looked
 	stopFiles()
 	return err
-}
-
-// asErrors makes a list of any error, or of none.
-func asErrors(err error) policy.Errors {
-	if err == nil {
-		return nil
-	}
-	var errs policy.Errors
-	if errors.As(err, &errs) {
-		return errs
-	}
-	return policy.Errors{{Message: err.Error()}}
 }
 
 // compiler returns the function that makes tables. The store and the

@@ -257,3 +257,15 @@ func timeOf(text string, fail failer, path ...any) time.Time {
 	}
 	return at
 }
+
+// assertions reads the settings of assertions; without files there are none.
+func assertions(m *settingsv1.Assertion, fail func(string, ...any)) assertion.Config {
+	c := assertion.Config{Files: m.GetKeys(), TTL: time.Minute, Issuer: text(m.GetIssuer(), "hookbastion")}
+	if m.GetTtl() != nil {
+		c.TTL = m.GetTtl().AsDuration()
+	}
+	if m != nil && len(c.Files) == 0 {
+		fail("is missing", "assertion", "keys")
+	}
+	return c
+}

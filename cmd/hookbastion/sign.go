@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -167,4 +168,15 @@ func printCurl(w io.Writer, req *authz.Request, options ...string) error {
 // shellQuote makes one word of any text without a NUL.
 func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// mostlyEmpty reports whether requests with a method mostly have no body, and
+// then no Content-Length.
+func mostlyEmpty(method authz.View) bool {
+	switch string(method) {
+	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace:
+		return true
+	default:
+		return false
+	}
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,33 +126,4 @@ func TestTwoServicesInOneDirectory(t *testing.T) {
 	}
 	second.stderr.await(t, "nonce store .*/nonces: another process uses the directory")
 	terminate(t, p)
-}
-
-func TestStoreSettings(t *testing.T) {
-	judgeSettings(t, map[string]string{
-		"replay: {store: FILE, file: {path: n}}":            "",
-		"replay: {store: FILE, file: {path: n, sync: 0s}}":  "",
-		"replay: {store: FILE, file: {path: n, sync: 5us}}": "1:39: replay.file.sync: must be 0s or at least 1ms",
-		"replay: {store: FILE, file: {path: n, sync: 2m}}":  "replay.file.sync",
-		"replay: {store: FILE}":                             "replay.file.path: is missing",
-		"replay: {file: {path: n}}":                         "1:10: replay.file: needs replay.store: FILE",
-		"replay: {store: MEMORY, file: {path: n}}":          "replay.file: needs replay.store: FILE",
-		"replay: {store: FILES, file: {path: n}}":           "replay.store",
-	})
-}
-
-// judgeSettings reads settings files: each text is good, or gets an error with
-// those words.
-func judgeSettings(t *testing.T, texts map[string]string) {
-	t.Helper()
-	for text, want := range texts {
-		file := filepath.Join(t.TempDir(), "settings.yaml")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := loadSettings(file, nil)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
 }

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -59,17 +59,6 @@ func newValidate() *cobra.Command {
 	admin.addFlags(cmd)
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
-}
-
-// addConfigFlag lets a command know the settings that the service has.
-func addConfigFlag(cmd *cobra.Command, config *string) {
-	cmd.Flags().StringVar(config, "config", "", "settings file of the service")
-}
-
-func printErrors(w io.Writer, err error) {
-	for _, e := range asErrors(err) {
-		fmt.Fprintln(w, e)
-	}
 }
 
 // findings lists what valid policies leave weak under these settings.
@@ -136,33 +125,16 @@ func printValidation(w io.Writer, err error, found []policy.Finding) error {
 	return printJSON(w, report)
 }
 
-func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
-}
-
-// loadTable compiles policies for a command that decides or signs single
-// requests: with an empty nonce store that has no start guard. The settings,
-// from a file or none, say what Envoy forwards.
-func loadTable(paths []string, config string) (*authz.Table, error) {
-	return loadTableWith(paths, config, nil)
-}
-
-// loadTableWith is loadTable that tells of each secret and token.
-func loadTableWith(paths []string, config string, onKey func(policy.Key)) (*authz.Table, error) {
-	s, err := loadSettings(config, nil)
-	if err != nil {
-		return nil, err
+// weakFindings are the findings about weak secrets.
+func weakFindings(keys []policy.Key) []policy.Finding {
+	found := []policy.Finding{}
+	for i := range keys {
+		if f, ok := keys[i].Finding(); ok {
+			found = append(found, f)
+		}
 	}
-	set, _ := policy.Load(paths...) // Compile reports what is wrong with both
-	return policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
-		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
-		MaxBodyBytes:  s.mapping.MaxRequestBytes,
-		Assertions:    config == "" || len(s.assertion.Files) > 0, // nobody has said what the service has
-		Now:           time.Now(),
-		OnKey:         onKey,
+	slices.SortStableFunc(found, func(a, b policy.Finding) int {
+		return strings.Compare(fmt.Sprintf("%s:%08d", a.File, a.Line), fmt.Sprintf("%s:%08d", b.File, b.Line))
 	})
+	return found
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker in releases.
-var version = "devel"
-
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
