@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -222,7 +223,7 @@ func (o *sdkOptions) wants(signal string) (wanted bool, protocol string, err err
 	name = "OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL"
 	if protocol = o.getenv(name); protocol == "" {
 		name = "OTEL_EXPORTER_OTLP_PROTOCOL"
-		protocol = text(o.getenv(name), httpProtocol)
+		protocol = cmp.Or(o.getenv(name), httpProtocol)
 	}
 	if wanted && protocol != grpcProtocol && protocol != httpProtocol {
 		return false, "", fmt.Errorf("%s must be %s or %s, not %q", name, grpcProtocol, httpProtocol, protocol)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net"
 	"net/url"
 	"strconv"
@@ -116,9 +117,9 @@ func redisAddress(c *redis.Config, m *settingsv1.Redis, fail failer) {
 		fail("must begin with redis://, rediss:// or unix://", "url")
 		return
 	}
-	port := text(u.Port(), "6379")
+	port := cmp.Or(u.Port(), "6379")
 	if m.GetSentinel() != nil {
-		port = text(u.Port(), "26379")
+		port = cmp.Or(u.Port(), "26379")
 		if m.GetSentinel().GetMaster() == "" {
 			fail("is missing; it must not be empty", "sentinel", "master")
 		}

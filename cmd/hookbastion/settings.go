@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -78,15 +79,15 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		unixPath:    m.GetGrpc().GetUnix().GetPath(),
 		insecure:    m.GetGrpc().GetInsecure(),
 		lameDuck:    2 * time.Second,
-		httpListen:  text(m.GetHttp().GetListen(), "127.0.0.1:9002"),
+		httpListen:  cmp.Or(m.GetHttp().GetListen(), "127.0.0.1:9002"),
 		policies:    m.GetPolicy().GetDirectories(),
-		tenants:     int(number(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
-		maxEntries:  int(number(m.GetReplay().GetMaxEntries(), 4_000_000)),
+		tenants:     int(cmp.Or(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
+		maxEntries:  int(cmp.Or(m.GetReplay().GetMaxEntries(), 4_000_000)),
 		maxPending:  int(m.GetReplay().GetMaxPending()),
 		lease:       time.Minute,
-		records:     text(m.GetRecords().GetFile(), "-"),
+		records:     cmp.Or(m.GetRecords().GetFile(), "-"),
 		recordsOTLP: m.GetRecords().GetOtlp(),
-		denials:     int(number(m.GetRecords().GetDenialsPerSecond(), 100)),
+		denials:     int(cmp.Or(m.GetRecords().GetDenialsPerSecond(), 100)),
 	}
 	if s.grpcListen == "" && s.unixPath == "" {
 		s.grpcListen = "127.0.0.1:9001"
@@ -97,7 +98,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	var errs strictyaml.Errors
 	fail := func(message string, path ...any) { errs = append(errs, doc.Error(path, message)) }
 
-	mode, err := strconv.ParseUint(text(m.GetGrpc().GetUnix().GetMode(), "0660"), 8, 9)
+	mode, err := strconv.ParseUint(cmp.Or(m.GetGrpc().GetUnix().GetMode(), "0660"), 8, 9)
 	if err != nil {
 		fail("must be an octal file mode such as 0660", "grpc", "unix", "mode")
 	}
@@ -131,16 +132,16 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" && !mutual(s.adminTLS) {
 		fail(s.adminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
 	}
-	body := int64(number(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
+	body := int64(cmp.Or(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.mapping = envoy.Mapping{
 		MaxRequestBytes: body, StringBody: stringBody(m), Decompressed: m.GetEnvoy().GetDecompressed(),
 		Source: hops(m, fail), Edge: envoyEdge(m, fail),
 	}
 	s.limits = envoy.Limits{
 		MaxRequestBytes: body,
-		InFlight:        int(number(m.GetLimits().GetInFlight(), 1024)),
-		BytesInFlight:   int64(number(m.GetLimits().GetBytesInFlight(), 256<<20)),
-		Connections:     int(number(m.GetLimits().GetConnections(), 64)),
+		InFlight:        int(cmp.Or(m.GetLimits().GetInFlight(), 1024)),
+		BytesInFlight:   int64(cmp.Or(m.GetLimits().GetBytesInFlight(), 256<<20)),
+		Connections:     int(cmp.Or(m.GetLimits().GetConnections(), 64)),
 		Shutdown:        10 * time.Second,
 	}
 	if shutdown := m.GetLimits().GetShutdown(); shutdown != nil {
@@ -221,21 +222,6 @@ func hops(m *settingsv1.Settings, fail func(string, ...any)) source.Resolver {
 	return r
 }
 
-func text(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
-}
-
-// number returns the fallback for 0, which no setting allows.
-func number[T uint32 | uint64](value, fallback T) T {
-	if value == 0 {
-		return fallback
-	}
-	return value
-}
-
 // loopback reports whether only this machine can reach the address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
@@ -260,7 +246,7 @@ func timeOf(text string, fail failer, path ...any) time.Time {
 
 // assertions reads the settings of assertions; without files there are none.
 func assertions(m *settingsv1.Assertion, fail func(string, ...any)) assertion.Config {
-	c := assertion.Config{Files: m.GetKeys(), TTL: time.Minute, Issuer: text(m.GetIssuer(), "hookbastion")}
+	c := assertion.Config{Files: m.GetKeys(), TTL: time.Minute, Issuer: cmp.Or(m.GetIssuer(), "hookbastion")}
 	if m.GetTtl() != nil {
 		c.TTL = m.GetTtl().AsDuration()
 	}
