@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -39,8 +40,8 @@ type admin struct {
 // minAdminToken is in bytes.
 const minAdminToken = 16
 
-func newAdmin(s *settings, settler *replay.Settler, log *slog.Logger) (*admin, error) {
-	a := &admin{settler: settler, log: log, tokenFile: s.adminToken, tls: s.adminTLS != nil}
+func newAdmin(s *settings.Settings, settler *replay.Settler, log *slog.Logger) (*admin, error) {
+	a := &admin{settler: settler, log: log, tokenFile: s.AdminToken, tls: s.AdminTLS != nil}
 	if _, err := a.loadToken(); err != nil {
 		return nil, err
 	}

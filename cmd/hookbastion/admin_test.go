@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 )
 
 const refusedID = "0123456789abcdef0123456789abcdef"
@@ -41,7 +42,7 @@ func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz
 		t.Fatal(reason)
 	}
 	settler.Refused(refusedID, "hook", call.Reservation)
-	a, err := newAdmin(&settings{adminToken: tokenFile}, settler, slog.New(slog.DiscardHandler))
+	a, err := newAdmin(&settings.Settings{AdminToken: tokenFile}, settler, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func TestOnlyOperatorsReachAdmin(t *testing.T) {
 	}
 	short := filepath.Join(t.TempDir(), "short")
 	write(t, short, "short")
-	if _, err := newAdmin(&settings{adminToken: short}, nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := newAdmin(&settings.Settings{AdminToken: short}, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a short token")
 	}
 }

@@ -23,6 +23,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
 )
@@ -282,11 +283,11 @@ func TestServicesAskForTheSameCertificate(t *testing.T) {
 // A service that does not start leaves no listener open.
 func TestNoListenerStaysOpen(t *testing.T) {
 	bad := &mtls.Config{Cert: "none", Key: "none"}
-	for name, s := range map[string]*settings{
-		"TLS for Envoy":     {tls: bad},
-		"TLS for operators": {adminTLS: bad},
+	for name, s := range map[string]*settings.Settings{
+		"TLS for Envoy":     {TLS: bad},
+		"TLS for operators": {AdminTLS: bad},
 	} {
-		s.grpcListen, s.unixPath, s.unixMode, s.httpListen, s.adminListen = "127.0.0.1:0", socket(t).Name, 0o600, "127.0.0.1:0", "127.0.0.1:0"
+		s.GRPCListen, s.UnixPath, s.UnixMode, s.HTTPListen, s.AdminListen = "127.0.0.1:0", socket(t).Name, 0o600, "127.0.0.1:0", "127.0.0.1:0"
 		log := slog.New(slog.DiscardHandler)
 		a, err := newAdmin(s, nil, log)
 		if err != nil {

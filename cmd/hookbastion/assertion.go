@@ -3,15 +3,16 @@ package main
 import (
 	"log/slog"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 )
 
 // newSigner reads the keys; nil if there are none.
-func newSigner(s *settings) (*assertion.Signer, error) {
-	if len(s.assertion.Files) == 0 {
+func newSigner(s *settings.Settings) (*assertion.Signer, error) {
+	if len(s.Assertion.Files) == 0 {
 		return nil, nil //nolint:nilnil // a nil signer signs nothing, and says so
 	}
-	return assertion.New(s.assertion)
+	return assertion.New(s.Assertion)
 }
 
 // publish puts the keys on the HTTP listener and looks after their files.

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
 )
@@ -138,15 +139,15 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 func (d *demo) policies(name string) string { return filepath.Join(d.dir, name, "policies") }
 
 func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
-	s, err := loadSettings("", newServe().Flags())
+	s, err := settings.Load("", newServe().Flags())
 	if err != nil {
 		return nil, err
 	}
-	s.grpcListen, s.httpListen, s.unixPath = "127.0.0.1:0", "127.0.0.1:0", ""
-	s.lameDuck = 0 // nobody else is there to ask
-	s.policies = []string{d.policies("right")}
-	s.denials = 1000
-	s.setupUntil = time.Now().Add(time.Minute) // it had no earlier life
+	s.GRPCListen, s.HTTPListen, s.UnixPath = "127.0.0.1:0", "127.0.0.1:0", ""
+	s.LameDuck = 0 // nobody else is there to ask
+	s.Policies = []string{d.policies("right")}
+	s.Denials = 1000
+	s.SetupUntil = time.Now().Add(time.Minute) // it had no earlier life
 	spans, err := exportTo(ctx, d.collector.Addr())
 	if err != nil {
 		return nil, err

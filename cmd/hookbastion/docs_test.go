@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 )
 
@@ -125,7 +126,7 @@ func TestReplayPage(t *testing.T) {
 			if err := os.WriteFile(file, m[3], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := loadSettings(file, nil); err != nil {
+			if _, err := settings.Load(file, nil); err != nil {
 				t.Errorf("%v\n%s", err, m[3])
 			}
 		}
@@ -151,8 +152,8 @@ func TestTransportPageSettings(t *testing.T) {
 		if err := os.WriteFile(file, m[3], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := loadSettings(file, nil)
-		if err != nil || !mutual(s.tls) && !mutual(s.adminTLS) {
+		s, err := settings.Load(file, nil)
+		if err != nil || !settings.Mutual(s.TLS) && !settings.Mutual(s.AdminTLS) {
 			t.Errorf("%v\n%s", err, m[3])
 		}
 	}

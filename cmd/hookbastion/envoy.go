@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -67,7 +68,7 @@ func newEnvoyAudit() *cobra.Command {
 // auditFiles compares Envoy's configuration with the settings of the service,
 // from a file or none, and with policies, if any are given.
 func auditFiles(names []string, config, cluster string, policies []string, stdin io.Reader) ([]audit.Finding, error) {
-	s, err := loadSettings(config, nil)
+	s, err := settings.Load(config, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -105,15 +106,15 @@ func auditFiles(names []string, config, cluster string, policies []string, stdin
 	}
 	findings := audit.Audit(files, audit.Options{
 		Cluster:          cluster,
-		MaxRequestBytes:  uint64(s.mapping.MaxRequestBytes),
-		Decompressed:     s.mapping.Decompressed,
-		TrustedHops:      uint64(s.mapping.Source.TrustedHops),
-		TrustedCIDRs:     len(s.mapping.Source.TrustedCIDRs) > 0,
+		MaxRequestBytes:  uint64(s.Mapping.MaxRequestBytes),
+		Decompressed:     s.Mapping.Decompressed,
+		TrustedHops:      uint64(s.Mapping.Source.TrustedHops),
+		TrustedCIDRs:     len(s.Mapping.Source.TrustedCIDRs) > 0,
 		ExtensionOnly:    named,
 		SignatureHeaders: headers,
-		OnePhase:         s.lease == 0,
-		Edge:             s.mapping.Edge.First,
-		TLSVersionHeader: s.mapping.Edge.TLSVersionHeader,
+		OnePhase:         s.Lease == 0,
+		Edge:             s.Mapping.Edge.First,
+		TLSVersionHeader: s.Mapping.Edge.TLSVersionHeader,
 		RequireTLS:       needs.TLS, RequireCertificate: needs.Certificate, RequireWhole: needs.Whole,
 	})
 	if findings == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
@@ -62,17 +63,17 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 		printErrors(cmd.ErrOrStderr(), err)
 		return exitError{exitInvalid}
 	}
-	s, err := loadSettings(o.config, nil)
+	s, err := settings.Load(o.config, nil)
 	if err != nil {
 		return err
 	}
-	warnings := asEnvoyShows(table, req, s.mapping)
+	warnings := asEnvoyShows(table, req, s.Mapping)
 	e := decide(table, req, now)
 	if names := namedOnly(table); e.Reason == authz.NoWebhook.String() && o.webhook == "" && len(names) > 0 {
 		warnings = append(warnings, "Envoy's routes select webhooks, too; say with --webhook which: "+strings.Join(names, ", "))
 	}
 	if e.Reason == authz.SignatureInvalid.String() {
-		warnings = append(warnings, compressedHint(table, req, s.mapping, now)...)
+		warnings = append(warnings, compressedHint(table, req, s.Mapping, now)...)
 	}
 	e.Warnings = append(e.Warnings, warnings...)
 	e.Warnings = append(e.Warnings, weakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)

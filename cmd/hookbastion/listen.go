@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 )
 
 // listen opens the listeners: for gRPC TCP, a Unix socket, or both, and the one
 // for HTTP. After an error none is open.
-func listen(s *settings) (grpc []net.Listener, web net.Listener, err error) {
+func listen(s *settings.Settings) (grpc []net.Listener, web net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range grpc {
@@ -17,21 +19,21 @@ func listen(s *settings) (grpc []net.Listener, web net.Listener, err error) {
 			}
 		}
 	}()
-	if s.grpcListen != "" {
-		tcp, err := net.Listen("tcp", s.grpcListen)
+	if s.GRPCListen != "" {
+		tcp, err := net.Listen("tcp", s.GRPCListen)
 		if err != nil {
 			return grpc, nil, err
 		}
 		grpc = append(grpc, tcp)
 	}
-	if s.unixPath != "" {
-		unix, err := listenUnix(s.unixPath, s.unixMode)
+	if s.UnixPath != "" {
+		unix, err := listenUnix(s.UnixPath, s.UnixMode)
 		if err != nil {
 			return grpc, nil, err
 		}
 		grpc = append(grpc, unix)
 	}
-	web, err = net.Listen("tcp", s.httpListen)
+	web, err = net.Listen("tcp", s.HTTPListen)
 	return grpc, web, err
 }
 

@@ -11,17 +11,18 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
 // openRedis makes a store that looks for its server once, so that one that is
 // there is ready when the service is. What is wrong with it is no error: the
 // service starts, and refuses.
-func openRedis(ctx context.Context, s *settings, memory replay.MemoryConfig, log *slog.Logger, now time.Time) (*nonceStore, error) {
+func openRedis(ctx context.Context, s *settings.Settings, memory replay.MemoryConfig, log *slog.Logger, now time.Time) (*nonceStore, error) {
 	first := replay.NewKey()
-	keys := &sharedKeys{file: s.redis.keys, keys: []replay.Key{first}}
-	config := s.redis.config
-	config.OnEvent = func(e redis.Event) { logStore(log, s.redis, e) }
+	keys := &sharedKeys{file: s.Redis.Keys, keys: []replay.Key{first}}
+	config := s.Redis.Config
+	config.OnEvent = func(e redis.Event) { logStore(log, s.Redis, e) }
 	if keys.file == "" {
 		config.OnKeys = keys.set
 	} else if _, err := keys.load(); err != nil {
@@ -40,7 +41,7 @@ func openRedis(ctx context.Context, s *settings, memory replay.MemoryConfig, log
 			return err
 		},
 	}
-	if s.redis.alone {
+	if s.Redis.Alone {
 		alone := replay.NewMemory(memory)
 		both := redis.NewFallback(store, alone)
 		n.Store, n.remote = both, both.Remote
@@ -62,29 +63,29 @@ func openRedis(ctx context.Context, s *settings, memory replay.MemoryConfig, log
 }
 
 // logStore says what happened to the store, and what that means.
-func logStore(log *slog.Logger, s *redisStore, e redis.Event) {
+func logStore(log *slog.Logger, s *settings.Redis, e redis.Event) {
 	switch e.What {
 	case redis.WentDown:
 		means := "deliveries are refused with 503 until it is back"
-		if s.alone {
+		if s.Alone {
 			means = "this replica goes on alone: a copy can pass once at each replica"
 		}
 		log.Error("the nonce store is away: "+means, "error", e.Err)
 	case redis.CameUp:
 		log.Info("the nonce store is there")
 	case redis.BeganNew:
-		log.Info("the nonce store is new", "parts", e.Shards, "setup_until", s.config.SetupUntil)
+		log.Info("the nonce store is new", "parts", e.Shards, "setup_until", s.Config.SetupUntil)
 	case redis.BeganLost:
 		log.Warn("the nonce store was empty, and may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
-			"parts", e.Shards, "recovery", s.config.Recovery)
+			"parts", e.Shards, "recovery", s.Config.Recovery)
 	case redis.BeganRestarted:
 		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
-			"parts", e.Shards, "recovery", s.config.Recovery)
+			"parts", e.Shards, "recovery", s.Config.Recovery)
 	case redis.Elsewhere:
 		log.Warn("the access log tells this replica of deliveries that another has taken alone: they are settled when the nonce store is back, or else their leases end, and they may come once more, marked as possible")
 	case redis.BeganEvicted:
 		log.Error("the nonce store has evicted keys, and has lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
-			"parts", e.Shards, "recovery", s.config.Recovery)
+			"parts", e.Shards, "recovery", s.Config.Recovery)
 	}
 }
 
@@ -150,12 +151,12 @@ func (k *sharedKeys) watch(log *slog.Logger) []fileWatch {
 
 // watchRedis reads the files of TLS again when they change. Connections that are
 // there stay.
-func watchRedis(s *redisStore, log *slog.Logger) []fileWatch {
-	if s == nil || s.tls == nil || len(s.tls.files()) == 0 {
+func watchRedis(s *settings.Redis, log *slog.Logger) []fileWatch {
+	if s == nil || s.TLS == nil || len(s.TLS.Files()) == 0 {
 		return nil
 	}
-	return []fileWatch{{s.tls.files(), logChanged(log, "certificates for Redis", func() (bool, []any, error) {
-		changed, err := s.tls.load(time.Now())
+	return []fileWatch{{s.TLS.Files(), logChanged(log, "certificates for Redis", func() (bool, []any, error) {
+		changed, err := s.TLS.Load(time.Now())
 		return changed, nil, err
 	})}}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/policy"
@@ -33,12 +34,12 @@ func newServe() *cobra.Command {
 		Short: "Run the external authorization service",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings(config, cmd.Flags())
+			s, err := settings.Load(config, cmd.Flags())
 			if err != nil {
 				return reported(cmd.ErrOrStderr(), err)
 			}
 			if len(policies) > 0 {
-				s.policies = policies
+				s.Policies = policies
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -48,7 +49,7 @@ func newServe() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
 	cmd.Flags().StringVar(&config, "config", "", "settings file")
-	addSettingFlags(cmd.Flags())
+	settings.AddFlags(cmd.Flags())
 	return cmd
 }
 
@@ -77,7 +78,7 @@ type serverInfo struct {
 
 // serve runs the service until the context ends. Whatever keeps it from
 // serving is an error; nothing that fails leaves a half of it running.
-func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
+func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error) {
 	logSDK(o.log)
 	store, err := openStore(ctx, s, o.log, time.Now())
 	if err != nil {
@@ -89,16 +90,16 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		return err
 	}
 	defer closeRecords()
-	sdk, err := newSDK(ctx, sdkOptions{getenv: o.environment(), records: s.recordsOTLP, replica: replicaName(), spans: o.spans})
+	sdk, err := newSDK(ctx, sdkOptions{getenv: o.environment(), records: s.RecordsOTLP, replica: replicaName(), spans: o.spans})
 	if err != nil {
 		return err
 	}
 	defer sdk.stop()
 	changes := &secretLog{log: o.log}
-	watcher := &watch.Watcher{Paths: s.policies, OnSecrets: changes.changed}
-	tenants := tenant.NewLoader(tenant.Config{Entries: s.tenants, OnChange: changes.change})
+	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: changes.changed}
+	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: changes.change})
 	recorder, err := telemetry.New(telemetry.Config{
-		Records: records, DenialsPerSecond: s.denials, Replica: replicaName(),
+		Records: records, DenialsPerSecond: s.Denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
 		Replay: store.stats, Remote: store.remote,
@@ -109,7 +110,7 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		return err
 	}
 	nonces := recorder.Store(store.Store)
-	settler := replay.NewSettler(nonces, s.lease, store.seals)
+	settler := replay.NewSettler(nonces, s.Lease, store.seals)
 	if store.settled {
 		settler.ProvenBefore()
 	}
@@ -140,18 +141,18 @@ func serve(ctx context.Context, s *settings, o serveOptions) (err error) {
 		return err
 	}
 	refused := logRefused(o.log, "service")
-	s.limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
+	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
 	r := &running{
 		server: envoy.NewServer(&envoy.Service{
-			Source: watcher, Mapping: s.mapping, Telemetry: recorder, Settler: settler, Assertions: signer,
-		}, s.limits, o.pool),
+			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: settler, Assertions: signer,
+		}, s.Limits, o.pool),
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 		store:   store,
-		sweep:   sweeper(store, settler, s.lease, o.log),
+		sweep:   sweeper(store, settler, s.Lease, o.log),
 	}
 	r.watched = append(r.watched, store.keys.watch(o.log)...)
-	r.watched = append(r.watched, watchRedis(s.redis, o.log)...)
+	r.watched = append(r.watched, watchRedis(s.Redis, o.log)...)
 	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
 		return err
 	}
@@ -189,11 +190,11 @@ type running struct {
 }
 
 // listen opens the listeners. After an error none is open.
-func (r *running) listen(s *settings, log *slog.Logger) (err error) {
+func (r *running) listen(s *settings.Settings, log *slog.Logger) (err error) {
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
-	if err = r.admin.listen(s.adminListen); err == nil {
+	if err = r.admin.listen(s.AdminListen); err == nil {
 		err = r.secure(s, log)
 	}
 	if err == nil {
@@ -261,7 +262,7 @@ func (r *running) sweepUntil(ctx context.Context) {
 	}
 }
 
-func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
+func (r *running) run(ctx context.Context, s *settings.Settings, o serveOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	hup := make(chan os.Signal, 1)
@@ -291,13 +292,13 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 	r.server.SetReady(true)
 	r.site.ready.Store(true)
 	table := r.watcher.Table()
-	o.log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.unixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
+	o.log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.UnixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
 		"webhooks", len(table.Webhooks()), "policy", table.Digest)
 	if o.ready != nil {
 		o.ready(&serverInfo{grpc: r.grpc[0].Addr(), http: r.web.Addr()})
 	}
 
-	err := r.untilStopped(ctx, s.lameDuck, failed, o.log)
+	err := r.untilStopped(ctx, s.LameDuck, failed, o.log)
 	r.server.Stop()
 	r.site.stop()
 	r.admin.stop()
@@ -311,11 +312,11 @@ func (r *running) run(ctx context.Context, s *settings, o serveOptions) error {
 
 // compiler returns the function that makes tables. The store and the
 // fingerprints outlive every table.
-func compiler(s *settings, kept *nonceStore, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
+func compiler(s *settings.Settings, kept *nonceStore, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
 	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
 		table, err := policy.Compile(set, policy.Deps{
-			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.mapping.MaxRequestBytes,
-			Now: time.Now(), Previous: previous, Assertions: len(s.assertion.Files) > 0,
+			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.Mapping.MaxRequestBytes,
+			Now: time.Now(), Previous: previous, Assertions: len(s.Assertion.Files) > 0,
 			Strict: true, Tenants: tenants, Kept: kept.kept,
 		})
 		if err == nil && previous != nil {
@@ -326,16 +327,16 @@ func compiler(s *settings, kept *nonceStore, store replay.Store, settler *replay
 }
 
 // openRecords opens where decision records go.
-func openRecords(s *settings, o serveOptions) (*telemetry.Writer, func(), error) {
+func openRecords(s *settings.Settings, o serveOptions) (*telemetry.Writer, func(), error) {
 	switch {
 	case o.records != nil:
 		w := telemetry.NewWriter(o.records)
 		return w, w.Close, nil
-	case s.records == "-":
+	case s.Records == "-":
 		w := telemetry.NewWriter(os.Stdout)
 		return w, w.Close, nil
 	}
-	file, err := os.OpenFile(s.records, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(s.Records, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}

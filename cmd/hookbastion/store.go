@@ -9,6 +9,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -40,15 +41,15 @@ type nonceStore struct {
 // those that are in use.
 const sweepsPerSecond = 1024
 
-func openStore(ctx context.Context, s *settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
-	config := replay.MemoryConfig{MaxEntries: s.maxEntries, MaxPending: s.maxPending}
-	if s.file != nil {
-		return openFile(file.Config{Dir: s.file.path, Sync: s.file.sync, Memory: config, SetupUntil: s.setupUntil}, log, now)
+func openStore(ctx context.Context, s *settings.Settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
+	config := replay.MemoryConfig{MaxEntries: s.MaxEntries, MaxPending: s.MaxPending}
+	if s.File != nil {
+		return openFile(file.Config{Dir: s.File.Path, Sync: s.File.Sync, Memory: config, SetupUntil: s.SetupUntil}, log, now)
 	}
-	if s.redis != nil {
+	if s.Redis != nil {
 		return openRedis(ctx, s, config, log, now)
 	}
-	if !now.Before(s.setupUntil) {
+	if !now.Before(s.SetupUntil) {
 		config.Started = now
 	}
 	m := replay.NewMemory(config)

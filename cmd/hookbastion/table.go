@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -24,7 +25,7 @@ func loadTable(paths []string, config string) (*authz.Table, error) {
 
 // loadTableWith is loadTable that tells of each secret and token.
 func loadTableWith(paths []string, config string, onKey func(policy.Key)) (*authz.Table, error) {
-	s, err := loadSettings(config, nil)
+	s, err := settings.Load(config, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +33,8 @@ func loadTableWith(paths []string, config string, onKey func(policy.Key)) (*auth
 	return policy.Compile(set, policy.Deps{
 		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
-		MaxBodyBytes:  s.mapping.MaxRequestBytes,
-		Assertions:    config == "" || len(s.assertion.Files) > 0, // nobody has said what the service has
+		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
+		Assertions:    config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
 		Now:           time.Now(),
 		OnKey:         onKey,
 	})

@@ -8,30 +8,31 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
 	"github.com/hookbastion/hookbastion/envoy/reload"
 )
 
 // secure puts TLS on the listeners for Envoy and operators, or says what it
 // means to have none.
-func (r *running) secure(s *settings, log *slog.Logger) error {
-	if s.grpcListen != "" && !loopback(s.grpcListen) && !mutual(s.tls) {
+func (r *running) secure(s *settings.Settings, log *slog.Logger) error {
+	if s.GRPCListen != "" && !settings.Loopback(s.GRPCListen) && !settings.Mutual(s.TLS) {
 		without := "without TLS"
-		if s.tls != nil {
+		if s.TLS != nil {
 			without = "and asks for no client certificate"
 		}
-		log.Warn("the service listens beyond loopback "+without+": whoever reaches it can ask it", "address", s.grpcListen)
+		log.Warn("the service listens beyond loopback "+without+": whoever reaches it can ask it", "address", s.GRPCListen)
 	}
-	if s.adminListen != "" && !loopback(s.adminListen) && s.adminTLS == nil {
-		log.Warn("the admin listener is beyond loopback without TLS: whoever sees its traffic has its token", "address", s.adminListen)
+	if s.AdminListen != "" && !settings.Loopback(s.AdminListen) && s.AdminTLS == nil {
+		log.Warn("the admin listener is beyond loopback without TLS: whoever sees its traffic has its token", "address", s.AdminListen)
 	}
-	if s.tls != nil {
-		if err := r.wrap(&r.grpc[0], s.tls, "service", log); err != nil { // TCP is first
+	if s.TLS != nil {
+		if err := r.wrap(&r.grpc[0], s.TLS, "service", log); err != nil { // TCP is first
 			return err
 		}
 	}
-	if s.adminTLS != nil {
-		return r.wrap(&r.admin.listener, s.adminTLS, "admin listener", log)
+	if s.AdminTLS != nil {
+		return r.wrap(&r.admin.listener, s.AdminTLS, "admin listener", log)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -63,7 +64,7 @@ func newValidate() *cobra.Command {
 
 // findings lists what valid policies leave weak under these settings.
 func findings(ctx context.Context, paths []string, config string, admin *adminClient, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
-	s, err := loadSettings(config, nil)
+	s, err := settings.Load(config, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +76,12 @@ func findings(ctx context.Context, paths []string, config string, admin *adminCl
 	add := func(more []policy.Finding, err2 error) {
 		found, err = append(found, more...), errors.Join(err, err2)
 	}
-	add(set.TransportFindings(s.proofs()))
+	add(set.TransportFindings(s.Proofs()))
 	add(set.URLFindings())
 	add(set.CopyFindings())
 	add(renamed(ctx, s, admin, set, table))
 	add(set.BorderFindings(table))
-	if s.lease == 0 {
+	if s.Lease == 0 {
 		add(set.OnePhaseFindings(table))
 	}
 	return found, err
@@ -88,7 +89,7 @@ func findings(ctx context.Context, paths []string, config string, admin *adminCl
 
 // renamed looks for webhooks that were renamed, by what the store knows: that of
 // the service, if it is to be asked, or else that in the settings' directory.
-func renamed(ctx context.Context, s *settings, admin *adminClient, set *policy.Set, table *authz.Table) ([]policy.Finding, error) {
+func renamed(ctx context.Context, s *settings.Settings, admin *adminClient, set *policy.Set, table *authz.Table) ([]policy.Finding, error) {
 	var known map[string]policy.Kept
 	if admin.url != "" {
 		data, err := admin.ask(ctx, http.MethodGet, "/api/v1/webhooks", http.NoBody)
@@ -100,16 +101,16 @@ func renamed(ctx context.Context, s *settings, admin *adminClient, set *policy.S
 		}
 		return set.RenameFindings(table, known)
 	}
-	if s.file == nil {
+	if s.File == nil {
 		return nil, nil
 	}
-	data, err := file.ReadKept(s.file.path)
+	data, err := file.ReadKept(s.File.Path)
 	if err == nil && data != nil {
 		err = json.Unmarshal(data, &known)
 	}
 	if err != nil { // it may belong to another user
 		message := "what the nonce store knows cannot be read, so that renamed webhooks go unnoticed: " + err.Error()
-		return []policy.Finding{{Error: policy.Error{File: s.file.path, Message: message}, ID: "HB091", Severity: "info"}}, nil //nolint:nilerr // it is a finding
+		return []policy.Finding{{Error: policy.Error{File: s.File.Path, Message: message}, ID: "HB091", Severity: "info"}}, nil //nolint:nilerr // it is a finding
 	}
 	return set.RenameFindings(table, known)
 }

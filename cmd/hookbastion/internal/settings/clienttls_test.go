@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"crypto/tls"
@@ -59,10 +59,10 @@ func TestRedisTLSIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	c := &clientTLS{ca: ca, cert: cert, key: key, name: "redis.example.com"}
+	c := &ClientTLS{CA: ca, Cert: cert, Key: key, Name: "redis.example.com"}
 	load := func(want bool) {
 		t.Helper()
-		if changed, err := c.load(now); changed != want || err != nil {
+		if changed, err := c.Load(now); changed != want || err != nil {
 			t.Fatal(changed, err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestRedisTLSIsReadAgain(t *testing.T) {
 		if err := break_(); err != nil {
 			t.Fatal(err)
 		}
-		if changed, err := c.load(now); changed || err == nil || name == "expired" && !errors.Is(err, mtls.ErrNotValidNow) {
+		if changed, err := c.Load(now); changed || err == nil || name == "expired" && !errors.Is(err, mtls.ErrNotValidNow) {
 			t.Errorf("%s: %t, %v", name, changed, err)
 		}
 		if c.config() != before {
@@ -101,7 +101,7 @@ func TestRedisTLSIsReadAgain(t *testing.T) {
 		load(true)
 		before = c.config()
 	}
-	if n := len(c.files()); n != 3 {
+	if n := len(c.Files()); n != 3 {
 		t.Errorf("%d watched", n)
 	}
 }

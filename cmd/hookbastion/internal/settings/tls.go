@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"crypto/tls"
@@ -37,5 +37,5 @@ func listenerTLS(t *settingsv1.Tls, section, listen, protocol string, fail func(
 	return c
 }
 
-// mutual reports whether clients must show a certificate.
-func mutual(c *mtls.Config) bool { return c != nil && c.ClientCA != "" }
+// Mutual reports whether clients must show a certificate.
+func Mutual(c *mtls.Config) bool { return c != nil && c.ClientCA != "" }

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -46,7 +46,7 @@ func samples(t *testing.T, s setting) (good string, bad []string) {
 func bySetting(t *testing.T, s setting, value string, flag bool) (*settingsv1.Settings, error) {
 	t.Helper()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	addSettingFlags(flags)
+	AddFlags(flags)
 	if flag {
 		if err := flags.Parse([]string{"--" + s.flag() + "=" + value}); err != nil {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func sameStrictness(t *testing.T, s setting, good string, bad []string) {
 // Flags come before variables, variables before the file, lists are not mixed.
 func TestOrderOfSettings(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	addSettingFlags(flags)
+	AddFlags(flags)
 	if err := flags.Parse([]string{"--policy-directories=c,d", "--grpc-insecure"}); err != nil {
 		t.Fatal(err)
 	}

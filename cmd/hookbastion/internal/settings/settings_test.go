@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"os"
@@ -29,7 +29,7 @@ func judgeSettings(t *testing.T, texts map[string]string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := loadSettings(file, nil)
+		_, err := Load(file, nil)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", text, err)
 		}

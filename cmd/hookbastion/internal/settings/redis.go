@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"cmp"
@@ -12,22 +12,22 @@ import (
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 
-// redisStore is where nonces are kept that are kept in Redis.
-type redisStore struct {
-	config redis.Config
-	// alone goes on in memory while Redis is away.
-	alone bool
-	// keys is a file with the keys that replicas share; empty: Redis has them.
-	keys string
-	// tls is what connections show and believe; nil: plaintext.
-	tls *clientTLS
+// Redis is where nonces are kept that are kept in Redis.
+type Redis struct {
+	Config redis.Config
+	// Alone goes on in memory while Redis is away.
+	Alone bool
+	// Keys is a file with the keys that replicas share; empty: Redis has them.
+	Keys string
+	// TLS is what connections show and believe; nil: plaintext.
+	TLS *ClientTLS
 }
 
 // failer takes down what is wrong with a setting.
 type failer func(message string, path ...any)
 
 // nonceRedis reads the settings of store: REDIS; nil if it is another.
-func nonceRedis(m *settingsv1.Replay, fail failer) *redisStore {
+func nonceRedis(m *settingsv1.Replay, fail failer) *Redis {
 	if m.GetStore() != settingsv1.Replay_REDIS {
 		for name, given := range map[string]bool{"redis": m.GetRedis() != nil, "keys": m.GetKeys() != nil} {
 			if given {
@@ -39,18 +39,18 @@ func nonceRedis(m *settingsv1.Replay, fail failer) *redisStore {
 	if m.GetKeys() != nil && m.GetKeys().GetFile() == "" {
 		fail("is missing", "replay", "keys", "file")
 	}
-	s := &redisStore{keys: m.GetKeys().GetFile(), alone: m.GetRedis().GetOnDown() == settingsv1.Redis_LOCAL}
+	s := &Redis{Keys: m.GetKeys().GetFile(), Alone: m.GetRedis().GetOnDown() == settingsv1.Redis_LOCAL}
 	if m.GetRedis().GetUrl() == "" {
 		fail("is missing: store: REDIS needs the address of a server, such as redis://redis:6379", "replay", "redis", "url")
 		return s
 	}
-	s.config, s.tls = redisSettings(m.GetRedis(), func(message string, path ...any) {
+	s.Config, s.TLS = redisSettings(m.GetRedis(), func(message string, path ...any) {
 		fail(message, append([]any{"replay", "redis"}, path...)...)
 	})
 	return s
 }
 
-func redisSettings(m *settingsv1.Redis, fail failer) (redis.Config, *clientTLS) {
+func redisSettings(m *settingsv1.Redis, fail failer) (redis.Config, *ClientTLS) {
 	c := redis.Config{
 		Prefix: m.GetPrefix(), WaitReplicas: int(m.GetWaitReplicas()), TrustRestart: m.GetTrustRestart(),
 		Recovery: redis.DefaultRecovery, Budget: redis.DefaultBudget, Master: m.GetSentinel().GetMaster(),

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"crypto/tls"
@@ -16,12 +16,12 @@ import (
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 
-// clientTLS is what connections to a server show and whom they believe, from
+// ClientTLS is what connections to a server show and whom they believe, from
 // files that may change. After an error the last good content stays. It is safe
 // for concurrent use.
-type clientTLS struct {
-	ca, cert, key string // files; empty: the machine's authorities, no certificate
-	name          string // that servers must have; empty: the host of each address
+type ClientTLS struct {
+	CA, Cert, Key string // files; empty: the machine's authorities, no certificate
+	Name          string // that servers must have; empty: the host of each address
 
 	mu    sync.Mutex // held by load
 	read  [3][]byte
@@ -30,10 +30,10 @@ type clientTLS struct {
 
 // redisTLS reads the settings of TLS; nil for plaintext. Each fault has the place
 // of its setting.
-func redisTLS(m *settingsv1.Redis, fail failer) *clientTLS {
-	c := &clientTLS{ca: m.GetCa(), cert: m.GetCert(), key: m.GetKey(), name: m.GetServerName()}
+func redisTLS(m *settingsv1.Redis, fail failer) *ClientTLS {
+	c := &ClientTLS{CA: m.GetCa(), Cert: m.GetCert(), Key: m.GetKey(), Name: m.GetServerName()}
 	if u, err := url.Parse(m.GetUrl()); err != nil || u.Scheme != "rediss" && u.Scheme != "valkeys" {
-		for name, value := range map[string]string{"ca": c.ca, "cert": c.cert, "key": c.key, "server_name": c.name} {
+		for name, value := range map[string]string{"ca": c.CA, "cert": c.Cert, "key": c.Key, "server_name": c.Name} {
 			if value != "" {
 				fail("has no use without rediss://", name)
 			}
@@ -41,12 +41,12 @@ func redisTLS(m *settingsv1.Redis, fail failer) *clientTLS {
 		return nil
 	}
 	switch {
-	case c.cert != "" && c.key == "":
+	case c.Cert != "" && c.Key == "":
 		fail("is missing: a certificate has a key", "key")
-	case c.cert == "" && c.key != "":
+	case c.Cert == "" && c.Key != "":
 		fail("is missing: a key has a certificate", "cert")
 	default:
-		if _, err := c.load(time.Now()); err != nil {
+		if _, err := c.Load(time.Now()); err != nil {
 			place := "ca"
 			if errors.Is(err, errCertificate) {
 				place = "cert"
@@ -60,34 +60,34 @@ func redisTLS(m *settingsv1.Redis, fail failer) *clientTLS {
 // errCertificate is wrapped by what is wrong with the certificate or its key.
 var errCertificate = errors.New("the certificate for Redis")
 
-func (c *clientTLS) config() *tls.Config { return c.state.Load() }
+func (c *ClientTLS) config() *tls.Config { return c.state.Load() }
 
-// load reads the files and reports whether anything is new.
-func (c *clientTLS) load(now time.Time) (changed bool, err error) {
+// Load reads the files and reports whether anything is new.
+func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.name}
+	next := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.Name}
 	var read [3][]byte
-	if c.ca != "" {
-		if read[0], err = os.ReadFile(c.ca); err != nil {
+	if c.CA != "" {
+		if read[0], err = os.ReadFile(c.CA); err != nil {
 			return false, err
 		}
 		if next.RootCAs, err = transport.Pool(read[0]); err != nil {
-			return false, fmt.Errorf("%s: %w", c.ca, err)
+			return false, fmt.Errorf("%s: %w", c.CA, err)
 		}
 	}
-	if c.cert != "" {
-		for i, file := range []string{c.cert, c.key} {
+	if c.Cert != "" {
+		for i, file := range []string{c.Cert, c.Key} {
 			if read[1+i], err = os.ReadFile(file); err != nil {
 				return false, fmt.Errorf("%w: %w", errCertificate, err)
 			}
 		}
 		pair, err := tls.X509KeyPair(read[1], read[2])
 		if err != nil {
-			return false, fmt.Errorf("%w: %s and %s: %w", errCertificate, c.cert, c.key, err)
+			return false, fmt.Errorf("%w: %s and %s: %w", errCertificate, c.Cert, c.Key, err)
 		}
 		if now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
-			return false, fmt.Errorf("%w: %s: %w", errCertificate, c.cert, mtls.ErrNotValidNow)
+			return false, fmt.Errorf("%w: %s: %w", errCertificate, c.Cert, mtls.ErrNotValidNow)
 		}
 		next.Certificates = []tls.Certificate{pair}
 	}
@@ -99,10 +99,10 @@ func (c *clientTLS) load(now time.Time) (changed bool, err error) {
 	return true, nil
 }
 
-// files are those that are read, and may change.
-func (c *clientTLS) files() []string {
+// Files are those that are read, and may change.
+func (c *ClientTLS) Files() []string {
 	var files []string
-	for _, file := range []string{c.ca, c.cert, c.key} {
+	for _, file := range []string{c.CA, c.Cert, c.Key} {
 		if file != "" {
 			files = append(files, file)
 		}

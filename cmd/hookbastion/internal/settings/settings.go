@@ -1,4 +1,6 @@
-package main
+// Package settings reads the settings of the service: a file, variables and flags
+// laid over it, and a default for what nobody has said.
+package settings
 
 import (
 	"cmp"
@@ -22,39 +24,39 @@ import (
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 
-// settings are the server's settings with all defaults filled in.
-type settings struct {
-	grpcListen string
-	unixPath   string
-	unixMode   os.FileMode
-	insecure   bool
-	tls        *mtls.Config // nil: none
-	lameDuck   time.Duration
-	assertion  assertion.Config
-	httpListen string
-	policies   []string
-	tenants    int
-	mapping    envoy.Mapping
-	limits     envoy.Limits
-	maxEntries int
-	maxPending int
-	setupUntil time.Time   // until then an empty store is a new one
-	file       *fileStore  // nil: nonces are not kept in a file
-	redis      *redisStore // nil: nor in Redis
-	// lease is 0 where there is no access log.
-	lease       time.Duration
-	adminListen string
-	adminToken  string       // a file, or none
-	adminTLS    *mtls.Config // nil: none
-	records     string
-	// recordsOTLP sends the records to a collector, too.
-	recordsOTLP bool
-	denials     int
+// Settings are the server's settings with all defaults filled in.
+type Settings struct {
+	GRPCListen string
+	UnixPath   string
+	UnixMode   os.FileMode
+	Insecure   bool
+	TLS        *mtls.Config // nil: none
+	LameDuck   time.Duration
+	Assertion  assertion.Config
+	HTTPListen string
+	Policies   []string
+	Tenants    int
+	Mapping    envoy.Mapping
+	Limits     envoy.Limits
+	MaxEntries int
+	MaxPending int
+	SetupUntil time.Time // until then an empty store is a new one
+	File       *File     // nil: nonces are not kept in a file
+	Redis      *Redis    // nil: nor in Redis
+	// Lease is 0 where there is no access log.
+	Lease       time.Duration
+	AdminListen string
+	AdminToken  string       // a file, or none
+	AdminTLS    *mtls.Config // nil: none
+	Records     string
+	// RecordsOTLP sends the records to a collector, too.
+	RecordsOTLP bool
+	Denials     int
 }
 
-// loadSettings reads a file, or none, and lays variables and then flags over
+// Load reads a file, or none, and lays variables and then flags over
 // it.
-func loadSettings(file string, flags *pflag.FlagSet) (*settings, error) {
+func Load(file string, flags *pflag.FlagSet) (*Settings, error) {
 	message := &settingsv1.Settings{}
 	doc, err := strictyaml.Options{}.Empty("settings"), error(nil)
 	if file != "" {
@@ -73,27 +75,27 @@ func loadSettings(file string, flags *pflag.FlagSet) (*settings, error) {
 }
 
 // fill applies the defaults and looks for values that cannot work.
-func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
-	s := &settings{
-		grpcListen:  m.GetGrpc().GetListen(),
-		unixPath:    m.GetGrpc().GetUnix().GetPath(),
-		insecure:    m.GetGrpc().GetInsecure(),
-		lameDuck:    2 * time.Second,
-		httpListen:  cmp.Or(m.GetHttp().GetListen(), "127.0.0.1:9002"),
-		policies:    m.GetPolicy().GetDirectories(),
-		tenants:     int(cmp.Or(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
-		maxEntries:  int(cmp.Or(m.GetReplay().GetMaxEntries(), 4_000_000)),
-		maxPending:  int(m.GetReplay().GetMaxPending()),
-		lease:       time.Minute,
-		records:     cmp.Or(m.GetRecords().GetFile(), "-"),
-		recordsOTLP: m.GetRecords().GetOtlp(),
-		denials:     int(cmp.Or(m.GetRecords().GetDenialsPerSecond(), 100)),
+func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
+	s := &Settings{
+		GRPCListen:  m.GetGrpc().GetListen(),
+		UnixPath:    m.GetGrpc().GetUnix().GetPath(),
+		Insecure:    m.GetGrpc().GetInsecure(),
+		LameDuck:    2 * time.Second,
+		HTTPListen:  cmp.Or(m.GetHttp().GetListen(), "127.0.0.1:9002"),
+		Policies:    m.GetPolicy().GetDirectories(),
+		Tenants:     int(cmp.Or(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
+		MaxEntries:  int(cmp.Or(m.GetReplay().GetMaxEntries(), 4_000_000)),
+		MaxPending:  int(m.GetReplay().GetMaxPending()),
+		Lease:       time.Minute,
+		Records:     cmp.Or(m.GetRecords().GetFile(), "-"),
+		RecordsOTLP: m.GetRecords().GetOtlp(),
+		Denials:     int(cmp.Or(m.GetRecords().GetDenialsPerSecond(), 100)),
 	}
-	if s.grpcListen == "" && s.unixPath == "" {
-		s.grpcListen = "127.0.0.1:9001"
+	if s.GRPCListen == "" && s.UnixPath == "" {
+		s.GRPCListen = "127.0.0.1:9001"
 	}
-	if len(s.policies) == 0 {
-		s.policies = []string{"policies"}
+	if len(s.Policies) == 0 {
+		s.Policies = []string{"policies"}
 	}
 	var errs strictyaml.Errors
 	fail := func(message string, path ...any) { errs = append(errs, doc.Error(path, message)) }
@@ -102,42 +104,42 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 	if err != nil {
 		fail("must be an octal file mode such as 0660", "grpc", "unix", "mode")
 	}
-	s.unixMode = os.FileMode(mode)
-	if s.unixPath == "" && m.GetGrpc().GetUnix() != nil {
+	s.UnixMode = os.FileMode(mode)
+	if s.UnixPath == "" && m.GetGrpc().GetUnix() != nil {
 		fail("is missing", "grpc", "unix", "path")
 	}
-	s.assertion = assertions(m.GetAssertion(), fail)
+	s.Assertion = assertions(m.GetAssertion(), fail)
 	if lame := m.GetGrpc().GetLameDuck(); lame != nil {
-		s.lameDuck = lame.AsDuration()
+		s.LameDuck = lame.AsDuration()
 	}
 	// The Unix socket has no TLS: its mode says who may connect.
-	s.tls = listenerTLS(m.GetGrpc().GetTls(), "grpc", s.grpcListen, "h2", fail)
-	if s.grpcListen != "" && !loopback(s.grpcListen) && !s.insecure && !mutual(s.tls) {
-		fail(s.grpcListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
+	s.TLS = listenerTLS(m.GetGrpc().GetTls(), "grpc", s.GRPCListen, "h2", fail)
+	if s.GRPCListen != "" && !Loopback(s.GRPCListen) && !s.Insecure && !Mutual(s.TLS) {
+		fail(s.GRPCListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	if lease := m.GetReplay().GetLease(); lease != nil {
-		s.lease = lease.AsDuration()
+		s.Lease = lease.AsDuration()
 	}
 	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
-		s.lease = 0
+		s.Lease = 0
 	}
-	s.setupUntil = timeOf(m.GetReplay().GetSetupUntil(), fail, "replay", "setup_until")
-	s.file = nonceFile(m.GetReplay(), fail)
-	s.redis = nonceRedis(m.GetReplay(), fail)
-	if s.redis != nil && s.redis.config.SetupUntil.IsZero() {
-		s.redis.config.SetupUntil = s.setupUntil
+	s.SetupUntil = timeOf(m.GetReplay().GetSetupUntil(), fail, "replay", "setup_until")
+	s.File = nonceFile(m.GetReplay(), fail)
+	s.Redis = nonceRedis(m.GetReplay(), fail)
+	if s.Redis != nil && s.Redis.Config.SetupUntil.IsZero() {
+		s.Redis.Config.SetupUntil = s.SetupUntil
 	}
-	s.adminListen, s.adminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
-	s.adminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.adminListen, "http/1.1", fail)
-	if s.adminListen != "" && !loopback(s.adminListen) && s.adminToken == "" && !mutual(s.adminTLS) {
-		fail(s.adminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
+	s.AdminListen, s.AdminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
+	s.AdminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.AdminListen, "http/1.1", fail)
+	if s.AdminListen != "" && !Loopback(s.AdminListen) && s.AdminToken == "" && !Mutual(s.AdminTLS) {
+		fail(s.AdminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
 	}
 	body := int64(cmp.Or(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
-	s.mapping = envoy.Mapping{
+	s.Mapping = envoy.Mapping{
 		MaxRequestBytes: body, StringBody: stringBody(m), Decompressed: m.GetEnvoy().GetDecompressed(),
 		Source: hops(m, fail), Edge: envoyEdge(m, fail),
 	}
-	s.limits = envoy.Limits{
+	s.Limits = envoy.Limits{
 		MaxRequestBytes: body,
 		InFlight:        int(cmp.Or(m.GetLimits().GetInFlight(), 1024)),
 		BytesInFlight:   int64(cmp.Or(m.GetLimits().GetBytesInFlight(), 256<<20)),
@@ -145,35 +147,35 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*settings, error) {
 		Shutdown:        10 * time.Second,
 	}
 	if shutdown := m.GetLimits().GetShutdown(); shutdown != nil {
-		s.limits.Shutdown = shutdown.AsDuration()
+		s.Limits.Shutdown = shutdown.AsDuration()
 	}
-	if least := envoy.MinBytesInFlight(body); s.limits.BytesInFlight < least {
+	if least := envoy.MinBytesInFlight(body); s.Limits.BytesInFlight < least {
 		fail(fmt.Sprintf("must be at least %d, or no body of envoy.max_request_bytes gets in", least), "limits", "bytes_in_flight")
 	}
 	return s, errs.Err()
 }
 
-// fileStore is a directory with a log of nonces.
-type fileStore struct {
-	path string
-	sync time.Duration
+// File is a directory with a log of nonces.
+type File struct {
+	Path string
+	Sync time.Duration
 }
 
-func nonceFile(m *settingsv1.Replay, fail func(string, ...any)) *fileStore {
+func nonceFile(m *settingsv1.Replay, fail func(string, ...any)) *File {
 	if m.GetStore() != settingsv1.Replay_FILE {
 		if m.GetFile() != nil {
 			fail("needs replay.store: FILE", "replay", "file")
 		}
 		return nil
 	}
-	f := &fileStore{path: m.GetFile().GetPath(), sync: 100 * time.Millisecond}
-	if f.path == "" {
+	f := &File{Path: m.GetFile().GetPath(), Sync: 100 * time.Millisecond}
+	if f.Path == "" {
 		fail("is missing", "replay", "file", "path")
 	}
 	if sync := m.GetFile().GetSync(); sync != nil {
-		f.sync = sync.AsDuration()
+		f.Sync = sync.AsDuration()
 	}
-	if f.sync > 0 && f.sync < time.Millisecond {
+	if f.Sync > 0 && f.Sync < time.Millisecond {
 		fail("must be 0s or at least 1ms", "replay", "file", "sync")
 	}
 	return f
@@ -199,11 +201,11 @@ func envoyEdge(m *settingsv1.Settings, fail func(string, ...any)) envoy.Edge {
 	return e
 }
 
-// proofs is what the settings let the service know of a sender's connection.
-func (s *settings) proofs() policy.Proofs {
+// Proofs is what the settings let the service know of a sender's connection.
+func (s *Settings) Proofs() policy.Proofs {
 	return policy.Proofs{
-		Forwarded: s.mapping.Edge.First || s.mapping.Source.TrustedHops > 0 || len(s.mapping.Source.TrustedCIDRs) > 0,
-		Version:   s.mapping.Edge.TLSVersionHeader != "",
+		Forwarded: s.Mapping.Edge.First || s.Mapping.Source.TrustedHops > 0 || len(s.Mapping.Source.TrustedCIDRs) > 0,
+		Version:   s.Mapping.Edge.TLSVersionHeader != "",
 	}
 }
 
@@ -222,8 +224,8 @@ func hops(m *settingsv1.Settings, fail func(string, ...any)) source.Resolver {
 	return r
 }
 
-// loopback reports whether only this machine can reach the address.
-func loopback(address string) bool {
+// Loopback reports whether only this machine can reach the address.
+func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false

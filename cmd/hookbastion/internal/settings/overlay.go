@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -49,8 +49,8 @@ func allSettings() []setting {
 	return all
 }
 
-// addSettingFlags gives a command one flag for each setting.
-func addSettingFlags(flags *pflag.FlagSet) {
+// AddFlags gives a command one flag for each setting.
+func AddFlags(flags *pflag.FlagSet) {
 	for _, s := range allSettings() {
 		flags.String(s.flag(), "", "the setting "+strings.Join(s.path, ".")+" ($"+s.variable()+")")
 		if s.field.Kind() == protoreflect.BoolKind {
