@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
-	"github.com/hookbastion/hookbastion/authz/transport"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -24,8 +23,10 @@ type adminClient struct {
 	token, ca, cert, key string // files, or empty
 }
 
-// addFlags gives a command the flags of the client.
-func (c *adminClient) addFlags(cmd *cobra.Command) {
+// addFlags gives a command the flags of the client: --admin with a default and
+// what it is for, and those of TLS and the token.
+func (c *adminClient) addFlags(cmd *cobra.Command, url, usage string) {
+	cmd.Flags().StringVar(&c.url, "admin", url, usage)
 	cmd.Flags().StringVar(&c.token, "token-file", "", "file with the token of the admin listener")
 	cmd.Flags().StringVar(&c.ca, "ca", "", "PEM file with the authority of the admin listener's certificate (default: the system's)")
 	cmd.Flags().StringVar(&c.cert, "cert", "", "PEM file with a certificate to show to the admin listener")
@@ -81,28 +82,14 @@ func (c *adminClient) tls(scheme string) (*tls.Config, error) {
 	if scheme != "https" {
 		return nil, errors.New("--ca, --cert and --key need an --admin that begins with https://")
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.ca != "" {
-		text, err := os.ReadFile(c.ca)
-		if err != nil {
-			return nil, err
-		}
-		if config.RootCAs, err = transport.Pool(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.ca, err)
-		}
-	}
-	if c.cert == "" && c.key == "" {
-		return config, nil
-	}
-	if c.cert == "" || c.key == "" {
+	if (c.cert == "") != (c.key == "") {
 		return nil, errors.New("--cert and --key need each other")
 	}
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
-	if err != nil {
-		return nil, fmt.Errorf("%s and %s: %w", c.cert, c.key, err)
+	files := &settings.ClientTLS{CA: c.ca, Cert: c.cert, Key: c.key}
+	if _, err := files.Load(time.Now()); err != nil {
+		return nil, err
 	}
-	config.Certificates = []tls.Certificate{pair}
-	return config, nil
+	return files.Config(), nil
 }
 
 // liveKeys is what the admin listener says: GET /api/v1/keys.

@@ -131,7 +131,7 @@ func TestComposeFile(t *testing.T) {
 	if pin := "envoyproxy/envoy:v" + envoytest.Version; c.Services["envoy"].Image != pin || c.Services["application"].Image != pin {
 		t.Errorf("not the Envoy that the tests run, %s", pin)
 	}
-	findings, err := auditFiles([]string{filepath.Join(quickstartDir, "envoy-compose.yaml")}, "", "", nil, nil)
+	findings, err := auditFiles([]string{filepath.Join(quickstartDir, "envoy-compose.yaml")}, &policyFlags{}, "", nil)
 	if err != nil || len(findings) > 0 {
 		t.Errorf("its Envoy: %v, error %v", findings, err)
 	}

@@ -36,8 +36,8 @@ func newDemo() *cobra.Command {
 			"verdict is the expected one.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("--output must be text or json, not %q", output)
+			if err := oneOf("--output", output, "text", "json"); err != nil {
+				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -78,7 +78,7 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 	}
 	for _, r := range results {
 		if !r.AsExpected {
-			return exitError{1}
+			return failed
 		}
 	}
 	return nil
@@ -114,10 +114,10 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 			return d, err
 		}
 	}
-	if d.table, err = loadTable([]string{d.policies("right")}, ""); err != nil {
+	if d.table, err = (&policyFlags{paths: []string{d.policies("right")}}).table(); err != nil {
 		return d, err
 	}
-	if d.wrong, err = loadTable([]string{d.policies("wrong")}, ""); err != nil {
+	if d.wrong, err = (&policyFlags{paths: []string{d.policies("wrong")}}).table(); err != nil {
 		return d, err
 	}
 	if d.collector, err = envoytest.StartCollector(nil); err != nil {

@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -23,8 +21,8 @@ func newEnvoy() *cobra.Command {
 }
 
 func newEnvoyAudit() *cobra.Command {
-	var output, config, cluster string
-	var policies []string
+	var output, cluster string
+	var p policyFlags
 	cmd := &cobra.Command{
 		Use:   "audit FILE...",
 		Short: "Name what in Envoy's configuration lets requests pass unverified or refuses good ones",
@@ -38,28 +36,29 @@ func newEnvoyAudit() *cobra.Command {
 			"  curl -s localhost:9901/config_dump | hookbastion envoy audit -",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			findings, err := auditFiles(args, config, cluster, policies, cmd.InOrStdin())
+			if err := oneOf("--output", output, "text", "json", "sarif"); err != nil {
+				return err
+			}
+			findings, err := auditFiles(args, &p, cluster, cmd.InOrStdin())
 			if err != nil {
 				return reported(cmd.ErrOrStderr(), err)
 			}
 			switch output {
-			case "text":
-				printFindings(cmd.OutOrStdout(), findings)
 			case "json":
 				err = printJSON(cmd.OutOrStdout(), map[string]any{"findings": findings})
 			case "sarif":
 				err = printFindingsSARIF(cmd.OutOrStdout(), findings)
 			default:
-				err = fmt.Errorf("--output must be text, json or sarif, not %q", output)
+				printFindings(cmd.OutOrStdout(), findings)
 			}
 			if err == nil && count(findings, audit.Error)+count(findings, audit.Warning) > 0 {
-				return exitError{exitInvalid}
+				return invalid
 			}
 			return err
 		},
 	}
-	addConfigFlag(cmd, &config)
-	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
+	p.addConfig(cmd)
+	cmd.Flags().StringArrayVar(&p.paths, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks, where its name does not tell")
 	return cmd
@@ -67,8 +66,8 @@ func newEnvoyAudit() *cobra.Command {
 
 // auditFiles compares Envoy's configuration with the settings of the service,
 // from a file or none, and with policies, if any are given.
-func auditFiles(names []string, config, cluster string, policies []string, stdin io.Reader) ([]audit.Finding, error) {
-	s, err := settings.Load(config, nil)
+func auditFiles(names []string, p *policyFlags, cluster string, stdin io.Reader) ([]audit.Finding, error) {
+	s, err := p.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -78,22 +77,19 @@ func auditFiles(names []string, config, cluster string, policies []string, stdin
 	}
 	var files []audit.File
 	for _, name := range names {
-		var data []byte
-		if name == "-" {
-			name = "stdin"
-			data, err = io.ReadAll(stdin)
-		} else {
-			data, err = os.ReadFile(name)
-		}
+		data, err := readInput(stdin, name)
 		if err != nil {
 			return nil, err
+		}
+		if name == "-" {
+			name = "stdin"
 		}
 		files = append(files, audit.File{Name: name, Data: data})
 	}
 	var needs policy.TransportNeeds
 	var named []string
-	if len(policies) > 0 {
-		set, err := policy.Load(policies...)
+	if len(p.paths) > 0 {
+		set, err := policy.Load(p.paths...)
 		if err != nil {
 			return nil, err
 		}

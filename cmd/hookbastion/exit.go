@@ -1,16 +1,15 @@
 package main
 
-import (
-	"fmt"
-)
+import "fmt"
 
-// Exit codes beside 0 and 1.
+// exit is a code that a command ends with, beside 0. It is an error without
+// words: what there was to say was printed already.
+type exit int
+
 const (
-	exitDenied  = 1
-	exitInvalid = 3
+	failed  exit = 1
+	denied  exit = 1
+	invalid exit = 3
 )
 
-// exitError carries an exit code; its text, if any, was printed already.
-type exitError struct{ code int }
-
-func (e exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }

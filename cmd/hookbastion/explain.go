@@ -14,7 +14,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
@@ -30,8 +29,7 @@ func newExplain() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringArrayVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
-	addConfigFlag(cmd, &o.config)
+	o.policies.addFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
@@ -41,14 +39,14 @@ func newExplain() *cobra.Command {
 }
 
 type explainOptions struct {
-	policies                    []string
+	policies                    policyFlags
 	now, source, scheme, output string
-	config, webhook             string
+	webhook                     string
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, file string) error {
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output must be text or json, not %q", o.output)
+	if err := oneOf("--output", o.output, "text", "json"); err != nil {
+		return err
 	}
 	now, err := parseNow(o.now)
 	if err != nil {
@@ -58,12 +56,12 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	table, keys, err := loadKeys(o.policies, o.config)
+	table, keys, err := o.policies.keys()
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
-		return exitError{exitInvalid}
+		return invalid
 	}
-	s, err := settings.Load(o.config, nil)
+	s, err := o.policies.settings()
 	if err != nil {
 		return err
 	}
@@ -84,7 +82,7 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 		e.print(cmd.OutOrStdout())
 	}
 	if err == nil && e.Verdict != authz.Allow.String() {
-		return exitError{exitDenied}
+		return denied
 	}
 	return err
 }
@@ -98,8 +96,8 @@ func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if o.scheme != "https" && o.scheme != "http" {
-		return nil, fmt.Errorf("--scheme must be http or https, not %q", o.scheme)
+	if err := oneOf("--scheme", o.scheme, "http", "https"); err != nil {
+		return nil, err
 	}
 	req.Scheme, req.Webhook = authz.View(o.scheme), authz.View(o.webhook)
 	req.Transport.TLS = o.scheme == "https" // who asks says so

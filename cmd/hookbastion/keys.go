@@ -40,19 +40,17 @@ func newKeys() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().StringArrayVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
-	addConfigFlag(cmd, &o.config)
+	o.policies.addFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time to judge by, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
-	cmd.Flags().StringVar(&o.admin.url, "admin", "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
-	o.admin.addFlags(cmd)
+	o.admin.addFlags(cmd, "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
 	return cmd
 }
 
 type keysOptions struct {
-	policies            []string
-	config, now, output string
-	admin               adminClient
+	policies    policyFlags
+	now, output string
+	admin       adminClient
 }
 
 // listedKey is one key in `keys --output json`.
@@ -85,17 +83,17 @@ type listedTenants struct {
 }
 
 func (o *keysOptions) run(cmd *cobra.Command) error {
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output must be text or json, not %q", o.output)
+	if err := oneOf("--output", o.output, "text", "json"); err != nil {
+		return err
 	}
 	now, err := parseNow(o.now)
 	if err != nil {
 		return err
 	}
-	_, keys, err := loadKeys(o.policies, o.config)
+	_, keys, err := o.policies.keys()
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
-		return exitError{exitInvalid}
+		return invalid
 	}
 	var live *liveKeys
 	if o.admin.url != "" {

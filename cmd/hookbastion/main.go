@@ -19,12 +19,12 @@ func run(args []string) int {
 	addCompletions(root)
 	root.SetArgs(args)
 	err := root.Execute()
-	var exit exitError
+	var code exit
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &exit):
-		return exit.code
+	case errors.As(err, &code):
+		return int(code)
 	default:
 		fmt.Fprintln(os.Stderr, "hookbastion:", err)
 		return 1

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -19,7 +21,7 @@ func reported(w io.Writer, err error) error {
 	for _, e := range errs {
 		fmt.Fprintln(w, e)
 	}
-	return exitError{1}
+	return failed
 }
 
 // asErrors makes a list of any error, or of none.
@@ -45,4 +47,14 @@ func printJSON(w io.Writer, v any) error {
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
+}
+
+// oneOf says what is wrong with the value of a flag that takes one of a few
+// words.
+func oneOf(flag, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	last := len(words) - 1
+	return fmt.Errorf("%s must be %s or %s, not %q", flag, strings.Join(words[:last], ", "), words[last], value)
 }

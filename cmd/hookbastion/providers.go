@@ -72,8 +72,8 @@ func newProvidersList() *cobra.Command {
 		Short: "List the providers whose name or title has the text",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("--output must be text or json, not %q", output)
+			if err := oneOf("--output", output, "text", "json"); err != nil {
+				return err
 			}
 			for _, f := range want.filters() {
 				*f.value = strings.ToLower(*f.value)
@@ -173,8 +173,8 @@ func newProvidersShow() *cobra.Command {
 		Short: "What a provider sends, what it covers, and a policy for it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains([]string{"text", "json", "yaml"}, output) {
-				return fmt.Errorf("--output must be text, json or yaml, not %q", output)
+			if err := oneOf("--output", output, "text", "json", "yaml"); err != nil {
+				return err
 			}
 			return showProvider(cmd.OutOrStdout(), args[0], output)
 		},

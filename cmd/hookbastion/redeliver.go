@@ -54,10 +54,9 @@ func newRedeliver() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&client.url, "admin", "http://127.0.0.1:9003", "address of the service's admin listener")
+	client.addFlags(cmd, "http://127.0.0.1:9003", "address of the service's admin listener")
 	cmd.Flags().StringVar(&decision, "decision", "", "id of the decision that refused the copy")
 	cmd.Flags().StringVar(&record, "record", "", "file with the record of that decision, - for standard input")
-	client.addFlags(cmd)
 	cmd.MarkFlagsOneRequired("decision", "record")
 	cmd.MarkFlagsMutuallyExclusive("decision", "record")
 	return cmd

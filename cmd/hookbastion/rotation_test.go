@@ -43,7 +43,7 @@ func signer(t *testing.T, text string) *authz.Table {
 	dir := t.TempDir()
 	replaceFile(t, filepath.Join(dir, "s"), text)
 	replaceFile(t, filepath.Join(dir, "p.yaml"), "webhooks: [{name: rotating, match: {path: /webhooks/rotating}, provider: github, secrets: [{file: s}]}]")
-	table, err := loadTable([]string{dir}, "")
+	table, err := (&policyFlags{paths: []string{dir}}).table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 	p := start(t, serveArgs(policies, unix)...)
 	p.stderr.await(t, "msg=serving")
 	e := startEdge(t, unix, nil)
-	table, err := loadTable([]string{policies}, "")
+	table, err := (&policyFlags{paths: []string{policies}}).table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestWeakSecretsAreRefused(t *testing.T) {
 				!strings.Contains(p.stderr.String(), "p.yaml:1:") || strings.Contains(p.stderr.String(), c.text) {
 				t.Errorf("%v: %s", err, p.stderr)
 			}
-			_, keys, err := loadKeys([]string{dir}, "")
+			_, keys, err := (&policyFlags{paths: []string{dir}}).keys()
 			if err != nil || len(keys) != 1 {
 				t.Fatalf("%d keys, %v", len(keys), err)
 			}

@@ -29,7 +29,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 		t.Fatal(err)
 	}
 	watchSecrets(t, filepath.Join(dir, "secrets"))
-	table, err := loadTable([]string{filepath.Join(dir, "policies")}, "")
+	table, err := (&policyFlags{paths: []string{filepath.Join(dir, "policies")}}).table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	p.stderr.await(t, `msg="policy loaded" webhooks=6`)
 	before := sent.Load()
 	for sent.Load() < before+20 && failures.Load() == 0 {
-		added, err := loadTable([]string{policies}, "")
+		added, err := (&policyFlags{paths: []string{policies}}).table()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,8 +24,7 @@ func newSign() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().StringArrayVar(&o.policies, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
-	addConfigFlag(cmd, &o.config)
+	o.policies.addFlags(cmd)
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
 	cmd.Flags().StringVar(&o.key, "key", "", "file with the token, where the policy holds its digest only")
@@ -39,14 +38,14 @@ func newSign() *cobra.Command {
 }
 
 type signOptions struct {
-	policies                                      []string
+	policies                                      policyFlags
 	webhook, keyID, now, body, host, path, format string
-	config, key                                   string
+	key                                           string
 }
 
 func (o *signOptions) run(cmd *cobra.Command) error {
-	if o.format != "http" && o.format != "curl" {
-		return fmt.Errorf("--format must be http or curl, not %q", o.format)
+	if err := oneOf("--format", o.format, "http", "curl"); err != nil {
+		return err
 	}
 	now, err := parseNow(o.now)
 	if err != nil {
@@ -58,10 +57,10 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	table, keys, err := loadKeys(o.policies, o.config)
+	table, keys, err := o.policies.keys()
 	if err != nil {
 		printErrors(cmd.ErrOrStderr(), err)
-		return exitError{exitInvalid}
+		return invalid
 	}
 	req, err := delivery(table, o, now, body)
 	if err != nil {

@@ -11,39 +11,53 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-// addConfigFlag lets a command know the settings that the service has.
-func addConfigFlag(cmd *cobra.Command, config *string) {
-	cmd.Flags().StringVar(config, "config", "", "settings file of the service")
+// policyFlags are what a command judges by: what its flags --policy and --config
+// name.
+type policyFlags struct {
+	paths  []string
+	config string // of the service; empty: its defaults
 }
 
-// loadTable compiles policies for a command that decides or signs single
+// addFlags gives a command both flags.
+func (p *policyFlags) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&p.paths, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	p.addConfig(cmd)
+}
+
+// addConfig gives a command the flag --config alone.
+func (p *policyFlags) addConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.config, "config", "", "settings file of the service")
+}
+
+// settings reads the settings of the service.
+func (p *policyFlags) settings() (*settings.Settings, error) { return settings.Load(p.config, nil) }
+
+// table compiles policies for a command that decides or signs single
 // requests: with an empty nonce store that has no start guard. The settings,
 // from a file or none, say what Envoy forwards.
-func loadTable(paths []string, config string) (*authz.Table, error) {
-	return loadTableWith(paths, config, nil)
-}
+func (p *policyFlags) table() (*authz.Table, error) { return p.compile(nil) }
 
-// loadTableWith is loadTable that tells of each secret and token.
-func loadTableWith(paths []string, config string, onKey func(policy.Key)) (*authz.Table, error) {
-	s, err := settings.Load(config, nil)
+// compile is table that tells of each secret and token.
+func (p *policyFlags) compile(onKey func(policy.Key)) (*authz.Table, error) {
+	s, err := settings.Load(p.config, nil)
 	if err != nil {
 		return nil, err
 	}
-	set, _ := policy.Load(paths...) // Compile reports what is wrong with both
+	set, _ := policy.Load(p.paths...) // Compile reports what is wrong with both
 	return policy.Compile(set, policy.Deps{
 		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
-		Assertions:    config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
+		Assertions:    p.config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
 		Now:           time.Now(),
 		OnKey:         onKey,
 	})
 }
 
-// loadKeys is loadTable that also lists the secrets and tokens.
-func loadKeys(paths []string, config string) (*authz.Table, []policy.Key, error) {
+// keys is table that also lists the secrets and tokens.
+func (p *policyFlags) keys() (*authz.Table, []policy.Key, error) {
 	var keys []policy.Key
-	table, err := loadTableWith(paths, config, func(k policy.Key) { keys = append(keys, k) })
+	table, err := p.compile(func(k policy.Key) { keys = append(keys, k) })
 	return table, keys, err
 }
 

@@ -158,7 +158,7 @@ func startChain(t *testing.T, example []string, key []byte) *chain {
 		t.Fatal(err)
 	}
 	var err error
-	if c.table, err = loadTable([]string{policies}, ""); err != nil {
+	if c.table, err = (&policyFlags{paths: []string{policies}}).table(); err != nil {
 		t.Fatal(err)
 	}
 	unix := socket(t)

@@ -19,7 +19,8 @@ import (
 )
 
 func newValidate() *cobra.Command {
-	var output, config string
+	var output string
+	var p policyFlags
 	admin := &adminClient{}
 	cmd := &cobra.Command{
 		Use:   "validate DIR...",
@@ -27,48 +28,49 @@ func newValidate() *cobra.Command {
 		Long:  "Check policies and print every error with its place.\nExits 0 if they are good and 3 if not.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			table, keys, invalid := loadKeys(args, config)
+			if err := oneOf("--output", output, "text", "json", "sarif"); err != nil {
+				return err
+			}
+			p.paths = args
+			table, keys, problem := p.keys()
 			found, err := []policy.Finding{}, error(nil)
-			if invalid == nil {
-				if found, err = findings(cmd.Context(), args, config, admin, table, keys); err != nil {
+			if problem == nil {
+				if found, err = findings(cmd.Context(), &p, admin, table, keys); err != nil {
 					return err
 				}
 			}
 			switch {
 			case output == "json":
-				err = printValidation(cmd.OutOrStdout(), invalid, found)
+				err = printValidation(cmd.OutOrStdout(), problem, found)
 			case output == "sarif":
-				err = printSARIF(cmd.OutOrStdout(), asErrors(invalid), found)
-			case output != "text":
-				return fmt.Errorf("--output must be text, json or sarif, not %q", output)
-			case invalid != nil:
-				printErrors(cmd.ErrOrStderr(), invalid)
+				err = printSARIF(cmd.OutOrStdout(), asErrors(problem), found)
+			case problem != nil:
+				printErrors(cmd.ErrOrStderr(), problem)
 			default:
 				for i := range found {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s %s)\n", found[i].Error, found[i].Severity, found[i].ID)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
 			}
-			if err == nil && invalid != nil {
-				return exitError{exitInvalid}
+			if err == nil && problem != nil {
+				return invalid
 			}
 			return err
 		},
 	}
-	addConfigFlag(cmd, &config)
-	cmd.Flags().StringVar(&admin.url, "admin", "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
-	admin.addFlags(cmd)
+	p.addConfig(cmd)
+	admin.addFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(ctx context.Context, paths []string, config string, admin *adminClient, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
-	s, err := settings.Load(config, nil)
+func findings(ctx context.Context, p *policyFlags, admin *adminClient, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
+	s, err := p.settings()
 	if err != nil {
 		return nil, err
 	}
-	set, err := policy.Load(paths...)
+	set, err := policy.Load(p.paths...)
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func (v *vector) judge(t *testing.T) {
 	if e.Verdict != want.String() {
 		t.Errorf("explain says %s: %s, want %s (%s)", e.Verdict, e.Reason, v.Expect, v.Note)
 	}
-	table, err := loadTable([]string{dir}, "") // with an empty store
+	table, err := (&policyFlags{paths: []string{dir}}).table() // with an empty store
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,11 +201,11 @@ func (v *vector) explain(t *testing.T, dir string, target *url.URL) *explained {
 	cmd.SetOut(&out)
 	cmd.SetErr(&problems)
 	err := cmd.Execute()
-	var exit exitError
-	if err != nil && !errors.As(err, &exit) {
+	var code exit
+	if err != nil && !errors.As(err, &code) {
 		t.Fatal(err)
 	}
-	if exit.code == exitInvalid && v.Expect == "reject" && strings.Contains(problems.String(), "the secret is empty") {
+	if code == invalid && v.Expect == "reject" && strings.Contains(problems.String(), "the secret is empty") {
 		return nil
 	}
 	var e explained

@@ -120,13 +120,23 @@ func (s *Server) Load() (changed bool, err error) {
 	return true, nil
 }
 
-func (s *Server) prepare(cert, key, authorities []byte) (*state, error) {
+// Pair makes a certificate of what its file and that of its key hold, in PEM
+// form. One that is not valid now is an error, as is a key that is not its own.
+func Pair(certFile, keyFile string, cert, key []byte, now time.Time) (tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s and %s: %w", s.config.Cert, s.config.Key, err)
+		return tls.Certificate{}, fmt.Errorf("%s and %s: %w", certFile, keyFile, err)
 	}
-	if now := s.now(); now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("%s: %w", s.config.Cert, ErrNotValidNow)
+	if now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
+		return tls.Certificate{}, fmt.Errorf("%s: %w", certFile, ErrNotValidNow)
+	}
+	return pair, nil
+}
+
+func (s *Server) prepare(cert, key, authorities []byte) (*state, error) {
+	pair, err := Pair(s.config.Cert, s.config.Key, cert, key, s.now())
+	if err != nil {
+		return nil, err
 	}
 	c := &tls.Config{
 		Certificates: []tls.Certificate{pair},

@@ -48,7 +48,7 @@ func redisTLS(m *settingsv1.Redis, fail failer) *ClientTLS {
 	default:
 		if _, err := c.Load(time.Now()); err != nil {
 			place := "ca"
-			if errors.Is(err, errCertificate) {
+			if errors.As(err, new(certificateError)) {
 				place = "cert"
 			}
 			fail(err.Error(), place)
@@ -57,10 +57,14 @@ func redisTLS(m *settingsv1.Redis, fail failer) *ClientTLS {
 	return c
 }
 
-// errCertificate is wrapped by what is wrong with the certificate or its key.
-var errCertificate = errors.New("the certificate for Redis")
+// certificateError is what is wrong with the certificate or its key, and not with
+// the authorities.
+type certificateError struct{ error }
 
-func (c *ClientTLS) config() *tls.Config { return c.state.Load() }
+func (e certificateError) Unwrap() error { return e.error }
+
+// Config is what was loaded last; nil before that.
+func (c *ClientTLS) Config() *tls.Config { return c.state.Load() }
 
 // Load reads the files and reports whether anything is new.
 func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
@@ -79,15 +83,12 @@ func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
 	if c.Cert != "" {
 		for i, file := range []string{c.Cert, c.Key} {
 			if read[1+i], err = os.ReadFile(file); err != nil {
-				return false, fmt.Errorf("%w: %w", errCertificate, err)
+				return false, certificateError{err}
 			}
 		}
-		pair, err := tls.X509KeyPair(read[1], read[2])
+		pair, err := mtls.Pair(c.Cert, c.Key, read[1], read[2], now)
 		if err != nil {
-			return false, fmt.Errorf("%w: %s and %s: %w", errCertificate, c.Cert, c.Key, err)
-		}
-		if now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
-			return false, fmt.Errorf("%w: %s: %w", errCertificate, c.Cert, mtls.ErrNotValidNow)
+			return false, certificateError{err}
 		}
 		next.Certificates = []tls.Certificate{pair}
 	}

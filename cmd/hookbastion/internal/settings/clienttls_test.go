@@ -68,15 +68,15 @@ func TestRedisTLSIsReadAgain(t *testing.T) {
 	}
 	load(true)
 	load(false)
-	if s := c.config(); !believes(t, s, byOne) || believes(t, s, byTwo) || len(s.Certificates) != 1 {
+	if s := c.Config(); !believes(t, s, byOne) || believes(t, s, byTwo) || len(s.Certificates) != 1 {
 		t.Error("what is believed or shown at first")
 	}
 	replace(two.PEM)
 	load(true)
-	if s := c.config(); believes(t, s, byOne) || !believes(t, s, byTwo) {
+	if s := c.Config(); believes(t, s, byOne) || !believes(t, s, byTwo) {
 		t.Error("the new authority was not taken")
 	}
-	before := c.config()
+	before := c.Config()
 	for name, break_ := range map[string]func() error{
 		"no authority": func() error { return envoytest.Replace(ca, []byte("nothing")) },
 		"expired": func() error {
@@ -91,7 +91,7 @@ func TestRedisTLSIsReadAgain(t *testing.T) {
 		if changed, err := c.Load(now); changed || err == nil || name == "expired" && !errors.Is(err, mtls.ErrNotValidNow) {
 			t.Errorf("%s: %t, %v", name, changed, err)
 		}
-		if c.config() != before {
+		if c.Config() != before {
 			t.Errorf("%s: the last good one has gone", name)
 		}
 		replace(two.PEM)
@@ -99,7 +99,7 @@ func TestRedisTLSIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		load(true)
-		before = c.config()
+		before = c.Config()
 	}
 	if n := len(c.Files()); n != 3 {
 		t.Errorf("%d watched", n)

@@ -65,7 +65,7 @@ func redisSettings(m *settingsv1.Redis, fail failer) (redis.Config, *ClientTLS) 
 	redisAddress(&c, m, fail)
 	files := redisTLS(m, fail)
 	if files != nil {
-		c.TLS = files.config
+		c.TLS = files.Config
 	}
 	if m.GetUsername() != "" && m.GetPassword() == nil {
 		fail("is missing: a user has a password", "password")
