@@ -10,7 +10,7 @@ COPY examples examples
 COPY policy policy
 COPY proto proto
 ARG VERSION=devel
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /hookbastion ./cmd/hookbastion
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli.Version=${VERSION}" -o /hookbastion ./cmd/hookbastion
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

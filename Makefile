@@ -21,7 +21,7 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 build: ## bin/hookbastion
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli.Version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
 
 demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -23,7 +24,7 @@ import (
 // and GET /api/v1/webhooks. It is not there unless the settings ask for it.
 type admin struct {
 	// keys says which keys have matched; set before serving.
-	keys func() liveKeys
+	keys func() cli.LiveKeys
 	// webhooks are those that have nonces, by the names under which these are
 	// kept; set before serving.
 	webhooks func() map[string]policy.Kept

@@ -23,6 +23,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
@@ -145,10 +146,10 @@ func TestAdminWithMutualTLS(t *testing.T) {
 // serial is that of the admin listener's certificate.
 func (o *operators) serial(t *testing.T, issue envoytest.Issue) string {
 	t.Helper()
-	client := &adminClient{}
+	client := &cli.Admin{}
 	files := o.files(t, o.own, issue)
-	client.ca, client.cert, client.key = files[1], files[3], files[5]
-	config, err := client.tls("https")
+	client.CA, client.Cert, client.Key = files[1], files[3], files[5]
+	config, err := client.TLS("https")
 	if err != nil {
 		t.Fatal(err)
 	}

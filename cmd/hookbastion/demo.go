@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
@@ -36,7 +37,7 @@ func newDemo() *cobra.Command {
 			"verdict is the expected one.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("--output", output, "text", "json"); err != nil {
+			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -62,7 +63,7 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 	defer func() { err = errors.Join(err, d.stop()) }()
 	results := d.send(ctx, demoRows())
 	if output == "json" {
-		err = printJSON(out, results)
+		err = cli.PrintJSON(out, results)
 	} else {
 		printResults(out, results)
 		err = d.printTrace(ctx, out, results)
@@ -78,7 +79,7 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 	}
 	for _, r := range results {
 		if !r.AsExpected {
-			return failed
+			return cli.Failed
 		}
 	}
 	return nil
@@ -114,10 +115,10 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 			return d, err
 		}
 	}
-	if d.table, err = (&policyFlags{paths: []string{d.policies("right")}}).table(); err != nil {
+	if d.table, err = (&cli.Policies{Paths: []string{d.policies("right")}}).Table(); err != nil {
 		return d, err
 	}
-	if d.wrong, err = (&policyFlags{paths: []string{d.policies("wrong")}}).table(); err != nil {
+	if d.wrong, err = (&cli.Policies{Paths: []string{d.policies("wrong")}}).Table(); err != nil {
 		return d, err
 	}
 	if d.collector, err = envoytest.StartCollector(nil); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -22,7 +23,7 @@ func newEnvoy() *cobra.Command {
 
 func newEnvoyAudit() *cobra.Command {
 	var output, cluster string
-	var p policyFlags
+	var p cli.Policies
 	cmd := &cobra.Command{
 		Use:   "audit FILE...",
 		Short: "Name what in Envoy's configuration lets requests pass unverified or refuses good ones",
@@ -36,29 +37,29 @@ func newEnvoyAudit() *cobra.Command {
 			"  curl -s localhost:9901/config_dump | hookbastion envoy audit -",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("--output", output, "text", "json", "sarif"); err != nil {
+			if err := cli.OneOf("--output", output, "text", "json", "sarif"); err != nil {
 				return err
 			}
 			findings, err := auditFiles(args, &p, cluster, cmd.InOrStdin())
 			if err != nil {
-				return reported(cmd.ErrOrStderr(), err)
+				return cli.Reported(cmd.ErrOrStderr(), err)
 			}
 			switch output {
 			case "json":
-				err = printJSON(cmd.OutOrStdout(), map[string]any{"findings": findings})
+				err = cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"findings": findings})
 			case "sarif":
 				err = printFindingsSARIF(cmd.OutOrStdout(), findings)
 			default:
 				printFindings(cmd.OutOrStdout(), findings)
 			}
 			if err == nil && count(findings, audit.Error)+count(findings, audit.Warning) > 0 {
-				return invalid
+				return cli.Invalid
 			}
 			return err
 		},
 	}
-	p.addConfig(cmd)
-	cmd.Flags().StringArrayVar(&p.paths, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
+	p.AddConfig(cmd)
+	cmd.Flags().StringArrayVar(&p.Paths, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks, where its name does not tell")
 	return cmd
@@ -66,8 +67,8 @@ func newEnvoyAudit() *cobra.Command {
 
 // auditFiles compares Envoy's configuration with the settings of the service,
 // from a file or none, and with policies, if any are given.
-func auditFiles(names []string, p *policyFlags, cluster string, stdin io.Reader) ([]audit.Finding, error) {
-	s, err := p.settings()
+func auditFiles(names []string, p *cli.Policies, cluster string, stdin io.Reader) ([]audit.Finding, error) {
+	s, err := p.Settings()
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func auditFiles(names []string, p *policyFlags, cluster string, stdin io.Reader)
 	}
 	var files []audit.File
 	for _, name := range names {
-		data, err := readInput(stdin, name)
+		data, err := cli.ReadInput(stdin, name)
 		if err != nil {
 			return nil, err
 		}
@@ -88,8 +89,8 @@ func auditFiles(names []string, p *policyFlags, cluster string, stdin io.Reader)
 	}
 	var needs policy.TransportNeeds
 	var named []string
-	if len(p.paths) > 0 {
-		set, err := policy.Load(p.paths...)
+	if len(p.Paths) > 0 {
+		set, err := policy.Load(p.Paths...)
 		if err != nil {
 			return nil, err
 		}
@@ -145,16 +146,16 @@ func printFindings(w io.Writer, findings []audit.Finding) {
 
 func printFindingsSARIF(w io.Writer, findings []audit.Finding) error {
 	levels := map[audit.Severity]string{audit.Error: "error", audit.Warning: "warning", audit.Info: "note"}
-	var rules, results []sarif
+	var rules, results []cli.SARIF
 	for _, r := range audit.Rules() {
-		rules = append(rules, sarif{
-			"id": r.ID, "shortDescription": sarif{"text": r.Title}, "fullDescription": sarif{"text": r.Risk},
-			"help": sarif{"text": r.Fix}, "defaultConfiguration": sarif{"level": levels[r.Severity]},
+		rules = append(rules, cli.SARIF{
+			"id": r.ID, "shortDescription": cli.SARIF{"text": r.Title}, "fullDescription": cli.SARIF{"text": r.Risk},
+			"help": cli.SARIF{"text": r.Fix}, "defaultConfiguration": cli.SARIF{"level": levels[r.Severity]},
 		})
 	}
 	for _, f := range findings {
 		place := policy.Error{File: f.File, Line: f.Line, Column: f.Column}
-		results = append(results, sarifResult(f.ID, levels[f.Severity], f.Message+". "+f.Risk+" "+f.Fix, place))
+		results = append(results, cli.SARIFResult(f.ID, levels[f.Severity], f.Message+". "+f.Risk+" "+f.Fix, place))
 	}
-	return writeSARIF(w, rules, results)
+	return cli.WriteSARIF(w, rules, results)
 }

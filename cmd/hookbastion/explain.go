@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
@@ -29,7 +30,7 @@ func newExplain() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
-	o.policies.addFlags(cmd)
+	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
@@ -39,16 +40,16 @@ func newExplain() *cobra.Command {
 }
 
 type explainOptions struct {
-	policies                    policyFlags
+	policies                    cli.Policies
 	now, source, scheme, output string
 	webhook                     string
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, file string) error {
-	if err := oneOf("--output", o.output, "text", "json"); err != nil {
+	if err := cli.OneOf("--output", o.output, "text", "json"); err != nil {
 		return err
 	}
-	now, err := parseNow(o.now)
+	now, err := cli.ParseNow(o.now)
 	if err != nil {
 		return err
 	}
@@ -56,12 +57,12 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	table, keys, err := o.policies.keys()
+	table, keys, err := o.policies.Keys()
 	if err != nil {
-		printErrors(cmd.ErrOrStderr(), err)
-		return invalid
+		cli.PrintErrors(cmd.ErrOrStderr(), err)
+		return cli.Invalid
 	}
-	s, err := o.policies.settings()
+	s, err := o.policies.Settings()
 	if err != nil {
 		return err
 	}
@@ -74,21 +75,21 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 		warnings = append(warnings, compressedHint(table, req, s.Mapping, now)...)
 	}
 	e.Warnings = append(e.Warnings, warnings...)
-	e.Warnings = append(e.Warnings, weakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
+	e.Warnings = append(e.Warnings, cli.WeakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
 	o.hint(e, req)
 	if o.output == "json" {
-		err = printJSON(cmd.OutOrStdout(), e)
+		err = cli.PrintJSON(cmd.OutOrStdout(), e)
 	} else {
 		e.print(cmd.OutOrStdout())
 	}
 	if err == nil && e.Verdict != authz.Allow.String() {
-		return denied
+		return cli.Denied
 	}
 	return err
 }
 
 func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, error) {
-	data, err := readInput(stdin, file)
+	data, err := cli.ReadInput(stdin, file)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if err := oneOf("--scheme", o.scheme, "http", "https"); err != nil {
+	if err := cli.OneOf("--scheme", o.scheme, "http", "https"); err != nil {
 		return nil, err
 	}
 	req.Scheme, req.Webhook = authz.View(o.scheme), authz.View(o.webhook)

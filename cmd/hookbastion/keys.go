@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -40,17 +41,17 @@ func newKeys() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	o.policies.addFlags(cmd)
+	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time to judge by, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
-	o.admin.addFlags(cmd, "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
+	o.admin.AddFlags(cmd, "", "address of the service's admin listener, such as http://127.0.0.1:9003 (default: ask nobody)")
 	return cmd
 }
 
 type keysOptions struct {
-	policies    policyFlags
+	policies    cli.Policies
 	now, output string
-	admin       adminClient
+	admin       cli.Admin
 }
 
 // listedKey is one key in `keys --output json`.
@@ -83,20 +84,20 @@ type listedTenants struct {
 }
 
 func (o *keysOptions) run(cmd *cobra.Command) error {
-	if err := oneOf("--output", o.output, "text", "json"); err != nil {
+	if err := cli.OneOf("--output", o.output, "text", "json"); err != nil {
 		return err
 	}
-	now, err := parseNow(o.now)
+	now, err := cli.ParseNow(o.now)
 	if err != nil {
 		return err
 	}
-	_, keys, err := o.policies.keys()
+	_, keys, err := o.policies.Keys()
 	if err != nil {
-		printErrors(cmd.ErrOrStderr(), err)
-		return invalid
+		cli.PrintErrors(cmd.ErrOrStderr(), err)
+		return cli.Invalid
 	}
-	var live *liveKeys
-	if o.admin.url != "" {
+	var live *cli.LiveKeys
+	if o.admin.URL != "" {
 		if live, err = askKeys(cmd.Context(), &o.admin); err != nil {
 			return err
 		}
@@ -106,12 +107,12 @@ func (o *keysOptions) run(cmd *cobra.Command) error {
 		all = append(all, describeKey(&keys[i], now, live))
 	}
 	if o.output == "json" {
-		return printJSON(cmd.OutOrStdout(), all)
+		return cli.PrintJSON(cmd.OutOrStdout(), all)
 	}
 	return printKeys(cmd.OutOrStdout(), all, now)
 }
 
-func describeKey(k *policy.Key, now time.Time, live *liveKeys) listedKey {
+func describeKey(k *policy.Key, now time.Time, live *cli.LiveKeys) listedKey {
 	l := listedKey{
 		Webhook: k.Webhook, Kind: k.Kind, ID: k.ID, Reference: reference(k), NotBefore: timeOrNil(k.NotBefore), NotAfter: timeOrNil(k.NotAfter),
 		Bytes: k.Bytes, Strength: strength(k), AllowWeak: k.AllowWeak, Advice: []string{},
@@ -211,7 +212,7 @@ func (l *listedKey) describeTenants(k *policy.Key) {
 	}
 }
 
-func statOf(l *liveKeys, k *policy.Key) *telemetry.KeyStat {
+func statOf(l *cli.LiveKeys, k *policy.Key) *telemetry.KeyStat {
 	for i := range l.Keys {
 		if l.Keys[i].Webhook == k.Webhook && l.Keys[i].KeyID == k.ID {
 			return &l.Keys[i].KeyStat
@@ -221,7 +222,7 @@ func statOf(l *liveKeys, k *policy.Key) *telemetry.KeyStat {
 }
 
 // neverSeen reports whether the key is known not to have matched.
-func neverSeen(l *liveKeys, k *policy.Key, found *telemetry.KeyStat) bool {
+func neverSeen(l *cli.LiveKeys, k *policy.Key, found *telemetry.KeyStat) bool {
 	if found != nil {
 		return false
 	}
@@ -235,7 +236,7 @@ func neverSeen(l *liveKeys, k *policy.Key, found *telemetry.KeyStat) bool {
 
 // successor returns the id of a key that has begun to match since this one
 // stopped; empty if there is none, or the time since is short.
-func successor(l *liveKeys, k *policy.Key, found *telemetry.KeyStat, now time.Time) string {
+func successor(l *cli.LiveKeys, k *policy.Key, found *telemetry.KeyStat, now time.Time) string {
 	if found == nil || now.Sub(found.Last) < retireAfter {
 		return ""
 	}
@@ -247,12 +248,12 @@ func successor(l *liveKeys, k *policy.Key, found *telemetry.KeyStat, now time.Ti
 	return ""
 }
 
-func askKeys(ctx context.Context, admin *adminClient) (*liveKeys, error) {
-	text, err := admin.ask(ctx, http.MethodGet, "/api/v1/keys", http.NoBody)
+func askKeys(ctx context.Context, admin *cli.Admin) (*cli.LiveKeys, error) {
+	text, err := admin.Ask(ctx, http.MethodGet, "/api/v1/keys", http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	live := &liveKeys{}
+	live := &cli.LiveKeys{}
 	return live, json.Unmarshal(text, live)
 }
 

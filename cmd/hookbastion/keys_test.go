@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -28,14 +29,14 @@ func TestKeysLive(t *testing.T) {
 - {name: b, match: {path: /b}, provider: github, secrets: [{file: s}]}
 `)
 	at := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
-	live := liveKeys{Since: at, Complete: true, Keys: []telemetry.KeyMatch{
+	live := cli.LiveKeys{Since: at, Complete: true, Keys: []telemetry.KeyMatch{
 		{Webhook: "a", KeyID: "old", KeyStat: telemetry.KeyStat{First: at, Last: at.Add(time.Hour), Count: 3}},
 	}}
 	a, err := newAdmin(&settings.Settings{AdminToken: token}, replay.NewSettler(replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), 0, replay.NewSealKey()), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.keys = func() liveKeys { return live }
+	a.keys = func() cli.LiveKeys { return live }
 	server := httptest.NewServer(a.server.Handler)
 	defer server.Close()
 	keys := func(args ...string) (string, error) {

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -19,7 +21,7 @@ func run(args []string) int {
 	addCompletions(root)
 	root.SetArgs(args)
 	err := root.Execute()
-	var code exit
+	var code cli.Exit
 	switch {
 	case err == nil:
 		return 0

@@ -31,6 +31,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -74,7 +75,7 @@ func newSDK(ctx context.Context, o sdkOptions) (s *sdk, err error) {
 		}
 	}()
 	attributes, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(semconv.ServiceName("hookbastion"), semconv.ServiceVersion(version), semconv.ServiceInstanceID(o.replica)),
+		resource.WithAttributes(semconv.ServiceName("hookbastion"), semconv.ServiceVersion(cli.Version), semconv.ServiceInstanceID(o.replica)),
 		resource.WithFromEnv()) // the last one wins
 	if err != nil {
 		return s, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
@@ -120,7 +121,7 @@ func (s *sdk) addMetrics(ctx context.Context, o sdkOptions, attributes *resource
 	}
 	provider := sdkmetric.NewMeterProvider(options...)
 	s.stops = append(s.stops, provider.Shutdown)
-	s.meter = provider.Meter(scope, metric.WithInstrumentationVersion(version), metric.WithSchemaURL(telemetry.SchemaURL))
+	s.meter = provider.Meter(scope, metric.WithInstrumentationVersion(cli.Version), metric.WithSchemaURL(telemetry.SchemaURL))
 	s.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return nil
 }
@@ -149,7 +150,7 @@ func (s *sdk) addTraces(ctx context.Context, o sdkOptions, attributes *resource.
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithResource(attributes),
 		sdktrace.WithSampler(sdktrace.AlwaysSample())) // ours has decided before the SDK is asked
 	s.stops = append(s.stops, provider.Shutdown)
-	s.tracer = provider.Tracer(scope, trace.WithInstrumentationVersion(version), trace.WithSchemaURL(telemetry.SchemaURL))
+	s.tracer = provider.Tracer(scope, trace.WithInstrumentationVersion(cli.Version), trace.WithSchemaURL(telemetry.SchemaURL))
 	return nil
 }
 
@@ -178,7 +179,7 @@ func (s *sdk) addRecords(ctx context.Context, o sdkOptions, attributes *resource
 	}
 	provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(logs)), sdklog.WithResource(attributes))
 	s.stops = append(s.stops, provider.Shutdown)
-	s.logger = provider.Logger(scope, log.WithInstrumentationVersion(version), log.WithSchemaURL(telemetry.SchemaURL))
+	s.logger = provider.Logger(scope, log.WithInstrumentationVersion(cli.Version), log.WithSchemaURL(telemetry.SchemaURL))
 	return nil
 }
 

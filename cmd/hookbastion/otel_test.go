@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -79,7 +80,7 @@ func TestExportOverGRPC(t *testing.T) {
 		if !ok || !bytes.Equal(record.GetTraceId(), spans[0].GetTraceId()) && !bytes.Equal(record.GetTraceId(), spans[1].GetTraceId()) {
 			t.Errorf("%s: no log record, or of another trace: %v", reason, record)
 		}
-		want := map[string]string{"service.name": "hookbastion", "service.version": version, "service.instance.id": "replica-7", "service.namespace": "shop"}
+		want := map[string]string{"service.name": "hookbastion", "service.version": cli.Version, "service.instance.id": "replica-7", "service.namespace": "shop"}
 		for key, value := range want {
 			if record.Resource[key] != value {
 				t.Errorf("%s is %q", key, record.Resource[key])

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -72,7 +73,7 @@ func newProvidersList() *cobra.Command {
 		Short: "List the providers whose name or title has the text",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("--output", output, "text", "json"); err != nil {
+			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
 				return err
 			}
 			for _, f := range want.filters() {
@@ -87,7 +88,7 @@ func newProvidersList() *cobra.Command {
 				return err
 			}
 			if output == "json" {
-				return printJSON(cmd.OutOrStdout(), all)
+				return cli.PrintJSON(cmd.OutOrStdout(), all)
 			}
 			return printProviders(cmd.OutOrStdout(), all)
 		},
@@ -173,7 +174,7 @@ func newProvidersShow() *cobra.Command {
 		Short: "What a provider sends, what it covers, and a policy for it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("--output", output, "text", "json", "yaml"); err != nil {
+			if err := cli.OneOf("--output", output, "text", "json", "yaml"); err != nil {
 				return err
 			}
 			return showProvider(cmd.OutOrStdout(), args[0], output)

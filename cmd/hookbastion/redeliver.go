@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 )
 
 func newRedeliver() *cobra.Command {
-	var client adminClient
+	var client cli.Admin
 	var decision, record string
 	cmd := &cobra.Command{
 		Use:   "redeliver --admin URL {--decision ID | --record FILE}",
@@ -39,7 +41,7 @@ func newRedeliver() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := client.ask(cmd.Context(), http.MethodPost, "/api/v1/redeliver", bytes.NewReader(body))
+			text, err := client.Ask(cmd.Context(), http.MethodPost, "/api/v1/redeliver", bytes.NewReader(body))
 			if err != nil {
 				return err
 			}
@@ -54,7 +56,7 @@ func newRedeliver() *cobra.Command {
 			return nil
 		},
 	}
-	client.addFlags(cmd, "http://127.0.0.1:9003", "address of the service's admin listener")
+	client.AddFlags(cmd, "http://127.0.0.1:9003", "address of the service's admin listener")
 	cmd.Flags().StringVar(&decision, "decision", "", "id of the decision that refused the copy")
 	cmd.Flags().StringVar(&record, "record", "", "file with the record of that decision, - for standard input")
 	cmd.MarkFlagsOneRequired("decision", "record")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
@@ -23,9 +24,9 @@ const holdWeaker = 5 * time.Second
 func logReload(log *slog.Logger, report watch.Report) {
 	switch {
 	case report.Err != nil && report.Repeated:
-		log.Error("policy not loaded, the last good one keeps serving", "errors", len(asErrors(report.Err)), "repeated", true)
+		log.Error("policy not loaded, the last good one keeps serving", "errors", len(cli.AsErrors(report.Err)), "repeated", true)
 	case report.Err != nil:
-		for _, e := range asErrors(report.Err) {
+		for _, e := range cli.AsErrors(report.Err) {
 			log.Error("policy not loaded, the last good one keeps serving", "error", e.Error())
 		}
 	case report.Held:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -43,7 +44,7 @@ func signer(t *testing.T, text string) *authz.Table {
 	dir := t.TempDir()
 	replaceFile(t, filepath.Join(dir, "s"), text)
 	replaceFile(t, filepath.Join(dir, "p.yaml"), "webhooks: [{name: rotating, match: {path: /webhooks/rotating}, provider: github, secrets: [{file: s}]}]")
-	table, err := (&policyFlags{paths: []string{dir}}).table()
+	table, err := (&cli.Policies{Paths: []string{dir}}).Table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestRotationUnderLoad(t *testing.T) {
 // matchedKeys asks the admin listener how often each key has matched.
 func matchedKeys(t *testing.T, p *process) map[string]int64 {
 	t.Helper()
-	live, err := askKeys(context.Background(), &adminClient{url: "http://" + p.stderr.await(t, ` admin=(\S+)`)[1]})
+	live, err := askKeys(context.Background(), &cli.Admin{URL: "http://" + p.stderr.await(t, ` admin=(\S+)`)[1]})
 	if err != nil || live.Since.IsZero() || !live.Complete {
 		t.Fatalf("%+v, %v", live, err)
 	}
@@ -222,7 +223,7 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 	p := start(t, serveArgs(policies, unix)...)
 	p.stderr.await(t, "msg=serving")
 	e := startEdge(t, unix, nil)
-	table, err := (&policyFlags{paths: []string{policies}}).table()
+	table, err := (&cli.Policies{Paths: []string{policies}}).Table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,11 +309,11 @@ func TestWeakSecretsAreRefused(t *testing.T) {
 				!strings.Contains(p.stderr.String(), "p.yaml:1:") || strings.Contains(p.stderr.String(), c.text) {
 				t.Errorf("%v: %s", err, p.stderr)
 			}
-			_, keys, err := (&policyFlags{paths: []string{dir}}).keys()
+			_, keys, err := (&cli.Policies{Paths: []string{dir}}).Keys()
 			if err != nil || len(keys) != 1 {
 				t.Fatalf("%d keys, %v", len(keys), err)
 			}
-			warned := len(weakWarnings(keys, "a", "")) > 0
+			warned := len(cli.WeakWarnings(keys, "a", "")) > 0
 			if warned != (c.want != "" || c.extra != "") {
 				t.Errorf("warned: %v", warned)
 			}

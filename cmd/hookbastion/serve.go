@@ -19,6 +19,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
@@ -36,7 +37,7 @@ func newServe() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load(config, cmd.Flags())
 			if err != nil {
-				return reported(cmd.ErrOrStderr(), err)
+				return cli.Reported(cmd.ErrOrStderr(), err)
 			}
 			if len(policies) > 0 {
 				s.Policies = policies
@@ -44,7 +45,7 @@ func newServe() *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			limitMemory()
-			return reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
+			return cli.Reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
 		},
 	}
 	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
@@ -158,9 +159,9 @@ func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error
 	}
 	r.watched = append(r.watched, r.admin.watch()...)
 	started := time.Now().UTC()
-	r.admin.keys = func() liveKeys {
+	r.admin.keys = func() cli.LiveKeys {
 		matches, complete := recorder.KeyMatches()
-		return liveKeys{Since: started, Complete: complete, Keys: matches}
+		return cli.LiveKeys{Since: started, Complete: complete, Keys: matches}
 	}
 	r.admin.webhooks = func() map[string]policy.Kept { return policy.KeptBy(watcher.Table()) }
 	r.site.stale = func() bool { return watcher.Err() != nil }

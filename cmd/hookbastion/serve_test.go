@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -29,7 +30,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 		t.Fatal(err)
 	}
 	watchSecrets(t, filepath.Join(dir, "secrets"))
-	table, err := (&policyFlags{paths: []string{filepath.Join(dir, "policies")}}).table()
+	table, err := (&cli.Policies{Paths: []string{filepath.Join(dir, "policies")}}).Table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	p.stderr.await(t, `msg="policy loaded" webhooks=6`)
 	before := sent.Load()
 	for sent.Load() < before+20 && failures.Load() == 0 {
-		added, err := (&policyFlags{paths: []string{policies}}).table()
+		added, err := (&cli.Policies{Paths: []string{policies}}).Table()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 )
 
 func newSign() *cobra.Command {
@@ -24,7 +25,7 @@ func newSign() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	o.policies.addFlags(cmd)
+	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
 	cmd.Flags().StringVar(&o.key, "key", "", "file with the token, where the policy holds its digest only")
@@ -38,35 +39,35 @@ func newSign() *cobra.Command {
 }
 
 type signOptions struct {
-	policies                                      policyFlags
+	policies                                      cli.Policies
 	webhook, keyID, now, body, host, path, format string
 	key                                           string
 }
 
 func (o *signOptions) run(cmd *cobra.Command) error {
-	if err := oneOf("--format", o.format, "http", "curl"); err != nil {
+	if err := cli.OneOf("--format", o.format, "http", "curl"); err != nil {
 		return err
 	}
-	now, err := parseNow(o.now)
+	now, err := cli.ParseNow(o.now)
 	if err != nil {
 		return err
 	}
 	var body []byte
 	if o.body != "" {
-		if body, err = readInput(cmd.InOrStdin(), o.body); err != nil {
+		if body, err = cli.ReadInput(cmd.InOrStdin(), o.body); err != nil {
 			return err
 		}
 	}
-	table, keys, err := o.policies.keys()
+	table, keys, err := o.policies.Keys()
 	if err != nil {
-		printErrors(cmd.ErrOrStderr(), err)
-		return invalid
+		cli.PrintErrors(cmd.ErrOrStderr(), err)
+		return cli.Invalid
 	}
 	req, err := delivery(table, o, now, body)
 	if err != nil {
 		return err
 	}
-	for _, warning := range weakWarnings(keys, o.webhook, table.Tenant(o.webhook, string(req.PathOnly()))) {
+	for _, warning := range cli.WeakWarnings(keys, o.webhook, table.Tenant(o.webhook, string(req.PathOnly()))) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
 	if o.format == "curl" {

@@ -26,6 +26,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
@@ -158,7 +159,7 @@ func startChain(t *testing.T, example []string, key []byte) *chain {
 		t.Fatal(err)
 	}
 	var err error
-	if c.table, err = (&policyFlags{paths: []string{policies}}).table(); err != nil {
+	if c.table, err = (&cli.Policies{Paths: []string{policies}}).Table(); err != nil {
 		t.Fatal(err)
 	}
 	unix := socket(t)

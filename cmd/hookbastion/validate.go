@@ -14,25 +14,26 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
 func newValidate() *cobra.Command {
 	var output string
-	var p policyFlags
-	admin := &adminClient{}
+	var p cli.Policies
+	admin := &cli.Admin{}
 	cmd := &cobra.Command{
 		Use:   "validate DIR...",
 		Short: "Check policies and print every error with its place",
 		Long:  "Check policies and print every error with its place.\nExits 0 if they are good and 3 if not.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("--output", output, "text", "json", "sarif"); err != nil {
+			if err := cli.OneOf("--output", output, "text", "json", "sarif"); err != nil {
 				return err
 			}
-			p.paths = args
-			table, keys, problem := p.keys()
+			p.Paths = args
+			table, keys, problem := p.Keys()
 			found, err := []policy.Finding{}, error(nil)
 			if problem == nil {
 				if found, err = findings(cmd.Context(), &p, admin, table, keys); err != nil {
@@ -43,9 +44,9 @@ func newValidate() *cobra.Command {
 			case output == "json":
 				err = printValidation(cmd.OutOrStdout(), problem, found)
 			case output == "sarif":
-				err = printSARIF(cmd.OutOrStdout(), asErrors(problem), found)
+				err = printSARIF(cmd.OutOrStdout(), cli.AsErrors(problem), found)
 			case problem != nil:
-				printErrors(cmd.ErrOrStderr(), problem)
+				cli.PrintErrors(cmd.ErrOrStderr(), problem)
 			default:
 				for i := range found {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s %s)\n", found[i].Error, found[i].Severity, found[i].ID)
@@ -53,24 +54,24 @@ func newValidate() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%d webhooks, no errors\n", len(table.Webhooks()))
 			}
 			if err == nil && problem != nil {
-				return invalid
+				return cli.Invalid
 			}
 			return err
 		},
 	}
-	p.addConfig(cmd)
-	admin.addFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
+	p.AddConfig(cmd)
+	admin.AddFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	return cmd
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(ctx context.Context, p *policyFlags, admin *adminClient, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
-	s, err := p.settings()
+func findings(ctx context.Context, p *cli.Policies, admin *cli.Admin, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
+	s, err := p.Settings()
 	if err != nil {
 		return nil, err
 	}
-	set, err := policy.Load(p.paths...)
+	set, err := policy.Load(p.Paths...)
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +92,10 @@ func findings(ctx context.Context, p *policyFlags, admin *adminClient, table *au
 
 // renamed looks for webhooks that were renamed, by what the store knows: that of
 // the service, if it is to be asked, or else that in the settings' directory.
-func renamed(ctx context.Context, s *settings.Settings, admin *adminClient, set *policy.Set, table *authz.Table) ([]policy.Finding, error) {
+func renamed(ctx context.Context, s *settings.Settings, admin *cli.Admin, set *policy.Set, table *authz.Table) ([]policy.Finding, error) {
 	var known map[string]policy.Kept
-	if admin.url != "" {
-		data, err := admin.ask(ctx, http.MethodGet, "/api/v1/webhooks", http.NoBody)
+	if admin.URL != "" {
+		data, err := admin.Ask(ctx, http.MethodGet, "/api/v1/webhooks", http.NoBody)
 		if err == nil {
 			err = json.Unmarshal(data, &known)
 		}
@@ -122,10 +123,10 @@ func printValidation(w io.Writer, err error, found []policy.Finding) error {
 		Errors   policy.Errors    `json:"errors"`
 		Findings []policy.Finding `json:"findings"`
 	}{policy.Errors{}, found}
-	if errs := asErrors(err); errs != nil {
+	if errs := cli.AsErrors(err); errs != nil {
 		report.Errors = errs
 	}
-	return printJSON(w, report)
+	return cli.PrintJSON(w, report)
 }
 
 // weakFindings are the findings about weak secrets.

@@ -3,19 +3,20 @@ package main
 import (
 	"io"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
 // printSARIF writes errors and findings of policies.
 func printSARIF(w io.Writer, errs policy.Errors, found []policy.Finding) error {
-	rules := []sarif{{"id": "invalid-policy", "shortDescription": sarif{"text": "The policy cannot be served."}}}
-	var results []sarif
+	rules := []cli.SARIF{{"id": "invalid-policy", "shortDescription": cli.SARIF{"text": "The policy cannot be served."}}}
+	var results []cli.SARIF
 	for _, e := range errs {
 		text := e.Message
 		if e.Path != "" {
 			text = e.Path + ": " + text
 		}
-		results = append(results, sarifResult("invalid-policy", "error", text, e))
+		results = append(results, cli.SARIFResult("invalid-policy", "error", text, e))
 	}
 	for _, f := range found {
 		level := f.Severity
@@ -26,10 +27,10 @@ func printSARIF(w io.Writer, errs policy.Errors, found []policy.Finding) error {
 		if f.Path != "" {
 			text = f.Path + ": " + text
 		}
-		results = append(results, sarifResult(f.ID, level, text, f.Error))
+		results = append(results, cli.SARIFResult(f.ID, level, text, f.Error))
 	}
 	for _, id := range policy.FindingIDs {
-		rules = append(rules, sarif{"id": id})
+		rules = append(rules, cli.SARIF{"id": id})
 	}
-	return writeSARIF(w, rules, results)
+	return cli.WriteSARIF(w, rules, results)
 }

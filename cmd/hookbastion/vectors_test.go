@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
@@ -165,7 +166,7 @@ func (v *vector) judge(t *testing.T) {
 	if e.Verdict != want.String() {
 		t.Errorf("explain says %s: %s, want %s (%s)", e.Verdict, e.Reason, v.Expect, v.Note)
 	}
-	table, err := (&policyFlags{paths: []string{dir}}).table() // with an empty store
+	table, err := (&cli.Policies{Paths: []string{dir}}).Table() // with an empty store
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,11 +202,11 @@ func (v *vector) explain(t *testing.T, dir string, target *url.URL) *explained {
 	cmd.SetOut(&out)
 	cmd.SetErr(&problems)
 	err := cmd.Execute()
-	var code exit
+	var code cli.Exit
 	if err != nil && !errors.As(err, &code) {
 		t.Fatal(err)
 	}
-	if code == invalid && v.Expect == "reject" && strings.Contains(problems.String(), "the secret is empty") {
+	if code == cli.Invalid && v.Expect == "reject" && strings.Contains(problems.String(), "the secret is empty") {
 		return nil
 	}
 	var e explained

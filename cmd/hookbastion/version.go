@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 )
 
 func newVersion() *cobra.Command {
@@ -26,7 +28,7 @@ func newVersion() *cobra.Command {
 				}
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "hookbastion %s, revision %s, %s %s/%s\n",
-				version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				cli.Version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

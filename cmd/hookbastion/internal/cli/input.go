@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 // maxCapture is the largest request that explain and sign read.
 const maxCapture = 256 << 20
 
-// readInput reads a file, or standard input for "-".
-func readInput(stdin io.Reader, file string) ([]byte, error) {
+// ReadInput reads a file, or standard input for "-".
+func ReadInput(stdin io.Reader, file string) ([]byte, error) {
 	in := stdin
 	if file != "-" {
 		f, err := os.Open(file)
@@ -30,7 +30,7 @@ func readInput(stdin io.Reader, file string) ([]byte, error) {
 	return data, err
 }
 
-func parseNow(text string) (time.Time, error) {
+func ParseNow(text string) (time.Time, error) {
 	if text == "" {
 		return time.Now(), nil
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"encoding/json"
@@ -11,9 +11,9 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-// reported prints errors that have places, one a line, and leaves the others
+// Reported prints errors that have places, one a line, and leaves the others
 // to main.
-func reported(w io.Writer, err error) error {
+func Reported(w io.Writer, err error) error {
 	var errs policy.Errors
 	if !errors.As(err, &errs) {
 		return err
@@ -21,11 +21,11 @@ func reported(w io.Writer, err error) error {
 	for _, e := range errs {
 		fmt.Fprintln(w, e)
 	}
-	return failed
+	return Failed
 }
 
-// asErrors makes a list of any error, or of none.
-func asErrors(err error) policy.Errors {
+// AsErrors makes a list of any error, or of none.
+func AsErrors(err error) policy.Errors {
 	if err == nil {
 		return nil
 	}
@@ -36,22 +36,22 @@ func asErrors(err error) policy.Errors {
 	return policy.Errors{{Message: err.Error()}}
 }
 
-func printErrors(w io.Writer, err error) {
-	for _, e := range asErrors(err) {
+func PrintErrors(w io.Writer, err error) {
+	for _, e := range AsErrors(err) {
 		fmt.Fprintln(w, e)
 	}
 }
 
-func printJSON(w io.Writer, v any) error {
+func PrintJSON(w io.Writer, v any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
 }
 
-// oneOf says what is wrong with the value of a flag that takes one of a few
+// OneOf says what is wrong with the value of a flag that takes one of a few
 // words.
-func oneOf(flag, value string, words ...string) error {
+func OneOf(flag, value string, words ...string) error {
 	if slices.Contains(words, value) {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -17,40 +17,40 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
-// adminClient asks the admin listener of a service.
-type adminClient struct {
-	url                  string
-	token, ca, cert, key string // files, or empty
+// Admin asks the admin listener of a service.
+type Admin struct {
+	URL                  string
+	Token, CA, Cert, Key string // files, or empty
 }
 
-// addFlags gives a command the flags of the client: --admin with a default and
+// AddFlags gives a command the flags of the client: --admin with a default and
 // what it is for, and those of TLS and the token.
-func (c *adminClient) addFlags(cmd *cobra.Command, url, usage string) {
-	cmd.Flags().StringVar(&c.url, "admin", url, usage)
-	cmd.Flags().StringVar(&c.token, "token-file", "", "file with the token of the admin listener")
-	cmd.Flags().StringVar(&c.ca, "ca", "", "PEM file with the authority of the admin listener's certificate (default: the system's)")
-	cmd.Flags().StringVar(&c.cert, "cert", "", "PEM file with a certificate to show to the admin listener")
-	cmd.Flags().StringVar(&c.key, "key", "", "PEM file with the key of --cert")
+func (c *Admin) AddFlags(cmd *cobra.Command, url, usage string) {
+	cmd.Flags().StringVar(&c.URL, "admin", url, usage)
+	cmd.Flags().StringVar(&c.Token, "token-file", "", "file with the token of the admin listener")
+	cmd.Flags().StringVar(&c.CA, "ca", "", "PEM file with the authority of the admin listener's certificate (default: the system's)")
+	cmd.Flags().StringVar(&c.Cert, "cert", "", "PEM file with a certificate to show to the admin listener")
+	cmd.Flags().StringVar(&c.Key, "key", "", "PEM file with the key of --cert")
 }
 
 // maxAnswer is in bytes.
 const maxAnswer = 16 << 20
 
-// ask sends a request and returns the body of a good answer.
-func (c *adminClient) ask(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.url, "/")+path, body)
+// Ask sends a request and returns the body of a good answer.
+func (c *Admin) Ask(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if c.token != "" {
-		value, err := secret.Ref{File: c.token}.Load()
+	if c.Token != "" {
+		value, err := secret.Ref{File: c.Token}.Load()
 		if err != nil {
 			return nil, err
 		}
 		req.Header.Set("Authorization", "Bearer "+string(value.Reveal()))
 	}
-	config, err := c.tls(req.URL.Scheme)
+	config, err := c.TLS(req.URL.Scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -69,31 +69,31 @@ func (c *adminClient) ask(ctx context.Context, method, path string, body io.Read
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s: %s", c.url, response.Status, strings.TrimSpace(string(text[:min(len(text), 1<<10)])))
+		return nil, fmt.Errorf("%s: %s: %s", c.URL, response.Status, strings.TrimSpace(string(text[:min(len(text), 1<<10)])))
 	}
 	return text, nil
 }
 
-// tls reads the files for TLS. A key that would not be used is an error.
-func (c *adminClient) tls(scheme string) (*tls.Config, error) {
-	if c.ca == "" && c.cert == "" && c.key == "" {
+// TLS reads the files for TLS. A key that would not be used is an error.
+func (c *Admin) TLS(scheme string) (*tls.Config, error) {
+	if c.CA == "" && c.Cert == "" && c.Key == "" {
 		return nil, nil //nolint:nilnil // the defaults
 	}
 	if scheme != "https" {
 		return nil, errors.New("--ca, --cert and --key need an --admin that begins with https://")
 	}
-	if (c.cert == "") != (c.key == "") {
+	if (c.Cert == "") != (c.Key == "") {
 		return nil, errors.New("--cert and --key need each other")
 	}
-	files := &settings.ClientTLS{CA: c.ca, Cert: c.cert, Key: c.key}
+	files := &settings.ClientTLS{CA: c.CA, Cert: c.Cert, Key: c.Key}
 	if _, err := files.Load(time.Now()); err != nil {
 		return nil, err
 	}
 	return files.Config(), nil
 }
 
-// liveKeys is what the admin listener says: GET /api/v1/keys.
-type liveKeys struct {
+// LiveKeys is what the admin listener says: GET /api/v1/keys.
+type LiveKeys struct {
 	// Since is when the service began to count.
 	Since time.Time `json:"since"`
 	// Complete says that each webhook is counted by itself.

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// Policies are what a command judges by: what its flags --policy and --config
+// name.
+type Policies struct {
+	Paths  []string
+	Config string // of the service; empty: its defaults
+}
+
+// AddFlags gives a command both flags.
+func (p *Policies) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&p.Paths, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	p.AddConfig(cmd)
+}
+
+// AddConfig gives a command the flag --config alone.
+func (p *Policies) AddConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.Config, "config", "", "settings file of the service")
+}
+
+// Settings reads the settings of the service.
+func (p *Policies) Settings() (*settings.Settings, error) { return settings.Load(p.Config, nil) }
+
+// Table compiles policies for a command that decides or signs single
+// requests: with an empty nonce store that has no start guard. The settings,
+// from a file or none, say what Envoy forwards.
+func (p *Policies) Table() (*authz.Table, error) { return p.compile(nil) }
+
+// compile is table that tells of each secret and token.
+func (p *Policies) compile(onKey func(policy.Key)) (*authz.Table, error) {
+	s, err := settings.Load(p.Config, nil)
+	if err != nil {
+		return nil, err
+	}
+	set, _ := policy.Load(p.Paths...) // Compile reports what is wrong with both
+	return policy.Compile(set, policy.Deps{
+		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
+		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
+		Assertions:    p.Config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
+		Now:           time.Now(),
+		OnKey:         onKey,
+	})
+}
+
+// Keys is table that also lists the secrets and tokens.
+func (p *Policies) Keys() (*authz.Table, []policy.Key, error) {
+	var keys []policy.Key
+	table, err := p.compile(func(k policy.Key) { keys = append(keys, k) })
+	return table, keys, err
+}
+
+// WeakWarnings lists the secrets of a webhook that serve would refuse, or takes
+// although they are weak.
+func WeakWarnings(keys []policy.Key, webhook, tenantName string) []string {
+	var warnings []string
+	for i := range keys {
+		k := &keys[i]
+		if k.Webhook != webhook {
+			continue
+		}
+		if k.PerTenant() && tenantName != "" {
+			*k, _ = k.Of(tenantName) // what cannot be read has its reason already
+		}
+		if advice := k.Advice(); advice != "" {
+			warnings = append(warnings, k.Kind+" "+k.ID+": "+advice)
+		}
+	}
+	return warnings
+}
