@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,33 +50,8 @@ func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz
 	return server, func() authz.Reason { reason, _ := deliver(); return reason }
 }
 
-func TestTicketOfARecord(t *testing.T) {
-	dir := t.TempDir()
-	for text, want := range map[string]string{
-		`{"decision_id":"a","redeliver":"T"}` + "\n": "",
-		`{"decision_id":"a"}`:                        "has no redeliver",
-		"":                                           "not one line of JSON",
-		`{"redeliver":"T"}` + "\n" + `{"redeliver":"U"}`:     "not one line of JSON",
-		`{"redeliver":"T"}` + strings.Repeat(" ", maxRecord): "longer than a record",
-	} {
-		file := filepath.Join(dir, "record")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{file, "-"} {
-			ticket, err := ticketOf(strings.NewReader(text), name)
-			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || err == nil && ticket != "T" {
-				t.Errorf("%.40q: %q, %v", text, ticket, err)
-			}
-		}
-	}
-	if _, err := ticketOf(nil, filepath.Join(dir, "nothing")); err == nil {
-		t.Error("a file that is not there")
-	}
-}
-
-// redeliver runs the command.
-func redeliver(t *testing.T, args ...string) (string, error) {
+// runRedeliver runs the command.
+func runRedeliver(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd := newRoot()
@@ -89,13 +63,13 @@ func redeliver(t *testing.T, args ...string) (string, error) {
 
 func TestRedeliverLetsOneCopyThrough(t *testing.T) {
 	server, deliver := adminServer(t, "")
-	if _, err := redeliver(t, "--admin", server.URL, "--decision", strings.Repeat("0", 32)); err == nil || !strings.Contains(err.Error(), "404") {
+	if _, err := runRedeliver(t, "--admin", server.URL, "--decision", strings.Repeat("0", 32)); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("a decision that refused nothing: %v", err)
 	}
 	if reason := deliver(); reason != authz.Replayed {
 		t.Errorf("before: %s", reason)
 	}
-	if out, err := redeliver(t, "--admin", server.URL, "--decision", refusedID); err != nil || !strings.Contains(out, "hook passes, once, within 15m") {
+	if out, err := runRedeliver(t, "--admin", server.URL, "--decision", refusedID); err != nil || !strings.Contains(out, "hook passes, once, within 15m") {
 		t.Errorf("%q, %v", out, err)
 	}
 	for i, want := range []authz.Reason{authz.OK, authz.Replayed, authz.Replayed} {
@@ -103,7 +77,7 @@ func TestRedeliverLetsOneCopyThrough(t *testing.T) {
 			t.Errorf("copy %d: %s, want %s", i, reason, want)
 		}
 	}
-	if _, err := redeliver(t, "--admin", server.URL, "--decision", refusedID); err == nil {
+	if _, err := runRedeliver(t, "--admin", server.URL, "--decision", refusedID); err == nil {
 		t.Error("one refusal is good for two permits")
 	}
 }
@@ -149,10 +123,10 @@ func TestOnlyOperatorsReachAdmin(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, response.StatusCode, c.want)
 		}
 	}
-	if _, err := redeliver(t, "--admin", closed.URL, "--decision", refusedID); err == nil {
+	if _, err := runRedeliver(t, "--admin", closed.URL, "--decision", refusedID); err == nil {
 		t.Error("without a token")
 	}
-	if _, err := redeliver(t, "--admin", closed.URL, "--decision", refusedID, "--token-file", token); err != nil {
+	if _, err := runRedeliver(t, "--admin", closed.URL, "--decision", refusedID, "--token-file", token); err != nil {
 		t.Error(err)
 	}
 	if reason := deliver(); reason != authz.OK {

@@ -79,7 +79,7 @@ func (o *operators) commands(t *testing.T, args ...string) (keys, redelivery err
 	if keys = root.Execute(); keys == nil && !strings.Contains(out.String(), "never seen since") {
 		t.Errorf("keys knows nothing of the service:\n%s", out.String())
 	}
-	_, redelivery = redeliver(t, append([]string{"--admin", o.url, "--decision", refusedID}, args...)...)
+	_, redelivery = runRedeliver(t, append([]string{"--admin", o.url, "--decision", refusedID}, args...)...)
 	return keys, redelivery
 }
 

@@ -19,7 +19,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -132,9 +131,12 @@ func TestComposeFile(t *testing.T) {
 	if pin := "envoyproxy/envoy:v" + envoytest.Version; c.Services["envoy"].Image != pin || c.Services["application"].Image != pin {
 		t.Errorf("not the Envoy that the tests run, %s", pin)
 	}
-	findings, err := auditFiles([]string{filepath.Join(quickstartDir, "envoy-compose.yaml")}, &cli.Policies{}, "", nil)
-	if err != nil || len(findings) > 0 {
-		t.Errorf("its Envoy: %v, error %v", findings, err)
+	var findings bytes.Buffer
+	cmd := newRoot()
+	cmd.SetArgs([]string{"envoy", "audit", "--output", "json", filepath.Join(quickstartDir, "envoy-compose.yaml")})
+	cmd.SetOut(&findings)
+	if err := cmd.Execute(); err != nil || !strings.Contains(findings.String(), `"findings": []`) {
+		t.Errorf("its Envoy: %s, error %v", findings.String(), err)
 	}
 }
 

@@ -217,7 +217,7 @@ func (d *demo) stop() error {
 }
 
 func (d *demo) printCurl(out io.Writer) error {
-	req, err := delivery(d.table, &signOptions{webhook: "github", host: d.envoy.Listeners["webhooks"]}, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
+	req, err := (&Delivery{Webhook: "github", Host: d.envoy.Listeners["webhooks"]}).Request(d.table, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (d *demo) request(r row, i int, sent map[string]*authz.Request) (*authz.Req
 		}
 		body := fmt.Appendf(nil, `{"event":"demo","number":%d}`, i)
 		var err error
-		if req, err = delivery(table, &signOptions{webhook: r.webhook, host: d.client.address}, time.Now().Add(-r.age), body); err != nil {
+		if req, err = (&Delivery{Webhook: r.webhook, Host: d.client.address}).Request(table, time.Now().Add(-r.age), body); err != nil {
 			return nil, err
 		}
 	}

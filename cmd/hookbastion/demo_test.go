@@ -15,7 +15,11 @@ func TestDemoAsRows(t *testing.T) {
 	if err := p.wait(t); err != nil {
 		t.Fatalf("demo: %v\n%s%s", err, p.stdout, p.stderr)
 	}
-	var results []result
+	var results []struct {
+		Verdict    string
+		Status     int
+		AsExpected bool `json:"as_expected"`
+	}
 	if err := json.Unmarshal([]byte(p.stdout.String()), &results); err != nil {
 		t.Fatal(err)
 	}

@@ -12,15 +12,6 @@ import (
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
-func newEnvoy() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "envoy",
-		Short: "Help with Envoy's configuration",
-	}
-	cmd.AddCommand(newEnvoyAudit())
-	return cmd
-}
-
 func newEnvoyAudit() *cobra.Command {
 	var output, cluster string
 	var p cli.Policies

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -98,7 +95,7 @@ func (o *keysOptions) run(cmd *cobra.Command) error {
 	}
 	var live *cli.LiveKeys
 	if o.admin.URL != "" {
-		if live, err = askKeys(cmd.Context(), &o.admin); err != nil {
+		if live, err = o.admin.Keys(cmd.Context()); err != nil {
 			return err
 		}
 	}
@@ -246,15 +243,6 @@ func successor(l *cli.LiveKeys, k *policy.Key, found *telemetry.KeyStat, now tim
 		}
 	}
 	return ""
-}
-
-func askKeys(ctx context.Context, admin *cli.Admin) (*cli.LiveKeys, error) {
-	text, err := admin.Ask(ctx, http.MethodGet, "/api/v1/keys", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	live := &cli.LiveKeys{}
-	return live, json.Unmarshal(text, live)
 }
 
 func printKeys(w io.Writer, all []listedKey, now time.Time) error {

@@ -40,6 +40,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), newEnvoy(), newRedeliver(), newKeys())
+	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
+	envoy.AddCommand(newEnvoyAudit())
+	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), envoy, newRedeliver(), newKeys())
 	return root
 }

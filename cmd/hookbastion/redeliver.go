@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -29,27 +27,15 @@ func newRedeliver() *cobra.Command {
 			"the decision records; with a store that replicas share it can be given to any.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			wanted := map[string]string{"decision": decision}
+			ticket := ""
 			if record != "" {
-				ticket, err := ticketOf(cmd.InOrStdin(), record)
-				if err != nil {
+				var err error
+				if ticket, err = ticketOf(cmd.InOrStdin(), record); err != nil {
 					return err
 				}
-				wanted = map[string]string{"redeliver": ticket}
 			}
-			body, err := json.Marshal(wanted)
+			answer, err := client.Redeliver(cmd.Context(), decision, ticket)
 			if err != nil {
-				return err
-			}
-			text, err := client.Ask(cmd.Context(), http.MethodPost, "/api/v1/redeliver", bytes.NewReader(body))
-			if err != nil {
-				return err
-			}
-			var answer struct {
-				Webhook string `json:"webhook"`
-				Seconds int    `json:"seconds"`
-			}
-			if err := json.Unmarshal(text, &answer); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "the next copy of this delivery to %s passes, once, within %s\n", answer.Webhook, time.Duration(answer.Seconds)*time.Second)

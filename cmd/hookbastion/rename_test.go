@@ -29,7 +29,7 @@ func TestRenamedWebhook(t *testing.T) {
 			admin := p.stderr.await(t, `admin=(\S+)`)[1]
 			e := startEdge(t, unix, nil)
 			timed := func(ahead time.Duration, body string) *authz.Request {
-				req, err := delivery(table, &signOptions{webhook: "stripe", host: e.client.address}, time.Now().Add(ahead), []byte(body))
+				req, err := (&Delivery{Webhook: "stripe", Host: e.client.address}).Request(table, time.Now().Add(ahead), []byte(body))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -174,7 +174,7 @@ func TestRotationUnderLoad(t *testing.T) {
 // matchedKeys asks the admin listener how often each key has matched.
 func matchedKeys(t *testing.T, p *process) map[string]int64 {
 	t.Helper()
-	live, err := askKeys(context.Background(), &cli.Admin{URL: "http://" + p.stderr.await(t, ` admin=(\S+)`)[1]})
+	live, err := (&cli.Admin{URL: "http://" + p.stderr.await(t, ` admin=(\S+)`)[1]}).Keys(context.Background())
 	if err != nil || live.Since.IsZero() || !live.Complete {
 		t.Fatalf("%+v, %v", live, err)
 	}
@@ -247,7 +247,7 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 		{"tokens", "initech", "globex", 404},
 	} {
 		path := map[string]string{"shops": "/webhooks/%s/shop", "labs": "/webhooks/%s/lab", "both": "/webhooks/%s/both", "tokens": "/webhooks/%s/tokens"}[c.webhook]
-		req, err := delivery(table, &signOptions{webhook: c.webhook, host: e.client.address, path: fmt.Sprintf(path, c.signedFor)}, time.Now(), fmt.Appendf(nil, "%d", i))
+		req, err := (&Delivery{Webhook: c.webhook, Host: e.client.address, Path: fmt.Sprintf(path, c.signedFor)}).Request(table, time.Now(), fmt.Appendf(nil, "%d", i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 
 func signed(t *testing.T, table *authz.Table, webhook, host string, body []byte) *authz.Request {
 	t.Helper()
-	req, err := delivery(table, &signOptions{webhook: webhook, host: host}, time.Now(), body)
+	req, err := (&Delivery{Webhook: webhook, Host: host}).Request(table, time.Now(), body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestReloadUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				req, err := delivery(table, &signOptions{webhook: "github", host: e.client.address}, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				want := 200
 				if i%2 == 1 {
 					req.Body.Segments, want = [][]byte{[]byte("forged")}, 401

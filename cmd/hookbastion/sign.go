@@ -26,22 +26,32 @@ func newSign() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.policies.AddFlags(cmd)
-	cmd.Flags().StringVar(&o.webhook, "webhook", "", "name of the webhook (required)")
-	cmd.Flags().StringVar(&o.keyID, "key-id", "", "id of the key to sign with (default: the first)")
-	cmd.Flags().StringVar(&o.key, "key", "", "file with the token, where the policy holds its digest only")
+	cmd.Flags().StringVar(&o.delivery.Webhook, "webhook", "", "name of the webhook (required)")
+	cmd.Flags().StringVar(&o.delivery.KeyID, "key-id", "", "id of the key to sign with (default: the first)")
+	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the token, where the policy holds its digest only")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form; none with GET, HEAD and DELETE)")
-	cmd.Flags().StringVar(&o.host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
-	cmd.Flags().StringVar(&o.path, "path", "", "path of the delivery (default: that of the webhook)")
+	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
+	cmd.Flags().StringVar(&o.delivery.Path, "path", "", "path of the delivery (default: that of the webhook)")
 	cmd.Flags().StringVar(&o.format, "format", "http", "http or curl")
 	_ = cmd.MarkFlagRequired("webhook") // the flag exists
 	return cmd
 }
 
 type signOptions struct {
-	policies                                      cli.Policies
-	webhook, keyID, now, body, host, path, format string
-	key                                           string
+	policies          cli.Policies
+	now, body, format string
+	delivery          Delivery
+}
+
+// Delivery says of which webhook a delivery is made, and what its policy leaves
+// open.
+type Delivery struct {
+	Webhook string
+	Host    string // with its port if it is not 443
+	Path    string // empty: that of the webhook
+	KeyID   string // empty: the first key signs
+	Key     string // a file with the token, where the policy holds its digest only
 }
 
 func (o *signOptions) run(cmd *cobra.Command) error {
@@ -63,11 +73,11 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		cli.PrintErrors(cmd.ErrOrStderr(), err)
 		return cli.Invalid
 	}
-	req, err := delivery(table, o, now, body)
+	req, err := o.delivery.Request(table, now, body)
 	if err != nil {
 		return err
 	}
-	for _, warning := range cli.WeakWarnings(keys, o.webhook, table.Tenant(o.webhook, string(req.PathOnly()))) {
+	for _, warning := range cli.WeakWarnings(keys, o.delivery.Webhook, table.Tenant(o.delivery.Webhook, string(req.PathOnly()))) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
 	if o.format == "curl" {
@@ -76,19 +86,19 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	return printRaw(cmd.OutOrStdout(), req)
 }
 
-// delivery makes a request that the webhook accepts. A body that is nil is a
+// Request makes a request that the webhook accepts. A body that is nil is a
 // small sample, or none where the method mostly has none.
-func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*authz.Request, error) {
-	hook := table.Webhook(o.webhook)
+func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*authz.Request, error) {
+	hook := table.Webhook(d.Webhook)
 	if hook == nil {
-		return nil, fmt.Errorf("there is no webhook %q", o.webhook)
+		return nil, fmt.Errorf("there is no webhook %q", d.Webhook)
 	}
-	method, path := table.Sample(o.webhook)
-	if o.path != "" {
-		path = o.path
+	method, path := table.Sample(d.Webhook)
+	if d.Path != "" {
+		path = d.Path
 	}
 	if path == "" {
-		return nil, fmt.Errorf("the policy of webhook %q has no path, since Envoy selects it; give --path", o.webhook)
+		return nil, fmt.Errorf("the policy of webhook %q has no path, since Envoy selects it; give --path", d.Webhook)
 	}
 	contentType := "application/json"
 	if hook.WantsForm() {
@@ -101,17 +111,17 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 	default:
 		body = []byte(`{"hello":"hookbastion"}`)
 	}
-	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View(o.host)}
+	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View(d.Host)}
 	if len(body) > 0 || !mostlyEmpty(req.Method) {
 		req.Set("content-type", contentType)
 	}
 	if len(body) > 0 {
 		req.Body.Segments = [][]byte{body}
 	}
-	signing := authz.Signing{KeyID: o.keyID, Now: now, NewID: rand.Text, Tenant: table.Tenant(o.webhook, string(req.PathOnly()))}
-	if o.key != "" {
+	signing := authz.Signing{KeyID: d.KeyID, Now: now, NewID: rand.Text, Tenant: table.Tenant(d.Webhook, string(req.PathOnly()))}
+	if d.Key != "" {
 		var err error
-		if signing.Secret, err = (secret.Ref{File: o.key}).Load(); err != nil {
+		if signing.Secret, err = (secret.Ref{File: d.Key}).Load(); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +129,7 @@ func delivery(table *authz.Table, o *signOptions, now time.Time, body []byte) (*
 	if errors.Is(err, authz.ErrNoKey) && len(body) == 0 && mostlyEmpty(req.Method) {
 		err = fmt.Errorf("%w, or what it signs is not in the request; give --path with a query, or --body", err)
 	}
-	if tenant := (*authz.NoTenantError)(nil); o.path == "" && errors.As(err, &tenant) {
+	if tenant := (*authz.NoTenantError)(nil); d.Path == "" && errors.As(err, &tenant) {
 		err = fmt.Errorf("%w; give --path with a tenant that has a secret", err)
 	}
 	return req, err

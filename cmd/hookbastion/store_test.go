@@ -29,7 +29,7 @@ func TestFileStoreIsKilledUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	passed := map[string]int{}
 	send := func(body string) int {
-		req, err := delivery(table, &signOptions{webhook: "github", host: e.client.address}, time.Now(), []byte(body))
+		req, err := (&Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), []byte(body))
 		if err != nil {
 			t.Error(err)
 			return 0

@@ -155,7 +155,7 @@ func TestRenewedCertificate(t *testing.T) {
 					return
 				default:
 				}
-				req, err := delivery(s.table, &signOptions{webhook: "github", host: e.client.address}, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&Delivery{Webhook: "github", Host: e.client.address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				status := 0
 				if err == nil {
 					status, _, err = e.client.send(context.Background(), req)

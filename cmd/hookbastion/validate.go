@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -93,12 +92,8 @@ func findings(ctx context.Context, p *cli.Policies, admin *cli.Admin, table *aut
 // renamed looks for webhooks that were renamed, by what the store knows: that of
 // the service, if it is to be asked, or else that in the settings' directory.
 func renamed(ctx context.Context, s *settings.Settings, admin *cli.Admin, set *policy.Set, table *authz.Table) ([]policy.Finding, error) {
-	var known map[string]policy.Kept
 	if admin.URL != "" {
-		data, err := admin.Ask(ctx, http.MethodGet, "/api/v1/webhooks", http.NoBody)
-		if err == nil {
-			err = json.Unmarshal(data, &known)
-		}
+		known, err := admin.Webhooks(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -108,6 +103,7 @@ func renamed(ctx context.Context, s *settings.Settings, admin *cli.Admin, set *p
 		return nil, nil
 	}
 	data, err := file.ReadKept(s.File.Path)
+	var known map[string]policy.Kept
 	if err == nil && data != nil {
 		err = json.Unmarshal(data, &known)
 	}

@@ -184,9 +184,12 @@ func (v *vector) judge(t *testing.T) {
 // now is the time at which the request is judged.
 func (v *vector) now() time.Time { return time.Unix(v.TimestampNow, 0) }
 
+// verdict is what the test reads of explain --output json.
+type verdict struct{ Verdict, Reason string }
+
 // explain runs the command. It returns nil if the policy is refused for an
 // empty secret, which counts as a rejection.
-func (v *vector) explain(t *testing.T, dir string, target *url.URL) *explained {
+func (v *vector) explain(t *testing.T, dir string, target *url.URL) *verdict {
 	t.Helper()
 	var raw, out, problems bytes.Buffer
 	fmt.Fprintf(&raw, "%s %s HTTP/1.1\r\nHost: %s\r\n", v.Method, target.RequestURI(), target.Host)
@@ -209,7 +212,7 @@ func (v *vector) explain(t *testing.T, dir string, target *url.URL) *explained {
 	if code == cli.Invalid && v.Expect == "reject" && strings.Contains(problems.String(), "the secret is empty") {
 		return nil
 	}
-	var e explained
+	var e verdict
 	if err := json.Unmarshal(out.Bytes(), &e); err != nil {
 		t.Fatalf("%v; %s", err, problems.String())
 	}

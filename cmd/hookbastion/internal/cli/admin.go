@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/policy"
 )
 
 // Admin asks the admin listener of a service.
@@ -36,8 +39,8 @@ func (c *Admin) AddFlags(cmd *cobra.Command, url, usage string) {
 // maxAnswer is in bytes.
 const maxAnswer = 16 << 20
 
-// Ask sends a request and returns the body of a good answer.
-func (c *Admin) Ask(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
+// ask sends a request and returns the body of a good answer.
+func (c *Admin) ask(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
 	if err != nil {
 		return nil, err
@@ -99,4 +102,49 @@ type LiveKeys struct {
 	// Complete says that each webhook is counted by itself.
 	Complete bool                 `json:"complete"`
 	Keys     []telemetry.KeyMatch `json:"keys"`
+}
+
+// Keys asks which keys have matched.
+func (c *Admin) Keys(ctx context.Context) (*LiveKeys, error) {
+	live := &LiveKeys{}
+	return live, c.get(ctx, "/api/v1/keys", live)
+}
+
+// Webhooks asks which webhooks have nonces.
+func (c *Admin) Webhooks(ctx context.Context) (known map[string]policy.Kept, err error) {
+	err = c.get(ctx, "/api/v1/webhooks", &known)
+	return known, err
+}
+
+func (c *Admin) get(ctx context.Context, path string, into any) error {
+	text, err := c.ask(ctx, http.MethodGet, path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// Redeliver lets one refused copy through once. Either the id of the decision is
+// given, or the ticket of its record.
+func (c *Admin) Redeliver(ctx context.Context, decision, ticket string) (*Redelivery, error) {
+	wanted := map[string]string{"decision": decision}
+	if ticket != "" {
+		wanted = map[string]string{"redeliver": ticket}
+	}
+	body, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, err
+	}
+	text, err := c.ask(ctx, http.MethodPost, "/api/v1/redeliver", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	answer := &Redelivery{}
+	return answer, json.Unmarshal(text, answer)
+}
+
+// Redelivery is what POST /api/v1/redeliver answers.
+type Redelivery struct {
+	Webhook string `json:"webhook"`
+	Seconds int    `json:"seconds"` // in which the copy must come
 }
