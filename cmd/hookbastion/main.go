@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/validate"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -42,6 +43,6 @@ func newRoot() *cobra.Command {
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(newEnvoyAudit())
-	root.AddCommand(newServe(), newValidate(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), envoy, newRedeliver(), newKeys())
+	root.AddCommand(newServe(), validate.New(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), envoy, newRedeliver(), newKeys())
 	return root
 }

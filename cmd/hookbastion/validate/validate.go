@@ -1,4 +1,6 @@
-package main
+// Package validate is the subcommand validate: what is wrong with policies, and
+// what they leave weak.
+package validate
 
 import (
 	"context"
@@ -18,7 +20,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-func newValidate() *cobra.Command {
+func New() *cobra.Command {
 	var output string
 	var p cli.Policies
 	admin := &cli.Admin{}
