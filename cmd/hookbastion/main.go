@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/validate"
 )
@@ -43,6 +44,6 @@ func newRoot() *cobra.Command {
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(newEnvoyAudit())
-	root.AddCommand(newServe(), validate.New(), newExplain(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), envoy, newRedeliver(), newKeys())
+	root.AddCommand(newServe(), validate.New(), explain.New(), newSign(), newVersion(), newHealthcheck(), newDemo(), newProviders(), envoy, newRedeliver(), newKeys())
 	return root
 }

@@ -1,4 +1,6 @@
-package main
+// Package explain is the subcommand explain: what becomes of one captured
+// request, and why.
+package explain
 
 import (
 	"context"
@@ -19,7 +21,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
-func newExplain() *cobra.Command {
+func New() *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
 		Use:   "explain --policy DIR FILE|-",

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func explainCompressed(t *testing.T, settings, headers string, body []byte) stri
 			t.Fatal(err)
 		}
 	}
-	cmd := newExplain()
+	cmd := New()
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
