@@ -21,6 +21,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
 )
@@ -217,12 +218,12 @@ func (d *demo) stop() error {
 }
 
 func (d *demo) printCurl(out io.Writer) error {
-	req, err := (&Delivery{Webhook: "github", Host: d.envoy.Listeners["webhooks"]}).Request(d.table, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
+	req, err := (&sign.Delivery{Webhook: "github", Host: d.envoy.Listeners["webhooks"]}).Request(d.table, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nStill running; Ctrl-C ends it. A valid delivery, once; then it is a copy:\n\n  ")
-	return printCurl(out, req, "--cacert", filepath.Join(d.dir, "tls.crt"))
+	return sign.PrintCurl(out, req, "--cacert", filepath.Join(d.dir, "tls.crt"))
 }
 
 // writeQuickstart writes the policies of examples/quickstart into dir, with

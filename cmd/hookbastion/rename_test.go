@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 )
 
 // TestRenamedWebhook renames webhooks under a running service, twice, and
@@ -29,7 +30,7 @@ func TestRenamedWebhook(t *testing.T) {
 			admin := p.stderr.await(t, `admin=(\S+)`)[1]
 			e := startEdge(t, unix, nil)
 			timed := func(ahead time.Duration, body string) *authz.Request {
-				req, err := (&Delivery{Webhook: "stripe", Host: e.client.address}).Request(table, time.Now().Add(ahead), []byte(body))
+				req, err := (&sign.Delivery{Webhook: "stripe", Host: e.client.address}).Request(table, time.Now().Add(ahead), []byte(body))
 				if err != nil {
 					t.Fatal(err)
 				}

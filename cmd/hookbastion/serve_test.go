@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -39,7 +40,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 
 func signed(t *testing.T, table *authz.Table, webhook, host string, body []byte) *authz.Request {
 	t.Helper()
-	req, err := (&Delivery{Webhook: webhook, Host: host}).Request(table, time.Now(), body)
+	req, err := (&sign.Delivery{Webhook: webhook, Host: host}).Request(table, time.Now(), body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestReloadUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				req, err := (&Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				want := 200
 				if i%2 == 1 {
 					req.Body.Segments, want = [][]byte{[]byte("forged")}, 401

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 )
 
 func fileArgs(policies, unix, nonces string) []string {
@@ -29,7 +31,7 @@ func TestFileStoreIsKilledUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	passed := map[string]int{}
 	send := func(body string) int {
-		req, err := (&Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), []byte(body))
+		req, err := (&sign.Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), []byte(body))
 		if err != nil {
 			t.Error(err)
 			return 0

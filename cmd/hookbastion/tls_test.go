@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -155,7 +156,7 @@ func TestRenewedCertificate(t *testing.T) {
 					return
 				default:
 				}
-				req, err := (&Delivery{Webhook: "github", Host: e.client.address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				status := 0
 				if err == nil {
 					status, _, err = e.client.send(context.Background(), req)

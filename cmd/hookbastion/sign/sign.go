@@ -1,4 +1,5 @@
-package main
+// Package sign is the subcommand sign: a valid delivery for tests.
+package sign
 
 import (
 	"bytes"
@@ -17,7 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 )
 
-func newSign() *cobra.Command {
+func New() *cobra.Command {
 	var o signOptions
 	cmd := &cobra.Command{
 		Use:   "sign --policy DIR --webhook NAME",
@@ -81,7 +82,7 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
 	if o.format == "curl" {
-		return printCurl(cmd.OutOrStdout(), req)
+		return PrintCurl(cmd.OutOrStdout(), req)
 	}
 	return printRaw(cmd.OutOrStdout(), req)
 }
@@ -153,8 +154,8 @@ func printRaw(w io.Writer, req *authz.Request) error {
 	return err
 }
 
-// printCurl writes a command line for a POSIX shell, with more options if given.
-func printCurl(w io.Writer, req *authz.Request, options ...string) error {
+// PrintCurl writes a command line for a POSIX shell, with more options if given.
+func PrintCurl(w io.Writer, req *authz.Request, options ...string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "curl -sS -i -X %s", req.Method)
 	for _, option := range options {
