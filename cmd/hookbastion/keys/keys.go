@@ -1,4 +1,6 @@
-package main
+// Package keys is the subcommand keys: all secrets and tokens, and what to do
+// about them.
+package keys
 
 import (
 	"errors"
@@ -26,7 +28,7 @@ const rotateAfter = 90 * 24 * time.Hour
 // signed.
 const retireAfter = 72 * time.Hour
 
-func newKeys() *cobra.Command {
+func New() *cobra.Command {
 	var o keysOptions
 	cmd := &cobra.Command{
 		Use:   "keys --policy DIR",
