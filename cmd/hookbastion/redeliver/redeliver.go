@@ -1,4 +1,5 @@
-package main
+// Package redeliver is the subcommand redeliver: one refused copy may pass once.
+package redeliver
 
 import (
 	"encoding/json"
@@ -13,7 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 )
 
-func newRedeliver() *cobra.Command {
+func New() *cobra.Command {
 	var client cli.Admin
 	var decision, record string
 	cmd := &cobra.Command{
