@@ -13,6 +13,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/providers"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/redeliver"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/validate"
@@ -47,6 +48,6 @@ func newRoot() *cobra.Command {
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(newEnvoyAudit())
-	root.AddCommand(newServe(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), newDemo(), newProviders(), envoy, redeliver.New(), keys.New())
+	root.AddCommand(newServe(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), newDemo(), providers.New(), envoy, redeliver.New(), keys.New())
 	return root
 }

@@ -1,4 +1,6 @@
-package main
+// Package providers is the subcommand providers: the catalogue, listed and
+// shown.
+package providers
 
 import (
 	"fmt"
@@ -17,7 +19,7 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-func newProviders() *cobra.Command {
+func New() *cobra.Command {
 	list := newProvidersList()
 	cmd := &cobra.Command{
 		Use:   "providers",
