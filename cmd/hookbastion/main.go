@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/audit"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
@@ -47,7 +48,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
-	envoy.AddCommand(newEnvoyAudit())
+	envoy.AddCommand(audit.New())
 	root.AddCommand(newServe(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), newDemo(), providers.New(), envoy, redeliver.New(), keys.New())
 	return root
 }

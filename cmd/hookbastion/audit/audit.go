@@ -1,4 +1,6 @@
-package main
+// Package audit is the subcommand envoy audit: the traps of an Envoy
+// configuration.
+package audit
 
 import (
 	"fmt"
@@ -12,7 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
-func newEnvoyAudit() *cobra.Command {
+func New() *cobra.Command {
 	var output, cluster string
 	var p cli.Policies
 	cmd := &cobra.Command{
