@@ -66,7 +66,8 @@ func (e certificateError) Unwrap() error { return e.error }
 // Config is what was loaded last; nil before that.
 func (c *ClientTLS) Config() *tls.Config { return c.state.Load() }
 
-// Load reads the files and reports whether anything is new.
+// Load reads the files and reports whether anything is new. The certificate must
+// be valid now; with the zero time, the server judges that.
 func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
