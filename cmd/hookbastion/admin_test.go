@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/redeliver"
 )
 
 const refusedID = "0123456789abcdef0123456789abcdef"
@@ -54,8 +56,8 @@ func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz
 func runRedeliver(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := newRoot()
-	cmd.SetArgs(append([]string{"redeliver"}, args...))
+	cmd := redeliver.New()
+	cmd.SetArgs(args)
 	cmd.SetOut(&out)
 	err := cmd.Execute()
 	return out.String(), err
@@ -84,7 +86,7 @@ func TestRedeliverLetsOneCopyThrough(t *testing.T) {
 
 func TestOnlyOperatorsReachAdmin(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "an admin token of enough length\n")
+	put(t, token, "an admin token of enough length\n")
 	open, _ := adminServer(t, "")
 	closed, deliver := adminServer(t, token)
 	for _, c := range []struct {
@@ -133,8 +135,15 @@ func TestOnlyOperatorsReachAdmin(t *testing.T) {
 		t.Errorf("%s", reason)
 	}
 	short := filepath.Join(t.TempDir(), "short")
-	write(t, short, "short")
+	put(t, short, "short")
 	if _, err := newAdmin(&settings.Settings{AdminToken: short}, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a short token")
+	}
+}
+
+func put(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,9 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
-	"github.com/hookbastion/hookbastion/envoy/mtls"
 )
 
 const operatorID = "spiffe://example.org/operator"
@@ -79,8 +75,9 @@ func (o *operators) commands(t *testing.T, args ...string) (keys, redelivery err
 	if keys = root.Execute(); keys == nil && !strings.Contains(out.String(), "never seen since") {
 		t.Errorf("keys knows nothing of the service:\n%s", out.String())
 	}
-	_, redelivery = runRedeliver(t, append([]string{"--admin", o.url, "--decision", refusedID}, args...)...)
-	return keys, redelivery
+	root = newRoot()
+	root.SetArgs(append([]string{"redeliver", "--admin", o.url, "--decision", strings.Repeat("0", 32)}, args...))
+	return keys, root.Execute()
 }
 
 // Who cannot show a good certificate does not reach the admin listener.
@@ -260,33 +257,4 @@ func TestServicesAskForTheSameCertificate(t *testing.T) {
 		_ = conn.Close()
 	}
 	terminate(t, s.process)
-}
-
-// A service that does not start leaves no listener open.
-func TestNoListenerStaysOpen(t *testing.T) {
-	bad := &mtls.Config{Cert: "none", Key: "none"}
-	for name, s := range map[string]*settings.Settings{
-		"TLS for Envoy":     {TLS: bad},
-		"TLS for operators": {AdminTLS: bad},
-	} {
-		s.GRPCListen, s.UnixPath, s.UnixMode, s.HTTPListen, s.AdminListen = "127.0.0.1:0", socket(t).Name, 0o600, "127.0.0.1:0", "127.0.0.1:0"
-		log := slog.New(slog.DiscardHandler)
-		a, err := newAdmin(s, nil, log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &running{admin: a}
-		if err := r.listen(s, log); err == nil || !strings.Contains(err.Error(), "no such file") {
-			t.Fatalf("%s: %v", name, err)
-		}
-		all := append(r.grpc, r.web, a.listener)
-		if len(all) != 4 {
-			t.Errorf("%s: %d listeners", name, len(all))
-		}
-		for _, l := range all {
-			if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("%s: %s: %v", name, l.Addr(), err)
-			}
-		}
-	}
 }

@@ -2,17 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -141,7 +137,7 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 func (d *demo) policies(name string) string { return filepath.Join(d.dir, name, "policies") }
 
 func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
-	s, err := settings.Load("", newServe().Flags())
+	s, err := settings.Load("", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -224,38 +220,4 @@ func (d *demo) printCurl(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "\nStill running; Ctrl-C ends it. A valid delivery, once; then it is a copy:\n\n  ")
 	return sign.PrintCurl(out, req, "--cacert", filepath.Join(d.dir, "tls.crt"))
-}
-
-// writeQuickstart writes the policies of examples/quickstart into dir, with
-// new random secrets beside them.
-func writeQuickstart(dir string) error {
-	err := fs.WalkDir(examples.Quickstart, "quickstart/policies", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := examples.Quickstart.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return writeFile(filepath.Join(dir, strings.TrimPrefix(name, "quickstart/")), data)
-	})
-	if err != nil {
-		return err
-	}
-	for name, prefix := range map[string]string{"github": "", "slack": "", "stripe": "whsec_", "standard-webhooks": "whsec_"} {
-		var key [24]byte
-		_, _ = rand.Read(key[:]) // never fails
-		text := prefix + base64.StdEncoding.EncodeToString(key[:]) + "\n"
-		if err := writeFile(filepath.Join(dir, "secrets", name), []byte(text)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeFile(name string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(name, data, 0o600)
 }

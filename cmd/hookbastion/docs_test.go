@@ -11,6 +11,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 )
@@ -117,8 +119,12 @@ func TestReplayPage(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			if changed, err := (&sharedKeys{file: filepath.Join(dir, "replay-keys")}).load(); !changed || err != nil {
-				t.Error(changed, err)
+			value, err := secret.Ref{File: filepath.Join(dir, "replay-keys")}.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := replay.ParseKeys(value.Reveal()); err != nil {
+				t.Error(err)
 			}
 		case string(m[2]) == "yaml" && strings.HasPrefix(string(m[3]), "replay:"):
 			shown++

@@ -12,6 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -19,9 +20,9 @@ import (
 func TestKeysLive(t *testing.T) {
 	dir := t.TempDir()
 	token := filepath.Join(dir, "token")
-	write(t, token, "an admin token of enough length\n")
-	write(t, filepath.Join(dir, "s"), "gL7xQ2mVb3YdTnX0pW")
-	write(t, filepath.Join(dir, "p.yaml"), `webhooks:
+	put(t, token, "an admin token of enough length\n")
+	put(t, filepath.Join(dir, "s"), "gL7xQ2mVb3YdTnX0pW")
+	put(t, filepath.Join(dir, "p.yaml"), `webhooks:
 - name: a
   match: {path: /a}
   provider: github
@@ -39,18 +40,18 @@ func TestKeysLive(t *testing.T) {
 	a.keys = func() cli.LiveKeys { return live }
 	server := httptest.NewServer(a.server.Handler)
 	defer server.Close()
-	keys := func(args ...string) (string, error) {
+	list := func(args ...string) (string, error) {
 		var out bytes.Buffer
-		cmd := newRoot()
-		cmd.SetArgs(append([]string{"keys", "--policy", filepath.Join(dir, "p.yaml"), "--admin", server.URL}, args...))
+		cmd := keys.New()
+		cmd.SetArgs(append([]string{"--policy", filepath.Join(dir, "p.yaml"), "--admin", server.URL}, args...))
 		cmd.SetOut(&out)
 		err := cmd.Execute()
 		return out.String(), err
 	}
-	if _, err := keys(); err == nil || !strings.Contains(err.Error(), "401") {
+	if _, err := list(); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("without the token: %v", err)
 	}
-	out, err := keys("--token-file", token)
+	out, err := list("--token-file", token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestKeysLive(t *testing.T) {
 	// A key that stopped when another one began can go, after some days.
 	live.Keys = append(live.Keys, telemetry.KeyMatch{Webhook: "a", KeyID: "new", KeyStat: telemetry.KeyStat{First: at.Add(2 * time.Hour), Last: at.Add(3 * time.Hour), Count: 1}})
 	for now, want := range map[string]bool{"2026-10-04T12:59:59Z": false, "2026-10-04T13:00:00Z": true} {
-		out, err := keys("--token-file", token, "--now", now)
+		out, err := list("--token-file", token, "--now", now)
 		if err != nil || strings.Contains(out, "a old: safe to retire: no match for 3d, and new matches since\n") != want || strings.Contains(out, "a new: safe") {
 			t.Errorf("at %s: %v\n%s", now, err, out)
 		}
@@ -76,7 +77,7 @@ func TestKeysLive(t *testing.T) {
 	live.Keys = live.Keys[:1]
 	// Where webhooks are counted together, nobody knows what was never seen.
 	live.Complete = false
-	if out, err := keys("--token-file", token); err != nil || strings.Contains(out, "b 1: never seen") || !strings.Contains(out, "a new: never seen") {
+	if out, err := list("--token-file", token); err != nil || strings.Contains(out, "b 1: never seen") || !strings.Contains(out, "a new: never seen") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
