@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
@@ -88,10 +89,10 @@ type demo struct {
 	cancel      context.CancelFunc
 	served      chan error
 	envoy       *envoytest.Envoy
-	application *application
+	application *sample.Application
 	records     *recordBook
 	collector   *envoytest.Collector
-	client      *client
+	client      *sample.Client
 	table       *authz.Table // to sign with
 	wrong       *authz.Table // the same webhooks with other secrets
 }
@@ -108,7 +109,7 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 		return d, err
 	}
 	for _, name := range []string{"right", "wrong"} {
-		if err := writeQuickstart(filepath.Join(d.dir, name)); err != nil {
+		if err := sample.WriteQuickstart(filepath.Join(d.dir, name)); err != nil {
 			return d, err
 		}
 	}
@@ -125,7 +126,7 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 	if err != nil {
 		return d, err
 	}
-	if d.application, err = startApplication(); err != nil {
+	if d.application, err = sample.Start(); err != nil {
 		return d, err
 	}
 	if err := d.startEnvoy(ctx, info); err != nil {
@@ -182,12 +183,12 @@ func (d *demo) startEnvoy(ctx context.Context, info *serverInfo) error {
 	}
 	config.SetCertificate(cert, key)
 	config.SetCluster("hookbastion", info.grpc)
-	config.SetCluster("application", d.application.address)
+	config.SetCluster("application", d.application.Address)
 	config.SetTracing(d.collector.Addr())
 	if d.envoy, err = envoytest.Start(ctx, config, d.dir); err != nil {
 		return err
 	}
-	d.client = newClient(d.envoy.Listeners["webhooks"], pool)
+	d.client = sample.NewClient(d.envoy.Listeners["webhooks"], pool)
 	return nil
 }
 
@@ -205,7 +206,7 @@ func (d *demo) stop() error {
 		d.collector.Stop()
 	}
 	if d.application != nil {
-		errs = append(errs, d.application.stop())
+		errs = append(errs, d.application.Stop())
 	}
 	if d.dir != "" {
 		errs = append(errs, os.RemoveAll(d.dir))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy"
 )
@@ -166,7 +167,7 @@ func (d *demo) request(r row, i int, sent map[string]*authz.Request) (*authz.Req
 		}
 		body := fmt.Appendf(nil, `{"event":"demo","number":%d}`, i)
 		var err error
-		if req, err = (&sign.Delivery{Webhook: r.webhook, Host: d.client.address}).Request(table, time.Now().Add(-r.age), body); err != nil {
+		if req, err = (&sign.Delivery{Webhook: r.webhook, Host: d.client.Address}).Request(table, time.Now().Add(-r.age), body); err != nil {
 			return nil, err
 		}
 	}
@@ -181,17 +182,17 @@ func (d *demo) sendOne(ctx context.Context, r row, req *authz.Request) result {
 	defer cancel()
 	out := result{Name: r.name, Verdict: authz.Deny.String()}
 	begin := time.Now()
-	status, decisionID, err := d.client.send(ctx, req)
+	status, decisionID, err := d.client.Send(ctx, req)
 	out.LatencyMS = float64(time.Since(begin).Microseconds()) / 1000
 	if err != nil {
 		out.Problem = err.Error()
 		return out
 	}
 	out.Status = status
-	got := d.application.take()
+	got := d.application.Take()
 	if len(got) > 0 {
 		out.Verdict = authz.Allow.String()
-		decisionID = got[0].header.Get(envoy.HeaderDecisionID)
+		decisionID = got[0].Header.Get(envoy.HeaderDecisionID)
 		out.Problem = upstreamProblem(got, req)
 	}
 	out.decisionID = decisionID
@@ -207,15 +208,15 @@ func (d *demo) sendOne(ctx context.Context, r row, req *authz.Request) result {
 }
 
 // upstreamProblem compares what the application got with what was sent.
-func upstreamProblem(got []arrived, req *authz.Request) string {
+func upstreamProblem(got []sample.Arrived, req *authz.Request) string {
 	switch {
 	case len(got) > 1:
 		return "the application got it twice"
-	case !bytes.Equal(got[0].body, bytes.Join(req.Body.Segments, nil)):
+	case !bytes.Equal(got[0].Body, bytes.Join(req.Body.Segments, nil)):
 		return "the application got other bytes"
-	case strings.Join(got[0].header.Values(envoy.HeaderVerified), " ") != authz.ProofSignature.String():
+	case strings.Join(got[0].Header.Values(envoy.HeaderVerified), " ") != authz.ProofSignature.String():
 		return "the application got a forged " + envoy.HeaderVerified
-	case got[0].header.Get(envoy.HeaderTenant) != "" || got[0].header.Get("x-hookbastion-anything") != "":
+	case got[0].Header.Get(envoy.HeaderTenant) != "" || got[0].Header.Get("x-hookbastion-anything") != "":
 		return "the application got a forged header of ours"
 	}
 	return ""

@@ -68,7 +68,7 @@ func TestUnixSocketAlone(t *testing.T) {
 		t.Errorf("mode %v, error %v", info.Mode(), err)
 	}
 	e := startEdge(t, unix, nil)
-	if status := sendStatus(t, e, signed(t, table, "github", e.client.address, []byte("hello"))); status != 200 {
+	if status := sendStatus(t, e, signed(t, table, "github", e.client.Address, []byte("hello"))); status != 200 {
 		t.Errorf("status %d", status)
 	}
 	terminate(t, p)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
 )
@@ -150,8 +151,8 @@ func (p *process) wait(t *testing.T) error {
 // edge is a real Envoy with the quickstart's configuration in front of an
 // application, and a service on a Unix socket, which keeps its address.
 type edge struct {
-	application *application
-	client      *client
+	application *sample.Application
+	client      *sample.Client
 	envoy       *envoytest.Envoy
 	certificate string
 	roots       *x509.CertPool
@@ -159,11 +160,11 @@ type edge struct {
 
 func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edge {
 	t.Helper()
-	application, err := startApplication()
+	application, err := sample.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = application.stop() })
+	t.Cleanup(func() { _ = application.Stop() })
 	text, err := examples.Quickstart.ReadFile("quickstart/envoy.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +179,7 @@ func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edg
 		t.Fatal(err)
 	}
 	config.SetCertificate(cert, key)
-	config.SetCluster("application", application.address)
+	config.SetCluster("application", application.Address)
 	if edit != nil {
 		edit(config)
 	}
@@ -191,8 +192,8 @@ func startEdge(t *testing.T, service net.Addr, edit func(envoytest.Config)) *edg
 		e.Stop()
 		envoytest.Watched.Saw("Envoy's log", []byte(e.Log()))
 	})
-	client := newClient(e.Listeners["webhooks"], roots)
-	client.http.Transport = watchedTransport{client.http.Transport}
+	client := sample.NewClient(e.Listeners["webhooks"], roots)
+	client.HTTP.Transport = watchedTransport{client.HTTP.Transport}
 	return &edge{application, client, e, cert, roots}
 }
 

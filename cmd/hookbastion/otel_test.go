@@ -39,7 +39,7 @@ func deliverTo(t *testing.T, more ...string) (stdout, stderr string) {
 	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), more...)...)
 	site := "http://" + p.stderr.await(t, `msg=serving.* http=(\S+)`)[1]
 	e := startEdge(t, unix, nil)
-	delivery := signed(t, table, "github", e.client.address, []byte("hello"))
+	delivery := signed(t, table, "github", e.client.Address, []byte("hello"))
 	for _, want := range []int{200, 409} {
 		if status := sendStatus(t, e, delivery); status != want {
 			t.Errorf("status %d, want %d", status, want)

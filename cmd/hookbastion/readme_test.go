@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -104,13 +105,13 @@ func TestReadme(t *testing.T) {
 		switch name {
 		case "run":
 			if e != nil {
-				s.text = strings.ReplaceAll(s.text, "localhost:10000", strings.Replace(e.client.address, "127.0.0.1", "localhost", 1))
+				s.text = strings.ReplaceAll(s.text, "localhost:10000", strings.Replace(e.client.Address, "127.0.0.1", "localhost", 1))
 			}
 			t.Log(s.text)
 			shell(t, s.text)
 			ran++
 		case "file":
-			if err := writeFile(argument, []byte(s.text)); err != nil {
+			if err := sample.WriteFile(argument, []byte(s.text)); err != nil {
 				t.Fatal(err)
 			}
 		case "start":
@@ -134,7 +135,7 @@ func TestReadme(t *testing.T) {
 	if ran < 4 {
 		t.Errorf("only %d blocks were run", ran)
 	}
-	if got := e.application.take(); len(got) != 1 || got[0].header.Get("x-hookbastion-verified") != "signature" {
+	if got := e.application.Take(); len(got) != 1 || got[0].Header.Get("x-hookbastion-verified") != "signature" {
 		t.Errorf("the application got %d requests, or not as verified", len(got))
 	}
 	out, err := exec.Command("sh", "delivery.sh").CombinedOutput()

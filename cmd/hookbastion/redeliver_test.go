@@ -38,7 +38,7 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 	e := startEdge(t, unix, nil)
 	deliver := func() (int, string) {
 		t.Helper()
-		status, id, err := e.client.send(t.Context(), signed(t, table, "github", e.client.address, []byte("the same")))
+		status, id, err := e.client.Send(t.Context(), signed(t, table, "github", e.client.Address, []byte("the same")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 	if status != 409 || len(id) != 32 {
 		t.Fatalf("the copy: status %d, decision %q", status, id)
 	}
-	e.application.take()
+	e.application.Take()
 	redeliver := func(args ...string) (string, error) {
 		c := start(t, append([]string{"redeliver", "--admin", admin, "--ca", ca, "--cert", cert, "--key", key}, args...)...)
 		err := c.wait(t)
@@ -99,9 +99,9 @@ func TestRedeliverThroughEnvoy(t *testing.T) {
 			t.Errorf("the copy permitted by its record: status %d", status)
 		}
 	}
-	got := e.application.take()
+	got := e.application.Take()
 	for _, arrived := range got {
-		if arrived.header.Get("x-hookbastion-replay") != "redelivered" {
+		if arrived.Header.Get("x-hookbastion-replay") != "redelivered" {
 			t.Errorf("reached the application: %v", arrived)
 		}
 	}
@@ -124,7 +124,7 @@ func TestWithoutAccessLog(t *testing.T) {
 	p.stderr.await(t, `msg=serving`)
 	e := startEdge(t, unix, nil)
 	for i, want := range []int{200, 409, 409} {
-		if got := sendStatus(t, e, signed(t, table, "github", e.client.address, []byte("{}"))); got != want {
+		if got := sendStatus(t, e, signed(t, table, "github", e.client.Address, []byte("{}"))); got != want {
 			t.Errorf("time %d: status %d, want %d", i, got, want)
 		}
 	}

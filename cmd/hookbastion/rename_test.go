@@ -30,7 +30,7 @@ func TestRenamedWebhook(t *testing.T) {
 			admin := p.stderr.await(t, `admin=(\S+)`)[1]
 			e := startEdge(t, unix, nil)
 			timed := func(ahead time.Duration, body string) *authz.Request {
-				req, err := (&sign.Delivery{Webhook: "stripe", Host: e.client.address}).Request(table, time.Now().Add(ahead), []byte(body))
+				req, err := (&sign.Delivery{Webhook: "stripe", Host: e.client.Address}).Request(table, time.Now().Add(ahead), []byte(body))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -38,7 +38,7 @@ func TestRenamedWebhook(t *testing.T) {
 				return req
 			}
 			sent := map[string]*authz.Request{
-				"github": signed(t, table, "github", e.client.address, []byte("untimed")),
+				"github": signed(t, table, "github", e.client.Address, []byte("untimed")),
 				"stripe": timed(0, "now"), "stripe, ahead": timed(40*time.Second, "ahead"),
 			}
 			for name, req := range sent {

@@ -55,7 +55,7 @@ func startReplicas(t *testing.T, server *redistest.Server, args ...string) *repl
 
 // send sends the request and returns the status and the header Retry-After.
 func (r *replicas) send(req *authz.Request) (status int, retry string, err error) {
-	out, err := http.NewRequestWithContext(context.Background(), string(req.Method), "https://"+r.edge.client.address+string(req.Path), bytes.NewReader(bytes.Join(req.Body.Segments, nil)))
+	out, err := http.NewRequestWithContext(context.Background(), string(req.Method), "https://"+r.edge.client.Address+string(req.Path), bytes.NewReader(bytes.Join(req.Body.Segments, nil)))
 	if err != nil {
 		return 0, "", err
 	}
@@ -72,14 +72,14 @@ func (r *replicas) send(req *authz.Request) (status int, retry string, err error
 }
 
 func (r *replicas) signed(t *testing.T, n int) *authz.Request {
-	return signed(t, r.table, "github", r.edge.client.address, fmt.Appendf(nil, "delivery %d", n))
+	return signed(t, r.table, "github", r.edge.client.Address, fmt.Appendf(nil, "delivery %d", n))
 }
 
 // arrived returns how often each body came to the application.
 func (r *replicas) arrived() map[string]int {
 	seen := map[string]int{}
-	for _, a := range r.edge.application.take() {
-		seen[string(a.body)]++
+	for _, a := range r.edge.application.Take() {
+		seen[string(a.Body)]++
 	}
 	return seen
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
@@ -30,7 +31,7 @@ func newSecret() string {
 // replaceFile swaps a file as tools do: by name.
 func replaceFile(t *testing.T, name, text string) {
 	t.Helper()
-	if err := writeFile(name+"~", []byte(text+"\n")); err != nil {
+	if err := sample.WriteFile(name+"~", []byte(text+"\n")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(name+"~", name); err != nil {
@@ -68,7 +69,7 @@ func (s *sender) deliver(t *testing.T, e *edge, stop <-chan struct{}) {
 		default:
 		}
 		s.underWay.RLock()
-		status := sendStatus(t, e, signed(t, s.key.Load(), "rotating", e.client.address, fmt.Appendf(nil, "delivery %d", s.sent.Add(1))))
+		status := sendStatus(t, e, signed(t, s.key.Load(), "rotating", e.client.Address, fmt.Appendf(nil, "delivery %d", s.sent.Add(1))))
 		s.underWay.RUnlock()
 		if status == http.StatusOK {
 			s.good.Add(1)
@@ -147,7 +148,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	p.stderr.await(t, `msg="secret taken" .*key=previous`)
 	retired := 0
 	for i := range 100 {
-		if status := sendStatus(t, e, signed(t, withOld, "rotating", e.client.address, fmt.Appendf(nil, "late %d", i))); status != http.StatusUnauthorized {
+		if status := sendStatus(t, e, signed(t, withOld, "rotating", e.client.Address, fmt.Appendf(nil, "late %d", i))); status != http.StatusUnauthorized {
 			t.Errorf("a delivery with the retired key: status %d", status)
 			retired++
 		}
@@ -248,13 +249,13 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 		{"tokens", "initech", "globex", 404},
 	} {
 		path := map[string]string{"shops": "/webhooks/%s/shop", "labs": "/webhooks/%s/lab", "both": "/webhooks/%s/both", "tokens": "/webhooks/%s/tokens"}[c.webhook]
-		req, err := (&sign.Delivery{Webhook: c.webhook, Host: e.client.address, Path: fmt.Sprintf(path, c.signedFor)}).Request(table, time.Now(), fmt.Appendf(nil, "%d", i))
+		req, err := (&sign.Delivery{Webhook: c.webhook, Host: e.client.Address, Path: fmt.Sprintf(path, c.signedFor)}).Request(table, time.Now(), fmt.Appendf(nil, "%d", i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		watchMACs(req)
 		req.Path = authz.View(fmt.Sprintf(path, c.sentTo))
-		status, _, err := e.client.send(context.Background(), req)
+		status, _, err := e.client.Send(context.Background(), req)
 		if err != nil {
 			t.Fatal(err)
 		}

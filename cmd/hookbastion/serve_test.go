@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
@@ -26,7 +27,7 @@ import (
 func quickstart(t *testing.T) (dir string, table *authz.Table) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := writeQuickstart(dir); err != nil {
+	if err := sample.WriteQuickstart(dir); err != nil {
 		t.Fatal(err)
 	}
 	watchSecrets(t, filepath.Join(dir, "secrets"))
@@ -49,7 +50,7 @@ func signed(t *testing.T, table *authz.Table, webhook, host string, body []byte)
 
 func sendStatus(t *testing.T, e *edge, req *authz.Request) int {
 	t.Helper()
-	status, _, err := e.client.send(context.Background(), req)
+	status, _, err := e.client.Send(context.Background(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,20 +79,20 @@ func TestKilledServiceLetsNothingThroughAndComesBack(t *testing.T) {
 	p.stderr.await(t, "msg=serving")
 	e := startEdge(t, unix, nil)
 
-	if status := sendStatus(t, e, signed(t, table, "github", e.client.address, []byte("one"))); status != 200 {
+	if status := sendStatus(t, e, signed(t, table, "github", e.client.Address, []byte("one"))); status != 200 {
 		t.Fatalf("status %d before the kill", status)
 	}
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = p.wait(t)
-	e.application.take()
+	e.application.Take()
 	for i := range 20 {
-		if status := sendStatus(t, e, signed(t, table, "github", e.client.address, fmt.Appendf(nil, "dead %d", i))); status != 503 {
+		if status := sendStatus(t, e, signed(t, table, "github", e.client.Address, fmt.Appendf(nil, "dead %d", i))); status != 503 {
 			t.Errorf("status %d while the service is dead", status)
 		}
 	}
-	if got := e.application.take(); len(got) != 0 {
+	if got := e.application.Take(); len(got) != 0 {
 		t.Errorf("%d requests passed while the service was dead", len(got))
 	}
 
@@ -100,7 +101,7 @@ func TestKilledServiceLetsNothingThroughAndComesBack(t *testing.T) {
 	p.stderr.await(t, "msg=serving")
 	deadline := time.Now().Add(generous)
 	for i := 0; ; i++ {
-		status := sendStatus(t, e, signed(t, table, "github", e.client.address, fmt.Appendf(nil, "alive %d", i)))
+		status := sendStatus(t, e, signed(t, table, "github", e.client.Address, fmt.Appendf(nil, "alive %d", i)))
 		if status == 200 {
 			break
 		}
@@ -137,14 +138,14 @@ func TestReloadUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.Address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				want := 200
 				if i%2 == 1 {
 					req.Body.Segments, want = [][]byte{[]byte("forged")}, 401
 				}
 				status := 0
 				if err == nil {
-					status, _, err = e.client.send(context.Background(), req)
+					status, _, err = e.client.Send(context.Background(), req)
 				}
 				if sent.Add(1); status != want {
 					failures.Add(1)
@@ -173,7 +174,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status := sendStatus(t, e, signed(t, added, "added", e.client.address, fmt.Appendf(nil, "added %d", sent.Load()))); status != 200 && status != 409 {
+		if status := sendStatus(t, e, signed(t, added, "added", e.client.Address, fmt.Appendf(nil, "added %d", sent.Load()))); status != 200 && status != 409 {
 			t.Fatalf("status %d for the added webhook", status)
 		}
 	}
@@ -209,14 +210,14 @@ func TestHangupReloads(t *testing.T) {
 func TestServeRefusesToStartHalf(t *testing.T) {
 	dir, _ := quickstart(t)
 	policies := filepath.Join(dir, "policies")
-	taken, err := startApplication()
+	taken, err := sample.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = taken.stop() }()
+	defer func() { _ = taken.Stop() }()
 	empty := t.TempDir()
 	emptySecret := t.TempDir()
-	if err := writeQuickstart(emptySecret); err != nil {
+	if err := sample.WriteQuickstart(emptySecret); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(emptySecret, "secrets", "github"), []byte("\n"), 0o600); err != nil {
@@ -224,14 +225,14 @@ func TestServeRefusesToStartHalf(t *testing.T) {
 	}
 	watchSecrets(t, filepath.Join(emptySecret, "secrets"))
 	noFile := t.TempDir()
-	if err := writeQuickstart(noFile); err != nil {
+	if err := sample.WriteQuickstart(noFile); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(noFile, "secrets", "slack")); err != nil {
 		t.Fatal(err)
 	}
 	watchSecrets(t, filepath.Join(noFile, "secrets"))
-	address := taken.address.String()
+	address := taken.Address.String()
 	for name, c := range map[string]struct {
 		args []string
 		want string

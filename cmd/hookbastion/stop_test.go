@@ -71,7 +71,7 @@ func TestScaleDown(t *testing.T) {
 	var next atomic.Int64
 	deliver := func() {
 		body := fmt.Appendf(nil, "delivery %d", next.Add(1))
-		if status, _, err := e.client.send(context.Background(), signed(t, table, "github", e.client.address, body)); err != nil || status != http.StatusOK {
+		if status, _, err := e.client.Send(context.Background(), signed(t, table, "github", e.client.Address, body)); err != nil || status != http.StatusOK {
 			t.Errorf("%s: status %d, %v", body, status, err)
 		}
 	}

@@ -31,12 +31,12 @@ func TestFileStoreIsKilledUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	passed := map[string]int{}
 	send := func(body string) int {
-		req, err := (&sign.Delivery{Webhook: "github", Host: e.client.address}).Request(table, time.Now(), []byte(body))
+		req, err := (&sign.Delivery{Webhook: "github", Host: e.client.Address}).Request(table, time.Now(), []byte(body))
 		if err != nil {
 			t.Error(err)
 			return 0
 		}
-		status, _, err := e.client.send(context.Background(), req)
+		status, _, err := e.client.Send(context.Background(), req)
 		if err != nil {
 			return 503 // Envoy is there, the connection is not
 		}
@@ -101,8 +101,8 @@ func TestFileStoreIsKilledUnderLoad(t *testing.T) {
 		t.Errorf("another one: status %d", status)
 	}
 	arrived := map[string]int{}
-	for _, a := range e.application.take() {
-		arrived[string(a.body)]++
+	for _, a := range e.application.Take() {
+		arrived[string(a.Body)]++
 	}
 	for body, n := range arrived {
 		if n > 1 {

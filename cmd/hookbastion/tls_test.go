@@ -107,11 +107,11 @@ func TestMutualTLS(t *testing.T) {
 				}
 			})
 			for i := range 3 {
-				if status := sendStatus(t, e, signed(t, s.table, "github", e.client.address, fmt.Appendf(nil, "%s %d", name, i))); status != c.status {
+				if status := sendStatus(t, e, signed(t, s.table, "github", e.client.Address, fmt.Appendf(nil, "%s %d", name, i))); status != c.status {
 					t.Errorf("status %d, want %d\n%s", status, c.status, s.stderr)
 				}
 			}
-			if got := len(e.application.take()); got != map[int]int{200: 3}[c.status] {
+			if got := len(e.application.Take()); got != map[int]int{200: 3}[c.status] {
 				t.Errorf("%d deliveries reached the application", got)
 			}
 			if c.log != "" {
@@ -127,7 +127,7 @@ func TestMutualTLSWithTLS12(t *testing.T) {
 	old := s.envoy(t)
 	old.Old = true
 	e := startEdge(t, s.service, func(c envoytest.Config) { c.SetServiceTLS(old) })
-	if status := sendStatus(t, e, signed(t, s.table, "github", e.client.address, []byte("one"))); status != 200 {
+	if status := sendStatus(t, e, signed(t, s.table, "github", e.client.Address, []byte("one"))); status != 200 {
 		t.Errorf("status %d\n%s", status, s.stderr)
 	}
 	terminate(t, s.process)
@@ -156,10 +156,10 @@ func TestRenewedCertificate(t *testing.T) {
 					return
 				default:
 				}
-				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.Address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				status := 0
 				if err == nil {
-					status, _, err = e.client.send(context.Background(), req)
+					status, _, err = e.client.Send(context.Background(), req)
 				}
 				if sent.Add(1); status != 200 {
 					bad.Add(1)

@@ -27,6 +27,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
@@ -146,11 +147,11 @@ func startChain(t *testing.T, example []string, key []byte) *chain {
 	}
 	secret := "an upstream test's secret that nobody prints"
 	envoytest.Watched.Secret("a webhook's secret", secret)
-	if err := writeFile(filepath.Join(dir, "secret"), []byte(secret)); err != nil {
+	if err := sample.WriteFile(filepath.Join(dir, "secret"), []byte(secret)); err != nil {
 		t.Fatal(err)
 	}
 	policies := filepath.Join(dir, "policies")
-	if err := writeFile(filepath.Join(policies, "webhooks.yaml"), []byte(`webhooks:
+	if err := sample.WriteFile(filepath.Join(policies, "webhooks.yaml"), []byte(`webhooks:
 - {name: payments, match: {path: "/payments/{tenant}"}, provider: github, secrets: [{id: first, file: ../secret}], assertion: {audience: `+audience+`}}
 - {name: billing, match: {path: /billing}, provider: github, secrets: [{file: ../secret}], assertion: {audience: `+otherAudience+`}}
 - {name: plain, match: {path: /plain}, provider: github, secrets: [{file: ../secret}]}
@@ -175,7 +176,7 @@ func startChain(t *testing.T, example []string, key []byte) *chain {
 // deliver signs a new delivery, sends it through Envoy and returns the status.
 func (c *chain) deliver(t *testing.T, webhook, body string, headers ...authz.Header) int {
 	t.Helper()
-	req := signed(t, c.table, webhook, c.edge.client.address, []byte(body))
+	req := signed(t, c.table, webhook, c.edge.client.Address, []byte(body))
 	req.Headers = append(req.Headers, headers...)
 	return sendStatus(t, c.edge, req)
 }

@@ -1,4 +1,4 @@
-package main
+package sample
 
 import (
 	"crypto/rand"
@@ -11,9 +11,9 @@ import (
 	"github.com/hookbastion/hookbastion/examples"
 )
 
-// writeQuickstart writes the policies of examples/quickstart into dir, with
+// WriteQuickstart writes the policies of examples/quickstart into dir, with
 // new random secrets beside them.
-func writeQuickstart(dir string) error {
+func WriteQuickstart(dir string) error {
 	err := fs.WalkDir(examples.Quickstart, "quickstart/policies", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -22,7 +22,7 @@ func writeQuickstart(dir string) error {
 		if err != nil {
 			return err
 		}
-		return writeFile(filepath.Join(dir, strings.TrimPrefix(name, "quickstart/")), data)
+		return WriteFile(filepath.Join(dir, strings.TrimPrefix(name, "quickstart/")), data)
 	})
 	if err != nil {
 		return err
@@ -31,14 +31,14 @@ func writeQuickstart(dir string) error {
 		var key [24]byte
 		_, _ = rand.Read(key[:]) // never fails
 		text := prefix + base64.StdEncoding.EncodeToString(key[:]) + "\n"
-		if err := writeFile(filepath.Join(dir, "secrets", name), []byte(text)); err != nil {
+		if err := WriteFile(filepath.Join(dir, "secrets", name), []byte(text)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeFile(name string, data []byte) error {
+func WriteFile(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package main
+// Package sample is what the demo and tests stand around the service: an
+// application, a sender, and the quickstart with new secrets.
+package sample
 
 import (
 	"bytes"
@@ -16,44 +18,44 @@ import (
 	"github.com/hookbastion/hookbastion/envoy"
 )
 
-// application is the sample upstream: it answers 200 and remembers what it got.
-type application struct {
-	address net.Addr
+// Application is the sample upstream: it answers 200 and remembers what it got.
+type Application struct {
+	Address net.Addr
 	server  *http.Server
 	mu      sync.Mutex
-	got     []arrived
+	got     []Arrived
 }
 
-type arrived struct {
-	header http.Header
-	body   []byte
+type Arrived struct {
+	Header http.Header
+	Body   []byte
 }
 
-func startApplication() (*application, error) {
+func Start() (*Application, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	a := &application{address: listener.Addr()}
+	a := &Application{Address: listener.Addr()}
 	a.server = &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = a.server.Serve(listener) }() // ends with Close
 	return a, nil
 }
 
-func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *Application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, "", http.StatusBadRequest)
 		return
 	}
 	a.mu.Lock()
-	a.got = append(a.got, arrived{r.Header.Clone(), body})
+	a.got = append(a.got, Arrived{r.Header.Clone(), body})
 	a.mu.Unlock()
 	_, _ = io.WriteString(w, "received\n") // the client is gone
 }
 
-// take returns what arrived since the last call.
-func (a *application) take() []arrived {
+// Take returns what arrived since the last call.
+func (a *Application) Take() []Arrived {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	got := a.got
@@ -61,16 +63,16 @@ func (a *application) take() []arrived {
 	return got
 }
 
-func (a *application) stop() error { return a.server.Close() }
+func (a *Application) Stop() error { return a.server.Close() }
 
-// client sends requests to Envoy over TLS.
-type client struct {
-	address string
-	http    *http.Client
+// Client sends requests to Envoy over TLS.
+type Client struct {
+	Address string
+	HTTP    *http.Client
 }
 
-func newClient(address string, roots *x509.CertPool) *client {
-	return &client{address: address, http: &http.Client{
+func NewClient(address string, roots *x509.CertPool) *Client {
+	return &Client{Address: address, HTTP: &http.Client{
 		Timeout: 10 * time.Second,
 		Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -80,17 +82,17 @@ func newClient(address string, roots *x509.CertPool) *client {
 	}}
 }
 
-// send sends the request as it is and returns the answer.
-func (c *client) send(ctx context.Context, req *authz.Request) (status int, decisionID string, err error) {
+// Send sends the request as it is and returns the answer.
+func (c *Client) Send(ctx context.Context, req *authz.Request) (status int, decisionID string, err error) {
 	body := bytes.Join(req.Body.Segments, nil)
-	out, err := http.NewRequestWithContext(ctx, string(req.Method), "https://"+c.address+string(req.Path), bytes.NewReader(body))
+	out, err := http.NewRequestWithContext(ctx, string(req.Method), "https://"+c.Address+string(req.Path), bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
 	for _, h := range req.Headers {
 		out.Header.Add(string(h.Name), string(h.Value))
 	}
-	response, err := c.http.Do(out)
+	response, err := c.HTTP.Do(out)
 	if err != nil {
 		return 0, "", err
 	}
