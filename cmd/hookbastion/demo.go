@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
@@ -137,7 +138,7 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 
 func (d *demo) policies(name string) string { return filepath.Join(d.dir, name, "policies") }
 
-func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
+func (d *demo) startService(ctx context.Context) (*serve.Info, error) {
 	s, err := settings.Load("", nil)
 	if err != nil {
 		return nil, err
@@ -151,12 +152,12 @@ func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	ready := make(chan *serverInfo, 1)
+	ready := make(chan *serve.Info, 1)
 	d.served = make(chan error, 1)
 	go func() {
-		d.served <- serve(ctx, s, serveOptions{
-			log: slog.New(slog.DiscardHandler), records: d.records, spans: spans,
-			ready: func(info *serverInfo) { ready <- info },
+		d.served <- serve.Run(ctx, s, serve.Options{
+			Log: slog.New(slog.DiscardHandler), Records: d.records, Spans: spans,
+			Ready: func(info *serve.Info) { ready <- info },
 		})
 	}()
 	select {
@@ -168,7 +169,7 @@ func (d *demo) startService(ctx context.Context) (*serverInfo, error) {
 	}
 }
 
-func (d *demo) startEnvoy(ctx context.Context, info *serverInfo) error {
+func (d *demo) startEnvoy(ctx context.Context, info *serve.Info) error {
 	text, err := examples.Quickstart.ReadFile("quickstart/envoy.yaml")
 	if err != nil {
 		return err
@@ -182,7 +183,7 @@ func (d *demo) startEnvoy(ctx context.Context, info *serverInfo) error {
 		return err
 	}
 	config.SetCertificate(cert, key)
-	config.SetCluster("hookbastion", info.grpc)
+	config.SetCluster("hookbastion", info.GRPC)
 	config.SetCluster("application", d.application.Address)
 	config.SetTracing(d.collector.Addr())
 	if d.envoy, err = envoytest.Start(ctx, config, d.dir); err != nil {

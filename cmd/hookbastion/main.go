@@ -16,6 +16,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/providers"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/redeliver"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/validate"
 )
@@ -49,6 +50,6 @@ func newRoot() *cobra.Command {
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New())
-	root.AddCommand(newServe(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), newDemo(), providers.New(), envoy, redeliver.New(), keys.New())
+	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), newDemo(), providers.New(), envoy, redeliver.New(), keys.New())
 	return root
 }

@@ -1,4 +1,6 @@
-package main
+// Package serve is the subcommand serve: the service, made of stores, listeners
+// and telemetry.
+package serve
 
 import (
 	"context"
@@ -27,7 +29,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
 
-func newServe() *cobra.Command {
+func New() *cobra.Command {
 	var policies []string
 	var config string
 	cmd := &cobra.Command{
@@ -45,7 +47,7 @@ func newServe() *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			limitMemory()
-			return cli.Reported(cmd.ErrOrStderr(), serve(ctx, s, serveOptions{log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
+			return cli.Reported(cmd.ErrOrStderr(), Run(ctx, s, Options{Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
 		},
 	}
 	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
@@ -54,34 +56,34 @@ func newServe() *cobra.Command {
 	return cmd
 }
 
-// serveOptions is what the demo and tests set.
-type serveOptions struct {
-	log     *slog.Logger
-	records io.Writer         // in place of the setting
-	ready   func(*serverInfo) // called once, when the service serves
+// Options is what the demo and tests set.
+type Options struct {
+	Log     *slog.Logger
+	Records io.Writer   // in place of the setting
+	Ready   func(*Info) // called once, when the service serves
 	pool    mem.BufferPool
-	spans   sdktrace.SpanProcessor // in place of what OTEL_… variables say
+	Spans   sdktrace.SpanProcessor // in place of what OTEL_… variables say
 }
 
 // environment is where OTEL_… variables are looked up. The demo, which has
 // spans for itself, exports nothing else.
-func (o *serveOptions) environment() func(string) string {
-	if o.spans != nil {
+func (o *Options) environment() func(string) string {
+	if o.Spans != nil {
 		return func(string) string { return "" }
 	}
 	return os.Getenv
 }
 
-// serverInfo says where a running service listens.
-type serverInfo struct {
-	grpc, http net.Addr
+// Info says where a running service listens.
+type Info struct {
+	GRPC, HTTP net.Addr
 }
 
-// serve runs the service until the context ends. Whatever keeps it from
+// Run runs the service until the context ends. Whatever keeps it from
 // serving is an error; nothing that fails leaves a half of it running.
-func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error) {
-	logSDK(o.log)
-	store, err := openStore(ctx, s, o.log, time.Now())
+func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
+	logSDK(o.Log)
+	store, err := openStore(ctx, s, o.Log, time.Now())
 	if err != nil {
 		return err
 	}
@@ -91,12 +93,12 @@ func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error
 		return err
 	}
 	defer closeRecords()
-	sdk, err := newSDK(ctx, sdkOptions{getenv: o.environment(), records: s.RecordsOTLP, replica: replicaName(), spans: o.spans})
+	sdk, err := newSDK(ctx, sdkOptions{getenv: o.environment(), records: s.RecordsOTLP, replica: replicaName(), spans: o.Spans})
 	if err != nil {
 		return err
 	}
 	defer sdk.stop()
-	changes := &secretLog{log: o.log}
+	changes := &secretLog{log: o.Log}
 	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: changes.changed}
 	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: changes.change})
 	recorder, err := telemetry.New(telemetry.Config{
@@ -128,20 +130,20 @@ func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error
 	watcher.Hold = holdWeaker
 	watcher.OnReload = func(report watch.Report) {
 		if report.Held {
-			logReload(o.log, report)
+			logReload(o.Log, report)
 			return
 		}
 		recorder.Reloaded(report.Err)
 		if err := store.keep(policy.KeptBy(report.Table)); err != nil {
-			o.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
+			o.Log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
 		}
-		logReload(o.log, report)
+		logReload(o.Log, report)
 	}
 	signer, err := newSigner(s)
 	if err != nil {
 		return err
 	}
-	refused := logRefused(o.log, "service")
+	refused := logRefused(o.Log, "service")
 	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
 	r := &running{
 		server: envoy.NewServer(&envoy.Service{
@@ -150,11 +152,11 @@ func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error
 		site:    newSite(watcher, sdk.metrics),
 		watcher: watcher,
 		store:   store,
-		sweep:   sweeper(store, settler, s.Lease, o.log),
+		sweep:   sweeper(store, settler, s.Lease, o.Log),
 	}
-	r.watched = append(r.watched, store.keys.watch(o.log)...)
-	r.watched = append(r.watched, watchRedis(s.Redis, o.log)...)
-	if r.admin, err = newAdmin(s, settler, o.log); err != nil {
+	r.watched = append(r.watched, store.keys.watch(o.Log)...)
+	r.watched = append(r.watched, watchRedis(s.Redis, o.Log)...)
+	if r.admin, err = newAdmin(s, settler, o.Log); err != nil {
 		return err
 	}
 	r.watched = append(r.watched, r.admin.watch()...)
@@ -166,11 +168,11 @@ func serve(ctx context.Context, s *settings.Settings, o serveOptions) (err error
 	r.admin.webhooks = func() map[string]policy.Kept { return policy.KeptBy(watcher.Table()) }
 	r.site.stale = func() bool { return watcher.Err() != nil }
 	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
-	r.publish(signer, o.log)
+	r.publish(signer, o.Log)
 	if !settler.TwoPhase() {
-		o.log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
+		o.Log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}
-	if err := r.listen(s, o.log); err != nil {
+	if err := r.listen(s, o.Log); err != nil {
 		return err
 	}
 	return r.run(ctx, s, o)
@@ -263,7 +265,7 @@ func (r *running) sweepUntil(ctx context.Context) {
 	}
 }
 
-func (r *running) run(ctx context.Context, s *settings.Settings, o serveOptions) error {
+func (r *running) run(ctx context.Context, s *settings.Settings, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	hup := make(chan os.Signal, 1)
@@ -293,13 +295,13 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o serveOptions)
 	r.server.SetReady(true)
 	r.site.ready.Store(true)
 	table := r.watcher.Table()
-	o.log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.UnixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
+	o.Log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.UnixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
 		"webhooks", len(table.Webhooks()), "policy", table.Digest)
-	if o.ready != nil {
-		o.ready(&serverInfo{grpc: r.grpc[0].Addr(), http: r.web.Addr()})
+	if o.Ready != nil {
+		o.Ready(&Info{GRPC: r.grpc[0].Addr(), HTTP: r.web.Addr()})
 	}
 
-	err := r.untilStopped(ctx, s.LameDuck, failed, o.log)
+	err := r.untilStopped(ctx, s.LameDuck, failed, o.Log)
 	r.server.Stop()
 	r.site.stop()
 	r.admin.stop()
@@ -328,10 +330,10 @@ func compiler(s *settings.Settings, kept *nonceStore, store replay.Store, settle
 }
 
 // openRecords opens where decision records go.
-func openRecords(s *settings.Settings, o serveOptions) (*telemetry.Writer, func(), error) {
+func openRecords(s *settings.Settings, o Options) (*telemetry.Writer, func(), error) {
 	switch {
-	case o.records != nil:
-		w := telemetry.NewWriter(o.records)
+	case o.Records != nil:
+		w := telemetry.NewWriter(o.Records)
 		return w, w.Close, nil
 	case s.Records == "-":
 		w := telemetry.NewWriter(os.Stdout)
