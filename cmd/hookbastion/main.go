@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/audit"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/demo"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
@@ -50,6 +51,6 @@ func newRoot() *cobra.Command {
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New())
-	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), newDemo(), providers.New(), envoy, redeliver.New(), keys.New())
+	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), envoy, redeliver.New(), keys.New())
 	return root
 }

@@ -1,4 +1,6 @@
-package main
+// Package demo is the subcommand demo: deliveries and attacks through a real
+// Envoy.
+package demo
 
 import (
 	"context"
@@ -24,7 +26,7 @@ import (
 	"github.com/hookbastion/hookbastion/examples"
 )
 
-func newDemo() *cobra.Command {
+func New() *cobra.Command {
 	var stay bool
 	var output string
 	cmd := &cobra.Command{
