@@ -81,7 +81,7 @@ type Finding struct {
 }
 
 // FindingIDs are the ids of all findings.
-var FindingIDs = []string{"HB050", "HB051", "HB060", "HB061", "HB062", "HB070", "HB071", "HB072", "HB073", "HB080", "HB081", "HB090", "HB091"}
+var FindingIDs = []string{"HB040", "HB050", "HB051", "HB060", "HB061", "HB062", "HB070", "HB071", "HB072", "HB073", "HB080", "HB081", "HB090", "HB091"}
 
 // TransportNeeds is what webhooks ask of the sender's connection.
 type TransportNeeds struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,14 +223,14 @@ func FuzzRecord(f *testing.F) {
 			t.Fatalf("%v: %q", err, line)
 		}
 		for _, key := range telemetry.RecordFields() {
-			if key == "skew_ms" || key == "replay" || key == "redeliver" { // of what is signed, or may be a copy
+			if slices.Contains([]string{"skew_ms", "replay", "redeliver", "unverified"}, key) { // of what is signed, or may be a copy
 				continue
 			}
 			if _, ok := record[key]; !ok {
 				t.Fatalf("no %s: %s", key, line)
 			}
 		}
-		if len(record) != len(telemetry.RecordFields())-3 || record["reason"] != "signature_invalid" || record["verdict"] != "deny" || len(line) > 16<<10 {
+		if len(record) != len(telemetry.RecordFields())-4 || record["reason"] != "signature_invalid" || record["verdict"] != "deny" || len(line) > 16<<10 {
 			t.Fatalf("%d bytes: %s", len(line), line)
 		}
 	})

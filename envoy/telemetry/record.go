@@ -37,6 +37,9 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	if mark := d.Mark.String(); mark != "" {
 		b = appendText(b, "replay", mark)
 	}
+	if d.Reason == authz.Unprotected && d.Webhook != nil {
+		b = appendText(b, "unverified", d.Webhook.Unverified)
+	}
 	var buf [64]byte
 	source := buf[:0]
 	if req.Source.IsValid() {

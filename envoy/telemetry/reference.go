@@ -100,6 +100,7 @@ var recordFields = []struct{ name, about string }{
 	{"status", "status of the answer to the sender; 200 if the request is forwarded"},
 	{"key_id", "id of the secret that matched"},
 	{"replay", "what the upstream is told of a delivery that may be a copy: `copy`, `possible` or `redelivered`; else absent"},
+	{"unverified", "why the policy asks for no proof, where it asks for none and the request passed; else absent"},
 	{"source", "address of the sender as `source` in the settings defines it"},
 	{"method", "method of the request"},
 	{"path", "path of the request without the query"},

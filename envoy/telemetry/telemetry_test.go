@@ -48,6 +48,32 @@ func (s says) Run(call *authz.Call) authz.Reason {
 	return authz.Reason(s)
 }
 
+// A record of what passed without proof says why the policy asks for none; others say
+// nothing of it.
+func TestRecordOfUnverified(t *testing.T) {
+	table := authz.NewTable()
+	table.Add(&authz.Webhook{Name: "status", Unverified: "a public \"status\" page", Chain: authz.NewChain()},
+		authz.Match{Path: "/status", Methods: []string{"POST"}})
+	var out bytes.Buffer
+	w := telemetry.NewWriter(&out)
+	r := recorder(t, w, 10)
+	for _, method := range []string{"POST", "GET"} {
+		e := event(authz.OK)
+		e.Request = &authz.Request{Method: authz.View(method), Host: authz.View("h"), Path: authz.View("/status")}
+		e.Decision = &authz.Decision{}
+		table.Decide(context.Background(), e.Request, now, e.Decision)
+		r.Record(e)
+	}
+	w.Close()
+	allowed, denied, _ := strings.Cut(out.String(), "\n")
+	if !strings.Contains(allowed, `"reason":"unverified"`) || !strings.Contains(allowed, `"unverified":"a public \"status\" page"`) {
+		t.Errorf("the record does not say why: %s", allowed)
+	}
+	if strings.Contains(denied, `"unverified"`) || !strings.Contains(denied, `"verdict":"deny"`) {
+		t.Errorf("the denial: %s", denied)
+	}
+}
+
 func recorder(t *testing.T, out *telemetry.Writer, denials int) *telemetry.Recorder {
 	t.Helper()
 	r, err := telemetry.New(telemetry.Config{

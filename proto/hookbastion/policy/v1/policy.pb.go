@@ -446,7 +446,8 @@ type Webhook struct {
 	Unverified *Unverified `protobuf:"bytes,15,opt,name=unverified,proto3" json:"unverified,omitempty"`
 	// What must be true of a delivery whose proof held, in CEL, for instance
 	// body.livemode == true. There are body (the JSON value, at most 64KiB and 10,000
-	// keys and values, without doubled keys), headers (lists of values by lower-case name), query (lists of
+	// keys and values, without doubled keys), headers (lists of values by lower-case name,
+	// as in headers['x-event'][0] == 'push'), query (lists of
 	// values by name), method, path, host, source, webhook, tenant, key_id,
 	// signed_time and now. A condition that cannot be evaluated denies. What all
 	// conditions of a webhook do for one request is bounded, at some 2 ms; beyond it the
@@ -1699,7 +1700,8 @@ func (x *Respond) GetDeniedStatus() uint32 {
 // Unverified admits requests without any proof.
 type Unverified struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Why that is right here. Shown in findings and records.
+	// Why that is right here: for whoever reads the policy, the finding HB040 and
+	// the decision records, which have it. It changes no verdict.
 	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

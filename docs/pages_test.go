@@ -1,0 +1,115 @@
+package docs_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// program builds the program, once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "hookbastion")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "hookbastion")
+	command := exec.Command("go", "build", "-o", bin, "./cmd/hookbastion")
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		_, _ = os.Stderr.Write(out) // the error has no more than a status
+		return "", err
+	}
+	return bin, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if bin, err := program(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(bin)) // of the system's temporary files
+	}
+	os.Exit(code)
+}
+
+// validate runs hookbastion validate where policies/ has the policy, and each secret that
+// it names is there.
+func validate(t *testing.T, text string, args ...string) string {
+	t.Helper()
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := map[string]string{"policies/webhooks.yaml": text}
+	for _, m := range regexp.MustCompile(`file: \.\./(secrets/[a-z-]+)`).FindAllStringSubmatch(text, -1) {
+		files[m[1]] = "Lk3vZq8rT1yWb6mXs0dPh5uNc2eJf9aG\n"
+	}
+	for name, content := range files {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.Command(bin, append([]string{"validate", "policies"}, args...)...)
+	command.Dir = dir
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s\n%v\n%s", text, err, out)
+	}
+	return string(out)
+}
+
+var shown = regexp.MustCompile("(?s)<!-- policy -->\n```yaml\n(.*?)```\n")
+
+// TestConcepts: the policies of the page are good.
+func TestConcepts(t *testing.T) {
+	all := shown.FindAllStringSubmatch(read(t, "docs/concepts.md"), -1)
+	for _, m := range all {
+		validate(t, m[1])
+	}
+	if len(all) < 4 {
+		t.Errorf("the page shows %d policies", len(all))
+	}
+}
+
+// TestSettingsExample: the settings that begin a file are settings.
+func TestSettingsExample(t *testing.T) {
+	name, err := filepath.Abs(filepath.Join(root, "examples/quickstart/hookbastion.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := shown.FindStringSubmatch(read(t, "docs/concepts.md"))[1]
+	validate(t, policies, "--config", name)
+	if !strings.Contains(read(t, "docs/settings.md"), "examples/quickstart/hookbastion.yaml") {
+		t.Error("docs/settings.md does not name it")
+	}
+}
+
+// TestFindings: the page's table has each finding of validate, and no other.
+func TestFindings(t *testing.T) {
+	var listed []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(HB\\d{3})` \\| ").FindAllStringSubmatch(read(t, "docs/findings.md"), -1) {
+		listed = append(listed, m[1])
+	}
+	if !slices.Equal(listed, policy.FindingIDs) {
+		t.Errorf("the page has %q, validate %q", listed, policy.FindingIDs)
+	}
+}
+
+// TestSchemaAddress: the JSON Schema is where the page says.
+func TestSchemaAddress(t *testing.T) {
+	m := regexp.MustCompile(`\$schema=https://raw\.githubusercontent\.com/hookbastion/hookbastion/main/(\S+)`).FindStringSubmatch(read(t, "docs/concepts.md"))
+	if m == nil {
+		t.Fatal("the page has no address")
+	}
+	read(t, m[1])
+}
