@@ -199,6 +199,22 @@ func (c *chain) around(t *testing.T, body []byte, assertions ...string) int {
 	return response.StatusCode
 }
 
+// trailing is around with the assertion behind the body.
+func (c *chain) trailing(t *testing.T, body []byte, assertion string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.example+"/payments/acme", io.MultiReader(bytes.NewReader(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Trailer = http.Header{http.CanonicalHeaderKey(envoy.HeaderAssertion): {assertion}}
+	response, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
 func TestUpstreamExamples(t *testing.T) {
 	for name, example := range map[string]func(*testing.T) []string{"Go": goExample, "Python": pythonExample} {
 		for _, algorithm := range []string{"EdDSA", "ES256"} {
@@ -307,6 +323,9 @@ func attackUpstream(t *testing.T, c *chain, algorithm string, private any) {
 	}
 	if status := c.around(t, append(body, '!'), good); status != 403 {
 		t.Errorf("another body: status %d", status)
+	}
+	if status := c.trailing(t, body, good); status != 403 && status != http.StatusLengthRequired {
+		t.Errorf("its assertion in a trailer: status %d", status)
 	}
 	if status := c.around(t, foreignBody, foreign); status != 403 {
 		t.Errorf("another audience with its own body: status %d", status)

@@ -150,6 +150,7 @@ func (a *audit) check() {
 			a.checkSettling(m)
 			a.checkSenders(m)
 			a.checkRoutes(m)
+			a.checkTrailers(m)
 		}
 	}
 	if !asked && !a.unread {

@@ -255,4 +255,7 @@ var (
 	wideRoute = rule("HE081", Error, "a route names a webhook with extension_only and matches more than one exact path",
 		"The webhook takes any path: senders choose one, and the application runs what stands there for a delivery that was signed for something else.",
 		"Match path, with case_sensitive, in place of prefix, path_separated_prefix or safe_regex, or give the webhook a path in its policy.")
+	trailersPass = rule("HE082", Warning, "trailers of requests reach an application, and none are removed",
+		"The service never sees trailers. A sender can name one x-hookbastion-verified or x-hookbastion-assertion, and an application that reads trailers as it reads headers takes the sender's word.",
+		"Add envoy.filters.http.header_mutation behind the external authorization filter, with request_trailers_mutations whose remove_on_match has the regex x[-_]hookbastion[-_].*.")
 )

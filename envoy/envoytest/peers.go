@@ -28,8 +28,9 @@ type Upstream struct {
 
 // Arrival is one request as the upstream got it.
 type Arrival struct {
-	Header http.Header
-	Body   []byte
+	Header  http.Header
+	Body    []byte
+	Trailer http.Header
 }
 
 func startUpstream() (*Upstream, error) {
@@ -38,7 +39,9 @@ func startUpstream() (*Upstream, error) {
 		return nil, err
 	}
 	u := &Upstream{listener: l}
-	u.server = &http.Server{Handler: u, ReadHeaderTimeout: clientTimeout}
+	u.server = &http.Server{Handler: u, ReadHeaderTimeout: clientTimeout, Protocols: new(http.Protocols)}
+	u.server.Protocols.SetHTTP1(true)
+	u.server.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = u.server.Serve(l) }() // ends with Close
 	return u, nil
 }
@@ -50,7 +53,7 @@ func (u *Upstream) Addr() net.Addr { return u.listener.Addr() }
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // what came before an error has reached us too
 	u.mu.Lock()
-	u.got = append(u.got, Arrival{r.Header.Clone(), body})
+	u.got = append(u.got, Arrival{r.Header.Clone(), body, r.Trailer.Clone()})
 	answer := u.answer
 	u.mu.Unlock()
 	w.Header().Set(HeaderSawDecision, r.Header.Get(envoy.HeaderDecisionID))
