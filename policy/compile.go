@@ -69,7 +69,7 @@ type Deps struct {
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
 	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, plans: map[planKey]any{}, texts: map[string]string{}, files: secret.NewFiles()}
-	c.table.Digest = set.Digest
+	c.table.Digest, c.set = set.Digest, set
 	if err := set.each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}
@@ -109,6 +109,7 @@ func (c *compiler) tenantCache() *tenant.Cache {
 
 type compiler struct {
 	deps   Deps
+	set    *Set
 	table  *authz.Table
 	places map[string]position // of webhooks, by name
 	former map[string]position // of webhooks, by names that they had
@@ -116,6 +117,10 @@ type compiler struct {
 	// time could be then; nil until they are asked for.
 	before   map[string]Kept
 	furthest time.Duration
+	// previous are the names of all webhooks that served until now, and gone says
+	// that one of them is there no more; nil until they are asked for.
+	previous map[string]bool
+	gone     bool
 	// errs has an empty error for each that is not reported, because its file
 	// has more than enough.
 	errs   Errors

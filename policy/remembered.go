@@ -51,28 +51,29 @@ func (c *compiler) names(w *policyv1.Webhook, at place) {
 	}
 }
 
-// watermark is up to which signed times a webhook refuses, since it accepts
-// deliveries that it did not accept before, or whose nonces were kept by another
-// tenant or name: what came before now may be forgotten, or soon will be. Times
-// may have been signed ahead of now.
+// watermark is that of a webhook which accepts deliveries that it did not accept
+// before, or whose nonces were kept for a shorter time or by another tenant or
+// name: what came before now may be forgotten, or soon will be. Times may have
+// been signed ahead of now.
 func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time {
 	if c.deps.Previous == nil && c.deps.Kept == nil {
 		return time.Time{} // the store has a guard of its own
 	}
 	if c.before == nil {
-		c.before = c.deps.Kept
-		if c.deps.Previous != nil {
-			c.before = KeptBy(c.deps.Previous)
-		}
-		for _, k := range c.before {
-			c.furthest = max(c.furthest, k.future())
-		}
+		c.remember()
 	}
 	k, ok := c.before[keptAs(w)]
-	ok = ok && k.Tolerance > 0
-	if ok && k.Tolerance >= check.Tolerance && k.Tenant == authz.TenantSegment(w.GetMatch().GetPath()) {
+	same := k.Tolerance >= check.Tolerance
+	if check.Tolerance == 0 {
+		same = k.Tolerance == 0 && k.Span >= check.Window
+		if !ok && c.isNew(w) {
+			return time.Time{}
+		}
+	}
+	if ok && same && k.Tenant == authz.TenantSegment(w.GetMatch().GetPath()) {
 		return k.Watermark
 	}
+	ok = ok && k.Tolerance > 0
 	future := max(check.Future, c.furthest) // it may have had another name
 	if ok {
 		future = max(check.Future, k.future())
@@ -82,6 +83,36 @@ func (c *compiler) watermark(w *policyv1.Webhook, check *replay.Check) time.Time
 		return k.Watermark
 	}
 	return mark
+}
+
+// remember looks up what was accepted until now.
+func (c *compiler) remember() {
+	c.before = c.deps.Kept
+	if c.deps.Previous != nil {
+		c.before = KeptBy(c.deps.Previous)
+	}
+	for _, k := range c.before {
+		c.furthest = max(c.furthest, k.future())
+	}
+}
+
+// isNew reports whether a webhook has certainly accepted nothing before: the ones
+// that served until now are all there, and it is none of them. At a start nobody
+// knows: what a store keeps lacks webhooks that were about to change.
+func (c *compiler) isNew(w *policyv1.Webhook) bool {
+	if c.deps.Previous == nil {
+		return false
+	}
+	if c.previous == nil {
+		named := map[string]bool{}
+		_ = c.set.each(func(w *policyv1.Webhook, _ place) { named[keptAs(w)] = true }) // an error is Compile's, too
+		c.previous = map[string]bool{}
+		for _, before := range c.deps.Previous.Webhooks() {
+			c.previous[before.Identity()] = true
+			c.gone = c.gone || !named[before.Identity()]
+		}
+	}
+	return !c.gone && !c.previous[keptAs(w)]
 }
 
 // Kept is what a store remembers of one webhook whose content is signed.

@@ -203,9 +203,9 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 			fresh.Future = future.AsDuration()
 		}
 		check.Tolerance, check.Future = fresh.Tolerance, fresh.Future
-		check.Watermark = c.watermark(w, check)
 		checks = append(checks, fresh)
 	}
+	check.Watermark = c.watermark(w, check)
 	return append(checks, check)
 }
 

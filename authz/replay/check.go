@@ -48,9 +48,11 @@ type Check struct {
 	Tolerance, Future time.Duration
 	// Window is how long a delivery without a signed time is remembered.
 	Window time.Duration
-	// Watermark refuses signed times at or below it. It is set when a policy
-	// began to accept older deliveries than it did before: theirs may be
-	// forgotten. It lies as far ahead as times could be signed then.
+	// Watermark is until when deliveries may have been accepted that are forgotten,
+	// or will be before their time. It is set when a policy began to accept older
+	// deliveries than it did before. Signed times at or below it are refused: it
+	// lies as far ahead as times could be signed then. What has no signed time is
+	// marked as possible until its window and the skew have passed since.
 	Watermark time.Time
 }
 
@@ -116,6 +118,7 @@ func (c *Check) nonce(call *authz.Call) (Nonce, authz.Reason) {
 	}
 	if nonce.Signed.IsZero() {
 		nonce.Expires = call.Now.Add(c.Window)
+		nonce.Doubtful = nonce.Doubted(c.Watermark, call.Now)
 	} else {
 		nonce.Expires = nonce.Signed.Add(c.Tolerance + Skew)
 		if !nonce.Signed.After(c.Watermark) {

@@ -8,7 +8,7 @@ import (
 
 // clock is what a store knows of the times that it is told.
 type clock struct {
-	// latest is the latest time, or a little before it, guard the time before
+	// latest is the latest time, or a little before it, guard the latest time before
 	// which deliveries may be forgotten, and behind since when all times have been
 	// far behind the latest. All are nanoseconds since 1970, or 0.
 	latest, guard, behind atomic.Int64
@@ -31,8 +31,9 @@ const (
 	maxTurns = 256
 )
 
-// Guard refuses deliveries with a signed time that could have come before, as
-// before the start of an empty store.
+// Guard says that what came before may be forgotten, as before the start of an
+// empty store. Deliveries with a signed time that could have come before are
+// refused, and others marked as possible, until none could be known any more.
 func (m *Memory) Guard(before time.Time) {
 	if before.IsZero() {
 		return
@@ -61,10 +62,17 @@ func (m *Memory) guarded(nonce *Nonce) bool {
 	return guard != 0 && nonce.CouldHaveCome().UnixNano() <= guard
 }
 
+// doubted reports whether a nonce of which nothing is known may have been
+// forgotten, though it is accepted.
+func (m *Memory) doubted(nonce *Nonce, now time.Time) bool {
+	guard := m.clock.guard.Load()
+	return nonce.Doubtful || guard != 0 && nonce.Doubted(time.Unix(0, guard), now)
+}
+
 // told notices when the clock was ahead and has gone back.
 // What the wrong clock took for expired may be forgotten, so that deliveries
-// with a signed time that could have come before are uncertain; without a new
-// beginning all would be, until the clock is where it was. What was accepted by
+// with a signed time that could have come before are uncertain, and others are
+// marked; without a new beginning all would be uncertain, until the clock is where it was. What was accepted by
 // the wrong clock stays in tables of its own.
 func (m *Memory) told(now time.Time) {
 	c, at := &m.clock, now.UnixNano()

@@ -129,3 +129,40 @@ func TestEvictedBeforeThePolicyBecameNarrower(t *testing.T) {
 		}
 	}
 }
+
+// What a clock that was ahead took for expired may be forgotten: what has no signed
+// time passes marked, for its window since the clock was right again.
+func TestMarkedAfterAClockAhead(t *testing.T) {
+	const window = 10 * time.Minute
+	m := memory(1000)
+	n := uint64(0)
+	mark := func(at time.Time) authz.Mark {
+		t.Helper()
+		n++
+		a, err := m.Reserve(context.Background(), replaytest.Unsigned(n, at, window), replay.Claim{}, at)
+		if err != nil || a.Outcome != replay.Reserved {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		return a.Mark
+	}
+	if got := mark(start); got != authz.MarkNone {
+		t.Errorf("before: %q", got)
+	}
+	for s := range 3 {
+		m.Sweep(start.Add(time.Hour+time.Duration(s)*time.Second), 1)
+	}
+	right := start.Add(10 * time.Second)
+	for s := range 3 {
+		m.Sweep(right.Add(time.Duration(s)*time.Second), 1)
+	}
+	again, err := m.Reserve(context.Background(), replaytest.Unsigned(1, right, window), replay.Claim{}, right.Add(3*time.Second))
+	if err != nil || again.Outcome == replay.Reserved && again.Mark != authz.MarkPossible {
+		t.Errorf("what was accepted before: %+v, %v", again, err)
+	}
+	if got := mark(right.Add(4 * time.Second)); got != authz.MarkPossible {
+		t.Errorf("after it: %q", got)
+	}
+	if got := mark(right.Add(3*time.Second + window + replay.Skew)); got != authz.MarkNone {
+		t.Errorf("after its window: %q", got)
+	}
+}

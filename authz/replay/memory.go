@@ -54,9 +54,8 @@ type MemoryConfig struct {
 	// MaxBytes bounds the slots; 48 for each entry, 512 for each share that tenants
 	// can have, however little lies there, and a mebibyte if 0.
 	MaxBytes int64
-	// Started is the start guard: deliveries with a signed time that could have
-	// come before are refused, since the store of an earlier process may have
-	// known them. Zero: none.
+	// Started is the start guard, as by Guard: the store of an earlier process may
+	// have known deliveries that came before. Zero: none.
 	Started time.Time
 	// Key makes the numbers of shares the same in each process. Zero: they are
 	// not.
@@ -144,7 +143,11 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 	}
 	at, found := m.find(sh, f, now)
 	if !found {
-		return m.open(sh, st, nonce, claim, open{absent: true}, now, named)
+		o := open{absent: true}
+		if m.doubted(nonce, now) {
+			o.mark = authz.MarkPossible
+		}
+		return m.open(sh, st, nonce, claim, o, now, named)
 	}
 	switch at.slot().state() {
 	case stateUnsure:
@@ -227,7 +230,7 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 
 // add takes down who holds what was reserved.
 func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time, named *Answer) {
-	named.Outcome, named.Mark, named.joined = Reserved, o.mark, true
+	named.Outcome, named.Mark, named.New, named.joined = Reserved, o.mark, o.absent, true
 	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
 	lease := claim.Lease
 	if o.final {

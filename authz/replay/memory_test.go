@@ -27,6 +27,10 @@ func TestMemoryConforms(t *testing.T) {
 	replaytest.Run(t, func(*testing.T) replay.Store { return memory(200_000) })
 }
 
+func TestMemoryAfterALoss(t *testing.T) {
+	replaytest.Losses(t, func(*testing.T) replaytest.Subject { return subject(replay.MemoryConfig{MaxEntries: 1000}) })
+}
+
 func reserve(t testing.TB, m *replay.Memory, n replay.Nonce, now time.Time) replay.Outcome {
 	t.Helper()
 	answer, err := m.Reserve(context.Background(), n, replay.Claim{}, now)
@@ -216,5 +220,20 @@ func TestBytesPerNonce(t *testing.T) {
 	runtime.KeepAlive(m)
 	if perNonce > 34 {
 		t.Errorf("%.1f bytes of heap for each nonce, more than 34", perNonce)
+	}
+}
+
+// A policy that keeps deliveries for longer than the one before says so: what came
+// before it may be forgotten.
+func TestCheckMarksWhatAnEarlierPolicyForgets(t *testing.T) {
+	const window = time.Hour
+	check := &replay.Check{Store: memory(10), Window: window, Watermark: start}
+	for age, want := range map[time.Duration]authz.Mark{
+		0: authz.MarkPossible, window: authz.MarkPossible, window + replay.Skew - 1: authz.MarkPossible, window + replay.Skew: authz.MarkNone,
+	} {
+		call := &authz.Call{Context: context.Background(), Now: start.Add(age), Proof: authz.ProofSignature, Fingerprint: replaytest.Fingerprint(uint64(age))}
+		if got := check.Run(call); got != authz.OK || call.Mark != want {
+			t.Errorf("after %s: %s, mark %q, want %q", age, got, call.Mark, want)
+		}
 	}
 }

@@ -27,6 +27,9 @@
 // because an honest sender signs its retry anew. Deliveries without a signed
 // time are never evicted; if there is no room, they are refused.
 //
+// Those pass, marked as possible, where they may have been forgotten, until their
+// window has ended since: their senders could not sign them anew.
+//
 // What it does not protect against stands in docs/replay.md: mainly that a
 // restart of the memory store forgets deliveries without a signed time, and
 // that after an unknown outcome a policy may prefer a possible copy, marked, to

@@ -142,7 +142,7 @@ func (m *Memory) Undo(a Answer, now time.Time) {
 		if !found || at.slot().state() != stateTaken {
 			return
 		}
-		if a.Mark == authz.MarkPossible {
+		if !a.New {
 			at.slot().set(stateUnsure)
 			return
 		}

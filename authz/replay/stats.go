@@ -13,7 +13,7 @@ type Stats struct {
 	// Pending are those whose outcome is open; Bytes is the size of the slots.
 	Nonces, Pending, Bytes int64
 	// Reserved counts reservations, Possible those of them that followed an
-	// unknown outcome, Adopted the repetitions by Envoy, Redelivered the copies
+	// unknown outcome or may have been forgotten, Adopted the repetitions by Envoy, Redelivered the copies
 	// that an operator let through.
 	Reserved, Possible, Adopted, Redelivered int64
 	// Copies counts second deliveries, InFlight those of open ones.

@@ -27,6 +27,16 @@ type Nonce struct {
 	// Span bounds how far Expires can be ahead of the time of a reservation.
 	// It is the same for all nonces of a webhook.
 	Span time.Duration
+	// Doubtful: something else than the store may have forgotten an earlier
+	// delivery. If the store does not know it either, it is marked as possible.
+	Doubtful bool
+}
+
+// Doubted reports whether a nonce without a signed time may have been accepted
+// before, and forgotten since: all that could be is forgotten by its window and
+// the skew after that time.
+func (n *Nonce) Doubted(forgotten, now time.Time) bool {
+	return n.Signed.IsZero() && now.Before(forgotten.Add(n.Span+Skew))
 }
 
 // CouldHaveCome is the earliest time, by the clock of any replica, at which the
@@ -84,6 +94,9 @@ type Answer struct {
 	Alike bool
 	// Adopted: another attempt of the same check had reserved it.
 	Adopted bool
+	// New: nothing was known of what was reserved. It may be marked all the same,
+	// where something may have been forgotten.
+	New bool
 	// Proven: the access log has settled something lately, at any replica. A
 	// store of one replica need not know.
 	Proven bool
@@ -117,7 +130,9 @@ const (
 type Store interface {
 	// Reserve takes an absent nonce for the claim. Until it has expired, at
 	// most one claim at a time gets Reserved, except for attempts of one check:
-	// one adopts what another has reserved, and then both own it.
+	// one adopts what another has reserved, and then both own it. After the store
+	// may have forgotten something, an absent nonce without a signed time is
+	// reserved with [authz.MarkPossible], for as long as it could be one of those.
 	Reserve(ctx context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error)
 
 	// Known tells what Reserve would say if that is certainly Copy or CopyUnknown,

@@ -30,3 +30,6 @@ func (s *Store) Kill() {
 
 // Dir is the store's directory.
 func (s *Store) Dir() string { return s.config.Dir }
+
+// Tip is the tip after so many batches.
+func Tip(batches uint64) []byte { return tip(batches).bytes() }

@@ -30,8 +30,9 @@
 // mark that a clean end leaves. After a crash, unless Sync was 0, signed times
 // that could have come before the start are refused as [replay.Uncertain], as
 // after the start of an empty store. A delivery without a signed time that was
-// accepted within the window before the crash can pass once more. What a start
-// finds uncertain is in the mark: a start after it refuses it, too.
+// accepted within the window before the crash can pass once more: what has none is
+// marked as possible until its window has ended. What a start finds uncertain is in
+// the mark: a start after it refuses or marks it, too.
 //
 // # Damage
 //

@@ -12,7 +12,7 @@ import (
 
 var (
 	start = replaytest.Start
-	// before is a start of the store that guards against nothing in the tests.
+	// before is a start of the store at which nothing was accepted before.
 	before = start.Add(-time.Hour)
 )
 
@@ -36,7 +36,7 @@ func directory(t testing.TB) string {
 }
 
 func config(dir string) file.Config {
-	return file.Config{Dir: dir, Sync: time.Hour, Boot: "one", Memory: replay.MemoryConfig{MaxEntries: 250_000}}
+	return file.Config{Dir: dir, Sync: time.Hour, Boot: "one", SetupUntil: before.Add(1), Memory: replay.MemoryConfig{MaxEntries: 250_000}}
 }
 
 func opened(t testing.TB, c file.Config, now time.Time) *file.Store {

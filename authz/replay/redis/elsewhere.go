@@ -28,6 +28,17 @@ type elsewhere struct {
 	theirs []task
 	// said: the event was sent in this outage.
 	said bool
+	// took: this replica has taken something without a signed time alone, which
+	// others have not been told.
+	took bool
+}
+
+// tookUntimed notes whether there is something of which others must be told that
+// they cannot know it.
+func (e *elsewhere) tookUntimed(took bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.took = took
 }
 
 // mustTell takes down an outcome that another replica waits for, and reports
@@ -68,15 +79,15 @@ func (e *elsewhere) forget(r authz.Reservation) {
 func (e *elsewhere) waits() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.mine)+len(e.theirs) > 0
+	return e.took || len(e.mine)+len(e.theirs) > 0
 }
 
 // open returns what is to be told, which it forgets, and what is waited for.
-func (e *elsewhere) open(now time.Time) (theirs []task, mine []authz.Reservation) {
+func (e *elsewhere) open(now time.Time) (theirs []task, mine []authz.Reservation, took bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.said = false
-	theirs, e.theirs = e.theirs, nil
+	theirs, took = e.theirs, e.took
+	e.theirs, e.took, e.said = nil, false, false
 	for r := range e.mine {
 		if now.UnixNano() >= r.Ends {
 			delete(e.mine, r)
@@ -84,7 +95,7 @@ func (e *elsewhere) open(now time.Time) (theirs []task, mine []authz.Reservation
 		}
 		mine = append(mine, r)
 	}
-	return theirs, mine
+	return theirs, mine, took
 }
 
 // aloneKey is where the outcome of a reservation is told that was made alone.
@@ -97,7 +108,10 @@ func (s *Store) aloneKey(r authz.Reservation) string {
 func (f *Fallback) exchange(ctx context.Context, client *connection, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	theirs, mine := f.elsewhere.open(now)
+	theirs, mine, took := f.elsewhere.open(now)
+	if took && !f.tellAll(ctx, client, now) {
+		f.elsewhere.tookUntimed(true) // later
+	}
 	for _, t := range theirs {
 		life := t.until.Sub(now)
 		if life <= 0 {
@@ -127,6 +141,22 @@ func (f *Fallback) exchange(ctx context.Context, client *connection, now time.Ti
 		}
 		f.elsewhere.forget(mine[i])
 	}
+}
+
+// tellAll tells all replicas until when one went alone: what has no signed time may
+// have been accepted there. It reports whether all parts of the store know it. What
+// it writes is one key in each, and stays.
+func (f *Fallback) tellAll(ctx context.Context, client *connection, now time.Time) bool {
+	var commands []rueidis.Completed
+	for _, sh := range f.shards {
+		commands = append(commands, client.B().Set().Key(sh.alone).Value(micro(now)).Build())
+	}
+	for _, answer := range client.DoMulti(ctx, commands...) {
+		if answer.Error() != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // fateOf reads what fateName has written.

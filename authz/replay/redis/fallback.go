@@ -15,15 +15,19 @@ import (
 //
 // It prefers a copy to a lost delivery: what other replicas have accepted is not
 // known then, and what is accepted then is never known to them. Signed times
-// from before the outage are refused. After it, what this replica accepted alone
-// stays a copy here.
+// from before the outage are refused, and what has no signed time is marked as
+// possible. After it, what this replica accepted alone stays a copy here; elsewhere
+// what has no signed time is marked, until its window has ended.
 type Fallback struct {
 	*Store
 	alone *replay.Memory
 	// since is when Redis was found away; 0: it is there. until is how long
 	// nonces that were taken alone matter. Both in nanoseconds since 1970.
 	since, until atomic.Int64
-	decided      atomic.Int64
+	// outage is when the last outage ended in which replicas went alone, as far as
+	// this one has seen, in nanoseconds since 1970.
+	outage  atomic.Int64
+	decided atomic.Int64
 	// proven: an access log has said something, here or elsewhere.
 	proven    atomic.Bool
 	elsewhere elsewhere
@@ -48,6 +52,8 @@ func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay
 			return answer, nil
 		}
 	}
+	f.noteOutage(now)
+	nonce.Doubtful = nonce.Doubtful || nonce.Doubted(time.Unix(0, f.outage.Load()), now)
 	answer, err := f.Store.Reserve(ctx, nonce, claim, now)
 	if err == nil {
 		f.since.Store(0)
@@ -68,13 +74,38 @@ func (f *Fallback) Reserve(ctx context.Context, nonce replay.Nonce, claim replay
 	if !nonce.Signed.IsZero() && !nonce.CouldHaveCome().After(since) {
 		return replay.Answer{Outcome: replay.Uncertain}, nil
 	}
-	for end := microUp(nonce.Expires) * 1000; ; {
-		before := f.until.Load()
-		if end <= before || f.until.CompareAndSwap(before, end) {
-			break
-		}
+	raise(&f.until, microUp(nonce.Expires)*1000)
+	nonce.Doubtful = nonce.Signed.IsZero() // Redis or another replica may know it
+	answer, err = f.reserveAlone(ctx, nonce, claim, now)
+	if err == nil && answer.New && nonce.Doubtful {
+		f.elsewhere.tookUntimed(true)
 	}
-	return f.reserveAlone(ctx, nonce, claim, now)
+	return answer, err
+}
+
+// noteOutage notes that Redis is away, and has been for long enough that replicas
+// go alone.
+func (f *Fallback) noteOutage(now time.Time) {
+	if since := f.since.Load(); since != 0 && now.UnixNano()-since >= int64(grace) {
+		raise(&f.outage, now.UnixNano())
+	}
+}
+
+// looked takes in what a probe has found, so that a replica to which nothing came
+// knows of an outage, too.
+func (f *Fallback) looked(err error, now time.Time) {
+	f.noteOutage(now)
+	if err == nil {
+		f.since.Store(0)
+	} else {
+		f.since.CompareAndSwap(0, now.UnixNano())
+	}
+}
+
+// raise makes it at least to.
+func raise(at *atomic.Int64, to int64) {
+	for before := at.Load(); to > before && !at.CompareAndSwap(before, to); before = at.Load() {
+	}
 }
 
 // reserveAlone asks the memory. Where an access log comes, what ends without a
@@ -110,7 +141,7 @@ func (f *Fallback) known(ctx context.Context, nonce replay.Nonce, claim replay.C
 	if err != nil || answer.Outcome == replay.Full || answer.Outcome == replay.Uncertain {
 		return answer, false
 	}
-	if answer.Outcome == replay.Reserved && !answer.Adopted && answer.Mark == authz.MarkNone {
+	if answer.Outcome == replay.Reserved && answer.New {
 		_, _ = f.Release(ctx, answer.Reservation, now) // the memory never fails
 		return answer, false
 	}

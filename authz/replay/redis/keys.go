@@ -136,7 +136,7 @@ func (s *Store) reserveBoth(ctx context.Context, nonce replay.Nonce, claim repla
 	}
 	nonce.Fingerprint, nonce.Likeness = nonce.Alternate, nonce.AlternateLikeness
 	answer, err = s.reserve(ctx, nonce, claim, now)
-	if err == nil && answer.Outcome == replay.Reserved && !answer.Adopted && answer.Mark == authz.MarkNone {
+	if err == nil && answer.Outcome == replay.Reserved && answer.New {
 		// It has gone in the meantime. Others look at it first or last, so that
 		// to take it now would be one look too few: let it be tried again.
 		if _, err = s.Release(ctx, answer.Reservation, now); err != nil {

@@ -44,10 +44,11 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 	}
 	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
 	share := s.roomFor(&nonce, s.shard(f))
+	rest := append(share[:], flag(nonce.Doubtful))
 	reply, err := s.call(ctx, opReserve, f, append([]string{
 		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
 		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness),
-	}, share[:]...)...)
+	}, rest...)...)
 	if isFull(err) {
 		named.Outcome = replay.Full
 		return named, nil
@@ -110,6 +111,7 @@ const (
 	replyEnded
 	replyProven
 	replyExpires
+	replyNew
 	replyID
 	replyLike
 )
@@ -135,7 +137,7 @@ func (s *Store) answer(reply []rueidis.RedisMessage, named replay.Answer, owner 
 	if err != nil {
 		return replay.Answer{}, err
 	}
-	named.Mark, named.Adopted = authz.Mark(n[replyMark]), n[replyAdopted] == 1
+	named.Mark, named.Adopted, named.New = authz.Mark(n[replyMark]), n[replyAdopted] == 1, n[replyNew] == 1
 	named.Reservation.ID, named.Reservation.Owner, named.Reservation.Ends = id, owner, n[replyEnds]*1000
 	s.near.remove(named.Reservation.Fingerprint)
 	return named, nil

@@ -125,6 +125,9 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 		s.config.OnEvent(Event{What: WentDown, Err: err})
 	}
 	s.told = reason(err)
+	if s.fallback != nil {
+		s.fallback.looked(err, now)
+	}
 	s.catchUp(ctx, now)
 	if s.fallback != nil && client != nil {
 		s.fallback.exchange(ctx, client, now)

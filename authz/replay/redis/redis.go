@@ -27,7 +27,8 @@
 // generation begins, by one script again, and "since" becomes now. From then on
 // an unknown nonce is new only if it could not have come before: signed times
 // up to since + [replay.Skew] + how far the policy lets them be ahead are
-// uncertain, and what has no signed time is, for a recovery time.
+// uncertain, and what has no signed time is, for a recovery time. After that it is
+// marked as possible, until its window has ended.
 //
 // # Never wait for long
 //
@@ -193,6 +194,7 @@ var tags = [16]string{"u0", "qp", "dj", "wz", "d2", "pv", "uh", "iy", "ly", "h9"
 type shard struct {
 	prefix     string // of its keys, the tag included
 	epoch, log string
+	alone      string // see elsewhere
 	generation atomic.Pointer[generation]
 	circuit    circuit
 	room       atomic.Pointer[room]
@@ -205,7 +207,7 @@ type shard struct {
 
 func newShard(prefix, tag string) *shard {
 	p := prefix + "{" + tag + "}"
-	sh := &shard{prefix: p, epoch: p + "epoch", log: p + "log"}
+	sh := &shard{prefix: p, epoch: p + "epoch", log: p + "log", alone: p + "alone"}
 	sh.circuit.open(errNoClient)
 	return sh
 }
@@ -223,13 +225,13 @@ func (s *Store) circuit(sh *shard, c *connection) *circuit {
 	return &sh.circuit
 }
 
-// keys returns the keys of an operation: epoch, nonce, permit, log.
-func (sh *shard) keys(f authz.Fingerprint) [4]string {
+// keys returns the keys of an operation: epoch, nonce, permit, log, alone.
+func (sh *shard) keys(f authz.Fingerprint) [5]string {
 	var b [64]byte
 	k := append(b[:0], sh.prefix...)
 	k = keyEncoding.AppendEncode(k, f[:15])
 	nonce := string(k)
-	return [4]string{sh.epoch, nonce, nonce + ":permit", sh.log}
+	return [5]string{sh.epoch, nonce, nonce + ":permit", sh.log, sh.alone}
 }
 
 // Close ends all connections. Calls fail from then on.

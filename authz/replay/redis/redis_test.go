@@ -63,6 +63,21 @@ func TestConforms(t *testing.T) {
 	})
 }
 
+func TestAfterALoss(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		server := redistest.Start(t, redistest.Options{Kind: kind})
+		c := config(server)
+		c.Recovery = time.Second
+		replaytest.Losses(t, func(t *testing.T) replaytest.Subject {
+			server.Do("FLUSHALL")
+			p := &pair{t: t, server: server, stores: [2]*redis.Store{open(t, c), open(t, c)}}
+			s := p.subject()
+			s.Recovery = c.Recovery + replay.Skew
+			return s
+		})
+	})
+}
+
 // again makes the server and two stores as good as new, much faster than to
 // make new ones.
 const again = `

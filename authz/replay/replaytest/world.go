@@ -36,6 +36,8 @@ type Subject struct {
 // some contents: what was forwarded, and what the upstream did with it. The
 // store is judged by the truth alone:
 //
+//   - what was forgotten is marked for as long as it would have been known, and
+//     nothing else is that nobody knows,
 //   - what may have been taken is never forwarded again, unless nobody knows
 //     and the policy says so; then it is marked, and counted,
 //   - an honest retry is never refused as a copy where the upstream failed, nor
@@ -52,6 +54,7 @@ type world struct {
 	// recovered is when the last restart has no more to do with what has no
 	// signed time.
 	recovered time.Time
+	lost      time.Time // when that was
 	unknown   replay.Fate
 	signed    bool
 	stretch   time.Duration // how many times the window, by a reload
@@ -168,8 +171,11 @@ func (c *content) held(at time.Time) bool {
 
 // judge compares the answer to an attempt with the truth.
 func (w *world) judge(c *content, d *delivery, n int, a replay.Answer, at time.Time) error {
-	var delivered, unknown, open, anything bool
+	var delivered, unknown, open, forgotten, anything bool
 	for _, f := range c.deliveries {
+		if f.forgotten && f.state != "failed" && at.Before(f.expires) {
+			forgotten = true
+		}
 		if f == d && n == 0 || !f.forwarded || f.forgotten || f.state == "failed" {
 			continue
 		}
@@ -200,6 +206,10 @@ func (w *world) judge(c *content, d *delivery, n int, a replay.Answer, at time.T
 			return fmt.Errorf("accepted after an unknown outcome under TAKEN")
 		case unknown && a.Mark != authz.MarkPossible:
 			return fmt.Errorf("accepted after an unknown outcome without a mark")
+		case forgotten && a.Mark != authz.MarkPossible:
+			return fmt.Errorf("accepted after it was forgotten, without a mark")
+		case a.New && a.Mark != authz.MarkNone && !w.doubtful(at):
+			return fmt.Errorf("marked without a reason")
 		}
 	case replay.Copy:
 		if !anything {
@@ -233,6 +243,11 @@ func (w *world) judge(c *content, d *delivery, n int, a replay.Answer, at time.T
 		return fmt.Errorf("outcome %d", a.Outcome)
 	}
 	return nil
+}
+
+// doubtful reports whether what has no signed time may have been forgotten.
+func (w *world) doubtful(at time.Time) bool {
+	return !w.signed && !w.lost.IsZero() && at.Before(w.lost.Add(modelWindow*w.stretch+replay.Skew))
 }
 
 // leaseOfCancelled reports whether a lease has ended of an attempt whose answer
@@ -319,11 +334,11 @@ func (w *world) happens(event string) {
 		if w.Keeps {
 			return
 		}
-		w.uncertain, w.recovered = w.latest.Add(w.Uncertain), w.latest.Add(w.Recovery)
+		w.lost, w.uncertain, w.recovered = w.latest, w.latest.Add(w.Uncertain), w.latest.Add(w.Recovery)
 		for _, c := range w.contents {
 			c.restarted = true
 			for _, d := range c.deliveries {
-				d.forgotten = !w.signed // docs/replay.md says so of the memory store
+				d.forgotten = !w.signed // then it passes marked
 				for i := range d.attempts {
 					d.attempts[i].cancelled = true
 				}

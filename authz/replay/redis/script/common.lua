@@ -1,6 +1,6 @@
 -- What all operations begin with. Times are microseconds since 1970 by the
 -- clock of the replica that asks: numbers hold them exactly until 2255.
-local EPOCH, NONCE, PERMIT, LOG = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local EPOCH, NONCE, PERMIT, LOG, ALONE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch = redis.call('GET', EPOCH)
 if not epoch or string.sub(epoch, 1, 16) ~= GENERATION then
   return {-1}

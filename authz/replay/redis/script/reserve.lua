@@ -1,13 +1,15 @@
 -- now, expires, id, owner, check, ends, final, unknown, signed, recovery, likeness,
 -- the webhook's share, how many seconds are counted as one, the database, how many
--- keys the server has room for or 0, how many slots like this one it has
+-- keys the server has room for or 0, how many slots like this one it has, 1 if it
+-- may have been forgotten elsewhere
 local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5, full = 6}
 local POSSIBLE, REDELIVERED = 2, 3
 local final = ARGV[7] == '1'
+local new = 0
 
 local function answer(outcome, adopted)
   return {OUTCOME[outcome], held and held.mark or 0, adopted or 0,
-    held and not held.final and held.ends or 0, ended, redis.call('EXISTS', LOG), expires or 0, held and held.id or '', like}
+    held and not held.final and held.ends or 0, ended, redis.call('EXISTS', LOG), expires or 0, new, held and held.id or '', like}
 end
 
 local function hold(mark, absent, final)
@@ -26,6 +28,17 @@ local function has_room(s)
   local keys = tonumber(string.match(info, '\r\ndb' .. ARGV[14] .. ':keys=(%d+)') or 0)
   local left = room - keys
   return left > 0 and (s.nonces * slots < GENEROSITY * (left - room / RESERVE) or s.nonces * slots < room / LEAST)
+end
+
+-- forgotten reports whether what has no signed time may have been accepted before
+-- the time since which everything is remembered, or by a replica that went alone:
+-- its window has not ended since.
+local function forgotten(since, window)
+  if ARGV[9] ~= '' then
+    return false
+  end
+  local alone = tonumber(redis.call('GET', ALONE) or 0)
+  return ARGV[17] == '1' or now < math.max(since, alone) + window + SKEW
 end
 
 if not unbroken() then
@@ -81,12 +94,12 @@ else
   elseif now < since + tonumber(ARGV[10]) then
     return answer('uncertain')
   end
-  expires = wanted
-  hold(0, true, final)
+  expires, new = wanted, 1
+  hold(forgotten(since, wanted - now) and POSSIBLE or 0, true, final)
   if ARGV[15] ~= '0' then
     local s, seconds = share(ARGV[12]), tonumber(ARGV[13])
     if not has_room(s) then
-      held = nil
+      held, new = nil, 0
       return answer('full')
     end
     local ends = (math.floor((math.max(expires, held.ends) + SKEW) / 1000000 / seconds) + 1) * seconds
