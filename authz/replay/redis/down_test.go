@@ -185,6 +185,30 @@ func TestSettlementTooLate(t *testing.T) {
 	}
 }
 
+// A replica that stops while Redis is away hands on what it was told of
+// deliveries, if Redis is back soon: no other replica has been told.
+func TestSettlementAtTheEnd(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	a, b := open(t, config(server)), open(t, config(server))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); a.Run(ctx) }()
+	nonce := replaytest.Signed(1, time.Now())
+	r := want(t, a, nonce, 1, time.Now(), replay.Reserved).Reservation
+	server.Stop()
+	for n := uint64(10); a.Err() == nil; n++ {
+		_, _ = a.Reserve(context.Background(), replaytest.Signed(n, start), replay.Claim{}, start) // it fails
+	}
+	if _, err := a.Settle(context.Background(), r, replay.Delivered, time.Now()); !errors.Is(err, redis.ErrDown) {
+		t.Fatal(err) // a call that was made may arrive late
+	}
+	cancel()
+	server.Continue()
+	<-ended
+	probe(t, b, time.Now())
+	want(t, b, nonce, 2, time.Now(), replay.Copy)
+}
+
 // While nothing answers, calls are refused at once, and few are on their way.
 func TestCircuit(t *testing.T) {
 	s, d, _ := throughDelay(t, short)

@@ -82,6 +82,13 @@ func (e *elsewhere) waits() bool {
 	return e.took || len(e.mine)+len(e.theirs) > 0
 }
 
+// tells reports whether others wait for something.
+func (e *elsewhere) tells() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.theirs) > 0
+}
+
 // open returns what is to be told, which it forgets, and what is waited for.
 func (e *elsewhere) open(now time.Time) (theirs []task, mine []authz.Reservation, took bool) {
 	e.mu.Lock()

@@ -41,6 +41,12 @@ func (l *later) add(t task) {
 	}
 }
 
+func (l *later) waits() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.tasks) > 0
+}
+
 // take returns all tasks and forgets them.
 func (l *later) take() []task {
 	l.mu.Lock()

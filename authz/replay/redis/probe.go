@@ -42,6 +42,8 @@ const (
 	whenDown  = 250 * time.Millisecond
 	whenUp    = 5 * time.Second
 	whenWoken = 50 * time.Millisecond
+	// finishTime is how long the end may take.
+	finishTime = 2 * time.Second
 )
 
 // Wake has Run probe soon.
@@ -53,8 +55,10 @@ func (s *Store) Wake() {
 }
 
 // Run looks after the store until the context ends: every 5 s, every 250 ms
-// while it is down, and when a call has found something.
+// while it is down, and when a call has found something. Then it does what was left
+// undone, if it can within two seconds: nobody else knows of it.
 func (s *Store) Run(ctx context.Context) {
+	defer s.finish()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -78,6 +82,28 @@ func (s *Store) Run(ctx context.Context) {
 		}
 		timer.Reset(next)
 	}
+}
+
+// finish tries for a while to do what was left undone.
+func (s *Store) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
+	defer cancel()
+	for s.leaves() {
+		rest := whenWoken
+		if s.Probe(ctx, time.Now()) != nil {
+			rest = whenDown
+		}
+		select {
+		case <-time.After(rest):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// leaves reports whether there is something that was left undone.
+func (s *Store) leaves() bool {
+	return s.later.waits() || s.fallback != nil && s.fallback.elsewhere.tells()
 }
 
 // Err returns why the store is down, wholly or in a shard, or nil.
