@@ -52,7 +52,7 @@ func nonceRedis(m *settingsv1.Replay, fail failer) *Redis {
 
 func redisSettings(m *settingsv1.Redis, fail failer) (redis.Config, *ClientTLS) {
 	c := redis.Config{
-		Prefix: m.GetPrefix(), WaitReplicas: int(m.GetWaitReplicas()), TrustRestart: m.GetTrustRestart(),
+		Prefix: cmp.Or(m.GetPrefix(), redis.DefaultPrefix), WaitReplicas: int(m.GetWaitReplicas()), TrustRestart: m.GetTrustRestart(),
 		Recovery: redis.DefaultRecovery, Budget: redis.DefaultBudget, Master: m.GetSentinel().GetMaster(),
 	}
 	if m.GetRecovery() != nil {

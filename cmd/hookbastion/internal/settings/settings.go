@@ -85,7 +85,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
 		Policies:    m.GetPolicy().GetDirectories(),
 		Tenants:     int(cmp.Or(m.GetPolicy().GetTenants(), tenant.DefaultEntries)),
 		MaxEntries:  int(cmp.Or(m.GetReplay().GetMaxEntries(), 4_000_000)),
-		MaxPending:  int(m.GetReplay().GetMaxPending()),
+		MaxPending:  int(cmp.Or(m.GetReplay().GetMaxPending(), 262_144)),
 		Lease:       time.Minute,
 		Records:     cmp.Or(m.GetRecords().GetFile(), "-"),
 		RecordsOTLP: m.GetRecords().GetOtlp(),
