@@ -23,13 +23,9 @@ import (
 // admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys
 // and GET /api/v1/webhooks. It is not there unless the settings ask for it.
 type admin struct {
-	// keys says which keys have matched; set before serving.
-	keys func() cli.LiveKeys
-	// webhooks are those that have nonces, by the names under which these are
-	// kept; set before serving.
-	webhooks func() map[string]policy.Kept
-	settler  *replay.Settler
-	log      *slog.Logger
+	facts   facts
+	settler *replay.Settler
+	log     *slog.Logger
 	// tokenFile is empty where none is asked for, and token then nil.
 	tokenFile string
 	token     atomic.Pointer[secret.Digest]
@@ -41,8 +37,17 @@ type admin struct {
 // minAdminToken is in bytes.
 const minAdminToken = 16
 
-func newAdmin(s *settings.Settings, settler *replay.Settler, log *slog.Logger) (*admin, error) {
-	a := &admin{settler: settler, log: log, tokenFile: s.AdminToken, tls: s.AdminTLS != nil}
+// facts are what operators ask for.
+type facts interface {
+	// Keys says which keys have matched.
+	Keys() cli.LiveKeys
+	// Webhooks are those that have nonces, by the names under which these are
+	// kept.
+	Webhooks() map[string]policy.Kept
+}
+
+func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *slog.Logger) (*admin, error) {
+	a := &admin{facts: known, settler: settler, log: log, tokenFile: s.AdminToken, tls: s.AdminTLS != nil}
 	if _, err := a.loadToken(); err != nil {
 		return nil, err
 	}
@@ -153,22 +158,14 @@ func localName(hostport string) bool {
 
 // listKeys says when each key has matched.
 func (a *admin) listKeys(w http.ResponseWriter, _ *http.Request) {
-	if a.keys == nil {
-		http.Error(w, "nobody counts", http.StatusNotFound)
-		return
-	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(a.keys()) // the client is gone
+	_ = json.NewEncoder(w).Encode(a.facts.Keys()) // the client is gone
 }
 
 // listWebhooks says which webhooks have nonces.
 func (a *admin) listWebhooks(w http.ResponseWriter, _ *http.Request) {
-	if a.webhooks == nil {
-		http.Error(w, "nobody knows", http.StatusNotFound)
-		return
-	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(a.webhooks()) // the client is gone
+	_ = json.NewEncoder(w).Encode(a.facts.Webhooks()) // the client is gone
 }
 
 // clientName is a name of the certificate that the client showed; empty if it

@@ -43,7 +43,7 @@ func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz
 		t.Fatal(reason)
 	}
 	settler.Refused(refusedID, "hook", call.Reservation)
-	a, err := newAdmin(&settings.Settings{AdminToken: tokenFile}, settler, slog.New(slog.DiscardHandler))
+	a, err := newAdmin(&settings.Settings{AdminToken: tokenFile}, settler, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestOnlyOperatorsReachAdmin(t *testing.T) {
 	}
 	short := filepath.Join(t.TempDir(), "short")
 	put(t, short, "short")
-	if _, err := newAdmin(&settings.Settings{AdminToken: short}, nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := newAdmin(&settings.Settings{AdminToken: short}, nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a short token")
 	}
 }

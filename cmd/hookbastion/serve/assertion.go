@@ -15,14 +15,13 @@ func newSigner(s *settings.Settings) (*assertion.Signer, error) {
 	return assertion.New(s.Assertion)
 }
 
-// publish puts the keys on the HTTP listener and looks after their files.
-func (r *running) publish(signer *assertion.Signer, log *slog.Logger) {
+// watchSigner looks after the files of the keys, if there are any.
+func watchSigner(signer *assertion.Signer, log *slog.Logger) []fileWatch {
 	if signer == nil {
-		return
+		return nil
 	}
-	r.site.mux.Handle("GET /.well-known/jwks.json", signer)
-	r.watched = append(r.watched, fileWatch{signer.Files(), logChanged(log, "assertion keys", func() (bool, []any, error) {
+	return []fileWatch{{signer.Files(), logChanged(log, "assertion keys", func() (bool, []any, error) {
 		changed, err := signer.Load()
 		return changed, []any{"signing", signer.SigningKey()}, err
-	})})
+	})}}
 }

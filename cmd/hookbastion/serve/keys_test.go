@@ -14,7 +14,14 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/policy"
 )
+
+// known is what a service would know.
+type known struct{ live *cli.LiveKeys }
+
+func (k *known) Keys() cli.LiveKeys             { return *k.live }
+func (*known) Webhooks() map[string]policy.Kept { return nil }
 
 // What the admin listener knows stands beside what the files say.
 func TestKeysLive(t *testing.T) {
@@ -33,11 +40,10 @@ func TestKeysLive(t *testing.T) {
 	live := cli.LiveKeys{Since: at, Complete: true, Keys: []telemetry.KeyMatch{
 		{Webhook: "a", KeyID: "old", KeyStat: telemetry.KeyStat{First: at, Last: at.Add(time.Hour), Count: 3}},
 	}}
-	a, err := newAdmin(&settings.Settings{AdminToken: token}, replay.NewSettler(replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), 0, replay.NewSealKey()), slog.New(slog.DiscardHandler))
+	a, err := newAdmin(&settings.Settings{AdminToken: token}, replay.NewSettler(replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), 0, replay.NewSealKey()), &known{live: &live}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.keys = func() cli.LiveKeys { return live }
 	server := httptest.NewServer(a.server.Handler)
 	defer server.Close()
 	list := func(args ...string) (string, error) {

@@ -27,7 +27,7 @@ func TestNoListenerStaysOpen(t *testing.T) {
 	} {
 		s.GRPCListen, s.UnixPath, s.UnixMode, s.HTTPListen, s.AdminListen = "127.0.0.1:0", filepath.Join(dir, "s"), 0o600, "127.0.0.1:0", "127.0.0.1:0"
 		log := slog.New(slog.DiscardHandler)
-		a, err := newAdmin(s, nil, log)
+		a, err := newAdmin(s, nil, nil, log)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,12 +10,12 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/grpc/mem"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -59,9 +59,8 @@ func New() *cobra.Command {
 // Options is what the demo and tests set.
 type Options struct {
 	Log     *slog.Logger
-	Records io.Writer   // in place of the setting
-	Ready   func(*Info) // called once, when the service serves
-	pool    mem.BufferPool
+	Records io.Writer              // in place of the setting
+	Ready   func(*Info)            // called once, when the service serves
 	Spans   sdktrace.SpanProcessor // in place of what OTEL_… variables say
 }
 
@@ -82,12 +81,17 @@ type Info struct {
 // Run runs the service until the context ends. Whatever keeps it from
 // serving is an error; nothing that fails leaves a half of it running.
 func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
-	logSDK(o.Log)
+	logSDK(o.Log) // before the SDK has anything to say
+
+	// The nonce store comes first and is closed last: it outlives every table, and
+	// what it knows of earlier ones says what the first may accept.
 	store, err := openStore(ctx, s, o.Log, time.Now())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
+
+	// Telemetry, before what it counts; it ends before the store does.
 	records, closeRecords, err := openRecords(s, o)
 	if err != nil {
 		return err
@@ -98,47 +102,28 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		return err
 	}
 	defer sdk.stop()
-	changes := &secretLog{log: o.Log}
-	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: changes.changed}
-	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: changes.change})
-	recorder, err := telemetry.New(telemetry.Config{
-		Records: records, DenialsPerSecond: s.Denials, Replica: replicaName(),
-		PolicyDigest: func() string { return watcher.Table().Digest },
-		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
-		Replay: store.stats, Remote: store.remote,
-		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
-		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
-	})
+	secrets := &secretLog{log: o.Log}
+	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: secrets.changed}
+	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: secrets.change})
+	recorder, err := newRecorder(s, records, sdk, store, watcher, tenants)
 	if err != nil {
 		return err
 	}
-	nonces := recorder.Store(store.Store)
-	settler := replay.NewSettler(nonces, s.Lease, store.seals)
-	if store.settled {
-		settler.ProvenBefore()
+
+	// Replay protection: it counts by the recorder, and every table uses the same.
+	p := &policies{
+		settings: s, store: store, nonces: recorder.Store(store.Store), tenants: tenants,
+		fingerprinter: authz.NewFingerprinter(store.fingerprints), recorder: recorder, log: o.Log,
 	}
-	fingerprinter := authz.NewFingerprinter(store.fingerprints)
-	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, settler, fingerprinter) })
-	watcher.Compile = compiler(s, store, nonces, settler, fingerprinter, tenants)
-	if err := watcher.Load(); err != nil {
+	p.settler = newSettler(s, store, p.nonces, o.Log)
+	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, p.settler, p.fingerprinter) })
+
+	// Policies: none, or a bad one, is the end here; later the last good ones stay.
+	if err := p.load(watcher); err != nil {
 		return err
 	}
-	if err := store.keep(policy.KeptBy(watcher.Table())); err != nil {
-		return err
-	}
-	recorder.Reloaded(nil)
-	watcher.Hold = holdWeaker
-	watcher.OnReload = func(report watch.Report) {
-		if report.Held {
-			logReload(o.Log, report)
-			return
-		}
-		recorder.Reloaded(report.Err)
-		if err := store.keep(policy.KeptBy(report.Table)); err != nil {
-			o.Log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
-		}
-		logReload(o.Log, report)
-	}
+
+	// What answers: Envoy, probes and operators.
 	signer, err := newSigner(s)
 	if err != nil {
 		return err
@@ -147,210 +132,60 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
 	r := &running{
 		server: envoy.NewServer(&envoy.Service{
-			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: settler, Assertions: signer,
-		}, s.Limits, o.pool),
-		site:    newSite(watcher, sdk.metrics),
+			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer,
+		}, s.Limits, nil),
+		site:    newSite(watcher, sdk.metrics, signer),
 		watcher: watcher,
 		store:   store,
-		sweep:   sweeper(store, settler, s.Lease, o.Log),
+		sweep:   sweeper(store, p.settler, s.Lease, o.Log),
 	}
-	r.watched = append(r.watched, store.keys.watch(o.Log)...)
-	r.watched = append(r.watched, watchRedis(s.Redis, o.Log)...)
-	if r.admin, err = newAdmin(s, settler, o.Log); err != nil {
+	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher}, o.Log); err != nil {
 		return err
 	}
-	r.watched = append(r.watched, r.admin.watch()...)
-	started := time.Now().UTC()
-	r.admin.keys = func() cli.LiveKeys {
-		matches, complete := recorder.KeyMatches()
-		return cli.LiveKeys{Since: started, Complete: complete, Keys: matches}
-	}
-	r.admin.webhooks = func() map[string]policy.Kept { return policy.KeptBy(watcher.Table()) }
-	r.site.stale = func() bool { return watcher.Err() != nil }
-	r.site.secrets = func() int { return secretCounts(watcher.Table()).LastGood }
-	r.publish(signer, o.Log)
-	if !settler.TwoPhase() {
-		o.Log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
-	}
+	r.watched = slices.Concat(store.keys.watch(o.Log), watchRedis(s.Redis, o.Log), r.admin.watch(), watchSigner(signer, o.Log))
+
+	// Listeners come last: nobody reaches a service that is not whole.
 	if err := r.listen(s, o.Log); err != nil {
 		return err
 	}
 	return r.run(ctx, s, o)
 }
 
-// running is what serves and what it serves on.
-type running struct {
-	server  *envoy.Server
-	site    *site
-	watcher *watch.Watcher
-	grpc    []net.Listener // TCP first, if there is TCP
-	web     net.Listener
-	admin   *admin
-	store   *nonceStore
-	sweep   func(now time.Time)
-	// watched are files beside the policies that are read again.
-	watched []fileWatch
+// newRecorder makes what counts and records, with what it asks for at each scrape.
+func newRecorder(s *settings.Settings, records *telemetry.Writer, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader) (*telemetry.Recorder, error) {
+	return telemetry.New(telemetry.Config{
+		Records: records, DenialsPerSecond: s.Denials, Replica: replicaName(),
+		PolicyDigest: func() string { return watcher.Table().Digest },
+		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
+		Replay: store.stats, Remote: store.remote,
+		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
+		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
+	})
 }
 
-// listen opens the listeners. After an error none is open.
-func (r *running) listen(s *settings.Settings, log *slog.Logger) (err error) {
-	if r.grpc, r.web, err = listen(s); err != nil {
-		return err
+// newSettler makes what learns from the access log what became of deliveries, and
+// says what it means to have none.
+func newSettler(s *settings.Settings, store *nonceStore, nonces replay.Store, log *slog.Logger) *replay.Settler {
+	settler := replay.NewSettler(nonces, s.Lease, store.seals)
+	if store.settled {
+		settler.ProvenBefore()
 	}
-	if err = r.admin.listen(s.AdminListen); err == nil {
-		err = r.secure(s, log)
+	if !settler.TwoPhase() {
+		log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")
 	}
-	if err == nil {
-		return nil
-	}
-	for _, l := range append(r.grpc, r.web, r.admin.listener) {
-		if l != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}
-	return err
+	return settler
 }
 
-// sweeper returns what runs each second. It warns once if leases end and no
-// access log has ever come.
-func sweeper(store *nonceStore, settler *replay.Settler, lease time.Duration, log *slog.Logger) func(now time.Time) {
-	warned, watch := false, &unsettled{}
-	return func(now time.Time) {
-		store.sweep(now)
-		if !warned && settler.TwoPhase() && !settler.Proven() && watch.overdue(store.stats(), lease, now) {
-			warned = true
-			log.Warn("no access log has come from Envoy: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged; see docs/replay.md")
-		}
-	}
+// counted are facts of a running service.
+type counted struct {
+	since    time.Time
+	recorder *telemetry.Recorder
+	watcher  *watch.Watcher
 }
 
-// unsettled notices that no access log comes.
-type unsettled struct {
-	since    time.Time // the first reservation
-	reserved int64     // until two leases later
+func (c *counted) Keys() cli.LiveKeys {
+	matches, complete := c.recorder.KeyMatches()
+	return cli.LiveKeys{Since: c.since, Complete: complete, Keys: matches}
 }
 
-// overdue reports that a lease has ended without a word or, since in Redis
-// nobody may see that, that deliveries still come two leases after the first.
-// With the last of them the replica would have learned of a log that another
-// replica gets.
-func (u *unsettled) overdue(s replay.Stats, lease time.Duration, now time.Time) bool {
-	switch {
-	case s.LeaseTaken > 0:
-		return true
-	case u.since.IsZero():
-		if s.Reserved > 0 {
-			u.since, u.reserved = now, s.Reserved
-		}
-		return false
-	case now.Sub(u.since) < 2*lease:
-		u.reserved = s.Reserved
-		return false
-	default:
-		return s.Reserved > u.reserved
-	}
-}
-
-// sweepUntil sweeps the nonce store each second.
-func (r *running) sweepUntil(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case now := <-tick.C:
-			r.sweep(now)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (r *running) run(ctx context.Context, s *settings.Settings, o Options) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	watched := make(chan struct{})
-	go func() { defer close(watched); r.watcher.Run(ctx, hup) }()
-	swept := make(chan struct{})
-	go func() { defer close(swept); r.sweepUntil(ctx) }()
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		if r.store.run != nil {
-			r.store.run(ctx)
-		}
-	}()
-	stopFiles := r.watchFiles(ctx)
-
-	failed := make(chan error, len(r.grpc)+2)
-	for _, l := range r.grpc {
-		go func() { failed <- r.server.Serve(l) }()
-	}
-	go func() { failed <- r.site.serve(r.web) }()
-	if r.admin.listener != nil {
-		go func() { failed <- r.admin.serve() }()
-	}
-	r.server.SetReady(true)
-	r.site.ready.Store(true)
-	table := r.watcher.Table()
-	o.Log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.UnixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
-		"webhooks", len(table.Webhooks()), "policy", table.Digest)
-	if o.Ready != nil {
-		o.Ready(&Info{GRPC: r.grpc[0].Addr(), HTTP: r.web.Addr()})
-	}
-
-	err := r.untilStopped(ctx, s.LameDuck, failed, o.Log)
-	r.server.Stop()
-	r.site.stop()
-	r.admin.stop()
-	cancel()
-	<-watched
-	<-swept
-	<-looked
-	stopFiles()
-	return err
-}
-
-// compiler returns the function that makes tables. The store and the
-// fingerprints outlive every table.
-func compiler(s *settings.Settings, kept *nonceStore, store replay.Store, settler *replay.Settler, fingerprinter *authz.Fingerprinter, tenants *tenant.Loader) func(*policy.Set, *authz.Table) (*authz.Table, error) {
-	return func(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
-		table, err := policy.Compile(set, policy.Deps{
-			Store: store, Settler: settler, Fingerprinter: fingerprinter, MaxBodyBytes: s.Mapping.MaxRequestBytes,
-			Now: time.Now(), Previous: previous, Assertions: len(s.Assertion.Files) > 0,
-			Strict: true, Tenants: tenants, Kept: kept.kept,
-		})
-		if err == nil && previous != nil {
-			err = kept.keepBoth(previous, table)
-		}
-		return table, err
-	}
-}
-
-// openRecords opens where decision records go.
-func openRecords(s *settings.Settings, o Options) (*telemetry.Writer, func(), error) {
-	switch {
-	case o.Records != nil:
-		w := telemetry.NewWriter(o.Records)
-		return w, w.Close, nil
-	case s.Records == "-":
-		w := telemetry.NewWriter(os.Stdout)
-		return w, w.Close, nil
-	}
-	file, err := os.OpenFile(s.Records, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	w := telemetry.NewWriter(file)
-	return w, func() { w.Close(); _ = file.Close() }, nil
-}
-
-func replicaName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "unknown"
-	}
-	return name
-}
+func (c *counted) Webhooks() map[string]policy.Kept { return policy.KeptBy(c.watcher.Table()) }

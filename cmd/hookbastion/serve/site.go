@@ -10,39 +10,46 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/assertion"
 )
 
 // site is the HTTP listener: /healthz, /readyz, /metrics and the keys of assertions.
 type site struct {
 	ready  atomic.Bool
 	server *http.Server
-	stale  func() bool    // whether the newest policy has errors; set before serving
-	mux    *http.ServeMux // more may be added before serving
-	// secrets counts those that could not be replaced; set before serving.
-	secrets func() int
 }
 
-func newSite(source envoy.Source, metrics http.Handler) *site {
+// inForce is what the site says of the policies.
+type inForce interface {
+	envoy.Source
+	// Err is what keeps the newest ones from serving; nil if they serve.
+	Err() error
+}
+
+// newSite makes the pages. Without a signer there are no keys of assertions.
+func newSite(policies inForce, metrics http.Handler, signer *assertion.Signer) *site {
 	mux := http.NewServeMux()
-	s := &site{mux: mux}
+	s := &site{}
+	if signer != nil {
+		mux.Handle("GET /.well-known/jwks.json", signer)
+	}
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !s.ready.Load() || source.Table() == nil {
+		table := policies.Table()
+		if !s.ready.Load() || table == nil {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
 		}
-		if s.stale != nil && s.stale() {
+		if policies.Err() != nil {
 			_, _ = fmt.Fprintln(w, "ok, with the last good policy: the newest has errors, see the log")
 			return
 		}
-		if s.secrets != nil {
-			if n := s.secrets(); n > 0 {
-				_, _ = fmt.Fprintf(w, "ok, with the last good value of %d keys: their files cannot be used, see the log\n", n)
-				return
-			}
+		if n := secretCounts(table).LastGood; n > 0 {
+			_, _ = fmt.Fprintf(w, "ok, with the last good value of %d keys: their files cannot be used, see the log\n", n)
+			return
 		}
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone
 	})

@@ -1,0 +1,67 @@
+package serve
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watch"
+)
+
+// policies are compiled with what outlives every table, and replaced.
+type policies struct {
+	settings      *settings.Settings
+	store         *nonceStore
+	nonces        replay.Store // the same, counted
+	settler       *replay.Settler
+	fingerprinter *authz.Fingerprinter
+	tenants       *tenant.Loader
+	recorder      *telemetry.Recorder
+	log           *slog.Logger
+}
+
+// load loads the first policies, and has the watcher treat later ones alike.
+func (p *policies) load(watcher *watch.Watcher) error {
+	watcher.Compile = p.compile
+	if err := watcher.Load(); err != nil {
+		return err
+	}
+	if err := p.store.keep(policy.KeptBy(watcher.Table())); err != nil {
+		return err
+	}
+	p.recorder.Reloaded(nil)
+	watcher.Hold = holdWeaker
+	watcher.OnReload = p.reloaded
+	return nil
+}
+
+// reloaded notes what became of a reload.
+func (p *policies) reloaded(report watch.Report) {
+	if report.Held {
+		logReload(p.log, report)
+		return
+	}
+	p.recorder.Reloaded(report.Err)
+	if err := p.store.keep(policy.KeptBy(report.Table)); err != nil {
+		p.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
+	}
+	logReload(p.log, report)
+}
+
+// compile makes a table.
+func (p *policies) compile(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
+	table, err := policy.Compile(set, policy.Deps{
+		Store: p.nonces, Settler: p.settler, Fingerprinter: p.fingerprinter, MaxBodyBytes: p.settings.Mapping.MaxRequestBytes,
+		Now: time.Now(), Previous: previous, Assertions: len(p.settings.Assertion.Files) > 0,
+		Strict: true, Tenants: p.tenants, Kept: p.store.kept,
+	})
+	if err == nil && previous != nil {
+		err = p.store.keepBoth(previous, table)
+	}
+	return table, err
+}

@@ -1,0 +1,34 @@
+package serve
+
+import (
+	"os"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+)
+
+// openRecords opens where decision records go.
+func openRecords(s *settings.Settings, o Options) (*telemetry.Writer, func(), error) {
+	switch {
+	case o.Records != nil:
+		w := telemetry.NewWriter(o.Records)
+		return w, w.Close, nil
+	case s.Records == "-":
+		w := telemetry.NewWriter(os.Stdout)
+		return w, w.Close, nil
+	}
+	file, err := os.OpenFile(s.Records, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := telemetry.NewWriter(file)
+	return w, func() { w.Close(); _ = file.Close() }, nil
+}
+
+func replicaName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
