@@ -1,0 +1,2 @@
+// Package cli is what subcommands share.
+package cli

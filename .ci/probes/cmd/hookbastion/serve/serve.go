@@ -1,0 +1,2 @@
+// Package serve is what other subcommands must not import.
+package serve
