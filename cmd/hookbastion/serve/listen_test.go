@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,11 +14,7 @@ import (
 
 // A service that does not start leaves no listener open.
 func TestNoListenerStaysOpen(t *testing.T) {
-	dir, err := os.MkdirTemp("", "") // a short path, as sockets need
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	bad := &mtls.Config{Cert: "none", Key: "none"}
 	for name, s := range map[string]*settings.Settings{
 		"TLS for Envoy":     {TLS: bad},
