@@ -10,8 +10,8 @@
 //   - Did the application take each honest delivery, if not at first then with one of
 //     its sender's retries?
 //
-// What docs/replay.md does not promise for a store is no fault but a gap: it is
-// counted, and its size is bounded. The program imports no package of the service: what
+// A loss of the store excuses no copy: what may have been forgotten is marked. Only what
+// ended before an access log had come may be lost, in memory, and is counted. The program imports no package of the service: what
 // it expects is written from the documentation.
 //
 // A run is repeated by its seed, as far as processes and the network repeat themselves.

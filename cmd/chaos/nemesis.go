@@ -103,7 +103,7 @@ func (n *nemesis) restart(p *process, s syscall.Signal) error {
 		return err
 	}
 	if n.world.store == "MEMORY" && p != n.world.envoy {
-		n.forgot(loss{what: "restart", from: n.world.began, at: time.Now()})
+		n.forgot(loss{what: "restart", at: time.Now()})
 	}
 	time.Sleep(n.upTo(300 * time.Millisecond))
 	if err := p.start(); err != nil {
@@ -159,7 +159,7 @@ func (n *nemesis) fileOld() error {
 	if err := p.end(syscall.SIGKILL); err != nil {
 		return err
 	}
-	n.forgot(loss{what: "old directory", from: n.backup.Add(-time.Second), at: time.Now()})
+	n.forgot(loss{what: "old directory", at: time.Now()})
 	if err := os.RemoveAll(n.world.path("nonces")); err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (n *nemesis) redisRestart(with string) error {
 	at := time.Now()
 	switch with {
 	case "emptied":
-		n.forgot(loss{what: with, from: n.world.began, at: at})
+		n.forgot(loss{what: with, at: at})
 		if err := os.RemoveAll(n.world.path("redis.d")); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (n *nemesis) redisRestart(with string) error {
 			return err
 		}
 	case "old":
-		n.forgot(loss{what: with, from: n.world.began, at: at})
+		n.forgot(loss{what: with, at: at})
 		if err := os.RemoveAll(n.world.path("redis.d")); err != nil {
 			return err
 		}
@@ -153,9 +153,6 @@ func (n *nemesis) redisFailback() error {
 	master, replica := n.world.redis[0], n.world.redis[1]
 	replica.signal(sigStop)
 	time.Sleep(100*time.Millisecond + n.upTo(400*time.Millisecond))
-	at := time.Now()
-	// Only its last moments are lost; they are what the gap may be.
-	from := at.Add(-2 * time.Second)
 	masterSocket, replicaSocket := n.world.path("redis"), n.world.path("redis-replica")
 	if _, err := redis(masterSocket, "CLIENT", "KILL", "TYPE", "replica"); err != nil && !strings.Contains(err.Error(), "No such client") {
 		return err
@@ -173,7 +170,7 @@ func (n *nemesis) redisFailback() error {
 	if _, err := redis(masterSocket, "REPLICAOF", "NO", "ONE"); err != nil {
 		return err
 	}
-	n.forgot(loss{what: "failback", from: from, at: time.Now()})
+	n.forgot(loss{what: "failback", at: time.Now()})
 	_, err := redis(replicaSocket, "REPLICAOF", "127.0.0.1", port(master))
 	return err
 }
@@ -212,6 +209,6 @@ func (n *nemesis) redisEvicts() error {
 			return err
 		}
 	}
-	n.forgot(loss{what: "evicted", from: n.world.began, at: time.Now()})
+	n.forgot(loss{what: "evicted", at: time.Now()})
 	return nil
 }
