@@ -68,7 +68,7 @@ func logStore(log *slog.Logger, s *settings.Redis, e redis.Event) {
 	case redis.WentDown:
 		means := "deliveries are refused with 503 until it is back"
 		if s.Alone {
-			means = "this replica goes on alone: a copy can pass once at each replica"
+			means = "this replica goes on alone: a copy can pass once at each replica, marked as possible if it has no signed time"
 		}
 		log.Error("the nonce store is away: "+means, "error", e.Err)
 	case redis.CameUp:
@@ -76,15 +76,15 @@ func logStore(log *slog.Logger, s *settings.Redis, e redis.Event) {
 	case redis.BeganNew:
 		log.Info("the nonce store is new", "parts", e.Shards, "setup_until", s.Config.SetupUntil)
 	case redis.BeganLost:
-		log.Warn("the nonce store was empty, and may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+		log.Warn("the nonce store was empty, and may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery, and then marked as possible until its window has ended",
 			"parts", e.Shards, "recovery", s.Config.Recovery)
 	case redis.BeganRestarted:
-		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+		log.Warn("the nonce store was restarted or another server has taken over, and it may have lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery, and then marked as possible until its window has ended",
 			"parts", e.Shards, "recovery", s.Config.Recovery)
 	case redis.Elsewhere:
 		log.Warn("the access log tells this replica of deliveries that another has taken alone: they are settled when the nonce store is back, or else their leases end, and they may come once more, marked as possible")
 	case redis.BeganEvicted:
-		log.Error("the nonce store has evicted keys, and has lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery",
+		log.Error("the nonce store has evicted keys, and has lost nonces: signed times from before are refused with 503, and what has no signed time is for replay.redis.recovery, and then marked as possible until its window has ended",
 			"parts", e.Shards, "recovery", s.Config.Recovery)
 	}
 }

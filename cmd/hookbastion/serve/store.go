@@ -51,6 +51,7 @@ func openStore(ctx context.Context, s *settings.Settings, log *slog.Logger, now 
 	}
 	if !now.Before(s.SetupUntil) {
 		config.Started = now
+		log.Info("nothing is known of deliveries before the start: signed times that could have come before are refused, and what has no signed time is marked as possible until its window has ended since, unless replay.setup_until says that nothing came")
 	}
 	m := replay.NewMemory(config)
 	return &nonceStore{
@@ -111,18 +112,18 @@ func logRecovery(log *slog.Logger, dir string, r file.Recovery, nonces int64) {
 	}
 	switch {
 	case r.New:
-		log.Info("new nonce log: signed times that could have come before the start are refused, unless replay.setup_until says that nothing came", "directory", dir)
+		log.Info("new nonce log: signed times that could have come before the start are refused, and what has no signed time is marked as possible until its window has ended since, unless replay.setup_until says that nothing came", "directory", dir)
 		return
 	case r.PowerLoss:
-		log.Warn("the system went down while the nonce log was written: signed times that could have come before the start are refused; deliveries without a signed time that were accepted just before it may pass once more", "directory", dir)
+		log.Warn("the system went down while the nonce log was written: signed times that could have come before the start are refused; deliveries without a signed time that were accepted just before it may pass once more, marked as possible", "directory", dir)
 	case r.Lossy:
-		log.Error("the last write to the nonce log is damaged or missing: signed times that could have come before the start are refused; deliveries without a signed time that it held may pass once more", "directory", dir, "damage", r.Damage)
+		log.Error("the last write to the nonce log is damaged or missing: signed times that could have come before the start are refused; deliveries without a signed time that it held may pass once more, marked as possible", "directory", dir, "damage", r.Damage)
 	}
 	if r.ClockBack > 0 {
-		log.Warn("the clock was set back: signed times that could have come before the start are refused", "directory", dir, "by", r.ClockBack)
+		log.Warn("the clock was set back: signed times that could have come before the start are refused, and what has no signed time is marked as possible until its window has ended", "directory", dir, "by", r.ClockBack)
 	}
 	if r.Copied || r.Gap > 0 {
-		log.Warn("the directory may have been put in place from an older copy: signed times that could have come before the start are refused; deliveries without a signed time that were accepted since the copy was made may pass once more",
+		log.Warn("the directory may have been put in place from an older copy: signed times that could have come before the start are refused; deliveries without a signed time that were accepted since the copy was made may pass once more, marked as possible",
 			"directory", dir, "other_files", r.Copied, "not_written_for", r.Gap)
 	}
 	log.Info("nonce log read", "directory", dir, "nonces", nonces, "entries", r.Entries, "after_crash", r.Crash, "torn_bytes", r.Cut)
