@@ -12,8 +12,8 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// ErrElsewhere: another replica made the reservation alone, while Redis was away.
-// It is told when Redis is back, if its lease has not ended by then.
+// ErrElsewhere says that another replica made the reservation alone, while Redis was
+// away. It is told when Redis is back, if its lease has not ended by then.
 var ErrElsewhere = errors.New("the reservation is another replica's, which is told when Redis is back")
 
 // elsewhere is how replicas that went alone tell each other what the access log
