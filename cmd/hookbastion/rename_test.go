@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 )
 
@@ -64,30 +65,39 @@ func TestRenamedWebhook(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rename := func(lines ...string) {
-				t.Helper()
+			renamed := func(lines ...string) []byte {
 				next := bytes.Clone(text)
 				for i := 0; i < len(lines); i += 2 {
 					next = bytes.Replace(next, []byte("  - name: "+lines[i]+"\n"), []byte("  - name: "+lines[i+1]+"\n"), 1)
 				}
-				writeAtomically(t, file, next)
+				return next
 			}
-			reload := func(changed string) {
+			// validate looks at policies that the service does not have yet.
+			validate := func(policies []byte) (said string) {
 				t.Helper()
+				next := filepath.Join(dir, "next", "webhooks.yaml")
+				authztest.WriteFile(t, next, string(policies))
+				v := start(t, "validate", "--admin", "http://"+admin, next)
+				if err := v.wait(t); err != nil {
+					t.Errorf("%v: %s", err, v.stderr)
+				}
+				return v.stdout.String()
+			}
+			reload := func(policies []byte, changed string) {
+				t.Helper()
+				writeAtomically(t, file, policies)
 				if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 					t.Fatal(err)
 				}
 				p.stderr.await(t, changed)
 			}
-			rename("github", "code\n    formerly: [github]", "stripe", "money\n    formerly: [stripe]")
-			reload(`msg="policy loaded" .*changed=2`)
+			reload(renamed("github", "code\n    formerly: [github]", "stripe", "money\n    formerly: [stripe]"), `msg="policy loaded" .*changed=2`)
 			copies("renamed")
-			rename("github", "git\n    formerly: [github, code]", "stripe", "pay\n    formerly: [stripe, money]")
-			v := start(t, "validate", "--admin", "http://"+admin, filepath.Join(dir, "policies"))
-			if err := v.wait(t); err != nil || strings.Contains(v.stdout.String(), "HB090") {
-				t.Errorf("%v: %s%s", err, v.stdout, v.stderr)
+			next := renamed("github", "git\n    formerly: [github, code]", "stripe", "pay\n    formerly: [stripe, money]")
+			if said := validate(next); strings.Contains(said, "HB090") {
+				t.Error(said)
 			}
-			reload(`(?s)changed=2.*changed=2`)
+			reload(next, `(?s)changed=2.*changed=2`)
 			copies("renamed twice")
 			if store == "FILE" {
 				terminate(t, p)
@@ -95,12 +105,11 @@ func TestRenamedWebhook(t *testing.T) {
 				admin = p.stderr.await(t, `admin=(\S+)`)[1]
 				copies("restarted")
 			}
-			rename("stripe", "paid\n    formerly: [money]", "github", "git\n    formerly: [github, code]")
-			v = start(t, "validate", "--admin", "http://"+admin, filepath.Join(dir, "policies"))
-			if err := v.wait(t); err != nil || !strings.Contains(v.stdout.String(), "no nonces of money, and those of stripe") {
-				t.Errorf("%v: %s%s", err, v.stdout, v.stderr)
+			next = renamed("stripe", "paid\n    formerly: [money]", "github", "git\n    formerly: [github, code]")
+			if said := validate(next); !strings.Contains(said, "no nonces of money, and those of stripe") {
+				t.Error(said)
 			}
-			reload(`msg="policy loaded" webhooks=5 policy=\S+ added=1`)
+			reload(next, `msg="policy loaded" webhooks=5 policy=\S+ added=1`)
 			for name, req := range sent {
 				want := 503
 				if name == "github" {
