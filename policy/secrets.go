@@ -191,7 +191,8 @@ func (c *compiler) fill(k *loaded, use secret.Use) (*secret.Cell, error) {
 
 // isOdd reports whether the text is hardly what was meant.
 func isOdd(err error) bool {
-	return errors.Is(err, secret.ErrMark) || errors.Is(err, secret.ErrWide) || errors.Is(err, secret.ErrSpace) || errors.Is(err, secret.ErrPlaceholder)
+	return errors.Is(err, secret.ErrMark) || errors.Is(err, secret.ErrWide) || errors.Is(err, secret.ErrSpace) || errors.Is(err, secret.ErrPlaceholder) ||
+		errors.Is(err, secret.ErrEncrypted) || errors.Is(err, secret.ErrQuoted) || errors.Is(err, secret.ErrHidden)
 }
 
 func isWeak(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -13,6 +14,9 @@ var (
 	ErrWide        = errors.New("is UTF-16; save it as UTF-8")
 	ErrSpace       = errors.New("begins or ends in white space besides one line feed, which would be part of the secret")
 	ErrPlaceholder = errors.New("is a placeholder that nothing has filled in")
+	ErrEncrypted   = errors.New("is still encrypted: what is used would be the text of the file, which others have")
+	ErrQuoted      = errors.New("is in quotes, which would be part of the secret")
+	ErrHidden      = errors.New("has a character that nobody sees, which would be part of the secret")
 )
 
 // Plain says why the text of a secret is hardly what its owner meant, or nil:
@@ -31,6 +35,12 @@ func Plain(text Value) error {
 		return ErrSpace
 	case placeholders.Match(b):
 		return ErrPlaceholder
+	case encrypted.Match(b):
+		return ErrEncrypted
+	case quoted.Match(b):
+		return ErrQuoted
+	case bytes.ContainsFunc(b, func(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }):
+		return ErrHidden
 	default:
 		return nil
 	}
@@ -39,10 +49,17 @@ func Plain(text Value) error {
 // placeholders are whole texts that templates, shells and tools for secrets replace.
 var placeholders = regexp.MustCompile(`^(?s:` +
 	`\$\{.*\}|\$\(.*\)|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%|` + // shells
-	`\{\{.*\}\}|\{%.*%\}|<%.*%>|\[\[.*\]\]|@@?[A-Za-z_][A-Za-z0-9_.-]*@@?|__[A-Za-z0-9_]+__|` + // templates
+	`#\{.*\}|\{\{.*\}\}|\{%.*%\}|<%.*%>|\[\[.*\]\]|@@?[A-Za-z_][A-Za-z0-9_.-]*@@?|__[A-Za-z0-9_]+__|` + // templates
 	`<[^<>]*>|` + // "paste it here"
 	`(?:vault|op|ref\+[a-z0-9]+|secretsmanager|ssm|sm|gcp-?sm|azurekeyvault|bws|doppler|infisical|env|file)://?.*|vault:[A-Za-z0-9_-]+/.*|arn:aws[a-z-]*:(?:secretsmanager|ssm):.*|` +
 	`(?i:changeme|change[ _-]me|replace[ _-]?me|todo|tbd|null|undefined|none|<nil>|\[object Object\]))$`)
+
+// encrypted are the forms of tools that keep secrets beside the configuration.
+// Whoever reads the repository has them.
+var encrypted = regexp.MustCompile(`^(?s:ENC\[.*\]|ENC\(.*\)|\{cipher\}.*|\$ANSIBLE_VAULT;.*|age-encryption\.org/v1.*|` +
+	`-----BEGIN (?:PGP MESSAGE|AGE ENCRYPTED FILE)-----.*)$`)
+
+var quoted = regexp.MustCompile(`^(?:"[^"]+"|'[^']+')$`)
 
 // wide reports whether the text is UTF-16: every other byte is zero.
 func wide(b []byte) bool {

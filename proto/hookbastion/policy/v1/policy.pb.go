@@ -865,8 +865,9 @@ type isSecret_From interface {
 
 type Secret_File struct {
 	// A file. One final line break is not part of the secret. Other white space at its
-	// ends, a byte order mark, UTF-16 and a placeholder such as ${NAME} are errors. A relative path
-	// begins at the policy file's directory. {tenant} stands for the tenant in the
+	// ends, quotes around it, a character that nobody sees, UTF-16, a placeholder such as
+	// ${NAME} and a text that is still encrypted are errors. A relative path begins at the
+	// policy file's directory. {tenant} stands for the tenant in the
 	// request's path, for which match.path has {tenant} as well. The file is watched.
 	File string `protobuf:"bytes,2,opt,name=file,proto3,oneof"`
 }
