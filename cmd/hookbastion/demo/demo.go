@@ -223,5 +223,5 @@ func (d *demo) printCurl(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "\nStill running; Ctrl-C ends it. A valid delivery, once; then it is a copy:\n\n  ")
-	return sign.PrintCurl(out, req, "--cacert", filepath.Join(d.dir, "tls.crt"))
+	return sign.PrintCurl(out, "https", req, "--cacert", filepath.Join(d.dir, "tls.crt"))
 }

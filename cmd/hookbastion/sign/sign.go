@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -31,17 +32,23 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.delivery.KeyID, "key-id", "", "id of the key to sign with (default: the first)")
 	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the token, where the policy holds its digest only")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
-	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form; none with GET, HEAD and DELETE)")
+	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
+	cmd.Flags().StringVar(&o.url, "url", "", "where it goes, as http://localhost:10000: scheme and host, and a path in place of --path (default: https and --host)")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "--format curl: accept any certificate, for a listener with a self-signed one")
 	cmd.Flags().StringVar(&o.delivery.Path, "path", "", "path of the delivery (default: that of the webhook)")
 	cmd.Flags().StringVar(&o.format, "format", "http", "http or curl")
 	_ = cmd.MarkFlagRequired("webhook") // the flag exists
+	cmd.MarkFlagsMutuallyExclusive("url", "host")
+	cmd.MarkFlagsMutuallyExclusive("url", "path")
 	return cmd
 }
 
 type signOptions struct {
 	policies          cli.Policies
 	now, body, format string
+	url               string
+	insecure          bool
 	delivery          Delivery
 }
 
@@ -57,6 +64,10 @@ type Delivery struct {
 
 func (o *signOptions) run(cmd *cobra.Command) error {
 	if err := cli.OneOf("--format", o.format, "http", "curl"); err != nil {
+		return err
+	}
+	scheme, err := o.place()
+	if err != nil {
 		return err
 	}
 	now, err := cli.ParseNow(o.now)
@@ -82,10 +93,42 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
 	if o.format == "curl" {
-		return PrintCurl(cmd.OutOrStdout(), req)
+		if o.insecure {
+			return PrintCurl(cmd.OutOrStdout(), scheme, req, "--insecure")
+		}
+		return PrintCurl(cmd.OutOrStdout(), scheme, req)
 	}
 	return printRaw(cmd.OutOrStdout(), req)
 }
+
+// place takes host and path out of --url, and returns the scheme.
+func (o *signOptions) place() (string, error) {
+	if o.url == "" {
+		return "https", nil
+	}
+	rest, secure := strings.CutPrefix(o.url, "https://")
+	rest, plain := strings.CutPrefix(rest, "http://")
+	u, err := url.Parse(o.url)
+	if err != nil || secure == plain || u.Host == "" || u.User != nil || strings.Contains(rest, "#") {
+		return "", fmt.Errorf("--url must be http:// or https:// with a host, and perhaps a path with a query, not %q", o.url)
+	}
+	if o.insecure && plain {
+		return "", errors.New("--insecure is about certificates, and an http:// URL has none")
+	}
+	o.delivery.Host = u.Host
+	// The path as it was written: what is signed must not be normalised.
+	if path := strings.TrimPrefix(rest, u.Host); path != "" && path != "/" {
+		if path[0] == '?' {
+			return "", errors.New("--url has a query without a path")
+		}
+		o.delivery.Path = path
+	}
+	return u.Scheme, nil
+}
+
+// sampleTime tells a sample from the one before, which would be its copy. No byte of it
+// is escaped in a form.
+const sampleTime = "2006-01-02T150405.000000000Z"
 
 // Request makes a request that the webhook accepts. A body that is nil is a
 // small sample, or none where the method mostly has none.
@@ -108,9 +151,9 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 	switch {
 	case body != nil || mostlyEmpty(authz.View(method)):
 	case hook.WantsForm():
-		body = []byte("hello=hookbastion")
+		body = []byte("hello=hookbastion&at=" + now.UTC().Format(sampleTime))
 	default:
-		body = []byte(`{"hello":"hookbastion"}`)
+		body = []byte(`{"hello":"hookbastion","at":"` + now.UTC().Format(sampleTime) + `"}`)
 	}
 	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View(d.Host)}
 	if len(body) > 0 || !mostlyEmpty(req.Method) {
@@ -154,8 +197,9 @@ func printRaw(w io.Writer, req *authz.Request) error {
 	return err
 }
 
-// PrintCurl writes a command line for a POSIX shell, with more options if given.
-func PrintCurl(w io.Writer, req *authz.Request, options ...string) error {
+// PrintCurl writes a command line for a POSIX shell, with more options if given. The
+// scheme is http or https.
+func PrintCurl(w io.Writer, scheme string, req *authz.Request, options ...string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "curl -sS -i -X %s", req.Method)
 	for _, option := range options {
@@ -171,7 +215,7 @@ func PrintCurl(w io.Writer, req *authz.Request, options ...string) error {
 	if len(body) > 0 || !mostlyEmpty(req.Method) {
 		fmt.Fprintf(&b, " --data-binary %s", shellQuote(string(body)))
 	}
-	fmt.Fprintf(&b, " %s\n", shellQuote("https://"+string(req.Host)+string(req.Path)))
+	fmt.Fprintf(&b, " %s\n", shellQuote(scheme+"://"+string(req.Host)+string(req.Path)))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -83,6 +83,7 @@ func findings(ctx context.Context, p *cli.Policies, admin *cli.Admin, table *aut
 	add(set.TransportFindings(s.Proofs()))
 	add(set.URLFindings())
 	add(set.CopyFindings())
+	add(set.UnverifiedFindings())
 	add(renamed(ctx, s, admin, set, table))
 	add(set.BorderFindings(table))
 	if s.Lease == 0 {
