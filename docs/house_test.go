@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,6 +48,63 @@ func TestImages(t *testing.T) {
 	}
 	if strings.Count(read(t, "Dockerfile.binary"), "FROM ") != 1 {
 		t.Error("Dockerfile.binary needs another image")
+	}
+}
+
+// TestPlain: Envoy's configuration without TLS differs from the other in nothing else, but
+// for what stands in for an application.
+func TestPlain(t *testing.T) {
+	parse := func(name string) map[string]any {
+		var tree map[string]any
+		if err := yaml.Unmarshal([]byte(read(t, "examples/quickstart/"+name)), &tree); err != nil {
+			t.Fatal(err)
+		}
+		return tree
+	}
+	whole, plain := parse("envoy.yaml"), parse("plain.yaml")
+	resources := plain["static_resources"].(map[string]any)
+	resources["listeners"] = resources["listeners"].([]any)[:1]
+	listener := whole["static_resources"].(map[string]any)["listeners"].([]any)[0].(map[string]any)
+	chain := listener["filter_chains"].([]any)[0].(map[string]any)
+	if chain["transport_socket"] == nil {
+		t.Error("envoy.yaml has no TLS")
+	}
+	delete(chain, "transport_socket")
+	if !reflect.DeepEqual(whole, plain) {
+		t.Error("plain.yaml is not envoy.yaml without TLS")
+	}
+}
+
+var named = regexp.MustCompile("`((?:\\.ci|\\.golangci|authz|cmd|docs|envoy|policy|proto)[a-zA-Z0-9_./-]*)`")
+
+// TestNamedPaths: the files that CONTRIBUTING.md and RELEASE.md send people to are there.
+func TestNamedPaths(t *testing.T) {
+	seen := 0
+	for _, page := range []string{"CONTRIBUTING.md", "RELEASE.md"} {
+		text := read(t, page)
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			seen++
+			path := m[1]
+			if i := strings.Index(path, "NAME"); i >= 0 { // yet to be made
+				path = filepath.Dir(path[:i] + "x")
+			}
+			if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+		for _, m := range regexp.MustCompile("(?m)(?:^ *|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(read(t, "Makefile")) {
+				t.Errorf("%s: there is no make %s", page, m[1])
+			}
+		}
+	}
+	if seen < 25 {
+		t.Errorf("only %d paths are seen", seen)
 	}
 }
 

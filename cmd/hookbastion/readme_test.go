@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +48,9 @@ func own(t *testing.T, c envoytest.Config, snippets []snippet) {
 	filters := c.Manager()["http_filters"].([]any)
 	filters = filters[len(filters)-1:]
 	clusters := c.At("static_resources", "clusters").([]any)[1:]
+	for _, name := range []string{"use_remote_address", "xff_num_trusted_hops"} {
+		delete(c.Manager(), name)
+	}
 	var logs []any
 	parse := func(text string) (list []any) {
 		if err := yaml.Unmarshal([]byte(text), &list); err != nil {
@@ -58,6 +64,10 @@ func own(t *testing.T, c envoytest.Config, snippets []snippet) {
 			filters = append(parse(s.text), filters...)
 		case "envoy: access_log":
 			logs = append(logs, parse(s.text)...)
+		case "envoy: manager":
+			if err := yaml.Unmarshal([]byte(s.text), c.Manager()); err != nil {
+				t.Fatal(err)
+			}
 		case "envoy: clusters":
 			clusters = append(parse(s.text), clusters...)
 		}
@@ -95,16 +105,31 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("ENVOY_BIN", bin)
+	plain, err := os.ReadFile(repository + "/examples/quickstart/plain.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sample.WriteFile(filepath.Join(dir, "examples/quickstart/plain.yaml"), plain); err != nil {
+		t.Fatal(err)
+	}
 	standInForCurl(t)
 	t.Chdir(dir)
 	t.Cleanup(func() { watchSecrets(t, filepath.Join(dir, "secrets")) })
 
 	var e *edge
+	var service *net.TCPAddr
 	ran := 0
 	for _, s := range snippets {
 		name, argument, _ := strings.Cut(s.how, ": ")
 		switch name {
 		case "run":
+			if argument == "own" {
+				checkDelivered(t, e)
+				e = startEdge(t, service, func(c envoytest.Config) {
+					own(t, c, snippets)
+					writeConfig(t, c)
+				})
+			}
 			if e != nil {
 				s.text = strings.ReplaceAll(s.text, "localhost:10000", strings.Replace(e.client.Address, "127.0.0.1", "localhost", 1))
 			}
@@ -116,18 +141,16 @@ func TestReadme(t *testing.T) {
 				t.Fatal(err)
 			}
 		case "start":
+			if argument == "envoy" {
+				e = startPlain(t, service, s.text)
+				continue
+			}
 			fields := strings.Fields(s.text)
 			p := start(t, fields[1:]...)
 			address := p.stderr.await(t, `grpc=(\S+)`)[1]
-			service, err := net.ResolveTCPAddr("tcp", address)
-			if err != nil {
+			if service, err = net.ResolveTCPAddr("tcp", address); err != nil {
 				t.Fatal(err)
 			}
-			e = startEdge(t, service, func(c envoytest.Config) {
-				own(t, c, snippets)
-				writeConfig(t, c)
-			})
-			t.Setenv("CURL_CA_BUNDLE", e.certificate) // a reader's Envoy has a real one
 		case "", "envoy", "demo output":
 		default:
 			t.Errorf("no test knows what to do with a block marked %q", s.how)
@@ -136,6 +159,12 @@ func TestReadme(t *testing.T) {
 	if ran < 4 {
 		t.Errorf("only %d blocks were run", ran)
 	}
+	checkDelivered(t, e)
+}
+
+// checkDelivered: what delivery.sh sent has come, verified, and its copy is refused.
+func checkDelivered(t *testing.T, e *edge) {
+	t.Helper()
 	if got := e.application.Take(); len(got) != 1 || got[0].Header.Get("x-hookbastion-verified") != "signature" {
 		t.Errorf("the application got %d requests, or not as verified", len(got))
 	}
@@ -143,6 +172,45 @@ func TestReadme(t *testing.T) {
 	if err != nil || !bytes.Contains(out, []byte(" 409")) {
 		t.Errorf("the copy: %v\n%s", err, out)
 	}
+}
+
+// startPlain starts the Envoy that the README names with the reader's envoy.yaml: on
+// other ports, and with an application that the test can ask in place of the file's own.
+func startPlain(t *testing.T, service net.Addr, command string) *edge {
+	t.Helper()
+	if want := ".cache/envoy-" + envoytest.Version + "/envoy -c envoy.yaml\n"; command != want {
+		t.Errorf("the README starts %q, and %q is what is fetched", command, want)
+	}
+	text, err := os.ReadFile("envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := envoytest.ParseConfig(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	application, err := sample.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = application.Stop() })
+	config.SetCluster("application", application.Address)
+	config.SetCluster("hookbastion", service)
+	e, err := envoytest.Start(context.Background(), config, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	// What stands in for an application until there is one.
+	answer, err := http.Post("http://"+e.Listeners["application"]+"/webhooks/github", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != 200 || string(body) != "taken\n" {
+		t.Errorf("the file's own application: %d %q %v", answer.StatusCode, body, err)
+	}
+	return &edge{application: application, client: sample.NewClient(e.Listeners["webhooks"], nil), envoy: e}
 }
 
 // writeWrapper writes a shell script that runs the test binary as another
