@@ -120,7 +120,7 @@ func run(s setup) (*verdict, error) {
 		v.faults += k
 	}
 	if len(v.wrong) > 0 {
-		v.wrong = append(v.wrong, w.tails())
+		v.wrong = append(v.wrong, strings.Join(n.diary, "\n"), w.tails())
 	}
 	return v, nil
 }

@@ -15,6 +15,7 @@ type nemesis struct {
 	world   *world
 	random  *rand.Rand
 	count   map[string]int
+	diary   []string // what was done when
 	last    string
 	version int
 	heavy   int
@@ -44,7 +45,10 @@ func (n *nemesis) next() error {
 	f := all[n.random.IntN(len(all))]
 	n.last = f.name
 	n.count[f.name]++
-	return f.do()
+	began := time.Now()
+	err := f.do()
+	n.diary = append(n.diary, fmt.Sprintf("%s to %s %s", began.Format("05.000"), time.Now().Format("05.000"), f.name))
+	return err
 }
 
 func (n *nemesis) upTo(d time.Duration) time.Duration {
