@@ -20,6 +20,8 @@ const (
 	lost            // it may have done all, and nobody heard of it
 )
 
+func (o outcome) String() string { return [...]string{"running", "taken", "refused", "lost"}[o] }
+
 // arrival is one request that reached the application.
 type arrival struct {
 	began, ended time.Time

@@ -50,10 +50,21 @@ func judge(w *world, l *load) *verdict {
 		case d.refused && w.unproven(d.began):
 			v.unproven++
 		default:
-			v.fail("lost: %s %s, answered %s", d.path, d.body, strings.Join(d.answers, ", "))
+			v.fail("lost: %s %s, answered %s; came %s", d.path, d.body, strings.Join(d.answers, ", "), w.application.tell(d))
 		}
 	}
 	return v
+}
+
+// tell lists what came of a delivery.
+func (a *application) tell(d *delivery) string {
+	var all []string
+	for _, c := range d.contents {
+		for _, came := range a.arrivals[c.key] {
+			all = append(all, fmt.Sprintf("%s to %s %s %s", came.began.Format("05.000"), came.ended.Format("05.000"), came.outcome, came.mark))
+		}
+	}
+	return "[" + strings.Join(all, ", ") + "]"
 }
 
 func (v *verdict) fail(format string, arguments ...any) {
@@ -90,7 +101,8 @@ func (v *verdict) content(w *world, c content) (took bool) {
 			if how == "" || b.mark != "" && w.overtook(b.began, a.began) {
 				continue
 			}
-			v.fail("a copy came through unmarked while the application %s: %s, first at %s, again at %s", how, c.key, b.began.Format("05.000"), a.began.Format("05.000"))
+			v.fail("a copy came through unmarked while the application %s: %s, first at %s, again at %s; came %s", how, c.key, b.began.Format("05.000"), a.began.Format("05.000"),
+				w.application.tell(&delivery{contents: []content{c}}))
 			break
 		}
 	}

@@ -70,8 +70,9 @@ func main() {
 	list, bad, total := strings.Split(*stores, ","), 0, 0
 	for i := range *seeds {
 		s.seed = *first + int64(i)
-		s.store = list[i%len(list)]
-		s.retry = i/len(list)%2 == 1
+		turn := int(s.seed - 1)
+		s.store = list[turn%len(list)]
+		s.retry = turn/len(list)%2 == 1
 		verdict, err := run(s)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "chaos: seed %d: %v\n", s.seed, err)
