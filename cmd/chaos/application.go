@@ -18,9 +18,12 @@ const (
 	taken           // answered 200, whole
 	refused         // answered 500: it did nothing
 	lost            // it may have done all, and nobody heard of it
+	half            // the same, but it had begun to answer 200
 )
 
-func (o outcome) String() string { return [...]string{"running", "taken", "refused", "lost"}[o] }
+func (o outcome) String() string {
+	return [...]string{"running", "taken", "refused", "lost", "half"}[o]
+}
 
 // arrival is one request that reached the application.
 type arrival struct {
@@ -95,7 +98,7 @@ func (a *application) act(w http.ResponseWriter, now *arrival, dice, nth int) {
 		done(lost)
 		hangUp(w, "")
 	case dice < 16 && nth == 0: // it dies in the middle of its answer
-		done(lost)
+		done(half)
 		hangUp(w, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
 	case dice < 18 && nth == 0: // it takes longer than Envoy waits
 		time.Sleep(routeTimeout + 300*time.Millisecond)

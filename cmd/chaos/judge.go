@@ -24,6 +24,7 @@ type verdict struct {
 	deliveries, contents, taken int
 	marked, retried, forwarded  int
 	unproven                    int // lost since nothing had come of the access log yet
+	half                        int // lost since the application said 2xx, and died when nobody listened any more
 	wrong                       []string
 	statuses                    map[string]int
 }
@@ -49,11 +50,21 @@ func judge(w *world, l *load) *verdict {
 			v.taken++
 		case d.refused && w.unproven(d.began):
 			v.unproven++
+		case d.refused && w.application.saidSo(d):
+			v.half++
 		default:
 			v.fail("lost: %s %s, answered %s; came %s", d.path, d.body, strings.Join(d.answers, ", "), w.application.tell(d))
 		}
 	}
 	return v
+}
+
+// saidSo reports whether the application began to say 2xx. Where the sender leaves then,
+// nobody learns that it died before the end.
+func (a *application) saidSo(d *delivery) bool {
+	return slices.ContainsFunc(d.contents, func(c content) bool {
+		return slices.ContainsFunc(a.arrivals[c.key], func(came *arrival) bool { return came.outcome == half })
+	})
 }
 
 // tell lists what came of a delivery.
@@ -95,7 +106,7 @@ func (v *verdict) content(w *world, c content) (took bool) {
 				how = "is at it"
 			case b.outcome == taken:
 				how = "has taken it"
-			case b.outcome == lost:
+			case b.outcome == lost, b.outcome == half:
 				how = "may have taken it"
 			}
 			if how == "" || b.mark != "" && w.overtook(b.began, a.began) {
@@ -135,8 +146,8 @@ func (v *verdict) print(out io.Writer, s setup) {
 	if s.retry {
 		retry = ", retry_policy"
 	}
-	fmt.Fprintf(out, "seed %d, %s%s: %d faults, %d deliveries (%d retried), %d taken, %d contents of which %d came more than once, %d marked, %d lost before an access log had come\n",
-		s.seed, s.store, retry, v.faults, v.deliveries, v.retried, v.taken, v.contents, v.forwarded, v.marked, v.unproven)
+	fmt.Fprintf(out, "seed %d, %s%s: %d faults, %d deliveries (%d retried), %d taken, %d contents of which %d came more than once, %d marked, %d lost before an access log had come, %d after half an answer\n",
+		s.seed, s.store, retry, v.faults, v.deliveries, v.retried, v.taken, v.contents, v.forwarded, v.marked, v.unproven, v.half)
 	fmt.Fprintf(out, "  faults: %s\n  answers: %s\n", counts(v.kinds), counts(v.statuses))
 	for _, wrong := range v.wrong {
 		fmt.Fprintf(out, "  WRONG %s\n", wrong)

@@ -30,6 +30,7 @@ func TestJudge(t *testing.T) {
 		{"once", "/untimed", []*arrival{came(1, 2, taken, "")}, nil, ""},
 		{"never", "/untimed", nil, nil, "lost"},
 		{"failed", "/untimed", []*arrival{came(1, 2, refused, "")}, nil, "lost"},
+		{"a copy after half an answer", "/untimed", []*arrival{came(1, 2, half, ""), came(3, 4, taken, "")}, nil, "may have taken it"},
 		{"perhaps", "/untimed", []*arrival{came(1, 2, lost, "")}, nil, "lost"},
 		{"retried", "/untimed", []*arrival{came(1, 2, refused, ""), came(3, 4, taken, "")}, nil, ""},
 		{"a copy", "/untimed", []*arrival{came(1, 2, taken, ""), came(3, 4, taken, "")}, nil, "has taken it"},
