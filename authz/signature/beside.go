@@ -175,15 +175,9 @@ func firstByte(body *authz.Body) byte {
 
 // hasType reports whether any content type has the text, in any case of letters.
 func hasType(req *authz.Request, text string) bool {
-	for i := range req.Headers {
-		value := req.Headers[i].Value
-		for at := 0; string(req.Headers[i].Name) == "content-type" && at+len(text) <= len(value); at++ {
-			if bytes.EqualFold(value[at:at+len(text)], []byte(text)) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(req.Headers, func(h authz.Header) bool {
+		return string(h.Name) == "content-type" && bytes.Contains(bytes.ToLower(h.Value), []byte(text))
+	})
 }
 
 // findInForm is find for a body that may be a form of either type. Where the
