@@ -134,12 +134,24 @@ func (w *world) overtook(marked, unmarked time.Time) bool {
 
 // unproven reports whether a delivery that began then met a process that did not know
 // yet whether an access log comes. Until it does, the end of a lease means taken, and a
-// retry is a copy. The store in memory forgets that as all else.
+// retry is a copy. The store in memory forgets that as all else, and a Redis that was
+// emptied, where the replicas have been started since.
 func (w *world) unproven(began time.Time) bool {
-	return w.store == "MEMORY" && slices.ContainsFunc(w.forgotten, func(l loss) bool {
-		return l.at.After(began.Add(-lease)) && l.at.Before(began.Add(2*lease))
+	before := lease
+	switch w.store {
+	case "MEMORY":
+	case "REDIS":
+		before += recovery + refusing
+	default:
+		return false
+	}
+	return slices.ContainsFunc(w.forgotten, func(l loss) bool {
+		return l.at.After(began.Add(-before)) && l.at.Before(began.Add(2*lease))
 	})
 }
+
+// refusing is for how long Redis refuses, beside recovery, what has no signed time.
+const refusing = 30 * time.Second
 
 func (v *verdict) print(out io.Writer, s setup) {
 	retry := ""
