@@ -21,6 +21,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
+	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 // asCommand makes the test binary the program, for tests that need a process
@@ -36,6 +37,10 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv(asCurl) != "" {
 		os.Exit(curl(os.Args[1:]))
+	}
+	// Under a script's name this is the program.
+	if name := filepath.Base(os.Args[0]); strings.HasSuffix(name, ".test") {
+		fetched.Need(envoytest.Available)
 	}
 	testscript.Main(watched{m}, map[string]func(){
 		"hookbastion": func() { os.Exit(copied(func() int { return run(os.Args[1:]) })) },
