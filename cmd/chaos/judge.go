@@ -134,9 +134,13 @@ func (w *world) overtook(marked, unmarked time.Time) bool {
 
 // unproven reports whether a delivery that began then met a process that did not know
 // yet whether an access log comes. Until it does, the end of a lease means taken, and a
-// retry is a copy. The store in memory forgets that as all else, and a Redis that was
-// emptied, where the replicas have been started since.
+// retry is a copy. That is so after the first start; the store in memory forgets it as
+// all else, and so does a Redis that was emptied, where the replicas have been started
+// since.
 func (w *world) unproven(began time.Time) bool {
+	if began.Before(w.began.Add(starting)) {
+		return true
+	}
 	before := lease
 	switch w.store {
 	case "MEMORY":
@@ -149,6 +153,9 @@ func (w *world) unproven(began time.Time) bool {
 		return l.at.After(began.Add(-before)) && l.at.Before(began.Add(2*lease))
 	})
 }
+
+// starting is how long after the first start entries may be few.
+const starting = 10 * time.Second
 
 // refusing is for how long Redis refuses, beside recovery, what has no signed time.
 const refusing = 30 * time.Second
