@@ -82,7 +82,8 @@ generate: ## the Go code and the reference pages of the .proto files
 	$(GO) test ./envoy/telemetry -run Page -update
 	$(GO) test ./policy/provider -run Pages -update
 
-fetch: envoy judges upstream redis h2spec ## all that tests need, once, into .cache/
+fetch: envoy judges upstream redis h2spec ## all that tests and make check need, once, into .cache/ and Go's module cache
+	@$(GOLANGCI) version
 
 image: build ## a container image of the program built here, where no registry is at hand: DOCKER, IMAGE, CERTIFICATES
 	mkdir -p bin/image
