@@ -13,7 +13,7 @@ import (
 func TestFunctionsAreCharged(t *testing.T) {
 	same := []string{
 		step, operators.Conditional, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot,
-		operators.NotStrictlyFalse, operators.OldNotStrictlyFalse, operators.OldIn, overloads.DeprecatedIn, // not to be written
+		operators.NotStrictlyFalse, operators.OldNotStrictlyFalse, operators.OldIn, overloads.DeprecatedIn, //nolint:staticcheck // they are there still, and not to be written
 		operators.Divide, operators.Modulo, operators.Multiply, operators.Negate, operators.Subtract, operators.Index,
 		overloads.TypeConvertType, overloads.TypeConvertDyn,
 		overloads.Matches, // has a way of its own

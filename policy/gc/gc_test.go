@@ -64,7 +64,6 @@ func TestTenReloads(t *testing.T) {
 		inner()
 		collected(t, "a large heap", func(p uint64) bool { return p == usual })
 		runtime.KeepAlive(held)
-		held = nil
 		collected(t, "a small heap again", small)
 	}
 }
