@@ -20,9 +20,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
-	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 // TestMain looks for every secret, token and MAC of the whole run in everything

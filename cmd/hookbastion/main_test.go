@@ -18,10 +18,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
-	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 // asCommand makes the test binary the program, for tests that need a process

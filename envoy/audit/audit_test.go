@@ -14,10 +14,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
-	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and the page")

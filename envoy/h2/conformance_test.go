@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/hookbastion/hookbastion/internal/fetched"
+	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
 )
 
 func TestMain(m *testing.M) {

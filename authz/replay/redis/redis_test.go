@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
-	"github.com/hookbastion/hookbastion/internal/fetched"
 )
 
 func TestMain(m *testing.M) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookbastion/hookbastion/internal/fetched"
+	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
 )
 
 const cache = "../../../.cache/judges"
