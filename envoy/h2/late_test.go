@@ -12,7 +12,7 @@ func TestAnswersAfterTheirTime(t *testing.T) {
 	whole, _ := message(10)
 	timed(t, "", testConfig(), func(t *testing.T, s *service) {
 		p := s.dial(t)
-		p.call(1, waitPath, false, "grpc-timeout", "2S")
+		p.call(1, holdPath, false, "grpc-timeout", "2S")
 		p.data(1, true, whole, 100)
 		call := <-s.entered
 		time.Sleep(2 * time.Second)
@@ -23,6 +23,7 @@ func TestAnswersAfterTheirTime(t *testing.T) {
 		if !call.Deny([]byte("deny")) || call.Deny([]byte("again")) {
 			t.Error("a denial is sent once")
 		}
+		close(s.leave)
 		synctest.Wait()
 		if got := p.answer(1); got != answered("deny") {
 			t.Error(got)

@@ -21,6 +21,7 @@ const (
 	unaryPath = "/test/Unary" // says what came
 	echoPath  = "/test/Echo"  // sends each message back
 	waitPath  = "/test/Wait"  // waits until the test says so, or for its end
+	holdPath  = "/test/Hold"  // until leave is closed, whatever the time
 	toldPath  = "/test/Told"  // counts what has not left
 	logPath   = "/test/Log"   // lasts, and says how many messages it got
 )
@@ -59,6 +60,7 @@ func serve(t testing.TB, config h2.Config) *service {
 		echoPath:  {Serve: echo},
 		toldPath:  {Unary: true, Serve: func(c *h2.Call) { c.AnswerOr([]byte("told"), func() { s.unsent.Add(1) }) }},
 		logPath:   {Lasting: true, Serve: s.log},
+		holdPath:  {Unary: true, Serve: func(c *h2.Call) { s.entered <- c; <-s.leave }},
 		waitPath: {Unary: true, Serve: func(c *h2.Call) {
 			select {
 			case s.entered <- c:
