@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -79,21 +80,11 @@ func redis(socket string, words ...string) (string, error) {
 			return "", err
 		}
 		text := make([]byte, size)
-		_, err = readFull(reader, text)
+		_, err = io.ReadFull(reader, text)
 		return string(text), err
 	default:
 		return line[1:], nil
 	}
-}
-
-func readFull(r *bufio.Reader, b []byte) (int, error) {
-	for n := 0; n < len(b); {
-		m, err := r.Read(b[n:])
-		if n += m; err != nil {
-			return n, err
-		}
-	}
-	return len(b), nil
 }
 
 // port is the argument of a process of Redis.

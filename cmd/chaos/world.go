@@ -160,7 +160,7 @@ func (w *world) newEnvoy() *process {
 	}
 	w.envoy = &process{
 		name:    "envoy",
-		command: []string{find(w.setup.envoy, "envoy", ""), "-c", w.path("envoy.yaml"), "--concurrency", "2", "--use-dynamic-base-id", "-l", "error"},
+		command: []string{w.setup.envoy, "-c", w.path("envoy.yaml"), "--concurrency", "2", "--use-dynamic-base-id", "-l", "error"},
 		ready:   func(*process) error { return get("http://127.0.0.1:" + adminPort + "/ready") },
 	}
 	return w.envoy
