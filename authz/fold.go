@@ -85,6 +85,11 @@ func foldRune(r rune) rune {
 			return other
 		}
 	}
+	return lowestCase(r)
+}
+
+// lowestCase returns one rune for all that Unicode folds to the same.
+func lowestCase(r rune) rune {
 	lowest := r
 	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
 		lowest = min(lowest, other)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -53,11 +52,5 @@ func (s *jsonScanner) uniqueKeys(depth int) bool {
 
 // folded is the one text of all that encoding/json takes for the same key.
 func folded(key string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
-		}
-		return least
-	}, key)
+	return strings.Map(lowestCase, key)
 }

@@ -168,7 +168,7 @@ func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Valu
 	switch {
 	case err == nil:
 		return cell
-	case isOdd(err):
+	case errors.As(err, new(secret.Oddity)):
 		c.fail(k.at, "the "+k.kind+" "+err.Error()+"; mend it, or say allow_weak: {reason: …}")
 	case isWeak(err):
 		c.fail(k.at, err.Error()+"; use another one, or say allow_weak: {reason: …}")
@@ -187,12 +187,6 @@ func (c *compiler) fill(k *loaded, use secret.Use) (*secret.Cell, error) {
 		return nil, err
 	}
 	return secret.NewCell(key), nil
-}
-
-// isOdd reports whether the text is hardly what was meant.
-func isOdd(err error) bool {
-	return errors.Is(err, secret.ErrMark) || errors.Is(err, secret.ErrWide) || errors.Is(err, secret.ErrSpace) || errors.Is(err, secret.ErrPlaceholder) ||
-		errors.Is(err, secret.ErrEncrypted) || errors.Is(err, secret.ErrQuoted) || errors.Is(err, secret.ErrHidden)
 }
 
 func isWeak(err error) bool {

@@ -2,26 +2,31 @@ package secret
 
 import (
 	"bytes"
-	"errors"
 	"regexp"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Errors of Plain.
-var (
-	ErrMark        = errors.New("begins with a byte order mark, which would be part of the secret")
-	ErrWide        = errors.New("is UTF-16; save it as UTF-8")
-	ErrSpace       = errors.New("begins or ends in white space besides one line feed, which would be part of the secret")
-	ErrPlaceholder = errors.New("is a placeholder that nothing has filled in")
-	ErrEncrypted   = errors.New("is still encrypted: what is used would be the text of the file, which others have")
-	ErrQuoted      = errors.New("is in quotes, which would be part of the secret")
-	ErrHidden      = errors.New("has a character that nobody sees, which would be part of the secret")
+// Oddity is an error of Plain.
+type Oddity string
+
+// Error says what is odd.
+func (o Oddity) Error() string { return string(o) }
+
+// The oddities.
+const (
+	ErrMark        Oddity = "begins with a byte order mark, which would be part of the secret"
+	ErrWide        Oddity = "is UTF-16; save it as UTF-8"
+	ErrSpace       Oddity = "begins or ends in white space besides one line feed, which would be part of the secret"
+	ErrPlaceholder Oddity = "is a placeholder that nothing has filled in"
+	ErrEncrypted   Oddity = "is still encrypted: what is used would be the text of the file, which others have"
+	ErrQuoted      Oddity = "is in quotes, which would be part of the secret"
+	ErrHidden      Oddity = "has a character that nobody sees, which would be part of the secret"
 )
 
 // Plain says why the text of a secret is hardly what its owner meant, or nil:
 // editors, shells and templates put more into a file than people see. What is no
-// text, such as random bytes, is never refused.
+// text, such as random bytes, is never refused. Its errors are Oddities.
 func Plain(text Value) error {
 	b := text.Reveal()
 	switch {
