@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -37,20 +38,20 @@ func signsQuery(s *policyv1.Scheme) bool {
 
 // checkBorders looks for content that can be read in several ways. Where a
 // webhook can mend that by its path and query, it is up to the webhook.
-func (c *compiler) checkBorders(config *signature.Config, h *policyv1.Hmac, at place) {
+func (c *compiler) checkBorders(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	byItself, pinned := *config, *config
 	byItself.Pin, pinned.Pin = signature.Pin{}, signature.Pin{Query: true, Path: true}
 	open := config.Open()
 	switch {
 	case len(byItself.Open()) == 0 && h.GetSlides() != nil:
-		c.fail(at.at("slides"), "is not so: each content can be read in one way only")
+		c.faults.Fail(at.At("slides"), "is not so: each content can be read in one way only")
 	case slices.ContainsFunc(h.GetContent(), needsPin) && len(pinned.Open()) == 0:
 	case len(open) > 0 && h.GetSlides() == nil:
 		words := advice(byItself, h)
 		if len(pinned.Open()) == 0 {
 			words = append(words, "pinned_query of the webhook and a match.path with a fixed end")
 		}
-		c.fail(at.at("content"), "has nothing that tells "+strings.Join(open, " and ")+" apart, so that characters could move from one to the next under the same signature; say "+
+		c.faults.Fail(at.At("content"), "has nothing that tells "+strings.Join(open, " and ")+" apart, so that characters could move from one to the next under the same signature; say "+
 			strings.Join(append(words, "slides: {reason: …}"), ", or else "))
 	}
 }
@@ -115,7 +116,7 @@ func (s *Set) BorderFindings(table *authz.Table) ([]Finding, error) {
 		}
 	}
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at place) {
+	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		config := open[w.GetName()]
 		if config == nil {
 			return
@@ -124,8 +125,8 @@ func (s *Set) BorderFindings(table *authz.Table) ([]Finding, error) {
 		if w.GetProvider() != "" {
 			step = "provider"
 		}
-		p := at.at(step)
-		f := Finding{Error: p.doc.Error(p.path(), borderMessage(config)), ID: "HB081", Severity: "warning"}
+		p := at.At(step)
+		f := Finding{Error: p.Error(borderMessage(config)), ID: "HB081", Severity: "warning"}
 		all = append(all, f)
 	})
 	return all, err

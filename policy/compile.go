@@ -73,18 +73,13 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	if err := set.each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}
-	if len(c.errs)+len(set.errs) == 0 && len(c.table.Webhooks()) == 0 {
+	if c.faults.Len()+len(set.errs) == 0 && len(c.table.Webhooks()) == 0 {
 		for _, f := range set.files {
-			c.errs = append(c.errs, f.doc.Error(nil, "no file of the set has a webhook"))
+			c.faults.Fail(f.doc.At(), "no file of the set has a webhook")
 			break
 		}
 	}
-	errs := slices.Clone(set.errs)
-	for _, e := range c.errs {
-		if e != (Error{}) {
-			errs = append(errs, e)
-		}
-	}
+	errs := slices.Concat(set.errs, c.faults.Errors())
 	if err := bounded(errs).Err(); err != nil {
 		return nil, err
 	}
@@ -121,11 +116,8 @@ type compiler struct {
 	// that one of them is there no more; nil until they are asked for.
 	previous map[string]bool
 	gone     bool
-	// errs has an empty error for each that is not reported, because its file
-	// has more than enough.
-	errs   Errors
-	count  map[*strictyaml.Document]int
-	shared map[any]authz.Check
+	faults   strictyaml.Faults
+	shared   map[any]authz.Check
 	// plans are those of schemes, which webhooks share.
 	plans map[planKey]any
 	texts map[string]string
@@ -142,48 +134,11 @@ type position struct {
 	index int
 }
 
-func (p position) String() string { return place{doc: p.doc}.at("webhooks", p.index).String() }
-
-// place is a value in a file. It is made for every value that is looked at, so
-// that it must not need memory of its own.
-type place struct {
-	doc   *strictyaml.Document
-	depth int
-	steps [12]any // the deepest value of a webhook has nine
-}
-
-func (p place) at(steps ...any) place {
-	p.depth += copy(p.steps[p.depth:], steps)
-	return p
-}
-
-func (p place) path() strictyaml.Path { return slices.Clone(p.steps[:p.depth]) }
-
-func (p place) String() string {
-	line, column := p.doc.Place(p.path())
-	return Error{File: p.doc.File, Line: line, Column: column}.Position()
-}
-
-func (c *compiler) fail(p place, message string) {
-	if c.count == nil {
-		c.count = map[*strictyaml.Document]int{}
-	}
-	switch n := c.count[p.doc]; {
-	case n < strictyaml.MaxErrors:
-		c.errs = append(c.errs, p.doc.Error(p.path(), message))
-	case n == strictyaml.MaxErrors:
-		e := p.doc.Error(p.path(), strictyaml.TooMany)
-		e.Path = ""
-		c.errs = append(c.errs, e)
-	default:
-		c.errs = append(c.errs, Error{})
-	}
-	c.count[p.doc]++
-}
+func (p position) String() string { return p.doc.At("webhooks", p.index).String() }
 
 // webhook compiles one webhook and adds it to the table.
-func (c *compiler) webhook(w *policyv1.Webhook, at place) {
-	before := len(c.errs)
+func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
+	before := c.faults.Len()
 	c.names(w, at)
 	hook := &authz.Webhook{
 		Name:       w.GetName(),
@@ -202,27 +157,27 @@ func (c *compiler) webhook(w *policyv1.Webhook, at place) {
 		v.checks = append(v.checks, known(v.checks, conditions)...)
 		v.readsBody = v.readsBody || conditions.ReadsBody()
 	}
-	if c.assertion(w, at.at("assertion")) {
+	if c.assertion(w, at.At("assertion")) {
 		hook.Audience = w.GetAssertion().GetAudience()
 		v.readsBody = true // the assertion vouches for it
 	}
 	checks := append([]authz.Check{c.limits(w, at, v.readsBody)}, v.checks...)
-	if check := c.source(w.GetSourceIp(), at.at("source_ip")); check != nil {
+	if check := c.source(w.GetSourceIp(), at.At("source_ip")); check != nil {
 		checks = append(checks, check)
 	}
-	if check := c.transport(w.GetTransport(), at.doc.File, at.at("transport")); check != nil {
+	if check := c.transport(w.GetTransport(), at.File(), at.At("transport")); check != nil {
 		checks = append(checks, check)
 	}
 	for i := range checks {
 		checks[i] = c.share(checks[i])
 	}
 	hook.Chain = authz.NewChain(checks...)
-	match := c.match(w.GetMatch(), at.at("match"))
-	if len(c.errs) > before {
+	match := c.match(w.GetMatch(), at.At("match"))
+	if c.faults.Len() > before {
 		return
 	}
 	if tie := c.table.Add(hook, match); tie != nil {
-		c.fail(at.at("match"), "matches the same requests as webhook "+tie.Name+" at "+c.places[tie.Name].String())
+		c.faults.Fail(at.At("match"), "matches the same requests as webhook "+tie.Name+" at "+c.places[tie.Name].String())
 	}
 }
 
@@ -302,7 +257,7 @@ func (c *compiler) text(s string) string {
 	return s
 }
 
-func (c *compiler) limits(w *policyv1.Webhook, at place, readsBody bool) *authz.Limits {
+func (c *compiler) limits(w *policyv1.Webhook, at strictyaml.Place, readsBody bool) *authz.Limits {
 	p := w.GetLimits()
 	limits := &authz.Limits{
 		MaxBodyBytes:   c.deps.MaxBodyBytes,
@@ -312,7 +267,7 @@ func (c *compiler) limits(w *policyv1.Webhook, at place, readsBody bool) *authz.
 	}
 	if p.GetMaxBodyBytes() != 0 {
 		if p.GetMaxBodyBytes() > uint64(c.deps.MaxBodyBytes) {
-			c.fail(at.at("limits", "max_body_bytes"), "is more than Envoy forwards; see the setting envoy.max_request_bytes")
+			c.faults.Fail(at.At("limits", "max_body_bytes"), "is more than Envoy forwards; see the setting envoy.max_request_bytes")
 		} else {
 			limits.MaxBodyBytes = int64(p.GetMaxBodyBytes())
 		}
@@ -323,25 +278,25 @@ func (c *compiler) limits(w *policyv1.Webhook, at place, readsBody bool) *authz.
 	return limits
 }
 
-func (c *compiler) source(p *policyv1.SourceIP, at place) authz.Check {
+func (c *compiler) source(p *policyv1.SourceIP, at strictyaml.Place) authz.Check {
 	if p == nil {
 		return nil
 	}
 	if len(p.GetAllow()) == 0 && len(p.GetDeny()) == 0 && len(p.GetRanges()) == 0 {
-		c.fail(at, "needs allow, ranges or deny")
+		c.faults.Fail(at, "needs allow, ranges or deny")
 	}
 	return &source.Check{
-		Allow: append(c.prefixes(p.GetAllow(), at.at("allow")), c.ranges(p.GetRanges(), at.at("ranges"))...),
-		Deny:  c.prefixes(p.GetDeny(), at.at("deny")),
+		Allow: append(c.prefixes(p.GetAllow(), at.At("allow")), c.ranges(p.GetRanges(), at.At("ranges"))...),
+		Deny:  c.prefixes(p.GetDeny(), at.At("deny")),
 	}
 }
 
-func (c *compiler) conditions(w *policyv1.Webhook, at place) *condition.Check {
+func (c *compiler) conditions(w *policyv1.Webhook, at strictyaml.Place) *condition.Check {
 	check := &condition.Check{}
 	for i, text := range w.GetConditions() {
 		expression, err := condition.Compile(text)
 		if err != nil {
-			c.fail(at.at("conditions", i), err.Error())
+			c.faults.Fail(at.At("conditions", i), err.Error())
 			continue
 		}
 		check.Expressions = append(check.Expressions, expression)
@@ -353,20 +308,20 @@ func (c *compiler) conditions(w *policyv1.Webhook, at place) *condition.Check {
 }
 
 // ranges returns the networks that providers publish.
-func (c *compiler) ranges(names []string, at place) []netip.Prefix {
+func (c *compiler) ranges(names []string, at strictyaml.Place) []netip.Prefix {
 	var prefixes []netip.Prefix
 	for i, name := range names {
 		p, err := provider.Get(name)
 		switch {
 		case err != nil:
-			c.fail(at.at(i), "the catalogue cannot be read: "+err.Error())
+			c.faults.Fail(at.At(i), "the catalogue cannot be read: "+err.Error())
 		case p == nil:
 			all, _ := provider.Names() // read without an error above
-			c.fail(at.at(i), strconv.Quote(name)+" is not in the catalogue"+strictyaml.Suggest(name, all))
+			c.faults.Fail(at.At(i), strconv.Quote(name)+" is not in the catalogue"+strictyaml.Suggest(name, all))
 		case len(p.GetRanges().GetNetworks()) == 0:
-			c.fail(at.at(i), "the catalogue has no networks of "+name+"; list them in allow"+publishedAt(p))
+			c.faults.Fail(at.At(i), "the catalogue has no networks of "+name+"; list them in allow"+publishedAt(p))
 		default:
-			prefixes = append(prefixes, c.prefixes(p.GetRanges().GetNetworks(), at.at(i))...)
+			prefixes = append(prefixes, c.prefixes(p.GetRanges().GetNetworks(), at.At(i))...)
 		}
 	}
 	return prefixes
@@ -379,16 +334,16 @@ func publishedAt(p *policyv1.Provider) string {
 	return ""
 }
 
-func (c *compiler) prefixes(list []string, at place) []netip.Prefix {
+func (c *compiler) prefixes(list []string, at strictyaml.Place) []netip.Prefix {
 	var prefixes []netip.Prefix
 	for i, text := range list {
 		prefix, err := source.ParsePrefix(text)
 		switch {
 		case errors.Is(err, source.ErrZone), errors.Is(err, source.ErrMixed):
-			c.fail(at.at(i), err.Error())
+			c.faults.Fail(at.At(i), err.Error())
 			continue
 		case err != nil:
-			c.fail(at.at(i), "is not a network such as 203.0.113.0/24 or an address")
+			c.faults.Fail(at.At(i), "is not a network such as 203.0.113.0/24 or an address")
 			continue
 		}
 		prefixes = append(prefixes, prefix)

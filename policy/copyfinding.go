@@ -2,6 +2,7 @@ package policy
 
 import (
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -11,7 +12,7 @@ import (
 func (s *Set) CopyFindings() ([]Finding, error) {
 	var all []Finding
 	var failed error
-	err := s.each(func(w *policyv1.Webhook, at place) {
+	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		schemes, step, title, again := []*policyv1.Scheme{w.GetScheme()}, "scheme", "", ""
 		if w.GetProvider() != "" {
 			p, err := provider.Get(w.GetProvider())
@@ -21,8 +22,8 @@ func (s *Set) CopyFindings() ([]Finding, error) {
 			schemes, step, title, again = accepted(p, w.GetProviderScheme()), "provider", p.GetTitle(), p.GetAsksAgain()
 		}
 		add := func(id, severity, message string) {
-			p := at.at(step)
-			all = append(all, Finding{Error: p.doc.Error(p.path(), message), ID: id, Severity: severity})
+			p := at.At(step)
+			all = append(all, Finding{Error: p.Error(message), ID: id, Severity: severity})
 		}
 		if again != "" && w.GetReplay().GetOnReplay() == 0 {
 			add("HB072", "warning", title+" may ask again on purpose with the same signed content: "+again+

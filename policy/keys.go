@@ -12,12 +12,13 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 // scheme compiles one scheme with its keys. It returns nil after an error.
-func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded, publicURL string, at place) signature.Scheme {
-	before := len(c.errs)
+func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded, publicURL string, at strictyaml.Place) signature.Scheme {
+	before := c.faults.Len()
 	var scheme signature.Scheme
 	var err error
 	switch kind := s.GetKind().(type) {
@@ -34,11 +35,11 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 	case *policyv1.Scheme_Code:
 		scheme, err = c.code(kind.Code.GetName(), w, keys)
 	}
-	if len(c.errs) > before || errors.Is(err, signature.ErrNoKeys) {
+	if c.faults.Len() > before || errors.Is(err, signature.ErrNoKeys) {
 		return nil // a key that is missing or cannot be decoded has its own error
 	}
 	if err != nil {
-		c.fail(at.at("secrets"), err.Error())
+		c.faults.Fail(at.At("secrets"), err.Error())
 		return nil
 	}
 	return scheme
@@ -69,9 +70,9 @@ func planned[P any](c *compiler, key planKey, compile func() *P) *P {
 	if known, ok := c.plans[key].(*P); ok {
 		return known
 	}
-	before := len(c.errs)
+	before := c.faults.Len()
 	plan := compile()
-	if len(c.errs) == before {
+	if c.faults.Len() == before {
 		c.plans[key] = plan
 	}
 	return plan
@@ -91,14 +92,14 @@ func (c *compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, keys []loa
 	}
 	for i := range keys {
 		if w.GetSecrets()[i].GetId() == "" {
-			c.fail(keys[i].at, "needs id: the public key that belongs to the private key")
+			c.faults.Fail(keys[i].at, "needs id: the public key that belongs to the private key")
 		}
 	}
 	decoded := c.decodeAll(keys, policyv1.Key_TEXT, nil, signature.BraintreeKey)
 	return orNil(signature.NewBraintree(decoded))
 }
 
-func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at place) signature.JWSConfig {
+func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at strictyaml.Place) signature.JWSConfig {
 	config := signature.JWSConfig{
 		Header: strings.ToLower(j.GetHeader()), Scheme: j.GetScheme(), Issuer: j.GetIssuer(),
 		AudienceURL: j.GetAudienceUrl(), AudienceOptional: j.GetAudienceOptional(),
@@ -109,10 +110,10 @@ func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at place) signat
 		config.Algorithms = append(config.Algorithms, algorithm.String())
 	}
 	if config.Header == "" {
-		c.fail(at.at("scheme", "jws"), "needs header, where the token stands")
+		c.faults.Fail(at.At("scheme", "jws"), "needs header, where the token stands")
 	}
 	if config.AudienceOptional && !config.AudienceURL {
-		c.fail(at.at("scheme", "jws", "audience_optional"), "has no use without audience_url")
+		c.faults.Fail(at.At("scheme", "jws", "audience_optional"), "has no use without audience_url")
 	}
 	return config
 }
@@ -179,7 +180,7 @@ func withDecoration(text secret.Value, err error) error {
 	return err
 }
 
-func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
+func (c *compiler) publicURL(w *policyv1.Webhook, at strictyaml.Place) string {
 	text := w.GetPublicUrl()
 	if text == "" {
 		return ""
@@ -187,11 +188,11 @@ func (c *compiler) publicURL(w *policyv1.Webhook, at place) string {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(text, "?#"):
-		c.fail(at.at("public_url"), "must be scheme and host, such as https://hooks.example.com, and the path before it that a gateway takes off")
+		c.faults.Fail(at.At("public_url"), "must be scheme and host, such as https://hooks.example.com, and the path before it that a gateway takes off")
 	case strings.HasSuffix(text, "/"):
-		c.fail(at.at("public_url"), "must not end in a slash; the request's own path begins with one")
+		c.faults.Fail(at.At("public_url"), "must not end in a slash; the request's own path begins with one")
 	case strings.ContainsFunc(u.Path, func(r rune) bool { return r <= ' ' || r > '~' }):
-		c.fail(at.at("public_url"), "has a character that cannot stand in a path; write it percent-encoded, as the provider knows it")
+		c.faults.Fail(at.At("public_url"), "has a character that cannot stand in a path; write it percent-encoded, as the provider knows it")
 	}
 	return text
 }

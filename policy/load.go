@@ -69,7 +69,7 @@ type webhook struct {
 }
 
 // each calls f with every webhook that was read without an error.
-func (s *Set) each(f func(w *policyv1.Webhook, at place)) error {
+func (s *Set) each(f func(w *policyv1.Webhook, at strictyaml.Place)) error {
 	for i := range s.files {
 		for j := range s.files[i].webhooks {
 			hook := &s.files[i].webhooks[j]
@@ -77,7 +77,7 @@ func (s *Set) each(f func(w *policyv1.Webhook, at place)) error {
 			if err != nil {
 				return fmt.Errorf("webhook %s: %w", hook.name, err)
 			}
-			f(w, place{doc: s.files[i].doc}.at("webhooks", hook.index))
+			f(w, s.files[i].doc.At("webhooks", hook.index))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -13,7 +14,7 @@ import (
 // Envoy alone selects.
 func (s *Set) ExtensionOnly() ([]string, error) {
 	var names []string
-	err := s.each(func(w *policyv1.Webhook, _ place) {
+	err := s.each(func(w *policyv1.Webhook, _ strictyaml.Place) {
 		if w.GetMatch().GetExtensionOnly() {
 			names = append(names, w.GetName())
 		}
@@ -21,26 +22,26 @@ func (s *Set) ExtensionOnly() ([]string, error) {
 	return names, err
 }
 
-func (c *compiler) match(m *policyv1.Match, at place) authz.Match {
+func (c *compiler) match(m *policyv1.Match, at strictyaml.Place) authz.Match {
 	match := authz.Match{Path: m.GetPath(), Methods: m.GetMethods(), ExtensionOnly: m.GetExtensionOnly()}
 	if match.ExtensionOnly && len(m.GetHosts()) > 0 {
-		c.fail(at.at("hosts"), "contradicts extension_only, which takes any host")
+		c.faults.Fail(at.At("hosts"), "contradicts extension_only, which takes any host")
 	}
 	for i, host := range m.GetHosts() {
 		name := strings.ToLower(strings.TrimSuffix(host, "."))
 		if problem := hostProblem(name); problem != "" {
-			c.fail(at.at("hosts", i), problem)
+			c.faults.Fail(at.At("hosts", i), problem)
 		} else if slices.Contains(match.Hosts, name) {
-			c.fail(at.at("hosts", i), "is listed twice")
+			c.faults.Fail(at.At("hosts", i), "is listed twice")
 		}
 		match.Hosts = append(match.Hosts, name)
 	}
 	if problem := pathProblem(m.GetPath()); problem != "" {
-		c.fail(at.at("path"), problem)
+		c.faults.Fail(at.At("path"), problem)
 	}
 	for i, method := range match.Methods {
 		if slices.Index(match.Methods, method) < i {
-			c.fail(at.at("methods", i), "is listed twice")
+			c.faults.Fail(at.At("methods", i), "is listed twice")
 		}
 	}
 	if len(match.Methods) == 0 {

@@ -3,6 +3,7 @@ package policy
 import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -18,14 +19,14 @@ func (s *Set) OnePhaseFindings(table *authz.Table) ([]Finding, error) {
 		}
 	}
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at place) {
+	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		c := checks[w.GetName()]
 		if c == nil {
 			return
 		}
 		add := func(id, message string, step ...any) {
-			p := at.at("replay").at(step...)
-			all = append(all, Finding{Error: p.doc.Error(p.path(), message), ID: id, Severity: "warning"})
+			p := at.At("replay").At(step...)
+			all = append(all, Finding{Error: p.Error(message), ID: id, Severity: "warning"})
 		}
 		add("HB070", "the setting replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes")
 		if c.OnCopy == replay.AcknowledgeCopy {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -21,32 +22,32 @@ func keptAs(w *policyv1.Webhook) string {
 // names looks at the name of a webhook and at those that it had. A former name
 // may belong to nobody else: two webhooks would take each other's deliveries for
 // copies.
-func (c *compiler) names(w *policyv1.Webhook, at place) {
+func (c *compiler) names(w *policyv1.Webhook, at strictyaml.Place) {
 	name := w.GetName()
-	index, _ := at.steps[1].(int) // of webhooks[index]
+	index, _ := at.Step(1).(int) // of webhooks[index]
 	if first, ok := c.places[name]; ok {
-		c.fail(at.at("name"), name+" is the name of another webhook, at "+first.String())
+		c.faults.Fail(at.At("name"), name+" is the name of another webhook, at "+first.String())
 	} else {
-		c.places[name] = position{at.doc, index}
+		c.places[name] = position{at.Document(), index}
 	}
 	if other, ok := c.former[name]; ok {
-		c.fail(at.at("name"), name+" is a former name of another webhook, at "+other.String())
+		c.faults.Fail(at.At("name"), name+" is a former name of another webhook, at "+other.String())
 	}
 	for i, former := range w.GetFormerly() {
 		live, isLive := c.places[former]
 		other, isFormer := c.former[former]
 		switch {
 		case former == name:
-			c.fail(at.at("formerly", i), "is the name that the webhook has now")
+			c.faults.Fail(at.At("formerly", i), "is the name that the webhook has now")
 		case isLive:
-			c.fail(at.at("formerly", i), former+" is the name of another webhook, at "+live.String())
+			c.faults.Fail(at.At("formerly", i), former+" is the name of another webhook, at "+live.String())
 		case isFormer:
-			c.fail(at.at("formerly", i), former+" is given twice, first at "+other.String())
+			c.faults.Fail(at.At("formerly", i), former+" is given twice, first at "+other.String())
 		default:
 			if c.former == nil {
 				c.former = map[string]position{}
 			}
-			c.former[former] = position{at.doc, index}
+			c.former[former] = position{at.Document(), index}
 		}
 	}
 }
@@ -105,7 +106,7 @@ func (c *compiler) isNew(w *policyv1.Webhook) bool {
 	}
 	if c.previous == nil {
 		named := map[string]bool{}
-		_ = c.set.each(func(w *policyv1.Webhook, _ place) { named[keptAs(w)] = true }) // an error is Compile's, too
+		_ = c.set.each(func(w *policyv1.Webhook, _ strictyaml.Place) { named[keptAs(w)] = true }) // an error is Compile's, too
 		c.previous = map[string]bool{}
 		for _, before := range c.deps.Previous.Webhooks() {
 			c.previous[before.Identity()] = true

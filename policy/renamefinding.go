@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -30,16 +31,16 @@ func (s *Set) RenameFindings(table *authz.Table, known map[string]Kept) ([]Findi
 		gone = append(gone[:maxGone], "others")
 	}
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at place) {
+	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		name := keptAs(w)
 		_, signed := kept[name]
 		if _, ok := known[name]; ok || !signed {
 			return
 		}
-		p := at.at("name")
+		p := at.At("name")
 		message := "the store has no nonces of " + name + ", and those of " + strings.Join(gone, ", ") +
 			" would be used no more: if the webhook had one of these names, let formerly begin with it, or copies of what was delivered then can pass"
-		all = append(all, Finding{Error: p.doc.Error(p.path(), message), ID: "HB090", Severity: "warning"})
+		all = append(all, Finding{Error: p.Error(message), ID: "HB090", Severity: "warning"})
 	})
 	return all, err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -19,8 +20,8 @@ func relativeTo(policyFile, path string) string {
 
 // hmacConfig turns the message into the plan's description and looks for
 // schemes that could not work.
-func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, pin signature.Pin, at place) signature.Config {
-	here := at.at("scheme", "hmac")
+func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, pin signature.Pin, at strictyaml.Place) signature.Config {
+	here := at.At("scheme", "hmac")
 	config := signature.Config{
 		Hash:           hashes[h.GetHash()],
 		Encoding:       encodings[h.GetEncoding()],
@@ -62,12 +63,12 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL str
 	return config
 }
 
-func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at place) {
-	before := len(c.errs)
-	sig := at.at("signature")
-	needs := func(ok bool, p place, message string) {
+func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+	before := c.faults.Len()
+	sig := at.At("signature")
+	needs := func(ok bool, p strictyaml.Place, message string) {
 		if !ok {
-			c.fail(p, message)
+			c.faults.Fail(p, message)
 		}
 	}
 	switch config.Grammar {
@@ -82,35 +83,35 @@ func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at pl
 		needs(config.Key != "", sig, "grammar KEY_VALUE needs key, the name of the signature's item")
 	}
 	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList, signature.Credential}, config.Grammar),
-		sig.at("prefix"), "has no use in this grammar")
-	needs(!config.PrefixOptional || config.Grammar == signature.Prefix, sig.at("prefix_optional"), "has no use in this grammar")
-	needs(config.Key == "" || config.Grammar == signature.KeyValue, sig.at("key"), "has no use in this grammar")
+		sig.At("prefix"), "has no use in this grammar")
+	needs(!config.PrefixOptional || config.Grammar == signature.Prefix, sig.At("prefix_optional"), "has no use in this grammar")
+	needs(config.Key == "" || config.Grammar == signature.KeyValue, sig.At("key"), "has no use in this grammar")
 	separator := h.GetSignature().GetSeparator()
 	needs(separator == "" || slices.Contains([]signature.Grammar{signature.KeyValue, signature.Positional, signature.List}, config.Grammar),
-		sig.at("separator"), "has no use in this grammar")
-	needs(separator == "" || !strings.Contains(alphabet(config), separator), sig.at("separator"), "must not be a character of the items")
+		sig.At("separator"), "has no use in this grammar")
+	needs(separator == "" || !strings.Contains(alphabet(config), separator), sig.At("separator"), "must not be a character of the items")
 	stops := map[signature.Grammar]string{
 		signature.PrefixList: ",", signature.SpaceList: ", ", signature.Credential: " :", signature.KeyValue: "= " + string(config.Separator),
 	}[config.Grammar]
-	needs(plainText(config.Prefix, stops), sig.at("prefix"), "has a character that cannot stand there")
-	needs(plainText(config.Key, stops), sig.at("key"), "has a character that cannot stand there")
-	needs(plainText(config.Time.Key, stops), at.at("timestamp", "key"), "has a character that cannot stand there")
+	needs(plainText(config.Prefix, stops), sig.At("prefix"), "has a character that cannot stand there")
+	needs(plainText(config.Key, stops), sig.At("key"), "has a character that cannot stand there")
+	needs(plainText(config.Time.Key, stops), at.At("timestamp", "key"), "has a character that cannot stand there")
 	c.headersOnce(h, at)
-	needs(config.Time.Key == "" || config.Grammar == signature.KeyValue, at.at("timestamp", "key"), "needs grammar KEY_VALUE")
-	needs(config.Time.Key == "" || config.Time.Key != config.Key, at.at("timestamp", "key"), "is the key of the signature")
-	needs(config.Time.First == (config.Grammar == signature.Positional), at.at("timestamp"), "first and grammar POSITIONAL belong together")
-	needs(!h.GetSignature().GetRepeated() || config.Time.Key == "" && !config.Time.First, sig.at("repeated"), "cannot be where the header holds the time")
-	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.at("numbered"), "cannot be where the header holds the time")
+	needs(config.Time.Key == "" || config.Grammar == signature.KeyValue, at.At("timestamp", "key"), "needs grammar KEY_VALUE")
+	needs(config.Time.Key == "" || config.Time.Key != config.Key, at.At("timestamp", "key"), "is the key of the signature")
+	needs(config.Time.First == (config.Grammar == signature.Positional), at.At("timestamp"), "first and grammar POSITIONAL belong together")
+	needs(!h.GetSignature().GetRepeated() || config.Time.Key == "" && !config.Time.First, sig.At("repeated"), "cannot be where the header holds the time")
+	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.At("numbered"), "cannot be where the header holds the time")
 	for _, several := range []struct {
 		name string
 		set  bool
 	}{{"numbered", config.Numbered}, {"repeated", config.Repeated}} {
-		needs(!several.set || config.JSON+config.Field == "", sig.at(several.name), "has no use with json or field: there is no header")
-		needs(!several.set || !signsItem(config), sig.at(several.name), "cannot be where content signs an item of the one header")
+		needs(!several.set || config.JSON+config.Field == "", sig.At(several.name), "has no use with json or field: there is no header")
+		needs(!several.set || !signsItem(config), sig.At(several.name), "cannot be where content signs an item of the one header")
 	}
 	c.checkTime(config, h, at)
 	c.checkContent(config, h, at)
-	if len(c.errs) == before {
+	if c.faults.Len() == before {
 		c.checkBorders(config, h, at)
 	}
 }
@@ -120,64 +121,64 @@ func signsItem(config *signature.Config) bool {
 }
 
 // checkTime looks for times that are no defence, and for content without one.
-func (c *compiler) checkTime(config *signature.Config, h *policyv1.Hmac, at place) {
+func (c *compiler) checkTime(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	signsTime := config.SignsTime()
 	if signsTime && h.GetTimestamp() == nil {
-		c.fail(at.at("content"), "signs a time; say in timestamp where it stands")
+		c.faults.Fail(at.At("content"), "signs a time; say in timestamp where it stands")
 	}
 	if !signsTime && h.GetTimestamp() != nil {
-		c.fail(at.at("timestamp"), "is not part of content; a time that is not signed is no defence")
+		c.faults.Fail(at.At("timestamp"), "is not part of content; a time that is not signed is no defence")
 	}
 	for i, part := range config.Content {
 		if config.Time.JSON != "" && part.Kind == signature.Timestamp && config.SignsBody() {
-			c.fail(at.at("content", i), "is in the body already, where timestamp.json finds it")
+			c.faults.Fail(at.At("content", i), "is in the body already, where timestamp.json finds it")
 		}
 		if part.Kind == signature.Contentful && config.Time.Header == "" {
-			c.fail(at.at("content", i), "CONTENTFUL needs timestamp.header")
+			c.faults.Fail(at.At("content", i), "CONTENTFUL needs timestamp.header")
 		}
 	}
 }
 
 // checkContent looks for content that does not fit the rest of the scheme.
-func (c *compiler) checkContent(config *signature.Config, h *policyv1.Hmac, at place) {
+func (c *compiler) checkContent(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	if covered := config.SignsBody(); !covered && !h.GetBodyUnsigned() {
-		c.fail(at.at("content"), "does not sign the body; say body_unsigned: true if the provider does not")
+		c.faults.Fail(at.At("content"), "does not sign the body; say body_unsigned: true if the provider does not")
 	} else if covered && h.GetBodyUnsigned() {
-		c.fail(at.at("body_unsigned"), "contradicts content, which signs the body")
+		c.faults.Fail(at.At("body_unsigned"), "contradicts content, which signs the body")
 	}
 	if places := signaturePlaces(h.GetSignature()); places != 1 {
-		c.fail(at.at("signature"), "needs one of headers, json and field")
+		c.faults.Fail(at.At("signature"), "needs one of headers, json and field")
 	}
 	if h.GetBodyDigest() != nil && !config.SignsURL() {
-		c.fail(at.at("body_digest"), "stands in the URL, which content does not sign")
+		c.faults.Fail(at.At("body_digest"), "stands in the URL, which content does not sign")
 	}
 	urls := 0
 	for i, part := range h.GetContent() {
-		here := at.at("content", i)
+		here := at.At("content", i)
 		switch part := part.GetPart().(type) {
 		case *policyv1.Part_Literal:
 			if part.Literal == "" {
-				c.fail(here, "literal must not be empty")
+				c.faults.Fail(here, "literal must not be empty")
 			}
 		case *policyv1.Part_Url:
 			urls++
 			if part.Url.GetWithoutQuery() && h.GetBodyDigest() != nil {
-				c.fail(here, "leaves out the query, in which body_digest stands")
+				c.faults.Fail(here, "leaves out the query, in which body_digest stands")
 			}
 			if urls > 1 && len(config.URLForms) > 0 {
-				c.fail(here, "is a second url, which cannot be where one has other forms")
+				c.faults.Fail(here, "is a second url, which cannot be where one has other forms")
 			}
 		case *policyv1.Part_Body:
 			if part.Body.GetFormField() != "" && part.Body.GetJsonString() {
-				c.fail(here, "form_field contradicts json_string")
+				c.faults.Fail(here, "form_field contradicts json_string")
 			}
 		case *policyv1.Part_Item:
 			if config.Grammar != signature.KeyValue || len(config.Headers) != 1 {
-				c.fail(here, "item needs one signature header with grammar KEY_VALUE")
+				c.faults.Fail(here, "item needs one signature header with grammar KEY_VALUE")
 			}
 		case *policyv1.Part_Code:
 			if codeParts[part.Code] == 0 {
-				c.fail(here, "needs the name of a piece of code")
+				c.faults.Fail(here, "needs the name of a piece of code")
 			}
 		}
 	}
@@ -218,26 +219,26 @@ func plainText(text, stops string) bool {
 }
 
 // headersOnce looks for headers that would have to hold two things.
-func (c *compiler) headersOnce(h *policyv1.Hmac, at place) {
+func (c *compiler) headersOnce(h *policyv1.Hmac, at strictyaml.Place) {
 	taken := map[string]string{}
-	take := func(name, use string, p place) {
+	take := func(name, use string, p strictyaml.Place) {
 		name = strings.ToLower(name)
 		if other := taken[name]; other != "" && name != "" {
-			c.fail(p, "is the header of "+other+" already")
+			c.faults.Fail(p, "is the header of "+other+" already")
 			return
 		}
 		taken[name] = use
 	}
 	for i, name := range h.GetSignature().GetHeaders() {
-		take(name, "the signature", at.at("signature", "headers", i))
+		take(name, "the signature", at.At("signature", "headers", i))
 	}
-	take(h.GetTimestamp().GetHeader(), "the time", at.at("timestamp", "header"))
+	take(h.GetTimestamp().GetHeader(), "the time", at.At("timestamp", "header"))
 	for i, constant := range h.GetConstantHeaders() {
-		take(constant.GetName(), "a constant", at.at("constant_headers", i, "name"))
+		take(constant.GetName(), "a constant", at.At("constant_headers", i, "name"))
 	}
 	for i, part := range h.GetContent() {
 		if name := strings.ToLower(part.GetHeader().GetName()); taken[name] == "the signature" {
-			c.fail(at.at("content", i, "header", "name"), "is the header of the signature; it cannot be signed")
+			c.faults.Fail(at.At("content", i, "header", "name"), "is the header of the signature; it cannot be signed")
 		}
 	}
 }

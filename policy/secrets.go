@@ -15,6 +15,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -30,29 +31,29 @@ type loaded struct {
 	format        policyv1.Secret_Format
 	allowWeak     string
 	noted         bool
-	at            place
-	source        place // of what says where it is
+	at            strictyaml.Place
+	source        strictyaml.Place // of what says where it is
 }
 
 func (k *loaded) perTenant() bool { return isPerTenant(k.file) }
 
 func isPerTenant(file string) bool { return strings.Contains(file, tenant.Placeholder) }
 
-func (c *compiler) secrets(w *policyv1.Webhook, at place) []loaded {
+func (c *compiler) secrets(w *policyv1.Webhook, at strictyaml.Place) []loaded {
 	needed := w.GetProvider() != "" || w.GetScheme() != nil
 	if needed && len(w.GetSecrets()) == 0 {
-		c.fail(at, "needs secrets: the keys that deliveries are signed with")
+		c.faults.Fail(at, "needs secrets: the keys that deliveries are signed with")
 	}
 	var keys []loaded
 	ids := map[string]int{}
 	for i, s := range w.GetSecrets() {
-		here := at.at("secrets", i)
+		here := at.At("secrets", i)
 		key := loaded{at: here, format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
 		if key.ID = c.text(s.GetId()); key.ID == "" {
 			key.ID = strconv.Itoa(i + 1)
 		}
 		if first, ok := ids[key.ID]; ok {
-			c.fail(here.at("id"), key.ID+" is the id of another secret, at "+at.at("secrets", first).String())
+			c.faults.Fail(here.At("id"), key.ID+" is the id of another secret, at "+at.At("secrets", first).String())
 		}
 		ids[key.ID] = i
 		key.NotBefore, key.NotAfter = c.validity(s, here)
@@ -72,13 +73,13 @@ func (c *compiler) perTenant(w *policyv1.Webhook, keys []loaded, kind string) {
 		switch {
 		case !some:
 		case !k.perTenant():
-			c.fail(k.at, "is the same for all tenants, and another "+kind+" is not; all must have {tenant} in file, or none")
+			c.faults.Fail(k.at, "is the same for all tenants, and another "+kind+" is not; all must have {tenant} in file, or none")
 		case !slices.Contains(strings.Split(w.GetMatch().GetPath(), "/"), tenant.Placeholder):
-			c.fail(k.source, "has {tenant}, and match.path has none to take it from")
+			c.faults.Fail(k.source, "has {tenant}, and match.path has none to take it from")
 		default:
 			directory, _ := tenant.Directory(k.file)
 			if info, err := os.Stat(directory); err != nil || !info.IsDir() {
-				c.fail(k.source, printable(directory)+": not a directory")
+				c.faults.Fail(k.source, printable(directory)+": not a directory")
 			}
 		}
 	}
@@ -88,13 +89,13 @@ func (c *compiler) perTenant(w *policyv1.Webhook, keys []loaded, kind string) {
 func (c *compiler) validity(s interface {
 	GetNotBefore() *timestamppb.Timestamp
 	GetNotAfter() *timestamppb.Timestamp
-}, at place) (notBefore, notAfter time.Time) {
+}, at strictyaml.Place) (notBefore, notAfter time.Time) {
 	if s.GetNotBefore() != nil {
 		notBefore = s.GetNotBefore().AsTime()
 	}
 	if s.GetNotAfter() != nil {
 		if notAfter = s.GetNotAfter().AsTime(); !notAfter.After(notBefore) {
-			c.fail(at.at("not_after"), "must be later than not_before")
+			c.faults.Fail(at.At("not_after"), "must be later than not_before")
 		}
 	}
 	return notBefore, notAfter
@@ -102,11 +103,11 @@ func (c *compiler) validity(s interface {
 
 // load reads a secret, unless each tenant has its own. A relative path begins at
 // the policy file's directory.
-func (c *compiler) load(k *loaded, file, env string, at place) bool {
+func (c *compiler) load(k *loaded, file, env string, at strictyaml.Place) bool {
 	var err error
 	step := "file"
 	if file != "" {
-		k.file, k.source = relativeTo(at.doc.File, file), at.at("file")
+		k.file, k.source = relativeTo(at.File(), file), at.At("file")
 		if k.perTenant() {
 			return true
 		}
@@ -120,7 +121,7 @@ func (c *compiler) load(k *loaded, file, env string, at place) bool {
 		if name == "" {
 			name = "$" + k.env
 		}
-		c.fail(at.at(step), strings.Replace(err.Error(), name, printable(name), 1))
+		c.faults.Fail(at.At(step), strings.Replace(err.Error(), name, printable(name), 1))
 		return false
 	}
 	return true
@@ -169,11 +170,11 @@ func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Valu
 	case err == nil:
 		return cell
 	case errors.As(err, new(secret.Oddity)):
-		c.fail(k.at, "the "+k.kind+" "+err.Error()+"; mend it, or say allow_weak: {reason: …}")
+		c.faults.Fail(k.at, "the "+k.kind+" "+err.Error()+"; mend it, or say allow_weak: {reason: …}")
 	case isWeak(err):
-		c.fail(k.at, err.Error()+"; use another one, or say allow_weak: {reason: …}")
+		c.faults.Fail(k.at, err.Error()+"; use another one, or say allow_weak: {reason: …}")
 	default:
-		c.fail(k.at, "cannot be a key of this scheme: "+err.Error())
+		c.faults.Fail(k.at, "cannot be a key of this scheme: "+err.Error())
 	}
 	return nil
 }
@@ -210,7 +211,7 @@ func (c *compiler) note(k *loaded, decode secret.Accept) {
 	k.noted = true
 	key := Key{
 		Webhook: k.webhook, ID: k.ID, Kind: k.kind, File: k.file, Env: k.env, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-		AllowWeak: k.allowWeak, Place: k.at.doc.Error(k.at.path(), ""), decode: decode,
+		AllowWeak: k.allowWeak, Place: k.at.Error(""), decode: decode,
 	}
 	if decoded, err := decode(k.text); err == nil && !k.perTenant() {
 		key.Bytes, key.Weakness = decoded.Len(), Weakness(k.text, decoded)

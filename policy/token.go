@@ -8,22 +8,23 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/token"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 // tokenRules compiles the tokens that a policy asks for beside a provider.
-func (c *compiler) tokenRules(w *policyv1.Webhook, at place, check *token.Check) {
+func (c *compiler) tokenRules(w *policyv1.Webhook, at strictyaml.Place, check *token.Check) {
 	ids := map[string]int{}
 	var all []loaded
 	for i, rule := range w.GetToken().GetAnyOf() {
-		here := at.at("any_of", i)
+		here := at.At("any_of", i)
 		in, value, step := rulePlace(rule)
 		k := loaded{at: here, webhook: w.GetName(), kind: "token", allowWeak: rule.GetAllowWeak().GetReason()}
 		if k.ID = rule.GetId(); k.ID == "" {
 			k.ID = "token-" + strconv.Itoa(i+1)
 		}
 		if first, ok := ids[k.ID]; ok {
-			c.fail(here.at("id"), k.ID+" is the id of another token, at "+at.at("any_of", first).String())
+			c.faults.Fail(here.At("id"), k.ID+" is the id of another token, at "+at.At("any_of", first).String())
 		}
 		ids[k.ID] = i
 		k.NotBefore, k.NotAfter = c.validity(rule, here)
@@ -32,7 +33,7 @@ func (c *compiler) tokenRules(w *policyv1.Webhook, at place, check *token.Check)
 			all = append(all, k)
 			continue
 		}
-		if !c.load(&k, value.GetFile(), value.GetEnv(), here.at(step, "value")) {
+		if !c.load(&k, value.GetFile(), value.GetEnv(), here.At(step, "value")) {
 			continue
 		}
 		all = append(all, k)
@@ -52,12 +53,12 @@ func (c *compiler) digest(k *loaded, text string, in token.Place) token.Candidat
 		weakness = fmt.Errorf("%w: %s", ErrPublished, source)
 	}
 	if weakness != nil && c.deps.Strict && k.allowWeak == "" {
-		c.fail(k.at, weakness.Error()+"; use another one, or say allow_weak: {reason: …}")
+		c.faults.Fail(k.at, weakness.Error()+"; use another one, or say allow_weak: {reason: …}")
 	}
 	if c.deps.OnKey != nil {
 		c.deps.OnKey(Key{
 			Webhook: k.webhook, ID: k.ID, Kind: k.kind, Digest: text, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.at.doc.Error(k.at.path(), ""),
+			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.at.Error(""),
 		})
 	}
 	return candidate

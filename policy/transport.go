@@ -9,12 +9,13 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 // transport compiles what is asked of the sender's connection; nil if nothing
 // is.
-func (c *compiler) transport(p *policyv1.Transport, file string, at place) authz.Check {
+func (c *compiler) transport(p *policyv1.Transport, file string, at strictyaml.Place) authz.Check {
 	if p == nil {
 		return nil
 	}
@@ -27,19 +28,19 @@ func (c *compiler) transport(p *policyv1.Transport, file string, at place) authz
 	default:
 	}
 	if p.GetClientCertificate() != nil {
-		check.Client = c.clientCertificate(p.GetClientCertificate(), file, at.at("client_certificate"))
+		check.Client = c.clientCertificate(p.GetClientCertificate(), file, at.At("client_certificate"))
 	}
 	if !p.GetRequireTls() && check.MinVersion == 0 && check.Client == nil {
-		c.fail(at, "asks for nothing; say require_tls: true, or leave it out")
+		c.faults.Fail(at, "asks for nothing; say require_tls: true, or leave it out")
 	}
 	return check
 }
 
-func (c *compiler) clientCertificate(p *policyv1.ClientCertificate, file string, at place) *transport.Client {
+func (c *compiler) clientCertificate(p *policyv1.ClientCertificate, file string, at strictyaml.Place) *transport.Client {
 	client := &transport.Client{}
 	var err error
 	if client.Names, err = transport.ParseNames(p.GetSans()); err != nil {
-		c.fail(at.at("sans"), err.Error())
+		c.faults.Fail(at.At("sans"), err.Error())
 	}
 	for _, text := range p.GetFingerprints() {
 		sum, err := hex.DecodeString(strings.TrimPrefix(text, "sha256:"))
@@ -53,11 +54,11 @@ func (c *compiler) clientCertificate(p *policyv1.ClientCertificate, file string,
 			client.Authorities, err = transport.Pool(value.Reveal())
 		}
 		if err != nil {
-			c.fail(at.at("ca", "file"), err.Error())
+			c.faults.Fail(at.At("ca", "file"), err.Error())
 		}
 	}
 	if len(p.GetSans()) == 0 && len(p.GetFingerprints()) == 0 && p.GetCa() == nil {
-		c.fail(at, "needs sans, fingerprints or ca")
+		c.faults.Fail(at, "needs sans, fingerprints or ca")
 	}
 	return client
 }
@@ -93,7 +94,7 @@ type TransportNeeds struct {
 // TransportNeeds says what the webhooks of the set ask for.
 func (s *Set) TransportNeeds() (TransportNeeds, error) {
 	var needs TransportNeeds
-	err := s.each(func(w *policyv1.Webhook, _ place) {
+	err := s.each(func(w *policyv1.Webhook, _ strictyaml.Place) {
 		t := w.GetTransport()
 		client := t.GetClientCertificate()
 		needs.TLS = needs.TLS || client == nil && (t.GetRequireTls() || t.GetMinVersion() != 0)
@@ -107,11 +108,11 @@ func (s *Set) TransportNeeds() (TransportNeeds, error) {
 // cannot prove, or leave to Envoy.
 func (s *Set) TransportFindings(proofs Proofs) ([]Finding, error) {
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at place) {
+	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		t := w.GetTransport()
 		add := func(id, severity, message string, steps ...any) {
-			p := at.at("transport").at(steps...)
-			all = append(all, Finding{Error: p.doc.Error(p.path(), message), ID: id, Severity: severity})
+			p := at.At("transport").At(steps...)
+			all = append(all, Finding{Error: p.Error(message), ID: id, Severity: severity})
 		}
 		client := t.GetClientCertificate()
 		if t.GetRequireTls() && client == nil && !proofs.Forwarded {

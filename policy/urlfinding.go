@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -13,7 +14,7 @@ import (
 func (s *Set) URLFindings() ([]Finding, error) {
 	var all []Finding
 	var failed error
-	err := s.each(func(w *policyv1.Webhook, at place) {
+	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		schemes, step := []*policyv1.Scheme{w.GetScheme()}, "scheme"
 		if w.GetProvider() != "" {
 			p, err := provider.Get(w.GetProvider())
@@ -34,8 +35,8 @@ func (s *Set) URLFindings() ([]Finding, error) {
 				message = "signs the URL, and there is no public_url: whoever sends chooses the host that is signed; give public_url"
 			}
 		}
-		p := at.at(step)
-		f.Error = p.doc.Error(p.path(), message)
+		p := at.At(step)
+		f.Error = p.Error(message)
 		all = append(all, f)
 	})
 	if err == nil {

@@ -33,9 +33,9 @@ type verification struct {
 // says nothing.
 const basicChallenge = `Basic realm="webhooks", charset="UTF-8"`
 
-func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
+func (c *compiler) verification(w *policyv1.Webhook, at strictyaml.Place) verification {
 	var v verification
-	before := len(c.errs)
+	before := c.faults.Len()
 	c.tenants = nil
 	schemes := c.schemes(w, at, &v)
 	keys := c.secrets(w, at)
@@ -57,14 +57,14 @@ func (c *compiler) verification(w *policyv1.Webhook, at place) verification {
 			v.readsBody = v.readsBody || scheme.ReadsBody()
 		}
 	}
-	c.tokenRules(w, at.at("token"), configured)
+	c.tokenRules(w, at.At("token"), configured)
 	// After an error, what else seems to be missing may follow from it.
-	good := len(c.errs) == before
+	good := c.faults.Len() == before
 	c.agree(w, at, len(schemes) > 0)
 	if good {
 		c.noEffect(w, at, schemes, len(signed.Schemes) > 0)
 	}
-	if len(c.tenants) > 0 && len(c.errs) == before {
+	if len(c.tenants) > 0 && c.faults.Len() == before {
 		v.checks = append(v.checks, &tenant.Check{Source: c.tenantCache().NewSource(c.tenants)})
 	}
 	if v.challenged(w, configured, issued) {
@@ -95,60 +95,60 @@ func (v *verification) challenged(w *policyv1.Webhook, configured, issued *token
 }
 
 // agree looks for settings that contradict each other or have no effect.
-func (c *compiler) agree(w *policyv1.Webhook, at place, hasScheme bool) {
+func (c *compiler) agree(w *policyv1.Webhook, at strictyaml.Place, hasScheme bool) {
 	proofs := hasScheme || w.GetToken() != nil
 	switch {
 	case w.GetUnverified() != nil && (proofs || w.GetProvider() != "" || w.GetScheme() != nil):
-		c.fail(at.at("unverified"), "contradicts provider, scheme or token; a webhook is verified or it is not")
+		c.faults.Fail(at.At("unverified"), "contradicts provider, scheme or token; a webhook is verified or it is not")
 	case w.GetUnverified() == nil && !proofs && w.GetProvider() == "" && w.GetScheme() == nil:
-		c.fail(at, "has no verification: give it provider, scheme or token, or say unverified: {reason: …}")
+		c.faults.Fail(at, "has no verification: give it provider, scheme or token, or say unverified: {reason: …}")
 	case len(w.GetSecrets()) > 0 && !hasScheme && w.GetProvider() == "":
-		c.fail(at.at("secrets"), "have no use without provider or scheme")
+		c.faults.Fail(at.At("secrets"), "have no use without provider or scheme")
 	}
 }
 
 // noEffect looks for what has no effect without a signature, or without one
 // over a time.
-func (c *compiler) noEffect(w *policyv1.Webhook, at place, schemes []*policyv1.Scheme, signed bool) {
+func (c *compiler) noEffect(w *policyv1.Webhook, at strictyaml.Place, schemes []*policyv1.Scheme, signed bool) {
 	if _, timed := signedTime(schemes); w.GetFreshness() != nil && !timed {
-		c.fail(at.at("freshness"), "needs a signature over a time; this webhook has none")
+		c.faults.Fail(at.At("freshness"), "needs a signature over a time; this webhook has none")
 	}
 	if w.PinnedQuery != nil && !slices.ContainsFunc(schemes, signsQuery) {
-		c.fail(at.at("pinned_query"), "has no use: the scheme does not sign the query as it stands")
+		c.faults.Fail(at.At("pinned_query"), "has no use: the scheme does not sign the query as it stands")
 	}
 	if w.GetReplay() != nil && !signed {
-		c.fail(at.at("replay"), "needs a signature over the content; a token covers nothing")
+		c.faults.Fail(at.At("replay"), "needs a signature over the content; a token covers nothing")
 	}
 	if len(w.GetFormerly()) > 0 && !signed {
-		c.fail(at.at("formerly"), "needs a signature over the content; of others nothing is remembered")
+		c.faults.Fail(at.At("formerly"), "needs a signature over the content; of others nothing is remembered")
 	}
 }
 
 // schemes returns the schemes that the webhook accepts.
-func (c *compiler) schemes(w *policyv1.Webhook, at place, v *verification) []*policyv1.Scheme {
+func (c *compiler) schemes(w *policyv1.Webhook, at strictyaml.Place, v *verification) []*policyv1.Scheme {
 	switch {
 	case w.GetProvider() != "" && w.GetScheme() != nil:
-		c.fail(at.at("scheme"), "contradicts provider; give one of them")
+		c.faults.Fail(at.At("scheme"), "contradicts provider; give one of them")
 		return nil
 	case w.GetScheme() != nil:
 		if w.GetProviderScheme() != "" {
-			c.fail(at.at("provider_scheme"), "has no use without provider")
+			c.faults.Fail(at.At("provider_scheme"), "has no use without provider")
 		}
 		return []*policyv1.Scheme{w.GetScheme()}
 	case w.GetProvider() == "":
 		if w.GetProviderScheme() != "" {
-			c.fail(at.at("provider_scheme"), "has no use without provider")
+			c.faults.Fail(at.At("provider_scheme"), "has no use without provider")
 		}
 		return nil
 	}
 	p, err := provider.Get(w.GetProvider())
 	if err != nil {
-		c.fail(at.at("provider"), "the catalogue cannot be read: "+err.Error())
+		c.faults.Fail(at.At("provider"), "the catalogue cannot be read: "+err.Error())
 		return nil
 	}
 	if p == nil {
 		names, _ := provider.Names() // read without an error above
-		c.fail(at.at("provider"), strconv.Quote(w.GetProvider())+" is not in the catalogue"+strictyaml.Suggest(w.GetProvider(), names))
+		c.faults.Fail(at.At("provider"), strconv.Quote(w.GetProvider())+" is not in the catalogue"+strictyaml.Suggest(w.GetProvider(), names))
 		return nil
 	}
 	v.deniedStatus, v.deniedEmpty = int(p.GetDeniedStatus()), p.GetDeniedEmpty()
@@ -161,7 +161,7 @@ func (c *compiler) schemes(w *policyv1.Webhook, at place, v *verification) []*po
 		for _, s := range p.GetSchemes() {
 			names = append(names, s.GetName())
 		}
-		c.fail(at.at("provider_scheme"), strconv.Quote(w.GetProviderScheme())+" is not a scheme of "+p.GetName()+
+		c.faults.Fail(at.At("provider_scheme"), strconv.Quote(w.GetProviderScheme())+" is not a scheme of "+p.GetName()+
 			", which has "+strings.Join(names, ", ")+strictyaml.Suggest(w.GetProviderScheme(), names))
 	}
 	return schemes
