@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -13,7 +14,7 @@ import (
 // pinOf returns what a webhook fixes of the URL that a scheme signs; nothing for
 // schemes that sign none.
 func pinOf(w *policyv1.Webhook, s *policyv1.Scheme) signature.Pin {
-	if !signsURL(s) || s.GetHmac() == nil {
+	if !provider.SignsURL(s) || s.GetHmac() == nil {
 		if !signsQuery(s) {
 			return signature.Pin{}
 		}
@@ -45,7 +46,7 @@ func (c *compiler) checkBorders(config *signature.Config, h *policyv1.Hmac, at s
 	switch {
 	case len(byItself.Open()) == 0 && h.GetSlides() != nil:
 		c.faults.Fail(at.At("slides"), "is not so: each content can be read in one way only")
-	case slices.ContainsFunc(h.GetContent(), needsPin) && len(pinned.Open()) == 0:
+	case provider.NeedsPin(h) && len(pinned.Open()) == 0:
 	case len(open) > 0 && h.GetSlides() == nil:
 		words := advice(byItself, h)
 		if len(pinned.Open()) == 0 {
@@ -54,12 +55,6 @@ func (c *compiler) checkBorders(config *signature.Config, h *policyv1.Hmac, at s
 		c.faults.Fail(at.At("content"), "has nothing that tells "+strings.Join(open, " and ")+" apart, so that characters could move from one to the next under the same signature; say "+
 			strings.Join(append(words, "slides: {reason: …}"), ", or else "))
 	}
-}
-
-// needsPin reports whether a part can only be told from a URL before it where the
-// webhook pins that.
-func needsPin(p *policyv1.Part) bool {
-	return p.GetForm() != nil && len(p.GetForm().GetNames()) != 1 || p.GetCode() == policyv1.Part_PLIVO_V3
 }
 
 // advice says what would tell the parts of the content apart, as little as will

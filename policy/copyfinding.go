@@ -19,7 +19,7 @@ func (s *Set) CopyFindings() ([]Finding, error) {
 			if err != nil {
 				failed = err
 			}
-			schemes, step, title, again = accepted(p, w.GetProviderScheme()), "provider", p.GetTitle(), p.GetAsksAgain()
+			schemes, step, title, again = provider.Accepted(p, w.GetProviderScheme()), "provider", p.GetTitle(), p.GetAsksAgain()
 		}
 		add := func(id, severity, message string) {
 			p := at.At(step)
@@ -30,7 +30,7 @@ func (s *Set) CopyFindings() ([]Finding, error) {
 				" Say replay.on_replay: MARK, which forwards it with a mark, or another one if this webhook gets none of that")
 		}
 		if w.GetReplay().GetWindow() == nil && signsWithoutTime(schemes) {
-			add("HB073", "info", "signs no time: a delivery is known for "+provider.Short(DefaultWindow)+
+			add("HB073", "info", "signs no time: a delivery is known for "+strictyaml.FormatDuration(DefaultWindow)+
 				", and a copy of it passes after that; say with replay.window how long, up to 744h, at the price that docs/replay.md names")
 		}
 	})

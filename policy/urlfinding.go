@@ -21,9 +21,9 @@ func (s *Set) URLFindings() ([]Finding, error) {
 			if err != nil {
 				failed = err
 			}
-			schemes, step = accepted(p, w.GetProviderScheme()), "provider"
+			schemes, step = provider.Accepted(p, w.GetProviderScheme()), "provider"
 		}
-		if w.GetPublicUrl() != "" || !slices.ContainsFunc(schemes, signsURL) {
+		if w.GetPublicUrl() != "" || !slices.ContainsFunc(schemes, provider.SignsURL) {
 			return
 		}
 		f := Finding{ID: "HB080", Severity: "info"}
@@ -43,11 +43,4 @@ func (s *Set) URLFindings() ([]Finding, error) {
 		err = failed
 	}
 	return all, err
-}
-
-// signsURL reports whether scheme and host are part of what is signed.
-func signsURL(s *policyv1.Scheme) bool {
-	return s.GetJws().GetAudienceUrl() || s.GetJws().GetUrl() != nil || slices.ContainsFunc(s.GetHmac().GetContent(), func(p *policyv1.Part) bool {
-		return p.GetUrl() != nil || p.GetCode() == policyv1.Part_PLIVO_V3
-	})
 }

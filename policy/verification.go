@@ -155,7 +155,7 @@ func (c *compiler) schemes(w *policyv1.Webhook, at strictyaml.Place, v *verifica
 	for _, h := range p.GetDeniedHeaders() {
 		v.deniedHeaders = append(v.deniedHeaders, authz.Header{Name: authz.View(strings.ToLower(h.GetName())), Value: authz.View(h.GetValue())})
 	}
-	schemes := accepted(p, w.GetProviderScheme())
+	schemes := provider.Accepted(p, w.GetProviderScheme())
 	if len(schemes) == 0 {
 		var names []string
 		for _, s := range p.GetSchemes() {
@@ -163,18 +163,6 @@ func (c *compiler) schemes(w *policyv1.Webhook, at strictyaml.Place, v *verifica
 		}
 		c.faults.Fail(at.At("provider_scheme"), strconv.Quote(w.GetProviderScheme())+" is not a scheme of "+p.GetName()+
 			", which has "+strings.Join(names, ", ")+strictyaml.Suggest(w.GetProviderScheme(), names))
-	}
-	return schemes
-}
-
-// accepted returns the schemes of a provider that a webhook accepts: the one of
-// that name, or without a name all that are not optional.
-func accepted(p *policyv1.Provider, name string) []*policyv1.Scheme {
-	var schemes []*policyv1.Scheme
-	for _, s := range p.GetSchemes() {
-		if name == s.GetName() || name == "" && !s.GetOptional() {
-			schemes = append(schemes, s.GetScheme())
-		}
 	}
 	return schemes
 }

@@ -115,13 +115,7 @@ func schemesOf(w *policyv1.Webhook) []*policyv1.Scheme {
 	if err != nil {
 		return nil // no set was good then
 	}
-	var schemes []*policyv1.Scheme
-	for _, s := range p.GetSchemes() {
-		if w.GetProviderScheme() == s.GetName() || w.GetProviderScheme() == "" && !s.GetOptional() {
-			schemes = append(schemes, s.GetScheme())
-		}
-	}
-	return schemes
+	return provider.Accepted(p, w.GetProviderScheme())
 }
 
 func schemesWider(before, after *policyv1.Webhook) []string {

@@ -8,12 +8,13 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/provider/page"
 )
 
 // The table of who repeats how has a row for each entry, and the rows say what the
 // compiler makes of the entry and what a denial gets.
 func TestRetriesTable(t *testing.T) {
-	text, err := provider.Retries()
+	text, err := page.Retries()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func TestRetriesTable(t *testing.T) {
 			if !strings.HasSuffix(r.GetText(), ".") || !strings.ContainsAny(r.GetSource(), "./ ") {
 				t.Errorf("after a denial: %s (%s)", r.GetText(), r.GetSource())
 			}
-		} else if row[5] != "not documented" || !strings.Contains(strings.Join(strings.Fields(provider.Page(p)), " "), "What the sender does after a refusal is not documented, as far as was found.") {
+		} else if row[5] != "not documented" || !strings.Contains(strings.Join(strings.Fields(page.Markdown(p)), " "), "What the sender does after a refusal is not documented, as far as was found.") {
 			t.Errorf("after a denial: %s", row[5])
 		}
 	})

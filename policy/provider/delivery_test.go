@@ -154,7 +154,7 @@ func (s *scheme) signs(is func(*policyv1.Part) bool) bool {
 
 // open reports whether query and form are signed with nothing that tells them
 // apart, since the policy does not pin the query.
-func (s *scheme) open() bool { return provider.NeedsPin(s.named.GetScheme()) }
+func (s *scheme) open() bool { return provider.NeedsPin(s.named.GetScheme().GetHmac()) }
 
 // covers reports what of a request the proof covers.
 func (s *scheme) covers() (body, path, query, method bool) {

@@ -11,6 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/provider/page"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -20,17 +21,17 @@ const pages = "../../docs/providers"
 
 // The pages are those of the catalogue. -update writes them.
 func TestPages(t *testing.T) {
-	index, err := provider.Index()
+	index, err := page.Index()
 	if err != nil {
 		t.Fatal(err)
 	}
-	retries, err := provider.Retries()
+	retries, err := page.Retries()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{"README.md": index, "retries.md": retries}
 	for name, p := range entries(t) {
-		want[name+".md"] = provider.Page(p)
+		want[name+".md"] = page.Markdown(p)
 	}
 	for name, text := range want {
 		file := filepath.Join(pages, name)
@@ -65,7 +66,7 @@ func TestSnippets(t *testing.T) {
 			t.Fatal(err)
 		}
 		root := t.TempDir()
-		for dir, text := range map[string]string{"policies/policy.yaml": provider.Snippet(p), "secrets/" + s.provider: s.secret(0)} {
+		for dir, text := range map[string]string{"policies/policy.yaml": page.Snippet(p), "secrets/" + s.provider: s.secret(0)} {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, dir)), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +103,7 @@ func TestSnippets(t *testing.T) {
 // What the page says of coverage is what the attacks find.
 func TestDescriptions(t *testing.T) {
 	eachScheme(t, func(t *testing.T, s *scheme) {
-		d := provider.Describe(s.named.GetScheme())
+		d := page.Describe(s.named.GetScheme())
 		if d.Where == "" || s.token() == nil && (d.What == "" || d.Key == "") {
 			t.Errorf("%+v", d)
 		}
@@ -144,7 +145,7 @@ func (s *scheme) signsPartOfQuery() bool {
 // is left.
 func TestTextFitsATerminal(t *testing.T) {
 	for name, p := range entries(t) {
-		text := provider.Text(p)
+		text := page.Text(p)
 		for line := range strings.Lines(text) {
 			line = strings.TrimRight(line, "\n")
 			if breakable := strings.Contains(strings.TrimLeft(line, " -"), " "); len([]rune(line)) > 80 && breakable && !strings.HasPrefix(line, "#") {

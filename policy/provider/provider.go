@@ -80,3 +80,12 @@ func Names() ([]string, error) {
 	slices.Sort(names)
 	return names, err
 }
+
+// Source returns the entry's own file, or nil if there is no such entry.
+func Source(name string) []byte {
+	data, err := files.ReadFile(path.Join("catalogue", name+".yaml"))
+	if err != nil {
+		return nil // a name that is none
+	}
+	return data
+}

@@ -34,7 +34,7 @@ func TestContentsCanBeDividedInOneWay(t *testing.T) {
 				return
 			}
 			w := w
-			if provider.NeedsPin(s.named.GetScheme()) && w.name == "fixed" {
+			if provider.NeedsPin(s.named.GetScheme().GetHmac()) && w.name == "fixed" {
 				w.match += ", pinned_query: " + splitQuery
 			}
 			sp := newSplitter(t, s, w)
@@ -100,7 +100,7 @@ func newSplitter(t *testing.T, s *scheme, w splitWebhook) *splitter {
 	hook := sp.table.Webhook("a")
 	req := s.unsigned(hook)
 	req.Path = authz.View("/a/x?" + splitQuery)
-	if needsPin := provider.NeedsPin(s.named.GetScheme()); !hook.WantsForm() && !needsPin {
+	if needsPin := provider.NeedsPin(s.named.GetScheme().GetHmac()); !hook.WantsForm() && !needsPin {
 		req.Body.Segments = [][]byte{[]byte(`[{"u":"` + splitOrigin + `/a/x?"},{"t":"2027-01-15T08:00:00Z[1] ","n":1800000000000,"d":"Fri, 15 Jan 2027 08:00:00 GMT"},{"a":{}}]`)}
 	} else if needsPin {
 		const form = "From=a.b&Text=x%3D1%26y.z"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/provider/page"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -137,7 +138,7 @@ func listing(p *policyv1.Provider) (listed, error) {
 	first := p.GetSchemes()[0].GetScheme()
 	l := listed{
 		Name: p.GetName(), Title: p.GetTitle(), Confidence: p.GetConfidence().String(), Vectors: vectors,
-		Proof: provider.Proof(first), SignedTime: provider.Describe(first).Time != "",
+		Proof: provider.Proof(first), SignedTime: page.Describe(first).Time != "",
 		Retry: p.GetRetry().String(), DeniedStatus: http.StatusUnauthorized, Documentation: p.GetDocumentation(),
 	}
 	if p.DeniedStatus != nil {
@@ -209,7 +210,7 @@ func showProvider(w io.Writer, name, output string) error {
 		}
 		_, err = fmt.Fprintf(w, "%s\n", text)
 	default:
-		_, err = io.WriteString(w, provider.Text(p))
+		_, err = io.WriteString(w, page.Text(p))
 	}
 	return err
 }

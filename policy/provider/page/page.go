@@ -1,29 +1,23 @@
-package provider
+// Package page says in words what an entry of the catalogue does: as a page of
+// docs/providers, for a terminal, and in the tables over all entries. Nothing that
+// serves imports it.
+package page
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
+	"github.com/hookbastion/hookbastion/policy/provider"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// Source returns the entry's own file, or nil if there is no such entry.
-func Source(name string) []byte {
-	data, err := files.ReadFile(path.Join("catalogue", name+".yaml"))
-	if err != nil {
-		return nil // a name that is none
-	}
-	return data
-}
-
-// Page is the entry in Markdown, for docs/providers.
-func Page(p *policyv1.Provider) string { return write(p, &page{}) }
+// Markdown is the entry as a page, for docs/providers.
+func Markdown(p *policyv1.Provider) string { return write(p, &writer{}) }
 
 // Text is the same for a terminal of 80 columns.
-func Text(p *policyv1.Provider) string { return write(p, &page{plain: true}) }
+func Text(p *policyv1.Provider) string { return write(p, &writer{plain: true}) }
 
-func write(p *policyv1.Provider, to *page) string {
+func write(p *policyv1.Provider, to *writer) string {
 	to.heading("# ", p.GetTitle())
 	to.paragraph(fmt.Sprintf("`provider: %s`. %s", p.GetName(), confidenceWords[p.GetConfidence()]))
 	to.paragraph("Documentation: " + to.link(p.GetDocumentation()))
@@ -35,7 +29,7 @@ func write(p *policyv1.Provider, to *page) string {
 		to.scheme(s, len(p.GetSchemes()) > 1)
 	}
 	to.heading("## ", "Refusals and retries")
-	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", deniedStatus(p), deniedWords(p), refusalWords(to, p)))
+	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", provider.DeniedStatus(p), deniedWords(p), refusalWords(to, p)))
 	to.paragraph(retryWords[p.GetRetry()] + " " + copyWords(p))
 	if again := p.GetAsksAgain(); again != "" {
 		to.paragraph(again + " Such a webhook needs `replay: {on_replay: MARK}`, which forwards copies with a mark.")
@@ -49,7 +43,7 @@ func write(p *policyv1.Provider, to *page) string {
 	return strings.TrimRight(to.String(), "\n") + "\n"
 }
 
-func (to *page) scheme(s *policyv1.NamedScheme, several bool) {
+func (to *writer) scheme(s *policyv1.NamedScheme, several bool) {
 	switch {
 	case s.GetOptional():
 		to.heading("## ", fmt.Sprintf("Scheme `%s`, only with `provider_scheme: %s`", s.GetName(), s.GetName()))
@@ -76,11 +70,11 @@ func (to *page) scheme(s *policyv1.NamedScheme, several bool) {
 func Snippet(p *policyv1.Provider) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "webhooks:\n  - name: %s\n    match: {path: /webhooks/%[1]s}\n", p.GetName())
-	first := first(p)
-	if signsURL(first) {
+	first := provider.First(p)
+	if provider.SignsURL(first) {
 		b.WriteString("    public_url: https://hooks.example.com\n")
 	}
-	if NeedsPin(first) {
+	if provider.NeedsPin(first.GetHmac()) {
 		b.WriteString("    pinned_query: \"\" # of the URL that the provider has\n")
 	}
 	id := ""
@@ -94,32 +88,9 @@ func Snippet(p *policyv1.Provider) string {
 	return b.String()
 }
 
-// NeedsPin reports whether only a webhook's pinned_query keeps the query and a
-// form apart.
-func NeedsPin(s *policyv1.Scheme) bool {
-	for _, part := range s.GetHmac().GetContent() {
-		if part.GetForm() != nil && len(part.GetForm().GetNames()) != 1 || part.GetCode() == policyv1.Part_PLIVO_V3 {
-			return true
-		}
-	}
-	return false
-}
-
-func signsURL(s *policyv1.Scheme) bool {
-	if s.GetJws().GetUrl() != nil || s.GetJws().GetAudienceUrl() {
-		return true
-	}
-	for _, part := range s.GetHmac().GetContent() {
-		if part.GetUrl() != nil || part.GetCode() == policyv1.Part_PLIVO_V3 {
-			return true
-		}
-	}
-	return false
-}
-
 func deniedWords(p *policyv1.Provider) string {
 	words := ""
-	if first(p).GetSharedToken().GetBasic() != nil && deniedStatus(p) == 401 {
+	if provider.First(p).GetSharedToken().GetBasic() != nil && provider.DeniedStatus(p) == 401 {
 		words = ", with `WWW-Authenticate: Basic`"
 	}
 	for _, h := range p.GetDeniedHeaders() {
@@ -156,7 +127,7 @@ var retryWords = map[policyv1.Provider_Retry]string{
 
 // Index is the table of all entries in Markdown.
 func Index() (string, error) {
-	names, err := Names()
+	names, err := provider.Names()
 	if err != nil {
 		return "", err
 	}
@@ -164,7 +135,7 @@ func Index() (string, error) {
 	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. [Who repeats how](retries.md) says what copies and\ndenials get. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
 	b.WriteString("| provider | name in policies | proof | signed time | retries |\n| --- | --- | --- | --- | --- |\n")
 	for _, name := range names {
-		p, err := Get(name)
+		p, err := provider.Get(name)
 		if err != nil {
 			return "", err
 		}
@@ -173,29 +144,7 @@ func Index() (string, error) {
 		if d.Time != "" {
 			timed = "yes"
 		}
-		fmt.Fprintf(&b, "| [%s](%s.md) | `%s` | %s | %s | %s |\n", p.GetTitle(), name, name, Proof(p.GetSchemes()[0].GetScheme()), timed, strings.ToLower(p.GetRetry().String()))
+		fmt.Fprintf(&b, "| [%s](%s.md) | `%s` | %s | %s | %s |\n", p.GetTitle(), name, name, provider.Proof(p.GetSchemes()[0].GetScheme()), timed, strings.ToLower(p.GetRetry().String()))
 	}
 	return b.String(), nil
-}
-
-// Proof is signature, partial or token: what x-hookbastion-verified says. Where
-// the scheme needs it, the query is pinned.
-func Proof(s *policyv1.Scheme) string {
-	switch kind := s.GetKind().(type) {
-	case *policyv1.Scheme_Hmac:
-		if kind.Hmac.GetBodyUnsigned() {
-			return "partial"
-		}
-	case *policyv1.Scheme_Jws:
-		if kind.Jws.GetBody() == nil {
-			return "partial"
-		}
-	case *policyv1.Scheme_Code:
-		if kind.Code.GetName() == policyv1.Code_ADYEN {
-			return "partial"
-		}
-	default:
-		return "token"
-	}
-	return "signature"
 }

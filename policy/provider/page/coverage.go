@@ -1,4 +1,4 @@
-package provider
+package page
 
 import policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 

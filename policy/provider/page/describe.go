@@ -1,4 +1,4 @@
-package provider
+package page
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -30,16 +31,6 @@ const (
 	defaultTolerance = 300 * time.Second
 	defaultFuture    = 60 * time.Second
 )
-
-// Kind is the key of a scheme in a policy: hmac, shared_token, jws or code.
-func Kind(s *policyv1.Scheme) string {
-	m := s.ProtoReflect()
-	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
-	if field == nil {
-		return "" // of no entry, for the catalogue is read strictly
-	}
-	return string(field.Name())
-}
 
 // Describe puts a scheme into words.
 func Describe(s *policyv1.Scheme) Description {
@@ -291,19 +282,7 @@ func ageWords(tolerance, future *durationpb.Duration) string {
 	if future != nil {
 		ahead = future.AsDuration()
 	}
-	return fmt.Sprintf("; at most %s old and %s ahead", Short(past), Short(ahead))
-}
-
-// Short writes a duration without units that are zero, 5m0s as 5m.
-func Short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
+	return fmt.Sprintf("; at most %s old and %s ahead", strictyaml.FormatDuration(past), strictyaml.FormatDuration(ahead))
 }
 
 func keyWords(encoding policyv1.Key_Encoding, prefixes []string) string {

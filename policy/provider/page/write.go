@@ -1,12 +1,12 @@
-package provider
+package page
 
 import (
 	"fmt"
 	"strings"
 )
 
-// page writes an entry, as Markdown or plain.
-type page struct {
+// writer writes an entry, as Markdown or plain.
+type writer struct {
 	strings.Builder
 	plain bool
 }
@@ -14,14 +14,14 @@ type page struct {
 // width is the length of a line in columns, where a text can be broken.
 const width = 80
 
-func (to *page) heading(level, text string) {
+func (to *writer) heading(level, text string) {
 	if to.plain {
 		text = strings.ReplaceAll(text, "`", "")
 	}
 	fmt.Fprintf(to, "%s%s\n\n", level, text)
 }
 
-func (to *page) paragraph(text string) {
+func (to *writer) paragraph(text string) {
 	if to.plain {
 		text = strings.ReplaceAll(text, "`", "")
 	}
@@ -29,14 +29,14 @@ func (to *page) paragraph(text string) {
 	fmt.Fprintln(to)
 }
 
-func (to *page) link(address string) string {
+func (to *writer) link(address string) string {
 	if to.plain {
 		return address
 	}
 	return "<" + address + ">"
 }
 
-func (to *page) code(text string) {
+func (to *writer) code(text string) {
 	if !to.plain {
 		fmt.Fprintf(to, "```yaml\n%s```\n\n", text)
 		return
@@ -48,7 +48,7 @@ func (to *page) code(text string) {
 }
 
 // table writes rows of a name and a text, and leaves out those without a text.
-func (to *page) table(rows [][2]string) {
+func (to *writer) table(rows [][2]string) {
 	if !to.plain {
 		fmt.Fprint(to, "| | |\n| --- | --- |\n")
 	}
@@ -64,7 +64,7 @@ func (to *page) table(rows [][2]string) {
 	fmt.Fprintln(to)
 }
 
-func (to *page) list(title string, items []string) {
+func (to *writer) list(title string, items []string) {
 	if len(items) == 0 {
 		return
 	}
@@ -77,7 +77,7 @@ func (to *page) list(title string, items []string) {
 
 // fold writes a text in lines of the width. What begins the lines stands first,
 // and rest before those that follow.
-func (to *page) fold(first, rest, text string) {
+func (to *writer) fold(first, rest, text string) {
 	line := first
 	for i, word := range strings.Fields(text) {
 		switch {

@@ -1,10 +1,12 @@
-package provider
+package page
 
 import (
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -12,61 +14,24 @@ import (
 // of package policy.
 const defaultWindow = 24 * time.Hour
 
-// OnCopy is what a copy gets where a policy does not say it. Where the provider may
-// repeat the same bytes by itself, an honest repeat cannot be told from a copy, and
-// an error may switch the endpoint off. Where it signs a repeat anew or leaves
-// repeating to people, a copy is none of its own doing.
-func OnCopy(retry policyv1.Provider_Retry) policyv1.Replay_OnReplay {
-	switch retry {
-	case policyv1.Provider_IDENTICAL, policyv1.Provider_UNKNOWN:
-		return policyv1.Replay_ACKNOWLEDGE
-	default: // RESIGNED, NONE
-		return policyv1.Replay_DENY
-	}
-}
-
-// Untimed reports whether a scheme signs content and no time, so that a copy passes
-// once its delivery is forgotten.
-func Untimed(s *policyv1.Scheme) bool {
-	return s.GetSharedToken() == nil && s.GetHmac().GetTimestamp() == nil && s.GetJws().GetTime() == ""
-}
-
-// first is the scheme that counts for what is said of an entry as a whole.
-func first(p *policyv1.Provider) *policyv1.Scheme {
-	for _, s := range p.GetSchemes() {
-		if !s.GetOptional() {
-			return s.GetScheme()
-		}
-	}
-	return p.GetSchemes()[0].GetScheme()
-}
-
-// deniedStatus is the status of a denial that has none of its own.
-func deniedStatus(p *policyv1.Provider) uint32 {
-	if p.GetDeniedStatus() != 0 {
-		return p.GetDeniedStatus()
-	}
-	return 401
-}
-
 // copyWords says what a copy gets, for a page.
 func copyWords(p *policyv1.Provider) string {
-	scheme := first(p)
+	scheme := provider.First(p)
 	if scheme.GetSharedToken() != nil {
 		return "A copy passes like any other delivery, since a token covers nothing of it."
 	}
 	words := "A copy gets 409."
-	if OnCopy(p.GetRetry()) == policyv1.Replay_ACKNOWLEDGE {
+	if provider.OnCopy(p.GetRetry()) == policyv1.Replay_ACKNOWLEDGE {
 		words = "A copy gets 200 and is not forwarded, if the first delivery is known to have been taken and all of both is the same, and else 409."
 	}
-	if Untimed(scheme) {
-		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", Short(defaultWindow))
+	if provider.Untimed(scheme) {
+		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", strictyaml.FormatDuration(defaultWindow))
 	}
 	return words
 }
 
 // refusalWords says what a provider does after a denial, for a page.
-func refusalWords(to *page, p *policyv1.Provider) string {
+func refusalWords(to *writer, p *policyv1.Provider) string {
 	r := p.GetRefusal()
 	if r == nil {
 		return "What the sender does after a refusal is not documented, as far as was found."
@@ -87,7 +52,7 @@ var effectWords = map[policyv1.Refusal_Effect]string{
 // Retries is the table of who repeats how, and what a copy and a denial get, in
 // Markdown.
 func Retries() (string, error) {
-	names, err := Names()
+	names, err := provider.Names()
 	if err != nil {
 		return "", err
 	}
@@ -97,7 +62,7 @@ func Retries() (string, error) {
 		"What 200 and 409 depend on stands in [replay.md](../replay.md).\n\n", len(names))
 	b.WriteString("| name in policies | a repeat | a copy gets | known for | a denial gets | after a denial it | asked again on purpose |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, name := range names {
-		p, err := Get(name)
+		p, err := provider.Get(name)
 		if err != nil {
 			return "", err
 		}
@@ -108,15 +73,15 @@ func Retries() (string, error) {
 
 func retriesRow(p *policyv1.Provider) []string {
 	copied, known := "409", "its time"
-	switch scheme := first(p); {
+	switch scheme := provider.First(p); {
 	case scheme.GetSharedToken() != nil:
 		copied, known = "forwarded", "nothing"
-	case OnCopy(p.GetRetry()) == policyv1.Replay_ACKNOWLEDGE:
+	case provider.OnCopy(p.GetRetry()) == policyv1.Replay_ACKNOWLEDGE:
 		copied = "200, else 409"
 		fallthrough
 	default:
-		if Untimed(scheme) {
-			known = Short(defaultWindow)
+		if provider.Untimed(scheme) {
+			known = strictyaml.FormatDuration(defaultWindow)
 		}
 	}
 	after, again := "not documented", "no"
@@ -130,5 +95,5 @@ func retriesRow(p *policyv1.Provider) []string {
 		policyv1.Provider_RESIGNED: "signed anew", policyv1.Provider_IDENTICAL: "the same bytes",
 		policyv1.Provider_NONE: "none by itself", policyv1.Provider_UNKNOWN: "not known",
 	}[p.GetRetry()]
-	return []string{repeat, copied, known, fmt.Sprintf("%d%s", deniedStatus(p), deniedWords(p)), after, again}
+	return []string{repeat, copied, known, fmt.Sprintf("%d%s", provider.DeniedStatus(p), deniedWords(p)), after, again}
 }

@@ -1,0 +1,108 @@
+package provider
+
+import policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+
+// Kind is the key of a scheme in a policy: hmac, shared_token, jws or code.
+func Kind(s *policyv1.Scheme) string {
+	m := s.ProtoReflect()
+	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
+	if field == nil {
+		return "" // of no entry, for the catalogue is read strictly
+	}
+	return string(field.Name())
+}
+
+// First is the scheme that counts for what is said of an entry as a whole.
+func First(p *policyv1.Provider) *policyv1.Scheme {
+	for _, s := range p.GetSchemes() {
+		if !s.GetOptional() {
+			return s.GetScheme()
+		}
+	}
+	return p.GetSchemes()[0].GetScheme()
+}
+
+// Accepted returns the schemes that a webhook accepts: the one of that name, or
+// without a name all that are not optional.
+func Accepted(p *policyv1.Provider, name string) []*policyv1.Scheme {
+	var schemes []*policyv1.Scheme
+	for _, s := range p.GetSchemes() {
+		if name == s.GetName() || name == "" && !s.GetOptional() {
+			schemes = append(schemes, s.GetScheme())
+		}
+	}
+	return schemes
+}
+
+// OnCopy is what a copy gets where a policy does not say it. Where the provider may
+// repeat the same bytes by itself, an honest repeat cannot be told from a copy, and
+// an error may switch the endpoint off. Where it signs a repeat anew or leaves
+// repeating to people, a copy is none of its own doing.
+func OnCopy(retry policyv1.Provider_Retry) policyv1.Replay_OnReplay {
+	switch retry {
+	case policyv1.Provider_IDENTICAL, policyv1.Provider_UNKNOWN:
+		return policyv1.Replay_ACKNOWLEDGE
+	default: // RESIGNED, NONE
+		return policyv1.Replay_DENY
+	}
+}
+
+// DeniedStatus is the status of a denial that has none of its own.
+func DeniedStatus(p *policyv1.Provider) uint32 {
+	if p.GetDeniedStatus() != 0 {
+		return p.GetDeniedStatus()
+	}
+	return 401
+}
+
+// Untimed reports whether a scheme signs content and no time, so that a copy passes
+// once its delivery is forgotten.
+func Untimed(s *policyv1.Scheme) bool {
+	return s.GetSharedToken() == nil && s.GetHmac().GetTimestamp() == nil && s.GetJws().GetTime() == ""
+}
+
+// NeedsPin reports whether only a webhook's pinned_query keeps the query and a
+// form apart.
+func NeedsPin(h *policyv1.Hmac) bool {
+	for _, part := range h.GetContent() {
+		if part.GetForm() != nil && len(part.GetForm().GetNames()) != 1 || part.GetCode() == policyv1.Part_PLIVO_V3 {
+			return true
+		}
+	}
+	return false
+}
+
+// SignsURL reports whether scheme and host are part of what is signed.
+func SignsURL(s *policyv1.Scheme) bool {
+	if s.GetJws().GetUrl() != nil || s.GetJws().GetAudienceUrl() {
+		return true
+	}
+	for _, part := range s.GetHmac().GetContent() {
+		if part.GetUrl() != nil || part.GetCode() == policyv1.Part_PLIVO_V3 {
+			return true
+		}
+	}
+	return false
+}
+
+// Proof is signature, partial or token: what x-hookbastion-verified says. Where
+// the scheme needs it, the query is pinned.
+func Proof(s *policyv1.Scheme) string {
+	switch kind := s.GetKind().(type) {
+	case *policyv1.Scheme_Hmac:
+		if kind.Hmac.GetBodyUnsigned() {
+			return "partial"
+		}
+	case *policyv1.Scheme_Jws:
+		if kind.Jws.GetBody() == nil {
+			return "partial"
+		}
+	case *policyv1.Scheme_Code:
+		if kind.Code.GetName() == policyv1.Code_ADYEN {
+			return "partial"
+		}
+	default:
+		return "token"
+	}
+	return "signature"
+}
