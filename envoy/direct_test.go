@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
 )
@@ -85,7 +86,7 @@ func addHook(t testing.TB, table *authz.Table, name, path string) {
 
 var (
 	fingerprinter = authz.NewFingerprinter(authz.FingerprintKey{1})
-	nonceStore    = replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20})
+	nonceStore    = memory.New(memory.Config{MaxEntries: 1 << 20})
 )
 
 // BenchmarkWebhooks is one check with 1, 1,000 and 100,000 webhooks in the

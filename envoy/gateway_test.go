@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
@@ -42,7 +42,7 @@ func policies(t testing.TB) *authz.Table {
 	text += "- {name: partner, match: {path: /partner}, provider: github, secrets: [{file: github}], source_ip: {deny: [203.0.113.0/24]}}\n"
 	text += "- {name: shadow, match: {path: /shadow}, provider: github, secrets: [{file: github}], mode: SHADOW}\n"
 	text += "- {name: open, match: {path: /open}, unverified: {reason: a test needs it}}\n"
-	return compile(t, dir, text, policy.Deps{Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 24})}) // benchmarks put millions into it
+	return compile(t, dir, text, policy.Deps{Store: memory.New(memory.Config{MaxEntries: 1 << 24})}) // benchmarks put millions into it
 }
 
 // compile makes a table of policies that stand in the directory, among their
@@ -58,7 +58,7 @@ func compile(t testing.TB, dir, text string, deps policy.Deps) *authz.Table {
 		t.Fatal(err)
 	}
 	if deps.Store == nil {
-		deps.Store = replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+		deps.Store = memory.New(memory.Config{MaxEntries: 1000})
 	}
 	deps.Fingerprinter, deps.MaxBodyBytes = authz.NewFingerprinter(authz.FingerprintKey{1}), 8<<20
 	table, err := policy.Compile(set, deps)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
@@ -125,7 +126,7 @@ func (s *optionSite) restart(t *testing.T) {
 func (s *optionSite) place(t *testing.T, number int, o *option) *place {
 	t.Helper()
 	p := &place{site: s, option: o, number: number, store: &watchedStore{
-		Memory:  replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 16}),
+		Store:   memory.New(memory.Config{MaxEntries: 1 << 16}),
 		settled: make(chan bool, 1<<16), released: make(chan bool, 1<<16),
 	}}
 	settler := replay.NewSettler(p.store, lease, replay.SealKey{1})

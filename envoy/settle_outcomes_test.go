@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -156,7 +157,7 @@ func TestUnreachableUpstreamReleases(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := settling{store: &watchedStore{
-				Memory:  replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20}),
+				Store:   memory.New(memory.Config{MaxEntries: 1 << 20}),
 				settled: make(chan bool, 10), released: make(chan bool, 10),
 			}}
 			settler := replay.NewSettler(g.store, lease, replay.SealKey{1})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
@@ -32,7 +33,7 @@ type settling struct {
 
 // watchedStore tells of each settlement and each release.
 type watchedStore struct {
-	*replay.Memory
+	*memory.Store
 	settled  chan bool
 	released chan bool
 	// early is called before a reservation is made, and before when it was made
@@ -45,7 +46,7 @@ func (s *watchedStore) Reserve(ctx context.Context, n replay.Nonce, c replay.Cla
 	if early := s.early.Load(); early != nil {
 		(*early)(ctx)
 	}
-	a, err := s.Memory.Reserve(ctx, n, c, now)
+	a, err := s.Store.Reserve(ctx, n, c, now)
 	if before := s.before.Load(); before != nil {
 		(*before)(ctx, a)
 	}
@@ -53,13 +54,13 @@ func (s *watchedStore) Reserve(ctx context.Context, n replay.Nonce, c replay.Cla
 }
 
 func (s *watchedStore) Settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
-	changed, err := s.Memory.Settle(ctx, r, fate, now)
+	changed, err := s.Store.Settle(ctx, r, fate, now)
 	s.settled <- changed
 	return changed, err
 }
 
 func (s *watchedStore) Release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
-	changed, err := s.Memory.Release(ctx, r, now)
+	changed, err := s.Store.Release(ctx, r, now)
 	s.released <- changed
 	return changed, err
 }
@@ -122,7 +123,7 @@ func settleLimited(t *testing.T, limits envoy.Limits, edit func(envoytest.Config
 	t.Helper()
 	g := &settling{
 		store: &watchedStore{
-			Memory:  replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 20}),
+			Store:   memory.New(memory.Config{MaxEntries: 1 << 20}),
 			settled: make(chan bool, 1000), released: make(chan bool, 1000),
 		},
 		ahead: &atomic.Int64{},

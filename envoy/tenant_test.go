@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -44,7 +44,7 @@ func (all *tenants) table(t testing.TB, entries int) *authz.Table {
 	t.Helper()
 	text := fmt.Sprintf("webhooks: [{name: shop, match: {path: '/{tenant}/shop'}, provider: github, secrets: [{file: '%s/{tenant}'}]}]", all.dir)
 	return compile(t, t.TempDir(), text, policy.Deps{
-		Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 22}), Tenants: tenant.NewLoader(tenant.Config{Entries: entries}), Strict: true,
+		Store: memory.New(memory.Config{MaxEntries: 1 << 22}), Tenants: tenant.NewLoader(tenant.Config{Entries: entries}), Strict: true,
 	})
 }
 

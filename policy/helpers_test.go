@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -29,7 +29,7 @@ func compile(paths ...string) (*authz.Table, error) {
 
 func deps() policy.Deps {
 	return policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  1 << 20,
 	}

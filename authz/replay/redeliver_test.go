@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
@@ -20,7 +21,7 @@ type refusing struct {
 	stream  uint64
 }
 
-func newRefusing(t *testing.T, m *replay.Memory, key byte, contents uint64) *refusing {
+func newRefusing(t *testing.T, m *memory.Store, key byte, contents uint64) *refusing {
 	r := &refusing{t: t, settler: replay.NewSettler(m, 0, replay.SealKey{key}), stream: 1_000}
 	r.check = &replay.Check{Store: m, Settler: r.settler, Window: time.Hour}
 	for content := range contents {
@@ -58,7 +59,7 @@ func (r *refusing) passes(content uint64) {
 // from letting one through.
 func TestFloodOfCopiesPutsNoRefusalOut(t *testing.T) {
 	for name, flood := range map[string]uint64{"of another delivery": 1, "of the same": 0} {
-		r := newRefusing(t, memory(1000), 1, 2)
+		r := newRefusing(t, newStore(), 1, 2)
 		pressed, _ := r.copied(0)
 		for range 2_000 {
 			r.copied(flood)
@@ -73,7 +74,7 @@ func TestFloodOfCopiesPutsNoRefusalOut(t *testing.T) {
 // Beyond what is remembered, the one that was refused longest ago goes, and its
 // record still permits.
 func TestRefusalsAreBounded(t *testing.T) {
-	r := newRefusing(t, memory(10_000), 1, 200)
+	r := newRefusing(t, newStore(), 1, 200)
 	first, ticket := r.copied(0)
 	second, _ := r.copied(1)
 	for content := uint64(2); content < 140; content++ {
@@ -95,13 +96,13 @@ func TestRefusalsAreBounded(t *testing.T) {
 // A ticket is good at any replica with the same key, and nowhere else, and for
 // nothing else.
 func TestTickets(t *testing.T) {
-	m := memory(1000)
+	m := newStore()
 	r := newRefusing(t, m, 1, 3)
 	id, ticket := r.copied(0)
 	another := replay.NewSettler(m, replaytest.Lease, replay.SealKey{1})
 	for name, s := range map[string]*replay.Settler{
 		"another key": replay.NewSettler(m, replaytest.Lease, replay.SealKey{2}),
-		"no nonces":   replay.NewSettler(memory(1), replaytest.Lease, replay.SealKey{1}),
+		"no nonces":   replay.NewSettler(newStore(), replaytest.Lease, replay.SealKey{1}),
 	} {
 		if webhook, _, err := s.RedeliverTicket(context.Background(), ticket, start); webhook != "" || err != nil {
 			t.Errorf("%s: %q, %v", name, webhook, err)

@@ -9,11 +9,12 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
 // delivering is a check in two phases whose access log has proven itself.
-func delivering(t *testing.T, m *replay.Memory, onCopy replay.OnCopy) (*replay.Check, *replay.Settler) {
+func delivering(t *testing.T, m *memory.Store, onCopy replay.OnCopy) (*replay.Check, *replay.Settler) {
 	t.Helper()
 	settler := replay.NewSettler(m, replaytest.Lease, replay.SealKey{1})
 	settler.Pause = func(context.Context, time.Duration) bool { return true }
@@ -50,7 +51,7 @@ func TestCopyWaitsForTheSettlement(t *testing.T) {
 		"delivered":   {replay.ResultDelivered, authz.Replayed},
 		"no word yet": {replay.ResultNone, authz.InFlight},
 	} {
-		check, settler := delivering(t, memory(100), replay.DenyCopy)
+		check, settler := delivering(t, newStore(), replay.DenyCopy)
 		first := call(2, 2, start)
 		if got := check.Run(first); got != authz.OK {
 			t.Fatal(got)
@@ -84,7 +85,7 @@ func TestCopiesByPolicy(t *testing.T) {
 		"marked":                        {onCopy: replay.MarkCopies, result: replay.ResultDelivered, want: authz.OK, mark: authz.MarkCopy},
 		"marked in flight":              {onCopy: replay.MarkCopies, want: authz.OK, mark: authz.MarkPossible},
 	} {
-		check, settler := delivering(t, memory(100), c.onCopy)
+		check, settler := delivering(t, newStore(), c.onCopy)
 		first := call(2, 2, start)
 		if got := check.Run(first); got != authz.OK || first.Mark != authz.MarkNone {
 			t.Fatal(got)
@@ -114,7 +115,7 @@ func TestOnlyWhatIsAlikeIsAcknowledged(t *testing.T) {
 		"another target":          {with(2, "/hook?to=me", "honest"), false},
 		"a body that was not all": {func() *authz.Call { c := with(2, "/hook", "honest"); c.Request.Body.State = authz.BodyCut; return c }(), false},
 	} {
-		check, settler := delivering(t, memory(100), replay.AcknowledgeCopy)
+		check, settler := delivering(t, newStore(), replay.AcknowledgeCopy)
 		if got := check.Run(c.altered); got != authz.OK {
 			t.Fatal(got)
 		}
@@ -132,8 +133,8 @@ func TestOnlyWhatIsAlikeIsAcknowledged(t *testing.T) {
 
 // In one phase nothing is acknowledged: nobody knows.
 func TestOnePhaseAcknowledgesNothing(t *testing.T) {
-	for _, settler := range []*replay.Settler{nil, replay.NewSettler(memory(100), 0, replay.SealKey{})} {
-		check := &replay.Check{Store: memory(100), Settler: settler, Window: time.Hour, OnCopy: replay.AcknowledgeCopy}
+	for _, settler := range []*replay.Settler{nil, replay.NewSettler(newStore(), 0, replay.SealKey{})} {
+		check := &replay.Check{Store: newStore(), Settler: settler, Window: time.Hour, OnCopy: replay.AcknowledgeCopy}
 		first, second := call(1, 1, start), call(1, 2, start)
 		if got := check.Run(first); got != authz.OK || settler.Seal(first.Reservation) != "" || settler.TwoPhase() {
 			t.Errorf("%s, seal %q", got, settler.Seal(first.Reservation))
@@ -146,7 +147,7 @@ func TestOnePhaseAcknowledgesNothing(t *testing.T) {
 
 // Who is not heard any more gives back what was reserved.
 func TestCancelledCallGivesBack(t *testing.T) {
-	m := memory(100)
+	m := newStore()
 	check := &replay.Check{Store: m, Window: time.Hour}
 	gone := call(1, 1, start)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -161,7 +162,7 @@ func TestCancelledCallGivesBack(t *testing.T) {
 }
 
 func TestSeals(t *testing.T) {
-	settler := replay.NewSettler(memory(1), replaytest.Lease, replay.SealKey{1})
+	settler := replay.NewSettler(newStore(), replaytest.Lease, replay.SealKey{1})
 	r := authz.Reservation{Fingerprint: replaytest.Fingerprint(1), Share: 2, ID: 3, Owner: 4, Ends: 5, Rules: 6}
 	seal := settler.Seal(r)
 	got, ok := settler.Open(seal)
@@ -207,7 +208,7 @@ func (downStore) Permit(context.Context, authz.Reservation, time.Time, time.Time
 }
 
 func TestSettlements(t *testing.T) {
-	m := memory(100)
+	m := newStore()
 	settler := replay.NewSettler(m, replaytest.Lease, replay.SealKey{1})
 	a, _ := m.Reserve(context.Background(), replaytest.Unsigned(1, start, time.Hour), replaytest.Claim(1, 1, replay.Taken), start)
 	seal := settler.Seal(a.Reservation)
@@ -237,7 +238,7 @@ func TestSettlements(t *testing.T) {
 }
 
 func TestRedeliver(t *testing.T) {
-	check, settler := delivering(t, memory(100), replay.DenyCopy)
+	check, settler := delivering(t, newStore(), replay.DenyCopy)
 	refuse := func(id string, content uint64) {
 		t.Helper()
 		copied := call(content, 99, start)

@@ -100,9 +100,6 @@ type Answer struct {
 	// Proven: the access log has settled something lately, at any replica. A
 	// store of one replica need not know.
 	Proven bool
-
-	joined bool // the claim's owner owns it since this answer
-	alone  bool // nobody can adopt it
 }
 
 // Fate is what becomes of a reservation.

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -82,7 +82,7 @@ func compile() (*authz.Table, error) {
 		return nil, err
 	}
 	return policy.Compile(set, policy.Deps{
-		Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
+		Store: memory.New(memory.Config{MaxEntries: 1000}), Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes: 1 << 20, Now: time.Now(),
 	})
 }

@@ -20,7 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
@@ -54,7 +54,7 @@ func start(t *testing.T, edit func(envoytest.Config)) *envoytest.Gateway {
 		t.Fatal(err)
 	}
 	table, err := policy.Compile(set, policy.Deps{
-		Store: replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), MaxBodyBytes: 1 << 20,
+		Store: memory.New(memory.Config{MaxEntries: 1000}), MaxBodyBytes: 1 << 20,
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -55,7 +55,7 @@ func readCaptured(t *testing.T, file string) *captured {
 		t.Fatal(err)
 	}
 	c.table, err = policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}), MaxBodyBytes: 1 << 20,
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -81,7 +81,7 @@ func (s *scheme) load(t *testing.T) {
 	}
 	s.write(t, "policy.yaml", text)
 	s.deps = policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}), MaxBodyBytes: 1 << 20,
 	}
 	s.table = s.compile(t)
@@ -230,7 +230,7 @@ func (s *scheme) signsHost() bool {
 // decide asks a table with nothing in its store.
 func (s *scheme) decide(t *testing.T, req *authz.Request, at time.Time) *authz.Decision {
 	t.Helper()
-	s.deps.Store = replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	s.deps.Store = memory.New(memory.Config{MaxEntries: 1000})
 	return decideBy(t, s.compile(t), req, at)
 }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -47,7 +47,7 @@ func rows(t *testing.T, head string) [][2][]string {
 func inline(t *testing.T, signature, content, timestamp string) *scheme {
 	t.Helper()
 	s := &scheme{dir: t.TempDir(), deps: policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}), MaxBodyBytes: 1 << 20,
 	}}
 	text := "webhooks:\n  - name: a\n    match: {path: '/a/{x}'}\n    secrets: [{file: ../key}]\n    scheme:\n      hmac:\n" +

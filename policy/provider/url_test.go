@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 // at compiles one webhook with the scheme, at a path and with a public URL.
@@ -13,7 +13,7 @@ func (s *scheme) at(t *testing.T, path, publicURL string) *authz.Table {
 	t.Helper()
 	other := *s
 	other.dir = t.TempDir()
-	other.deps.Store = replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	other.deps.Store = memory.New(memory.Config{MaxEntries: 1000})
 	other.write(t, "a", s.secret(0))
 	other.write(t, "policy.yaml", fmt.Sprintf(
 		"webhooks:\n  - {name: a, match: {path: %q}, public_url: %q, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: a}]}\n",

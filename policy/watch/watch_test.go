@@ -15,6 +15,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
@@ -56,7 +57,7 @@ func run(t *testing.T, watcher *watch.Watcher) *watched {
 }
 
 func unstarted(paths ...string) *watch.Watcher {
-	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	store := memory.New(memory.Config{MaxEntries: 1000})
 	fingerprinter := authz.NewFingerprinter(authz.FingerprintKey{})
 	return &watch.Watcher{
 		Paths: paths,

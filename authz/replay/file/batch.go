@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 	"time"
 
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 // A batch is what one write holds: one record of the log.
@@ -77,7 +77,7 @@ func open(b []byte) (h header, items []byte, err error) {
 }
 
 // appendShare appends a share's name.
-func appendShare(b []byte, e *replay.Entry) []byte {
+func appendShare(b []byte, e *memory.Entry) []byte {
 	kind := byte(itemShare)
 	if e.Tenant {
 		kind = itemTenant
@@ -95,7 +95,7 @@ type shareName struct {
 
 // reader takes the items of batches in.
 type reader struct {
-	memory  *replay.Memory
+	memory  *memory.Store
 	now     time.Time
 	shares  map[uint64]shareName
 	entries int64
@@ -122,7 +122,7 @@ func (r *reader) take(items []byte) error {
 			r.shares[id] = shareName{string(name), kind == itemTenant}
 			items = items[8+size+int(n):]
 		case itemEntry:
-			e, rest, err := replay.ReadEntry(items)
+			e, rest, err := memory.ReadEntry(items)
 			if err != nil {
 				return errItem
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkReserve(b *testing.B) {
 		name string
 		open func(b *testing.B) replay.Store
 	}{
-		{"memory", func(*testing.B) replay.Store { return replay.NewMemory(replay.MemoryConfig{MaxEntries: 1 << 26}) }},
+		{"memory", func(*testing.B) replay.Store { return memory.New(memory.Config{MaxEntries: 1 << 26}) }},
 		{"sync=100ms", func(b *testing.B) replay.Store { return onDisk(b, 100*time.Millisecond) }},
 		{"sync=0s", func(b *testing.B) replay.Store { return onDisk(b, 0) }},
 	} {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 
 // compactionDue reports whether the log is much larger than it must be.
 func (s *Store) compactionDue() bool {
-	m := s.Memory.Stats()
+	m := s.Store.Stats()
 	if s.gap.Load() || s.log.segment.Load()-int64(s.log.base.Load()) > manySegments {
 		return true
 	}
@@ -62,7 +63,7 @@ func (s *Store) Compact(now time.Time) (err error) {
 	}
 	var b *batch
 	synced := s.log.bytes.Load()
-	note := func(e *replay.Entry) { b = s.log.note(e, now) }
+	note := func(e *memory.Entry) { b = s.log.note(e, now) }
 	err = s.Walk(now, note, func() error {
 		select {
 		case <-s.stop:
@@ -129,7 +130,7 @@ func (s *Store) Log() Log {
 
 // Stats returns what the store has done since the start, and what it holds.
 func (s *Store) Stats() replay.Stats {
-	stats := s.Memory.Stats()
+	stats := s.Store.Stats()
 	stats.LogBytes, stats.LogFailures = s.log.bytes.Load(), s.log.counters.failures.Load()
 	return stats
 }

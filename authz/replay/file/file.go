@@ -1,5 +1,5 @@
 // Package file is a nonce store that survives the end of its process. It is the
-// memory store, [replay.Memory], and a log on disk of all that changes there.
+// memory store, [memory.Store], and a log on disk of all that changes there.
 //
 // A reservation, a settlement and a release is decided in memory, noted in the
 // order of the decisions, and answered when the note was written: write(2) has
@@ -75,6 +75,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 // Config configures a store.
@@ -84,7 +85,7 @@ type Config struct {
 	// Sync is by how much the disk may be behind; 0: not at all.
 	Sync time.Duration
 	// Memory bounds what is held. Started and Key are not used.
-	Memory replay.MemoryConfig
+	Memory memory.Config
 	// Boot names the boot of the system; the kernel's id if empty.
 	Boot string
 	// SetupUntil is until when an empty directory is a new one, and nothing was
@@ -94,7 +95,7 @@ type Config struct {
 
 // Store is a nonce store for one replica. It is safe for concurrent use.
 type Store struct {
-	*replay.Memory
+	*memory.Store
 	config   Config
 	keys     keys
 	recovery Recovery
@@ -180,14 +181,14 @@ func (s *Store) recover(now time.Time) (header, error) {
 		s.keys = makeKeys()
 	}
 	s.config.Memory.Key, s.config.Memory.Started = s.keys.share, time.Time{}
-	s.Memory = replay.NewMemory(s.config.Memory)
+	s.Store = memory.New(s.config.Memory)
 	if s.recovery.New {
 		if !now.Before(s.config.SetupUntil) {
 			s.Guard(now)
 		}
 		return header{latest: now.UnixNano()}, nil
 	}
-	read := &scan{dir: s.logDir(), end: place{segment: first}, reader: &reader{memory: s.Memory, now: now, shares: map[uint64]shareName{}}}
+	read := &scan{dir: s.logDir(), end: place{segment: first}, reader: &reader{memory: s.Store, now: now, shares: map[uint64]shareName{}}}
 	if err := read.read(first, last); err != nil {
 		return header{}, err
 	}
@@ -240,9 +241,9 @@ func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 		return replay.Answer{}, err
 	}
 	var b *batch
-	answer := s.ReserveNoted(nonce, claim, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	answer := s.ReserveNoted(nonce, claim, now, func(e *memory.Entry) { b = s.log.note(e, now) })
 	if b == nil {
-		return answer, nil
+		return answer.Answer, nil
 	}
 	if s.config.Sync == 0 {
 		_ = ctx.Done() // waits for the disk: others need not wait with it
@@ -251,14 +252,14 @@ func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 		s.Undo(answer, now)
 		return replay.Answer{}, err
 	}
-	return answer, nil
+	return answer.Answer, nil
 }
 
 // Settle fails while the log cannot be written. What it has changed in memory
 // stays, and gets into the log later.
 func (s *Store) Settle(_ context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
 	var b *batch
-	settled := s.SettleNoted(r, fate, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	settled := s.SettleNoted(r, fate, now, func(e *memory.Entry) { b = s.log.note(e, now) })
 	return settled, s.written(b)
 }
 
@@ -266,7 +267,7 @@ func (s *Store) Settle(_ context.Context, r authz.Reservation, fate replay.Fate,
 // stays, and gets into the log later.
 func (s *Store) Release(_ context.Context, r authz.Reservation, now time.Time) (bool, error) {
 	var b *batch
-	released := s.ReleaseNoted(r, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	released := s.ReleaseNoted(r, now, func(e *memory.Entry) { b = s.log.note(e, now) })
 	return released, s.written(b)
 }
 
@@ -274,7 +275,7 @@ func (s *Store) Release(_ context.Context, r authz.Reservation, now time.Time) (
 // process ends.
 func (s *Store) Permit(_ context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
 	var b *batch
-	permitted := s.PermitNoted(r, until, now, func(e *replay.Entry) { b = s.log.note(e, now) })
+	permitted := s.PermitNoted(r, until, now, func(e *memory.Entry) { b = s.log.note(e, now) })
 	return permitted, s.written(b)
 }
 
@@ -307,7 +308,7 @@ func (s *Store) ask(now time.Time) {
 // Sweep sweeps the memory store, tries to mend a broken log, and looks whether
 // a compaction is due. Call it about once a second.
 func (s *Store) Sweep(now time.Time, n int) {
-	s.Memory.Sweep(now, n)
+	s.Store.Sweep(now, n)
 	if s.ready() != nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
@@ -36,7 +37,7 @@ func directory(t testing.TB) string {
 }
 
 func config(dir string) file.Config {
-	return file.Config{Dir: dir, Sync: time.Hour, Boot: "one", SetupUntil: before.Add(1), Memory: replay.MemoryConfig{MaxEntries: 250_000}}
+	return file.Config{Dir: dir, Sync: time.Hour, Boot: "one", SetupUntil: before.Add(1), Memory: memory.Config{MaxEntries: 250_000}}
 }
 
 func opened(t testing.TB, c file.Config, now time.Time) *file.Store {

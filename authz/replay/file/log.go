@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/wlog"
 	"github.com/prometheus/prometheus/util/compression"
 
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 // segmentSize is far beyond what a segment gets to: segments end where a
@@ -158,7 +158,7 @@ func (l *log) measure() error {
 // note adds an entry, if there is one, to the batch that gathers, and returns
 // that; the caller must wait for it. It does not wait itself: the entry's lock
 // is held.
-func (l *log) note(e *replay.Entry, now time.Time) *batch {
+func (l *log) note(e *memory.Entry, now time.Time) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken != nil {
@@ -171,7 +171,7 @@ func (l *log) note(e *replay.Entry, now time.Time) *batch {
 }
 
 // add adds an entry to the batch that gathers. l.mu is held.
-func (l *log) add(e *replay.Entry) {
+func (l *log) add(e *memory.Entry) {
 	if e == nil {
 		return
 	}
@@ -183,7 +183,7 @@ func (l *log) add(e *replay.Entry) {
 }
 
 // mention adds an entry for which nobody waits.
-func (l *log) mention(e *replay.Entry) {
+func (l *log) mention(e *memory.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken == nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
@@ -88,7 +89,7 @@ func TestShortOutage(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 	c := config(server)
 	c.TrustRestart = true
-	f := redis.NewFallback(open(t, c), replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}))
+	f := redis.NewFallback(open(t, c), memory.New(memory.Config{MaxEntries: 1000}))
 	server.Kill()
 	if f.Probe(context.Background(), start) == nil {
 		t.Fatal("it is not away")

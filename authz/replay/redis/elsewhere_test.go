@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
@@ -21,7 +22,7 @@ func twoAlone(t *testing.T, server *redistest.Server, happened *[]redis.Happenin
 	c.TrustRestart = true
 	c.OnEvent = func(e redis.Event) { *happened = append(*happened, e.What) }
 	for _, f := range []**redis.Fallback{&a, &b} {
-		*f = redis.NewFallback(open(t, c), replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}))
+		*f = redis.NewFallback(open(t, c), memory.New(memory.Config{MaxEntries: 1000}))
 	}
 	// An access log comes.
 	delivered(t, a, replaytest.Signed(1000, start), 1, start)
@@ -103,7 +104,7 @@ func TestNobodyCanBeTold(t *testing.T) {
 // Where no access log comes, the end of a lease means what the policy says.
 func TestAloneWithoutALog(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
-	f := redis.NewFallback(open(t, config(server)), replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}))
+	f := redis.NewFallback(open(t, config(server)), memory.New(memory.Config{MaxEntries: 1000}))
 	server.Kill()
 	if f.Probe(context.Background(), start) == nil {
 		t.Fatal("it is not away")

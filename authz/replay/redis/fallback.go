@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 // Fallback is a store that goes on alone, in this replica's memory, while Redis
@@ -20,7 +21,7 @@ import (
 // what has no signed time is marked, until its window has ended.
 type Fallback struct {
 	*Store
-	alone *replay.Memory
+	alone *memory.Store
 	// since is when Redis was found away; 0: it is there. until is how long
 	// nonces that were taken alone matter. Both in nanoseconds since 1970.
 	since, until atomic.Int64
@@ -38,8 +39,8 @@ type Fallback struct {
 const grace = 2 * time.Second
 
 // NewFallback returns a store that goes on in memory while Redis is away.
-func NewFallback(s *Store, memory *replay.Memory) *Fallback {
-	f := &Fallback{Store: s, alone: memory}
+func NewFallback(s *Store, alone *memory.Store) *Fallback {
+	f := &Fallback{Store: s, alone: alone}
 	s.fallback = f
 	return f
 }

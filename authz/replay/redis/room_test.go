@@ -17,7 +17,7 @@ import (
 func small(t *testing.T, kind string) *redistest.Server {
 	t.Helper()
 	server := redistest.Start(t, redistest.Options{Kind: kind})
-	server.Do("CONFIG", "SET", "maxmemory", strconv.FormatInt(memory(t, server)+6<<20, 10))
+	server.Do("CONFIG", "SET", "maxmemory", strconv.FormatInt(usedMemory(t, server)+6<<20, 10))
 	return server
 }
 

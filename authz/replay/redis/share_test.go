@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
@@ -254,7 +255,7 @@ func TestFallback(t *testing.T) {
 	c := config(server)
 	c.TrustRestart = true
 	store := open(t, c)
-	s := redis.NewFallback(store, replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}))
+	s := redis.NewFallback(store, memory.New(memory.Config{MaxEntries: 1000}))
 	now := start
 	delivered(t, s, replaytest.Signed(1, now), 1, now)
 	slow := replaytest.Claim(2, 2, replay.Unsure)

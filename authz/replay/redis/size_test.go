@@ -20,18 +20,18 @@ func TestBytesPerNonce(t *testing.T) {
 	const n = 20_000
 	server := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory", "1gb"}}) // so that shares are counted
 	s := open(t, config(server))
-	before := memory(t, server)
+	before := usedMemory(t, server)
 	reservations := make([]replay.Answer, n)
 	inParallel(n, func(i int) {
 		reservations[i] = reserve(t, s, replaytest.Signed(uint64(i), start), replaytest.Claim(uint64(i+1), uint64(i)<<40+1, replay.Taken), start)
 	})
-	pending := float64(memory(t, server)-before) / n
+	pending := float64(usedMemory(t, server)-before) / n
 	inParallel(n, func(i int) {
 		if ok, err := s.Settle(context.Background(), reservations[i].Reservation, replay.Delivered, start); !ok || err != nil {
 			t.Error(ok, err)
 		}
 	})
-	done := float64(memory(t, server)-before) / n
+	done := float64(usedMemory(t, server)-before) / n
 	t.Logf("%.0f bytes of one that is done, %.0f of one that is open", done, pending)
 	if done > bytesDone || pending > bytesOpen {
 		t.Errorf("more than %d and %d", bytesDone, bytesOpen)
@@ -51,8 +51,8 @@ func inParallel(n int, do func(i int)) {
 	all.Wait()
 }
 
-// memory is what the server has allocated, its buffers for clients left out.
-func memory(t *testing.T, server *redistest.Server) int64 {
+// usedMemory is what the server has allocated, its buffers for clients left out.
+func usedMemory(t *testing.T, server *redistest.Server) int64 {
 	t.Helper()
 	var used, clients int64
 	for line := range strings.Lines(server.Do("INFO", "memory")) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/redeliver"
 )
@@ -25,7 +26,7 @@ const refusedID = "0123456789abcdef0123456789abcdef"
 // that was taken and whose copy the decision refusedID has refused.
 func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz.Reason) {
 	t.Helper()
-	store := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000})
+	store := memory.New(memory.Config{MaxEntries: 1000})
 	settler := replay.NewSettler(store, 0, replay.NewSealKey())
 	check := &replay.Check{Store: store, Settler: settler, Window: time.Hour}
 	deliver := func() (authz.Reason, *authz.Call) {

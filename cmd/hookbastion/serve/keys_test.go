@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
@@ -40,7 +41,7 @@ func TestKeysLive(t *testing.T) {
 	live := cli.LiveKeys{Since: at, Complete: true, Keys: []telemetry.KeyMatch{
 		{Webhook: "a", KeyID: "old", KeyStat: telemetry.KeyStat{First: at, Last: at.Add(time.Hour), Count: 3}},
 	}}
-	a, err := newAdmin(&settings.Settings{AdminToken: token}, replay.NewSettler(replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}), 0, replay.NewSealKey()), &known{live: &live}, slog.New(slog.DiscardHandler))
+	a, err := newAdmin(&settings.Settings{AdminToken: token}, replay.NewSettler(memory.New(memory.Config{MaxEntries: 1000}), 0, replay.NewSealKey()), &known{live: &live}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
@@ -18,7 +19,7 @@ import (
 // openRedis makes a store that looks for its server once, so that one that is
 // there is ready when the service is. What is wrong with it is no error: the
 // service starts, and refuses.
-func openRedis(ctx context.Context, s *settings.Settings, memory replay.MemoryConfig, log *slog.Logger, now time.Time) (*nonceStore, error) {
+func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, log *slog.Logger, now time.Time) (*nonceStore, error) {
 	first := replay.NewKey()
 	keys := &sharedKeys{file: s.Redis.Keys, keys: []replay.Key{first}}
 	config := s.Redis.Config
@@ -42,7 +43,7 @@ func openRedis(ctx context.Context, s *settings.Settings, memory replay.MemoryCo
 		},
 	}
 	if s.Redis.Alone {
-		alone := replay.NewMemory(memory)
+		alone := memory.New(bounds)
 		both := redis.NewFallback(store, alone)
 		n.Store, n.remote = both, both.Remote
 		n.sweep = func(now time.Time) { alone.Sweep(now, sweepsPerSecond) }

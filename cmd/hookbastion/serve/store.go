@@ -9,6 +9,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/file"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -42,7 +43,7 @@ type nonceStore struct {
 const sweepsPerSecond = 1024
 
 func openStore(ctx context.Context, s *settings.Settings, log *slog.Logger, now time.Time) (*nonceStore, error) {
-	config := replay.MemoryConfig{MaxEntries: s.MaxEntries, MaxPending: s.MaxPending}
+	config := memory.Config{MaxEntries: s.MaxEntries, MaxPending: s.MaxPending}
 	if s.File != nil {
 		return openFile(file.Config{Dir: s.File.Path, Sync: s.File.Sync, Memory: config, SetupUntil: s.SetupUntil}, log, now)
 	}
@@ -53,7 +54,7 @@ func openStore(ctx context.Context, s *settings.Settings, log *slog.Logger, now 
 		config.Started = now
 		log.Info("nothing is known of deliveries before the start: signed times that could have come before are refused, and what has no signed time is marked as possible until its window has ended since, unless replay.setup_until says that nothing came")
 	}
-	m := replay.NewMemory(config)
+	m := memory.New(config)
 	return &nonceStore{
 		Store: m, fingerprints: authz.NewFingerprintKey(), seals: replay.NewSealKey(), entries: m.Entries, stats: m.Stats,
 		sweep: func(now time.Time) { m.Sweep(now, sweepsPerSecond) },

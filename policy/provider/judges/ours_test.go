@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -55,7 +55,7 @@ func newOurs(t *testing.T, j *judge, secret string) *ours {
 		t.Fatal(err)
 	}
 	table, err := policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  1 << 20,
 	})

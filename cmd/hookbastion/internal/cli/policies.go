@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -45,7 +45,7 @@ func (p *Policies) compile(onKey func(policy.Key)) (*authz.Table, error) {
 	}
 	set, _ := policy.Load(p.Paths...) // Compile reports what is wrong with both
 	return policy.Compile(set, policy.Deps{
-		Store:         replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000}),
+		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
 		Assertions:    p.Config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has

@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // stripe is the lock of a part of a share's fingerprints, and what is known of
@@ -26,7 +27,7 @@ type open struct {
 	id          uint64
 	owners      owners
 	ends        int64
-	unknown     Fate
+	unknown     replay.Fate
 	mark        authz.Mark
 	// final: others see a copy, and the end of the lease changes nothing.
 	final bool

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
@@ -21,7 +22,7 @@ func TestUndo(t *testing.T) {
 	}
 	nobody := replay.Claim{Owner: 9}
 	for name, c := range map[string]struct {
-		before func(*replay.Memory)
+		before func(*memory.Store)
 		claim  replay.Claim
 		at     time.Time
 		// then is what the same claim gets after it was undone, and other what
@@ -42,7 +43,7 @@ func TestUndo(t *testing.T) {
 			claim replay.Claim
 			want  replay.Outcome
 		}{{c.claim, c.then}, {replaytest.Claim(77, 77, replay.Taken), c.other}} {
-			m := memory(100)
+			m := roomFor(100)
 			if c.before != nil {
 				c.before(m)
 			}
@@ -65,7 +66,7 @@ func TestUndo(t *testing.T) {
 // What others did with it in the meantime stays.
 func TestUndoTooLate(t *testing.T) {
 	n := replaytest.Unsigned(1, start, time.Hour)
-	m := memory(100)
+	m := roomFor(100)
 	first := m.ReserveNoted(n, replaytest.Claim(1, 1, replay.Taken), start, nil)
 	second := m.ReserveNoted(n, replaytest.Claim(1, 2, replay.Taken), start, nil)
 	m.Undo(first, start)
@@ -81,19 +82,19 @@ func TestUndoTooLate(t *testing.T) {
 	}
 }
 
-func open(n replay.Nonce) func(*replay.Memory) {
-	return func(m *replay.Memory) { m.ReserveNoted(n, replaytest.Claim(1, 1, replay.Taken), start, nil) }
+func open(n replay.Nonce) func(*memory.Store) {
+	return func(m *memory.Store) { m.ReserveNoted(n, replaytest.Claim(1, 1, replay.Taken), start, nil) }
 }
 
-func unknown(n replay.Nonce) func(*replay.Memory) {
-	return func(m *replay.Memory) {
+func unknown(n replay.Nonce) func(*memory.Store) {
+	return func(m *memory.Store) {
 		a := m.ReserveNoted(n, replaytest.Claim(1, 1, replay.Taken), start, nil)
 		m.SettleNoted(a.Reservation, replay.Unsure, start, nil)
 	}
 }
 
-func permitted(n replay.Nonce) func(*replay.Memory) {
-	return func(m *replay.Memory) {
+func permitted(n replay.Nonce) func(*memory.Store) {
+	return func(m *memory.Store) {
 		a := m.ReserveNoted(n, replaytest.Claim(1, 1, replay.Taken), start, nil)
 		m.SettleNoted(a.Reservation, replay.Delivered, start, nil)
 		if ok, _ := m.Permit(context.Background(), a.Reservation, start.Add(time.Hour), start); !ok {
@@ -104,8 +105,8 @@ func permitted(n replay.Nonce) func(*replay.Memory) {
 
 // FuzzEntry: what is no entry is refused, and what is one is written as it was.
 func FuzzEntry(f *testing.F) {
-	m := memory(100)
-	note := func(e *replay.Entry) { f.Add(e.AppendTo(nil)) }
+	m := roomFor(100)
+	note := func(e *memory.Entry) { f.Add(e.AppendTo(nil)) }
 	a := m.ReserveNoted(replaytest.Signed(1, start), replaytest.Claim(1, 1, replay.Unsure), start, note)
 	m.SettleNoted(a.Reservation, replay.Delivered, start, note)
 	liked := replaytest.Signed(3, start)
@@ -115,20 +116,20 @@ func FuzzEntry(f *testing.F) {
 		m.ReserveNoted(replaytest.Signed(2, start), replaytest.Claim(2, owner, replay.Taken), start, note)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, rest, err := replay.ReadEntry(data)
+		e, rest, err := memory.ReadEntry(data)
 		if err != nil {
 			return
 		}
 		written := e.AppendTo(nil)
-		again, none, err := replay.ReadEntry(written)
+		again, none, err := memory.ReadEntry(written)
 		if err != nil || len(none) != 0 || !bytes.Equal(again.AppendTo(nil), written) {
 			t.Fatalf("%x is written as %x: %v", data[:len(data)-len(rest)], written, err)
 		}
 		e.Webhook = "a"
-		m := memory(100)
+		m := roomFor(100)
 		m.Restore(&e, start)
 		m.Restored(start, start)
-		if err := m.Walk(start, func(*replay.Entry) {}, func() error { return nil }); err != nil {
+		if err := m.Walk(start, func(*memory.Entry) {}, func() error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		m.SweepAll(start.Add(time.Hour))

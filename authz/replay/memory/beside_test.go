@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
 
 // nonces is what is compared: the store, and what one would take instead.
@@ -87,7 +88,7 @@ func BenchmarkNonces(b *testing.B) {
 			make func() nonces
 		}{
 			{"memory", func() nonces {
-				return stored{replay.NewMemory(replay.MemoryConfig{MaxEntries: 4 * n}), time.Unix(1_795_500_000, 0)}
+				return stored{memory.New(memory.Config{MaxEntries: 4 * n}), time.Unix(1_795_500_000, 0)}
 			}},
 			{"golang-lru", func() nonces {
 				return expiring{&sync.Mutex{}, expirable.NewLRU[string, struct{}](2*n, nil, benchSpan)}

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // BenchmarkSettle measures two phases: a reservation, its seal, and the
 // settlement by it, beside a million others.
 func BenchmarkSettle(b *testing.B) {
-	m := memory(1 << 28)
+	m := roomFor(1 << 28)
 	for n := range uint64(1_000_000) {
 		reserve(b, m, replaytest.Signed(n, start), start)
 	}

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"math/rand/v2"
@@ -15,7 +15,7 @@ import (
 func TestModelUnderPressure(t *testing.T) {
 	const room, steps, remembered = 400, 100_000, 4_000
 	random := rand.New(rand.NewPCG(3, 4))
-	m := memory(room)
+	m := roomFor(room)
 	now := start
 	live := map[uint64]time.Time{}
 	sent := map[uint64]replay.Nonce{}

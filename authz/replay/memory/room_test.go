@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"testing"
@@ -35,7 +35,7 @@ func TestExpiredNoncesMakeRoom(t *testing.T) {
 		"signed, without an eviction": {replaytest.Signed, replaytest.Signed, 350 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := memory(room)
+			m := roomFor(room)
 			later := start.Add(c.after)
 			for n := range uint64(room) {
 				if got := reserve(t, m, inShard(c.old(n, start), byte(n)), start); got != replay.Reserved {
@@ -63,7 +63,7 @@ func TestExpiredNoncesMakeRoom(t *testing.T) {
 // with what may be evicted.
 func TestSignedNoncesOfAnotherSpanAreEvicted(t *testing.T) {
 	const room = 500
-	m := memory(room)
+	m := roomFor(room)
 	for n := range uint64(room) {
 		if got := reserve(t, m, replaytest.Signed(n, start.Add(time.Duration(n)*time.Millisecond)), start.Add(time.Second)); got != replay.Reserved {
 			t.Fatalf("nonce %d: outcome %d", n, got)
@@ -100,7 +100,7 @@ func TestSignedNoncesOfAnotherSpanAreEvicted(t *testing.T) {
 // A slot that was reused after its nonce had expired must not let the nonce
 // through again when the clock goes back.
 func TestReusedSlotsWhenTheClockGoesBack(t *testing.T) {
-	m := memory(1000)
+	m := roomFor(1000)
 	first := replaytest.Signed(1, start)
 	if got := reserve(t, m, first, start); got != replay.Reserved {
 		t.Fatalf("outcome %d", got)
@@ -125,7 +125,7 @@ func TestReusedSlotsWhenTheClockGoesBack(t *testing.T) {
 
 func TestLongestWindow(t *testing.T) {
 	const window = 31 * 24 * time.Hour
-	m := memory(1000)
+	m := roomFor(1000)
 	now := start
 	for i := range uint64(400) { // over all places within the epochs of a sweep
 		n := replaytest.Unsigned(i, now, window)

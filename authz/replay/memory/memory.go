@@ -1,4 +1,29 @@
-package replay
+// Package memory is the nonce store of a single replica. The file store keeps a
+// log of it, and the Redis store goes on with one while Redis is away.
+//
+// # Nonces
+//
+// A nonce is a slot of 16 bytes: 118 bits of the fingerprint, which is a keyed
+// hash already, what became of the delivery, and in which 128th of its span it
+// expires. Slots lie in open-addressed segments of at most 1,536, so that nothing
+// moves more than one of them, and the garbage collector sees a pointer for each
+// segment and none for a nonce. What is known of those whose outcome is open lies
+// beside them, for as long as it is.
+//
+// # Bounds
+//
+// Nonces, open ones and bytes are bounded. Each webhook and each tenant has a
+// share of the room, which falls as the room fills, and a least that nobody else
+// can take: a flood ends in its own share. What has a signed time may be evicted
+// by others of its share, and raises the share's watermark; what has none is never
+// evicted, and where there is no room for more it is refused.
+//
+// # What it does not protect against
+//
+// It forgets when the process ends, and knows nothing of other replicas. A start
+// is therefore a watermark: see [Config]. Two contents with the same 118 bits are
+// one, and nobody who does not know the key of fingerprints can find two.
+package memory
 
 import (
 	"context"
@@ -9,15 +34,11 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// Memory is the store of a single replica. It is bounded by nonces and by
-// bytes, at 16 bytes a slot and a load between one half and three quarters.
-//
-// Each webhook and each tenant has a share of its own. Nonces with a signed
-// time may be evicted by others of their share, at the price of a higher
-// watermark there; nonces without are never evicted.
-type Memory struct {
+// Store is the store of a single replica. It is safe for concurrent use.
+type Store struct {
 	max, maxOpen, maxBytes int64
 	seed                   maphash.Seed
 	all                    room
@@ -43,8 +64,8 @@ type Memory struct {
 	next     sweepPlace
 }
 
-// MemoryConfig configures a store.
-type MemoryConfig struct {
+// Config configures a store.
+type Config struct {
 	// MaxEntries bounds the nonces of all webhooks together. One of them can
 	// take three quarters; a sixteenth is reserved for those webhooks and tenants
 	// that take little.
@@ -69,15 +90,15 @@ const (
 	maxShares = 1 << 14
 )
 
-// NewMemory returns an empty store.
-func NewMemory(config MemoryConfig) *Memory {
+// New returns an empty store.
+func New(config Config) *Store {
 	if config.MaxPending == 0 {
 		config.MaxPending = defaultPending
 	}
 	if config.MaxBytes == 0 {
 		config.MaxBytes = int64(config.MaxEntries)*48 + maxShares*tenantParts*minSlots*slotBytes + 1<<20
 	}
-	m := &Memory{
+	m := &Store{
 		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
 		seed: maphash.MakeSeed(), key: config.Key,
 		webhooks: map[string]*room{}, shares: map[uint64]*share{},
@@ -87,46 +108,46 @@ func NewMemory(config MemoryConfig) *Memory {
 }
 
 // Reserve never fails with an error.
-func (m *Memory) Reserve(_ context.Context, nonce Nonce, claim Claim, now time.Time) (Answer, error) {
-	return m.ReserveNoted(nonce, claim, now, nil), nil
+func (m *Store) Reserve(_ context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
+	return m.ReserveNoted(nonce, claim, now, nil).Answer, nil
 }
 
 // Known looks for a nonce that is done or taken and that nobody can adopt or is
 // permitted to repeat.
-func (m *Memory) Known(nonce Nonce, now time.Time) (Answer, bool) {
+func (m *Store) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool) {
 	if m.guarded(&nonce) {
-		return Answer{}, false
+		return replay.Answer{}, false
 	}
 	f := nonce.Fingerprint
 	sh, st := m.locked(authz.Reservation{Fingerprint: f, Share: m.shareNumber(nonce.Webhook, nonce.Tenant)})
 	if st == nil {
-		return Answer{}, false
+		return replay.Answer{}, false
 	}
 	defer st.mu.Unlock()
 	if o := st.find(f); o != nil && !m.endLease(sh, st, o, now) {
-		return Answer{}, false
+		return replay.Answer{}, false
 	}
-	named := Answer{Outcome: Copy, Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}
+	named := replay.Answer{Outcome: replay.Copy, Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}
 	at, found := m.find(sh, f, now)
 	if _, permitted := st.permits[f]; !found || permitted {
-		return Answer{}, false
+		return replay.Answer{}, false
 	}
 	switch at.slot().state() {
 	case stateDone:
 		named.Alike = at.like().Like(nonce.Likeness)
 	case stateTaken:
-		named.Outcome = CopyUnknown
+		named.Outcome = replay.CopyUnknown
 	default:
-		return Answer{}, false
+		return replay.Answer{}, false
 	}
 	m.counters.answered(named)
 	return named, true
 }
 
 // reserve works with the stripe locked.
-func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now time.Time) Answer {
+func (m *Store) reserve(sh *share, st *stripe, nonce *replay.Nonce, claim *replay.Claim, now time.Time) Answer {
 	f := nonce.Fingerprint
-	named := Answer{Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}
+	named := Answer{Answer: replay.Answer{Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}}
 	m.endLeases(sh, st, now, leasesPerCall)
 	o := st.find(f)
 	if o != nil && m.endLease(sh, st, o, now) {
@@ -134,7 +155,7 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 	}
 	if o != nil && o.check == claim.Check && o.check != (authz.CheckID{}) {
 		named.joined = o.owners.join(claim.Owner)
-		named.Outcome, named.Adopted, named.Mark = Reserved, true, o.mark
+		named.Outcome, named.Adopted, named.Mark = replay.Reserved, true, o.mark
 		named.Reservation.ID, named.Reservation.Owner = o.id, claim.Owner
 		if !o.final {
 			named.Reservation.Ends = o.ends
@@ -153,12 +174,12 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 	case stateUnsure:
 		return m.reopen(sh, st, at, nonce, claim, now, named)
 	case statePending:
-		named.Outcome = Pending
+		named.Outcome = replay.Pending
 		return named
 	case stateTaken:
-		named.Outcome = CopyUnknown
+		named.Outcome = replay.CopyUnknown
 	default:
-		named.Outcome, named.Alike = Copy, at.like().Like(nonce.Likeness)
+		named.Outcome, named.Alike = replay.Copy, at.like().Like(nonce.Likeness)
 	}
 	if (o == nil || o.final) && st.permit(f, now) {
 		if o != nil {
@@ -171,15 +192,15 @@ func (m *Memory) reserve(sh *share, st *stripe, nonce *Nonce, claim *Claim, now 
 }
 
 // open reserves a nonce that is not there.
-func (m *Memory) open(sh *share, st *stripe, nonce *Nonce, claim *Claim, o open, now time.Time, named Answer) Answer {
+func (m *Store) open(sh *share, st *stripe, nonce *replay.Nonce, claim *replay.Claim, o open, now time.Time, named Answer) Answer {
 	to := statePending
 	if claim.Lease <= 0 {
 		to, o.final = stateTaken, true
 	} else if !m.mayOpen(sh) {
-		named.Outcome = Full
+		named.Outcome = replay.Full
 		return named
 	}
-	if named.Outcome = m.insert(sh, nonce, to, now); named.Outcome != Reserved {
+	if named.Outcome = m.insert(sh, nonce, to, now); named.Outcome != replay.Reserved {
 		return named
 	}
 	m.add(sh, st, claim, o, now, &named)
@@ -187,7 +208,7 @@ func (m *Memory) open(sh *share, st *stripe, nonce *Nonce, claim *Claim, o open,
 }
 
 // reopen reserves a nonce whose earlier outcome is not known.
-func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Claim, now time.Time, named Answer) Answer {
+func (m *Store) reopen(sh *share, st *stripe, at place, nonce *replay.Nonce, claim *replay.Claim, now time.Time, named Answer) Answer {
 	o := open{before: stateUnsure, mark: authz.MarkPossible}
 	t := m.table(sh, !nonce.Signed.IsZero(), nonce.Span)
 	if t != at.table {
@@ -197,7 +218,7 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 		at.segment.drop(at.at)
 		m.count(sh, -1)
 		named = m.open(sh, st, nonce, claim, o, now, named)
-		if named.Outcome != Reserved {
+		if named.Outcome != replay.Reserved {
 			at.segment.undrop(at.at, was)
 			m.count(sh, 1)
 		}
@@ -207,12 +228,12 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 	if claim.Lease <= 0 {
 		to, o.final = stateTaken, true
 	} else if !m.mayOpen(sh) {
-		named.Outcome = Full
+		named.Outcome = replay.Full
 		return named
 	}
 	expires := t.lastEpoch(nonce.Expires)
 	if expires <= at.current || expires > at.segment.swept+255 {
-		named.Outcome = Uncertain
+		named.Outcome = replay.Uncertain
 		return named
 	}
 	slot := at.slot()
@@ -229,8 +250,8 @@ func (m *Memory) reopen(sh *share, st *stripe, at place, nonce *Nonce, claim *Cl
 }
 
 // add takes down who holds what was reserved.
-func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time, named *Answer) {
-	named.Outcome, named.Mark, named.New, named.joined = Reserved, o.mark, o.absent, true
+func (m *Store) add(sh *share, st *stripe, claim *replay.Claim, o open, now time.Time, named *Answer) {
+	named.Outcome, named.Mark, named.New, named.joined = replay.Reserved, o.mark, o.absent, true
 	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
 	lease := claim.Lease
 	if o.final {
@@ -250,30 +271,30 @@ func (m *Memory) add(sh *share, st *stripe, claim *Claim, o open, now time.Time,
 }
 
 // Settle never fails with an error.
-func (m *Memory) Settle(_ context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error) {
+func (m *Store) Settle(_ context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
 	return m.SettleNoted(r, fate, now, nil), nil
 }
 
 // Release never fails with an error.
-func (m *Memory) Release(_ context.Context, r authz.Reservation, now time.Time) (bool, error) {
+func (m *Store) Release(_ context.Context, r authz.Reservation, now time.Time) (bool, error) {
 	return m.ReleaseNoted(r, now, nil), nil
 }
 
 // Permit never fails with an error.
-func (m *Memory) Permit(_ context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
+func (m *Store) Permit(_ context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
 	return m.PermitNoted(r, until, now, nil), nil
 }
 
 // Issued reports whether the store may have made the reservation: it has its
 // share. Without a Key, another store's has another number.
-func (m *Memory) Issued(r authz.Reservation) bool {
+func (m *Store) Issued(r authz.Reservation) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.shares[r.Share] != nil
 }
 
 // locked returns the stripe of a reservation, locked, or nil.
-func (m *Memory) locked(r authz.Reservation) (*share, *stripe) {
+func (m *Store) locked(r authz.Reservation) (*share, *stripe) {
 	m.mu.RLock()
 	sh := m.shares[r.Share]
 	m.mu.RUnlock()
@@ -286,14 +307,14 @@ func (m *Memory) locked(r authz.Reservation) (*share, *stripe) {
 }
 
 // close ends an open reservation.
-func (m *Memory) close(sh *share, st *stripe, o *open, fate Fate, now time.Time) {
+func (m *Store) close(sh *share, st *stripe, o *open, fate replay.Fate, now time.Time) {
 	if at, found := m.find(sh, o.fingerprint, now); found { // or it was evicted
 		switch {
-		case fate == Delivered:
+		case fate == replay.Delivered:
 			at.slot().set(stateDone)
-		case fate == Taken:
+		case fate == replay.Taken:
 			at.slot().set(stateTaken)
-		case fate == Unsure || !o.absent:
+		case fate == replay.Unsure || !o.absent:
 			// What came before is as uncertain as it was.
 			at.slot().set(stateUnsure)
 		default:
@@ -304,13 +325,13 @@ func (m *Memory) close(sh *share, st *stripe, o *open, fate Fate, now time.Time)
 	m.forget(sh, st, o)
 }
 
-func (m *Memory) forget(sh *share, st *stripe, o *open) {
+func (m *Store) forget(sh *share, st *stripe, o *open) {
 	st.remove(o)
 	m.countOpen(sh, -1)
 }
 
 // endLease does what the end of the lease means, if it has come.
-func (m *Memory) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
+func (m *Store) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
 	if now.UnixNano() < o.ends {
 		return false
 	}
@@ -319,8 +340,8 @@ func (m *Memory) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
 		return true
 	}
 	fate := o.unknown
-	if fate != Unsure {
-		fate = Taken
+	if fate != replay.Unsure {
+		fate = replay.Taken
 	}
 	m.counters.expired(fate)
 	m.close(sh, st, o, fate, now)
@@ -331,7 +352,7 @@ func (m *Memory) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
 const leasesPerCall = 4
 
 // endLeases looks at the next n leases of the stripe.
-func (m *Memory) endLeases(sh *share, st *stripe, now time.Time, n int) {
+func (m *Store) endLeases(sh *share, st *stripe, now time.Time, n int) {
 	for range min(n, len(st.open)) {
 		if st.cursor >= len(st.open) {
 			st.cursor = 0

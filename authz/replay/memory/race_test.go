@@ -1,6 +1,6 @@
 //go:build race
 
-package replay_test
+package memory_test
 
 // raceDetector makes long tests shorter.
 const raceDetector = true

@@ -1,9 +1,11 @@
-package replay
+package memory
 
 import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // clock is what a store knows of the times that it is told.
@@ -23,7 +25,7 @@ const (
 	latestStep = int64(100 * time.Millisecond)
 	// turnAfter is by how much the clock must have gone back. To begin anew costs
 	// as much as to wait for that long.
-	turnAfter = int64(Skew + time.Minute)
+	turnAfter = int64(replay.Skew + time.Minute)
 	// behindFor is for how long all times must be behind: a call that was held up
 	// has an old time, too.
 	behindFor = int64(time.Second)
@@ -34,7 +36,7 @@ const (
 // Guard says that what came before may be forgotten, as before the start of an
 // empty store. Deliveries with a signed time that could have come before are
 // refused, and others marked as possible, until none could be known any more.
-func (m *Memory) Guard(before time.Time) {
+func (m *Store) Guard(before time.Time) {
 	if before.IsZero() {
 		return
 	}
@@ -47,14 +49,14 @@ func (m *Memory) Guard(before time.Time) {
 }
 
 // Guarded is the time that Guard was given last; zero if there was none.
-func (m *Memory) Guarded() time.Time {
+func (m *Store) Guarded() time.Time {
 	if at := m.clock.guard.Load(); at != 0 {
 		return time.Unix(0, at)
 	}
 	return time.Time{}
 }
 
-func (m *Memory) guarded(nonce *Nonce) bool {
+func (m *Store) guarded(nonce *replay.Nonce) bool {
 	if nonce.Signed.IsZero() {
 		return false
 	}
@@ -64,7 +66,7 @@ func (m *Memory) guarded(nonce *Nonce) bool {
 
 // doubted reports whether a nonce of which nothing is known may have been
 // forgotten, though it is accepted.
-func (m *Memory) doubted(nonce *Nonce, now time.Time) bool {
+func (m *Store) doubted(nonce *replay.Nonce, now time.Time) bool {
 	guard := m.clock.guard.Load()
 	return nonce.Doubtful || guard != 0 && nonce.Doubted(time.Unix(0, guard), now)
 }
@@ -74,7 +76,7 @@ func (m *Memory) doubted(nonce *Nonce, now time.Time) bool {
 // with a signed time that could have come before are uncertain, and others are
 // marked; without a new beginning all would be uncertain, until the clock is where it was. What was accepted by
 // the wrong clock stays in tables of its own.
-func (m *Memory) told(now time.Time) {
+func (m *Store) told(now time.Time) {
 	c, at := &m.clock, now.UnixNano()
 	latest := c.latest.Load()
 	switch behind := c.behind.Load(); {
@@ -93,7 +95,7 @@ func (m *Memory) told(now time.Time) {
 }
 
 // turn begins anew with the clock that went back from the latest time.
-func (m *Memory) turn(now time.Time, latest int64) {
+func (m *Store) turn(now time.Time, latest int64) {
 	m.mu.Lock()
 	if !m.clock.latest.CompareAndSwap(latest, now.UnixNano()) {
 		m.mu.Unlock()
@@ -128,11 +130,11 @@ func (st *stripe) shift(after, by int64) {
 
 // OnTurn has f told when the clock has gone back, under no lock. It may not be
 // called once the store is in use.
-func (m *Memory) OnTurn(f func(now time.Time)) { m.clock.onTurn = f }
+func (m *Store) OnTurn(f func(now time.Time)) { m.clock.onTurn = f }
 
 // empty gives back the slots of a part of a table to which nothing is added any
 // more, if it holds nothing. Its stripe is locked.
-func (m *Memory) empty(p *part) {
+func (m *Store) empty(p *part) {
 	bytes := int64(0)
 	for i, s := range p.segments {
 		if s.count > 0 {

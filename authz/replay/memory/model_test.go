@@ -1,16 +1,17 @@
-package replay_test
+package memory_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
 // subject is a store of one replica, which forgets when it restarts.
-func subject(config replay.MemoryConfig) replaytest.Subject {
-	m := replay.NewMemory(config)
+func subject(config memory.Config) replaytest.Subject {
+	m := memory.New(config)
 	return replaytest.Subject{
 		Replicas: [2]replay.Store{m, m},
 		Restart: func(at time.Time) replaytest.Subject {
@@ -25,7 +26,7 @@ func subject(config replay.MemoryConfig) replaytest.Subject {
 
 func TestModel(t *testing.T) {
 	models := replaytest.Models{
-		New:   func(room int) replaytest.Subject { return subject(replay.MemoryConfig{MaxEntries: room}) },
+		New:   func(room int) replaytest.Subject { return subject(memory.Config{MaxEntries: room}) },
 		Steps: 1_000_000,
 	}
 	if raceDetector {

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -6,32 +6,32 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
 var start = replaytest.Start
 
-// memory has room for so many entries of one webhook: four fifths of what is
+// roomFor is a store with room for so many entries of one webhook: four fifths of what is
 // not reserved.
-func memory(entries int) *replay.Memory {
+func roomFor(entries int) *memory.Store {
 	whole := entries
 	for ((whole-2*(whole/32))*4+4)/5 < entries {
 		whole++
 	}
-	return replay.NewMemory(replay.MemoryConfig{MaxEntries: whole})
+	return memory.New(memory.Config{MaxEntries: whole})
 }
 
 func TestMemoryConforms(t *testing.T) {
-	replaytest.Run(t, func(*testing.T) replay.Store { return memory(200_000) })
+	replaytest.Run(t, func(*testing.T) replay.Store { return roomFor(200_000) })
 }
 
 func TestMemoryAfterALoss(t *testing.T) {
-	replaytest.Losses(t, func(*testing.T) replaytest.Subject { return subject(replay.MemoryConfig{MaxEntries: 1000}) })
+	replaytest.Losses(t, func(*testing.T) replaytest.Subject { return subject(memory.Config{MaxEntries: 1000}) })
 }
 
-func reserve(t testing.TB, m *replay.Memory, n replay.Nonce, now time.Time) replay.Outcome {
+func reserve(t testing.TB, m *memory.Store, n replay.Nonce, now time.Time) replay.Outcome {
 	t.Helper()
 	answer, err := m.Reserve(context.Background(), n, replay.Claim{}, now)
 	if err != nil {
@@ -42,7 +42,7 @@ func reserve(t testing.TB, m *replay.Memory, n replay.Nonce, now time.Time) repl
 
 func TestWhatWasEvictedIsNeverAcceptedAgain(t *testing.T) {
 	const room, flood = 5_000, 50_000
-	m := memory(room)
+	m := roomFor(room)
 	signedAt := func(n uint64) time.Time { return start.Add(time.Duration(n) * 4 * time.Millisecond) }
 	accepted := map[uint64]bool{}
 	for n := range uint64(flood) {
@@ -70,7 +70,7 @@ func TestWhatWasEvictedIsNeverAcceptedAgain(t *testing.T) {
 
 func TestUnsignedAreNeverEvicted(t *testing.T) {
 	const room = 2_000
-	m := memory(room)
+	m := roomFor(room)
 	accepted := map[uint64]bool{}
 	full := 0
 	for n := range uint64(2 * room) {
@@ -100,7 +100,7 @@ func TestUnsignedAreNeverEvicted(t *testing.T) {
 // A time may be signed ahead of our clock: what was signed shortly after the
 // start can have come before it.
 func TestStartGuard(t *testing.T) {
-	m := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1000, Started: start})
+	m := memory.New(memory.Config{MaxEntries: 1000, Started: start})
 	const ahead = time.Minute + replay.Skew // as replaytest.Signed allows
 	exact := replaytest.Signed(5, start.Add(replay.Skew+time.Nanosecond))
 	exact.Span -= time.Minute // a policy that allows no time ahead
@@ -122,7 +122,7 @@ func TestStartGuard(t *testing.T) {
 }
 
 func TestClockGoesBack(t *testing.T) {
-	m := memory(1000)
+	m := roomFor(1000)
 	n := replaytest.Signed(1, start)
 	if got := reserve(t, m, n, start); got != replay.Reserved {
 		t.Fatalf("outcome %d", got)
@@ -135,7 +135,7 @@ func TestClockGoesBack(t *testing.T) {
 }
 
 func TestEpochsWrapAround(t *testing.T) {
-	m := memory(1000)
+	m := roomFor(1000)
 	now := start
 	for i := range 5_000 { // hundreds of times 255 epochs
 		n := replaytest.Unsigned(1, now, time.Minute)
@@ -149,57 +149,6 @@ func TestEpochsWrapAround(t *testing.T) {
 	}
 }
 
-func TestFreshnessBoundsAreInclusive(t *testing.T) {
-	check := &replay.Freshness{Tolerance: 300 * time.Second, Future: 60 * time.Second}
-	for age, want := range map[time.Duration]authz.Reason{
-		0: authz.OK, 300 * time.Second: authz.OK, 300*time.Second + 1: authz.TimestampTooOld,
-		-60 * time.Second: authz.OK, -60*time.Second - 1: authz.TimestampInFuture,
-	} {
-		if got := check.Run(&authz.Call{Now: start, SignedTime: start.Add(-age)}); got != want {
-			t.Errorf("age %s: %s, want %s", age, got, want)
-		}
-	}
-	for name, c := range map[string]struct {
-		signed time.Time
-		want   authz.Reason
-	}{
-		"the end of time":              {time.Unix(999_999_999_999_999, 0), authz.TimestampInFuture},
-		"the beginning":                {time.Unix(-999_999_999_999_999, 0), authz.TimestampTooOld},
-		"the zero time":                {time.Time{}, authz.TimestampMissing},
-		"Unix's beginning":             {time.Unix(0, 0), authz.TimestampTooOld},
-		"milliseconds read as seconds": {time.Unix(start.UnixMilli(), 0), authz.TimestampInFuture},
-	} {
-		if got := check.Run(&authz.Call{Now: start, SignedTime: c.signed}); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-}
-
-func TestCheckNeedsASignature(t *testing.T) {
-	check := &replay.Check{Store: memory(10), Window: time.Hour}
-	f := replaytest.Fingerprint(1)
-	for name, call := range map[string]*authz.Call{
-		"nothing":    {Now: start},
-		"a token":    {Now: start, Proof: authz.ProofToken, Fingerprint: f},
-		"no content": {Now: start, Proof: authz.ProofSignature},
-	} {
-		if got := check.Run(call); got != authz.Internal {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-	call := &authz.Call{Context: context.Background(), Now: start, Proof: authz.ProofSignature, Fingerprint: f}
-	if got := check.Run(call); got != authz.OK {
-		t.Errorf("a signature: %s", got)
-	}
-	if got := check.Run(call); got != authz.Replayed {
-		t.Errorf("a copy: %s", got)
-	}
-	check.OnCopy = replay.MarkCopies
-	if got := check.Run(call); got != authz.OK || call.Mark != authz.MarkPossible {
-		t.Errorf("a copy that is marked: %s", got)
-	}
-}
-
 func heap() uint64 {
 	var s runtime.MemStats
 	runtime.GC()
@@ -210,7 +159,7 @@ func heap() uint64 {
 func TestBytesPerNonce(t *testing.T) {
 	const n = 1_000_000
 	before := heap()
-	m := memory(2 * n)
+	m := roomFor(2 * n)
 	for i := range uint64(n) {
 		if got := reserve(t, m, replaytest.Signed(i, start), start); got != replay.Reserved {
 			t.Fatalf("nonce %d: outcome %d", i, got)
@@ -220,20 +169,5 @@ func TestBytesPerNonce(t *testing.T) {
 	runtime.KeepAlive(m)
 	if perNonce > 34 {
 		t.Errorf("%.1f bytes of heap for each nonce, more than 34", perNonce)
-	}
-}
-
-// A policy that keeps deliveries for longer than the one before says so: what came
-// before it may be forgotten.
-func TestCheckMarksWhatAnEarlierPolicyForgets(t *testing.T) {
-	const window = time.Hour
-	check := &replay.Check{Store: memory(10), Window: window, Watermark: start}
-	for age, want := range map[time.Duration]authz.Mark{
-		0: authz.MarkPossible, window: authz.MarkPossible, window + replay.Skew - 1: authz.MarkPossible, window + replay.Skew: authz.MarkNone,
-	} {
-		call := &authz.Call{Context: context.Background(), Now: start.Add(age), Proof: authz.ProofSignature, Fingerprint: replaytest.Fingerprint(uint64(age))}
-		if got := check.Run(call); got != authz.OK || call.Mark != want {
-			t.Errorf("after %s: %s, mark %q, want %q", age, got, call.Mark, want)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
@@ -30,7 +31,7 @@ func TestFloodsStayInTheirShare(t *testing.T) {
 	} {
 		for _, signed := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, signed %t", name, signed), func(t *testing.T) {
-				m := replay.NewMemory(replay.MemoryConfig{MaxEntries: room})
+				m := memory.New(memory.Config{MaxEntries: room})
 				nonce := func(n uint64, at time.Time) replay.Nonce {
 					if signed {
 						return replaytest.Signed(n, at)
@@ -71,7 +72,7 @@ func TestFloodsStayInTheirShare(t *testing.T) {
 
 // The same for those whose outcome is open: the log is away.
 func TestPendingOnesStayInTheirShare(t *testing.T) {
-	m := replay.NewMemory(replay.MemoryConfig{MaxEntries: 100_000, MaxPending: 1000})
+	m := memory.New(memory.Config{MaxEntries: 100_000, MaxPending: 1000})
 	count := func(webhook string, from uint64) (reserved, full int) {
 		for n := range uint64(2000) {
 			a, err := m.Reserve(context.Background(), of(webhook, "", replaytest.Signed(from+n, start)), replaytest.Claim(from+n, n, replay.Taken), start)
@@ -103,7 +104,7 @@ func TestPendingOnesStayInTheirShare(t *testing.T) {
 
 // Tenants that are gone leave nothing behind.
 func TestIdleTenantsAreGivenUp(t *testing.T) {
-	m := replay.NewMemory(replay.MemoryConfig{MaxEntries: 100_000})
+	m := memory.New(memory.Config{MaxEntries: 100_000})
 	for n := range uint64(2000) {
 		reserve(t, m, of("shared", fmt.Sprint(n), replaytest.Signed(n, start)), start)
 	}
@@ -125,7 +126,7 @@ func TestIdleTenantsAreGivenUp(t *testing.T) {
 // found there also when there would be room for one.
 func TestTenantsWithoutAShareAreFoundLater(t *testing.T) {
 	const many = 1 << 14 // as many as have a share of their own
-	m := memory(1 << 20)
+	m := roomFor(1 << 20)
 	for n := range uint64(many) {
 		reserve(t, m, of("crowd", fmt.Sprint(n), replaytest.Unsigned(n, start, time.Minute)), start)
 	}
@@ -145,7 +146,7 @@ func TestTenantsWithoutAShareAreFoundLater(t *testing.T) {
 // Slots are bounded, whatever shares there are.
 func TestBytesAreBounded(t *testing.T) {
 	const most = 1 << 20
-	m := replay.NewMemory(replay.MemoryConfig{MaxEntries: 1_000_000, MaxBytes: most})
+	m := memory.New(memory.Config{MaxEntries: 1_000_000, MaxBytes: most})
 	full := false
 	for n := range uint64(200_000) {
 		tenant := ""

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -8,18 +8,19 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
 // What may have been taken is not forgotten when a repetition of it finds no room
 // in the table of a new policy.
 func TestUnknownOutcomeOutlivesAFullStore(t *testing.T) {
-	for name, config := range map[string]replay.MemoryConfig{
+	for name, config := range map[string]memory.Config{
 		"no room for another that is open": {MaxEntries: 1000, MaxPending: 8},
 		"no bytes for another table":       {MaxEntries: 1000, MaxBytes: 16 * 16},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := replay.NewMemory(config)
+			m := memory.New(config)
 			nonce := replaytest.Unsigned(1, start, time.Hour)
 			if a, _ := m.Reserve(context.Background(), nonce, replaytest.Claim(1, 1, replay.Unsure), start); a.Outcome != replay.Reserved {
 				t.Fatalf("outcome %d", a.Outcome)
@@ -56,7 +57,7 @@ func TestUnknownOutcomeOutlivesAFullStore(t *testing.T) {
 // what has no share of its own lies in that of its webhook.
 func TestManyTenantsInAnyRoom(t *testing.T) {
 	for _, entries := range []int{20_000, 100_000, 1_000_000} {
-		m := memory(entries)
+		m := roomFor(entries)
 		const tenants = 20_000
 		refused := 0
 		for n := range uint64(tenants * 2 / 3) {

@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 func TestClockAheadForAMoment(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Minute, 2 * time.Minute, 10 * time.Minute, time.Hour, 30 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
-			m := memory(100_000)
+			m := roomFor(100_000)
 			n, accepted := uint64(0), map[uint64]time.Time{}
 			send := func(at time.Time) replay.Outcome {
 				n++
@@ -69,7 +69,7 @@ func TestClockAheadForAMoment(t *testing.T) {
 // A lease that a clock which was ahead has given ends as if it had been right,
 // and an entry of the access log still settles it.
 func TestLeaseOfAClockAhead(t *testing.T) {
-	m := memory(1000)
+	m := roomFor(1000)
 	ahead := start.Add(time.Hour)
 	hold := func(n uint64) replay.Answer {
 		a, err := m.Reserve(context.Background(), replaytest.Unsigned(n, ahead, 24*time.Hour), replaytest.Claim(n, n, replay.Unsure), ahead)
@@ -93,7 +93,7 @@ func TestLeaseOfAClockAhead(t *testing.T) {
 
 // One call that was held up does not turn the clock.
 func TestCallThatWasHeldUp(t *testing.T) {
-	m := memory(1000)
+	m := roomFor(1000)
 	for s := range uint64(120) {
 		now := start.Add(time.Hour + time.Duration(s)*time.Second)
 		reserve(t, m, replaytest.Signed(2*s, now), now)
@@ -110,7 +110,7 @@ func TestCallThatWasHeldUp(t *testing.T) {
 // evicted from the one before is still not accepted.
 func TestEvictedBeforeThePolicyBecameNarrower(t *testing.T) {
 	const room, flood = 1000, 4000
-	m := memory(room)
+	m := roomFor(room)
 	signed := func(n uint64, tolerance time.Duration) replay.Nonce {
 		at := start.Add(time.Duration(n) * 10 * time.Millisecond)
 		return replay.Nonce{Fingerprint: replaytest.Fingerprint(n), Signed: at, Expires: at.Add(tolerance + replay.Skew), Span: tolerance + 60*time.Second + replay.Skew}
@@ -134,7 +134,7 @@ func TestEvictedBeforeThePolicyBecameNarrower(t *testing.T) {
 // time passes marked, for its window since the clock was right again.
 func TestMarkedAfterAClockAhead(t *testing.T) {
 	const window = 10 * time.Minute
-	m := memory(1000)
+	m := roomFor(1000)
 	n := uint64(0)
 	mark := func(at time.Time) authz.Mark {
 		t.Helper()

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"runtime"

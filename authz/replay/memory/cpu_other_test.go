@@ -1,6 +1,6 @@
 //go:build !linux
 
-package replay_test
+package memory_test
 
 import "time"
 

@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"encoding/binary"
@@ -9,19 +9,27 @@ import (
 	"github.com/minio/highwayhash"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // keyedNumber is the number of a share that is the same in each process.
-func (m *Memory) keyedNumber(webhook string, tenant authz.View) uint64 {
+func (m *Store) keyedNumber(webhook string, tenant authz.View) uint64 {
 	b := make([]byte, 0, 64)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(webhook)))
 	b = append(append(b, webhook...), tenant...)
 	return highwayhash.Sum64(b, m.key[:])
 }
 
+// Answer is the answer of ReserveNoted, with what Undo must know.
+type Answer struct {
+	replay.Answer
+	joined bool // the claim's owner owns it since this answer
+	alone  bool // nobody can adopt it
+}
+
 // ReserveNoted is Reserve. If it has reserved or adopted something, note gets
 // what is known of it now.
-func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func(*Entry)) Answer {
+func (m *Store) ReserveNoted(nonce replay.Nonce, claim replay.Claim, now time.Time, note func(*Entry)) Answer {
 	m.told(now)
 	for {
 		sh := m.share(&nonce, now)
@@ -32,25 +40,25 @@ func (m *Memory) ReserveNoted(nonce Nonce, claim Claim, now time.Time, note func
 			continue // given up in this moment; the next one is another
 		}
 		answer := m.reserve(sh, st, &nonce, &claim, now)
-		if note != nil && answer.Outcome == Reserved {
+		if note != nil && answer.Outcome == replay.Reserved {
 			m.note(sh, st, nonce.Fingerprint, now, note)
 		}
 		st.mu.Unlock()
-		m.counters.answered(answer)
+		m.counters.answered(answer.Answer)
 		return answer
 	}
 }
 
 // SettleNoted is Settle. If it has settled something, note gets what is known
 // of it now.
-func (m *Memory) SettleNoted(r authz.Reservation, fate Fate, now time.Time, note func(*Entry)) bool {
+func (m *Store) SettleNoted(r authz.Reservation, fate replay.Fate, now time.Time, note func(*Entry)) bool {
 	sh, st := m.locked(r)
 	if st == nil {
 		return false
 	}
 	defer st.mu.Unlock()
 	o := st.find(r.Fingerprint)
-	if o == nil || o.id != r.ID || o.final || fate == Undecided || m.endLease(sh, st, o, now) {
+	if o == nil || o.id != r.ID || o.final || fate == replay.Undecided || m.endLease(sh, st, o, now) {
 		return false
 	}
 	m.close(sh, st, o, fate, now)
@@ -61,7 +69,7 @@ func (m *Memory) SettleNoted(r authz.Reservation, fate Fate, now time.Time, note
 
 // ReleaseNoted is Release. If it has given something back, note gets what is
 // known of it now.
-func (m *Memory) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entry)) bool {
+func (m *Store) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entry)) bool {
 	sh, st := m.locked(r)
 	if st == nil {
 		return false
@@ -83,7 +91,7 @@ func (m *Memory) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Ent
 
 // PermitNoted is Permit. If it permits something, note gets what is known of it
 // now.
-func (m *Memory) PermitNoted(r authz.Reservation, until, now time.Time, note func(*Entry)) bool {
+func (m *Store) PermitNoted(r authz.Reservation, until, now time.Time, note func(*Entry)) bool {
 	sh, st := m.locked(r)
 	if st == nil {
 		return false
@@ -101,7 +109,7 @@ func (m *Memory) PermitNoted(r authz.Reservation, until, now time.Time, note fun
 }
 
 // leave takes an owner out, and releases the reservation after the last one.
-func (m *Memory) leave(sh *share, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
+func (m *Store) leave(sh *share, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
 	left, released = o.owners.leave(owner)
 	if released {
 		m.release(sh, st, o, now)
@@ -110,21 +118,21 @@ func (m *Memory) leave(sh *share, st *stripe, o *open, owner uint64, now time.Ti
 }
 
 // release makes it as if the reservation had not been made.
-func (m *Memory) release(sh *share, st *stripe, o *open, now time.Time) {
+func (m *Store) release(sh *share, st *stripe, o *open, now time.Time) {
 	if o.mark == authz.MarkRedelivered {
-		st.addPermit(o.fingerprint, now.Add(PermitTime), now)
+		st.addPermit(o.fingerprint, now.Add(replay.PermitTime), now)
 		m.forget(sh, st, o)
 	} else {
-		m.close(sh, st, o, Undelivered, now)
+		m.close(sh, st, o, replay.Undelivered, now)
 	}
 }
 
-func (m *Memory) entry(sh *share) Entry {
+func (m *Store) entry(sh *share) Entry {
 	return Entry{Share: sh.id, Webhook: sh.name, Tenant: sh.own != sh.webhook}
 }
 
 // note hands out what is known of a content. The stripe is locked.
-func (m *Memory) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time, note func(*Entry)) {
+func (m *Store) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time, note func(*Entry)) {
 	if note == nil {
 		return
 	}
@@ -150,7 +158,7 @@ func (e *Entry) lies(at place) {
 
 func (e *Entry) holds(o *open) {
 	e.flags |= entryOpen
-	if o.unknown == Unsure {
+	if o.unknown == replay.Unsure {
 		e.flags |= entryUnsure
 	}
 	if o.final {
@@ -182,7 +190,7 @@ const opensPerStep = 1024
 // Walk hands out everything, in steps. What changes meanwhile may be handed out
 // or not: its own note came, or comes, with the change. Between steps, when no
 // lock is held, it calls between, and ends with its error.
-func (m *Memory) Walk(now time.Time, note func(*Entry), between func() error) error {
+func (m *Store) Walk(now time.Time, note func(*Entry), between func() error) error {
 	m.mu.RLock()
 	shares := slices.Clone(m.order)
 	m.mu.RUnlock()
@@ -196,7 +204,7 @@ func (m *Memory) Walk(now time.Time, note func(*Entry), between func() error) er
 	return nil
 }
 
-func (m *Memory) walkStripe(sh *share, i int, now time.Time, note func(*Entry), between func() error) error {
+func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), between func() error) error {
 	st := &sh.stripes[i]
 	for _, t := range *sh.tables.Load() {
 		for at := 0; ; {
@@ -243,7 +251,7 @@ func (m *Memory) walkStripe(sh *share, i int, now time.Time, note func(*Entry), 
 	return nil
 }
 
-func (m *Memory) walkSegment(sh *share, t *table, s *segment, now time.Time, note func(*Entry)) {
+func (m *Store) walkSegment(sh *share, t *table, s *segment, now time.Time, note func(*Entry)) {
 	current := m.advance(sh, t, s, now)
 	e := m.entry(sh)
 	for i, sl := range s.slots {
@@ -258,14 +266,14 @@ func (m *Memory) walkSegment(sh *share, t *table, s *segment, now time.Time, not
 
 // noteFloor hands out up to where a segment, at that place of the directory of
 // a part, has forgotten.
-func (m *Memory) noteFloor(sh *share, t *table, at place, part int, note func(*Entry)) {
+func (m *Store) noteFloor(sh *share, t *table, at place, part int, note func(*Entry)) {
 	e := m.floor(sh, t, at.segment)
 	e.fingerprint = slot{high: uint64(at.at) << (64 - t.parts[part].depth)}.fingerprint() // a shift by 64 is 0
 	e.fingerprint[8] = byte(part << 2)
 	note(&e)
 }
 
-func (m *Memory) floor(sh *share, t *table, s *segment) Entry {
+func (m *Store) floor(sh *share, t *table, s *segment) Entry {
 	e := m.entry(sh)
 	e.flags, e.class, e.expires, e.depth = entryFloor, t.class(), s.floor, s.depth
 	if t.signed {
@@ -276,10 +284,10 @@ func (m *Memory) floor(sh *share, t *table, s *segment) Entry {
 
 // NoteFloors makes note get the entry of each eviction, under a lock. It may not
 // be called once the store is in use.
-func (m *Memory) NoteFloors(note func(*Entry)) { m.onFloor = note }
+func (m *Store) NoteFloors(note func(*Entry)) { m.onFloor = note }
 
 // evicted hands out the floor of a segment from which something was evicted.
-func (m *Memory) evicted(sh *share, t *table, s *segment) {
+func (m *Store) evicted(sh *share, t *table, s *segment) {
 	if m.onFloor == nil {
 		return
 	}

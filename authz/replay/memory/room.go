@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"hash/maphash"
@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // share returns the share of a nonce's webhook and tenant.
-func (m *Memory) share(nonce *Nonce, now time.Time) *share {
+func (m *Store) share(nonce *replay.Nonce, now time.Time) *share {
 	id := m.shareNumber(nonce.Webhook, nonce.Tenant)
 	m.mu.RLock()
 	sh := m.shares[id]
@@ -20,7 +21,7 @@ func (m *Memory) share(nonce *Nonce, now time.Time) *share {
 	return m.newShare(id, nonce, now)
 }
 
-func (m *Memory) shareNumber(webhook string, tenant authz.View) uint64 {
+func (m *Store) shareNumber(webhook string, tenant authz.View) uint64 {
 	if m.key != ([32]byte{}) {
 		return m.keyedNumber(webhook, tenant)
 	}
@@ -34,7 +35,7 @@ func (m *Memory) shareNumber(webhook string, tenant authz.View) uint64 {
 // newShare makes a share. A tenant for which there is none takes its webhook's,
 // and while that may hold nonces of such a tenant, none gets a share of its own:
 // it would not be found there that they were delivered.
-func (m *Memory) newShare(id uint64, nonce *Nonce, now time.Time) *share {
+func (m *Store) newShare(id uint64, nonce *replay.Nonce, now time.Time) *share {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	own := len(nonce.Tenant) > 0
@@ -51,7 +52,7 @@ func (m *Memory) newShare(id uint64, nonce *Nonce, now time.Time) *share {
 }
 
 // room works with m.mu locked.
-func (m *Memory) room(webhook string) *room {
+func (m *Store) room(webhook string) *room {
 	whole := m.webhooks[webhook]
 	if whole == nil {
 		whole = &room{least: m.leastOf(len(m.webhooks))}
@@ -61,7 +62,7 @@ func (m *Memory) room(webhook string) *room {
 }
 
 // addShare works with m.mu locked.
-func (m *Memory) addShare(id uint64, webhook string, tenant bool) *share {
+func (m *Store) addShare(id uint64, webhook string, tenant bool) *share {
 	whole := m.room(webhook)
 	sh := newShare(id, webhook, whole, whole, webhookParts)
 	if tenant {
@@ -74,7 +75,7 @@ func (m *Memory) addShare(id uint64, webhook string, tenant bool) *share {
 }
 
 // count adds to what a share takes of the store.
-func (m *Memory) count(sh *share, n int) {
+func (m *Store) count(sh *share, n int) {
 	if n == 0 {
 		return
 	}
@@ -89,7 +90,7 @@ func (m *Memory) count(sh *share, n int) {
 	}
 }
 
-func (m *Memory) countOpen(sh *share, n int64) {
+func (m *Store) countOpen(sh *share, n int64) {
 	m.all.open.Add(n)
 	sh.webhook.open.Add(n)
 	if sh.own != sh.webhook {
@@ -121,16 +122,16 @@ func (sh *share) allowed(whole int64, all *room, of func(*room) int64, leastOf f
 	return l != nil && own < of(l.own)/modesty && taken < limit-limit/reserve
 }
 
-func (m *Memory) free(sh *share) bool {
+func (m *Store) free(sh *share) bool {
 	return sh.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() }, func(r *room) int64 { return r.least.nonces })
 }
 
-func (m *Memory) mayOpen(sh *share) bool {
+func (m *Store) mayOpen(sh *share) bool {
 	return sh.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() }, func(r *room) int64 { return r.least.open })
 }
 
 // takeBytes takes bytes for a first segment.
-func (m *Memory) takeBytes(bytes int64) bool {
+func (m *Store) takeBytes(bytes int64) bool {
 	if m.bytes.Add(bytes) > m.maxBytes {
 		m.bytes.Add(-bytes)
 		return false
@@ -148,7 +149,7 @@ const (
 
 // makeFree looks for what has expired, first in the share, then anywhere, and
 // then evicts from the share what may be evicted.
-func (m *Memory) makeFree(sh *share, t *table, p *part, s *segment, nonce *Nonce, now time.Time) bool {
+func (m *Store) makeFree(sh *share, t *table, p *part, s *segment, nonce *replay.Nonce, now time.Time) bool {
 	m.sweep(sh, t, s, now)
 	if m.free(sh) {
 		return true
@@ -179,7 +180,7 @@ func (m *Memory) makeFree(sh *share, t *table, p *part, s *segment, nonce *Nonce
 
 // evictElsewhere looks for something to evict in the other parts of the share,
 // whose stripes it does not wait for, and in tables of an earlier policy.
-func (m *Memory) evictElsewhere(sh *share, own *table, part *part, limit int64, now time.Time) int {
+func (m *Store) evictElsewhere(sh *share, own *table, part *part, limit int64, now time.Time) int {
 	for _, t := range *sh.tables.Load() {
 		if !t.signed || t.turn != own.turn {
 			continue
@@ -210,7 +211,7 @@ func (m *Memory) evictElsewhere(sh *share, own *table, part *part, limit int64, 
 	return 0
 }
 
-func (m *Memory) evict(sh *share, t *table, s *segment, limit int64, now time.Time) int {
+func (m *Store) evict(sh *share, t *table, s *segment, limit int64, now time.Time) int {
 	current := m.advance(sh, t, s, now)
 	n := s.evict(current, limit)
 	m.count(sh, -n)

@@ -1,4 +1,4 @@
-package replay_test
+package memory_test
 
 import (
 	"context"
@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
 // greedy reserves until it is refused, and returns how many it got. Its nonces
 // are no others' that have another number.
-func greedy(t *testing.T, m *replay.Memory, webhook, tenant string, number uint64, lease time.Duration, at time.Time) (got int) {
+func greedy(t *testing.T, m *memory.Store, webhook, tenant string, number uint64, lease time.Duration, at time.Time) (got int) {
 	t.Helper()
 	for n := number << 32; ; n++ {
 		nonce := of(webhook, tenant, replaytest.Unsigned(n, at, 24*time.Hour))
@@ -46,7 +47,7 @@ func TestNewcomersHaveRoomOfTheirOwn(t *testing.T) {
 		"more than there is room": {func(i int) (string, string) { return fmt.Sprint(i % 2000), fmt.Sprint(i) }, 0, entries, 900, 25},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := replay.NewMemory(replay.MemoryConfig{MaxEntries: entries, MaxPending: pending})
+			m := memory.New(memory.Config{MaxEntries: entries, MaxPending: pending})
 			sum := 0
 			for i := range 2000 {
 				webhook, tenant := c.names(i)
@@ -65,7 +66,7 @@ func TestNewcomersHaveRoomOfTheirOwn(t *testing.T) {
 
 // What tenants had that are gone is there for others.
 func TestRoomOfTenantsThatAreGone(t *testing.T) {
-	m := replay.NewMemory(replay.MemoryConfig{MaxEntries: 100_000})
+	m := memory.New(memory.Config{MaxEntries: 100_000})
 	now := start
 	for round := range 20 {
 		for i := range uint64(500) {

@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ type sweepPlace struct{ share, stripe, table, segment int }
 // Sweep looks at the next n segments of all shares, forgets what has expired,
 // ends leases, and gives up the shares of tenants that have nothing left. Call
 // it about once a second. Locks that are taken are passed over: it never waits.
-func (m *Memory) Sweep(now time.Time, n int) {
+func (m *Store) Sweep(now time.Time, n int) {
 	if !m.sweeping.TryLock() {
 		return
 	}
@@ -35,7 +35,7 @@ func (m *Memory) Sweep(now time.Time, n int) {
 }
 
 // SweepAll is Sweep of everything once.
-func (m *Memory) SweepAll(now time.Time) {
+func (m *Store) SweepAll(now time.Time) {
 	m.mu.RLock()
 	shares := slices.Clone(m.order)
 	m.mu.RUnlock()
@@ -50,7 +50,7 @@ func (m *Memory) SweepAll(now time.Time) {
 const leasesPerSweep = 1024
 
 // sweepNext looks at one segment and goes on to the next.
-func (m *Memory) sweepNext(sh *share, now time.Time) {
+func (m *Store) sweepNext(sh *share, now time.Time) {
 	at := &m.next
 	if at.stripe >= len(sh.stripes) {
 		if sh.own != sh.webhook && m.giveUp(sh, now) {
@@ -86,7 +86,7 @@ func (m *Memory) sweepNext(sh *share, now time.Time) {
 }
 
 // giveUp forgets a share that holds nothing and whose watermarks have passed.
-func (m *Memory) giveUp(sh *share, now time.Time) bool {
+func (m *Store) giveUp(sh *share, now time.Time) bool {
 	if sh.own.nonces.Load() > 0 || sh.own.open.Load() > 0 {
 		return false
 	}

@@ -1,5 +1,5 @@
 //go:build !race
 
-package replay_test
+package memory_test
 
 const raceDetector = false

@@ -1,14 +1,15 @@
-package replay
+package memory
 
 import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // Restore takes in an entry, before the store is in use. It has room for all:
 // they had been there.
-func (m *Memory) Restore(e *Entry, now time.Time) {
+func (m *Store) Restore(e *Entry, now time.Time) {
 	sh := m.restoredShare(e)
 	if e.flags&entryFloor != 0 {
 		m.floors = append(m.floors, *e)
@@ -38,14 +39,14 @@ func (m *Memory) Restore(e *Entry, now time.Time) {
 	}
 }
 
-func (m *Memory) restoredShare(e *Entry) *share {
+func (m *Store) restoredShare(e *Entry) *share {
 	if sh := m.shares[e.Share]; sh != nil {
 		return sh
 	}
 	return m.addShare(e.Share, e.Webhook, e.Tenant)
 }
 
-func (m *Memory) restoreNonce(sh *share, e *Entry, now time.Time) {
+func (m *Store) restoreNonce(sh *share, e *Entry, now time.Time) {
 	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
 	s, p := m.restoredSegment(sh, t, e, now)
 	current := m.advance(sh, t, s, now)
@@ -71,7 +72,7 @@ func (m *Memory) restoreNonce(sh *share, e *Entry, now time.Time) {
 	m.count(sh, s.put(s.vacant(key, current), key, e.like, min(e.expires, s.swept+255)))
 }
 
-func (m *Memory) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (*segment, *part) {
+func (m *Store) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (*segment, *part) {
 	p := &t.parts[sh.part(e.fingerprint)]
 	if s := p.segment(split(e.fingerprint)); s != nil {
 		return s, p
@@ -85,7 +86,7 @@ func (m *Memory) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (
 
 // Restored ends the restoring. What has expired at the latest time that an
 // earlier process knew stays expired.
-func (m *Memory) Restored(latest, now time.Time) {
+func (m *Store) Restored(latest, now time.Time) {
 	for i := range m.floors {
 		m.restoreFloor(&m.floors[i], now)
 	}
@@ -103,7 +104,7 @@ func (m *Memory) Restored(latest, now time.Time) {
 	}
 }
 
-func (m *Memory) restoreFloor(e *Entry, now time.Time) {
+func (m *Store) restoreFloor(e *Entry, now time.Time) {
 	sh := m.restoredShare(e)
 	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
 	_, p := m.restoredSegment(sh, t, e, now)
@@ -119,11 +120,11 @@ func (m *Memory) restoreFloor(e *Entry, now time.Time) {
 
 // Undo makes it as if an answer of ReserveNoted, which nobody has got, had not
 // been given. What others have done to the reservation since stays.
-func (m *Memory) Undo(a Answer, now time.Time) {
-	if a.Outcome != Reserved {
+func (m *Store) Undo(a Answer, now time.Time) {
+	if a.Outcome != replay.Reserved {
 		return
 	}
-	m.counters.undone(a)
+	m.counters.undone(a.Answer)
 	sh, st := m.locked(a.Reservation)
 	if st == nil {
 		return
@@ -136,7 +137,7 @@ func (m *Memory) Undo(a Answer, now time.Time) {
 	case o != nil:
 		m.leave(sh, st, o, a.Reservation.Owner, now)
 	case a.alone && a.Mark == authz.MarkRedelivered:
-		st.addPermit(f, now.Add(PermitTime), now)
+		st.addPermit(f, now.Add(replay.PermitTime), now)
 	case a.alone:
 		at, found := m.find(sh, f, now)
 		if !found || at.slot().state() != stateTaken {

@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"math"
@@ -27,7 +27,7 @@ func common(whole int64) int64 { return whole - 2*(whole/reservedPart) }
 // than what is reserved: for r / 64 = x by (1 + x)^1.5, whose sum is less than
 // 2 * 64 + 1. Of four million the first have 961 each, the 64th 344, the
 // 1,000th 14, and the 6,000th one.
-func (m *Memory) leastOf(rank int) least {
+func (m *Store) leastOf(rank int) least {
 	part := 1 / (float64(2*plenty+2) * math.Pow(1+float64(rank)/plenty, 1.5))
 	return least{int64(float64(m.max/reservedPart) * part), int64(float64(m.maxOpen/reservedPart) * part)}
 }

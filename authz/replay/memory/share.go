@@ -1,4 +1,4 @@
-package replay
+package memory
 
 import (
 	"math/bits"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // share is the room of one webhook and tenant: a flood of theirs ends in their
@@ -74,7 +75,7 @@ func (p place) slot() *slot { return &p.segment.slots[p.at] }
 func (p place) like() authz.Likeness { return p.segment.like(p.at) }
 
 // find looks for the nonce in the tables of its kind. The stripe is locked.
-func (m *Memory) find(sh *share, f authz.Fingerprint, now time.Time) (place, bool) {
+func (m *Store) find(sh *share, f authz.Fingerprint, now time.Time) (place, bool) {
 	key, part := split(f), sh.part(f)
 	for _, t := range *sh.tables.Load() {
 		s := t.parts[part].segment(key)
@@ -89,14 +90,14 @@ func (m *Memory) find(sh *share, f authz.Fingerprint, now time.Time) (place, boo
 	return place{}, false
 }
 
-func (m *Memory) advance(sh *share, t *table, s *segment, now time.Time) int64 {
+func (m *Store) advance(sh *share, t *table, s *segment, now time.Time) int64 {
 	current, gone := s.advance(t.epochOf(now))
 	m.count(sh, -gone)
 	return current
 }
 
 // table returns the share's table for the nonce.
-func (m *Memory) table(sh *share, signed bool, span time.Duration) *table {
+func (m *Store) table(sh *share, signed bool, span time.Duration) *table {
 	class, turn := spanClass(span), m.clock.turns.Load()
 	epoch := (time.Second << class) / spanEpochs
 	for _, t := range *sh.tables.Load() {
@@ -121,9 +122,9 @@ func (m *Memory) table(sh *share, signed bool, span time.Duration) *table {
 
 // insert puts a nonce that is not there into the table of its class. The
 // outcome is Reserved, Uncertain or Full.
-func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcome {
+func (m *Store) insert(sh *share, nonce *replay.Nonce, st state, now time.Time) replay.Outcome {
 	if m.guarded(nonce) {
-		return Uncertain
+		return replay.Uncertain
 	}
 	signed := !nonce.Signed.IsZero()
 	t := m.table(sh, signed, nonce.Span)
@@ -133,7 +134,7 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 	s := p.segment(key)
 	if s == nil {
 		if !m.takeBytes(minSlots * slotBytes) {
-			return Full
+			return replay.Full
 		}
 		// What a share that was given up knew to be past stays past.
 		latest := t.epochOf(time.Unix(0, max(now.UnixNano(), m.forgotten.Load())))
@@ -146,29 +147,29 @@ func (m *Memory) insert(sh *share, nonce *Nonce, st state, now time.Time) Outcom
 		return expires <= max(current, s.floor) || expires > s.swept+255 || signed && sh.evictedElsewhere(t, nonce, key)
 	}
 	if uncertain() {
-		return Uncertain
+		return replay.Uncertain
 	}
 	if !m.free(sh) && !m.makeFree(sh, t, p, s, nonce, now) {
-		return Full
+		return replay.Full
 	}
 	if s.crowded() {
 		if s = m.widen(sh, p, s, key, current); s == nil {
-			return Full
+			return replay.Full
 		}
 	}
 	if uncertain() {
-		return Uncertain
+		return replay.Uncertain
 	}
 	if nonce.Likeness != 0 {
 		m.keep(s)
 	}
 	m.count(sh, s.put(s.vacant(key, current), key, nonce.Likeness, expires))
 	m.step(sh, t, p, now)
-	return Reserved
+	return replay.Reserved
 }
 
 // keep makes room for likenesses in a segment, and asks nobody for it.
-func (m *Memory) keep(s *segment) {
+func (m *Store) keep(s *segment) {
 	before := s.size()
 	s.keep()
 	m.bytes.Add(s.size() - before)
@@ -177,7 +178,7 @@ func (m *Memory) keep(s *segment) {
 // evictedElsewhere reports whether the nonce may have been evicted from a table
 // of another span or turn: that of a policy before, which kept it for at least as
 // long, or of a clock that was ahead.
-func (sh *share) evictedElsewhere(own *table, nonce *Nonce, key slot) bool {
+func (sh *share) evictedElsewhere(own *table, nonce *replay.Nonce, key slot) bool {
 	for _, t := range *sh.tables.Load() {
 		if t == own || !t.signed {
 			continue
@@ -190,7 +191,7 @@ func (sh *share) evictedElsewhere(own *table, nonce *Nonce, key slot) bool {
 	return false
 }
 
-func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
+func (m *Store) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
 	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes {
 		m.count(sh, -s.sweep(current))
 		if (s.count+1)*4 > len(s.slots)*3 {
@@ -209,7 +210,7 @@ func (m *Memory) widen(sh *share, p *part, s *segment, key slot, current int64) 
 
 // step sweeps one segment that has not been swept in this epoch, so that what
 // has expired does not wait for a neighbour.
-func (m *Memory) step(sh *share, t *table, p *part, now time.Time) {
+func (m *Store) step(sh *share, t *table, p *part, now time.Time) {
 	if p.cursor++; p.cursor >= len(p.segments) {
 		p.cursor = 0
 	}
@@ -218,7 +219,7 @@ func (m *Memory) step(sh *share, t *table, p *part, now time.Time) {
 
 // sweep forgets what has expired in the segment, once in an epoch, and gives
 // back slots that are not needed.
-func (m *Memory) sweep(sh *share, t *table, s *segment, now time.Time) {
+func (m *Store) sweep(sh *share, t *table, s *segment, now time.Time) {
 	current := m.advance(sh, t, s, now)
 	if s.swept >= current {
 		return

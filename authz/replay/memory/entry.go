@@ -1,13 +1,14 @@
-package replay
+package memory
 
 import (
 	"encoding/binary"
 	"errors"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// Entry is all that a [Memory] knows of one content, or the time up to which it
+// Entry is all that a [Store] knows of one content, or the time up to which it
 // may have forgotten some. A log of them, read in their order, makes the same
 // store again: the last one of a content counts. Entries of one content are
 // handed out in their order, under its lock.
@@ -203,9 +204,9 @@ func (e *Entry) readOpen(b []byte) (rest []byte, err error) {
 	o.id, o.owners.first = binary.LittleEndian.Uint64(b[20:]), binary.LittleEndian.Uint64(b[28:])
 	o.ends = int64(binary.LittleEndian.Uint64(b[36:]))
 	o.mark, o.before = authz.Mark(b[44]&0xf), state(b[44]>>4&3)<<8
-	o.unknown = Taken
+	o.unknown = replay.Taken
 	if e.flags&entryUnsure != 0 {
-		o.unknown = Unsure
+		o.unknown = replay.Unsure
 	}
 	o.final, o.absent = e.flags&entryFinal != 0, e.flags&entryAbsent != 0
 	return b[entryOpenSize:], nil

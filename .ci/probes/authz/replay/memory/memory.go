@@ -1,0 +1,2 @@
+// Package memory is what replay must not import.
+package memory
