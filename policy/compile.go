@@ -16,6 +16,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/scheme"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -26,11 +27,6 @@ const (
 	DefaultFuture         = 60 * time.Second
 	DefaultWindow         = 24 * time.Hour
 	DefaultMaxHeaderBytes = 64 << 10
-	// As many as a webhook can have secrets.
-	DefaultMaxSignatures = 16
-	// MaxSignatures is the most that can be asked for, and the default where a
-	// provider numbers its headers.
-	MaxSignatures = 100
 )
 
 // Deps is what outlives a policy set.
@@ -68,7 +64,8 @@ type Deps struct {
 // the table is then nil.
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
-	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, plans: map[planKey]any{}, texts: map[string]string{}, files: secret.NewFiles()}
+	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}, files: secret.NewFiles()}
+	c.plans = scheme.NewPlans(&c.faults)
 	c.table.Digest, c.set = set.Digest, set
 	if err := set.each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
@@ -119,7 +116,7 @@ type compiler struct {
 	faults   strictyaml.Faults
 	shared   map[any]authz.Check
 	// plans are those of schemes, which webhooks share.
-	plans map[planKey]any
+	plans *scheme.Plans
 	texts map[string]string
 	// files are those of secrets; tenants the keys of the webhook at hand of
 	// which each tenant has its own.

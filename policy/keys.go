@@ -4,11 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
-	"slices"
-	"strings"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
@@ -23,14 +18,10 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 	var err error
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:
-		plan := planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
-			return signature.NewPlan(c.hmacConfig(kind.Hmac, maxSignatures(w, s), publicURL, pinOf(w, s), at))
-		})
+		plan := c.plans.HMAC(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.decodeAll(keys, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
 	case *policyv1.Scheme_Jws:
-		plan := planned(c, newPlanKey(s, w, publicURL), func() *signature.JWSPlan {
-			return signature.NewJWSPlan(c.jwsConfig(kind.Jws, publicURL, at))
-		})
+		plan := c.plans.JWS(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.decodeAll(keys, kind.Jws.GetKeyEncoding(), nil, nil)))
 	case *policyv1.Scheme_Code:
 		scheme, err = c.code(kind.Code.GetName(), w, keys)
@@ -43,39 +34,6 @@ func (c *compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, keys []loaded
 		return nil
 	}
 	return scheme
-}
-
-// planKey is all that a plan is made of.
-type planKey struct {
-	// scheme is a *policyv1.Scheme of the catalogue, or the text of one that
-	// stands in a policy.
-	scheme        any
-	publicURL     string
-	maxSignatures int
-	pin           signature.Pin
-}
-
-func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
-	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s), pin: pinOf(w, s)}
-	if w.GetProvider() == "" {
-		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s) // it was read from the same form
-		key.scheme = string(encoded)
-	}
-	return key
-}
-
-// planned returns the plan of another webhook with the same scheme, or a new one.
-// One with errors is not kept, so that each webhook has its own.
-func planned[P any](c *compiler, key planKey, compile func() *P) *P {
-	if known, ok := c.plans[key].(*P); ok {
-		return known
-	}
-	before := c.faults.Len()
-	plan := compile()
-	if c.faults.Len() == before {
-		c.plans[key] = plan
-	}
-	return plan
 }
 
 // orNil keeps a nil pointer from becoming a scheme that is not nil.
@@ -97,34 +55,6 @@ func (c *compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, keys []loa
 	}
 	decoded := c.decodeAll(keys, policyv1.Key_TEXT, nil, signature.BraintreeKey)
 	return orNil(signature.NewBraintree(decoded))
-}
-
-func (c *compiler) jwsConfig(j *policyv1.Jws, publicURL string, at strictyaml.Place) signature.JWSConfig {
-	config := signature.JWSConfig{
-		Header: strings.ToLower(j.GetHeader()), Scheme: j.GetScheme(), Issuer: j.GetIssuer(),
-		AudienceURL: j.GetAudienceUrl(), AudienceOptional: j.GetAudienceOptional(),
-		Body: claimDigest(j.GetBody()), URL: claimDigest(j.GetUrl()), QueryHash: j.GetQueryHash(),
-		Time: j.GetTime(), Expires: j.GetExpires(), Leeway: j.GetLeeway().AsDuration(), PublicURL: publicURL,
-	}
-	for _, algorithm := range j.GetAlgorithms() {
-		config.Algorithms = append(config.Algorithms, algorithm.String())
-	}
-	if config.Header == "" {
-		c.faults.Fail(at.At("scheme", "jws"), "needs header, where the token stands")
-	}
-	if config.AudienceOptional && !config.AudienceURL {
-		c.faults.Fail(at.At("scheme", "jws", "audience_optional"), "has no use without audience_url")
-	}
-	return config
-}
-
-func claimDigest(d *policyv1.ClaimDigest) signature.ClaimDigest {
-	return signature.ClaimDigest{
-		Claim: d.GetClaim(), AbsentIfEmpty: d.GetAbsentIfEmpty(),
-		Encoding: map[policyv1.ClaimDigest_Encoding]signature.Encoding{
-			policyv1.ClaimDigest_HEX: signature.Hex, policyv1.ClaimDigest_BASE64: signature.Base64, policyv1.ClaimDigest_BASE64URL: signature.Base64URL,
-		}[d.GetEncoding()],
-	}
 }
 
 // decodeAll makes keys of the secrets as the scheme or a secret's own format
@@ -178,41 +108,4 @@ func withDecoration(text secret.Value, err error) error {
 		}
 	}
 	return err
-}
-
-func (c *compiler) publicURL(w *policyv1.Webhook, at strictyaml.Place) string {
-	text := w.GetPublicUrl()
-	if text == "" {
-		return ""
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(text, "?#"):
-		c.faults.Fail(at.At("public_url"), "must be scheme and host, such as https://hooks.example.com, and the path before it that a gateway takes off")
-	case strings.HasSuffix(text, "/"):
-		c.faults.Fail(at.At("public_url"), "must not end in a slash; the request's own path begins with one")
-	case strings.ContainsFunc(u.Path, func(r rune) bool { return r <= ' ' || r > '~' }):
-		c.faults.Fail(at.At("public_url"), "has a character that cannot stand in a path; write it percent-encoded, as the provider knows it")
-	}
-	return text
-}
-
-// maxSignatures bounds the candidates of a request. A provider that numbers its
-// headers has one for each of its keys.
-func maxSignatures(w *policyv1.Webhook, s *policyv1.Scheme) int {
-	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
-		return int(n)
-	}
-	if s.GetHmac().GetSignature().GetNumbered() {
-		return MaxSignatures
-	}
-	return DefaultMaxSignatures
-}
-
-func lower(names []string) []string {
-	out := slices.Clone(names)
-	for i := range out {
-		out[i] = strings.ToLower(out[i])
-	}
-	return out
 }

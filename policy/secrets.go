@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,6 +126,14 @@ func (c *compiler) load(k *loaded, file, env string, at strictyaml.Place) bool {
 		return false
 	}
 	return true
+}
+
+// relativeTo resolves a path that stands in a policy file.
+func relativeTo(policyFile, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(policyFile), path)
 }
 
 // printable quotes a name that would not print as one.

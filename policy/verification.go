@@ -13,6 +13,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/authz/token"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/scheme"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -39,7 +40,7 @@ func (c *compiler) verification(w *policyv1.Webhook, at strictyaml.Place) verifi
 	c.tenants = nil
 	schemes := c.schemes(w, at, &v)
 	keys := c.secrets(w, at)
-	publicURL := c.publicURL(w, at)
+	publicURL := c.plans.PublicURL(w, at)
 	signed := &signature.Check{Fingerprinter: c.deps.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}
 	for _, s := range schemes {
@@ -113,7 +114,7 @@ func (c *compiler) noEffect(w *policyv1.Webhook, at strictyaml.Place, schemes []
 	if _, timed := signedTime(schemes); w.GetFreshness() != nil && !timed {
 		c.faults.Fail(at.At("freshness"), "needs a signature over a time; this webhook has none")
 	}
-	if w.PinnedQuery != nil && !slices.ContainsFunc(schemes, signsQuery) {
+	if w.PinnedQuery != nil && !slices.ContainsFunc(schemes, scheme.SignsQuery) {
 		c.faults.Fail(at.At("pinned_query"), "has no use: the scheme does not sign the query as it stands")
 	}
 	if w.GetReplay() != nil && !signed {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/scheme"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -290,8 +291,8 @@ func limitsWider(before, after *policyv1.Webhook) []string {
 	wider := when(size(is.GetMaxBodyBytes() > 0, is.GetMaxBodyBytes(), unlimited) > size(was.GetMaxBodyBytes() > 0, was.GetMaxBodyBytes(), unlimited), "larger bodies")
 	wider = append(wider, when(size(is.GetMaxHeaderBytes() > 0, is.GetMaxHeaderBytes(), DefaultMaxHeaderBytes) >
 		size(was.GetMaxHeaderBytes() > 0, was.GetMaxHeaderBytes(), DefaultMaxHeaderBytes), "larger headers")...)
-	wider = append(wider, when(size(is.GetMaxSignatures() > 0, uint64(is.GetMaxSignatures()), DefaultMaxSignatures) >
-		size(was.GetMaxSignatures() > 0, uint64(was.GetMaxSignatures()), DefaultMaxSignatures), "more signatures")...)
+	wider = append(wider, when(size(is.GetMaxSignatures() > 0, uint64(is.GetMaxSignatures()), scheme.DefaultMaxSignatures) >
+		size(was.GetMaxSignatures() > 0, uint64(was.GetMaxSignatures()), scheme.DefaultMaxSignatures), "more signatures")...)
 	if len(was.GetContentTypes()) > 0 && len(is.GetContentTypes()) == 0 {
 		wider = append(wider, "any content type")
 	}
@@ -328,4 +329,9 @@ func conditionsWider(before, after *policyv1.Webhook) []string {
 		}
 	}
 	return nil
+}
+
+// pinWider finds queries that were refused before.
+func pinWider(before, after *policyv1.Webhook) []string {
+	return when(before.PinnedQuery != nil && (after.PinnedQuery == nil || before.GetPinnedQuery() != after.GetPinnedQuery()), "another query")
 }

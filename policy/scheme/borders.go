@@ -1,10 +1,9 @@
-package policy
+package scheme
 
 import (
 	"slices"
 	"strings"
 
-	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -15,7 +14,7 @@ import (
 // schemes that sign none.
 func pinOf(w *policyv1.Webhook, s *policyv1.Scheme) signature.Pin {
 	if !provider.SignsURL(s) || s.GetHmac() == nil {
-		if !signsQuery(s) {
+		if !SignsQuery(s) {
 			return signature.Pin{}
 		}
 	}
@@ -23,15 +22,15 @@ func pinOf(w *policyv1.Webhook, s *policyv1.Scheme) signature.Pin {
 	last := path[strings.LastIndexByte(path, '/')+1:]
 	methods := w.GetMatch().GetMethods()
 	return signature.Pin{
-		Query: w.PinnedQuery != nil && signsQuery(s), Value: w.GetPinnedQuery(),
+		Query: w.PinnedQuery != nil && SignsQuery(s), Value: w.GetPinnedQuery(),
 		Path:   last != "**" && !strings.HasPrefix(last, "{"),
 		NoBody: len(methods) > 0 && !slices.ContainsFunc(methods, func(m string) bool { return m != "GET" && m != "HEAD" }),
 	}
 }
 
-// signsQuery reports whether an HMAC covers the query as a part that can be
+// SignsQuery reports whether an HMAC covers the query as a part that can be
 // pinned.
-func signsQuery(s *policyv1.Scheme) bool {
+func SignsQuery(s *policyv1.Scheme) bool {
 	return slices.ContainsFunc(s.GetHmac().GetContent(), func(p *policyv1.Part) bool {
 		return p.GetUrl() != nil && !p.GetUrl().GetWithoutQuery() || p.GetPath() != nil && !p.GetPath().GetWithoutQuery() || p.GetCode() == policyv1.Part_PLIVO_V3
 	})
@@ -39,7 +38,7 @@ func signsQuery(s *policyv1.Scheme) bool {
 
 // checkBorders looks for content that can be read in several ways. Where a
 // webhook can mend that by its path and query, it is up to the webhook.
-func (c *compiler) checkBorders(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkBorders(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	byItself, pinned := *config, *config
 	byItself.Pin, pinned.Pin = signature.Pin{}, signature.Pin{Query: true, Path: true}
 	open := config.Open()
@@ -91,60 +90,4 @@ func advice(config signature.Config, h *policyv1.Hmac) []string {
 		}
 	}
 	return []string{strings.Join(needed, " and ")}
-}
-
-// BorderFindings lists the webhooks whose signed content can be read in several
-// ways, as the table has them that was compiled from the set.
-func (s *Set) BorderFindings(table *authz.Table) ([]Finding, error) {
-	open := map[string]*signature.Config{}
-	for _, hook := range table.Webhooks() {
-		for _, check := range hook.Chain {
-			signed, ok := check.(*signature.Check)
-			if !ok {
-				continue
-			}
-			for _, scheme := range signed.Schemes {
-				if h, ok := scheme.(*signature.HMAC); ok && len(h.Config().Open()) > 0 {
-					open[hook.Name] = h.Config()
-				}
-			}
-		}
-	}
-	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
-		config := open[w.GetName()]
-		if config == nil {
-			return
-		}
-		step := "scheme"
-		if w.GetProvider() != "" {
-			step = "provider"
-		}
-		p := at.At(step)
-		f := Finding{Error: p.Error(borderMessage(config)), ID: "HB081", Severity: "warning"}
-		all = append(all, f)
-	})
-	return all, err
-}
-
-func borderMessage(config *signature.Config) string {
-	message := "signs " + strings.Join(config.Open(), " and ") + " with nothing between, so that characters could move from one to the next: deliveries are x-hookbastion-verified: partial"
-	pinned := *config
-	pinned.Pin = signature.Pin{Query: true, Path: true}
-	if len(pinned.Open()) > 0 {
-		return message
-	}
-	var missing []string
-	if !config.Pin.Query {
-		missing = append(missing, `pinned_query, the query of the URL that the provider has ("" for none)`)
-	}
-	if !config.Pin.Path {
-		missing = append(missing, "a match.path that does not end in {x} or /**")
-	}
-	return message + "; give " + strings.Join(missing, ", and ")
-}
-
-// pinWider finds queries that were refused before.
-func pinWider(before, after *policyv1.Webhook) []string {
-	return when(before.PinnedQuery != nil && (after.PinnedQuery == nil || before.GetPinnedQuery() != after.GetPinnedQuery()), "another query")
 }

@@ -1,7 +1,6 @@
-package policy
+package scheme
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -10,17 +9,9 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// relativeTo resolves a path that stands in a policy file.
-func relativeTo(policyFile, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(filepath.Dir(policyFile), path)
-}
-
 // hmacConfig turns the message into the plan's description and looks for
 // schemes that could not work.
-func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, pin signature.Pin, at strictyaml.Place) signature.Config {
+func (c *Plans) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, pin signature.Pin, at strictyaml.Place) signature.Config {
 	here := at.At("scheme", "hmac")
 	config := signature.Config{
 		Hash:           hashes[h.GetHash()],
@@ -63,7 +54,7 @@ func (c *compiler) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL str
 	return config
 }
 
-func (c *compiler) checkScheme(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkScheme(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	before := c.faults.Len()
 	sig := at.At("signature")
 	needs := func(ok bool, p strictyaml.Place, message string) {
@@ -121,7 +112,7 @@ func signsItem(config *signature.Config) bool {
 }
 
 // checkTime looks for times that are no defence, and for content without one.
-func (c *compiler) checkTime(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkTime(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	signsTime := config.SignsTime()
 	if signsTime && h.GetTimestamp() == nil {
 		c.faults.Fail(at.At("content"), "signs a time; say in timestamp where it stands")
@@ -140,7 +131,7 @@ func (c *compiler) checkTime(config *signature.Config, h *policyv1.Hmac, at stri
 }
 
 // checkContent looks for content that does not fit the rest of the scheme.
-func (c *compiler) checkContent(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkContent(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
 	if covered := config.SignsBody(); !covered && !h.GetBodyUnsigned() {
 		c.faults.Fail(at.At("content"), "does not sign the body; say body_unsigned: true if the provider does not")
 	} else if covered && h.GetBodyUnsigned() {
@@ -219,7 +210,7 @@ func plainText(text, stops string) bool {
 }
 
 // headersOnce looks for headers that would have to hold two things.
-func (c *compiler) headersOnce(h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) headersOnce(h *policyv1.Hmac, at strictyaml.Place) {
 	taken := map[string]string{}
 	take := func(name, use string, p strictyaml.Place) {
 		name = strings.ToLower(name)
@@ -271,3 +262,11 @@ var (
 		policyv1.Timestamp_RFC3339:      signature.RFC3339,
 	}
 )
+
+func lower(names []string) []string {
+	out := slices.Clone(names)
+	for i := range out {
+		out[i] = strings.ToLower(out[i])
+	}
+	return out
+}

@@ -1,0 +1,115 @@
+// Package scheme turns the schemes of policies and of the catalogue into plans of
+// package signature, and reports schemes that could not work or that prove less than
+// they seem to: a time that is not signed, content that can be read in two ways.
+package scheme
+
+import (
+	"net/url"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// DefaultMaxSignatures and MaxSignatures bound the candidates of a request.
+const (
+	// As many as a webhook can have secrets.
+	DefaultMaxSignatures = 16
+	// MaxSignatures is the most that can be asked for, and the default where a
+	// provider numbers its headers.
+	MaxSignatures = 100
+)
+
+// Plans are those of one set. Webhooks with the same scheme share one. It is not safe
+// for concurrent use.
+type Plans struct {
+	faults *strictyaml.Faults
+	plans  map[planKey]any
+}
+
+// NewPlans returns no plans. What is wrong with a scheme goes to the faults.
+func NewPlans(faults *strictyaml.Faults) *Plans {
+	return &Plans{faults: faults, plans: map[planKey]any{}}
+}
+
+// HMAC returns the plan of a webhook's scheme that is an HMAC. The place is that of
+// the webhook.
+func (c *Plans) HMAC(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.Plan {
+	return planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
+		return signature.NewPlan(c.hmacConfig(s.GetHmac(), maxSignatures(w, s), publicURL, pinOf(w, s), at))
+	})
+}
+
+// JWS returns the plan of a webhook's scheme that is a JSON Web Token.
+func (c *Plans) JWS(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.JWSPlan {
+	return planned(c, newPlanKey(s, w, publicURL), func() *signature.JWSPlan {
+		return signature.NewJWSPlan(c.jwsConfig(s.GetJws(), publicURL, at))
+	})
+}
+
+// planKey is all that a plan is made of.
+type planKey struct {
+	// scheme is a *policyv1.Scheme of the catalogue, or the text of one that
+	// stands in a policy.
+	scheme        any
+	publicURL     string
+	maxSignatures int
+	pin           signature.Pin
+}
+
+func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
+	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s), pin: pinOf(w, s)}
+	if w.GetProvider() == "" {
+		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s) // it was read from the same form
+		key.scheme = string(encoded)
+	}
+	return key
+}
+
+// planned returns the plan of another webhook with the same scheme, or a new one.
+// One with errors is not kept, so that each webhook has its own.
+func planned[P any](c *Plans, key planKey, compile func() *P) *P {
+	if known, ok := c.plans[key].(*P); ok {
+		return known
+	}
+	before := c.faults.Len()
+	plan := compile()
+	if c.faults.Len() == before {
+		c.plans[key] = plan
+	}
+	return plan
+}
+
+// PublicURL returns the URL that a webhook says it has outside; empty if it says
+// none.
+func (c *Plans) PublicURL(w *policyv1.Webhook, at strictyaml.Place) string {
+	text := w.GetPublicUrl()
+	if text == "" {
+		return ""
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(text, "?#"):
+		c.faults.Fail(at.At("public_url"), "must be scheme and host, such as https://hooks.example.com, and the path before it that a gateway takes off")
+	case strings.HasSuffix(text, "/"):
+		c.faults.Fail(at.At("public_url"), "must not end in a slash; the request's own path begins with one")
+	case strings.ContainsFunc(u.Path, func(r rune) bool { return r <= ' ' || r > '~' }):
+		c.faults.Fail(at.At("public_url"), "has a character that cannot stand in a path; write it percent-encoded, as the provider knows it")
+	}
+	return text
+}
+
+// maxSignatures bounds the candidates of a request. A provider that numbers its
+// headers has one for each of its keys.
+func maxSignatures(w *policyv1.Webhook, s *policyv1.Scheme) int {
+	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
+		return int(n)
+	}
+	if s.GetHmac().GetSignature().GetNumbered() {
+		return MaxSignatures
+	}
+	return DefaultMaxSignatures
+}
