@@ -58,7 +58,7 @@ bench-compare: build $(if $(STORE),redis) ## the service beside a no-op and, if 
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench compare $(if $(STORE),-store $(STORE)) $(BENCH_FLAGS)
 
-bench-envoy: build envoy ## the same through a real Envoy
+bench-envoy: build envoy ## what a delivery costs Envoy and the service together; ENVOY_BIN, BENCH_ENVOY_ARGS (Envoy's arguments) for other versions
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench envoy $(BENCH_FLAGS)
 

@@ -4,7 +4,7 @@ package examples
 
 import "embed"
 
-// Quickstart is Envoy's configuration and the policies of examples/quickstart.
+// Quickstart is Envoy's configurations and the policies of examples/quickstart.
 //
-//go:embed quickstart/envoy.yaml quickstart/policies/*.yaml
+//go:embed quickstart/envoy.yaml quickstart/plain.yaml quickstart/policies/*.yaml
 var Quickstart embed.FS

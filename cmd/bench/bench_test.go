@@ -19,7 +19,7 @@ import (
 // The tests run the whole comparison, as short as it can be: the binary of the
 // tests serves as the no-op.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == noopCommand {
+	if len(os.Args) > 1 && (os.Args[1] == noopCommand || os.Args[1] == floorCommand) {
 		if err := run(context.Background(), os.Args[1:]); err != nil {
 			os.Exit(1)
 		}
@@ -98,14 +98,14 @@ func TestStores(t *testing.T) {
 }
 
 func TestThroughEnvoy(t *testing.T) {
-	o := &options{service: service(t), rounds: 1, time: 100 * time.Millisecond, warm: 10 * time.Millisecond, rate: 1, sizes: allSizes[:1]}
+	o := &options{service: service(t), rounds: 1, time: 100 * time.Millisecond, warm: 10 * time.Millisecond, rate: 1, sizes: allSizes[:1], clients: []int{2}}
 	var out bytes.Buffer
 	if err := throughEnvoy(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{nameNone, nameNoop, nameService} {
-		if !strings.Contains(out.String(), "| "+name+" |") {
-			t.Errorf("no %s:\n%s", name, &out)
+	for _, front := range newFronts() {
+		if strings.Count(out.String(), "| "+front.name+" |") != 1 {
+			t.Errorf("no %s:\n%s", front.name, &out)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -38,14 +39,14 @@ type field struct {
 const startGuard = 1100 * time.Millisecond
 
 // newField starts all servers. stop ends them.
-func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
-	f = &field{}
+func newField(ctx context.Context, o *options, opa bool) (_ *field, err error) {
+	f, policyFile, spans, err := prepare()
 	defer func() {
 		if err != nil {
 			f.stop()
 		}
 	}()
-	if f.dir, err = os.MkdirTemp("", "bench"); err != nil {
+	if err != nil {
 		return f, err
 	}
 	self, err := os.Executable()
@@ -60,14 +61,6 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 			return f, err
 		}
 	}
-	spans, err := f.takeSpans()
-	if err != nil {
-		return f, err
-	}
-	secret, policyFile := filepath.Join(f.dir, "secret"), filepath.Join(f.dir, "policy.yaml")
-	if err := errors.Join(os.WriteFile(secret, []byte(key), 0o600), os.WriteFile(policyFile, []byte(policy(secret)), 0o600)); err != nil {
-		return f, err
-	}
 	if len(o.stores) > 0 {
 		if err := f.addStores(ctx, o, policyFile); err != nil {
 			return f, err
@@ -81,13 +74,7 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 			continue
 		}
 		// There is no Envoy here that could say what the application answered.
-		// Where Envoy names a parent, as it does in one of a hundred calls, that
-		// decides; else the service draws.
-		env := []string{traces, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG=%g", 1.0/sampledOf)}
-		err := f.add(ctx, &server{name: name, form: o.form}, o.service, env, "serve", "--policy", policyFile,
-			"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false",
-			"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339), "--records-file", filepath.Join(f.dir, "records-"+name))
-		if err != nil {
+		if err := f.addService(ctx, o, name, traces, policyFile, "--replay-access-log=false"); err != nil {
 			return f, err
 		}
 	}
@@ -98,6 +85,33 @@ func newField(ctx context.Context, o *options, opa bool) (f *field, err error) {
 	}
 	time.Sleep(startGuard)
 	return f, nil
+}
+
+// prepare makes an empty field, the service's policy, and a place for spans.
+func prepare() (f *field, policyFile, spans string, err error) {
+	f = &field{}
+	if f.dir, err = os.MkdirTemp("", "bench"); err != nil {
+		return f, "", "", err
+	}
+	if spans, err = f.takeSpans(); err != nil {
+		return f, "", "", err
+	}
+	secret, policyFile := filepath.Join(f.dir, "secret"), filepath.Join(f.dir, "policy.yaml")
+	err = errors.Join(os.WriteFile(secret, []byte(key), 0o600), os.WriteFile(policyFile, []byte(policy(secret)), 0o600))
+	return f, policyFile, spans, err
+}
+
+// addService starts the service as it is shipped. Where Envoy names a parent, as
+// it does in one of a hundred calls, that decides whether a trace is sampled; else
+// the service draws.
+func (f *field) addService(ctx context.Context, o *options, name, traces, policyFile string, flags ...string) error {
+	env := []string{traces, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG=%g", 1.0/sampledOf)}
+	args := []string{
+		"serve", "--policy", policyFile, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339),
+		"--records-file", filepath.Join(f.dir, "records-"+strconv.Itoa(len(f.servers))),
+	}
+	return f.add(ctx, &server{name: name, form: o.form}, o.service, env, append(args, flags...)...)
 }
 
 func (f *field) add(ctx context.Context, s *server, bin string, env []string, args ...string) error {
@@ -139,9 +153,9 @@ func (f *field) stop() {
 
 // turns is the order of a round: it rotates, and every other round is reversed,
 // so that nobody always follows the same neighbour.
-func (f *field) turns(round int) []*server {
-	n := len(f.servers)
-	order := slices.Concat(f.servers[round%n:], f.servers[:round%n])
+func turns[T any](all []T, round int) []T {
+	n := len(all)
+	order := slices.Concat(all[round%n:], all[:round%n])
 	if round%2 == 1 {
 		slices.Reverse(order)
 	}
@@ -190,7 +204,7 @@ func (f *field) rounds(ctx context.Context, o *options, s size, t *table, load f
 		t.row(server.name)
 	}
 	for round := range o.rounds {
-		for _, server := range f.turns(round) {
+		for _, server := range turns(f.servers, round) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

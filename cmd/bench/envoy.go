@@ -5,14 +5,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	_ "embed" // for the configuration
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,110 +20,44 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
-// clients is the number of connections to Envoy, each with one request at a
-// time.
-const clients = 16
-
-// nameNone is Envoy without external authorization.
-const nameNone = "no ext_authz"
-
-//go:embed envoy.yaml
-var envoyConfig []byte
-
-// front is an Envoy before one server, or before none.
-type front struct {
-	server *server // nil: none
-	envoy  *envoytest.Envoy
-}
-
-func (f *front) name() string {
-	if f.server == nil {
-		return nameNone
-	}
-	return f.server.name
-}
-
-// throughEnvoy measures what a delivery costs Envoy and the service.
+// throughEnvoy measures what a delivery costs Envoy and the service together.
 func throughEnvoy(ctx context.Context, o *options, w io.Writer) error {
 	o.form = rawHeaders
-	f, err := newField(ctx, o, false)
+	fronts, stop, err := startFronts(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer f.stop()
-	var fronts []*front
-	if o.wants(nameNone) {
-		fronts = append(fronts, &front{})
-	}
-	for _, s := range f.servers {
-		if s.name == nameNoop || s.name == nameService {
-			fronts = append(fronts, &front{server: s})
-		}
-	}
-	defer func() {
-		for _, front := range fronts {
-			if front.envoy != nil {
-				front.envoy.Stop()
-			}
-		}
-	}()
-	for i, front := range fronts {
-		if err := front.start(ctx, filepath.Join(f.dir, fmt.Sprint(i))); err != nil {
-			return err
-		}
+	defer stop()
+	version, err := envoytest.VersionOf(ctx)
+	if err != nil {
+		return err
 	}
 	r := &report{Machine: thisMachine(), Rounds: o.rounds, Seconds: o.time.Seconds()}
-	for _, s := range o.sizes {
-		t := &table{Title: fmt.Sprintf("%s through Envoy %s, %d connections", s.name, envoytest.Version, clients)}
-		d := newDeliveries(s.bytes, rawHeaders)
-		for _, front := range fronts {
-			t.row(front.name())
-		}
-		for round := range o.rounds {
-			for i := range fronts {
-				front := fronts[(i+round)%len(fronts)]
-				if err := front.turn(ctx, o, d, t.row(front.name())); err != nil {
-					return fmt.Errorf("%s: %w", front.name(), err)
-				}
+	for _, clients := range o.clients {
+		for _, s := range o.sizes {
+			t := &table{Title: fmt.Sprintf("%s through Envoy %s, %d connections", s.name, version, clients)}
+			d := newDeliveries(s.bytes, rawHeaders)
+			for _, front := range fronts {
+				t.row(front.name)
 			}
-			fmt.Fprintf(os.Stderr, "%s: round %d of %d\n", t.Title, round+1, o.rounds)
+			for round := range o.rounds {
+				for _, front := range turns(fronts, round) {
+					if err := front.turn(ctx, o, clients, d, t.row(front.name)); err != nil {
+						return fmt.Errorf("%s: %w", front.name, err)
+					}
+				}
+				fmt.Fprintf(os.Stderr, "%s: round %d of %d\n", t.Title, round+1, o.rounds)
+			}
+			t.finishEnvoy()
+			r.Envoy = append(r.Envoy, t)
 		}
-		t.finishEnvoy()
-		r.Envoy = append(r.Envoy, t)
 	}
 	return r.write(w, o.out)
 }
 
-func (f *front) start(ctx context.Context, dir string) error {
-	config, err := envoytest.ParseConfig(envoyConfig)
-	if err != nil {
-		return err
-	}
-	manager := config.Manager()
-	filters, ok := manager["http_filters"].([]any)
-	if !ok || len(filters) != 3 {
-		return errors.New("envoy.yaml has not three filters")
-	}
-	if f.server == nil {
-		manager["http_filters"] = []any{filters[0], filters[2]}
-	} else {
-		manager["http_filters"] = filters[1:]
-		address, err := net.ResolveTCPAddr("tcp", f.server.grpc)
-		if err != nil {
-			return err
-		}
-		config.SetCluster("service", address)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	f.envoy, err = envoytest.Start(ctx, config, dir)
-	return err
-}
-
 // turn is one measurement.
-func (f *front) turn(ctx context.Context, o *options, d *deliveries, r *row) error {
-	if _, err := f.post(ctx, d, o.warm); err != nil {
+func (f *front) turn(ctx context.Context, o *options, clients int, d *deliveries, r *row) error {
+	if _, err := f.post(ctx, clients, d, o.warm); err != nil {
 		return err
 	}
 	cpus := func() (envoy, service time.Duration, err error) {
@@ -140,7 +73,7 @@ func (f *front) turn(ctx context.Context, o *options, d *deliveries, r *row) err
 	}
 	var m measurement
 	begin := time.Now()
-	if m.times, err = f.post(ctx, d, o.time); err != nil {
+	if m.times, err = f.post(ctx, clients, d, o.time); err != nil {
 		return err
 	}
 	m.wall, m.requests = time.Since(begin), len(m.times)
@@ -151,7 +84,7 @@ func (f *front) turn(ctx context.Context, o *options, d *deliveries, r *row) err
 }
 
 // post keeps one delivery under way on each connection.
-func (f *front) post(ctx context.Context, d *deliveries, length time.Duration) (latencies, error) {
+func (f *front) post(ctx context.Context, clients int, d *deliveries, length time.Duration) (latencies, error) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	all := make([]latencies, clients)
@@ -218,27 +151,54 @@ func (d *deliveries) httpPieces() [][]byte {
 
 func (t *table) finishEnvoy() {
 	t.finish()
-	noop := &row{}
-	if i := slices.IndexFunc(t.Rows, func(r *row) bool { return r.Name == nameNoop }); i >= 0 {
-		noop = t.Rows[i]
+	named := func(name string) *row {
+		if i := slices.IndexFunc(t.Rows, func(r *row) bool { return r.Name == name }); i >= 0 {
+			return t.Rows[i]
+		}
+		return &row{}
 	}
+	none, noop := named(nameNone), named(nameNoop)
+	perRequest := func(m *measurement) float64 { return us(m.cpu+m.envoyCPU) / float64(m.requests) }
 	for _, r := range t.Rows {
 		r.EnvoyCPU = r.median(func(m *measurement) float64 { return us(m.envoyCPU) / float64(m.requests) })
 		r.ServiceCPU = r.median(func(m *measurement) float64 { return us(m.cpu) / float64(m.requests) })
-		r.ServiceRatio = r.against(noop, func(own, noop *measurement) float64 {
-			return us(own.cpu) / float64(own.requests) / (us(noop.cpu) / float64(noop.requests))
-		})
 		r.Ratio, r.PerCPU = spread{}, 0 // the first row has no service to compare with
+		if r == none || len(none.all) == 0 {
+			continue
+		}
+		r.Added = r.against(none, func(own, none *measurement) float64 { return perRequest(own) - perRequest(none) })
+		r.LeastAdded = r.least(perRequest) - none.least(perRequest)
+		var ratios []float64
+		for i := range min(len(r.all), len(none.all), len(noop.all)) {
+			base := perRequest(&none.all[i])
+			ratios = append(ratios, (perRequest(&r.all[i])-base)/(perRequest(&noop.all[i])-base))
+		}
+		r.AddedRatio = spreadOf(ratios)
+	}
+	for _, r := range t.Rows {
+		if noop.LeastAdded > 0 {
+			r.LeastRatio = r.LeastAdded / noop.LeastAdded
+		}
 	}
 }
 
+// least is the lowest value of all rounds.
+func (r *row) least(value func(*measurement) float64) float64 {
+	least := math.Inf(1)
+	for i := range r.all {
+		least = min(least, value(&r.all[i]))
+	}
+	return least
+}
+
 func (t *table) envoy(w io.Writer) {
-	fmt.Fprintf(w, "\n| %s | requests/s | p50 / p99 ms | Envoy's CPU µs | service's CPU µs | of the no-op's |\n|---|---|---|---|---|---|\n", t.Title)
+	fmt.Fprintf(w, "\n| %s | requests/s | p50 / p99 ms | Envoy's CPU µs | service's CPU µs | added µs | of the no-op's | by the least of each |\n|---|---|---|---|---|---|---|---|\n", t.Title)
 	for _, r := range t.Rows {
-		service, ratio := "", ""
+		service, added, ratio, least := "", "", "", ""
 		if r.ServiceCPU > 0 {
-			service, ratio = fmt.Sprintf("%.0f", r.ServiceCPU), r.ServiceRatio.ratio()
+			service, added, ratio = fmt.Sprintf("%.0f", r.ServiceCPU), fmt.Sprintf("%.0f [%.0f-%.0f]", r.Added.Median, r.Added.Low, r.Added.High), r.AddedRatio.ratio()
+			least = fmt.Sprintf("%.0f, %.2f", r.LeastAdded, r.LeastRatio)
 		}
-		fmt.Fprintf(w, "| %s | %.0f | %.1f / %.1f | %.0f | %s | %s |\n", r.Name, r.PerSecond, r.P50/1e3, r.P99/1e3, r.EnvoyCPU, service, ratio)
+		fmt.Fprintf(w, "| %s | %.0f | %.1f / %.1f | %.0f | %s | %s | %s | %s |\n", r.Name, r.PerSecond, r.P50/1e3, r.P99/1e3, r.EnvoyCPU, service, added, ratio, least)
 	}
 }

@@ -3,7 +3,8 @@
 //	bench compare   the service, a server that answers OK and checks nothing
 //	                (twice, to see what chance does), and OPA-Envoy if
 //	                OPA_ENVOY_BIN names a binary
-//	bench envoy     the same through a real Envoy, beside no authorization
+//	bench envoy     what a delivery costs Envoy and the service together, beside
+//	                no authorization, the least that there can be, and a no-op
 //
 // Every server is a process of its own and runs all the time; they take turns
 // in an order that rotates from round to round. What counts is the processor
@@ -21,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +43,10 @@ type options struct {
 	names   string // servers that take part; empty for all
 	// stores are the nonce stores that are compared, in place of other servers.
 	stores []string
+	// clients are how many connections come to Envoy at once, one table for each.
+	clients []int
+	// envoyArgs are arguments for Envoy in place of ours.
+	envoyArgs []string
 }
 
 func main() {
@@ -57,8 +63,11 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("compare or envoy?")
 	}
-	if args[0] == noopCommand {
+	switch args[0] {
+	case noopCommand:
 		return serveNoop(ctx)
+	case floorCommand:
+		return serveFloor(ctx)
 	}
 	o, err := parse(args[0], args[1:])
 	if err != nil {
@@ -75,7 +84,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func parse(name string, args []string) (*options, error) {
-	o := &options{opa: os.Getenv("OPA_ENVOY_BIN"), out: os.Getenv("BENCH_OUT")}
+	o := &options{opa: os.Getenv("OPA_ENVOY_BIN"), out: os.Getenv("BENCH_OUT"), envoyArgs: strings.Fields(os.Getenv("BENCH_ENVOY_ARGS"))}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.StringVar(&o.service, "service", "bin/hookbastion", "the service's binary")
 	flags.IntVar(&o.rounds, "rounds", 7, "rounds; medians are over these")
@@ -85,7 +94,12 @@ func parse(name string, args []string) (*options, error) {
 	flags.StringVar(&o.only, "only", "", "saturated or latency: that part alone")
 	flags.StringVar(&o.names, "servers", "", "names of the servers that take part, with commas between; all by default")
 	stores := flags.String("store", "", "compare nonce stores, of "+strings.Join(storeNames, ", ")+", with commas between: their latency")
-	sizes := flags.String("sizes", "1KiB,16KiB,256KiB,1MiB", "sizes of bodies")
+	defaultSizes := "1KiB,16KiB,256KiB,1MiB"
+	if name == "envoy" {
+		defaultSizes = "1KiB,16KiB,64KiB,1MiB"
+	}
+	sizes := flags.String("sizes", defaultSizes, "sizes of bodies")
+	connections := flags.String("connections", "16,1", "connections to Envoy, each with one request at a time")
 	headers := flags.String("headers", "map", "map: headers as Envoy sends them by default; raw: as with encode_raw_headers, which our examples have")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -96,6 +110,13 @@ func parse(name string, args []string) (*options, error) {
 			return nil, fmt.Errorf("-sizes: %s is none of %s", name, sizeNames())
 		}
 		o.sizes = append(o.sizes, s)
+	}
+	for text := range strings.SplitSeq(*connections, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("-connections: %s is no number above 0", text)
+		}
+		o.clients = append(o.clients, n)
 	}
 	if *stores != "" {
 		o.stores = strings.Split(*stores, ",")
@@ -134,7 +155,7 @@ type size struct {
 	streams int
 }
 
-var allSizes = []size{{"1KiB", 1 << 10, 64}, {"16KiB", 16 << 10, 64}, {"256KiB", 256 << 10, 16}, {"1MiB", 1 << 20, 8}}
+var allSizes = []size{{"1KiB", 1 << 10, 64}, {"16KiB", 16 << 10, 64}, {"64KiB", 64 << 10, 32}, {"256KiB", 256 << 10, 16}, {"1MiB", 1 << 20, 8}}
 
 func sizeNamed(name string) (size, bool) {
 	for _, s := range allSizes {

@@ -74,9 +74,14 @@ type row struct {
 	GC       float64 `json:"gc_share"`
 	Resident float64 `json:"resident_mb"`
 	// Through Envoy: microseconds of each process for a request.
-	EnvoyCPU     float64 `json:"envoy_cpu_us,omitempty"`
-	ServiceCPU   float64 `json:"service_cpu_us,omitempty"`
-	ServiceRatio spread  `json:"service_ratio,omitzero"` // to the no-op's
+	EnvoyCPU   float64 `json:"envoy_cpu_us,omitempty"`
+	ServiceCPU float64 `json:"service_cpu_us,omitempty"`
+	// What both take more than Envoy without external authorization, round by round,
+	// and as a share of the no-op's; then the same of each one's best round.
+	Added      spread  `json:"added_us,omitzero"`
+	AddedRatio spread  `json:"added_ratio,omitzero"`
+	LeastAdded float64 `json:"least_added_us,omitempty"`
+	LeastRatio float64 `json:"least_added_ratio,omitempty"`
 
 	all []measurement
 }

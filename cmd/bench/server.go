@@ -29,7 +29,7 @@ type server struct {
 // startTimeout is how long a server may take to serve.
 const startTimeout = 30 * time.Second
 
-var listens = regexp.MustCompile(`msg=serving grpc=(\S+).* http=(\S+)`)
+var listens = regexp.MustCompile(`msg=serving grpc=(\S+).* http=(\S*)`)
 
 // launch starts a process that prints where it listens.
 func launch(ctx context.Context, s *server, bin string, env []string, args ...string) error {

@@ -59,6 +59,25 @@ func Find(ctx context.Context) (string, error) {
 	return "", ErrNotFound
 }
 
+// VersionOf is the version that the binary which is found says of itself.
+func VersionOf(ctx context.Context) (string, error) {
+	bin, err := Find(ctx)
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, bin, "--version").Output() //nolint:gosec // the one that would run
+	if err != nil {
+		return "", err
+	}
+	// PATH  version: HASH/1.40.0/Clean/RELEASE/BoringSSL
+	_, text, _ := strings.Cut(string(out), "version: ")
+	parts := strings.Split(text, "/")
+	if len(parts) < 2 {
+		return "", fmt.Errorf("%s says no version: %s", bin, out)
+	}
+	return parts[1], nil
+}
+
 // Available is for a whole run of tests: an error if there is no Envoy.
 func Available() error {
 	_, err := Find(context.Background())
@@ -185,9 +204,14 @@ type Envoy struct {
 // startTimeout is how long Envoy may take to serve.
 const startTimeout = 30 * time.Second
 
-// Start runs Envoy with the configuration and waits until it serves. dir is
-// for its files.
+// Start runs Envoy with the configuration and two workers, and waits until it
+// serves. dir is for its files.
 func Start(ctx context.Context, config Config, dir string) (*Envoy, error) {
+	return StartWith(ctx, config, dir, "--concurrency", "2")
+}
+
+// StartWith is Start with arguments of one's own.
+func StartWith(ctx context.Context, config Config, dir string, args ...string) (*Envoy, error) {
 	bin, err := Find(ctx)
 	if err != nil {
 		return nil, err
@@ -204,8 +228,8 @@ func Start(ctx context.Context, config Config, dir string) (*Envoy, error) {
 		return nil, err
 	}
 	e := &Envoy{done: make(chan struct{}), log: &tail{}}
-	e.cmd = exec.CommandContext(ctx, bin, "-c", configFile, "--admin-address-path", adminFile, //nolint:gosec // our own arguments
-		"--concurrency", "2", "--log-level", "warning", "--disable-hot-restart")
+	e.cmd = exec.CommandContext(ctx, bin, append([]string{"-c", configFile, "--admin-address-path", adminFile, //nolint:gosec // the caller's own arguments
+		"--log-level", "warning", "--disable-hot-restart"}, args...)...)
 	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
 	if err := e.cmd.Start(); err != nil {
 		return nil, err

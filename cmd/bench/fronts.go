@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	_ "embed" // for the configuration
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/examples"
+)
+
+// Names of the rows, beside those of the servers.
+const (
+	nameNone  = "no ext_authz"
+	nameFloor = "empty message"
+	nameNoLog = nameService + ", no access log"
+	nameLog   = nameService + ", as documented"
+)
+
+//go:embed envoy.yaml
+var envoyConfig []byte
+
+// front is an Envoy before one server, or before none.
+type front struct {
+	name string
+	// filters are those of envoy.yaml; empty for the documented configuration.
+	filters []string
+	log     bool // the access log goes to the service
+	// command and flags start the server: this binary, or the service.
+	command string
+	flags   []string
+
+	server *server // nil: none
+	envoy  *envoytest.Envoy
+}
+
+// newFronts are all rows of a table.
+func newFronts() []*front {
+	const authz = "envoy.filters.http.ext_authz"
+	return []*front{
+		{name: nameNone, filters: []string{"envoy.filters.http.buffer"}},
+		{name: nameFloor, filters: []string{"envoy.filters.http.buffer", "floor"}, command: floorCommand},
+		{name: nameNoop, filters: []string{authz}, command: noopCommand},
+		{name: nameAgain, filters: []string{authz}, command: noopCommand},
+		{name: nameNoLog, flags: []string{"--replay-access-log=false"}},
+		{name: nameLog, log: true},
+	}
+}
+
+// start starts the server and the Envoy of a front.
+func (r *front) start(ctx context.Context, o *options, f *field, policyFile, spans string, application net.Addr) error {
+	switch {
+	case r.name == nameNone:
+	case r.command != "":
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		if err := f.add(ctx, &server{name: r.name}, self, nil, r.command); err != nil {
+			return err
+		}
+	default:
+		if err := f.addService(ctx, o, r.name, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+spans, policyFile, r.flags...); err != nil {
+			return err
+		}
+	}
+	config, err := r.config()
+	if err != nil {
+		return err
+	}
+	config.SetCluster("application", application)
+	if r.name != nameNone {
+		r.server = f.servers[len(f.servers)-1]
+		address, err := net.ResolveTCPAddr("tcp", r.server.grpc)
+		if err != nil {
+			return err
+		}
+		config.SetCluster("hookbastion", address)
+	}
+	dir, err := os.MkdirTemp(f.dir, "envoy")
+	if err != nil {
+		return err
+	}
+	args := o.envoyArgs
+	if len(args) == 0 {
+		args = []string{"--concurrency", "1"}
+	}
+	r.envoy, err = envoytest.StartWith(ctx, config, dir, args...)
+	return err
+}
+
+// config is Envoy's configuration. The service's is the one that the documentation
+// shows, but for time: a machine that measures is slow.
+func (r *front) config() (envoytest.Config, error) {
+	text := envoyConfig
+	if len(r.filters) == 0 {
+		var err error
+		if text, err = examples.Quickstart.ReadFile("quickstart/plain.yaml"); err != nil {
+			return nil, err
+		}
+	}
+	config, err := envoytest.ParseConfig(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.filters) > 0 {
+		filters, _ := config.Manager()["http_filters"].([]any)
+		config.Manager()["http_filters"] = slices.DeleteFunc(filters, func(f any) bool {
+			filter, _ := f.(map[string]any)
+			name, _ := filter["name"].(string)
+			return name != "envoy.filters.http.router" && !slices.Contains(r.filters, name)
+		})
+		return config, nil
+	}
+	resources := config.Map("static_resources")
+	listeners, _ := resources["listeners"].([]any)
+	resources["listeners"] = listeners[:1] // the other one is a small application
+	if !r.log {
+		delete(config.Manager(), "access_log")
+	}
+	grpc, ok := config.ExtAuthz()["grpc_service"].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: no grpc_service", r.name)
+	}
+	grpc["timeout"] = "5s"
+	return config, nil
+}
+
+// startFronts starts everything that takes part.
+func startFronts(ctx context.Context, o *options) (fronts []*front, stop func(), err error) {
+	f, policyFile, spans, err := prepare()
+	upstream, errUpstream := newUpstream()
+	stop = func() {
+		for _, r := range fronts {
+			if r.envoy != nil {
+				r.envoy.Stop()
+			}
+		}
+		if upstream != nil {
+			_ = upstream.Close() // nobody asks it any more
+		}
+		f.stop()
+	}
+	if err := errors.Join(err, errUpstream); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	for _, r := range newFronts() {
+		if !o.wants(r.name) {
+			continue
+		}
+		fronts = append(fronts, r)
+		if err := r.start(ctx, o, f, policyFile, spans, upstream.Addr()); err != nil {
+			stop()
+			return nil, nil, fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	time.Sleep(startGuard)
+	return fronts, stop, nil
+}
