@@ -27,7 +27,7 @@ func (s *Set) BorderFindings(table *authz.Table) ([]Finding, error) {
 		}
 	}
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		config := open[w.GetName()]
 		if config == nil {
 			return

@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/scheme"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -56,7 +57,7 @@ type Deps struct {
 	Previous *authz.Table
 	// Kept takes the place of Previous at the start, where the store remembers
 	// what an earlier process accepted; nil if it remembers nothing.
-	Kept map[string]Kept
+	Kept map[string]watermark.Kept
 }
 
 // Compile turns a set into a table and loads its secrets. The error is an
@@ -66,8 +67,9 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
 	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}, files: secret.NewFiles()}
 	c.plans = scheme.NewPlans(&c.faults)
-	c.table.Digest, c.set = set.Digest, set
-	if err := set.each(c.webhook); err != nil {
+	c.table.Digest = set.Digest
+	c.marks = watermark.Marks{Now: deps.Now, Previous: deps.Previous, Kept: deps.Kept, Identities: set.identities}
+	if err := set.Each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}
 	if c.faults.Len()+len(set.errs) == 0 && len(c.table.Webhooks()) == 0 {
@@ -101,20 +103,13 @@ func (c *compiler) tenantCache() *tenant.Cache {
 
 type compiler struct {
 	deps   Deps
-	set    *Set
 	table  *authz.Table
 	places map[string]position // of webhooks, by name
 	former map[string]position // of webhooks, by names that they had
-	// before is what was accepted until now, and furthest how far ahead a signed
-	// time could be then; nil until they are asked for.
-	before   map[string]Kept
-	furthest time.Duration
-	// previous are the names of all webhooks that served until now, and gone says
-	// that one of them is there no more; nil until they are asked for.
-	previous map[string]bool
-	gone     bool
-	faults   strictyaml.Faults
-	shared   map[any]authz.Check
+	// marks gives webhooks their watermarks.
+	marks  watermark.Marks
+	faults strictyaml.Faults
+	shared map[any]authz.Check
 	// plans are those of schemes, which webhooks share.
 	plans *scheme.Plans
 	texts map[string]string
@@ -139,7 +134,7 @@ func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
 	c.names(w, at)
 	hook := &authz.Webhook{
 		Name:       w.GetName(),
-		KeptAs:     keptAs(w),
+		KeptAs:     watermark.KeptAs(w),
 		Provider:   c.text(w.GetProvider()),
 		Shadow:     w.GetMode() == policyv1.Webhook_SHADOW,
 		Unverified: w.GetUnverified().GetReason(),

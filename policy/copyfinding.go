@@ -12,7 +12,7 @@ import (
 func (s *Set) CopyFindings() ([]Finding, error) {
 	var all []Finding
 	var failed error
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		schemes, step, title, again := []*policyv1.Scheme{w.GetScheme()}, "scheme", "", ""
 		if w.GetProvider() != "" {
 			p, err := provider.Get(w.GetProvider())

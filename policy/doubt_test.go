@@ -9,6 +9,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // A change of policy by which deliveries without a signed time may be forgotten, or
@@ -40,7 +41,7 @@ func TestDoubtOfReload(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "secret"), "a secret of some length")
-		load := func(hooks []string, previous *authz.Table, kept map[string]policy.Kept, now time.Time) *authz.Table {
+		load := func(hooks []string, previous *authz.Table, kept map[string]watermark.Kept, now time.Time) *authz.Table {
 			text := "webhooks:\n"
 			for _, h := range hooks {
 				text += "- " + h + "\n"
@@ -59,26 +60,26 @@ func TestDoubtOfReload(t *testing.T) {
 			return table
 		}
 		before := load(test.before, nil, nil, first)
-		data, err := json.Marshal(policy.KeptBy(before))
+		data, err := json.Marshal(watermark.KeptBy(before))
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept := map[string]policy.Kept{}
+		kept := map[string]watermark.Kept{}
 		if err := json.Unmarshal(data, &kept); err != nil {
 			t.Fatal(err)
 		}
 		for how, doubt := range map[string]bool{"a reload": test.reload, "a start": test.atAStart} {
-			previous, known := before, map[string]policy.Kept(nil)
+			previous, known := before, map[string]watermark.Kept(nil)
 			if how == "a start" {
 				previous, known = nil, kept
 			}
 			after := load(test.after, previous, known, second)
-			got := watermark(after)
+			got := mark(after)
 			if doubt != !got.IsZero() || doubt && got.Before(second.Add(replay.Skew)) {
 				t.Errorf("%s, %s: %v", name, how, got)
 			}
 			// What comes later gives no new doubt, and takes none away.
-			if later := watermark(load(test.after, after, nil, second.Add(time.Hour))); !later.Equal(got) {
+			if later := mark(load(test.after, after, nil, second.Add(time.Hour))); !later.Equal(got) {
 				t.Errorf("%s, %s: %v after another reload, %v before", name, how, later, got)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -59,21 +60,48 @@ type Set struct {
 type file struct {
 	name     string
 	doc      *strictyaml.Document
-	webhooks []webhook
+	webhooks []Entry
 }
 
-type webhook struct {
+// Entry is a webhook of a set as it is kept.
+type Entry struct {
 	name    string
 	index   int // in the file
 	encoded []byte
 }
 
-// each calls f with every webhook that was read without an error.
-func (s *Set) each(f func(w *policyv1.Webhook, at strictyaml.Place)) error {
+// Name returns the webhook's name.
+func (e *Entry) Name() string { return e.name }
+
+// Same reports whether the policies of two webhooks say the same.
+func (e *Entry) Same(other *Entry) bool { return bytes.Equal(e.encoded, other.encoded) }
+
+// Decode returns the webhook. The error is one of the program.
+func (e *Entry) Decode() (*policyv1.Webhook, error) {
+	m := &policyv1.Webhook{}
+	return m, proto.Unmarshal(e.encoded, m)
+}
+
+// Entries are the webhooks that were read without an error.
+func (s *Set) Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for i := range s.files {
+			for j := range s.files[i].webhooks {
+				if !yield(&s.files[i].webhooks[j]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Each calls f with every webhook that was read without an error, one after the other,
+// and with its place.
+func (s *Set) Each(f func(w *policyv1.Webhook, at strictyaml.Place)) error {
 	for i := range s.files {
 		for j := range s.files[i].webhooks {
 			hook := &s.files[i].webhooks[j]
-			w, err := hook.decode()
+			w, err := hook.Decode()
 			if err != nil {
 				return fmt.Errorf("webhook %s: %w", hook.name, err)
 			}
@@ -95,9 +123,19 @@ func (s *Set) Files() []string {
 // Names returns the names of the webhooks that could be read, in order.
 func (s *Set) Names() []string {
 	var names []string
-	s.hooks(func(w *webhook) { names = append(names, w.name) })
+	for w := range s.Entries() {
+		names = append(names, w.name)
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Forget drops what only the places of errors need. A set that has forgotten can
+// be compared; it should not be compiled.
+func (s *Set) Forget() {
+	for i := range s.files {
+		s.files[i].doc = options.Empty(s.files[i].name)
+	}
 }
 
 var options = strictyaml.Options{EmptyLists: []protoreflect.FullName{"hookbastion.policy.v1.SourceIP.deny"}}
@@ -140,7 +178,7 @@ func (s *Set) add(name string, data []byte) {
 			return
 		}
 		s.noteSecrets(name, w)
-		f.webhooks = append(f.webhooks, webhook{name: w.GetName(), index: i, encoded: encoded})
+		f.webhooks = append(f.webhooks, Entry{name: w.GetName(), index: i, encoded: encoded})
 	})
 	var bad Errors
 	if errors.As(err, &bad) {

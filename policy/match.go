@@ -14,7 +14,7 @@ import (
 // Envoy alone selects.
 func (s *Set) ExtensionOnly() ([]string, error) {
 	var names []string
-	err := s.each(func(w *policyv1.Webhook, _ strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, _ strictyaml.Place) {
 		if w.GetMatch().GetExtensionOnly() {
 			names = append(names, w.GetName())
 		}
@@ -107,3 +107,6 @@ func pathProblem(path string) string {
 
 // defaultMethods is what webhooks without methods share. It is never changed.
 var defaultMethods = []string{"POST"}
+
+// DefaultMethods are those of a webhook that names none.
+func DefaultMethods() []string { return slices.Clone(defaultMethods) }

@@ -19,7 +19,7 @@ func (s *Set) OnePhaseFindings(table *authz.Table) ([]Finding, error) {
 		}
 	}
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		c := checks[w.GetName()]
 		if c == nil {
 			return

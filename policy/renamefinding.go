@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -15,8 +16,8 @@ const maxGone = 4
 // RenameFindings lists webhooks that a store does not know, where others that it
 // knows are gone: if one of them was renamed, its nonces are lost. The table is
 // compiled from the set; known is what the store keeps.
-func (s *Set) RenameFindings(table *authz.Table, known map[string]Kept) ([]Finding, error) {
-	kept := KeptBy(table)
+func (s *Set) RenameFindings(table *authz.Table, known map[string]watermark.Kept) ([]Finding, error) {
+	kept := watermark.KeptBy(table)
 	var gone []string
 	for name := range known {
 		if _, ok := kept[name]; !ok {
@@ -31,8 +32,8 @@ func (s *Set) RenameFindings(table *authz.Table, known map[string]Kept) ([]Findi
 		gone = append(gone[:maxGone], "others")
 	}
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
-		name := keptAs(w)
+	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
+		name := watermark.KeptAs(w)
 		_, signed := kept[name]
 		if _, ok := known[name]; ok || !signed {
 			return

@@ -94,7 +94,7 @@ type TransportNeeds struct {
 // TransportNeeds says what the webhooks of the set ask for.
 func (s *Set) TransportNeeds() (TransportNeeds, error) {
 	var needs TransportNeeds
-	err := s.each(func(w *policyv1.Webhook, _ strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, _ strictyaml.Place) {
 		t := w.GetTransport()
 		client := t.GetClientCertificate()
 		needs.TLS = needs.TLS || client == nil && (t.GetRequireTls() || t.GetMinVersion() != 0)
@@ -108,7 +108,7 @@ func (s *Set) TransportNeeds() (TransportNeeds, error) {
 // cannot prove, or leave to Envoy.
 func (s *Set) TransportFindings(proofs Proofs) ([]Finding, error) {
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		t := w.GetTransport()
 		add := func(id, severity, message string, steps ...any) {
 			p := at.At("transport").At(steps...)

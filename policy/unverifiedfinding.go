@@ -9,7 +9,7 @@ import (
 // the reason that the policy gives, so that whoever reviews it does not overlook one.
 func (s *Set) UnverifiedFindings() ([]Finding, error) {
 	var all []Finding
-	err := s.each(func(w *policyv1.Webhook, at strictyaml.Place) {
+	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		if w.GetUnverified() == nil {
 			return
 		}

@@ -194,7 +194,7 @@ func (c *compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 		check.Tolerance, check.Future = fresh.Tolerance, fresh.Future
 		checks = append(checks, fresh)
 	}
-	check.Watermark = c.watermark(w, check)
+	check.Watermark = c.marks.Of(w, check)
 	return append(checks, check)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // A reload, or a restart with a store that remembers, that makes older deliveries acceptable, or keeps nonces elsewhere,
@@ -51,7 +52,7 @@ func TestWatermarkOfReload(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "secret"), "a secret of some length")
 		write(t, filepath.Join(dir, "secret2"), "another secret of some length")
-		var kept map[string]policy.Kept
+		var kept map[string]watermark.Kept
 		load := func(text string, previous *authz.Table, now time.Time) *authz.Table {
 			write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- "+text+"}\n")
 			set, err := policy.Load(dir)
@@ -66,7 +67,7 @@ func TestWatermarkOfReload(t *testing.T) {
 			}
 			return table
 		}
-		if mark := watermark(load(stripe, nil, first)); !mark.IsZero() {
+		if mark := mark(load(stripe, nil, first)); !mark.IsZero() {
 			t.Errorf("%s: watermark %v at the start", name, mark)
 		}
 		// The table before has a watermark of its own, since it was new then.
@@ -76,17 +77,17 @@ func TestWatermarkOfReload(t *testing.T) {
 		if test.rises {
 			want = second.Add(ahead)
 		}
-		if got := watermark(load(test.after, before, second)); !got.Equal(want) {
+		if got := mark(load(test.after, before, second)); !got.Equal(want) {
 			t.Errorf("%s: watermark %v, want %v", name, got.Unix(), want.Unix())
 		}
-		data, err := json.Marshal(policy.KeptBy(before))
+		data, err := json.Marshal(watermark.KeptBy(before))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(data, &kept); err != nil {
 			t.Fatal(err)
 		}
-		if got := watermark(load(test.after, nil, second)); !got.Equal(want) {
+		if got := mark(load(test.after, nil, second)); !got.Equal(want) {
 			t.Errorf("%s: watermark %v after a restart, want %v", name, got.Unix(), want.Unix())
 		}
 	}
@@ -120,14 +121,14 @@ func TestWatermarkOfTheFurthestAhead(t *testing.T) {
 			}
 			return table
 		}
-		if got, want := watermark(load(test.after, load(test.before, nil))), now.Add(test.ahead+replay.Skew); !got.Equal(want) {
+		if got, want := mark(load(test.after, load(test.before, nil))), now.Add(test.ahead+replay.Skew); !got.Equal(want) {
 			t.Errorf("%s: watermark %v, want %v", name, got.Unix(), want.Unix())
 		}
 	}
 }
 
 // watermark returns that of webhook a.
-func watermark(table *authz.Table) time.Time {
+func mark(table *authz.Table) time.Time {
 	for _, check := range table.Webhook("a").Chain {
 		if r, ok := check.(*replay.Check); ok {
 			return r.Watermark

@@ -12,6 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/authztest"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/diff"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
 
@@ -64,7 +65,7 @@ func TestReports(t *testing.T) {
 	// Compared with what served, not with what was broken.
 	write(t, file, hook("b"))
 	o = w.next()
-	if o.Err != nil || w.Err() != nil || o.Changes.Count(policy.Added) != 1 || o.Changes.Count(policy.Removed) != 1 {
+	if o.Err != nil || w.Err() != nil || o.Changes.Count(diff.Added) != 1 || o.Changes.Count(diff.Removed) != 1 {
 		t.Errorf("repaired: %+v", o)
 	}
 	w.quiet()
@@ -123,7 +124,7 @@ func TestKubernetesSwapIsOneReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := w.next()
-	if o.Err != nil || o.Changes.Count(policy.Added) != 20 || o.Changes.Count(policy.Removed) != 20 || len(o.Changes) != 40 {
+	if o.Err != nil || o.Changes.Count(diff.Added) != 20 || o.Changes.Count(diff.Removed) != 20 || len(o.Changes) != 40 {
 		t.Errorf("%d changes, %v", len(o.Changes), o.Err)
 	}
 	w.quiet()

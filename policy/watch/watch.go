@@ -36,6 +36,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/diff"
 )
 
 const (
@@ -63,7 +64,7 @@ type Report struct {
 	Repeated bool
 	// Changes is what changed since the last good load. It is empty after an
 	// error and after the first load.
-	Changes policy.Changes
+	Changes diff.Changes
 	// Held says that the newest files are good and do not serve yet, since they
 	// protect less: Changes says what they would change.
 	Held bool
@@ -121,7 +122,7 @@ func (w *Watcher) load(hold bool) Report {
 		return report
 	}
 	if w.good != nil {
-		report.Changes, report.Err = policy.Compare(w.good, set)
+		report.Changes, report.Err = diff.Compare(w.good, set)
 	}
 	if hold && report.Changes.Weaker() {
 		report.Held = true

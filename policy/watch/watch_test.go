@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/diff"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
 
@@ -293,7 +294,7 @@ func TestWeakerIsHeld(t *testing.T) {
 	if !o.Held || o.Err != nil || o.Table != w.Table() || o.Table.Webhook("b") == nil {
 		t.Fatalf("half of the file: %+v", o)
 	}
-	if len(o.Changes) != 2 || len(o.Changes[0].Wider) != 1 || o.Changes[1].Kind != policy.Removed {
+	if len(o.Changes) != 2 || len(o.Changes[0].Wider) != 1 || o.Changes[1].Kind != diff.Removed {
 		t.Errorf("changes %v", o.Changes)
 	}
 

@@ -17,7 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys
@@ -43,7 +43,7 @@ type facts interface {
 	Keys() cli.LiveKeys
 	// Webhooks are those that have nonces, by the names under which these are
 	// kept.
-	Webhooks() map[string]policy.Kept
+	Webhooks() map[string]watermark.Kept
 }
 
 func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *slog.Logger) (*admin, error) {

@@ -15,14 +15,14 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // known is what a service would know.
 type known struct{ live *cli.LiveKeys }
 
-func (k *known) Keys() cli.LiveKeys             { return *k.live }
-func (*known) Webhooks() map[string]policy.Kept { return nil }
+func (k *known) Keys() cli.LiveKeys                { return *k.live }
+func (*known) Webhooks() map[string]watermark.Kept { return nil }
 
 // What the admin listener knows stands beside what the files say.
 func TestKeysLive(t *testing.T) {

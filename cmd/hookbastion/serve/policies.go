@@ -11,6 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // policies are compiled with what outlives every table, and replaced.
@@ -31,7 +32,7 @@ func (p *policies) load(watcher *watch.Watcher) error {
 	if err := watcher.Load(); err != nil {
 		return err
 	}
-	if err := p.store.keep(policy.KeptBy(watcher.Table())); err != nil {
+	if err := p.store.keep(watermark.KeptBy(watcher.Table())); err != nil {
 		return err
 	}
 	p.recorder.Reloaded(nil)
@@ -47,7 +48,7 @@ func (p *policies) reloaded(report watch.Report) {
 		return
 	}
 	p.recorder.Reloaded(report.Err)
-	if err := p.store.keep(policy.KeptBy(report.Table)); err != nil {
+	if err := p.store.keep(watermark.KeptBy(report.Table)); err != nil {
 		p.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
 	}
 	logReload(p.log, report)

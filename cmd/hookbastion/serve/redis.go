@@ -13,7 +13,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // openRedis makes a store that looks for its server once, so that one that is
@@ -34,7 +34,7 @@ func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, 
 		Store: store, fingerprints: first.Fingerprint(), seals: first.Seal(), stats: store.Stats, remote: store.Remote,
 		run: store.Run, keys: keys, sweep: func(time.Time) {},
 		close: func() error { store.Close(); return nil },
-		keep: func(kept map[string]policy.Kept) error {
+		keep: func(kept map[string]watermark.Kept) error {
 			data, err := json.Marshal(kept)
 			if err == nil {
 				store.Keep(data)
@@ -57,7 +57,7 @@ func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, 
 		err = json.Unmarshal(data, &n.kept)
 	}
 	if err != nil {
-		n.kept = map[string]policy.Kept{} // as if all webhooks were new
+		n.kept = map[string]watermark.Kept{} // as if all webhooks were new
 		log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "error", err)
 	}
 	return n, nil

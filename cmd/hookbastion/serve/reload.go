@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/diff"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
 
@@ -31,19 +31,19 @@ func logReload(log *slog.Logger, report watch.Report) {
 		}
 	case report.Held:
 		log.Warn("the policy would accept more, or lacks webhooks: it waits until its files have been still", "for", holdWeaker,
-			"removed", report.Changes.Count(policy.Removed), "wider", report.Changes.Wider())
+			"removed", report.Changes.Count(diff.Removed), "wider", report.Changes.Wider())
 		logChanges(log, report.Changes)
 	default:
 		c := report.Changes
 		log.Info("policy loaded", "webhooks", len(report.Table.Webhooks()), "policy", report.Table.Digest,
-			"added", c.Count(policy.Added), "removed", c.Count(policy.Removed), "changed", c.Count(policy.Changed), "wider", c.Wider())
+			"added", c.Count(diff.Added), "removed", c.Count(diff.Removed), "changed", c.Count(diff.Changed), "wider", c.Wider())
 		logChanges(log, c)
 	}
 }
 
-func logChanges(log *slog.Logger, changes policy.Changes) {
+func logChanges(log *slog.Logger, changes diff.Changes) {
 	changes = slices.Clone(changes)
-	slices.SortStableFunc(changes, func(a, b policy.Change) int {
+	slices.SortStableFunc(changes, func(a, b diff.Change) int {
 		return min(len(b.Wider), 1) - min(len(a.Wider), 1)
 	})
 	for i, c := range changes {
@@ -56,7 +56,7 @@ func logChanges(log *slog.Logger, changes policy.Changes) {
 			attributes = append(attributes, "keys", strings.Join(c.Keys, " "))
 		}
 		level := slog.LevelInfo
-		if c.Kind == policy.Removed {
+		if c.Kind == diff.Removed {
 			level = slog.LevelWarn
 		}
 		if len(c.Wider) > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/diff"
 	"github.com/hookbastion/hookbastion/policy/watch"
 )
 
@@ -28,9 +29,9 @@ func reloadLines(report watch.Report) []string {
 func TestReloadIsLogged(t *testing.T) {
 	table := authz.NewTable()
 	table.Digest = "0123"
-	changes := policy.Changes{
-		{Webhook: "a", Kind: policy.Changed, Keys: []string{"limits", "mode"}},
-		{Webhook: "b", Kind: policy.Changed, Keys: []string{"mode"}, Wider: []string{"x", "y\nz"}},
+	changes := diff.Changes{
+		{Webhook: "a", Kind: diff.Changed, Keys: []string{"limits", "mode"}},
+		{Webhook: "b", Kind: diff.Changed, Keys: []string{"mode"}, Wider: []string{"x", "y\nz"}},
 	}
 	want := []string{
 		`msg="policy loaded" webhooks=0 policy=0123 added=0 removed=0 changed=2 wider=1`,
@@ -43,7 +44,7 @@ func TestReloadIsLogged(t *testing.T) {
 
 	changes = nil
 	for i := range 1000 {
-		changes = append(changes, policy.Change{Webhook: fmt.Sprint(i), Kind: policy.Added})
+		changes = append(changes, diff.Change{Webhook: fmt.Sprint(i), Kind: diff.Added})
 	}
 	got := reloadLines(watch.Report{Table: table, Changes: changes})
 	if len(got) != 1+maxChangeLines+1 || got[len(got)-1] != `msg="policy change: and others" webhooks=980` {

@@ -25,8 +25,8 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
-	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/watch"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 func New() *cobra.Command {
@@ -188,4 +188,4 @@ func (c *counted) Keys() cli.LiveKeys {
 	return cli.LiveKeys{Since: c.since, Complete: complete, Keys: matches}
 }
 
-func (c *counted) Webhooks() map[string]policy.Kept { return policy.KeptBy(c.watcher.Table()) }
+func (c *counted) Webhooks() map[string]watermark.Kept { return watermark.KeptBy(c.watcher.Table()) }

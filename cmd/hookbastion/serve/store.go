@@ -11,7 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // nonceStore is the store that the settings name, and what goes with it.
@@ -34,8 +34,8 @@ type nonceStore struct {
 	settled bool
 	// kept is what an earlier process accepted; nil if it is forgotten, with its
 	// nonces. keep keeps it for a later one.
-	kept map[string]policy.Kept
-	keep func(map[string]policy.Kept) error
+	kept map[string]watermark.Kept
+	keep func(map[string]watermark.Kept) error
 }
 
 // sweepsPerSecond is how many parts of the nonce store are looked at, besides
@@ -59,7 +59,7 @@ func openStore(ctx context.Context, s *settings.Settings, log *slog.Logger, now 
 		Store: m, fingerprints: authz.NewFingerprintKey(), seals: replay.NewSealKey(), entries: m.Entries, stats: m.Stats,
 		sweep: func(now time.Time) { m.Sweep(now, sweepsPerSecond) },
 		close: func() error { return nil },
-		keep:  func(map[string]policy.Kept) error { return nil },
+		keep:  func(map[string]watermark.Kept) error { return nil },
 	}, nil
 }
 
@@ -73,7 +73,7 @@ func openFile(config file.Config, log *slog.Logger, now time.Time) (*nonceStore,
 		settled: f.Recovery().Settled,
 		Store:   f, fingerprints: f.FingerprintKey(), seals: f.SealKey(), entries: f.Entries, stats: f.Stats,
 		close: f.Close,
-		keep: func(kept map[string]policy.Kept) error {
+		keep: func(kept map[string]watermark.Kept) error {
 			data, err := json.Marshal(kept)
 			if err != nil {
 				return err
@@ -94,13 +94,13 @@ func openFile(config file.Config, log *slog.Logger, now time.Time) (*nonceStore,
 		broken = err != nil
 	}
 	if !f.Recovery().New {
-		n.kept = map[string]policy.Kept{}
+		n.kept = map[string]watermark.Kept{}
 		data, err := f.Kept()
 		if err == nil && data != nil {
 			err = json.Unmarshal(data, &n.kept)
 		}
 		if err != nil {
-			n.kept = map[string]policy.Kept{} // as if all webhooks were new
+			n.kept = map[string]watermark.Kept{} // as if all webhooks were new
 			log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "directory", config.Dir, "error", err)
 		}
 	}
@@ -133,8 +133,8 @@ func logRecovery(log *slog.Logger, dir string, r file.Recovery, nonces int64) {
 // keepBoth keeps what both tables accept alike: any of them may serve next.
 // What is not kept counts as new at a start.
 func (n *nonceStore) keepBoth(serves, next *authz.Table) error {
-	both := policy.KeptBy(next)
-	before := policy.KeptBy(serves)
+	both := watermark.KeptBy(next)
+	before := watermark.KeptBy(serves)
 	for name, k := range both {
 		if before[name] != k {
 			delete(both, name)

@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 func New() *cobra.Command {
@@ -106,7 +107,7 @@ func renamed(ctx context.Context, s *settings.Settings, admin *cli.Admin, set *p
 		return nil, nil
 	}
 	data, err := file.ReadKept(s.File.Path)
-	var known map[string]policy.Kept
+	var known map[string]watermark.Kept
 	if err == nil && data != nil {
 		err = json.Unmarshal(data, &known)
 	}

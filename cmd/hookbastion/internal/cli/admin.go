@@ -17,7 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // Admin asks the admin listener of a service.
@@ -111,7 +111,7 @@ func (c *Admin) Keys(ctx context.Context) (*LiveKeys, error) {
 }
 
 // Webhooks asks which webhooks have nonces.
-func (c *Admin) Webhooks(ctx context.Context) (known map[string]policy.Kept, err error) {
+func (c *Admin) Webhooks(ctx context.Context) (known map[string]watermark.Kept, err error) {
 	err = c.get(ctx, "/api/v1/webhooks", &known)
 	return known, err
 }

@@ -1,20 +1,25 @@
-package policy_test
+package diff_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/diff"
 )
 
 // set loads webhooks that are good.
 func set(t *testing.T, hooks ...string) *policy.Set {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a.yaml"), "webhooks:\n- "+strings.Join(hooks, "\n- ")+"\n")
+	text := "webhooks:\n- " + strings.Join(hooks, "\n- ") + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s, err := policy.Load(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -23,9 +28,9 @@ func set(t *testing.T, hooks ...string) *policy.Set {
 	return s
 }
 
-func changes(t *testing.T, before, after *policy.Set) policy.Changes {
+func changes(t *testing.T, before, after *policy.Set) diff.Changes {
 	t.Helper()
-	c, err := policy.Compare(before, after)
+	c, err := diff.Compare(before, after)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +82,8 @@ func TestCompare(t *testing.T) {
 	if !slices.Equal(lines, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
-	if got.Count(policy.Added) != 2 || got.Count(policy.Removed) != 1 || got.Count(policy.Changed) != 2 || got.Wider() != 2 {
-		t.Errorf("counted %d, %d, %d, %d", got.Count(policy.Added), got.Count(policy.Removed), got.Count(policy.Changed), got.Wider())
+	if got.Count(diff.Added) != 2 || got.Count(diff.Removed) != 1 || got.Count(diff.Changed) != 2 || got.Wider() != 2 {
+		t.Errorf("counted %d, %d, %d, %d", got.Count(diff.Added), got.Count(diff.Removed), got.Count(diff.Changed), got.Wider())
 	}
 	if again := changes(t, after, after); len(again) != 0 {
 		t.Errorf("nothing changed, but %v", again)
@@ -136,7 +141,7 @@ func TestWider(t *testing.T) {
 		a, b := set(t, "{name: a, "+test.before+"}"), set(t, "{name: a, "+test.after+"}")
 		wider := func(before, after *policy.Set) string {
 			c := changes(t, before, after)
-			if len(c) != 1 || c[0].Kind != policy.Changed {
+			if len(c) != 1 || c[0].Kind != diff.Changed {
 				t.Fatalf("%s -> %s: %v", test.before, test.after, c)
 			}
 			return strings.Join(c[0].Wider, "; ")

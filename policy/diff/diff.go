@@ -1,27 +1,27 @@
-package policy
+// Package diff tells what changed from one policy set to the next, and what is accepted
+// after it that was refused before. It sees what stands in the policy files, not the
+// content of secrets.
+package diff
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
-	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+	"github.com/hookbastion/hookbastion/policy"
 )
 
-// ChangeKind says what became of a webhook.
-type ChangeKind uint8
+// Kind says what became of a webhook.
+type Kind uint8
 
 // The kinds.
 const (
-	Changed ChangeKind = iota + 1
+	Changed Kind = iota + 1
 	Added
 	Removed
 )
 
 // String returns "added", "removed" or "changed".
-func (k ChangeKind) String() string {
+func (k Kind) String() string {
 	switch k {
 	case Added:
 		return "added"
@@ -35,7 +35,7 @@ func (k ChangeKind) String() string {
 // Change is what a reload changed in one webhook.
 type Change struct {
 	Webhook string
-	Kind    ChangeKind
+	Kind    Kind
 	// Keys are those of the webhook in the policy that have another value.
 	Keys []string
 	// Wider says in words what is accepted now and was not before; of an added
@@ -47,7 +47,7 @@ type Change struct {
 type Changes []Change
 
 // Count returns the number of changes of a kind.
-func (c Changes) Count(kind ChangeKind) int {
+func (c Changes) Count(kind Kind) int {
 	n := 0
 	for i := range c {
 		if c[i].Kind == kind {
@@ -71,27 +71,28 @@ func (c Changes) Wider() int {
 // Weaker reports whether more is accepted than before, or a webhook is gone.
 func (c Changes) Weaker() bool { return c.Wider() > 0 || c.Count(Removed) > 0 }
 
-// Compare tells what changed from one good set to the next. It sees what stands
-// in the policy files, not the content of secrets.
-func Compare(before, after *Set) (Changes, error) {
-	old := map[string]*webhook{}
-	before.hooks(func(w *webhook) { old[w.name] = w })
+// Compare tells what changed from one good set to the next.
+func Compare(before, after *policy.Set) (Changes, error) {
+	old := map[string]*policy.Entry{}
+	for w := range before.Entries() {
+		old[w.Name()] = w
+	}
 	var changes Changes
 	var failed error
-	after.hooks(func(w *webhook) {
+	for w := range after.Entries() {
 		was, err := predecessor(old, w)
 		if err != nil {
 			failed = err
 		}
-		if was != nil && bytes.Equal(was.encoded, w.encoded) {
-			return
+		if was != nil && was.Same(w) {
+			continue
 		}
 		change, err := compare(was, w)
 		if err != nil {
 			failed = err
 		}
 		changes = append(changes, change)
-	})
+	}
 	for name := range old {
 		changes = append(changes, Change{Webhook: name, Kind: Removed})
 	}
@@ -101,12 +102,12 @@ func Compare(before, after *Set) (Changes, error) {
 
 // predecessor takes what a webhook was before out of the old ones: by its name,
 // or by one that it had.
-func predecessor(old map[string]*webhook, w *webhook) (*webhook, error) {
-	if was := old[w.name]; was != nil {
-		delete(old, w.name)
+func predecessor(old map[string]*policy.Entry, w *policy.Entry) (*policy.Entry, error) {
+	if was := old[w.Name()]; was != nil {
+		delete(old, w.Name())
 		return was, nil
 	}
-	is, err := w.decode()
+	is, err := w.Decode()
 	if err != nil {
 		return nil, err
 	}
@@ -119,27 +120,10 @@ func predecessor(old map[string]*webhook, w *webhook) (*webhook, error) {
 	return nil, nil //nolint:nilnil // it is new
 }
 
-// hooks calls f with every webhook as it is kept.
-func (s *Set) hooks(f func(w *webhook)) {
-	for i := range s.files {
-		for j := range s.files[i].webhooks {
-			f(&s.files[i].webhooks[j])
-		}
-	}
-}
-
-// Forget drops what only the places of errors need. A set that has forgotten can
-// be compared; it should not be compiled.
-func (s *Set) Forget() {
-	for i := range s.files {
-		s.files[i].doc = options.Empty(s.files[i].name)
-	}
-}
-
 // compare tells the change of one webhook; was is nil for one that is new.
-func compare(was, is *webhook) (Change, error) {
-	change := Change{Webhook: is.name, Kind: Added}
-	after, err := is.decode()
+func compare(was, is *policy.Entry) (Change, error) {
+	change := Change{Webhook: is.Name(), Kind: Added}
+	after, err := is.Decode()
 	if err != nil {
 		return change, err
 	}
@@ -147,7 +131,7 @@ func compare(was, is *webhook) (Change, error) {
 		change.Wider = append(unverifiedWider(nil, after), modeWider(nil, after)...)
 		return change, nil
 	}
-	before, err := was.decode()
+	before, err := was.Decode()
 	if err != nil {
 		return change, err
 	}
@@ -164,9 +148,4 @@ func compare(was, is *webhook) (Change, error) {
 		change.Wider = append(change.Wider, widerRules[key](before, after)...)
 	}
 	return change, nil
-}
-
-func (w *webhook) decode() (*policyv1.Webhook, error) {
-	m := &policyv1.Webhook{}
-	return m, proto.Unmarshal(w.encoded, m)
 }

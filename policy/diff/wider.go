@@ -1,4 +1,4 @@
-package policy
+package diff
 
 import (
 	"maps"
@@ -12,8 +12,10 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/scheme"
+	"github.com/hookbastion/hookbastion/policy/watermark"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -49,7 +51,7 @@ func nothingWider(_, _ *policyv1.Webhook) []string { return nil }
 
 // formerlyWider compares what nonces are kept under.
 func formerlyWider(before, after *policyv1.Webhook) []string {
-	return when(keptAs(before) != keptAs(after), "copies of deliveries from before, kept under another name")
+	return when(watermark.KeptAs(before) != watermark.KeptAs(after), "copies of deliveries from before, kept under another name")
 }
 
 // when returns the words if something is so.
@@ -82,7 +84,7 @@ func matchWider(before, after *policyv1.Webhook) []string {
 	}
 	methods := func(m *policyv1.Match) []string {
 		if len(m.GetMethods()) == 0 {
-			return defaultMethods
+			return policy.DefaultMethods()
 		}
 		return m.GetMethods()
 	}
@@ -227,7 +229,7 @@ func tokenWider(before, after *policyv1.Webhook) []string {
 // bounds returns how old and how early a signed time may be, and whether one is
 // signed at all.
 func bounds(w *policyv1.Webhook) (tolerance, future time.Duration, signed bool) {
-	tolerance, future = DefaultTolerance, DefaultFuture
+	tolerance, future = policy.DefaultTolerance, policy.DefaultFuture
 	for _, s := range schemesOf(w) {
 		stamp, jws := s.GetHmac().GetTimestamp(), s.GetJws()
 		if stamp == nil && jws.GetTime() == "" {
@@ -271,7 +273,7 @@ func replayWider(before, after *policyv1.Webhook) []string {
 		if d := w.GetReplay().GetWindow(); d != nil {
 			return d.AsDuration()
 		}
-		return DefaultWindow
+		return policy.DefaultWindow
 	}
 	if _, _, signed := bounds(after); !signed && window(after) < window(before) {
 		wider = append(wider, "copies after "+window(after).String())
@@ -289,8 +291,8 @@ func limitsWider(before, after *policyv1.Webhook) []string {
 	}
 	const unlimited = ^uint64(0) // what Envoy forwards
 	wider := when(size(is.GetMaxBodyBytes() > 0, is.GetMaxBodyBytes(), unlimited) > size(was.GetMaxBodyBytes() > 0, was.GetMaxBodyBytes(), unlimited), "larger bodies")
-	wider = append(wider, when(size(is.GetMaxHeaderBytes() > 0, is.GetMaxHeaderBytes(), DefaultMaxHeaderBytes) >
-		size(was.GetMaxHeaderBytes() > 0, was.GetMaxHeaderBytes(), DefaultMaxHeaderBytes), "larger headers")...)
+	wider = append(wider, when(size(is.GetMaxHeaderBytes() > 0, is.GetMaxHeaderBytes(), policy.DefaultMaxHeaderBytes) >
+		size(was.GetMaxHeaderBytes() > 0, was.GetMaxHeaderBytes(), policy.DefaultMaxHeaderBytes), "larger headers")...)
 	wider = append(wider, when(size(is.GetMaxSignatures() > 0, uint64(is.GetMaxSignatures()), scheme.DefaultMaxSignatures) >
 		size(was.GetMaxSignatures() > 0, uint64(was.GetMaxSignatures()), scheme.DefaultMaxSignatures), "more signatures")...)
 	if len(was.GetContentTypes()) > 0 && len(is.GetContentTypes()) == 0 {
