@@ -10,8 +10,7 @@
 //
 // # The log
 //
-// It lies in segments, files of Prometheus' write-ahead log (package wlog).
-// Each write is one batch with a number, a checksum, and entries; an entry is
+// It lies in segments, files of records in the form of LevelDB's log. Each write is one batch with a number, a checksum, and entries; an entry is
 // all that is known of one content. Read in their order, the last entry of a
 // content counts, so an entry may be written again at any time.
 //
@@ -70,8 +69,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/prometheus/tsdb/wlog"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -149,8 +146,8 @@ func Open(config Config, now time.Time) (_ *Store, err error) {
 		}
 	}
 	if err != nil {
-		if s.log != nil && s.log.wal != nil {
-			err = errors.Join(err, s.log.wal.Close())
+		if s.log != nil && s.log.file != nil {
+			err = errors.Join(err, s.log.file.Close())
 		}
 		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
 	}
@@ -167,7 +164,7 @@ func (s *Store) logDir() string { return filepath.Join(s.config.Dir, logName) }
 
 // recover makes what the log knows.
 func (s *Store) recover(now time.Time) (header, error) {
-	first, last, err := wlog.Segments(s.logDir())
+	first, last, err := segmentNumbers(s.logDir())
 	if err != nil {
 		return header{}, err
 	}

@@ -7,15 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/prometheus/tsdb/wlog"
-	"github.com/prometheus/prometheus/util/compression"
-
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 )
-
-// segmentSize is far beyond what a segment gets to: segments end where a
-// compaction, a failed write or a start begins a new one.
-const segmentSize = 1 << 40
 
 // log is the write side. Callers note entries, which gather in a batch, and
 // wait for it. Whoever waits while nobody writes, writes for all that have
@@ -45,11 +38,13 @@ type log struct {
 	settle, mark func() error
 
 	// Only who writes looks at these.
-	wal    *wlog.WL // nil: it has not begun
-	tip    *os.File // the same
+	file   *os.File // the segment; nil: it has not begun
+	size   int64    // of it
+	record []byte   // the last batch, as it stands there
+	tip    *os.File // nil: it has not begun
 	number uint64   // of the last batch
 
-	segment atomic.Int64 // that is written
+	segment atomic.Int64 // that is written: one ends where a compaction, a failed write or a start begins another
 
 	base   atomic.Uint64 // the first segment that is needed
 	synced atomic.Uint64 // the last batch that is on the disk
@@ -98,22 +93,20 @@ func newLog(dir string, every time.Duration, last header) *log {
 // begin begins a new segment behind those that are there, the mark after it: who
 // finds a mark finds a log, too. After an error it can be called again; l.mu is
 // held, or nobody else knows the log.
-func (l *log) begin() (err error) {
+func (l *log) begin() error {
 	if err := l.probe(); err != nil { // so that no segment is begun in vain
 		return err
 	}
 	if err := l.settle(); err != nil {
 		return err
 	}
-	if l.wal == nil {
-		if l.wal, err = wlog.NewSize(nil, nil, l.dir, segmentSize, compression.None); err != nil {
-			l.wal = nil
+	if l.file == nil {
+		_, last, err := segmentNumbers(l.dir)
+		if err != nil {
 			return err
 		}
-		_, segment, err := wlog.Segments(l.dir)
-		if err = errors.Join(err, l.follow(segment), l.measure()); err != nil {
-			err = errors.Join(err, l.wal.Close())
-			l.wal = nil
+		l.segment.Store(int64(last))
+		if err := errors.Join(l.measure(), l.next()); err != nil {
 			return err
 		}
 	}
@@ -121,23 +114,6 @@ func (l *log) begin() (err error) {
 		return err
 	}
 	return l.point() // after the mark: it says what was lost before
-}
-
-// follow opens the segment that is written, to bring it to the disk. The log's
-// own handle cannot be used while it is written to.
-func (l *log) follow(segment int) error {
-	f, err := os.Open(wlog.SegmentName(l.dir, segment))
-	if err != nil {
-		return err
-	}
-	l.segment.Store(int64(segment))
-	l.files.Lock()
-	if l.files.current != nil {
-		l.files.old = append(l.files.old, l.files.current)
-	}
-	l.files.current, l.files.begun = f, true
-	l.files.Unlock()
-	return nil
 }
 
 func (l *log) measure() error {
@@ -242,10 +218,13 @@ func (l *log) write() {
 // put writes one record. When it returns, the kernel has it.
 func (l *log) put(data []byte, number uint64) error {
 	began := time.Now()
-	if err := l.wal.Log(data); err != nil {
+	l.record = appendRecord(l.record[:0], data, l.size)
+	n, err := l.file.Write(l.record)
+	l.size += int64(n)
+	l.bytes.Add(int64(n))
+	if err != nil {
 		return err
 	}
-	l.bytes.Add(int64(len(data)) + 7)
 	l.counters.batches.Add(1)
 	l.files.Lock()
 	l.files.written = number
@@ -254,7 +233,6 @@ func (l *log) put(data []byte, number uint64) error {
 	}
 	late := began.Sub(l.files.dirty) > 2*l.every+time.Second // the disk does not keep up
 	l.files.Unlock()
-	var err error
 	if l.every == 0 || late {
 		err = l.sync()
 	}
@@ -311,7 +289,7 @@ func (l *log) close() error {
 	if l.tip == nil {
 		return last // it never began
 	}
-	err := errors.Join(last, l.wal.Close(), l.sync(), l.tip.Sync())
+	err := errors.Join(last, l.sync(), l.tip.Sync())
 	l.files.Lock()
 	defer l.files.Unlock()
 	for _, f := range append(l.files.old, l.files.current, l.tip) {

@@ -1,14 +1,11 @@
 package file
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
-
-	"github.com/prometheus/prometheus/tsdb/wlog"
 )
 
 // Recovery says what was found at the start.
@@ -95,14 +92,22 @@ func (s *scan) read(first, last int) error {
 
 // readSegment reports whether the segments so far are without a gap.
 func (s *scan) readSegment(n int) (ok bool, err error) {
-	f, err := os.Open(wlog.SegmentName(s.dir, n))
+	f, err := os.Open(segmentName(s.dir, n))
 	if err != nil {
 		return false, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	r := wlog.NewReader(bufio.NewReaderSize(f, 1<<20))
-	for r.Next() {
-		h, items, err := open(r.Record())
+	r := newRecords(f)
+	for {
+		record, err := r.next()
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			s.damage, s.cut = err, errors.Is(err, errTorn)
+			return true, nil
+		}
+		h, items, err := open(record)
 		if err != nil {
 			s.damage, s.cut = err, false
 			return true, nil
@@ -110,7 +115,7 @@ func (s *scan) readSegment(n int) (ok bool, err error) {
 		switch {
 		case !s.any || h.number == s.last.number+1:
 			if err := s.reader.take(s.held); err != nil {
-				return false, fmt.Errorf("%s, before byte %d: %w", wlog.SegmentName(s.dir, n), r.Offset(), err)
+				return false, fmt.Errorf("%s, before byte %d: %w", segmentName(s.dir, n), r.offset(), err)
 			}
 		case h.number == s.last.number:
 			// The write of the last one failed, though all of it arrived.
@@ -119,19 +124,9 @@ func (s *scan) readSegment(n int) (ok bool, err error) {
 			return false, nil
 		}
 		s.held = append(s.held[:0], items...)
-		s.any, s.last, s.end = true, h, place{n, r.Offset()}
+		s.any, s.last, s.end = true, h, place{n, r.offset()}
 		s.damage = nil // what was torn before was a write that failed
 	}
-	if err := r.Err(); err != nil {
-		s.damage, s.cut = err, errors.Is(err, io.ErrUnexpectedEOF) || isTorn(err)
-	}
-	return true, nil
-}
-
-// isTorn reports whether a record of several parts lacks the last of them.
-func isTorn(err error) bool {
-	var c *wlog.CorruptionErr
-	return errors.As(err, &c) && c.Err != nil && c.Err.Error() == "last record is torn"
 }
 
 // tail is how much of the end of a log may be damaged: more than one write.
@@ -154,7 +149,7 @@ func (s *scan) judge(last int, rebooted bool) (lossy bool, err error) {
 		return true, nil
 	case found || rebooted || size > tail:
 		return false, fmt.Errorf("%s: the log is damaged after byte %d (%w): deliveries that it remembered could pass once more",
-			wlog.SegmentName(s.dir, s.end.segment), s.end.offset, s.damage)
+			segmentName(s.dir, s.end.segment), s.end.offset, s.damage)
 	}
 	return !s.cut, nil
 }
@@ -162,7 +157,7 @@ func (s *scan) judge(last int, rebooted bool) (lossy bool, err error) {
 // behind looks at what lies behind the last good batch.
 func (s *scan) behind(last int) (found bool, synced uint64, size int, err error) {
 	for n := s.end.segment; n <= last; n++ {
-		data, err := os.ReadFile(wlog.SegmentName(s.dir, n))
+		data, err := os.ReadFile(segmentName(s.dir, n))
 		if err != nil {
 			return false, 0, 0, err
 		}
@@ -182,7 +177,7 @@ func (s *scan) trim(last int) (bytes int64, err error) {
 		return 0, nil
 	}
 	for n := last; n > s.end.segment; n-- {
-		name := wlog.SegmentName(s.dir, n)
+		name := segmentName(s.dir, n)
 		if info, err := os.Stat(name); err == nil {
 			bytes += info.Size()
 		}
@@ -190,7 +185,7 @@ func (s *scan) trim(last int) (bytes int64, err error) {
 			return bytes, err
 		}
 	}
-	name := wlog.SegmentName(s.dir, s.end.segment)
+	name := segmentName(s.dir, s.end.segment)
 	info, err := os.Stat(name)
 	if err != nil {
 		return bytes, err

@@ -48,11 +48,20 @@ func (l *log) syncOrLose() error {
 
 // next begins a segment. After an error the log must be mended.
 func (l *log) next() error {
-	n, err := l.wal.NextSegment()
+	n := l.segment.Load() + 1
+	f, err := os.OpenFile(segmentName(l.dir, int(n)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	return l.follow(n)
+	l.segment.Store(n)
+	l.file, l.size = f, 0
+	l.files.Lock()
+	if l.files.current != nil {
+		l.files.old = append(l.files.old, l.files.current)
+	}
+	l.files.current, l.files.begun = f, true
+	l.files.Unlock()
+	return nil
 }
 
 // mendEvery is how often a broken log is tried again.
@@ -152,7 +161,10 @@ func (l *log) drop(segment int, now time.Time) error {
 	if err := l.syncOrLose(); err != nil {
 		return err
 	}
-	err := l.wal.Truncate(segment)
+	first, _, err := segmentNumbers(l.dir)
+	for n := first; n < segment && err == nil; n++ {
+		err = os.Remove(segmentName(l.dir, n))
+	}
 	return errors.Join(err, syncDir(l.dir), l.measure())
 }
 
