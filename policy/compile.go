@@ -1,34 +1,24 @@
 package policy
 
 import (
-	"errors"
-	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
-	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/authz/tenant"
-	"github.com/hookbastion/hookbastion/authz/transport"
-	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/scheme"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// Defaults of the policy language.
-const (
-	DefaultTolerance      = 300 * time.Second
-	DefaultFuture         = 60 * time.Second
-	DefaultWindow         = 24 * time.Hour
-	DefaultMaxHeaderBytes = 64 << 10
-)
+// DefaultMaxHeaderBytes bounds the headers of a request whose webhook says nothing.
+const DefaultMaxHeaderBytes = 64 << 10
 
 // Deps is what outlives a policy set.
 type Deps struct {
@@ -46,7 +36,7 @@ type Deps struct {
 	// to be.
 	Strict bool
 	// OnKey, if it is not nil, is told of each secret and token.
-	OnKey func(Key)
+	OnKey func(keys.Key)
 	// Tenants reads the secrets of tenants; nil: a loader for this table alone.
 	Tenants *tenant.Loader
 	// Now is the time of the load; Previous the table that served until now,
@@ -65,10 +55,7 @@ type Deps struct {
 // the table is then nil.
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
-	c := &compiler{deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{}, texts: map[string]string{}, files: secret.NewFiles()}
-	c.plans = scheme.NewPlans(&c.faults)
-	c.table.Digest = set.Digest
-	c.marks = watermark.Marks{Now: deps.Now, Previous: deps.Previous, Kept: deps.Kept, Identities: set.identities}
+	c := newCompiler(set, deps)
 	if err := set.Each(c.webhook); err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}
@@ -90,6 +77,23 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	return c.table, nil
 }
 
+func newCompiler(set *Set, deps Deps) *compiler {
+	c := &compiler{
+		deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{},
+		texts: map[string]string{}, files: secret.NewFiles(),
+	}
+	c.table.Digest = set.Digest
+	c.verification = verification.Compiler{
+		Faults: &c.faults,
+		Keys:   &keys.Loader{Faults: &c.faults, Strict: deps.Strict, OnKey: deps.OnKey, Files: c.files, Text: c.text},
+		Plans:  scheme.NewPlans(&c.faults),
+		Marks:  &watermark.Marks{Now: deps.Now, Previous: deps.Previous, Kept: deps.Kept, Identities: set.identities},
+		Store:  deps.Store, Settler: deps.Settler, Fingerprinter: deps.Fingerprinter,
+		Tenants: c.tenantCache,
+	}
+	return c
+}
+
 // tenantCache returns the table's cache of tenants. Tables without any have none.
 func (c *compiler) tenantCache() *tenant.Cache {
 	if c.cache == nil {
@@ -106,18 +110,14 @@ type compiler struct {
 	table  *authz.Table
 	places map[string]position // of webhooks, by name
 	former map[string]position // of webhooks, by names that they had
-	// marks gives webhooks their watermarks.
-	marks  watermark.Marks
 	faults strictyaml.Faults
+	// verification compiles what webhooks ask for as proof.
+	verification verification.Compiler
+	// shared are checks and texts that many webhooks have.
 	shared map[any]authz.Check
-	// plans are those of schemes, which webhooks share.
-	plans *scheme.Plans
-	texts map[string]string
-	// files are those of secrets; tenants the keys of the webhook at hand of
-	// which each tenant has its own.
-	files   *secret.Files
-	tenants []tenant.Use
-	cache   *tenant.Cache
+	texts  map[string]string
+	files  *secret.Files // of secrets
+	cache  *tenant.Cache
 }
 
 // position is a webhook in a file.
@@ -139,21 +139,21 @@ func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
 		Shadow:     w.GetMode() == policyv1.Webhook_SHADOW,
 		Unverified: w.GetUnverified().GetReason(),
 	}
-	v := c.verification(w, at)
-	hook.DeniedStatus, hook.DeniedHeaders, hook.DeniedEmpty = v.deniedStatus, v.deniedHeaders, v.deniedEmpty
-	hook.Challenge = v.challenge
+	v := c.verification.Webhook(w, at)
+	hook.DeniedStatus, hook.DeniedHeaders, hook.DeniedEmpty = v.DeniedStatus, v.DeniedHeaders, v.DeniedEmpty
+	hook.Challenge = v.Challenge
 	if status := w.GetRespond().GetDeniedStatus(); status != 0 {
 		hook.DeniedStatus = int(status)
 	}
 	if conditions := c.conditions(w, at); conditions != nil {
-		v.checks = append(v.checks, known(v.checks, conditions)...)
-		v.readsBody = v.readsBody || conditions.ReadsBody()
+		v.Checks = append(v.Checks, known(v.Checks, conditions)...)
+		v.ReadsBody = v.ReadsBody || conditions.ReadsBody()
 	}
 	if c.assertion(w, at.At("assertion")) {
 		hook.Audience = w.GetAssertion().GetAudience()
-		v.readsBody = true // the assertion vouches for it
+		v.ReadsBody = true // the assertion vouches for it
 	}
-	checks := append([]authz.Check{c.limits(w, at, v.readsBody)}, v.checks...)
+	checks := append([]authz.Check{c.limits(w, at, v.ReadsBody)}, v.Checks...)
 	if check := c.source(w.GetSourceIp(), at.At("source_ip")); check != nil {
 		checks = append(checks, check)
 	}
@@ -184,71 +184,6 @@ func known(checks []authz.Check, conditions authz.Check) []authz.Check {
 	return []authz.Check{conditions}
 }
 
-// What share uses as keys can be compared.
-var (
-	_ map[replay.Check]bool
-	_ map[replay.Freshness]bool
-	_ map[transport.Check]bool
-)
-
-// share returns an equal check of another webhook, if there is one: of a
-// hundred thousand webhooks most ask for the same. Checks have no state of
-// their own.
-func (c *compiler) share(check authz.Check) authz.Check {
-	var key any
-	switch check := check.(type) {
-	case *replay.Freshness:
-		key = *check
-	case *replay.Check:
-		key = *check // the store is a pointer
-	case replay.Known:
-		check.Check, _ = c.share(check.Check).(*replay.Check)
-		return check
-	case *transport.Check:
-		key = *check // what it asks of certificates is a pointer
-	case *authz.Limits:
-		key = limitsKey{check.MaxBodyBytes, check.MaxHeaderBytes, check.BodySigned, strings.Join(check.ContentTypes, ",")}
-	case *source.Check:
-		key = sourceKey{prefixesKey(check.Allow), prefixesKey(check.Deny)}
-	default:
-		return check
-	}
-	if other := c.shared[key]; other != nil {
-		return other
-	}
-	c.shared[key] = check
-	return check
-}
-
-// limitsKey has all of authz.Limits, sourceKey of source.Check. A content type
-// has no comma.
-type (
-	limitsKey struct {
-		maxBody    int64
-		maxHeaders int
-		bodySigned bool
-		types      string
-	}
-	sourceKey struct{ allow, deny string }
-)
-
-func prefixesKey(prefixes []netip.Prefix) string {
-	var b []byte
-	for _, p := range prefixes {
-		b = append(p.AppendTo(b), ' ')
-	}
-	return string(b)
-}
-
-// text returns one copy of equal texts.
-func (c *compiler) text(s string) string {
-	if other, ok := c.texts[s]; ok {
-		return other
-	}
-	c.texts[s] = s
-	return s
-}
-
 func (c *compiler) limits(w *policyv1.Webhook, at strictyaml.Place, readsBody bool) *authz.Limits {
 	p := w.GetLimits()
 	limits := &authz.Limits{
@@ -270,19 +205,6 @@ func (c *compiler) limits(w *policyv1.Webhook, at strictyaml.Place, readsBody bo
 	return limits
 }
 
-func (c *compiler) source(p *policyv1.SourceIP, at strictyaml.Place) authz.Check {
-	if p == nil {
-		return nil
-	}
-	if len(p.GetAllow()) == 0 && len(p.GetDeny()) == 0 && len(p.GetRanges()) == 0 {
-		c.faults.Fail(at, "needs allow, ranges or deny")
-	}
-	return &source.Check{
-		Allow: append(c.prefixes(p.GetAllow(), at.At("allow")), c.ranges(p.GetRanges(), at.At("ranges"))...),
-		Deny:  c.prefixes(p.GetDeny(), at.At("deny")),
-	}
-}
-
 func (c *compiler) conditions(w *policyv1.Webhook, at strictyaml.Place) *condition.Check {
 	check := &condition.Check{}
 	for i, text := range w.GetConditions() {
@@ -297,48 +219,4 @@ func (c *compiler) conditions(w *policyv1.Webhook, at strictyaml.Place) *conditi
 		return nil
 	}
 	return check
-}
-
-// ranges returns the networks that providers publish.
-func (c *compiler) ranges(names []string, at strictyaml.Place) []netip.Prefix {
-	var prefixes []netip.Prefix
-	for i, name := range names {
-		p, err := provider.Get(name)
-		switch {
-		case err != nil:
-			c.faults.Fail(at.At(i), "the catalogue cannot be read: "+err.Error())
-		case p == nil:
-			all, _ := provider.Names() // read without an error above
-			c.faults.Fail(at.At(i), strconv.Quote(name)+" is not in the catalogue"+strictyaml.Suggest(name, all))
-		case len(p.GetRanges().GetNetworks()) == 0:
-			c.faults.Fail(at.At(i), "the catalogue has no networks of "+name+"; list them in allow"+publishedAt(p))
-		default:
-			prefixes = append(prefixes, c.prefixes(p.GetRanges().GetNetworks(), at.At(i))...)
-		}
-	}
-	return prefixes
-}
-
-func publishedAt(p *policyv1.Provider) string {
-	if page := p.GetRanges().GetDocumentation(); page != "" {
-		return ", from " + page
-	}
-	return ""
-}
-
-func (c *compiler) prefixes(list []string, at strictyaml.Place) []netip.Prefix {
-	var prefixes []netip.Prefix
-	for i, text := range list {
-		prefix, err := source.ParsePrefix(text)
-		switch {
-		case errors.Is(err, source.ErrZone), errors.Is(err, source.ErrMixed):
-			c.faults.Fail(at.At(i), err.Error())
-			continue
-		case err != nil:
-			c.faults.Fail(at.At(i), "is not a network such as 203.0.113.0/24 or an address")
-			continue
-		}
-		prefixes = append(prefixes, prefix)
-	}
-	return prefixes
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -158,7 +159,7 @@ func TestChallenges(t *testing.T) {
 // longer, of a day as of 30.
 func TestWindowEnds(t *testing.T) {
 	for text, window := range map[string]time.Duration{
-		"provider: pagerduty":                         policy.DefaultWindow,
+		"provider: pagerduty":                         verification.DefaultWindow,
 		"provider: pagerduty, replay: {window: 720h}": 720 * time.Hour,
 		"provider: monday, public_url: \"https://a.example\", replay: {window: 744h}": 744 * time.Hour,
 	} {

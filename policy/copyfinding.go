@@ -3,6 +3,7 @@ package policy
 import (
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -30,7 +31,7 @@ func (s *Set) CopyFindings() ([]Finding, error) {
 				" Say replay.on_replay: MARK, which forwards it with a mark, or another one if this webhook gets none of that")
 		}
 		if w.GetReplay().GetWindow() == nil && signsWithoutTime(schemes) {
-			add("HB073", "info", "signs no time: a delivery is known for "+strictyaml.FormatDuration(DefaultWindow)+
+			add("HB073", "info", "signs no time: a delivery is known for "+strictyaml.FormatDuration(verification.DefaultWindow)+
 				", and a copy of it passes after that; say with replay.window how long, up to 744h, at the price that docs/replay.md names")
 		}
 	})

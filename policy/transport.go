@@ -9,6 +9,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
+	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -49,7 +50,7 @@ func (c *compiler) clientCertificate(p *policyv1.ClientCertificate, file string,
 		}
 	}
 	if name := p.GetCa().GetFile(); name != "" {
-		value, err := secret.Ref{File: relativeTo(file, name)}.Load()
+		value, err := secret.Ref{File: keys.RelativeTo(file, name)}.Load()
 		if err == nil {
 			client.Authorities, err = transport.Pool(value.Reveal())
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/scheme"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -229,7 +230,7 @@ func tokenWider(before, after *policyv1.Webhook) []string {
 // bounds returns how old and how early a signed time may be, and whether one is
 // signed at all.
 func bounds(w *policyv1.Webhook) (tolerance, future time.Duration, signed bool) {
-	tolerance, future = policy.DefaultTolerance, policy.DefaultFuture
+	tolerance, future = verification.DefaultTolerance, verification.DefaultFuture
 	for _, s := range schemesOf(w) {
 		stamp, jws := s.GetHmac().GetTimestamp(), s.GetJws()
 		if stamp == nil && jws.GetTime() == "" {
@@ -273,7 +274,7 @@ func replayWider(before, after *policyv1.Webhook) []string {
 		if d := w.GetReplay().GetWindow(); d != nil {
 			return d.AsDuration()
 		}
-		return policy.DefaultWindow
+		return verification.DefaultWindow
 	}
 	if _, _, signed := bounds(after); !signed && window(after) < window(before) {
 		wider = append(wider, "copies after "+window(after).String())

@@ -15,6 +15,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -129,7 +130,7 @@ func (s *scheme) token() *policyv1.SharedToken { return s.named.GetScheme().GetS
 
 // timed reports whether the scheme has a signed time, and its bounds.
 func (s *scheme) timed() (tolerance, future time.Duration, ok bool) {
-	tolerance, future = policy.DefaultTolerance, policy.DefaultFuture
+	tolerance, future = verification.DefaultTolerance, verification.DefaultFuture
 	if stamp := s.hmac().GetTimestamp(); stamp != nil {
 		if stamp.GetTolerance() != nil {
 			tolerance = stamp.GetTolerance().AsDuration()

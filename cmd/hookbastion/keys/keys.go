@@ -17,7 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
-	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/keys"
 )
 
 // rotateAfter is the age from which on `keys` advises another secret.
@@ -111,7 +111,7 @@ func (o *keysOptions) run(cmd *cobra.Command) error {
 	return printKeys(cmd.OutOrStdout(), all, now)
 }
 
-func describeKey(k *policy.Key, now time.Time, live *cli.LiveKeys) listedKey {
+func describeKey(k *keys.Key, now time.Time, live *cli.LiveKeys) listedKey {
 	l := listedKey{
 		Webhook: k.Webhook, Kind: k.Kind, ID: k.ID, Reference: reference(k), NotBefore: timeOrNil(k.NotBefore), NotAfter: timeOrNil(k.NotAfter),
 		Bytes: k.Bytes, Strength: strength(k), AllowWeak: k.AllowWeak, Advice: []string{},
@@ -150,7 +150,7 @@ func describeKey(k *policy.Key, now time.Time, live *cli.LiveKeys) listedKey {
 	return l
 }
 
-func reference(k *policy.Key) string {
+func reference(k *keys.Key) string {
 	switch {
 	case k.File != "":
 		return k.File
@@ -161,9 +161,9 @@ func reference(k *policy.Key) string {
 	}
 }
 
-func strength(k *policy.Key) string {
+func strength(k *keys.Key) string {
 	switch {
-	case errors.Is(k.Weakness, policy.ErrPublished):
+	case errors.Is(k.Weakness, keys.ErrPublished):
 		return "published"
 	case k.Weakness != nil:
 		return "weak"
@@ -182,7 +182,7 @@ func timeOrNil(t time.Time) *time.Time {
 }
 
 // describeTenants looks at the file of every tenant.
-func (l *listedKey) describeTenants(k *policy.Key) {
+func (l *listedKey) describeTenants(k *keys.Key) {
 	l.Tenants = &listedTenants{}
 	example := func(name string) {
 		if len(l.Tenants.Examples) < 5 {
@@ -211,7 +211,7 @@ func (l *listedKey) describeTenants(k *policy.Key) {
 	}
 }
 
-func statOf(l *cli.LiveKeys, k *policy.Key) *telemetry.KeyStat {
+func statOf(l *cli.LiveKeys, k *keys.Key) *telemetry.KeyStat {
 	for i := range l.Keys {
 		if l.Keys[i].Webhook == k.Webhook && l.Keys[i].KeyID == k.ID {
 			return &l.Keys[i].KeyStat
@@ -221,7 +221,7 @@ func statOf(l *cli.LiveKeys, k *policy.Key) *telemetry.KeyStat {
 }
 
 // neverSeen reports whether the key is known not to have matched.
-func neverSeen(l *cli.LiveKeys, k *policy.Key, found *telemetry.KeyStat) bool {
+func neverSeen(l *cli.LiveKeys, k *keys.Key, found *telemetry.KeyStat) bool {
 	if found != nil {
 		return false
 	}
@@ -235,7 +235,7 @@ func neverSeen(l *cli.LiveKeys, k *policy.Key, found *telemetry.KeyStat) bool {
 
 // successor returns the id of a key that has begun to match since this one
 // stopped; empty if there is none, or the time since is short.
-func successor(l *cli.LiveKeys, k *policy.Key, found *telemetry.KeyStat, now time.Time) string {
+func successor(l *cli.LiveKeys, k *keys.Key, found *telemetry.KeyStat, now time.Time) string {
 	if found == nil || now.Sub(found.Last) < retireAfter {
 		return ""
 	}

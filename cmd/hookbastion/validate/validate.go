@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
@@ -68,7 +69,7 @@ func New() *cobra.Command {
 }
 
 // findings lists what valid policies leave weak under these settings.
-func findings(ctx context.Context, p *cli.Policies, admin *cli.Admin, table *authz.Table, keys []policy.Key) ([]policy.Finding, error) {
+func findings(ctx context.Context, p *cli.Policies, admin *cli.Admin, table *authz.Table, keys []keys.Key) ([]policy.Finding, error) {
 	s, err := p.Settings()
 	if err != nil {
 		return nil, err
@@ -130,10 +131,10 @@ func printValidation(w io.Writer, err error, found []policy.Finding) error {
 }
 
 // weakFindings are the findings about weak secrets.
-func weakFindings(keys []policy.Key) []policy.Finding {
+func weakFindings(keys []keys.Key) []policy.Finding {
 	found := []policy.Finding{}
 	for i := range keys {
-		if f, ok := keys[i].Finding(); ok {
+		if f, ok := policy.KeyFinding(&keys[i]); ok {
 			found = append(found, f)
 		}
 	}

@@ -3,16 +3,12 @@ package page
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
-
-// defaultWindow is how long a delivery without a signed time is remembered; that
-// of package policy.
-const defaultWindow = 24 * time.Hour
 
 // copyWords says what a copy gets, for a page.
 func copyWords(p *policyv1.Provider) string {
@@ -25,7 +21,7 @@ func copyWords(p *policyv1.Provider) string {
 		words = "A copy gets 200 and is not forwarded, if the first delivery is known to have been taken and all of both is the same, and else 409."
 	}
 	if provider.Untimed(scheme) {
-		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", strictyaml.FormatDuration(defaultWindow))
+		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", strictyaml.FormatDuration(verification.DefaultWindow))
 	}
 	return words
 }
@@ -81,7 +77,7 @@ func retriesRow(p *policyv1.Provider) []string {
 		fallthrough
 	default:
 		if provider.Untimed(scheme) {
-			known = strictyaml.FormatDuration(defaultWindow)
+			known = strictyaml.FormatDuration(verification.DefaultWindow)
 		}
 	}
 	after, again := "not documented", "no"

@@ -3,11 +3,11 @@ package page
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -25,12 +25,6 @@ type Description struct {
 	// Covered and NotCovered are what of a request the proof covers.
 	Covered, NotCovered []string
 }
-
-// Defaults where a scheme says nothing; those of package policy.
-const (
-	defaultTolerance = 300 * time.Second
-	defaultFuture    = 60 * time.Second
-)
 
 // Describe puts a scheme into words.
 func Describe(s *policyv1.Scheme) Description {
@@ -275,7 +269,7 @@ func timePlace(t *policyv1.Timestamp) string {
 }
 
 func ageWords(tolerance, future *durationpb.Duration) string {
-	past, ahead := defaultTolerance, defaultFuture
+	past, ahead := verification.DefaultTolerance, verification.DefaultFuture
 	if tolerance != nil {
 		past = tolerance.AsDuration()
 	}

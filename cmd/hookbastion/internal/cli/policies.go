@@ -9,6 +9,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/keys"
 )
 
 // Policies are what a command judges by: what its flags --policy and --config
@@ -38,7 +39,7 @@ func (p *Policies) Settings() (*settings.Settings, error) { return settings.Load
 func (p *Policies) Table() (*authz.Table, error) { return p.compile(nil) }
 
 // compile is table that tells of each secret and token.
-func (p *Policies) compile(onKey func(policy.Key)) (*authz.Table, error) {
+func (p *Policies) compile(onKey func(keys.Key)) (*authz.Table, error) {
 	s, err := settings.Load(p.Config, nil)
 	if err != nil {
 		return nil, err
@@ -55,15 +56,15 @@ func (p *Policies) compile(onKey func(policy.Key)) (*authz.Table, error) {
 }
 
 // Keys is table that also lists the secrets and tokens.
-func (p *Policies) Keys() (*authz.Table, []policy.Key, error) {
-	var keys []policy.Key
-	table, err := p.compile(func(k policy.Key) { keys = append(keys, k) })
-	return table, keys, err
+func (p *Policies) Keys() (*authz.Table, []keys.Key, error) {
+	var all []keys.Key
+	table, err := p.compile(func(k keys.Key) { all = append(all, k) })
+	return table, all, err
 }
 
 // WeakWarnings lists the secrets of a webhook that serve would refuse, or takes
 // although they are weak.
-func WeakWarnings(keys []policy.Key, webhook, tenantName string) []string {
+func WeakWarnings(keys []keys.Key, webhook, tenantName string) []string {
 	var warnings []string
 	for i := range keys {
 		k := &keys[i]

@@ -1,4 +1,4 @@
-package policy
+package verification
 
 import (
 	"cmp"
@@ -9,7 +9,7 @@ import (
 )
 
 // retry says how the webhook's sender repeats a delivery.
-func (c *compiler) retry(w *policyv1.Webhook) policyv1.Provider_Retry {
+func (c *Compiler) retry(w *policyv1.Webhook) policyv1.Provider_Retry {
 	if w.GetProvider() == "" {
 		return cmp.Or(w.GetScheme().GetRetry(), policyv1.Provider_UNKNOWN)
 	}

@@ -1,4 +1,4 @@
-package policy
+package keys
 
 import (
 	"fmt"
@@ -12,53 +12,53 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// tokenRules compiles the tokens that a policy asks for beside a provider.
-func (c *compiler) tokenRules(w *policyv1.Webhook, at strictyaml.Place, check *token.Check) {
+// Tokens compiles the tokens that a policy asks for beside a provider.
+func (l *Loader) Tokens(w *policyv1.Webhook, at strictyaml.Place, check *token.Check) {
 	ids := map[string]int{}
-	var all []loaded
+	var all []Loaded
 	for i, rule := range w.GetToken().GetAnyOf() {
 		here := at.At("any_of", i)
 		in, value, step := rulePlace(rule)
-		k := loaded{at: here, webhook: w.GetName(), kind: "token", allowWeak: rule.GetAllowWeak().GetReason()}
+		k := Loaded{At: here, webhook: w.GetName(), kind: "token", allowWeak: rule.GetAllowWeak().GetReason()}
 		if k.ID = rule.GetId(); k.ID == "" {
 			k.ID = "token-" + strconv.Itoa(i+1)
 		}
 		if first, ok := ids[k.ID]; ok {
-			c.faults.Fail(here.At("id"), k.ID+" is the id of another token, at "+at.At("any_of", first).String())
+			l.Faults.Fail(here.At("id"), k.ID+" is the id of another token, at "+at.At("any_of", first).String())
 		}
 		ids[k.ID] = i
-		k.NotBefore, k.NotAfter = c.validity(rule, here)
+		k.NotBefore, k.NotAfter = l.validity(rule, here)
 		if value.GetDigest() != "" {
-			check.Candidates = append(check.Candidates, c.digest(&k, value.GetDigest(), in))
+			check.Candidates = append(check.Candidates, l.digest(&k, value.GetDigest(), in))
 			all = append(all, k)
 			continue
 		}
-		if !c.load(&k, value.GetFile(), value.GetEnv(), here.At(step, "value")) {
+		if !l.load(&k, value.GetFile(), value.GetEnv(), here.At(step, "value")) {
 			continue
 		}
 		all = append(all, k)
-		if candidate, ok := c.candidate(&k, in); ok {
+		if candidate, ok := l.Candidate(&k, in); ok {
 			check.Candidates = append(check.Candidates, candidate)
 		}
 	}
-	c.perTenant(w, all, "token")
+	l.perTenant(w, all, "token")
 }
 
 // digest is a token of which the policy has the SHA-256 only.
-func (c *compiler) digest(k *loaded, text string, in token.Place) token.Candidate {
+func (l *Loader) digest(k *Loaded, text string, in token.Place) token.Candidate {
 	digest, _ := secret.ParseDigest(strings.TrimPrefix(text, "sha256:")) // its pattern was checked
 	candidate := token.Candidate{ID: k.ID, Place: in, Digest: digest, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
 	var weakness error
 	if source := provider.PublishedDigest(candidate.Digest); source != "" {
 		weakness = fmt.Errorf("%w: %s", ErrPublished, source)
 	}
-	if weakness != nil && c.deps.Strict && k.allowWeak == "" {
-		c.faults.Fail(k.at, weakness.Error()+"; use another one, or say allow_weak: {reason: …}")
+	if weakness != nil && l.Strict && k.allowWeak == "" {
+		l.Faults.Fail(k.At, weakness.Error()+"; use another one, or say allow_weak: {reason: …}")
 	}
-	if c.deps.OnKey != nil {
-		c.deps.OnKey(Key{
+	if l.OnKey != nil {
+		l.OnKey(Key{
 			Webhook: k.webhook, ID: k.ID, Kind: k.kind, Digest: text, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.at.Error(""),
+			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.At.Error(""),
 		})
 	}
 	return candidate
@@ -79,8 +79,14 @@ func rulePlace(rule *policyv1.TokenRule) (in token.Place, value *policyv1.TokenV
 
 var basicPlace = token.Place{Header: "authorization", Scheme: "basic", Basic: true}
 
-// tokenPlace is where a scheme's shared token stands.
-func tokenPlace(t *policyv1.SharedToken) token.Place {
+// TokenValue is where the text of a token stands.
+func TokenValue(rule *policyv1.TokenRule) *policyv1.TokenValue {
+	_, value, _ := rulePlace(rule)
+	return value
+}
+
+// TokenPlace is where a scheme's shared token stands.
+func TokenPlace(t *policyv1.SharedToken) token.Place {
 	switch p := t.GetPlace().(type) {
 	case *policyv1.SharedToken_Basic:
 		return basicPlace
@@ -93,8 +99,8 @@ func tokenPlace(t *policyv1.SharedToken) token.Place {
 	}
 }
 
-// candidate is a token whose text is known.
-func (c *compiler) candidate(k *loaded, in token.Place) (token.Candidate, bool) {
-	cell := c.cell(k, func(text secret.Value) (secret.Value, error) { return text.Decode(secret.Text) }, nil)
+// Candidate is a token whose text is known.
+func (l *Loader) Candidate(k *Loaded, in token.Place) (token.Candidate, bool) {
+	cell := l.cell(k, func(text secret.Value) (secret.Value, error) { return text.Decode(secret.Text) }, nil)
 	return token.Candidate{ID: k.ID, Place: in, Cell: cell, NotBefore: k.NotBefore, NotAfter: k.NotAfter}, cell != nil
 }

@@ -1,4 +1,10 @@
-package policy
+// Package keys reads the secrets and tokens that webhooks name, makes keys of them, and
+// says which are weak or known to everybody.
+//
+// A secret that stands in a file gets a cell, which package secret fills again when the
+// file changes. Where each tenant has its own, there is nothing to read yet: the cell is
+// filled for each request.
+package keys
 
 import (
 	"errors"
@@ -23,71 +29,92 @@ import (
 // ErrPublished says that everybody can know a secret.
 var ErrPublished = errors.New("the secret is published")
 
-// loaded is a secret or token with its place.
-type loaded struct {
+// Loader loads the keys of one set. It is not safe for concurrent use.
+type Loader struct {
+	// Faults is told of what is wrong.
+	Faults *strictyaml.Faults
+	// Strict refuses secrets that are weak or published, unless they are allowed
+	// to be.
+	Strict bool
+	// OnKey, if it is not nil, is told of each secret and token.
+	OnKey func(Key)
+	// Files are those of secrets.
+	Files *secret.Files
+	// Text returns one copy of equal texts.
+	Text func(string) string
+	// Tenants are the keys of the webhook at hand of which each tenant has its own.
+	Tenants []tenant.Use
+}
+
+// Loaded is a secret or token that was read, with its place.
+type Loaded struct {
 	signature.Key
+	// At is where the policy names it.
+	At strictyaml.Place
+
 	webhook, kind string
 	text          secret.Value // empty where each tenant has its own
 	file, env     string       // one is empty
 	format        policyv1.Secret_Format
 	allowWeak     string
 	noted         bool
-	at            strictyaml.Place
 	source        strictyaml.Place // of what says where it is
 }
 
-func (k *loaded) perTenant() bool { return isPerTenant(k.file) }
+func (k *Loaded) perTenant() bool { return IsPerTenant(k.file) }
 
-func isPerTenant(file string) bool { return strings.Contains(file, tenant.Placeholder) }
+// IsPerTenant reports whether each tenant has a file of its own.
+func IsPerTenant(file string) bool { return strings.Contains(file, tenant.Placeholder) }
 
-func (c *compiler) secrets(w *policyv1.Webhook, at strictyaml.Place) []loaded {
+// Secrets loads the secrets of a webhook. Those with an error are left out.
+func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place) []Loaded {
 	needed := w.GetProvider() != "" || w.GetScheme() != nil
 	if needed && len(w.GetSecrets()) == 0 {
-		c.faults.Fail(at, "needs secrets: the keys that deliveries are signed with")
+		l.Faults.Fail(at, "needs secrets: the keys that deliveries are signed with")
 	}
-	var keys []loaded
+	var keys []Loaded
 	ids := map[string]int{}
 	for i, s := range w.GetSecrets() {
 		here := at.At("secrets", i)
-		key := loaded{at: here, format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
-		if key.ID = c.text(s.GetId()); key.ID == "" {
+		key := Loaded{At: here, format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
+		if key.ID = l.Text(s.GetId()); key.ID == "" {
 			key.ID = strconv.Itoa(i + 1)
 		}
 		if first, ok := ids[key.ID]; ok {
-			c.faults.Fail(here.At("id"), key.ID+" is the id of another secret, at "+at.At("secrets", first).String())
+			l.Faults.Fail(here.At("id"), key.ID+" is the id of another secret, at "+at.At("secrets", first).String())
 		}
 		ids[key.ID] = i
-		key.NotBefore, key.NotAfter = c.validity(s, here)
-		if c.load(&key, s.GetFile(), s.GetEnv(), here) {
+		key.NotBefore, key.NotAfter = l.validity(s, here)
+		if l.load(&key, s.GetFile(), s.GetEnv(), here) {
 			keys = append(keys, key)
 		}
 	}
-	c.perTenant(w, keys, "secret")
+	l.perTenant(w, keys, "secret")
 	return keys
 }
 
 // perTenant looks whether the secrets or tokens of tenants can be found.
-func (c *compiler) perTenant(w *policyv1.Webhook, keys []loaded, kind string) {
-	some := slices.ContainsFunc(keys, func(k loaded) bool { return k.perTenant() })
+func (l *Loader) perTenant(w *policyv1.Webhook, keys []Loaded, kind string) {
+	some := slices.ContainsFunc(keys, func(k Loaded) bool { return k.perTenant() })
 	for i := range keys {
 		k := &keys[i]
 		switch {
 		case !some:
 		case !k.perTenant():
-			c.faults.Fail(k.at, "is the same for all tenants, and another "+kind+" is not; all must have {tenant} in file, or none")
+			l.Faults.Fail(k.At, "is the same for all tenants, and another "+kind+" is not; all must have {tenant} in file, or none")
 		case !slices.Contains(strings.Split(w.GetMatch().GetPath(), "/"), tenant.Placeholder):
-			c.faults.Fail(k.source, "has {tenant}, and match.path has none to take it from")
+			l.Faults.Fail(k.source, "has {tenant}, and match.path has none to take it from")
 		default:
 			directory, _ := tenant.Directory(k.file)
 			if info, err := os.Stat(directory); err != nil || !info.IsDir() {
-				c.faults.Fail(k.source, printable(directory)+": not a directory")
+				l.Faults.Fail(k.source, printable(directory)+": not a directory")
 			}
 		}
 	}
 }
 
 // validity returns the times at which a secret or token is accepted.
-func (c *compiler) validity(s interface {
+func (l *Loader) validity(s interface {
 	GetNotBefore() *timestamppb.Timestamp
 	GetNotAfter() *timestamppb.Timestamp
 }, at strictyaml.Place) (notBefore, notAfter time.Time) {
@@ -96,7 +123,7 @@ func (c *compiler) validity(s interface {
 	}
 	if s.GetNotAfter() != nil {
 		if notAfter = s.GetNotAfter().AsTime(); !notAfter.After(notBefore) {
-			c.faults.Fail(at.At("not_after"), "must be later than not_before")
+			l.Faults.Fail(at.At("not_after"), "must be later than not_before")
 		}
 	}
 	return notBefore, notAfter
@@ -104,15 +131,15 @@ func (c *compiler) validity(s interface {
 
 // load reads a secret, unless each tenant has its own. A relative path begins at
 // the policy file's directory.
-func (c *compiler) load(k *loaded, file, env string, at strictyaml.Place) bool {
+func (l *Loader) load(k *Loaded, file, env string, at strictyaml.Place) bool {
 	var err error
 	step := "file"
 	if file != "" {
-		k.file, k.source = relativeTo(at.File(), file), at.At("file")
+		k.file, k.source = RelativeTo(at.File(), file), at.At("file")
 		if k.perTenant() {
 			return true
 		}
-		k.text, err = c.files.Read(k.file)
+		k.text, err = l.Files.Read(k.file)
 	} else {
 		step, k.env = "env", env
 		k.text, err = secret.Ref{Env: env}.Load()
@@ -122,14 +149,14 @@ func (c *compiler) load(k *loaded, file, env string, at strictyaml.Place) bool {
 		if name == "" {
 			name = "$" + k.env
 		}
-		c.faults.Fail(at.At(step), strings.Replace(err.Error(), name, printable(name), 1))
+		l.Faults.Fail(at.At(step), strings.Replace(err.Error(), name, printable(name), 1))
 		return false
 	}
 	return true
 }
 
-// relativeTo resolves a path that stands in a policy file.
-func relativeTo(policyFile, path string) string {
+// RelativeTo resolves a path that stands in a policy file.
+func RelativeTo(policyFile, path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
@@ -146,8 +173,8 @@ func printable(name string) string {
 
 // cell returns the cell of a key: decode reads the text, and finish, if it is
 // not nil, makes the key of what it reads. After an error there is none.
-func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Value) secret.Value) *secret.Cell {
-	strict := c.deps.Strict && k.allowWeak == ""
+func (l *Loader) cell(k *Loaded, decode secret.Accept, finish func(secret.Value) secret.Value) *secret.Cell {
+	strict := l.Strict && k.allowWeak == ""
 	use := secret.Use{Webhook: k.webhook, Key: k.ID}
 	use.Accept = func(text secret.Value) (secret.Value, error) {
 		if k.allowWeak == "" {
@@ -169,28 +196,28 @@ func (c *compiler) cell(k *loaded, decode secret.Accept, finish func(secret.Valu
 		}
 		return key, nil
 	}
-	c.note(k, decode)
+	l.note(k, decode)
 	if k.perTenant() {
-		c.tenants = append(c.tenants, tenant.Use{Use: use, File: k.file, Kind: k.kind})
-		return secret.TenantCell(len(c.tenants) - 1)
+		l.Tenants = append(l.Tenants, tenant.Use{Use: use, File: k.file, Kind: k.kind})
+		return secret.TenantCell(len(l.Tenants) - 1)
 	}
-	cell, err := c.fill(k, use)
+	cell, err := l.fill(k, use)
 	switch {
 	case err == nil:
 		return cell
 	case errors.As(err, new(secret.Oddity)):
-		c.faults.Fail(k.at, "the "+k.kind+" "+err.Error()+"; mend it, or say allow_weak: {reason: …}")
+		l.Faults.Fail(k.At, "the "+k.kind+" "+err.Error()+"; mend it, or say allow_weak: {reason: …}")
 	case isWeak(err):
-		c.faults.Fail(k.at, err.Error()+"; use another one, or say allow_weak: {reason: …}")
+		l.Faults.Fail(k.At, err.Error()+"; use another one, or say allow_weak: {reason: …}")
 	default:
-		c.faults.Fail(k.at, "cannot be a key of this scheme: "+err.Error())
+		l.Faults.Fail(k.At, "cannot be a key of this scheme: "+err.Error())
 	}
 	return nil
 }
 
-func (c *compiler) fill(k *loaded, use secret.Use) (*secret.Cell, error) {
+func (l *Loader) fill(k *Loaded, use secret.Use) (*secret.Cell, error) {
 	if k.file != "" {
-		return c.files.Add(k.file, use)
+		return l.Files.Add(k.file, use)
 	}
 	key, err := use.Accept(k.text)
 	if err != nil {
@@ -213,17 +240,17 @@ func Weakness(text, key secret.Value) error {
 }
 
 // note tells of a key, once.
-func (c *compiler) note(k *loaded, decode secret.Accept) {
-	if c.deps.OnKey == nil || k.noted {
+func (l *Loader) note(k *Loaded, decode secret.Accept) {
+	if l.OnKey == nil || k.noted {
 		return
 	}
 	k.noted = true
 	key := Key{
 		Webhook: k.webhook, ID: k.ID, Kind: k.kind, File: k.file, Env: k.env, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-		AllowWeak: k.allowWeak, Place: k.at.Error(""), decode: decode,
+		AllowWeak: k.allowWeak, Place: k.At.Error(""), decode: decode,
 	}
 	if decoded, err := decode(k.text); err == nil && !k.perTenant() {
 		key.Bytes, key.Weakness = decoded.Len(), Weakness(k.text, decoded)
 	}
-	c.deps.OnKey(key)
+	l.OnKey(key)
 }

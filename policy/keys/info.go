@@ -1,11 +1,11 @@
-package policy
+package keys
 
 import (
-	"errors"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 )
 
 // Key is what is known of one secret or token of a webhook.
@@ -25,13 +25,13 @@ type Key struct {
 	// AllowWeak is the policy's reason to use it all the same.
 	AllowWeak string
 	// Place is where the policy names it.
-	Place Error
+	Place strictyaml.Error
 
 	decode secret.Accept
 }
 
 // PerTenant reports whether each tenant has a key of its own.
-func (k *Key) PerTenant() bool { return k.File != "" && k.Bytes == 0 && isPerTenant(k.File) }
+func (k *Key) PerTenant() bool { return k.File != "" && k.Bytes == 0 && IsPerTenant(k.File) }
 
 // Of returns the key of one tenant. The error is that of its file.
 func (k *Key) Of(name string) (Key, error) {
@@ -59,20 +59,4 @@ func (k *Key) Advice() string {
 	default:
 		return k.Weakness.Error() + "; serve refuses it"
 	}
-}
-
-// Finding is what validate says about a weak key.
-func (k *Key) Finding() (Finding, bool) {
-	if k.Weakness == nil {
-		return Finding{}, false
-	}
-	f := Finding{Error: k.Place, ID: "HB050", Severity: "warning"}
-	f.Message = k.Advice()
-	if errors.Is(k.Weakness, ErrPublished) {
-		f.ID = "HB051"
-	}
-	if k.AllowWeak != "" {
-		f.Severity = "info"
-	}
-	return f, true
 }

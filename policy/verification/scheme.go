@@ -1,0 +1,56 @@
+package verification
+
+import (
+	"errors"
+
+	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/keys"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// scheme compiles one scheme with its keys. It returns nil after an error.
+func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys.Loaded, publicURL string, at strictyaml.Place) signature.Scheme {
+	before := c.Faults.Len()
+	var scheme signature.Scheme
+	var err error
+	switch kind := s.GetKind().(type) {
+	case *policyv1.Scheme_Hmac:
+		plan := c.Plans.HMAC(s, w, publicURL, at)
+		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
+	case *policyv1.Scheme_Jws:
+		plan := c.Plans.JWS(s, w, publicURL, at)
+		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Jws.GetKeyEncoding(), nil, nil)))
+	case *policyv1.Scheme_Code:
+		scheme, err = c.code(kind.Code.GetName(), w, loaded)
+	}
+	if c.Faults.Len() > before || errors.Is(err, signature.ErrNoKeys) {
+		return nil // a key that is missing or cannot be decoded has its own error
+	}
+	if err != nil {
+		c.Faults.Fail(at.At("secrets"), err.Error())
+		return nil
+	}
+	return scheme
+}
+
+// orNil keeps a nil pointer from becoming a scheme that is not nil.
+func orNil[S signature.Scheme](scheme S, err error) (signature.Scheme, error) {
+	if err != nil {
+		return nil, err
+	}
+	return scheme, nil
+}
+
+func (c *Compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, loaded []keys.Loaded) (signature.Scheme, error) {
+	if name == policyv1.Code_ADYEN {
+		return orNil(signature.NewAdyen(c.Keys.DecodeAll(loaded, policyv1.Key_HEX, nil, nil)))
+	}
+	for i := range loaded {
+		if w.GetSecrets()[i].GetId() == "" {
+			c.Faults.Fail(loaded[i].At, "needs id: the public key that belongs to the private key")
+		}
+	}
+	decoded := c.Keys.DecodeAll(loaded, policyv1.Key_TEXT, nil, signature.BraintreeKey)
+	return orNil(signature.NewBraintree(decoded))
+}
