@@ -168,22 +168,35 @@ func (s *Server) Serve(listener net.Listener) error {
 	return s.h2.Serve(listener)
 }
 
+// afterHurry is how long a stop that is in a hurry waits for calls to heed their end.
+const afterHurry = time.Second
+
 // Stop ends the server: no new calls, then those in flight, then, after
 // Limits.Shutdown, the rest. Health checks see it at once. A call that does not
 // heed its end is left behind without a connection.
-func (s *Server) Stop() {
+func (s *Server) Stop() { s.StopUntil(nil) }
+
+// StopUntil is Stop that waits for no call any more once hurry is closed.
+func (s *Server) StopUntil(hurry <-chan struct{}) {
 	s.health.Shutdown()
 	s.h2.Drain()
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.h2.Wait() }()
-	for range 2 {
-		timeout := time.NewTimer(s.limits.Shutdown)
+	wait := time.NewTimer(s.limits.Shutdown)
+	defer wait.Stop()
+	for closed := false; ; closed = true {
 		select {
 		case <-ended:
-			timeout.Stop()
 			return
-		case <-timeout.C:
-			s.h2.Close()
+		case <-hurry:
+			hurry = nil
+			wait.Reset(afterHurry)
+		case <-wait.C:
+			if closed {
+				return
+			}
+			wait.Reset(s.limits.Shutdown)
 		}
+		s.h2.Close()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/audit"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/config"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/demo"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
@@ -51,7 +52,7 @@ func newRoot() *cobra.Command {
 	}
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New())
-	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), envoy, redeliver.New(), keys.New())
+	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), envoy, redeliver.New(), keys.New(), config.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() {

@@ -26,10 +26,10 @@ import (
 
 // asCommand makes the test binary the program, for tests that need a process
 // to kill.
-const asCommand = "HOOKBASTION_TEST_COMMAND"
+const asCommand = "TEST_HOOKBASTION_COMMAND"
 
 // asCurl makes the test binary a small curl.
-const asCurl = "HOOKBASTION_TEST_CURL"
+const asCurl = "TEST_HOOKBASTION_CURL"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {

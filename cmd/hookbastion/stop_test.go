@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -118,4 +119,35 @@ func TestScaleDown(t *testing.T) {
 	if n := strings.Count(leaving.stdout.String(), `"reason":"ok"`); n == 0 {
 		t.Error("Envoy has never asked it")
 	}
+}
+
+// TestSecondSignal: who tells a service twice to stop does not wait for the rest of its
+// lame duck, nor for streams that lie open.
+func TestSecondSignal(t *testing.T) {
+	dir, _ := quickstart(t)
+	unix := socket(t)
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--grpc-lame-duck", "10m", "--limits-shutdown", "10m")...)
+	p.stderr.await(t, "msg=serving")
+	conn, err := grpc.NewClient("unix:"+unix.Name, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := alsv3.NewAccessLogServiceClient(conn).StreamAccessLogs(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&alsv3.StreamAccessLogsMessage{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.stderr.await(t, "msg=stopping")
+	}
+	if err := p.wait(t); err != nil {
+		t.Errorf("%v\n%s", err, p.stderr)
+	}
+	p.stderr.await(t, "told to stop twice")
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // outputs names a directory into which commands of scripts copy what they write.
-const outputs = "HOOKBASTION_TEST_OUTPUTS"
+const outputs = "TEST_HOOKBASTION_OUTPUTS"
 
 // watched runs the tests and then looks for every secret and MAC of the run in
 // everything that the commands have written and answered.

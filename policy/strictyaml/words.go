@@ -72,6 +72,8 @@ var patternTexts = map[string]string{
 	"^[A-Za-z]{0,32}$":                                       "must be one word, such as Bearer",
 	"^[A-Za-z0-9:._/-]{1,64}$":                               "must be 1 to 64 letters, digits, ':', '.', '_', '/' or '-'",
 	"^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$":                   "must be a day, such as 2026-08-31",
+	"^(debug|info|warn|error)?$":                             "must be debug, info, warn or error",
+	"^(text|json)?$":                                         "must be text or json",
 }
 
 func patternText(pattern string) string {

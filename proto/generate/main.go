@@ -1,6 +1,6 @@
 // The generate command writes the Go code of the .proto files beside them, and
-// the reference pages in docs/ and JSON Schemas from their comments and rules, with the versions of the
-// compiler and the plugin that go.mod pins.
+// the reference pages in docs/, JSON Schemas and what flags say from their comments and rules, with the
+// versions of the compiler and the plugin that go.mod pins.
 //
 //	go run ./proto/generate ROOT
 package main
@@ -104,6 +104,9 @@ func Generate(repository string) (map[string][]byte, error) {
 			return nil, err
 		}
 		out[filepath.Join(repository, s.file)] = text
+	}
+	if out[filepath.Join(repository, meaningsFile)], err = writeMeanings(descriptors["hookbastion/settings/v1/settings.proto"]); err != nil {
+		return nil, err
 	}
 	for _, file := range response.GetFile() {
 		out[filepath.Join(root, filepath.FromSlash(file.GetName()))] = []byte(file.GetContent())

@@ -54,7 +54,7 @@ func New() *cobra.Command {
 	p.AddConfig(cmd)
 	cmd.Flags().StringArrayVar(&p.Paths, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
-	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks, where its name does not tell")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks (default: the one whose name tells)")
 	return cmd
 }
 

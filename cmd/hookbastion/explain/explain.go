@@ -34,9 +34,9 @@ func New() *cobra.Command {
 	}
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
-	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address")
+	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address (default: unknown)")
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
-	cmd.Flags().StringVar(&o.webhook, "webhook", "", "the webhook that Envoy's route names with hookbastion.webhook")
+	cmd.Flags().StringVar(&o.webhook, "webhook", "", "the webhook that Envoy's route names with hookbastion.webhook (default: none, and host and path decide)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
 	return cmd
 }

@@ -98,7 +98,7 @@ func newProvidersList() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	for _, f := range want.filters() {
-		cmd.Flags().StringVar(f.value, f.name, "", "only those "+f.usage+": "+strings.Join(f.words, ", "))
+		cmd.Flags().StringVar(f.value, f.name, "", "only those "+f.usage+": "+strings.Join(f.words, ", ")+" (default: all)")
 		_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.FixedCompletions(f.words, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	}
 	return cmd

@@ -44,8 +44,8 @@ func New() *cobra.Command {
 		},
 	}
 	client.AddFlags(cmd, "http://127.0.0.1:9003", "address of the service's admin listener")
-	cmd.Flags().StringVar(&decision, "decision", "", "id of the decision that refused the copy")
-	cmd.Flags().StringVar(&record, "record", "", "file with the record of that decision, - for standard input")
+	cmd.Flags().StringVar(&decision, "decision", "", "id of the decision that refused the copy; this or --record")
+	cmd.Flags().StringVar(&record, "record", "", "file with the record of that decision, - for standard input; this or --decision")
 	cmd.MarkFlagsOneRequired("decision", "record")
 	cmd.MarkFlagsMutuallyExclusive("decision", "record")
 	return cmd

@@ -58,6 +58,7 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	a.server = &http.Server{
 		Handler: a.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return a, nil
 }

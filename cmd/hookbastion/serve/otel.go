@@ -71,7 +71,7 @@ func newSDK(ctx context.Context, o sdkOptions) (s *sdk, err error) {
 	s = &sdk{}
 	defer func() {
 		if err != nil {
-			s.stop()
+			s.stop(nil)
 		}
 	}()
 	attributes, err := resource.New(ctx, resource.WithTelemetrySDK(),
@@ -183,10 +183,17 @@ func (s *sdk) addRecords(ctx context.Context, o sdkOptions, attributes *resource
 	return nil
 }
 
-// stop exports what is left.
-func (s *sdk) stop() {
+// stop exports what is left, until it is in a hurry.
+func (s *sdk) stop(hurry <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), lastExport)
 	defer cancel()
+	go func() {
+		select {
+		case <-hurry:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for _, stop := range s.stops {
 		_ = stop(ctx) // the error handler has been told
 	}

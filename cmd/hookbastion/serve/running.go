@@ -98,8 +98,8 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 		o.Ready(&Info{GRPC: r.grpc[0].Addr(), HTTP: r.web.Addr()})
 	}
 
-	err := r.untilStopped(ctx, s.LameDuck, failed, o.Log)
-	r.server.Stop()
+	err := r.untilStopped(ctx, s.LameDuck, failed, o)
+	r.server.StopUntil(o.Hurry)
 	r.site.stop()
 	r.admin.stop()
 	cancel()
@@ -111,15 +111,18 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 }
 
 // untilStopped serves until the context ends, and then for as long as Envoy may
-// take to notice that we are no longer ready; or until something fails.
-func (r *running) untilStopped(ctx context.Context, lameDuck time.Duration, failed <-chan error, log *slog.Logger) (err error) {
+// take to notice that we are no longer ready, unless it is in a hurry; or until something
+// fails.
+func (r *running) untilStopped(ctx context.Context, lameDuck time.Duration, failed <-chan error, o Options) (err error) {
 	select {
 	case <-ctx.Done():
-		log.Info("stopping", "lame_duck", lameDuck)
+		o.Log.Info("stopping", "lame_duck", lameDuck)
 		r.site.ready.Store(false)
 		r.server.SetReady(false)
 		select {
 		case <-time.After(lameDuck):
+			return nil
+		case <-o.Hurry:
 			return nil
 		case err = <-failed:
 		}

@@ -9,12 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
-	"github.com/spf13/cobra"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -29,39 +26,15 @@ import (
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
-func New() *cobra.Command {
-	var policies []string
-	var config string
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run the external authorization service",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := settings.Load(config, cmd.Flags())
-			if err != nil {
-				return cli.Reported(cmd.ErrOrStderr(), err)
-			}
-			if len(policies) > 0 {
-				s.Policies = policies
-			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			limitMemory()
-			return cli.Reported(cmd.ErrOrStderr(), Run(ctx, s, Options{Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}))
-		},
-	}
-	cmd.Flags().StringArrayVar(&policies, "policy", nil, "directory or file with policies; may be repeated")
-	cmd.Flags().StringVar(&config, "config", "", "settings file")
-	settings.AddFlags(cmd.Flags())
-	return cmd
-}
-
 // Options is what the demo and tests set.
 type Options struct {
 	Log     *slog.Logger
 	Records io.Writer              // in place of the setting
 	Ready   func(*Info)            // called once, when the service serves
 	Spans   sdktrace.SpanProcessor // in place of what OTEL_… variables say
+	// Hurry is closed when a stop is to wait for nothing more: calls in flight end, and
+	// what is left to export is dropped. The store is closed all the same. nil: never.
+	Hurry <-chan struct{}
 }
 
 // environment is where OTEL_… variables are looked up. The demo, which has
@@ -101,7 +74,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer sdk.stop()
+	defer sdk.stop(o.Hurry)
 	secrets := &secretLog{log: o.Log}
 	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: secrets.changed}
 	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: secrets.change})
@@ -134,7 +107,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		server: envoy.NewServer(&envoy.Service{
 			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer,
 		}, s.Limits, nil),
-		site:    newSite(watcher, sdk.metrics, signer),
+		site:    newSite(watcher, sdk.metrics, signer, o.Log),
 		watcher: watcher,
 		store:   store,
 		sweep:   sweeper(store, p.settler, s.Lease, o.Log),

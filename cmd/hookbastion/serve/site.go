@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -27,7 +28,7 @@ type inForce interface {
 }
 
 // newSite makes the pages. Without a signer there are no keys of assertions.
-func newSite(policies inForce, metrics http.Handler, signer *assertion.Signer) *site {
+func newSite(policies inForce, metrics http.Handler, signer *assertion.Signer, log *slog.Logger) *site {
 	mux := http.NewServeMux()
 	s := &site{}
 	if signer != nil {
@@ -56,6 +57,7 @@ func newSite(policies inForce, metrics http.Handler, signer *assertion.Signer) *
 	s.server = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return s
 }

@@ -30,7 +30,7 @@ func New() *cobra.Command {
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.delivery.Webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.delivery.KeyID, "key-id", "", "id of the key to sign with (default: the first)")
-	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the token, where the policy holds its digest only")
+	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the token, where the policy holds its digest only (default: none)")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")

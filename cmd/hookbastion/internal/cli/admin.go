@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -30,10 +31,10 @@ type Admin struct {
 // what it is for, and those of TLS and the token.
 func (c *Admin) AddFlags(cmd *cobra.Command, url, usage string) {
 	cmd.Flags().StringVar(&c.URL, "admin", url, usage)
-	cmd.Flags().StringVar(&c.Token, "token-file", "", "file with the token of the admin listener")
+	cmd.Flags().StringVar(&c.Token, "token-file", "", "file with the token of the admin listener (default: none)")
 	cmd.Flags().StringVar(&c.CA, "ca", "", "PEM file with the authority of the admin listener's certificate (default: the system's)")
-	cmd.Flags().StringVar(&c.Cert, "cert", "", "PEM file with a certificate to show to the admin listener")
-	cmd.Flags().StringVar(&c.Key, "key", "", "PEM file with the key of --cert")
+	cmd.Flags().StringVar(&c.Cert, "cert", "", "PEM file with a certificate to show to the admin listener (default: none)")
+	cmd.Flags().StringVar(&c.Key, "key", "", "PEM file with the key of --cert (default: none)")
 }
 
 // maxAnswer is in bytes.
@@ -63,6 +64,9 @@ func (c *Admin) ask(ctx context.Context, method, path string, body io.Reader) ([
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it sends nobody elsewhere
 	}
 	response, err := client.Do(req)
+	if failed := (*net.OpError)(nil); errors.As(err, &failed) && failed.Op == "dial" {
+		return nil, fmt.Errorf("%w; the service has an admin listener only where the setting admin.listen says so, as in serve --admin-listen 127.0.0.1:9003", err)
+	}
 	if err != nil {
 		return nil, err
 	}

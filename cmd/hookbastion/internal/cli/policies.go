@@ -27,7 +27,7 @@ func (p *Policies) AddFlags(cmd *cobra.Command) {
 
 // AddConfig gives a command the flag --config alone.
 func (p *Policies) AddConfig(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.Config, "config", "", "settings file of the service")
+	cmd.Flags().StringVar(&p.Config, "config", "", "settings file of the service (default: none)")
 }
 
 // Settings reads the settings of the service.

@@ -76,6 +76,8 @@ func another(t *testing.T, s setting, value string) string {
 		return "false"
 	case name == "replay.store":
 		return "" // others need more
+	case name == "source.trusted_hops":
+		return "2"
 	case s.field.Kind() == protoreflect.EnumKind:
 		return string(s.field.Enum().Values().Get(2).Name())
 	case strings.HasSuffix(name, ".listen"):

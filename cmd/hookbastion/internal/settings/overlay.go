@@ -21,12 +21,23 @@ type setting struct {
 	field protoreflect.FieldDescriptor
 }
 
+func (s setting) key() string { return strings.Join(s.path, ".") }
+
+// steps is the key as places in a document are found.
+func (s setting) steps() strictyaml.Path {
+	var path strictyaml.Path
+	for _, name := range s.path {
+		path = append(path, name)
+	}
+	return path
+}
+
 func (s setting) flag() string {
 	return strings.ReplaceAll(strings.Join(s.path, "-"), "_", "-")
 }
 
 func (s setting) variable() string {
-	return "HOOKBASTION_" + strings.ToUpper(strings.Join(s.path, "_"))
+	return prefix + strings.ToUpper(strings.Join(s.path, "_"))
 }
 
 // allSettings lists the leaves of the settings message, so that no flag or
@@ -49,20 +60,11 @@ func allSettings() []setting {
 	return all
 }
 
-// AddFlags gives a command one flag for each setting.
-func AddFlags(flags *pflag.FlagSet) {
-	for _, s := range allSettings() {
-		flags.String(s.flag(), "", "the setting "+strings.Join(s.path, ".")+" ($"+s.variable()+")")
-		if s.field.Kind() == protoreflect.BoolKind {
-			flags.Lookup(s.flag()).NoOptDefVal = "true"
-		}
-	}
-}
-
 // overlay sets what variables and flags, if there are any, say; flags win. Their text is read by
-// the same rules as the file's.
-func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
+// the same rules as the file's. It returns which flag or variable gave each setting.
+func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) (map[string]string, error) {
 	var errs strictyaml.Errors
+	given := map[string]string{}
 	for _, s := range allSettings() {
 		value, ok := os.LookupEnv(s.variable())
 		origin := s.variable()
@@ -74,13 +76,13 @@ func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
 		}
 		data, err := yaml.Marshal(s.document(value))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		part := &settingsv1.Settings{}
 		if _, err := (strictyaml.Options{}).Decode(origin, data, part); err != nil {
 			var found strictyaml.Errors
 			if !errors.As(err, &found) {
-				return err
+				return nil, err
 			}
 			for _, e := range found {
 				errs = append(errs, strictyaml.Error{File: origin, Message: e.Message})
@@ -89,8 +91,9 @@ func overlay(m *settingsv1.Settings, flags *pflag.FlagSet) error {
 		}
 		s.clear(m.ProtoReflect())
 		proto.Merge(m, part)
+		given[s.key()] = origin
 	}
-	return errs.Err()
+	return given, errs.Err()
 }
 
 // document is a settings file that has this setting alone. Lists are given

@@ -24,6 +24,10 @@ func samples(t *testing.T, s setting) (good string, bad []string) {
 		return "7s", []string{"7", "soon", "-1s", "2000h"}
 	case name == "replay.redis.budget":
 		return "2s", []string{"7", "soon", "0s", "-1s", "24h"}
+	case name == "log.level":
+		return "warn", []string{"loud", "INFO", "7"}
+	case name == "log.format":
+		return "json", []string{"xml", "JSON", "true"}
 	case s.field.Message() != nil:
 		return "7s", []string{"7", "soon", "0s", "-1s", "24h"}
 	case s.field.Kind() == protoreflect.EnumKind:
@@ -55,7 +59,8 @@ func bySetting(t *testing.T, s setting, value string, flag bool) (*settingsv1.Se
 		t.Setenv(s.variable(), value)
 	}
 	m := &settingsv1.Settings{}
-	return m, overlay(m, flags)
+	_, err := overlay(m, flags)
+	return m, err
 }
 
 func message(err error) string {
@@ -135,7 +140,7 @@ func TestOrderOfSettings(t *testing.T) {
 		Policy: &settingsv1.PolicyFiles{Directories: []string{"a"}},
 		Http:   &settingsv1.Http{Listen: "file"}, Records: &settingsv1.Records{File: "file"},
 	}
-	if err := overlay(m, flags); err != nil {
+	if _, err := overlay(m, flags); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(m.GetPolicy().GetDirectories(), " "); got != "c d" || m.GetHttp().GetListen() != "variable" || m.GetRecords().GetFile() != "file" || !m.GetGrpc().GetInsecure() {

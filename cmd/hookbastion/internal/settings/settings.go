@@ -5,14 +5,13 @@ package settings
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/spf13/pflag"
 
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -52,30 +51,13 @@ type Settings struct {
 	// RecordsOTLP sends the records to a collector, too.
 	RecordsOTLP bool
 	Denials     int
+	LogLevel    slog.Level
+	LogJSON     bool
 }
 
-// Load reads a file, or none, and lays variables and then flags over
-// it.
-func Load(file string, flags *pflag.FlagSet) (*Settings, error) {
-	message := &settingsv1.Settings{}
-	doc, err := strictyaml.Options{}.Empty("settings"), error(nil)
-	if file != "" {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if doc, err = (strictyaml.Options{}).Decode(file, data, message); err != nil {
-			return nil, err
-		}
-	}
-	if err = overlay(message, flags); err != nil {
-		return nil, err
-	}
-	return fill(message, doc)
-}
-
-// fill applies the defaults and looks for values that cannot work.
-func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
+// Settings applies the defaults and looks for values that cannot work.
+func (v *Values) Settings() (*Settings, error) {
+	m := v.message
 	s := &Settings{
 		GRPCListen:  m.GetGrpc().GetListen(),
 		UnixPath:    m.GetGrpc().GetUnix().GetPath(),
@@ -91,6 +73,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
 		RecordsOTLP: m.GetRecords().GetOtlp(),
 		Denials:     int(cmp.Or(m.GetRecords().GetDenialsPerSecond(), 100)),
 	}
+	s.LogLevel, s.LogJSON = levels[m.GetLog().GetLevel()], m.GetLog().GetFormat() == "json"
 	if s.GRPCListen == "" && s.UnixPath == "" {
 		s.GRPCListen = "127.0.0.1:9001"
 	}
@@ -98,8 +81,9 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
 		s.Policies = []string{"policies"}
 	}
 	var errs strictyaml.Errors
-	fail := func(message string, path ...any) { errs = append(errs, doc.Error(path, message)) }
+	fail := func(message string, path ...any) { errs = append(errs, v.fault(path, message)) }
 
+	hostPort(s.HTTPListen, fail, "http", "listen")
 	mode, err := strconv.ParseUint(cmp.Or(m.GetGrpc().GetUnix().GetMode(), "0660"), 8, 9)
 	if err != nil {
 		fail("must be an octal file mode such as 0660", "grpc", "unix", "mode")
@@ -114,7 +98,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
 	}
 	// The Unix socket has no TLS: its mode says who may connect.
 	s.TLS = listenerTLS(m.GetGrpc().GetTls(), "grpc", s.GRPCListen, "h2", fail)
-	if s.GRPCListen != "" && !Loopback(s.GRPCListen) && !s.Insecure && !Mutual(s.TLS) {
+	if s.GRPCListen != "" && hostPort(s.GRPCListen, fail, "grpc", "listen") && !Loopback(s.GRPCListen) && !s.Insecure && !Mutual(s.TLS) {
 		fail(s.GRPCListen+" is reachable from other machines; set grpc.tls with client_ca, or grpc.insecure: true if only Envoy can reach it", "grpc", "listen")
 	}
 	if lease := m.GetReplay().GetLease(); lease != nil {
@@ -131,7 +115,7 @@ func fill(m *settingsv1.Settings, doc *strictyaml.Document) (*Settings, error) {
 	}
 	s.AdminListen, s.AdminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
 	s.AdminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.AdminListen, "http/1.1", fail)
-	if s.AdminListen != "" && !Loopback(s.AdminListen) && s.AdminToken == "" && !Mutual(s.AdminTLS) {
+	if s.AdminListen != "" && hostPort(s.AdminListen, fail, "admin", "listen") && !Loopback(s.AdminListen) && s.AdminToken == "" && !Mutual(s.AdminTLS) {
 		fail(s.AdminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
 	}
 	body := int64(cmp.Or(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
@@ -222,6 +206,21 @@ func hops(m *settingsv1.Settings, fail func(string, ...any)) source.Resolver {
 		fail("contradicts trusted_hops; give one of them", "source", "trusted_cidrs")
 	}
 	return r
+}
+
+// levels of the log; the zero value is that of none.
+var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// hostPort reports whether an address can be listened on.
+func hostPort(address string, fail failer, path ...any) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil && port != "" {
+		if _, err = net.LookupPort("tcp", port); err == nil {
+			return true
+		}
+	}
+	fail(fmt.Sprintf("must be HOST:PORT, such as 127.0.0.1:9001, or :9001 for all addresses of the machine; not %q", address), path...)
+	return false
 }
 
 // Loopback reports whether only this machine can reach the address.

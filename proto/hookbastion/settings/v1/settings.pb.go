@@ -6,10 +6,25 @@
 // A flag counts more than a variable, a variable more than the file, the file
 // more than the default. A list is taken from one place as a whole: what a
 // flag names takes the place of the file's list. As flag or variable it is written
-// with commas, as in --policy-directories=policies,/etc/hookbastion/policies. A
+// with commas, as in --policy-directories=policies,/etc/hookbastion/policies. A path
+// with a comma can stand in the file, or behind --policy, which names one directory or
+// file of policies, may be repeated, and counts more than policy.directories. A
 // flag that is true or false needs no value for true. Durations are written as
-// 300s or 5m, sizes as 1048576 or 1MiB. Unknown names, in the file and among the
-// flags, are errors, and all errors are listed at once.
+// 300s or 5m, sizes as 1048576 or 1MiB.
+//
+// Unknown names in the file and among the flags are errors, and all errors are listed
+// at once. A variable that is nearly a setting's is an error, too; another one that
+// begins with HOOKBASTION_ is not, since secrets of policies may have such names and
+// Kubernetes makes some for a service of that name, but the log tells of it.
+//
+// What is in force, and where each value comes from, says
+//
+// ```sh
+// hookbastion config print --config hookbastion.yaml
+// ```
+//
+// with the same flags and variables; --output json has it for programs. It prints
+// the names of files with secrets, never what is in them.
 //
 // A file to begin with is examples/quickstart/hookbastion.yaml.
 
@@ -263,6 +278,7 @@ type Settings struct {
 	Records       *Records               `protobuf:"bytes,8,opt,name=records,proto3" json:"records,omitempty"`
 	Admin         *Admin                 `protobuf:"bytes,9,opt,name=admin,proto3" json:"admin,omitempty"`
 	Assertion     *Assertion             `protobuf:"bytes,10,opt,name=assertion,proto3" json:"assertion,omitempty"`
+	Log           *Log                   `protobuf:"bytes,11,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -367,6 +383,13 @@ func (x *Settings) GetAssertion() *Assertion {
 	return nil
 }
 
+func (x *Settings) GetLog() *Log {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
 // Grpc is where Envoy asks.
 type Grpc struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -374,7 +397,7 @@ type Grpc struct {
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
 	// A Unix socket, alone or in addition.
 	Unix *Grpc_Unix `protobuf:"bytes,2,opt,name=unix,proto3" json:"unix,omitempty"`
-	// Must be true to listen beyond loopback without mutual TLS.
+	// Must be true to listen beyond loopback without mutual TLS. Default: false.
 	Insecure bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
 	// TLS on listen. The socket has none: its file mode says who may connect.
 	Tls *Tls `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
@@ -456,19 +479,19 @@ func (x *Grpc) GetLameDuck() *durationpb.Duration {
 // again when they change; what was served last stays until all of them are good.
 type Tls struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The certificate with its chain, in PEM form.
+	// The certificate with its chain, in PEM form. Default: none.
 	Cert string `protobuf:"bytes,1,opt,name=cert,proto3" json:"cert,omitempty"`
-	// Its key, in PEM form.
+	// Its key, in PEM form. Default: none.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// Authorities of clients' certificates, in PEM form. Absent: clients need no
-	// certificate.
+	// Authorities of clients' certificates, in PEM form. Default: none: clients
+	// need no certificate.
 	ClientCa string `protobuf:"bytes,3,opt,name=client_ca,json=clientCa,proto3" json:"client_ca,omitempty"`
 	// Names of which a client's certificate must have one, exactly: URIs such as
-	// spiffe://example.org/gateway, and DNS names. Absent: any certificate of
-	// client_ca.
+	// spiffe://example.org/gateway, and DNS names. Default: none: any
+	// certificate of client_ca will do.
 	ClientSans []string `protobuf:"bytes,4,rep,name=client_sans,json=clientSans,proto3" json:"client_sans,omitempty"`
-	// Default: TLSV1_3. To a cluster, Envoy speaks that only where tls_params of
-	// its transport socket say so.
+	// The lowest version of TLS. To a cluster, Envoy speaks TLSV1_3 only where
+	// tls_params of its transport socket say so. Default: TLSV1_3.
 	MinVersion    Tls_Version `protobuf:"varint,5,opt,name=min_version,json=minVersion,proto3,enum=hookbastion.settings.v1.Tls_Version" json:"min_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -542,7 +565,7 @@ func (x *Tls) GetMinVersion() Tls_Version {
 // Http serves /healthz, /readyz, /metrics and /.well-known/jwks.json.
 type Http struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default: 127.0.0.1:9002.
+	// Address and port. Default: 127.0.0.1:9002.
 	Listen        string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -588,7 +611,7 @@ func (x *Http) GetListen() string {
 // PolicyFiles says where policies are.
 type PolicyFiles struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default: policies.
+	// Directories or files with policies, as --policy. Default: policies.
 	Directories []string `protobuf:"bytes,1,rep,name=directories,proto3" json:"directories,omitempty"`
 	// Tenants whose secrets are kept in memory at most; those of others are read when
 	// they are needed. Default: 10000.
@@ -654,6 +677,7 @@ type Envoy struct {
 	Edge bool `protobuf:"varint,3,opt,name=edge,proto3" json:"edge,omitempty"`
 	// A header in which Envoy writes %DOWNSTREAM_TLS_VERSION% before it asks, over
 	// whatever the sender wrote. transport.min_version of policies needs it.
+	// Default: none.
 	TlsVersionHeader *string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3,oneof" json:"tls_version_header,omitempty"`
 	// A decompressor runs before the filter, so that Envoy's count of bytes is not
 	// that of the body. Default: false.
@@ -730,9 +754,10 @@ func (x *Envoy) GetDecompressed() bool {
 // Source says how the sender's address is found.
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: Envoy's peer. N: the (N+1)-th from the right of X-Forwarded-For.
+	// 0: Envoy's peer. N: the (N+1)-th from the right of X-Forwarded-For. Default: 0.
 	TrustedHops uint32 `protobuf:"varint,1,opt,name=trusted_hops,json=trustedHops,proto3" json:"trusted_hops,omitempty"`
-	// Proxies to pass over from the right, instead of a number of hops.
+	// Proxies to pass over from the right, instead of a number of hops. Default:
+	// none.
 	TrustedCidrs  []string `protobuf:"bytes,2,rep,name=trusted_cidrs,json=trustedCidrs,proto3" json:"trusted_cidrs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -910,18 +935,18 @@ func (x *Replay) GetSetupUntil() string {
 type Redis struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// redis://HOST:PORT/DATABASE, rediss://… for TLS, or unix:///PATH. User and
-	// password stand below.
+	// password stand below. Default: none.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// More nodes of a cluster, or more sentinels, each HOST:PORT. A cluster is
-	// recognised.
+	// recognised. Default: none.
 	Addresses []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// The url and addresses are those of sentinels.
 	Sentinel *Redis_Sentinel `protobuf:"bytes,3,opt,name=sentinel,proto3" json:"sentinel,omitempty"`
-	// Default: the user default.
+	// The user of Redis. Default: the user default.
 	Username string          `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"`
 	Password *Redis_Password `protobuf:"bytes,5,opt,name=password,proto3" json:"password,omitempty"`
-	// Authorities of the servers' certificates, in PEM form. Default: those of
-	// the machine. This file, cert and key are read again when they change.
+	// Authorities of the servers' certificates, in PEM form. This file, cert and key
+	// are read again when they change. Default: those of the machine.
 	Ca string `protobuf:"bytes,6,opt,name=ca,proto3" json:"ca,omitempty"`
 	// The longest that a call may take. Less than half of Envoy's timeout for a
 	// check. Default: 50ms.
@@ -943,9 +968,9 @@ type Redis struct {
 	// What all keys begin with. Default: "hookbastion:".
 	Prefix *string `protobuf:"bytes,13,opt,name=prefix,proto3,oneof" json:"prefix,omitempty"`
 	// A certificate to show to servers and sentinels, with its chain, in PEM form:
-	// for tls-auth-clients.
+	// for tls-auth-clients. Default: none.
 	Cert string `protobuf:"bytes,14,opt,name=cert,proto3" json:"cert,omitempty"`
-	// Its key, in PEM form.
+	// Its key, in PEM form. Default: none.
 	Key string `protobuf:"bytes,15,opt,name=key,proto3" json:"key,omitempty"`
 	// The name that the certificates of all servers and sentinels must have.
 	// Default: the host of each address, as it is given here, or told by the
@@ -1149,7 +1174,7 @@ func (x *Keys) GetFile() string {
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A directory on a local disk, for one process alone. It is made if it is not
-	// there.
+	// there. Default: none.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// By how much the disk may be behind, which is what a power loss can cost.
 	// 0s: each answer waits for the disk. Default: 100ms.
@@ -1210,8 +1235,8 @@ type Admin struct {
 	// token, or with tls.client_ca. Default: none.
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
 	// A file with the token that requests must bear, read again when it changes.
-	// Absent: whoever reaches the listener, and has the certificate that tls asks
-	// for, may use it.
+	// Default: none: whoever reaches the listener, and has the certificate that
+	// tls asks for, may use it.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// TLS on listen.
 	Tls           *Tls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
@@ -1414,7 +1439,7 @@ type Assertion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Files with private and public keys in PEM form, Ed25519 or P-256. The first
 	// private key signs, all are published. All replicas have the same. They are
-	// read again when they change.
+	// read again when they change. Default: none.
 	Keys []string `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	// How long an assertion lives. Default: 60s.
 	Ttl *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
@@ -1475,9 +1500,67 @@ func (x *Assertion) GetIssuer() string {
 	return ""
 }
 
+// Log is what the service says of itself, on standard error. Decisions are records,
+// and not part of it.
+type Log struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debug, info, warn or error: the least that is written. debug adds the settings
+	// that are not the default, and where each comes from. Default: info.
+	Level string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	// text or json: lines of key=value, or of JSON. Default: text.
+	Format        string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Log) Reset() {
+	*x = Log{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Log) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Log) ProtoMessage() {}
+
+func (x *Log) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Log.ProtoReflect.Descriptor instead.
+func (*Log) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Log) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *Log) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The socket's path. Default: none.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// The socket's file mode, octal. Default: 0660.
 	Mode          string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1486,7 +1569,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1581,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[15]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,8 +1613,9 @@ func (x *Grpc_Unix) GetMode() string {
 
 type Redis_Sentinel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sentinels' name of the master.
-	Master        string          `protobuf:"bytes,1,opt,name=master,proto3" json:"master,omitempty"`
+	// The sentinels' name of the master. Default: none.
+	Master string `protobuf:"bytes,1,opt,name=master,proto3" json:"master,omitempty"`
+	// The user of the sentinels. Default: the user default.
 	Username      string          `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	Password      *Redis_Password `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1540,7 +1624,7 @@ type Redis_Sentinel struct {
 
 func (x *Redis_Sentinel) Reset() {
 	*x = Redis_Sentinel{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1636,7 @@ func (x *Redis_Sentinel) String() string {
 func (*Redis_Sentinel) ProtoMessage() {}
 
 func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,9 +1676,10 @@ func (x *Redis_Sentinel) GetPassword() *Redis_Password {
 // Password is in a file or a variable. It is read for each connection.
 type Redis_Password struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A file. One final line break is not part of it.
+	// A file with the password. One final line break is not part of it. Default:
+	// none.
 	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
-	// The name of an environment variable.
+	// The name of an environment variable that has the password. Default: none.
 	Env           string `protobuf:"bytes,2,opt,name=env,proto3" json:"env,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1602,7 +1687,7 @@ type Redis_Password struct {
 
 func (x *Redis_Password) Reset() {
 	*x = Redis_Password{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1699,7 @@ func (x *Redis_Password) String() string {
 func (*Redis_Password) ProtoMessage() {}
 
 func (x *Redis_Password) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1733,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc3\x04\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf3\x04\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -1660,7 +1745,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\arecords\x18\b \x01(\v2 .hookbastion.settings.v1.RecordsR\arecords\x124\n" +
 	"\x05admin\x18\t \x01(\v2\x1e.hookbastion.settings.v1.AdminR\x05admin\x12@\n" +
 	"\tassertion\x18\n" +
-	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\"\xb1\x02\n" +
+	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\x12.\n" +
+	"\x03log\x18\v \x01(\v2\x1c.hookbastion.settings.v1.LogR\x03log\"\xb1\x02\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
@@ -1795,7 +1881,10 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\tAssertion\x12\x1c\n" +
 	"\x04keys\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\x04keys\x12<\n" +
 	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xd8\x042\x02\b\x05R\x03ttl\x12 \n" +
-	"\x06issuer\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06issuerBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\x06issuer\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06issuer\"m\n" +
+	"\x03Log\x127\n" +
+	"\x05level\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^(debug|info|warn|error)?$R\x05level\x12-\n" +
+	"\x06format\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^(text|json)?$R\x06formatBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -1810,7 +1899,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
@@ -1831,10 +1920,11 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Limits)(nil),              // 16: hookbastion.settings.v1.Limits
 	(*Records)(nil),             // 17: hookbastion.settings.v1.Records
 	(*Assertion)(nil),           // 18: hookbastion.settings.v1.Assertion
-	(*Grpc_Unix)(nil),           // 19: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 20: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 21: hookbastion.settings.v1.Redis.Password
-	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
+	(*Log)(nil),                 // 19: hookbastion.settings.v1.Log
+	(*Grpc_Unix)(nil),           // 20: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 21: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 22: hookbastion.settings.v1.Redis.Password
+	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	5,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -1847,31 +1937,32 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	17, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
 	15, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
 	18, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	19, // 10: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	6,  // 11: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	22, // 12: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
-	0,  // 13: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	1,  // 14: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	22, // 15: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	2,  // 16: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	14, // 17: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	12, // 18: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	13, // 19: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	20, // 20: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	21, // 21: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	22, // 22: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	3,  // 23: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	22, // 24: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	22, // 25: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	6,  // 26: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	22, // 27: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	22, // 28: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	21, // 29: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	19, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
+	20, // 11: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	6,  // 12: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	23, // 13: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	0,  // 14: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 15: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	23, // 16: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	2,  // 17: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	14, // 18: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	12, // 19: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	13, // 20: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	21, // 21: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	22, // 22: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	23, // 23: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	3,  // 24: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	23, // 25: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	23, // 26: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	6,  // 27: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	23, // 28: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	23, // 29: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	22, // 30: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -1891,7 +1982,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
