@@ -7,7 +7,6 @@ import (
 
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -68,7 +67,7 @@ type Server struct {
 	service *Service
 	limits  Limits
 	h2      *h2.Server
-	health  *health.Server
+	health  healthService
 	log     *accessLog
 	answers sync.Pool
 }
@@ -85,15 +84,14 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 	if limits.Grace == 0 {
 		limits.Grace = 30 * time.Second
 	}
-	s := &Server{service: service, limits: limits, health: health.NewServer()}
+	s := &Server{service: service, limits: limits, health: newHealth()}
 	s.log = newAccessLog(service)
-	states := healthService{s.health}
 	s.h2 = h2.New(h2.Config{
 		Methods: map[string]*h2.Method{
 			authv3.Authorization_Check_FullMethodName:              {Unary: true, Serve: s.check},
 			alsv3.AccessLogService_StreamAccessLogs_FullMethodName: {Lasting: true, Serve: s.log.serve},
-			healthv1.Health_Check_FullMethodName:                   {Serve: states.check},
-			healthv1.Health_Watch_FullMethodName:                   {Serve: states.watch},
+			healthv1.Health_Check_FullMethodName:                   {Serve: s.health.check},
+			healthv1.Health_Watch_FullMethodName:                   {Serve: s.health.watch},
 		},
 		MaxMessage:  int(limits.MaxRequestBytes) + messageHeadroom,
 		Connections: limits.Connections, Streams: uint32(limits.InFlight), InFlight: int64(limits.InFlight),
@@ -172,13 +170,13 @@ func (s *Server) Serve(listener net.Listener) error {
 const afterHurry = time.Second
 
 // Stop ends the server: no new calls, then those in flight, then, after
-// Limits.Shutdown, the rest. Health checks see it at once. A call that does not
+// Limits.Shutdown, the rest. Health checks see it at once, and watches end. A call that does not
 // heed its end is left behind without a connection.
 func (s *Server) Stop() { s.StopUntil(nil) }
 
 // StopUntil is Stop that waits for no call any more once hurry is closed.
 func (s *Server) StopUntil(hurry <-chan struct{}) {
-	s.health.Shutdown()
+	s.health.stop()
 	s.h2.Drain()
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.h2.Wait() }()
