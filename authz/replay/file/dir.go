@@ -112,8 +112,8 @@ func (s *Store) Keep(data []byte) error {
 	return nil
 }
 
-// settle keeps what must be there before anything is accepted.
-func (s *Store) settle() error {
+// prepare keeps what must be there before anything is accepted.
+func (s *Store) prepare() error {
 	if _, err := os.Stat(filepath.Join(s.config.Dir, keysName)); errors.Is(err, fs.ErrNotExist) {
 		if err := s.keys.keep(s.config.Dir); err != nil {
 			return err

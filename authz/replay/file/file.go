@@ -138,7 +138,7 @@ func Open(config Config, now time.Time) (_ *Store, err error) {
 	last, err := s.recover(now)
 	if err == nil {
 		s.log = newLog(s.logDir(), config.Sync, last)
-		s.log.settle, s.log.mark = s.settle, func() error { return s.keepMark(false) }
+		s.log.prepare, s.log.mark = s.prepare, func() error { return s.keepMark(false) }
 		if err = s.log.begin(); noSpace(err) {
 			s.recovery.Full = err
 			s.log.lose(err) // it is tried again

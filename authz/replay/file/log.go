@@ -33,9 +33,9 @@ type log struct {
 	tried    time.Time
 	rotate   bool // the next write begins a segment
 
-	// settle does what must be done before anything is accepted, and mark marks
+	// prepare does what must be done before anything is accepted, and mark marks
 	// the directory as left by a crash.
-	settle, mark func() error
+	prepare, mark func() error
 
 	// Only who writes looks at these.
 	file   *os.File // the segment; nil: it has not begun
@@ -97,7 +97,7 @@ func (l *log) begin() error {
 	if err := l.probe(); err != nil { // so that no segment is begun in vain
 		return err
 	}
-	if err := l.settle(); err != nil {
+	if err := l.prepare(); err != nil {
 		return err
 	}
 	if l.file == nil {

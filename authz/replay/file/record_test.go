@@ -50,7 +50,7 @@ func TestSegmentThatIsCut(t *testing.T) {
 		}
 		for i := range written {
 			for _, cut := range []int{begins[i], begins[i] + 1, begins[i] + recordHead - 1, (begins[i] + ends[i]) / 2, ends[i] - 1, ends[i]} {
-				whole, want := i, error(errTorn)
+				whole, want := i, errTorn
 				switch {
 				case cut == ends[i]:
 					whole, want = i+1, io.EOF

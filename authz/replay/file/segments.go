@@ -101,7 +101,7 @@ func (l *log) mend() error {
 	if err := l.probe(); err != nil {
 		return err
 	}
-	if err := l.settle(); err != nil {
+	if err := l.prepare(); err != nil {
 		return err
 	}
 	if err := l.next(); err != nil {
