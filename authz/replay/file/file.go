@@ -53,7 +53,7 @@
 //
 // # Other bounds
 //
-// Counts in Stats do not survive; permits and the floor from an eviction do. A
+// Counts in Stats do not survive; permits and the watermark from an eviction do. A
 // directory is for one process: a second one is refused. If the clock was set back
 // by more than replay.Skew between two processes, signed times are uncertain.
 // Without room on the disk a store opens, refuses, and goes on when there is room.
@@ -151,7 +151,7 @@ func Open(config Config, now time.Time) (_ *Store, err error) {
 		}
 		return nil, errors.Join(fmt.Errorf("nonce store %s: %w", config.Dir, err), s.lock.Close())
 	}
-	s.NoteFloors(s.log.mention)
+	s.NoteWatermarks(s.log.mention)
 	s.OnTurn(s.turned)
 	s.stopped.Go(s.compactions)
 	if config.Sync > 0 {

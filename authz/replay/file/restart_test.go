@@ -263,9 +263,9 @@ func TestClockSetBack(t *testing.T) {
 	s.Kill()
 }
 
-// A floor from an eviction outlives the process, and the compaction that
+// A watermark from an eviction outlives the process, and the compaction that
 // forgets what was evicted.
-func TestFloorSurvives(t *testing.T) {
+func TestWatermarkSurvives(t *testing.T) {
 	for name, end := range restarts {
 		c := config(directory(t))
 		c.Memory.MaxEntries = 500

@@ -73,9 +73,9 @@ func (c *counters) expired(fate replay.Fate) {
 	}
 }
 
-func (c *counters) evicted(n int, floor time.Time) {
+func (c *counters) evicted(n int, watermark time.Time) {
 	c.evictions.Add(int64(n))
-	for at := floor.UnixNano(); ; {
+	for at := watermark.UnixNano(); ; {
 		before := c.watermark.Load()
 		if at <= before || c.watermark.CompareAndSwap(before, at) {
 			return

@@ -22,26 +22,26 @@ type Entry struct {
 	flags       uint8
 	class       uint8
 	state       state
-	// expires is the epoch in which the nonce expires, or that of the floor.
+	// expires is the epoch in which the nonce expires, or that of the watermark.
 	expires int64
 	// like is the nonce's likeness; 0 if there is none.
 	like authz.Likeness
 	// permit is until when a copy may pass, in nanoseconds since 1970; 0: none may.
 	permit int64
-	// depth is that of the floor's segment.
+	// depth is that of the watermark's segment.
 	depth uint8
 	open  open
 }
 
 const (
-	entryNonce  = 1 << iota // it is there: class, state and expires
-	entrySigned             // with a signed time
-	entryOpen               // its outcome is open
-	entryPart               // whether its outcome is open stands in another entry
-	entryFloor              // it is no content but a floor
-	entryUnsure             // an open one's fate at the end of the lease is Unsure
-	entryFinal              // see open.final
-	entryAbsent             // see open.absent
+	entryNonce     = 1 << iota // it is there: class, state and expires
+	entrySigned                // with a signed time
+	entryOpen                  // its outcome is open
+	entryPart                  // whether its outcome is open stands in another entry
+	entryWatermark             // it is no content but a watermark
+	entryUnsure                // an open one's fate at the end of the lease is Unsure
+	entryFinal                 // see open.final
+	entryAbsent                // see open.absent
 )
 
 const (
@@ -82,7 +82,7 @@ func (e *Entry) AppendTo(b []byte) []byte {
 		b = append(b, more)
 	}
 	switch {
-	case e.flags&entryFloor != 0:
+	case e.flags&entryWatermark != 0:
 		b = append(b, e.depth)
 		fallthrough
 	case e.flags&entryNonce != 0:
@@ -152,13 +152,13 @@ func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
 		}
 		more, b = b[0], b[1:]
 	}
-	if e.flags&entryFloor != 0 {
+	if e.flags&entryWatermark != 0 {
 		if len(b) < 1 {
 			return e, nil, errEntry
 		}
 		e.depth, b = b[0], b[1:]
 	}
-	if e.flags&(entryFloor|entryNonce) != 0 {
+	if e.flags&(entryWatermark|entryNonce) != 0 {
 		if len(b) < 8 {
 			return e, nil, errEntry
 		}

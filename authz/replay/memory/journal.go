@@ -216,8 +216,8 @@ func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), b
 			}
 			s := segments[at]
 			m.walkSegment(sh, t, s, now, note)
-			if s.floor > s.latest {
-				m.noteFloor(sh, t, place{table: t, segment: s, at: at}, i, note)
+			if s.watermark > s.latest {
+				m.noteWatermark(sh, t, place{table: t, segment: s, at: at}, i, note)
 			}
 			// A directory that doubles brings what was seen to pass once more,
 			// and what was not stays ahead.
@@ -264,38 +264,38 @@ func (m *Store) walkSegment(sh *share, t *table, s *segment, now time.Time, note
 	}
 }
 
-// noteFloor hands out up to where a segment, at that place of the directory of
+// noteWatermark hands out up to where a segment, at that place of the directory of
 // a part, has forgotten.
-func (m *Store) noteFloor(sh *share, t *table, at place, part int, note func(*Entry)) {
-	e := m.floor(sh, t, at.segment)
+func (m *Store) noteWatermark(sh *share, t *table, at place, part int, note func(*Entry)) {
+	e := m.watermark(sh, t, at.segment)
 	e.fingerprint = slot{high: uint64(at.at) << (64 - t.parts[part].depth)}.fingerprint() // a shift by 64 is 0
 	e.fingerprint[8] = byte(part << 2)
 	note(&e)
 }
 
-func (m *Store) floor(sh *share, t *table, s *segment) Entry {
+func (m *Store) watermark(sh *share, t *table, s *segment) Entry {
 	e := m.entry(sh)
-	e.flags, e.class, e.expires, e.depth = entryFloor, t.class(), s.floor, s.depth
+	e.flags, e.class, e.expires, e.depth = entryWatermark, t.class(), s.watermark, s.depth
 	if t.signed {
 		e.flags |= entrySigned
 	}
 	return e
 }
 
-// NoteFloors makes note get the entry of each eviction, under a lock. It may not
+// NoteWatermarks makes note get the entry of each eviction, under a lock. It may not
 // be called once the store is in use.
-func (m *Store) NoteFloors(note func(*Entry)) { m.onFloor = note }
+func (m *Store) NoteWatermarks(note func(*Entry)) { m.onWatermark = note }
 
-// evicted hands out the floor of a segment from which something was evicted.
+// evicted hands out the watermark of a segment from which something was evicted.
 func (m *Store) evicted(sh *share, t *table, s *segment) {
-	if m.onFloor == nil {
+	if m.onWatermark == nil {
 		return
 	}
 	for _, sl := range s.slots {
 		if sl.low != 0 { // used, if no more: it says where the segment lies
-			e := m.floor(sh, t, s)
+			e := m.watermark(sh, t, s)
 			e.fingerprint = sl.fingerprint()
-			m.onFloor(&e)
+			m.onWatermark(&e)
 			return
 		}
 	}

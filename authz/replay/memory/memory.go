@@ -49,10 +49,10 @@ type Store struct {
 	clock     clock
 	counters  counters
 	// key makes the numbers of shares, if it is not zero.
-	key    [32]byte
-	floors []Entry // while it is restored
-	// onFloor is told of evictions.
-	onFloor func(*Entry)
+	key        [32]byte
+	watermarks []Entry // while it is restored
+	// onWatermark is told of evictions.
+	onWatermark func(*Entry)
 
 	mu       sync.RWMutex // of what follows
 	webhooks map[string]*room

@@ -11,8 +11,8 @@ import (
 // they had been there.
 func (m *Store) Restore(e *Entry, now time.Time) {
 	sh := m.restoredShare(e)
-	if e.flags&entryFloor != 0 {
-		m.floors = append(m.floors, *e)
+	if e.flags&entryWatermark != 0 {
+		m.watermarks = append(m.watermarks, *e)
 		return
 	}
 	st := &sh.stripes[sh.part(e.fingerprint)]
@@ -87,10 +87,10 @@ func (m *Store) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (*
 // Restored ends the restoring. What has expired at the latest time that an
 // earlier process knew stays expired.
 func (m *Store) Restored(latest, now time.Time) {
-	for i := range m.floors {
-		m.restoreFloor(&m.floors[i], now)
+	for i := range m.watermarks {
+		m.restoreWatermark(&m.watermarks[i], now)
 	}
-	m.floors = nil
+	m.watermarks = nil
 	m.clock.latest.Store(latest.UnixNano())
 	m.forgotten.Store(max(m.forgotten.Load(), latest.UnixNano()))
 	for _, sh := range m.order {
@@ -104,7 +104,7 @@ func (m *Store) Restored(latest, now time.Time) {
 	}
 }
 
-func (m *Store) restoreFloor(e *Entry, now time.Time) {
+func (m *Store) restoreWatermark(e *Entry, now time.Time) {
 	sh := m.restoredShare(e)
 	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
 	_, p := m.restoredSegment(sh, t, e, now)
@@ -112,7 +112,7 @@ func (m *Store) restoreFloor(e *Entry, now time.Time) {
 	for at, s := range p.segments {
 		depth := min(e.depth, p.depth)
 		if uint64(at)<<(64-p.depth)>>(64-depth) == prefix>>(64-depth) {
-			s.floor = max(s.floor, e.expires)
+			s.watermark = max(s.watermark, e.expires)
 			m.count(sh, -s.sweep(m.advance(sh, t, s, now)))
 		}
 	}

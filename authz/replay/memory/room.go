@@ -216,7 +216,7 @@ func (m *Store) evict(sh *share, t *table, s *segment, limit int64, now time.Tim
 	n := s.evict(current, limit)
 	m.count(sh, -n)
 	if n > 0 {
-		m.counters.evicted(n, time.Unix(0, s.floor*int64(t.epoch)))
+		m.counters.evicted(n, time.Unix(0, s.watermark*int64(t.epoch)))
 		m.evicted(sh, t, s)
 	}
 	return n

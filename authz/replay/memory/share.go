@@ -144,7 +144,7 @@ func (m *Store) insert(sh *share, nonce *replay.Nonce, st state, now time.Time) 
 	current := m.advance(sh, t, s, now)
 	// Evicted, or our clock went back further than the table can tell.
 	uncertain := func() bool {
-		return expires <= max(current, s.floor) || expires > s.swept+255 || signed && sh.evictedElsewhere(t, nonce, key)
+		return expires <= max(current, s.watermark) || expires > s.swept+255 || signed && sh.evictedElsewhere(t, nonce, key)
 	}
 	if uncertain() {
 		return replay.Uncertain
@@ -184,7 +184,7 @@ func (sh *share) evictedElsewhere(own *table, nonce *replay.Nonce, key slot) boo
 			continue
 		}
 		s := t.parts[sh.part(nonce.Fingerprint)].segment(key)
-		if s != nil && t.lastEpoch(nonce.Expires) <= s.floor {
+		if s != nil && t.lastEpoch(nonce.Expires) <= s.watermark {
 			return true
 		}
 	}

@@ -115,7 +115,7 @@ func (m *Store) giveUp(sh *share, now time.Time) bool {
 				if s == last {
 					continue
 				}
-				if last = s; s.count > 0 || s.floor >= t.epochOf(now) {
+				if last = s; s.count > 0 || s.watermark >= t.epochOf(now) {
 					return false
 				}
 				past = max(past, s.latest*int64(t.epoch))

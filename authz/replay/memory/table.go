@@ -80,8 +80,8 @@ type segment struct {
 	// latest is the latest epoch seen: what has expired may be forgotten, so
 	// it must not come to life again when the clock goes back.
 	latest int64
-	// floor is the last epoch whose nonces may have been evicted.
-	floor int64
+	// watermark is the last epoch whose nonces may have been evicted.
+	watermark int64
 }
 
 func newTable(class int, signed bool, parts int) *table {
@@ -149,7 +149,7 @@ type ages struct {
 
 func (s *segment) ages(current int64) ages {
 	first := s.swept + 1
-	return ages{first % 255, max(current, s.floor) - first}
+	return ages{first % 255, max(current, s.watermark) - first}
 }
 
 func (a ages) live(sl slot) bool {
@@ -258,7 +258,7 @@ func (s *segment) sweep(current int64) int {
 }
 
 // evict forgets the nonces of the earliest epoch, if that is not beyond the
-// limit, raises the floor and returns how many there were.
+// limit, raises the watermark and returns how many there were.
 func (s *segment) evict(current, limit int64) int {
 	earliest, a := limit+1, s.ages(current)
 	for _, sl := range s.slots {
@@ -269,7 +269,7 @@ func (s *segment) evict(current, limit int64) int {
 	if earliest > limit {
 		return 0
 	}
-	s.floor = earliest
+	s.watermark = earliest
 	return s.sweep(current)
 }
 
@@ -297,7 +297,7 @@ func larger(n int) int {
 // the depth is the given one, or all if depth is the segment's own. A sweep has
 // just left none but those that are live.
 func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
-	fresh := &segment{slots: make([]slot, slots), depth: depth, swept: s.swept, latest: s.latest, floor: s.floor}
+	fresh := &segment{slots: make([]slot, slots), depth: depth, swept: s.swept, latest: s.latest, watermark: s.watermark}
 	for i, sl := range s.slots {
 		if sl.low&codeMask == 0 || depth > s.depth && sl.high>>(64-depth)&1 != bit {
 			continue
