@@ -15,8 +15,8 @@ type CheckID struct {
 // may be kept. The zero value names nothing.
 type Reservation struct {
 	Fingerprint Fingerprint
-	// Share says, in a way that only the store knows, whose room it takes.
-	Share uint64
+	// Partition says, in a way that only the store knows, whose room it takes.
+	Partition uint64
 	// ID tells this reservation from others of the same content; 0 if nothing
 	// was reserved and only the content is named.
 	ID uint64

@@ -67,7 +67,7 @@ func (all *tenants) message(t testing.TB, i int) []byte {
 // tenant; for 100,000 that all are in memory; for those where each file is looked
 // at again, since the last look was too long ago; and for 100,000 with room for
 // 10,000, so that every secret is read from its file. It prints what the tenants
-// keep of the heap once each has sent: secrets, nonces and their shares.
+// keep of the heap once each has sent: secrets, nonces and their partitions.
 func BenchmarkTenants(b *testing.B) {
 	const most = 100_000
 	all := newTenants(b, most)

@@ -61,7 +61,7 @@ func (s *sealer) seal(r authz.Reservation) string {
 	var sum [sha256.Size]byte
 	b := append(buffer[:0], sealVersion)
 	b = append(b, r.Fingerprint[:15]...)
-	b = binary.BigEndian.AppendUint64(b, r.Share)
+	b = binary.BigEndian.AppendUint64(b, r.Partition)
 	b = binary.BigEndian.AppendUint64(b, r.ID)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Ends))
 	b = append(b, r.Rules)
@@ -89,7 +89,7 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 		return r, false
 	}
 	copy(r.Fingerprint[:15], body[1:])
-	r.Share = binary.BigEndian.Uint64(body[16:])
+	r.Partition = binary.BigEndian.Uint64(body[16:])
 	r.ID = binary.BigEndian.Uint64(body[24:])
 	r.Ends = int64(binary.BigEndian.Uint64(body[32:]))
 	r.Rules = body[40]
@@ -104,7 +104,7 @@ func (s *sealer) ticket(id [16]byte, webhook string, r authz.Reservation) string
 	b = append(b, ticketVersion)
 	b = append(b, id[:]...)
 	b = append(b, r.Fingerprint[:15]...)
-	b = binary.BigEndian.AppendUint64(b, r.Share)
+	b = binary.BigEndian.AppendUint64(b, r.Partition)
 	b = append(b, webhook...)
 	b = append(b, s.tag(b, &sum)...)
 	return sealEncoding.EncodeToString(b)
@@ -121,7 +121,7 @@ func (s *sealer) openTicket(text string) (id [16]byte, webhook string, r authz.R
 	}
 	copy(id[:], b[1:])
 	copy(r.Fingerprint[:15], b[17:])
-	r.Share = binary.BigEndian.Uint64(b[32:])
+	r.Partition = binary.BigEndian.Uint64(b[32:])
 	return id, string(b[ticketHead : len(b)-sealTag]), r, true
 }
 

@@ -163,7 +163,7 @@ func TestCancelledCallGivesBack(t *testing.T) {
 
 func TestSeals(t *testing.T) {
 	settler := replay.NewSettler(newStore(), replaytest.Lease, replay.SealKey{1})
-	r := authz.Reservation{Fingerprint: replaytest.Fingerprint(1), Share: 2, ID: 3, Owner: 4, Ends: 5, Rules: 6}
+	r := authz.Reservation{Fingerprint: replaytest.Fingerprint(1), Partition: 2, ID: 3, Owner: 4, Ends: 5, Rules: 6}
 	seal := settler.Seal(r)
 	got, ok := settler.Open(seal)
 	r.Owner = 0 // it says nothing to the access log

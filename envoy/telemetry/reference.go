@@ -25,7 +25,7 @@ var (
 	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet."}
 	metricReservations      = instrument{"hookbastion.reservations", "counter", "{call}", "outcome", "Answers of the nonce store: first, possible (marked so), redelivered, adopted, copy, in_flight, full, uncertain."}
 	metricReservationsEnded = instrument{"hookbastion.reservations.ended", "counter", "{nonce}", "outcome", "How reservations ended: delivered, released, unknown, lease_taken, lease_released, given_back."}
-	metricEvictions         = instrument{"hookbastion.nonces.evicted", "counter", "{nonce}", "", "Nonces that had to make room for others of their share."}
+	metricEvictions         = instrument{"hookbastion.nonces.evicted", "counter", "{nonce}", "", "Nonces that had to make room for others of their partition."}
 	metricWatermark         = instrument{"hookbastion.watermark", "gauge", "s", "", "Unix time of the latest expiry among evicted nonces; absent if there were none."}
 	metricLogSize           = instrument{"hookbastion.nonces.log.size", "gauge", "By", "", "Size of the log of the file store; absent with other stores."}
 	metricLogFailures       = instrument{"hookbastion.nonces.log.failures", "counter", "{failure}", "", "Times that the log of the file store could not be written or compacted; absent with other stores."}

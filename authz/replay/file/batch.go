@@ -23,11 +23,11 @@ const (
 	crcSize      = 4
 )
 
-// The kinds of items: a share's name, and an entry.
+// The kinds of items: a partition's name, and an entry.
 const (
-	itemShare  = 1
-	itemTenant = 2 // a tenant's share, with its webhook's name
-	itemEntry  = 3
+	itemPartition = 1
+	itemTenant    = 2 // a tenant's partition, with its webhook's name
+	itemEntry     = 3
 )
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
@@ -76,30 +76,30 @@ func open(b []byte) (h header, items []byte, err error) {
 	return h, b[headerSize:end], nil
 }
 
-// appendShare appends a share's name.
-func appendShare(b []byte, e *memory.Entry) []byte {
-	kind := byte(itemShare)
+// appendPartition appends a partition's name.
+func appendPartition(b []byte, e *memory.Entry) []byte {
+	kind := byte(itemPartition)
 	if e.Tenant {
 		kind = itemTenant
 	}
 	b = append(b, kind)
-	b = binary.LittleEndian.AppendUint64(b, e.Share)
+	b = binary.LittleEndian.AppendUint64(b, e.Partition)
 	b = binary.AppendUvarint(b, uint64(len(e.Webhook)))
 	return append(b, e.Webhook...)
 }
 
-type shareName struct {
+type partitionName struct {
 	webhook string
 	tenant  bool
 }
 
 // reader takes the items of batches in.
 type reader struct {
-	memory  *memory.Store
-	now     time.Time
-	shares  map[uint64]shareName
-	entries int64
-	settled bool // a delivery is known to have been taken
+	memory     *memory.Store
+	now        time.Time
+	partitions map[uint64]partitionName
+	entries    int64
+	settled    bool // a delivery is known to have been taken
 }
 
 var errItem = errors.New("a batch that cannot be read, from another version of the service?")
@@ -109,7 +109,7 @@ func (r *reader) take(items []byte) error {
 		kind := items[0]
 		items = items[1:]
 		switch kind {
-		case itemShare, itemTenant:
+		case itemPartition, itemTenant:
 			if len(items) < 8 {
 				return errItem
 			}
@@ -119,14 +119,14 @@ func (r *reader) take(items []byte) error {
 				return errItem
 			}
 			name := items[8+size:][:n]
-			r.shares[id] = shareName{string(name), kind == itemTenant}
+			r.partitions[id] = partitionName{string(name), kind == itemTenant}
 			items = items[8+size+int(n):]
 		case itemEntry:
 			e, rest, err := memory.ReadEntry(items)
 			if err != nil {
 				return errItem
 			}
-			name, ok := r.shares[e.Share]
+			name, ok := r.partitions[e.Partition]
 			if !ok {
 				return errItem
 			}

@@ -26,12 +26,12 @@ const (
 	logName  = "log"
 )
 
-// keys are what fingerprints, seals and the numbers of shares are made with.
+// keys are what fingerprints, seals and the numbers of partitions are made with.
 // Without them the log means nothing.
 type keys struct {
 	fingerprint authz.FingerprintKey
 	seal        replay.SealKey
-	share       [32]byte
+	partition   [32]byte
 }
 
 const keysSize = 3 * 32
@@ -48,7 +48,7 @@ func loadKeys(dir string) (k keys, err error) {
 	}
 	copy(k.fingerprint[:], data)
 	copy(k.seal[:], data[32:])
-	copy(k.share[:], data[64:])
+	copy(k.partition[:], data[64:])
 	return k, nil
 }
 
@@ -56,12 +56,12 @@ func loadKeys(dir string) (k keys, err error) {
 func makeKeys() (k keys) {
 	_, _ = rand.Read(k.fingerprint[:]) // never fails
 	_, _ = rand.Read(k.seal[:])
-	_, _ = rand.Read(k.share[:])
+	_, _ = rand.Read(k.partition[:])
 	return k
 }
 
 func (k *keys) keep(dir string) error {
-	data := slices.Concat(k.fingerprint[:], k.seal[:], k.share[:])
+	data := slices.Concat(k.fingerprint[:], k.seal[:], k.partition[:])
 	return replace(dir, keysName, binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crcTable)))
 }
 

@@ -10,9 +10,10 @@
 //
 // # The log
 //
-// It lies in segments, files of records in the form of LevelDB's log. Each write is one batch with a number, a checksum, and entries; an entry is
-// all that is known of one content. Read in their order, the last entry of a
-// content counts, so an entry may be written again at any time.
+// It lies in segments, files of records in the form of LevelDB's log. Each write
+// is one batch with a number, a checksum, and entries; an entry is all that is
+// known of one content. Read in their order, the last entry of a content counts,
+// so an entry may be written again at any time.
 //
 // That is what a compaction does: it begins a segment, hands out everything that
 // is alive, in steps between which others write, and removes the segments before.
@@ -177,7 +178,7 @@ func (s *Store) recover(now time.Time) (header, error) {
 	if keysErr != nil {
 		s.keys = makeKeys()
 	}
-	s.config.Memory.Key, s.config.Memory.Started = s.keys.share, time.Time{}
+	s.config.Memory.Key, s.config.Memory.Started = s.keys.partition, time.Time{}
 	s.Store = memory.New(s.config.Memory)
 	if s.recovery.New {
 		if !now.Before(s.config.SetupUntil) {
@@ -185,7 +186,7 @@ func (s *Store) recover(now time.Time) (header, error) {
 		}
 		return header{latest: now.UnixNano()}, nil
 	}
-	read := &scan{dir: s.logDir(), end: place{segment: first}, reader: &reader{memory: s.Store, now: now, shares: map[uint64]shareName{}}}
+	read := &scan{dir: s.logDir(), end: place{segment: first}, reader: &reader{memory: s.Store, now: now, partitions: map[uint64]partitionName{}}}
 	if err := read.read(first, last); err != nil {
 		return header{}, err
 	}

@@ -23,7 +23,7 @@ type log struct {
 	open   *batch     // gathers
 	buffer []byte     // of it
 	spare  []byte
-	known  map[uint64]struct{} // shares that the segment, or the buffer, names
+	known  map[uint64]struct{} // partitions that the segment, or the buffer, names
 	latest int64
 	busy   bool   // somebody writes, or is about to
 	broken error  // why nothing can be written
@@ -151,9 +151,9 @@ func (l *log) add(e *memory.Entry) {
 	if e == nil {
 		return
 	}
-	if _, ok := l.known[e.Share]; !ok {
-		l.known[e.Share] = struct{}{}
-		l.buffer = appendShare(l.buffer, e)
+	if _, ok := l.known[e.Partition]; !ok {
+		l.known[e.Partition] = struct{}{}
+		l.buffer = appendPartition(l.buffer, e)
 	}
 	l.buffer = e.AppendTo(append(l.buffer, itemEntry))
 }

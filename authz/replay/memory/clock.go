@@ -74,8 +74,8 @@ func (m *Store) doubted(nonce *replay.Nonce, now time.Time) bool {
 // told notices when the clock was ahead and has gone back.
 // What the wrong clock took for expired may be forgotten, so that deliveries
 // with a signed time that could have come before are uncertain, and others are
-// marked; without a new beginning all would be uncertain, until the clock is where it was. What was accepted by
-// the wrong clock stays in tables of its own.
+// marked; without a new beginning all would be uncertain, until the clock is where
+// it was. What was accepted by the wrong clock stays in tables of its own.
 func (m *Store) told(now time.Time) {
 	c, at := &m.clock, now.UnixNano()
 	latest := c.latest.Load()
@@ -105,11 +105,11 @@ func (m *Store) turn(now time.Time, latest int64) {
 	m.Guard(now)
 	m.forgotten.Store(0)
 	m.clock.turns.Add(1)
-	shares := slices.Clone(m.order)
+	partitions := slices.Clone(m.order)
 	m.mu.Unlock()
-	for _, sh := range shares {
-		for i := range sh.stripes {
-			sh.stripes[i].shift(latest, now.UnixNano()-latest)
+	for _, pt := range partitions {
+		for i := range pt.stripes {
+			pt.stripes[i].shift(latest, now.UnixNano()-latest)
 		}
 	}
 	if m.clock.onTurn != nil {

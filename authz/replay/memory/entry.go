@@ -13,10 +13,10 @@ import (
 // store again: the last one of a content counts. Entries of one content are
 // handed out in their order, under its lock.
 type Entry struct {
-	// Share is what it belongs to: Webhook, or a tenant of it.
-	Share   uint64
-	Webhook string
-	Tenant  bool
+	// Partition is what it belongs to: Webhook, or a tenant of it.
+	Partition uint64
+	Webhook   string
+	Tenant    bool
 
 	fingerprint authz.Fingerprint
 	flags       uint8
@@ -76,7 +76,7 @@ func (e *Entry) AppendTo(b []byte) []byte {
 		class |= entryMore
 	}
 	b = append(b, e.flags, class)
-	b = binary.LittleEndian.AppendUint64(b, e.Share)
+	b = binary.LittleEndian.AppendUint64(b, e.Partition)
 	b = append(b, e.fingerprint[:15]...)
 	if more != 0 {
 		b = append(b, more)
@@ -141,7 +141,7 @@ func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
 		return e, nil, errEntry
 	}
 	e.flags, e.class, e.state = b[0], b[1]&classMask, state(b[1]>>stateShift)<<8
-	e.Share = binary.LittleEndian.Uint64(b[2:])
+	e.Partition = binary.LittleEndian.Uint64(b[2:])
 	copy(e.fingerprint[:15], b[10:])
 	hasMore := b[1]&entryMore != 0
 	b = b[entryHead:]

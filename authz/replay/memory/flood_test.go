@@ -12,7 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/replaytest"
 )
 
-// of puts a nonce into a share.
+// of puts a nonce into a partition.
 func of(webhook, tenant string, n replay.Nonce) replay.Nonce {
 	n.Webhook, n.Tenant = webhook, authz.View(tenant)
 	return n
@@ -21,7 +21,7 @@ func of(webhook, tenant string, n replay.Nonce) replay.Nonce {
 // A flood of genuine deliveries of some webhooks or tenants takes nothing from
 // others: what they hold stays, their watermark does not rise, and new ones
 // find room.
-func TestFloodsStayInTheirShare(t *testing.T) {
+func TestFloodsStayInTheirPartition(t *testing.T) {
 	const room, few = 40_000, 500
 	for name, flooders := range map[string][][2]string{
 		"a webhook":                 {{"loud", ""}},
@@ -122,10 +122,10 @@ func TestIdleTenantsAreGivenUp(t *testing.T) {
 	}
 }
 
-// A tenant for which there was no share of its own lies in its webhook's, and is
+// A tenant for which there was no partition of its own lies in its webhook's, and is
 // found there also when there would be room for one.
-func TestTenantsWithoutAShareAreFoundLater(t *testing.T) {
-	const many = 1 << 14 // as many as have a share of their own
+func TestTenantsWithoutAPartitionAreFoundLater(t *testing.T) {
+	const many = 1 << 14 // as many as have a partition of their own
 	m := roomFor(1 << 20)
 	for n := range uint64(many) {
 		reserve(t, m, of("crowd", fmt.Sprint(n), replaytest.Unsigned(n, start, time.Minute)), start)
@@ -143,7 +143,7 @@ func TestTenantsWithoutAShareAreFoundLater(t *testing.T) {
 	}
 }
 
-// Slots are bounded, whatever shares there are.
+// Slots are bounded, whatever partitions there are.
 func TestBytesAreBounded(t *testing.T) {
 	const most = 1 << 20
 	m := memory.New(memory.Config{MaxEntries: 1_000_000, MaxBytes: most})

@@ -12,7 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// keyedNumber is the number of a share that is the same in each process.
+// keyedNumber is the number of a partition that is the same in each process.
 func (m *Store) keyedNumber(webhook string, tenant authz.View) uint64 {
 	b := make([]byte, 0, 64)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(webhook)))
@@ -32,16 +32,16 @@ type Answer struct {
 func (m *Store) ReserveNoted(nonce replay.Nonce, claim replay.Claim, now time.Time, note func(*Entry)) Answer {
 	m.told(now)
 	for {
-		sh := m.share(&nonce, now)
-		st := &sh.stripes[sh.part(nonce.Fingerprint)]
+		pt := m.partition(&nonce, now)
+		st := &pt.stripes[pt.part(nonce.Fingerprint)]
 		st.mu.Lock()
 		if st.dead {
 			st.mu.Unlock()
 			continue // given up in this moment; the next one is another
 		}
-		answer := m.reserve(sh, st, &nonce, &claim, now)
+		answer := m.reserve(pt, st, &nonce, &claim, now)
 		if note != nil && answer.Outcome == replay.Reserved {
-			m.note(sh, st, nonce.Fingerprint, now, note)
+			m.note(pt, st, nonce.Fingerprint, now, note)
 		}
 		st.mu.Unlock()
 		m.counters.answered(answer.Answer)
@@ -52,25 +52,25 @@ func (m *Store) ReserveNoted(nonce replay.Nonce, claim replay.Claim, now time.Ti
 // SettleNoted is Settle. If it has settled something, note gets what is known
 // of it now.
 func (m *Store) SettleNoted(r authz.Reservation, fate replay.Fate, now time.Time, note func(*Entry)) bool {
-	sh, st := m.locked(r)
+	pt, st := m.locked(r)
 	if st == nil {
 		return false
 	}
 	defer st.mu.Unlock()
 	o := st.find(r.Fingerprint)
-	if o == nil || o.id != r.ID || o.final || fate == replay.Undecided || m.endLease(sh, st, o, now) {
+	if o == nil || o.id != r.ID || o.final || fate == replay.Undecided || m.endLease(pt, st, o, now) {
 		return false
 	}
-	m.close(sh, st, o, fate, now)
+	m.close(pt, st, o, fate, now)
 	m.counters.settled(fate)
-	m.note(sh, st, r.Fingerprint, now, note)
+	m.note(pt, st, r.Fingerprint, now, note)
 	return true
 }
 
 // ReleaseNoted is Release. If it has given something back, note gets what is
 // known of it now.
 func (m *Store) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entry)) bool {
-	sh, st := m.locked(r)
+	pt, st := m.locked(r)
 	if st == nil {
 		return false
 	}
@@ -79,12 +79,12 @@ func (m *Store) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entr
 	if o == nil || o.id != r.ID {
 		return false
 	}
-	left, released := m.leave(sh, st, o, r.Owner, now)
+	left, released := m.leave(pt, st, o, r.Owner, now)
 	if released {
 		m.counters.givenBack.Add(1)
 	}
 	if left {
-		m.note(sh, st, r.Fingerprint, now, note)
+		m.note(pt, st, r.Fingerprint, now, note)
 	}
 	return left
 }
@@ -92,53 +92,53 @@ func (m *Store) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entr
 // PermitNoted is Permit. If it permits something, note gets what is known of it
 // now.
 func (m *Store) PermitNoted(r authz.Reservation, until, now time.Time, note func(*Entry)) bool {
-	sh, st := m.locked(r)
+	pt, st := m.locked(r)
 	if st == nil {
 		return false
 	}
 	defer st.mu.Unlock()
-	at, found := m.find(sh, r.Fingerprint, now)
+	at, found := m.find(pt, r.Fingerprint, now)
 	if !found {
 		return false
 	}
 	if s := at.slot().state(); s != stateDone && s != stateTaken || !st.addPermit(r.Fingerprint, until, now) {
 		return false
 	}
-	m.note(sh, st, r.Fingerprint, now, note)
+	m.note(pt, st, r.Fingerprint, now, note)
 	return true
 }
 
 // leave takes an owner out, and releases the reservation after the last one.
-func (m *Store) leave(sh *share, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
+func (m *Store) leave(pt *partition, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
 	left, released = o.owners.leave(owner)
 	if released {
-		m.release(sh, st, o, now)
+		m.release(pt, st, o, now)
 	}
 	return left, released
 }
 
 // release makes it as if the reservation had not been made.
-func (m *Store) release(sh *share, st *stripe, o *open, now time.Time) {
+func (m *Store) release(pt *partition, st *stripe, o *open, now time.Time) {
 	if o.mark == authz.MarkRedelivered {
 		st.addPermit(o.fingerprint, now.Add(replay.PermitTime), now)
-		m.forget(sh, st, o)
+		m.forget(pt, st, o)
 	} else {
-		m.close(sh, st, o, replay.Undelivered, now)
+		m.close(pt, st, o, replay.Undelivered, now)
 	}
 }
 
-func (m *Store) entry(sh *share) Entry {
-	return Entry{Share: sh.id, Webhook: sh.name, Tenant: sh.own != sh.webhook}
+func (m *Store) entry(pt *partition) Entry {
+	return Entry{Partition: pt.id, Webhook: pt.name, Tenant: pt.own != pt.webhook}
 }
 
 // note hands out what is known of a content. The stripe is locked.
-func (m *Store) note(sh *share, st *stripe, f authz.Fingerprint, now time.Time, note func(*Entry)) {
+func (m *Store) note(pt *partition, st *stripe, f authz.Fingerprint, now time.Time, note func(*Entry)) {
 	if note == nil {
 		return
 	}
-	e := m.entry(sh)
+	e := m.entry(pt)
 	e.fingerprint, e.permit = f, st.permitted(f)
-	if at, found := m.find(sh, f, now); found {
+	if at, found := m.find(pt, f, now); found {
 		e.lies(at)
 	}
 	if o := st.find(f); o != nil {
@@ -192,11 +192,11 @@ const opensPerStep = 1024
 // lock is held, it calls between, and ends with its error.
 func (m *Store) Walk(now time.Time, note func(*Entry), between func() error) error {
 	m.mu.RLock()
-	shares := slices.Clone(m.order)
+	partitions := slices.Clone(m.order)
 	m.mu.RUnlock()
-	for _, sh := range shares {
-		for i := range sh.stripes {
-			if err := m.walkStripe(sh, i, now, note, between); err != nil {
+	for _, pt := range partitions {
+		for i := range pt.stripes {
+			if err := m.walkStripe(pt, i, now, note, between); err != nil {
 				return err
 			}
 		}
@@ -204,9 +204,9 @@ func (m *Store) Walk(now time.Time, note func(*Entry), between func() error) err
 	return nil
 }
 
-func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), between func() error) error {
-	st := &sh.stripes[i]
-	for _, t := range *sh.tables.Load() {
+func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry), between func() error) error {
+	st := &pt.stripes[i]
+	for _, t := range *pt.tables.Load() {
 		for at := 0; ; {
 			st.mu.Lock()
 			segments := t.parts[i].segments
@@ -215,9 +215,9 @@ func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), b
 				break
 			}
 			s := segments[at]
-			m.walkSegment(sh, t, s, now, note)
+			m.walkSegment(pt, t, s, now, note)
 			if s.watermark > s.latest {
-				m.noteWatermark(sh, t, place{table: t, segment: s, at: at}, i, note)
+				m.noteWatermark(pt, t, place{table: t, segment: s, at: at}, i, note)
 			}
 			// A directory that doubles brings what was seen to pass once more,
 			// and what was not stays ahead.
@@ -232,7 +232,7 @@ func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), b
 	}
 	st.mu.Lock()
 	for f := range st.permits { // there are few
-		m.note(sh, st, f, now, note)
+		m.note(pt, st, f, now, note)
 	}
 	st.mu.Unlock()
 	// From the end: what is removed is replaced by the last one.
@@ -241,7 +241,7 @@ func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), b
 		at = min(at, len(st.open))
 		for range min(at, opensPerStep) {
 			at--
-			m.note(sh, st, st.open[at].fingerprint, now, note)
+			m.note(pt, st, st.open[at].fingerprint, now, note)
 		}
 		st.mu.Unlock()
 		if err := between(); err != nil {
@@ -251,9 +251,9 @@ func (m *Store) walkStripe(sh *share, i int, now time.Time, note func(*Entry), b
 	return nil
 }
 
-func (m *Store) walkSegment(sh *share, t *table, s *segment, now time.Time, note func(*Entry)) {
-	current := m.advance(sh, t, s, now)
-	e := m.entry(sh)
+func (m *Store) walkSegment(pt *partition, t *table, s *segment, now time.Time, note func(*Entry)) {
+	current := m.advance(pt, t, s, now)
+	e := m.entry(pt)
 	for i, sl := range s.slots {
 		if s.live(sl, current) {
 			e.flags = entryPart
@@ -266,15 +266,15 @@ func (m *Store) walkSegment(sh *share, t *table, s *segment, now time.Time, note
 
 // noteWatermark hands out up to where a segment, at that place of the directory of
 // a part, has forgotten.
-func (m *Store) noteWatermark(sh *share, t *table, at place, part int, note func(*Entry)) {
-	e := m.watermark(sh, t, at.segment)
+func (m *Store) noteWatermark(pt *partition, t *table, at place, part int, note func(*Entry)) {
+	e := m.watermark(pt, t, at.segment)
 	e.fingerprint = slot{high: uint64(at.at) << (64 - t.parts[part].depth)}.fingerprint() // a shift by 64 is 0
 	e.fingerprint[8] = byte(part << 2)
 	note(&e)
 }
 
-func (m *Store) watermark(sh *share, t *table, s *segment) Entry {
-	e := m.entry(sh)
+func (m *Store) watermark(pt *partition, t *table, s *segment) Entry {
+	e := m.entry(pt)
 	e.flags, e.class, e.expires, e.depth = entryWatermark, t.class(), s.watermark, s.depth
 	if t.signed {
 		e.flags |= entrySigned
@@ -287,13 +287,13 @@ func (m *Store) watermark(sh *share, t *table, s *segment) Entry {
 func (m *Store) NoteWatermarks(note func(*Entry)) { m.onWatermark = note }
 
 // evicted hands out the watermark of a segment from which something was evicted.
-func (m *Store) evicted(sh *share, t *table, s *segment) {
+func (m *Store) evicted(pt *partition, t *table, s *segment) {
 	if m.onWatermark == nil {
 		return
 	}
 	for _, sl := range s.slots {
 		if sl.low != 0 { // used, if no more: it says where the segment lies
-			e := m.watermark(sh, t, s)
+			e := m.watermark(pt, t, s)
 			e.fingerprint = sl.fingerprint()
 			m.onWatermark(&e)
 			return

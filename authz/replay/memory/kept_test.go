@@ -54,7 +54,7 @@ func TestUnknownOutcomeOutlivesAFullStore(t *testing.T) {
 }
 
 // The room of a store of any size is for as many tenants as it has nonces for, and
-// what has no share of its own lies in that of its webhook.
+// what has no partition of its own lies in that of its webhook.
 func TestManyTenantsInAnyRoom(t *testing.T) {
 	for _, entries := range []int{20_000, 100_000, 1_000_000} {
 		m := roomFor(entries)

@@ -13,9 +13,9 @@
 // # Bounds
 //
 // Nonces, open ones and bytes are bounded. Each webhook and each tenant has a
-// share of the room, which falls as the room fills, and a least that nobody else
-// can take: a flood ends in its own share. What has a signed time may be evicted
-// by others of its share, and raises the share's watermark; what has none is never
+// partition of the room, which falls as the room fills, and a least that nobody else
+// can take: a flood ends in its own partition. What has a signed time may be evicted
+// by others of its partition, and raises the partition's watermark; what has none is never
 // evicted, and where there is no room for more it is refused.
 //
 // # What it does not protect against
@@ -43,22 +43,22 @@ type Store struct {
 	seed                   maphash.Seed
 	all                    room
 	bytes                  atomic.Int64
-	// forgotten is the latest time, in nanoseconds since 1970, at which a share
+	// forgotten is the latest time, in nanoseconds since 1970, at which a partition
 	// was given up.
 	forgotten atomic.Int64
 	clock     clock
 	counters  counters
-	// key makes the numbers of shares, if it is not zero.
+	// key makes the numbers of partitions, if it is not zero.
 	key        [32]byte
 	watermarks []Entry // while it is restored
 	// onWatermark is told of evictions.
 	onWatermark func(*Entry)
 
-	mu       sync.RWMutex // of what follows
-	webhooks map[string]*room
-	tenants  ranks
-	shares   map[uint64]*share
-	order    []*share // for the sweep
+	mu         sync.RWMutex // of what follows
+	webhooks   map[string]*room
+	tenants    ranks
+	partitions map[uint64]*partition
+	order      []*partition // for the sweep
 
 	sweeping sync.Mutex
 	next     sweepPlace
@@ -72,22 +72,22 @@ type Config struct {
 	MaxEntries int
 	// MaxPending bounds those whose outcome is open; 262144 if 0.
 	MaxPending int
-	// MaxBytes bounds the slots; 48 for each entry, 512 for each share that tenants
+	// MaxBytes bounds the slots; 48 for each entry, 512 for each partition that tenants
 	// can have, however little lies there, and a mebibyte if 0.
 	MaxBytes int64
 	// Started is the start guard, as by Guard: the store of an earlier process may
 	// have known deliveries that came before. Zero: none.
 	Started time.Time
-	// Key makes the numbers of shares the same in each process. Zero: they are
+	// Key makes the numbers of partitions the same in each process. Zero: they are
 	// not.
 	Key [32]byte
 }
 
 const (
 	defaultPending = 1 << 18
-	// maxShares bounds the tenants that have a share of their own. Others take
+	// maxPartitions bounds the tenants that have a partition of their own. Others take
 	// their webhook's.
-	maxShares = 1 << 14
+	maxPartitions = 1 << 14
 )
 
 // New returns an empty store.
@@ -96,12 +96,12 @@ func New(config Config) *Store {
 		config.MaxPending = defaultPending
 	}
 	if config.MaxBytes == 0 {
-		config.MaxBytes = int64(config.MaxEntries)*48 + maxShares*tenantParts*minSlots*slotBytes + 1<<20
+		config.MaxBytes = int64(config.MaxEntries)*48 + maxPartitions*tenantParts*minSlots*slotBytes + 1<<20
 	}
 	m := &Store{
 		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
 		seed: maphash.MakeSeed(), key: config.Key,
-		webhooks: map[string]*room{}, shares: map[uint64]*share{},
+		webhooks: map[string]*room{}, partitions: map[uint64]*partition{},
 	}
 	m.Guard(config.Started)
 	return m
@@ -119,16 +119,16 @@ func (m *Store) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool) {
 		return replay.Answer{}, false
 	}
 	f := nonce.Fingerprint
-	sh, st := m.locked(authz.Reservation{Fingerprint: f, Share: m.shareNumber(nonce.Webhook, nonce.Tenant)})
+	pt, st := m.locked(authz.Reservation{Fingerprint: f, Partition: m.partitionNumber(nonce.Webhook, nonce.Tenant)})
 	if st == nil {
 		return replay.Answer{}, false
 	}
 	defer st.mu.Unlock()
-	if o := st.find(f); o != nil && !m.endLease(sh, st, o, now) {
+	if o := st.find(f); o != nil && !m.endLease(pt, st, o, now) {
 		return replay.Answer{}, false
 	}
-	named := replay.Answer{Outcome: replay.Copy, Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}
-	at, found := m.find(sh, f, now)
+	named := replay.Answer{Outcome: replay.Copy, Reservation: authz.Reservation{Fingerprint: f, Partition: pt.id}}
+	at, found := m.find(pt, f, now)
 	if _, permitted := st.permits[f]; !found || permitted {
 		return replay.Answer{}, false
 	}
@@ -145,12 +145,12 @@ func (m *Store) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool) {
 }
 
 // reserve works with the stripe locked.
-func (m *Store) reserve(sh *share, st *stripe, nonce *replay.Nonce, claim *replay.Claim, now time.Time) Answer {
+func (m *Store) reserve(pt *partition, st *stripe, nonce *replay.Nonce, claim *replay.Claim, now time.Time) Answer {
 	f := nonce.Fingerprint
-	named := Answer{Answer: replay.Answer{Reservation: authz.Reservation{Fingerprint: f, Share: sh.id}}}
-	m.endLeases(sh, st, now, leasesPerCall)
+	named := Answer{Answer: replay.Answer{Reservation: authz.Reservation{Fingerprint: f, Partition: pt.id}}}
+	m.endLeases(pt, st, now, leasesPerCall)
 	o := st.find(f)
-	if o != nil && m.endLease(sh, st, o, now) {
+	if o != nil && m.endLease(pt, st, o, now) {
 		o = nil
 	}
 	if o != nil && o.check == claim.Check && o.check != (authz.CheckID{}) {
@@ -162,17 +162,17 @@ func (m *Store) reserve(sh *share, st *stripe, nonce *replay.Nonce, claim *repla
 		}
 		return named
 	}
-	at, found := m.find(sh, f, now)
+	at, found := m.find(pt, f, now)
 	if !found {
 		o := open{absent: true}
 		if m.doubted(nonce, now) {
 			o.mark = authz.MarkPossible
 		}
-		return m.open(sh, st, nonce, claim, o, now, named)
+		return m.open(pt, st, nonce, claim, o, now, named)
 	}
 	switch at.slot().state() {
 	case stateUnsure:
-		return m.reopen(sh, st, at, nonce, claim, now, named)
+		return m.reopen(pt, st, at, nonce, claim, now, named)
 	case statePending:
 		named.Outcome = replay.Pending
 		return named
@@ -183,51 +183,51 @@ func (m *Store) reserve(sh *share, st *stripe, nonce *replay.Nonce, claim *repla
 	}
 	if (o == nil || o.final) && st.permit(f, now) {
 		if o != nil {
-			m.forget(sh, st, o)
+			m.forget(pt, st, o)
 		}
-		m.add(sh, st, claim, open{final: true, before: at.slot().state(), mark: authz.MarkRedelivered}, now, &named)
+		m.add(pt, st, claim, open{final: true, before: at.slot().state(), mark: authz.MarkRedelivered}, now, &named)
 		m.counters.redelivered.Add(1)
 	}
 	return named
 }
 
 // open reserves a nonce that is not there.
-func (m *Store) open(sh *share, st *stripe, nonce *replay.Nonce, claim *replay.Claim, o open, now time.Time, named Answer) Answer {
+func (m *Store) open(pt *partition, st *stripe, nonce *replay.Nonce, claim *replay.Claim, o open, now time.Time, named Answer) Answer {
 	to := statePending
 	if claim.Lease <= 0 {
 		to, o.final = stateTaken, true
-	} else if !m.mayOpen(sh) {
+	} else if !m.mayOpen(pt) {
 		named.Outcome = replay.Full
 		return named
 	}
-	if named.Outcome = m.insert(sh, nonce, to, now); named.Outcome != replay.Reserved {
+	if named.Outcome = m.insert(pt, nonce, to, now); named.Outcome != replay.Reserved {
 		return named
 	}
-	m.add(sh, st, claim, o, now, &named)
+	m.add(pt, st, claim, o, now, &named)
 	return named
 }
 
 // reopen reserves a nonce whose earlier outcome is not known.
-func (m *Store) reopen(sh *share, st *stripe, at place, nonce *replay.Nonce, claim *replay.Claim, now time.Time, named Answer) Answer {
+func (m *Store) reopen(pt *partition, st *stripe, at place, nonce *replay.Nonce, claim *replay.Claim, now time.Time, named Answer) Answer {
 	o := open{before: stateUnsure, mark: authz.MarkPossible}
-	t := m.table(sh, !nonce.Signed.IsZero(), nonce.Span)
+	t := m.table(pt, !nonce.Signed.IsZero(), nonce.Span)
 	if t != at.table {
 		// A reload has changed its span: it moves to where it is kept as long
 		// as it must be now.
 		was := *at.slot()
 		at.segment.drop(at.at)
-		m.count(sh, -1)
-		named = m.open(sh, st, nonce, claim, o, now, named)
+		m.count(pt, -1)
+		named = m.open(pt, st, nonce, claim, o, now, named)
 		if named.Outcome != replay.Reserved {
 			at.segment.undrop(at.at, was)
-			m.count(sh, 1)
+			m.count(pt, 1)
 		}
 		return named
 	}
 	to := statePending
 	if claim.Lease <= 0 {
 		to, o.final = stateTaken, true
-	} else if !m.mayOpen(sh) {
+	} else if !m.mayOpen(pt) {
 		named.Outcome = replay.Full
 		return named
 	}
@@ -245,17 +245,17 @@ func (m *Store) reopen(sh *share, st *stripe, at place, nonce *replay.Nonce, cla
 	if at.segment.likes != nil {
 		at.segment.likes[at.at] = nonce.Likeness // if it is taken, then as it is this time
 	}
-	m.add(sh, st, claim, o, now, &named)
+	m.add(pt, st, claim, o, now, &named)
 	return named
 }
 
 // add takes down who holds what was reserved.
-func (m *Store) add(sh *share, st *stripe, claim *replay.Claim, o open, now time.Time, named *Answer) {
+func (m *Store) add(pt *partition, st *stripe, claim *replay.Claim, o open, now time.Time, named *Answer) {
 	named.Outcome, named.Mark, named.New, named.joined = replay.Reserved, o.mark, o.absent, true
 	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
 	lease := claim.Lease
 	if o.final {
-		if claim.Check == (authz.CheckID{}) || !m.mayOpen(sh) {
+		if claim.Check == (authz.CheckID{}) || !m.mayOpen(pt) {
 			named.alone = true
 			return // nobody can adopt it
 		}
@@ -267,7 +267,7 @@ func (m *Store) add(sh *share, st *stripe, claim *replay.Claim, o open, now time
 		named.Reservation.Ends = o.ends
 	}
 	st.add(o)
-	m.countOpen(sh, 1)
+	m.countOpen(pt, 1)
 }
 
 // Settle never fails with an error.
@@ -286,29 +286,29 @@ func (m *Store) Permit(_ context.Context, r authz.Reservation, until, now time.T
 }
 
 // Issued reports whether the store may have made the reservation: it has its
-// share. Without a Key, another store's has another number.
+// partition. Without a Key, another store's has another number.
 func (m *Store) Issued(r authz.Reservation) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.shares[r.Share] != nil
+	return m.partitions[r.Partition] != nil
 }
 
 // locked returns the stripe of a reservation, locked, or nil.
-func (m *Store) locked(r authz.Reservation) (*share, *stripe) {
+func (m *Store) locked(r authz.Reservation) (*partition, *stripe) {
 	m.mu.RLock()
-	sh := m.shares[r.Share]
+	pt := m.partitions[r.Partition]
 	m.mu.RUnlock()
-	if sh == nil {
+	if pt == nil {
 		return nil, nil
 	}
-	st := &sh.stripes[sh.part(r.Fingerprint)]
+	st := &pt.stripes[pt.part(r.Fingerprint)]
 	st.mu.Lock()
-	return sh, st
+	return pt, st
 }
 
 // close ends an open reservation.
-func (m *Store) close(sh *share, st *stripe, o *open, fate replay.Fate, now time.Time) {
-	if at, found := m.find(sh, o.fingerprint, now); found { // or it was evicted
+func (m *Store) close(pt *partition, st *stripe, o *open, fate replay.Fate, now time.Time) {
+	if at, found := m.find(pt, o.fingerprint, now); found { // or it was evicted
 		switch {
 		case fate == replay.Delivered:
 			at.slot().set(stateDone)
@@ -319,24 +319,24 @@ func (m *Store) close(sh *share, st *stripe, o *open, fate replay.Fate, now time
 			at.slot().set(stateUnsure)
 		default:
 			at.segment.drop(at.at)
-			m.count(sh, -1)
+			m.count(pt, -1)
 		}
 	}
-	m.forget(sh, st, o)
+	m.forget(pt, st, o)
 }
 
-func (m *Store) forget(sh *share, st *stripe, o *open) {
+func (m *Store) forget(pt *partition, st *stripe, o *open) {
 	st.remove(o)
-	m.countOpen(sh, -1)
+	m.countOpen(pt, -1)
 }
 
 // endLease does what the end of the lease means, if it has come.
-func (m *Store) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
+func (m *Store) endLease(pt *partition, st *stripe, o *open, now time.Time) bool {
 	if now.UnixNano() < o.ends {
 		return false
 	}
 	if o.final {
-		m.forget(sh, st, o)
+		m.forget(pt, st, o)
 		return true
 	}
 	fate := o.unknown
@@ -344,7 +344,7 @@ func (m *Store) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
 		fate = replay.Taken
 	}
 	m.counters.expired(fate)
-	m.close(sh, st, o, fate, now)
+	m.close(pt, st, o, fate, now)
 	return true
 }
 
@@ -352,7 +352,7 @@ func (m *Store) endLease(sh *share, st *stripe, o *open, now time.Time) bool {
 const leasesPerCall = 4
 
 // endLeases looks at the next n leases of the stripe.
-func (m *Store) endLeases(sh *share, st *stripe, now time.Time, n int) {
+func (m *Store) endLeases(pt *partition, st *stripe, now time.Time, n int) {
 	for range min(n, len(st.open)) {
 		if st.cursor >= len(st.open) {
 			st.cursor = 0
@@ -360,7 +360,7 @@ func (m *Store) endLeases(sh *share, st *stripe, now time.Time, n int) {
 		if len(st.open) == 0 {
 			return
 		}
-		if !m.endLease(sh, st, &st.open[st.cursor], now) {
+		if !m.endLease(pt, st, &st.open[st.cursor], now) {
 			st.cursor++
 		}
 	}

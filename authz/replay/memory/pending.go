@@ -9,11 +9,11 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// stripe is the lock of a part of a share's fingerprints, and what is known of
+// stripe is the lock of a part of a partition's fingerprints, and what is known of
 // those whose outcome is open.
 type stripe struct {
 	mu      sync.Mutex
-	dead    bool // its share was given up
+	dead    bool // its partition was given up
 	open    []open
 	index   map[authz.Fingerprint]int
 	cursor  int

@@ -10,24 +10,24 @@ import (
 // Restore takes in an entry, before the store is in use. It has room for all:
 // they had been there.
 func (m *Store) Restore(e *Entry, now time.Time) {
-	sh := m.restoredShare(e)
+	pt := m.restoredPartition(e)
 	if e.flags&entryWatermark != 0 {
 		m.watermarks = append(m.watermarks, *e)
 		return
 	}
-	st := &sh.stripes[sh.part(e.fingerprint)]
-	if at, found := m.find(sh, e.fingerprint, now); found {
+	st := &pt.stripes[pt.part(e.fingerprint)]
+	if at, found := m.find(pt, e.fingerprint, now); found {
 		at.segment.drop(at.at)
-		m.count(sh, -1)
+		m.count(pt, -1)
 	}
 	if e.flags&entryNonce != 0 {
-		m.restoreNonce(sh, e, now)
+		m.restoreNonce(pt, e, now)
 	}
 	if e.flags&entryPart != 0 {
 		return
 	}
 	if o := st.find(e.fingerprint); o != nil {
-		m.forget(sh, st, o)
+		m.forget(pt, st, o)
 	}
 	delete(st.permits, e.fingerprint)
 	if e.permit != 0 {
@@ -35,30 +35,30 @@ func (m *Store) Restore(e *Entry, now time.Time) {
 	}
 	if e.flags&entryOpen != 0 {
 		st.add(e.open)
-		m.countOpen(sh, 1)
+		m.countOpen(pt, 1)
 	}
 }
 
-func (m *Store) restoredShare(e *Entry) *share {
-	if sh := m.shares[e.Share]; sh != nil {
-		return sh
+func (m *Store) restoredPartition(e *Entry) *partition {
+	if pt := m.partitions[e.Partition]; pt != nil {
+		return pt
 	}
-	return m.addShare(e.Share, e.Webhook, e.Tenant)
+	return m.addPartition(e.Partition, e.Webhook, e.Tenant)
 }
 
-func (m *Store) restoreNonce(sh *share, e *Entry, now time.Time) {
-	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
-	s, p := m.restoredSegment(sh, t, e, now)
-	current := m.advance(sh, t, s, now)
+func (m *Store) restoreNonce(pt *partition, e *Entry, now time.Time) {
+	t := m.table(pt, e.flags&entrySigned != 0, time.Second<<e.class)
+	s, p := m.restoredSegment(pt, t, e, now)
+	current := m.advance(pt, t, s, now)
 	if e.expires <= current {
 		return
 	}
-	if sh.own == sh.webhook { // of a tenant, perhaps
-		sh.webhook.mixed = max(sh.webhook.mixed, e.expires*int64(t.epoch))
+	if pt.own == pt.webhook { // of a tenant, perhaps
+		pt.webhook.mixed = max(pt.webhook.mixed, e.expires*int64(t.epoch))
 	}
 	if s.crowded() {
 		nonces, bytes := p.widen(s, current)
-		m.count(sh, nonces)
+		m.count(pt, nonces)
 		m.bytes.Add(bytes)
 		s = p.segment(split(e.fingerprint))
 	}
@@ -69,11 +69,11 @@ func (m *Store) restoreNonce(sh *share, e *Entry, now time.Time) {
 	}
 	// After a clock was set back, what would expire too far ahead must do so
 	// earlier.
-	m.count(sh, s.put(s.vacant(key, current), key, e.like, min(e.expires, s.swept+255)))
+	m.count(pt, s.put(s.vacant(key, current), key, e.like, min(e.expires, s.swept+255)))
 }
 
-func (m *Store) restoredSegment(sh *share, t *table, e *Entry, now time.Time) (*segment, *part) {
-	p := &t.parts[sh.part(e.fingerprint)]
+func (m *Store) restoredSegment(pt *partition, t *table, e *Entry, now time.Time) (*segment, *part) {
+	p := &t.parts[pt.part(e.fingerprint)]
 	if s := p.segment(split(e.fingerprint)); s != nil {
 		return s, p
 	}
@@ -93,8 +93,8 @@ func (m *Store) Restored(latest, now time.Time) {
 	m.watermarks = nil
 	m.clock.latest.Store(latest.UnixNano())
 	m.forgotten.Store(max(m.forgotten.Load(), latest.UnixNano()))
-	for _, sh := range m.order {
-		for _, t := range *sh.tables.Load() {
+	for _, pt := range m.order {
+		for _, t := range *pt.tables.Load() {
 			for i := range t.parts {
 				for _, s := range t.parts[i].segments {
 					s.latest = max(s.latest, t.epochOf(latest))
@@ -105,15 +105,15 @@ func (m *Store) Restored(latest, now time.Time) {
 }
 
 func (m *Store) restoreWatermark(e *Entry, now time.Time) {
-	sh := m.restoredShare(e)
-	t := m.table(sh, e.flags&entrySigned != 0, time.Second<<e.class)
-	_, p := m.restoredSegment(sh, t, e, now)
+	pt := m.restoredPartition(e)
+	t := m.table(pt, e.flags&entrySigned != 0, time.Second<<e.class)
+	_, p := m.restoredSegment(pt, t, e, now)
 	prefix := split(e.fingerprint).high
 	for at, s := range p.segments {
 		depth := min(e.depth, p.depth)
 		if uint64(at)<<(64-p.depth)>>(64-depth) == prefix>>(64-depth) {
 			s.watermark = max(s.watermark, e.expires)
-			m.count(sh, -s.sweep(m.advance(sh, t, s, now)))
+			m.count(pt, -s.sweep(m.advance(pt, t, s, now)))
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (m *Store) Undo(a Answer, now time.Time) {
 		return
 	}
 	m.counters.undone(a.Answer)
-	sh, st := m.locked(a.Reservation)
+	pt, st := m.locked(a.Reservation)
 	if st == nil {
 		return
 	}
@@ -135,11 +135,11 @@ func (m *Store) Undo(a Answer, now time.Time) {
 	switch {
 	case o != nil && (o.id != a.Reservation.ID || !a.joined):
 	case o != nil:
-		m.leave(sh, st, o, a.Reservation.Owner, now)
+		m.leave(pt, st, o, a.Reservation.Owner, now)
 	case a.alone && a.Mark == authz.MarkRedelivered:
 		st.addPermit(f, now.Add(replay.PermitTime), now)
 	case a.alone:
-		at, found := m.find(sh, f, now)
+		at, found := m.find(pt, f, now)
 		if !found || at.slot().state() != stateTaken {
 			return
 		}
@@ -148,6 +148,6 @@ func (m *Store) Undo(a Answer, now time.Time) {
 			return
 		}
 		at.segment.drop(at.at)
-		m.count(sh, -1)
+		m.count(pt, -1)
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// share returns the share of a nonce's webhook and tenant.
-func (m *Store) share(nonce *replay.Nonce, now time.Time) *share {
-	id := m.shareNumber(nonce.Webhook, nonce.Tenant)
+// partition returns the partition of a nonce's webhook and tenant.
+func (m *Store) partition(nonce *replay.Nonce, now time.Time) *partition {
+	id := m.partitionNumber(nonce.Webhook, nonce.Tenant)
 	m.mu.RLock()
-	sh := m.shares[id]
+	pt := m.partitions[id]
 	m.mu.RUnlock()
-	if sh != nil {
-		return sh
+	if pt != nil {
+		return pt
 	}
-	return m.newShare(id, nonce, now)
+	return m.newPartition(id, nonce, now)
 }
 
-func (m *Store) shareNumber(webhook string, tenant authz.View) uint64 {
+func (m *Store) partitionNumber(webhook string, tenant authz.View) uint64 {
 	if m.key != ([32]byte{}) {
 		return m.keyedNumber(webhook, tenant)
 	}
@@ -32,23 +32,23 @@ func (m *Store) shareNumber(webhook string, tenant authz.View) uint64 {
 	return id
 }
 
-// newShare makes a share. A tenant for which there is none takes its webhook's,
-// and while that may hold nonces of such a tenant, none gets a share of its own:
+// newPartition makes a partition. A tenant for which there is none takes its webhook's,
+// and while that may hold nonces of such a tenant, none gets a partition of its own:
 // it would not be found there that they were delivered.
-func (m *Store) newShare(id uint64, nonce *replay.Nonce, now time.Time) *share {
+func (m *Store) newPartition(id uint64, nonce *replay.Nonce, now time.Time) *partition {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	own := len(nonce.Tenant) > 0
 	whole := m.webhooks[nonce.Webhook]
-	if own && (len(m.shares) >= maxShares || whole != nil && now.UnixNano() < whole.mixed) {
-		own, id = false, m.shareNumber(nonce.Webhook, nil)
+	if own && (len(m.partitions) >= maxPartitions || whole != nil && now.UnixNano() < whole.mixed) {
+		own, id = false, m.partitionNumber(nonce.Webhook, nil)
 		whole = m.room(nonce.Webhook)
 		whole.mixed = max(whole.mixed, nonce.Expires.UnixNano())
 	}
-	if sh := m.shares[id]; sh != nil {
-		return sh
+	if pt := m.partitions[id]; pt != nil {
+		return pt
 	}
-	return m.addShare(id, nonce.Webhook, own)
+	return m.addPartition(id, nonce.Webhook, own)
 }
 
 // room works with m.mu locked.
@@ -61,73 +61,73 @@ func (m *Store) room(webhook string) *room {
 	return whole
 }
 
-// addShare works with m.mu locked.
-func (m *Store) addShare(id uint64, webhook string, tenant bool) *share {
+// addPartition works with m.mu locked.
+func (m *Store) addPartition(id uint64, webhook string, tenant bool) *partition {
 	whole := m.room(webhook)
-	sh := newShare(id, webhook, whole, whole, webhookParts)
+	pt := newPartition(id, webhook, whole, whole, webhookParts)
 	if tenant {
 		rank := m.tenants.take()
-		sh = newShare(id, webhook, whole, &room{rank: rank, least: m.leastOf(rank)}, tenantParts)
+		pt = newPartition(id, webhook, whole, &room{rank: rank, least: m.leastOf(rank)}, tenantParts)
 	}
-	m.shares[id] = sh
-	m.order = append(m.order, sh)
-	return sh
+	m.partitions[id] = pt
+	m.order = append(m.order, pt)
+	return pt
 }
 
-// count adds to what a share takes of the store.
-func (m *Store) count(sh *share, n int) {
+// count adds to what a partition takes of the store.
+func (m *Store) count(pt *partition, n int) {
 	if n == 0 {
 		return
 	}
 	m.all.nonces.Add(int64(n))
-	sh.webhook.nonces.Add(int64(n))
-	if sh.own == sh.webhook {
+	pt.webhook.nonces.Add(int64(n))
+	if pt.own == pt.webhook {
 		return
 	}
-	own := sh.own.nonces.Add(int64(n))
-	if l := sh.webhook.largest.Load(); l != sh && (l == nil || own > l.own.nonces.Load()) {
-		sh.webhook.largest.Store(sh)
+	own := pt.own.nonces.Add(int64(n))
+	if l := pt.webhook.largest.Load(); l != pt && (l == nil || own > l.own.nonces.Load()) {
+		pt.webhook.largest.Store(pt)
 	}
 }
 
-func (m *Store) countOpen(sh *share, n int64) {
+func (m *Store) countOpen(pt *partition, n int64) {
 	m.all.open.Add(n)
-	sh.webhook.open.Add(n)
-	if sh.own != sh.webhook {
-		sh.own.open.Add(n)
+	pt.webhook.open.Add(n)
+	if pt.own != pt.webhook {
+		pt.own.open.Add(n)
 	}
 }
 
-// allowed reports whether a share may take one more: what is its own in any
+// allowed reports whether a partition may take one more: what is its own in any
 // case, and then of the common room. What one may have of that depends on what
 // is left: the more are greedy, the less each gets. A tenant that is small
 // beside the largest of its webhook need not wait until that has shrunk.
-func (sh *share) allowed(whole int64, all *room, of func(*room) int64, leastOf func(*room) int64) bool {
-	taken, webhook, own := of(all), of(sh.webhook), of(sh.own)
+func (pt *partition) allowed(whole int64, all *room, of func(*room) int64, leastOf func(*room) int64) bool {
+	taken, webhook, own := of(all), of(pt.webhook), of(pt.own)
 	limit := common(whole)
 	left := generosity * (limit - taken)
 	switch {
 	case taken >= whole:
 		return false
-	case webhook < leastOf(sh.webhook), own < leastOf(sh.own):
+	case webhook < leastOf(pt.webhook), own < leastOf(pt.own):
 		return true
 	case taken >= limit:
 		return false
-	case sh.own == sh.webhook:
+	case pt.own == pt.webhook:
 		return webhook < left
 	case webhook < left && own < generosity*(left-webhook):
 		return true
 	}
-	l := sh.webhook.largest.Load()
+	l := pt.webhook.largest.Load()
 	return l != nil && own < of(l.own)/modesty && taken < limit-limit/reserve
 }
 
-func (m *Store) free(sh *share) bool {
-	return sh.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() }, func(r *room) int64 { return r.least.nonces })
+func (m *Store) free(pt *partition) bool {
+	return pt.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() }, func(r *room) int64 { return r.least.nonces })
 }
 
-func (m *Store) mayOpen(sh *share) bool {
-	return sh.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() }, func(r *room) int64 { return r.least.open })
+func (m *Store) mayOpen(pt *partition) bool {
+	return pt.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() }, func(r *room) int64 { return r.least.open })
 }
 
 // takeBytes takes bytes for a first segment.
@@ -147,14 +147,14 @@ const (
 	sweepTries = 32
 )
 
-// makeFree looks for what has expired, first in the share, then anywhere, and
-// then evicts from the share what may be evicted.
-func (m *Store) makeFree(sh *share, t *table, p *part, s *segment, nonce *replay.Nonce, now time.Time) bool {
-	m.sweep(sh, t, s, now)
-	if m.free(sh) {
+// makeFree looks for what has expired, first in the partition, then anywhere, and
+// then evicts from the partition what may be evicted.
+func (m *Store) makeFree(pt *partition, t *table, p *part, s *segment, nonce *replay.Nonce, now time.Time) bool {
+	m.sweep(pt, t, s, now)
+	if m.free(pt) {
 		return true
 	}
-	if m.Sweep(now, sweepTries); m.free(sh) {
+	if m.Sweep(now, sweepTries); m.free(pt) {
 		return true
 	}
 	if !t.signed {
@@ -162,26 +162,26 @@ func (m *Store) makeFree(sh *share, t *table, p *part, s *segment, nonce *replay
 	}
 	// A time ahead of ours must not raise the watermark beyond now.
 	limit := t.lastEpoch(now.Add(nonce.Expires.Sub(nonce.Signed)))
-	evicted := m.evict(sh, t, s, limit, now)
+	evicted := m.evict(pt, t, s, limit, now)
 	for range min(evictTries, len(p.segments)) {
-		if evicted > 0 && m.free(sh) {
+		if evicted > 0 && m.free(pt) {
 			break
 		}
 		if p.cursor++; p.cursor >= len(p.segments) {
 			p.cursor = 0
 		}
-		evicted += m.evict(sh, t, p.segments[p.cursor], limit, now)
+		evicted += m.evict(pt, t, p.segments[p.cursor], limit, now)
 	}
 	if evicted == 0 {
-		evicted = m.evictElsewhere(sh, t, p, limit, now)
+		evicted = m.evictElsewhere(pt, t, p, limit, now)
 	}
 	return evicted > 0 && m.all.nonces.Load() < m.max
 }
 
-// evictElsewhere looks for something to evict in the other parts of the share,
+// evictElsewhere looks for something to evict in the other parts of the partition,
 // whose stripes it does not wait for, and in tables of an earlier policy.
-func (m *Store) evictElsewhere(sh *share, own *table, part *part, limit int64, now time.Time) int {
-	for _, t := range *sh.tables.Load() {
+func (m *Store) evictElsewhere(pt *partition, own *table, part *part, limit int64, now time.Time) int {
+	for _, t := range *pt.tables.Load() {
 		if !t.signed || t.turn != own.turn {
 			continue
 		}
@@ -192,16 +192,16 @@ func (m *Store) evictElsewhere(sh *share, own *table, part *part, limit int64, n
 		for i := range t.parts {
 			p := &t.parts[i]
 			held := p == part || t != own && &own.parts[i] == part
-			if len(p.segments) == 0 || !held && !sh.stripes[i].mu.TryLock() {
+			if len(p.segments) == 0 || !held && !pt.stripes[i].mu.TryLock() {
 				continue
 			}
 			if p.cursor >= len(p.segments) {
 				p.cursor = 0
 			}
-			n := m.evict(sh, t, p.segments[p.cursor], upTo, now)
+			n := m.evict(pt, t, p.segments[p.cursor], upTo, now)
 			p.cursor++
 			if !held {
-				sh.stripes[i].mu.Unlock()
+				pt.stripes[i].mu.Unlock()
 			}
 			if n > 0 {
 				return n
@@ -211,13 +211,13 @@ func (m *Store) evictElsewhere(sh *share, own *table, part *part, limit int64, n
 	return 0
 }
 
-func (m *Store) evict(sh *share, t *table, s *segment, limit int64, now time.Time) int {
-	current := m.advance(sh, t, s, now)
+func (m *Store) evict(pt *partition, t *table, s *segment, limit int64, now time.Time) int {
+	current := m.advance(pt, t, s, now)
 	n := s.evict(current, limit)
-	m.count(sh, -n)
+	m.count(pt, -n)
 	if n > 0 {
 		m.counters.evicted(n, time.Unix(0, s.watermark*int64(t.epoch)))
-		m.evicted(sh, t, s)
+		m.evicted(pt, t, s)
 	}
 	return n
 }

@@ -6,10 +6,10 @@ import (
 )
 
 // sweepPlace is where the sweep goes on.
-type sweepPlace struct{ share, stripe, table, segment int }
+type sweepPlace struct{ partition, stripe, table, segment int }
 
-// Sweep looks at the next n segments of all shares, forgets what has expired,
-// ends leases, and gives up the shares of tenants that have nothing left. Call
+// Sweep looks at the next n segments of all partitions, forgets what has expired,
+// ends leases, and gives up the partitions of tenants that have nothing left. Call
 // it about once a second. Locks that are taken are passed over: it never waits.
 func (m *Store) Sweep(now time.Time, n int) {
 	if !m.sweeping.TryLock() {
@@ -19,29 +19,29 @@ func (m *Store) Sweep(now time.Time, n int) {
 	m.told(now)
 	for range n {
 		m.mu.RLock()
-		if m.next.share >= len(m.order) {
+		if m.next.partition >= len(m.order) {
 			m.next = sweepPlace{}
 		}
-		var sh *share
+		var pt *partition
 		if len(m.order) > 0 {
-			sh = m.order[m.next.share]
+			pt = m.order[m.next.partition]
 		}
 		m.mu.RUnlock()
-		if sh == nil {
+		if pt == nil {
 			return
 		}
-		m.sweepNext(sh, now)
+		m.sweepNext(pt, now)
 	}
 }
 
 // SweepAll is Sweep of everything once.
 func (m *Store) SweepAll(now time.Time) {
 	m.mu.RLock()
-	shares := slices.Clone(m.order)
+	partitions := slices.Clone(m.order)
 	m.mu.RUnlock()
-	n := len(shares)
-	for _, sh := range shares {
-		n += len(sh.stripes) * (2 + len(*sh.tables.Load())) // there are steps between segments
+	n := len(partitions)
+	for _, pt := range partitions {
+		n += len(pt.stripes) * (2 + len(*pt.tables.Load())) // there are steps between segments
 	}
 	m.Sweep(now, n+int(m.bytes.Load()/(minSlots*slotBytes)))
 }
@@ -50,27 +50,27 @@ func (m *Store) SweepAll(now time.Time) {
 const leasesPerSweep = 1024
 
 // sweepNext looks at one segment and goes on to the next.
-func (m *Store) sweepNext(sh *share, now time.Time) {
+func (m *Store) sweepNext(pt *partition, now time.Time) {
 	at := &m.next
-	if at.stripe >= len(sh.stripes) {
-		if sh.own != sh.webhook && m.giveUp(sh, now) {
-			at.share--
+	if at.stripe >= len(pt.stripes) {
+		if pt.own != pt.webhook && m.giveUp(pt, now) {
+			at.partition--
 		}
-		*at = sweepPlace{share: at.share + 1}
+		*at = sweepPlace{partition: at.partition + 1}
 		return
 	}
-	st := &sh.stripes[at.stripe]
+	st := &pt.stripes[at.stripe]
 	if !st.mu.TryLock() {
-		*at = sweepPlace{share: at.share, stripe: at.stripe + 1}
+		*at = sweepPlace{partition: at.partition, stripe: at.stripe + 1}
 		return
 	}
 	defer st.mu.Unlock()
 	if at.table == 0 && at.segment == 0 {
-		m.endLeases(sh, st, now, leasesPerSweep)
+		m.endLeases(pt, st, now, leasesPerSweep)
 	}
-	tables := *sh.tables.Load()
+	tables := *pt.tables.Load()
 	if at.table >= len(tables) {
-		*at = sweepPlace{share: at.share, stripe: at.stripe + 1}
+		*at = sweepPlace{partition: at.partition, stripe: at.stripe + 1}
 		return
 	}
 	t := tables[at.table]
@@ -79,15 +79,15 @@ func (m *Store) sweepNext(sh *share, now time.Time) {
 		at.table, at.segment = at.table+1, 0
 		return
 	}
-	m.sweep(sh, t, p.segments[at.segment], now)
+	m.sweep(pt, t, p.segments[at.segment], now)
 	if at.segment++; at.segment == len(p.segments) && t.turn != m.clock.turns.Load() {
 		m.empty(p)
 	}
 }
 
-// giveUp forgets a share that holds nothing and whose watermarks have passed.
-func (m *Store) giveUp(sh *share, now time.Time) bool {
-	if sh.own.nonces.Load() > 0 || sh.own.open.Load() > 0 {
+// giveUp forgets a partition that holds nothing and whose watermarks have passed.
+func (m *Store) giveUp(pt *partition, now time.Time) bool {
+	if pt.own.nonces.Load() > 0 || pt.own.open.Load() > 0 {
 		return false
 	}
 	m.mu.Lock()
@@ -95,13 +95,13 @@ func (m *Store) giveUp(sh *share, now time.Time) bool {
 	locked := 0
 	defer func() {
 		for i := range locked {
-			sh.stripes[i].mu.Unlock()
+			pt.stripes[i].mu.Unlock()
 		}
 	}()
 	var bytes int64
 	past := now.UnixNano()
-	for i := range sh.stripes {
-		st := &sh.stripes[i]
+	for i := range pt.stripes {
+		st := &pt.stripes[i]
 		if !st.mu.TryLock() {
 			return false
 		}
@@ -109,7 +109,7 @@ func (m *Store) giveUp(sh *share, now time.Time) bool {
 		if len(st.open) > 0 || len(st.permits) > 0 {
 			return false
 		}
-		for _, t := range *sh.tables.Load() {
+		for _, t := range *pt.tables.Load() {
 			var last *segment
 			for _, s := range t.parts[i].segments {
 				if s == last {
@@ -123,15 +123,15 @@ func (m *Store) giveUp(sh *share, now time.Time) bool {
 			}
 		}
 	}
-	for i := range sh.stripes {
-		sh.stripes[i].dead = true
+	for i := range pt.stripes {
+		pt.stripes[i].dead = true
 	}
 	m.forgotten.Store(max(past, m.forgotten.Load())) // m.mu is held
-	sh.webhook.largest.CompareAndSwap(sh, nil)
+	pt.webhook.largest.CompareAndSwap(pt, nil)
 	m.bytes.Add(-bytes)
-	delete(m.shares, sh.id)
-	m.tenants.give(sh.own.rank)
-	if i := slices.Index(m.order, sh); i >= 0 {
+	delete(m.partitions, pt.id)
+	m.tenants.give(pt.own.rank)
+	if i := slices.Index(m.order, pt); i >= 0 {
 		m.order = slices.Delete(m.order, i, i+1)
 	}
 	return true

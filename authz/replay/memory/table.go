@@ -8,7 +8,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// table holds the nonces of one share and one class of spans. A slot is 16
+// table holds the nonces of one partition and one class of spans. A slot is 16
 // bytes: 118 bits of the fingerprint, which is a keyed hash already, two that
 // say what became of the delivery, and a byte that says in which epoch the
 // nonce expires. An epoch is a 128th of the table's span, so that a nonce lives
@@ -22,7 +22,7 @@ type table struct {
 	epoch  time.Duration
 	signed bool
 	turn   int64 // of the clock; see told
-	// parts are guarded by the stripes of the share, one by one.
+	// parts are guarded by the stripes of the partition, one by one.
 	parts []part
 }
 

@@ -55,7 +55,7 @@ func (e *elsewhere) mustTell(r authz.Reservation, fate replay.Fate) (first bool)
 
 // key is by what the reservation is known in every replica: what its seal has.
 func (e *elsewhere) key(r authz.Reservation) authz.Reservation {
-	return authz.Reservation{Fingerprint: r.Fingerprint, Share: r.Share, ID: r.ID, Ends: r.Ends}
+	return authz.Reservation{Fingerprint: r.Fingerprint, Partition: r.Partition, ID: r.ID, Ends: r.Ends}
 }
 
 func (e *elsewhere) await(r authz.Reservation) {
@@ -107,7 +107,7 @@ func (e *elsewhere) open(now time.Time) (theirs []task, mine []authz.Reservation
 
 // aloneKey is where the outcome of a reservation is told that was made alone.
 func (s *Store) aloneKey(r authz.Reservation) string {
-	return s.shard(r.Fingerprint).keys(r.Fingerprint)[1] + ":" + hexadecimal(r.Share) + hexadecimal(r.ID)
+	return s.shard(r.Fingerprint).keys(r.Fingerprint)[1] + ":" + hexadecimal(r.Partition) + hexadecimal(r.ID)
 }
 
 // exchange tells others what they wait for, and asks for what this replica does.

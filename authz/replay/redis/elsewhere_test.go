@@ -52,7 +52,7 @@ func TestSettledElsewhere(t *testing.T) {
 		if r.Outcome != replay.Reserved {
 			t.Fatalf("outcome %d", r.Outcome)
 		}
-		sealed := authz.Reservation{Fingerprint: r.Reservation.Fingerprint, Share: r.Reservation.Share, ID: r.Reservation.ID, Ends: r.Reservation.Ends}
+		sealed := authz.Reservation{Fingerprint: r.Reservation.Fingerprint, Partition: r.Reservation.Partition, ID: r.Reservation.ID, Ends: r.Reservation.Ends}
 		if ok, err := b.Settle(context.Background(), sealed, fate, now); ok || !errors.Is(err, redis.ErrElsewhere) {
 			t.Errorf("%d: %t, %v", fate, ok, err)
 		}

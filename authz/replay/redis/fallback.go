@@ -151,7 +151,7 @@ func (f *Fallback) known(ctx context.Context, nonce replay.Nonce, claim replay.C
 
 // here reports whether a reservation was made alone: those of Redis have no
 // share.
-func here(r authz.Reservation) bool { return r.Share != 0 }
+func here(r authz.Reservation) bool { return r.Partition != 0 }
 
 // Settle ends a reservation where it was made. With [ErrElsewhere] that is another
 // replica.

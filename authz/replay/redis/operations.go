@@ -43,8 +43,8 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 		final, ends = "0", microUp(now.Add(claim.Lease+replay.Skew))
 	}
 	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
-	share := s.roomFor(&nonce, s.shard(f))
-	rest := append(share[:], flag(nonce.Doubtful))
+	partition := s.roomFor(&nonce, s.shard(f))
+	rest := append(partition[:], flag(nonce.Doubtful))
 	reply, err := s.call(ctx, opReserve, f, append([]string{
 		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
 		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness),

@@ -20,7 +20,7 @@ const (
 	// and are doubled.
 	bytesPerNonce, tableBytes = 330, 32
 	// ages is in how many parts of the longest life the nonces of a webhook are
-	// counted: one leaves its share that much later than Redis.
+	// counted: one leaves its partition that much later than Redis.
 	ages = 8
 )
 
@@ -85,7 +85,7 @@ func (s *Store) shareSlots() {
 	}
 }
 
-// roomFor is what a reservation says of the webhook's share: whose it is, how many
+// roomFor is what a reservation says of the webhook's partition: whose it is, how many
 // seconds are counted as one, the database, the room in keys, and how many shards
 // there are on the server.
 func (s *Store) roomFor(nonce *replay.Nonce, sh *shard) [5]string {
@@ -99,10 +99,10 @@ func (s *Store) roomFor(nonce *replay.Nonce, sh *shard) [5]string {
 		slots = int64(n)
 	}
 	return [...]string{
-		hex.EncodeToString(id[:shareID]), strconv.FormatInt(seconds, 10), strconv.Itoa(s.config.Database),
+		hex.EncodeToString(id[:partitionID]), strconv.FormatInt(seconds, 10), strconv.Itoa(s.config.Database),
 		strconv.FormatInt(keys, 10), strconv.FormatInt(slots, 10),
 	}
 }
 
-// shareID is in bytes: two webhooks seldom have one share.
-const shareID = 5
+// partitionID is in bytes: two webhooks seldom have one partition.
+const partitionID = 5

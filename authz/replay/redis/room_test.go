@@ -60,9 +60,9 @@ func flood(t *testing.T, stores []*redis.Store, webhook string, first uint64, at
 	return got
 }
 
-// A flood of one webhook ends in its own share, over all replicas. Others find
+// A flood of one webhook ends in its own partition, over all replicas. Others find
 // room, those who come late, too, and what they have already is still known.
-func TestFloodEndsInItsShare(t *testing.T) {
+func TestFloodEndsInItsPartition(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		server := small(t, kind)
 		stores := []*redis.Store{open(t, config(server)), open(t, config(server))}
@@ -97,7 +97,7 @@ func TestReleasedTakesNoRoom(t *testing.T) {
 		}
 	}
 	if left := server.Do("EVAL", "return #redis.call('KEYS', '*share:*')", "0"); left != "0" {
-		t.Errorf("%s shares are counted", left)
+		t.Errorf("%s partitions are counted", left)
 	}
 	probe(t, s, start)
 	for i := range uint64(1000) {
@@ -107,7 +107,7 @@ func TestReleasedTakesNoRoom(t *testing.T) {
 		}
 	}
 	if left := server.Do("EVAL", "return #redis.call('KEYS', '*share:*')", "0"); left != "0" {
-		t.Errorf("after failures %s shares are counted", left)
+		t.Errorf("after failures %s partitions are counted", left)
 	}
 }
 
@@ -117,6 +117,6 @@ func TestNoLimit(t *testing.T) {
 	s := open(t, config(server))
 	delivered(t, s, of("hook", 1, start), 1, start)
 	if n := server.Do("EVAL", "return #redis.call('KEYS', '*share:*')", "0"); n != "0" {
-		t.Errorf("%s shares", n)
+		t.Errorf("%s partitions", n)
 	}
 }

@@ -298,7 +298,7 @@ func TestFallback(t *testing.T) {
 	if ok, err := s.Settle(context.Background(), alone.Reservation, replay.Undelivered, now); !ok || err != nil {
 		t.Error(ok, err)
 	}
-	if got := want(t, s, replaytest.Signed(5, now.Add(-time.Second)), 14, now, replay.Reserved); got.Reservation.Share != 0 {
+	if got := want(t, s, replaytest.Signed(5, now.Add(-time.Second)), 14, now, replay.Reserved); got.Reservation.Partition != 0 {
 		t.Error("it is not in Redis")
 	}
 }

@@ -18,7 +18,7 @@ const bytesDone, bytesOpen = 200, 330
 
 func TestBytesPerNonce(t *testing.T) {
 	const n = 20_000
-	server := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory", "1gb"}}) // so that shares are counted
+	server := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory", "1gb"}}) // so that partitions are counted
 	s := open(t, config(server))
 	before := usedMemory(t, server)
 	reservations := make([]replay.Answer, n)

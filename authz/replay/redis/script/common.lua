@@ -19,9 +19,10 @@ local function unbroken()
   return history and has('role:master') and has('master_replid:' .. history) and has('evicted_keys:' .. evicted)
 end
 
--- A webhook's share of this slot is how many of its nonces expire before which
--- second, for a few seconds, so that they leave it when they leave Redis.
-local function share(id)
+-- A webhook's partition of this slot is how many of its nonces expire before which
+-- second, for a few seconds, so that they leave it when they leave Redis. Its key has
+-- the name that it had in the first version.
+local function partition(id)
   local s = {key = string.gsub(EPOCH, 'epoch$', 'share:' .. id), nonces = 0, before = {}}
   for ends, n in string.gmatch(redis.call('GET', s.key) or '', '(%d+):(%d+)') do
     if tonumber(ends) * 1000000 > now then
@@ -32,7 +33,7 @@ local function share(id)
   return s
 end
 
--- count adds n nonces that expire before then to a share.
+-- count adds n nonces that expire before then to a partition.
 local function count(s, ends, n)
   s.before[ends] = (s.before[ends] or 0) + n
   local list, last = {}, 0
@@ -53,7 +54,7 @@ end
 -- its likeness, where copies are compared, and, while it is held, by whom: by all
 -- attempts of one check that have not given back, with commas between, or by more
 -- than are told apart, '*', of which none can. Last comes what it counts for:
--- whose share, and when it leaves it, or '-'.
+-- whose partition, and when it leaves it, or '-'.
 local state, expires, held
 local like = ''
 local text = redis.call('GET', NONCE)
@@ -97,7 +98,7 @@ local function close(fate)
   else
     redis.call('DEL', NONCE)
     if id then
-      count(share(id), ends, -1)
+      count(partition(id), ends, -1)
     end
     return
   end

@@ -1,5 +1,5 @@
 -- now, expires, id, owner, check, ends, final, unknown, signed, recovery, likeness,
--- the webhook's share, how many seconds are counted as one, the database, how many
+-- the webhook's partition, how many seconds are counted as one, the database, how many
 -- keys the server has room for or 0, how many slots like this one it has, 1 if it
 -- may have been forgotten elsewhere
 local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5, full = 6}
@@ -97,7 +97,7 @@ else
   expires, new = wanted, 1
   hold(forgotten(since, wanted - now) and POSSIBLE or 0, true, final)
   if ARGV[15] ~= '0' then
-    local s, seconds = share(ARGV[12]), tonumber(ARGV[13])
+    local s, seconds = partition(ARGV[12]), tonumber(ARGV[13])
     if not has_room(s) then
       held, new = nil, 0
       return answer('full')

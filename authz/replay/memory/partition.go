@@ -9,9 +9,9 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
-// share is the room of one webhook and tenant: a flood of theirs ends in their
+// partition is the room of one webhook and tenant: a flood of theirs ends in their
 // own tables.
-type share struct {
+type partition struct {
 	id      uint64
 	name    string // of the webhook
 	webhook *room
@@ -28,14 +28,14 @@ type room struct {
 	rank         int // of a tenant; its least follows from it
 	least        least
 	// mixed is until when, in nanoseconds since 1970, nonces of tenants can lie
-	// in the webhook's own share. It is guarded by the store's mutex.
+	// in the webhook's own partition. It is guarded by the store's mutex.
 	mixed int64
 	// largest is the tenant that takes most of a webhook's room, or nearly.
-	largest atomic.Pointer[share]
+	largest atomic.Pointer[partition]
 }
 
 const (
-	// parts of a webhook's share, for as many processors, and of a tenant's.
+	// parts of a webhook's partition, for as many processors, and of a tenant's.
 	webhookParts, tenantParts = 16, 2
 	// maxClass is the largest class of spans: 2^22 seconds, 48 days.
 	maxClass = 22
@@ -48,13 +48,13 @@ const (
 	modesty, reserve = 4, 64
 )
 
-func newShare(id uint64, name string, webhook, own *room, parts int) *share {
-	sh := &share{id: id, name: name, webhook: webhook, own: own, stripes: make([]stripe, parts)}
-	sh.tables.Store(&[]*table{})
-	return sh
+func newPartition(id uint64, name string, webhook, own *room, parts int) *partition {
+	pt := &partition{id: id, name: name, webhook: webhook, own: own, stripes: make([]stripe, parts)}
+	pt.tables.Store(&[]*table{})
+	return pt
 }
 
-func (sh *share) part(f authz.Fingerprint) int { return int(f[8]>>2) % len(sh.stripes) }
+func (pt *partition) part(f authz.Fingerprint) int { return int(f[8]>>2) % len(pt.stripes) }
 
 // spanClass returns the exponent of the next power of two of seconds.
 func spanClass(span time.Duration) int {
@@ -75,14 +75,14 @@ func (p place) slot() *slot { return &p.segment.slots[p.at] }
 func (p place) like() authz.Likeness { return p.segment.like(p.at) }
 
 // find looks for the nonce in the tables of its kind. The stripe is locked.
-func (m *Store) find(sh *share, f authz.Fingerprint, now time.Time) (place, bool) {
-	key, part := split(f), sh.part(f)
-	for _, t := range *sh.tables.Load() {
+func (m *Store) find(pt *partition, f authz.Fingerprint, now time.Time) (place, bool) {
+	key, part := split(f), pt.part(f)
+	for _, t := range *pt.tables.Load() {
 		s := t.parts[part].segment(key)
 		if s == nil {
 			continue
 		}
-		current := m.advance(sh, t, s, now)
+		current := m.advance(pt, t, s, now)
 		if at, found := s.find(key, current); found {
 			return place{t, s, at, current}, true
 		}
@@ -90,45 +90,45 @@ func (m *Store) find(sh *share, f authz.Fingerprint, now time.Time) (place, bool
 	return place{}, false
 }
 
-func (m *Store) advance(sh *share, t *table, s *segment, now time.Time) int64 {
+func (m *Store) advance(pt *partition, t *table, s *segment, now time.Time) int64 {
 	current, gone := s.advance(t.epochOf(now))
-	m.count(sh, -gone)
+	m.count(pt, -gone)
 	return current
 }
 
-// table returns the share's table for the nonce.
-func (m *Store) table(sh *share, signed bool, span time.Duration) *table {
+// table returns the partition's table for the nonce.
+func (m *Store) table(pt *partition, signed bool, span time.Duration) *table {
 	class, turn := spanClass(span), m.clock.turns.Load()
 	epoch := (time.Second << class) / spanEpochs
-	for _, t := range *sh.tables.Load() {
+	for _, t := range *pt.tables.Load() {
 		if t.signed == signed && t.epoch == epoch && t.turn == turn {
 			return t
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	tables := *sh.tables.Load()
+	tables := *pt.tables.Load()
 	for _, t := range tables {
 		if t.signed == signed && t.epoch == epoch && t.turn == turn {
 			return t
 		}
 	}
-	t := newTable(class, signed, len(sh.stripes))
+	t := newTable(class, signed, len(pt.stripes))
 	t.turn = turn
 	tables = append(tables[:len(tables):len(tables)], t)
-	sh.tables.Store(&tables)
+	pt.tables.Store(&tables)
 	return t
 }
 
 // insert puts a nonce that is not there into the table of its class. The
 // outcome is Reserved, Uncertain or Full.
-func (m *Store) insert(sh *share, nonce *replay.Nonce, st state, now time.Time) replay.Outcome {
+func (m *Store) insert(pt *partition, nonce *replay.Nonce, st state, now time.Time) replay.Outcome {
 	if m.guarded(nonce) {
 		return replay.Uncertain
 	}
 	signed := !nonce.Signed.IsZero()
-	t := m.table(sh, signed, nonce.Span)
-	key, p := split(nonce.Fingerprint), &t.parts[sh.part(nonce.Fingerprint)]
+	t := m.table(pt, signed, nonce.Span)
+	key, p := split(nonce.Fingerprint), &t.parts[pt.part(nonce.Fingerprint)]
 	key.set(st)
 	expires := t.lastEpoch(nonce.Expires)
 	s := p.segment(key)
@@ -136,24 +136,24 @@ func (m *Store) insert(sh *share, nonce *replay.Nonce, st state, now time.Time) 
 		if !m.takeBytes(minSlots * slotBytes) {
 			return replay.Full
 		}
-		// What a share that was given up knew to be past stays past.
+		// What a partition that was given up knew to be past stays past.
 		latest := t.epochOf(time.Unix(0, max(now.UnixNano(), m.forgotten.Load())))
 		s = &segment{slots: make([]slot, minSlots), swept: latest, latest: latest}
 		p.segments = []*segment{s}
 	}
-	current := m.advance(sh, t, s, now)
+	current := m.advance(pt, t, s, now)
 	// Evicted, or our clock went back further than the table can tell.
 	uncertain := func() bool {
-		return expires <= max(current, s.watermark) || expires > s.swept+255 || signed && sh.evictedElsewhere(t, nonce, key)
+		return expires <= max(current, s.watermark) || expires > s.swept+255 || signed && pt.evictedElsewhere(t, nonce, key)
 	}
 	if uncertain() {
 		return replay.Uncertain
 	}
-	if !m.free(sh) && !m.makeFree(sh, t, p, s, nonce, now) {
+	if !m.free(pt) && !m.makeFree(pt, t, p, s, nonce, now) {
 		return replay.Full
 	}
 	if s.crowded() {
-		if s = m.widen(sh, p, s, key, current); s == nil {
+		if s = m.widen(pt, p, s, key, current); s == nil {
 			return replay.Full
 		}
 	}
@@ -163,8 +163,8 @@ func (m *Store) insert(sh *share, nonce *replay.Nonce, st state, now time.Time) 
 	if nonce.Likeness != 0 {
 		m.keep(s)
 	}
-	m.count(sh, s.put(s.vacant(key, current), key, nonce.Likeness, expires))
-	m.step(sh, t, p, now)
+	m.count(pt, s.put(s.vacant(key, current), key, nonce.Likeness, expires))
+	m.step(pt, t, p, now)
 	return replay.Reserved
 }
 
@@ -178,12 +178,12 @@ func (m *Store) keep(s *segment) {
 // evictedElsewhere reports whether the nonce may have been evicted from a table
 // of another span or turn: that of a policy before, which kept it for at least as
 // long, or of a clock that was ahead.
-func (sh *share) evictedElsewhere(own *table, nonce *replay.Nonce, key slot) bool {
-	for _, t := range *sh.tables.Load() {
+func (pt *partition) evictedElsewhere(own *table, nonce *replay.Nonce, key slot) bool {
+	for _, t := range *pt.tables.Load() {
 		if t == own || !t.signed {
 			continue
 		}
-		s := t.parts[sh.part(nonce.Fingerprint)].segment(key)
+		s := t.parts[pt.part(nonce.Fingerprint)].segment(key)
 		if s != nil && t.lastEpoch(nonce.Expires) <= s.watermark {
 			return true
 		}
@@ -191,9 +191,9 @@ func (sh *share) evictedElsewhere(own *table, nonce *replay.Nonce, key slot) boo
 	return false
 }
 
-func (m *Store) widen(sh *share, p *part, s *segment, key slot, current int64) *segment {
+func (m *Store) widen(pt *partition, p *part, s *segment, key slot, current int64) *segment {
 	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes {
-		m.count(sh, -s.sweep(current))
+		m.count(pt, -s.sweep(current))
 		if (s.count+1)*4 > len(s.slots)*3 {
 			return nil
 		}
@@ -203,28 +203,28 @@ func (m *Store) widen(sh *share, p *part, s *segment, key slot, current int64) *
 		return s
 	}
 	nonces, bytes := p.widen(s, current)
-	m.count(sh, nonces)
+	m.count(pt, nonces)
 	m.bytes.Add(bytes)
 	return p.segment(key)
 }
 
 // step sweeps one segment that has not been swept in this epoch, so that what
 // has expired does not wait for a neighbour.
-func (m *Store) step(sh *share, t *table, p *part, now time.Time) {
+func (m *Store) step(pt *partition, t *table, p *part, now time.Time) {
 	if p.cursor++; p.cursor >= len(p.segments) {
 		p.cursor = 0
 	}
-	m.sweep(sh, t, p.segments[p.cursor], now)
+	m.sweep(pt, t, p.segments[p.cursor], now)
 }
 
 // sweep forgets what has expired in the segment, once in an epoch, and gives
 // back slots that are not needed.
-func (m *Store) sweep(sh *share, t *table, s *segment, now time.Time) {
-	current := m.advance(sh, t, s, now)
+func (m *Store) sweep(pt *partition, t *table, s *segment, now time.Time) {
+	current := m.advance(pt, t, s, now)
 	if s.swept >= current {
 		return
 	}
-	m.count(sh, -s.sweep(current))
+	m.count(pt, -s.sweep(current))
 	if wanted := size(s.count); wanted*4 <= len(s.slots) {
 		before := s.size()
 		*s = *s.moved(wanted, s.depth, 0)
