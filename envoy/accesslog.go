@@ -7,12 +7,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/h2"
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 const (
@@ -21,10 +22,6 @@ const (
 	maxLogMessage = 1 << 20
 	// maxLogStreams bounds the streams: Envoy opens one for each worker.
 	maxLogStreams = 512
-	// maxLogEntry bounds one entry that is decoded, and maxLogDecoding how many are
-	// at once: decoded, an entry may take thirty times what it did before.
-	maxLogEntry    = 128 << 10
-	maxLogDecoding = 8
 	// settleTime bounds the call of the store for one entry.
 	settleTime = time.Second
 )
@@ -33,14 +30,8 @@ const (
 // stands on the listener of Check, so that who may not ask may not settle, and
 // settles by seals of ours alone.
 type accessLog struct {
-	service  *Service
-	decoding chan struct{}
-
+	service *Service
 	streams atomic.Int64
-}
-
-func newAccessLog(service *Service) *accessLog {
-	return &accessLog{service: service, decoding: make(chan struct{}, maxLogDecoding)}
 }
 
 // serve reads a stream until its end. Envoy never ends one while its connection
@@ -80,49 +71,62 @@ func (l *accessLog) receive(call *h2.Call) error {
 	case !l.service.Settler.TwoPhase():
 		return nil // Envoy sends it all the same
 	}
-	whole := eachEntry(message, func(entry []byte) {
-		if !mayHaveSeal(entry) {
-			return
-		}
-		l.decoding <- struct{}{}
-		defer func() { <-l.decoding }()
-		l.service.settleEncoded(entry)
-	})
-	if !whole {
+	var stores patience
+	defer stores.end()
+	if !wire.EachEntry(message, func(entry []byte) { l.service.settleEncoded(&stores, entry) }) {
 		l.service.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
 	}
 	return nil
 }
 
-// settleEncoded settles by one encoded entry. It never panics.
-func (s *Service) settleEncoded(encoded []byte) {
+// settleEncoded settles by one encoded entry. Most entries of a listener may have
+// nothing to do with us. It never panics.
+func (s *Service) settleEncoded(stores *patience, encoded []byte) {
 	defer func() {
 		if recover() != nil {
 			s.Telemetry.Panicked()
 		}
 	}()
-	var entry accesslogv3.HTTPAccessLogEntry
-	if len(encoded) > maxLogEntry || (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(encoded, &entry) != nil {
+	var entry wire.Entry
+	if !entry.Read(encoded, sealPlace) {
 		s.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
 		return
 	}
-	s.settleEntry(&entry)
-}
-
-// settleEntry settles by one entry. Most entries of a listener may have nothing
-// to do with us.
-func (s *Service) settleEntry(entry *accesslogv3.HTTPAccessLogEntry) {
-	common := entry.GetCommonProperties()
-	seal := sealOf(common.GetMetadata())
-	if seal == "" || !last(common) {
+	if len(entry.Seal) == 0 || !last(&entry) {
 		return
 	}
-	now, outcome := s.now(), result(entry)
+	now, outcome := s.now(), result(&entry)
 	lag := time.Duration(0)
-	if common.GetStartTime() != nil && common.GetDuration() != nil {
-		lag = now.Sub(common.GetStartTime().AsTime().Add(common.GetDuration().AsDuration()))
+	if entry.HasTimes {
+		start := timestamppb.Timestamp{Seconds: entry.StartSeconds, Nanos: entry.StartNanos}
+		length := durationpb.Duration{Seconds: entry.Seconds, Nanos: entry.Nanos}
+		lag = now.Sub(start.AsTime().Add(length.AsDuration()))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
-	defer cancel()
-	s.Telemetry.Settled(s.Settler.Settle(ctx, seal, outcome, now), outcome, lag)
+	s.Telemetry.Settled(s.Settler.Settle(stores.context(), entry.Seal, outcome, now), outcome, lag)
+}
+
+// patience is the context of a store's calls for the entries of one message. The zero
+// value is ready.
+type patience struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	until  time.Time
+}
+
+// context returns one that lasts for half of settleTime at least, and for all of it at
+// most. A new one is memory.
+func (p *patience) context() context.Context {
+	if now := time.Now(); p.ctx == nil || now.After(p.until) {
+		p.end()
+		p.until = now.Add(settleTime / 2)
+		p.ctx, p.cancel = context.WithDeadline(context.Background(), now.Add(settleTime))
+	}
+	return p.ctx
+}
+
+// end lets the context go.
+func (p *patience) end() {
+	if p.cancel != nil {
+		p.cancel()
+	}
 }

@@ -51,6 +51,7 @@ type state struct {
 	request  mapped
 	decision authz.Decision
 	answer   answerMemory
+	seal     []byte
 	event    telemetry.Event
 }
 
@@ -139,7 +140,7 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 		s.assert(&st.request.Request, &st.decision, id, now)
 	}
 	id, ticket := s.refused(&st.decision, id)
-	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, &st.decision, now))
+	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, st, now))
 	st.event = telemetry.Event{
 		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest, Redeliver: ticket,
@@ -165,16 +166,18 @@ func (s *Service) refused(d *authz.Decision, id string) (decisionID, ticket stri
 // settle returns the seal of what was reserved for a request that goes to the
 // upstream, and gives back what nobody will use, once: it is then not reserved
 // any more.
-func (s *Service) settle(ctx context.Context, d *authz.Decision, now time.Time) string {
+func (s *Service) settle(ctx context.Context, st *state, now time.Time) []byte {
+	d := &st.decision
 	switch {
 	case d.Reservation.ID == 0:
-		return ""
+		return nil
 	case !d.Forward() || ctx.Err() != nil:
 		s.Settler.GiveBack(d.Reservation, now)
 		d.Reservation = authz.Reservation{}
-		return ""
+		return nil
 	default:
-		return s.Settler.Seal(d.Reservation)
+		st.seal = s.Settler.AppendSeal(st.seal[:0], d.Reservation)
+		return st.seal
 	}
 }
 

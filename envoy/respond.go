@@ -60,7 +60,7 @@ type answerMemory struct{ fields, metadata, body []byte }
 //
 // settle is the value by which the access log can tell what became of the
 // request; empty if nobody asks.
-func (m *answerMemory) append(out []byte, req *authz.Request, d *authz.Decision, decisionID, settle string) []byte {
+func (m *answerMemory) append(out []byte, req *authz.Request, d *authz.Decision, decisionID string, settle []byte) []byte {
 	m.fields, m.metadata = m.fields[:0], m.metadata[:0]
 	if !m.describe(d, decisionID, settle) {
 		return append(out, fallback...)
@@ -251,7 +251,7 @@ const metadataSettle = "settle"
 
 // describe writes the metadata, which goes into Envoy's access log and span
 // tags. It reports whether all of it is text, as Envoy asks of every string.
-func (m *answerMemory) describe(d *authz.Decision, decisionID, settle string) bool {
+func (m *answerMemory) describe(d *authz.Decision, decisionID string, settle []byte) bool {
 	ok := utf8.ValidString(d.KeyID)
 	m.metadata = wire.AppendText(m.metadata, "decision_id", decisionID)
 	m.metadata = wire.AppendText(m.metadata, "verdict", d.Verdict.String())
@@ -263,7 +263,7 @@ func (m *answerMemory) describe(d *authz.Decision, decisionID, settle string) bo
 	if d.KeyID != "" {
 		m.metadata = wire.AppendText(m.metadata, "key_id", d.KeyID)
 	}
-	if settle != "" {
+	if len(settle) > 0 {
 		m.metadata = wire.AppendText(m.metadata, metadataSettle, settle)
 	}
 	return ok

@@ -22,7 +22,7 @@ func sameAnswer(t testing.TB, m *answerMemory, req *authz.Request, d *authz.Deci
 func sameSettled(t testing.TB, m *answerMemory, req *authz.Request, d *authz.Decision, id, settle string) {
 	t.Helper()
 	var got authv3.CheckResponse
-	encoded := m.append(nil, req, d, id, settle)
+	encoded := m.append(nil, req, d, id, []byte(settle))
 	if err := proto.Unmarshal(encoded, &got); err != nil {
 		t.Fatalf("%v: %x", err, encoded)
 	}

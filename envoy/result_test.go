@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // For each entry that Envoy can write: may the application have acted?
@@ -75,8 +77,22 @@ func TestResults(t *testing.T) {
 		if c.code == 0 {
 			entry.Response.ResponseCode = nil
 		}
-		if got := envoy.Result(entry); got != c.want {
+		if got := envoy.Result(readEntry(t, entry)); got != c.want {
 			t.Errorf("%d %s, %d attempts, %v: %d, want %d", c.code, c.details, c.attempts, c.flags, got, c.want)
 		}
 	}
+}
+
+// readEntry is an entry as the service reads it.
+func readEntry(t *testing.T, entry *accesslogv3.HTTPAccessLogEntry) *wire.Entry {
+	t.Helper()
+	encoded, err := proto.Marshal(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e wire.Entry
+	if !e.Read(encoded, wire.SealPlace{}) {
+		t.Fatal("unreadable")
+	}
+	return &e
 }

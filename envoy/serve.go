@@ -85,7 +85,7 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 		limits.Grace = 30 * time.Second
 	}
 	s := &Server{service: service, limits: limits, health: newHealth()}
-	s.log = newAccessLog(service)
+	s.log = &accessLog{service: service}
 	s.h2 = h2.New(h2.Config{
 		Methods: map[string]*h2.Method{
 			authv3.Authorization_Check_FullMethodName:              {Unary: true, Serve: s.check},

@@ -1,30 +1,28 @@
 package envoy
 
 import (
-	"strings"
+	"bytes"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // metadataNamespace is where Envoy puts what a CheckResponse says.
 const metadataNamespace = "envoy.filters.http.ext_authz"
 
-// sealOf returns the seal in an entry; empty if it has none.
-func sealOf(metadata *corev3.Metadata) string {
-	return metadata.GetFilterMetadata()[metadataNamespace].GetFields()[metadataSettle].GetStringValue()
-}
+// sealPlace is where the seal is in an entry of the access log.
+var sealPlace = wire.SealPlace{Namespace: metadataNamespace, Key: metadataSettle}
 
 // last reports whether the entry is the last one of its request. Entries before
 // would settle too early.
-func last(common *accesslogv3.AccessLogCommon) bool {
-	switch common.GetAccessLogType() {
+func last(entry *wire.Entry) bool {
+	switch accesslogv3.AccessLogType(entry.Type) {
 	case accesslogv3.AccessLogType_DownstreamEnd:
 		return true
 	case accesslogv3.AccessLogType_NotSet:
-		return !common.GetIntermediateLogEntry() //nolint:staticcheck // what an Envoy before access_log_type sends
+		return !entry.Intermediate // what an Envoy before access_log_type sends
 	default:
 		return false
 	}
@@ -33,16 +31,13 @@ func last(common *accesslogv3.AccessLogCommon) bool {
 // result says what became of a request. The whole entry decides, not the code
 // alone: an upstream that dies in the middle of its answer is logged with 200, and
 // a 5xx of Envoy's own does not say that the upstream has done nothing.
-func result(entry *accesslogv3.HTTPAccessLogEntry) replay.Result {
-	code := entry.GetResponse().GetResponseCode().GetValue()
-	details := entry.GetResponse().GetResponseCodeDetails()
-	common := entry.GetCommonProperties()
-	flags := common.GetResponseFlags()
-	once := common.GetUpstreamRequestAttemptCount() <= 1 // or an earlier attempt may have acted
+func result(entry *wire.Entry) replay.Result {
+	code, details, flags := entry.Code, entry.Details, entry.Flags
+	once := entry.Attempts <= 1 // or an earlier attempt may have acted
 	switch {
-	case details == "internal_redirect":
+	case string(details) == "internal_redirect":
 		return replay.ResultNone // the request goes on
-	case strings.HasPrefix(details, "ext_authz_"):
+	case bytes.HasPrefix(details, []byte("ext_authz_")):
 		return replay.ResultInterrupted // refused, but after we had allowed it
 	case code < 200: // 0: the sender left while the upstream worked
 		return replay.ResultUnknown
@@ -71,21 +66,21 @@ func result(entry *accesslogv3.HTTPAccessLogEntry) replay.Result {
 
 // answered reports whether the code is the upstream's own, also where the sender
 // did not wait for all of the answer.
-func answered(details string, f *accesslogv3.ResponseFlags) bool {
-	left := f.GetDownstreamConnectionTermination() || f.GetDownstreamRemoteReset()
-	return details == "via_upstream" || left && !upstreamFault(f) && !unsent(details, f)
+func answered(details []byte, f wire.Flags) bool {
+	left := f.Any(wire.DownstreamTermination | wire.DownstreamRemoteReset)
+	return string(details) == "via_upstream" || left && !upstreamFault(f) && !unsent(details, f)
 }
 
 // unsent reports whether Envoy has answered by itself, before anything could have
 // been sent to the upstream. What is not known to be so is not.
-func unsent(details string, f *accesslogv3.ResponseFlags) bool {
-	if details == "direct_response" {
+func unsent(details []byte, f wire.Flags) bool {
+	if string(details) == "direct_response" {
 		return true
 	}
-	before := f.GetNoHealthyUpstream() || f.GetUpstreamConnectionFailure() || f.GetUpstreamOverflow() || f.GetNoRouteFound() ||
-		f.GetNoClusterFound() || f.GetDnsResolutionFailure() || f.GetRateLimited() || f.GetRateLimitServiceError() || f.GetFaultInjected()
-	after := f.GetUpstreamConnectionTermination() || f.GetUpstreamRemoteReset() || f.GetUpstreamRequestTimeout() || f.GetUpstreamProtocolError() ||
-		f.GetLocalReset() || f.GetStreamIdleTimeout() || f.GetDurationTimeout() || f.GetUpstreamMaxStreamDurationReached() || f.GetUpstreamRetryLimitExceeded()
+	before := f.Any(wire.NoHealthyUpstream | wire.UpstreamConnectionFailure | wire.UpstreamOverflow | wire.NoRouteFound |
+		wire.NoClusterFound | wire.DNSResolutionFailure | wire.RateLimited | wire.RateLimitServiceError | wire.FaultInjected)
+	after := f.Any(wire.UpstreamConnectionTermination | wire.UpstreamRemoteReset | wire.UpstreamRequestTimeout | wire.UpstreamProtocolError |
+		wire.LocalReset | wire.StreamIdleTimeout | wire.DurationTimeout | wire.UpstreamMaxDuration | wire.UpstreamRetryLimitExceeded)
 	return before && !after
 }
 
@@ -93,8 +88,8 @@ func unsent(details string, f *accesslogv3.ResponseFlags) bool {
 func retryable(code uint32) bool { return code == 408 || code == 425 || code == 429 }
 
 // upstreamFault reports whether the upstream's answer was not whole.
-func upstreamFault(f *accesslogv3.ResponseFlags) bool {
-	return f.GetUpstreamConnectionFailure() || f.GetUpstreamConnectionTermination() || f.GetUpstreamRemoteReset() ||
-		f.GetUpstreamRequestTimeout() || f.GetUpstreamProtocolError() || f.GetLocalReset() ||
-		f.GetStreamIdleTimeout() || f.GetDurationTimeout() || f.GetUpstreamMaxStreamDurationReached()
+func upstreamFault(f wire.Flags) bool {
+	return f.Any(wire.UpstreamConnectionFailure | wire.UpstreamConnectionTermination | wire.UpstreamRemoteReset |
+		wire.UpstreamRequestTimeout | wire.UpstreamProtocolError | wire.LocalReset |
+		wire.StreamIdleTimeout | wire.DurationTimeout | wire.UpstreamMaxDuration)
 }

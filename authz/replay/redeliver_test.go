@@ -127,11 +127,11 @@ func TestTickets(t *testing.T) {
 	}
 	seal := another.Seal(open.Reservation)
 	for _, text := range []string{ticket, ticket[:min(len(ticket), len(seal))], id} {
-		if got := another.Settle(context.Background(), text, replay.ResultFailed, start); got != replay.Forged {
+		if got := another.Settle(context.Background(), []byte(text), replay.ResultFailed, start); got != replay.Forged {
 			t.Errorf("settled by %q: %s", text, got)
 		}
 	}
-	if got := another.Settle(context.Background(), seal, replay.ResultDelivered, start); got != replay.Settled {
+	if got := another.Settle(context.Background(), []byte(seal), replay.ResultDelivered, start); got != replay.Settled {
 		t.Fatal(got)
 	}
 	for _, text := range []string{seal, "", strings.Repeat("A", 1000)} {

@@ -40,46 +40,56 @@ const (
 var sealEncoding = base64.RawURLEncoding.Strict()
 
 func newSealer(key SealKey, others ...SealKey) *sealer {
-	s := &sealer{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key[:]) }}}
+	s := &sealer{macs: sync.Pool{New: func() any { return &macState{mac: hmac.New(sha256.New, key[:])} }}}
 	if len(others) > 0 {
 		s.earlier = newSealer(others[0], others[1:]...)
 	}
 	return s
 }
 
-func (s *sealer) tag(body []byte, sum *[sha256.Size]byte) []byte {
-	mac, _ := s.macs.Get().(hash.Hash) // nothing else is in the pool
-	mac.Reset()
-	_, _ = mac.Write(body) // hash.Hash never fails
-	tag := mac.Sum(sum[:0])[:sealTag]
-	s.macs.Put(mac)
-	return tag
+// macState is a MAC with memory for what goes in and what comes out: an interface
+// does not say that it keeps neither.
+type macState struct {
+	mac  hash.Hash
+	body []byte
+	sum  [sha256.Size]byte
 }
 
-func (s *sealer) seal(r authz.Reservation) string {
+func (s *sealer) tag(body []byte, tag *[sealTag]byte) []byte {
+	m, _ := s.macs.Get().(*macState) // nothing else is in the pool
+	m.mac.Reset()
+	m.body = append(m.body[:0], body...)
+	_, _ = m.mac.Write(m.body) // hash.Hash never fails
+	copy(tag[:], m.mac.Sum(m.sum[:0]))
+	s.macs.Put(m)
+	return tag[:]
+}
+
+// appendSeal appends the sealed reservation.
+func (s *sealer) appendSeal(dst []byte, r authz.Reservation) []byte {
 	var buffer [sealBody + sealTag]byte
-	var sum [sha256.Size]byte
+	var tag [sealTag]byte
 	b := append(buffer[:0], sealVersion)
 	b = append(b, r.Fingerprint[:15]...)
 	b = binary.BigEndian.AppendUint64(b, r.Partition)
 	b = binary.BigEndian.AppendUint64(b, r.ID)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Ends))
 	b = append(b, r.Rules)
-	b = append(b, s.tag(b, &sum)...)
-	return sealEncoding.EncodeToString(b)
+	b = append(b, s.tag(b, &tag)...)
+	return sealEncoding.AppendEncode(dst, b)
 }
 
-func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
+func (s *sealer) open(text []byte) (r authz.Reservation, ok bool) {
 	var buffer [sealBody + sealTag]byte
-	var sum [sha256.Size]byte
+	var tag [sealTag]byte
 	if len(text) != sealText {
 		return r, false
 	}
-	if _, err := sealEncoding.Decode(buffer[:], []byte(text)); err != nil {
+	if _, err := sealEncoding.Decode(buffer[:], text); err != nil {
 		return r, false
 	}
 	body := buffer[:sealBody]
-	if !secret.Equal(buffer[sealBody:], s.tag(body, &sum)) {
+	if !secret.Equal(buffer[sealBody:], s.tag(body, &tag)) {
 		if s.earlier != nil {
 			return s.earlier.open(text)
 		}
@@ -99,14 +109,14 @@ func (s *sealer) open(text string) (r authz.Reservation, ok bool) {
 // ticket seals that a decision has refused a copy of r's content. Nothing can be
 // settled by it.
 func (s *sealer) ticket(id [16]byte, webhook string, r authz.Reservation) string {
-	var sum [sha256.Size]byte
+	var tag [sealTag]byte
 	b := make([]byte, 0, ticketHead+len(webhook)+sealTag)
 	b = append(b, ticketVersion)
 	b = append(b, id[:]...)
 	b = append(b, r.Fingerprint[:15]...)
 	b = binary.BigEndian.AppendUint64(b, r.Partition)
 	b = append(b, webhook...)
-	b = append(b, s.tag(b, &sum)...)
+	b = append(b, s.tag(b, &tag)...)
 	return sealEncoding.EncodeToString(b)
 }
 
@@ -127,19 +137,19 @@ func (s *sealer) openTicket(text string) (id [16]byte, webhook string, r authz.R
 
 // sealed reports whether the last bytes are the tag of those before, by any key.
 func (s *sealer) sealed(b []byte) bool {
-	var sum [sha256.Size]byte
+	var tag [sealTag]byte
 	body := b[:len(b)-sealTag]
-	return secret.Equal(b[len(body):], s.tag(body, &sum)) || s.earlier != nil && s.earlier.sealed(b)
+	return secret.Equal(b[len(body):], s.tag(body, &tag)) || s.earlier != nil && s.earlier.sealed(b)
 }
 
 // name returns the last half of an id, made of its first and of content.
 func (s *sealer) name(first [8]byte, f authz.Fingerprint) (last [8]byte) {
 	var buffer [1 + 8 + 15]byte
-	var sum [sha256.Size]byte
+	var tag [sealTag]byte
 	b := append(buffer[:0], nameVersion)
 	b = append(b, first[:]...)
 	b = append(b, f[:15]...)
-	copy(last[:], s.tag(b, &sum))
+	copy(last[:], s.tag(b, &tag))
 	return last
 }
 

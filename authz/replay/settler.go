@@ -124,19 +124,24 @@ func (s *Settler) learn(a Answer) {
 
 // Seal returns the value by which alone the reservation can be settled; empty
 // if there is nothing to settle.
-func (s *Settler) Seal(r authz.Reservation) string {
+func (s *Settler) Seal(r authz.Reservation) string { return string(s.AppendSeal(nil, r)) }
+
+// AppendSeal appends what Seal returns.
+func (s *Settler) AppendSeal(dst []byte, r authz.Reservation) []byte {
 	if s == nil || r.ID == 0 || r.Ends == 0 {
-		return ""
+		return dst
 	}
-	return s.seal.Load().seal(r)
+	return s.seal.Load().appendSeal(dst, r)
 }
 
 // Open returns the reservation of a seal of ours.
-func (s *Settler) Open(seal string) (authz.Reservation, bool) { return s.seal.Load().open(seal) }
+func (s *Settler) Open(seal string) (authz.Reservation, bool) {
+	return s.seal.Load().open([]byte(seal))
+}
 
 // Settle does what the policy wants for the result. The text is what [Seal] has
-// returned, as it came back.
-func (s *Settler) Settle(ctx context.Context, text string, result Result, now time.Time) Settlement {
+// returned, as it came back; it is not kept.
+func (s *Settler) Settle(ctx context.Context, text []byte, result Result, now time.Time) Settlement {
 	r, ok := s.seal.Load().open(text)
 	if !ok {
 		return Forged

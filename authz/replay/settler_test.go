@@ -27,7 +27,7 @@ func delivering(t *testing.T, m *memory.Store, onCopy replay.OnCopy) (*replay.Ch
 	if got := check.Run(first); got != authz.OK {
 		t.Fatal(got)
 	}
-	if got := settler.Settle(context.Background(), settler.Seal(first.Reservation), replay.ResultDelivered, start); got != replay.Settled || !settler.Proven() {
+	if got := settler.Settle(context.Background(), []byte(settler.Seal(first.Reservation)), replay.ResultDelivered, start); got != replay.Settled || !settler.Proven() {
 		t.Fatal(got)
 	}
 	return check, settler
@@ -59,7 +59,7 @@ func TestCopyWaitsForTheSettlement(t *testing.T) {
 		waited := time.Duration(0)
 		settler.Pause = func(_ context.Context, d time.Duration) bool {
 			if waited += d; waited == 3*time.Millisecond {
-				settler.Settle(context.Background(), settler.Seal(first.Reservation), c.result, start)
+				settler.Settle(context.Background(), []byte(settler.Seal(first.Reservation)), c.result, start)
 			}
 			return true
 		}
@@ -90,7 +90,7 @@ func TestCopiesByPolicy(t *testing.T) {
 		if got := check.Run(first); got != authz.OK || first.Mark != authz.MarkNone {
 			t.Fatal(got)
 		}
-		settler.Settle(context.Background(), settler.Seal(first.Reservation), c.result, start)
+		settler.Settle(context.Background(), []byte(settler.Seal(first.Reservation)), c.result, start)
 		second := call(2, 3, start)
 		if got := check.Run(second); got != c.want || second.Mark != c.mark || second.Acknowledge != c.acknowledged {
 			t.Errorf("%s: %s, mark %q, acknowledged %t", name, got, second.Mark, second.Acknowledge)
@@ -119,7 +119,7 @@ func TestOnlyWhatIsAlikeIsAcknowledged(t *testing.T) {
 		if got := check.Run(c.altered); got != authz.OK {
 			t.Fatal(got)
 		}
-		settler.Settle(context.Background(), settler.Seal(c.altered.Reservation), replay.ResultDelivered, start)
+		settler.Settle(context.Background(), []byte(settler.Seal(c.altered.Reservation)), replay.ResultDelivered, start)
 		honest := with(3, "/hook", "honest")
 		if got := check.Run(honest); got != authz.Replayed || honest.Acknowledge != c.want {
 			t.Errorf("%s: %s, acknowledged %t", name, got, honest.Acknowledge)
@@ -231,7 +231,7 @@ func TestSettlements(t *testing.T) {
 		if proven := c.settler.Proven(); proven != (i > 4) && c.settler == settler {
 			t.Errorf("step %d: proven %t", i, proven)
 		}
-		if got := c.settler.Settle(context.Background(), c.seal, c.result, c.at); got != c.want {
+		if got := c.settler.Settle(context.Background(), []byte(c.seal), c.result, c.at); got != c.want {
 			t.Errorf("step %d: %s, want %s", i, got, c.want)
 		}
 	}

@@ -57,7 +57,7 @@ func AppendBody[T ~string | ~[]byte](dst []byte, body T) []byte {
 }
 
 // AppendText appends to metadata a text under a key.
-func AppendText(dst []byte, key, value string) []byte {
+func AppendText[T ~string | ~[]byte](dst []byte, key string, value T) []byte {
 	inner := sizeText(len(value))
 	dst = appendLength(dst, inFirst, sizeText(len(key))+sizeText(inner))
 	dst = append(appendLength(dst, inFirst, len(key)), key...)

@@ -20,7 +20,7 @@ func BenchmarkSettle(b *testing.B) {
 	for b.Loop() {
 		n++
 		a, err := m.Reserve(context.Background(), replaytest.Signed(n, start), replaytest.Claim(n, n, replay.Taken), start)
-		if err != nil || settler.Settle(context.Background(), settler.Seal(a.Reservation), replay.ResultDelivered, start) != replay.Settled {
+		if err != nil || settler.Settle(context.Background(), []byte(settler.Seal(a.Reservation)), replay.ResultDelivered, start) != replay.Settled {
 			b.Fatal(a, err)
 		}
 	}

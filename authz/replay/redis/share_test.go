@@ -58,7 +58,7 @@ func TestSharedKeys(t *testing.T) {
 		t.Error("the fingerprints")
 	}
 	r := want(t, a, a.nonce("one"), 1, start, replay.Reserved).Reservation
-	if got := b.settler.Settle(context.Background(), a.settler.Seal(r), replay.ResultDelivered, start); got != replay.Settled {
+	if got := b.settler.Settle(context.Background(), []byte(a.settler.Seal(r)), replay.ResultDelivered, start); got != replay.Settled {
 		t.Errorf("settled by another replica: %s", got)
 	}
 	server.Do("FLUSHALL")
@@ -97,7 +97,7 @@ func TestKeysAreChangedWithoutAGap(t *testing.T) {
 		if again := want(t, second, second.nonce(content), check, start, replay.Reserved); !again.Adopted || again.Reservation.ID != r.Reservation.ID {
 			t.Errorf("%s: %+v, then %+v", content, r, again)
 		}
-		if got := second.settler.Settle(context.Background(), first.settler.Seal(r.Reservation), replay.ResultDelivered, start); got != replay.Settled {
+		if got := second.settler.Settle(context.Background(), []byte(first.settler.Seal(r.Reservation)), replay.ResultDelivered, start); got != replay.Settled {
 			t.Errorf("%s: %s", content, got)
 		}
 		for _, u := range []*user{a, b} {
