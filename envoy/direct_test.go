@@ -67,10 +67,7 @@ func fresh(t testing.TB, table *authz.Table, webhook string, size, n int) [][][]
 // addHook adds a webhook that verifies as GitHub's do.
 func addHook(t testing.TB, table *authz.Table, name, path string) {
 	t.Helper()
-	scheme, err := signature.New(signature.Config{
-		Name: "github", Hash: signature.SHA256, Encoding: signature.Hex, Headers: []string{"x-hub-signature-256"},
-		Grammar: signature.Prefix, Prefix: "sha256=", Content: []signature.Part{{Kind: signature.Body}}, MaxSignatures: 1,
-	}, []signature.Key{{ID: "1", Secret: secret.New([]byte(secrets["github"]))}})
+	scheme, err := githubPlan.With([]signature.Key{{ID: "1", Secret: secret.New([]byte(secrets["github"]))}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +80,12 @@ func addHook(t testing.TB, table *authz.Table, name, path string) {
 		t.Fatal("two webhooks of one path")
 	}
 }
+
+// githubPlan is shared by webhooks, as policies share the plan of a provider.
+var githubPlan = signature.NewPlan(signature.Config{
+	Name: "github", Hash: signature.SHA256, Encoding: signature.Hex, Headers: []string{"x-hub-signature-256"},
+	Grammar: signature.Prefix, Prefix: "sha256=", Content: []signature.Part{{Kind: signature.Body}}, MaxSignatures: 1,
+})
 
 var (
 	fingerprinter = authz.NewFingerprinter(authz.FingerprintKey{1})

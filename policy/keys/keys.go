@@ -51,6 +51,8 @@ type Loaded struct {
 	signature.Key
 	// At is where the policy names it.
 	At strictyaml.Place
+	// Named says that the policy gives its id.
+	Named bool
 
 	webhook, kind string
 	text          secret.Value // empty where each tenant has its own
@@ -76,7 +78,7 @@ func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place) []Loaded {
 	ids := map[string]int{}
 	for i, s := range w.GetSecrets() {
 		here := at.At("secrets", i)
-		key := Loaded{At: here, format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
+		key := Loaded{At: here, Named: s.GetId() != "", format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
 		if key.ID = l.Text(s.GetId()); key.ID == "" {
 			key.ID = strconv.Itoa(i + 1)
 		}
@@ -174,10 +176,11 @@ func printable(name string) string {
 // cell returns the cell of a key: decode reads the text, and finish, if it is
 // not nil, makes the key of what it reads. After an error there is none.
 func (l *Loader) cell(k *Loaded, decode secret.Accept, finish func(secret.Value) secret.Value) *secret.Cell {
-	strict := l.Strict && k.allowWeak == ""
+	plain, strict := k.allowWeak == "", l.Strict && k.allowWeak == ""
 	use := secret.Use{Webhook: k.webhook, Key: k.ID}
+	// It lives as long as the cell, and must not keep k, which is large.
 	use.Accept = func(text secret.Value) (secret.Value, error) {
-		if k.allowWeak == "" {
+		if plain {
 			if err := secret.Plain(text); err != nil {
 				return secret.Value{}, err
 			}

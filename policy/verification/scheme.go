@@ -22,7 +22,7 @@ func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys
 		plan := c.Plans.JWS(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Jws.GetKeyEncoding(), nil, nil)))
 	case *policyv1.Scheme_Code:
-		scheme, err = c.code(kind.Code.GetName(), w, loaded)
+		scheme, err = c.code(kind.Code.GetName(), loaded)
 	}
 	if c.Faults.Len() > before || errors.Is(err, signature.ErrNoKeys) {
 		return nil // a key that is missing or cannot be decoded has its own error
@@ -42,12 +42,12 @@ func orNil[S signature.Scheme](scheme S, err error) (signature.Scheme, error) {
 	return scheme, nil
 }
 
-func (c *Compiler) code(name policyv1.Code_Name, w *policyv1.Webhook, loaded []keys.Loaded) (signature.Scheme, error) {
+func (c *Compiler) code(name policyv1.Code_Name, loaded []keys.Loaded) (signature.Scheme, error) {
 	if name == policyv1.Code_ADYEN {
 		return orNil(signature.NewAdyen(c.Keys.DecodeAll(loaded, policyv1.Key_HEX, nil, nil)))
 	}
 	for i := range loaded {
-		if w.GetSecrets()[i].GetId() == "" {
+		if !loaded[i].Named {
 			c.Faults.Fail(loaded[i].At, "needs id: the public key that belongs to the private key")
 		}
 	}
