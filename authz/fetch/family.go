@@ -1,0 +1,303 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of a family.
+const (
+	// maxKnown is how many members are kept.
+	maxKnown = 64
+	// maxCandidates is how many unknown ids of a webhook wait for a fetch.
+	maxCandidates = 64
+	// maxNothing is how many ids without anything behind them are remembered.
+	maxNothing = 1024
+)
+
+// FamilySource says what a family is.
+type FamilySource struct {
+	// Patterns are the URLs that members may have.
+	Patterns []Pattern
+	// Named says what a key id is to them.
+	Named Named
+	Ask   Ask
+	// Kind and Parse are those of each member.
+	Kind  string
+	Parse func(body []byte) (any, error)
+	// MaxStale is as for a Source.
+	MaxStale time.Duration
+}
+
+func (s *FamilySource) identity() string {
+	var patterns []string
+	for _, p := range s.Patterns {
+		patterns = append(patterns, p.String())
+	}
+	return fmt.Sprintf("%s %d %s %s", s.Kind, s.Named, strings.Join(patterns, " "), s.Ask.identity())
+}
+
+// Family is many URLs of one form, which requests name by a key id. It is safe for
+// concurrent use.
+type Family struct {
+	fetcher  *Fetcher
+	source   FamilySource
+	identity string
+	// known are members by their URL. It is replaced, never changed, so that a
+	// request needs no lock.
+	known atomic.Pointer[map[string]*Document]
+
+	// The rest is guarded by the fetcher's lock.
+	served   bool
+	nothing  map[string]time.Time // URLs without anything, until when
+	inFlight map[string]bool      // URLs that are asked for
+	askers   map[string]*Asker    // by webhook
+	asking   map[string]*Asker    // those with candidates
+}
+
+// Asker is a family as one webhook uses it, so that what strangers do to one
+// webhook does not hold up another. It is safe for concurrent use.
+type Asker struct {
+	family  *Family
+	webhook string
+
+	// Guarded by the fetcher's lock.
+	last       time.Time // of the last fetch that it caused
+	candidates []candidate
+	seen       int // since the last one was drawn
+}
+
+type candidate struct {
+	url, id string
+	at      time.Time // when it was asked for last
+}
+
+// Family returns the family of a source as a webhook uses it.
+func (u *Use) Family(s FamilySource, webhook string) *Asker {
+	f := u.fetcher
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	identity := s.identity()
+	family := f.families[identity]
+	if family == nil {
+		family = f.newFamily(s, identity)
+		f.families[identity] = family
+	}
+	if !slices.Contains(u.families, family) {
+		u.families = append(u.families, family)
+	}
+	if a := family.askers[webhook]; a != nil {
+		return a // which knows what it has asked for
+	}
+	a := &Asker{family: family, webhook: webhook}
+	family.askers[webhook] = a
+	return a
+}
+
+func (f *Fetcher) newFamily(s FamilySource, identity string) *Family {
+	family := &Family{
+		fetcher: f, source: s, identity: identity, nothing: map[string]time.Time{}, inFlight: map[string]bool{},
+		askers: map[string]*Asker{}, asking: map[string]*Asker{},
+	}
+	known := map[string]*Document{}
+	for _, k := range f.store.readAll(identity) {
+		if url, err := s.Named.url(s.Patterns, k.ID); err == nil && url == k.URL && len(known) < maxKnown {
+			if d := family.member(url, k.ID); d.restore(k) {
+				known[url] = d
+			}
+		}
+	}
+	family.known.Store(&known)
+	return family
+}
+
+func (fam *Family) member(url, id string) *Document {
+	s := &fam.source
+	d := fam.fetcher.newDocument(Source{URL: url, Ask: s.Ask, Kind: s.Kind, Parse: s.Parse, MaxStale: s.MaxStale}, fam.identity, id)
+	d.served = true
+	d.family = fam
+	return d
+}
+
+// Look returns what is known of a key id, and has an unknown one fetched if it has
+// the form of the family's: it never waits. The error says of which form it is
+// not; such an id has no URL and costs nothing.
+func (a *Asker) Look(id []byte, now time.Time) (*Version, State, error) {
+	fam := a.family
+	url, err := fam.source.Named.url(fam.source.Patterns, string(id))
+	if err != nil {
+		return nil, Missing, err
+	}
+	if d := (*fam.known.Load())[url]; d != nil {
+		if v := d.Load(now); v != nil {
+			return v, Ready, nil
+		}
+		return nil, Due, nil // it is looked after, and its server is away for long
+	}
+	return nil, a.ask(url, string(id), now), nil
+}
+
+// Known returns the URLs of all members.
+func (a *Asker) Known() []string { return slices.Sorted(maps.Keys(*a.family.known.Load())) }
+
+func (a *Asker) ask(url, id string, now time.Time) State {
+	fam, f := a.family, a.family.fetcher
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if until, ok := fam.nothing[url]; ok {
+		if now.Before(until) {
+			return Missing
+		}
+		delete(fam.nothing, url)
+	}
+	if !fam.served || fam.inFlight[url] {
+		return Due
+	}
+	if !a.note(candidate{url, id, now}) {
+		return Due
+	}
+	fam.asking[a.webhook] = a
+	if now.Sub(a.last) >= AskInterval || len(a.candidates) == 1 {
+		f.awake()
+	}
+	return Due
+}
+
+// note makes an id one of the candidates. Where there are too many, each that has
+// come since the last draw has the same chance to be among them (Vitter's
+// reservoir). It returns whether it is a new one.
+func (a *Asker) note(c candidate) bool {
+	for i := range a.candidates {
+		if a.candidates[i].url == c.url {
+			a.candidates[i].at = c.at
+			return false
+		}
+	}
+	a.seen = max(a.seen, len(a.candidates)) + 1
+	if len(a.candidates) < maxCandidates {
+		a.candidates = append(a.candidates, c)
+		return true
+	}
+	if at := rand.N(a.seen); at < maxCandidates {
+		a.candidates[at] = c
+		return true
+	}
+	return false
+}
+
+// draw takes one candidate at random. Those that nobody has asked for lately are
+// dropped, and those that somebody else has asked for meanwhile.
+func (a *Asker) draw(now time.Time) (url, id string, ok bool) {
+	fam := a.family
+	known := *fam.known.Load()
+	a.candidates = slices.DeleteFunc(a.candidates, func(c candidate) bool {
+		_, nothing := fam.nothing[c.url]
+		return known[c.url] != nil || nothing || fam.inFlight[c.url] || now.Sub(c.at) > forgetAfter
+	})
+	a.seen = 0
+	if len(a.candidates) == 0 {
+		delete(fam.asking, a.webhook)
+		return "", "", false
+	}
+	at := rand.N(len(a.candidates))
+	c := a.candidates[at]
+	a.candidates = slices.Delete(a.candidates, at, at+1)
+	a.last = now
+	fam.inFlight[c.url] = true
+	return c.url, c.id, true
+}
+
+// explore fetches what a request has named.
+func (fam *Family) explore(ctx context.Context, url, id string) {
+	f := fam.fetcher
+	d := fam.member(url, id)
+	v, good, err := f.fetch(ctx, d)
+	now := time.Now()
+	f.mu.Lock()
+	delete(fam.inFlight, url)
+	switch failure := FailureOf(err); {
+	case err == nil:
+		d.tried = v.Confirmed
+		d.took(v, max(good, usualMember), now)
+		fam.admit(d)
+	case fam.isNothing(failure):
+		fam.remember(url, now)
+	}
+	f.count(d.name(), FailureOf(err))
+	f.mu.Unlock()
+	if ctx.Err() == nil || err == nil {
+		f.config.OnEvent(Event{URL: url, Err: err, Asked: true})
+	}
+}
+
+// usualMember is how long a member is good at least: keys by id do not change.
+const usualMember = 12 * time.Hour
+
+// isNothing reports whether a failure says that nothing is behind an id. Object
+// stores answer 403 for what is not there, where nobody has asked for credentials.
+func (fam *Family) isNothing(f Failure) bool {
+	return f.definite() || f == Credentials && len(fam.source.Ask.Credentials) == 0 || f == Redirect
+}
+
+func (fam *Family) remember(url string, now time.Time) {
+	for other, until := range fam.nothing { // in random order
+		if len(fam.nothing) < maxNothing && now.Before(until) {
+			break
+		}
+		delete(fam.nothing, other)
+	}
+	fam.nothing[url] = now.Add(forgetAfter)
+}
+
+// admit makes a document a member. Of too many, the one that has proven something
+// longest ago goes: a stranger can name members that exist, and none of them
+// proves anything.
+func (fam *Family) admit(d *Document) {
+	known := maps.Clone(*fam.known.Load())
+	known[d.source.URL] = d
+	if len(known) > maxKnown {
+		oldest := ""
+		for url, other := range known {
+			if other != d && (oldest == "" || other.proven.Load() < known[oldest].proven.Load()) {
+				oldest = url
+			}
+		}
+		known[oldest].served = false
+		fam.fetcher.store.remove(fam.identity, known[oldest].id)
+		delete(known, oldest)
+	}
+	fam.known.Store(&known)
+}
+
+// forget takes a member out that its server no longer has.
+func (d *Document) forget() {
+	fam, f := d.family, d.fetcher
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := maps.Clone(*fam.known.Load())
+	if known[d.source.URL] == d {
+		delete(known, d.source.URL)
+		d.served = false
+		fam.known.Store(&known)
+		f.store.remove(fam.identity, d.id)
+	}
+}
+
+// Proved notes that a signature by a member's key held.
+func (a *Asker) Proved(id []byte, now time.Time) {
+	url, err := a.family.source.Named.url(a.family.source.Patterns, string(id))
+	if err != nil {
+		return
+	}
+	if d := (*a.family.known.Load())[url]; d != nil {
+		if at := now.Unix(); d.proven.Load() < at {
+			d.proven.Store(at)
+		}
+	}
+}

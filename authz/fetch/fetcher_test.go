@@ -1,0 +1,388 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
+)
+
+// fake is what stands at URLs.
+type fake struct {
+	mu     sync.Mutex
+	bodies map[string]string
+	err    error
+	good   time.Duration
+	block  chan struct{} // until it is closed no answer comes
+	calls  []call
+}
+
+type call struct {
+	url, etag string
+	at        time.Time
+	request   *Request
+}
+
+func (f *fake) get(ctx context.Context, r *Request) (*Response, error) {
+	f.mu.Lock()
+	f.calls = append(f.calls, call{r.URL, r.ETag, time.Now(), r})
+	body, there := f.bodies[r.URL]
+	err, good, block := f.err, f.good, f.block
+	f.mu.Unlock()
+	if block != nil {
+		select {
+		case <-block:
+		case <-ctx.Done():
+			return nil, fail(Timeout, "ended")
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case !there:
+		return nil, fail(NotFound, "none")
+	case r.ETag == "e:"+body:
+		return &Response{NotModified: true, Good: good}, nil
+	}
+	return &Response{Body: []byte(body), ETag: "e:" + body, Good: good}, nil
+}
+
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.calls)
+}
+
+func text(body []byte) (any, error) {
+	if strings.Contains(string(body), "bad") {
+		return nil, errors.New("not good")
+	}
+	if strings.Contains(string(body), "panic") {
+		panic("a parser's mistake")
+	}
+	return string(body), nil
+}
+
+const keysURL = "https://keys.example/jwks"
+
+// running is a fetcher that runs in a bubble.
+func running(t *testing.T, f *fake, config Config) *Fetcher {
+	t.Helper()
+	config.Get = f.get
+	fetcher := New(config)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); fetcher.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return fetcher
+}
+
+func value(d *Document) any {
+	if v := d.Load(time.Now()); v != nil {
+		return v.Value
+	}
+	return nil
+}
+
+func TestDocumentIsKeptFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []string
+		f := &fake{bodies: map[string]string{keysURL: "one"}, good: 2 * time.Hour}
+		fetcher := running(t, f, Config{OnEvent: func(e Event) { events = append(events, fmt.Sprint(e.Err, " ", e.Held)) }})
+		use := fetcher.NewUse()
+		d := use.Document(Source{URL: keysURL, Parse: text})
+		if use.Document(Source{URL: keysURL, Parse: text}) != d {
+			t.Error("one source has one document")
+		}
+		synctest.Wait()
+		if value(d) != nil || f.count() != 0 {
+			t.Error("what does not serve is not fetched")
+		}
+		fetcher.Serve(use)
+		synctest.Wait()
+		if value(d) != "one" || f.count() != 1 {
+			t.Fatalf("%v after %d fetches", value(d), f.count())
+		}
+		time.Sleep(2*time.Hour - 13*time.Minute) // less the jitter
+		if f.count() != 1 {
+			t.Errorf("%d fetches before the time", f.count())
+		}
+		time.Sleep(14 * time.Minute)
+		if f.count() != 2 || f.calls[1].etag != "e:one" {
+			t.Errorf("%d fetches, the second asked for %v", f.count(), f.calls[1:])
+		}
+
+		// The server dies: what was good stays, is asked for less and less, and one day
+		// counts no more.
+		f.set(func() { f.err = fail(Connect, "dead") })
+		time.Sleep(24 * time.Hour)
+		if value(d) != "one" {
+			t.Error("the last good one is gone")
+		}
+		if n := f.count(); n > 2+24*4+20 {
+			t.Errorf("%d fetches in a day of failures", n)
+		}
+		s := fetcher.Stats(time.Now())
+		if len(s.Sources) != 1 || s.Sources[0].Failure != Connect || s.Sources[0].Failures < 10 || !s.Sources[0].Counts || s.Sources[0].Age(time.Now()) < 24*time.Hour {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(DefaultMaxStale)
+		if value(d) != nil || fetcher.Stats(time.Now()).Sources[0].Counts {
+			t.Error("it counts for ever")
+		}
+		f.set(func() { f.err, f.bodies[keysURL] = nil, "two" })
+		time.Sleep(maxRetry)
+		if value(d) != "two" {
+			t.Error("it does not come back")
+		}
+		if got := strings.Join(events, ", "); got != "<nil> true, connect: dead true, <nil> true" {
+			t.Errorf("events: %s", got)
+		}
+		results := fetcher.Stats(time.Now()).Results[keysURL]
+		if results[""] != 3 || results["connect"] != int64(f.count())-3 {
+			t.Errorf("results: %v", results)
+		}
+
+		// Rubbish changes nothing.
+		for _, rubbish := range []string{"bad", "panic"} {
+			f.set(func() { f.bodies[keysURL] = rubbish })
+			time.Sleep(3 * time.Hour)
+			if value(d) != "two" || fetcher.Stats(time.Now()).Sources[0].Failure != Content {
+				t.Errorf("after %q: %v", rubbish, value(d))
+			}
+		}
+
+		// Nobody needs it any more.
+		fetcher.Serve(nil)
+		n := f.count()
+		time.Sleep(48 * time.Hour)
+		if f.count() != n {
+			t.Error("what does not serve any more is still fetched")
+		}
+	})
+}
+
+// Whatever a server says of how long its answer is good, it is asked within bounds.
+func TestRefreshHasBounds(t *testing.T) {
+	for good, want := range map[time.Duration]time.Duration{
+		0: usualRefresh, time.Nanosecond: minRefresh, time.Minute: minRefresh, 3 * time.Hour: 3 * time.Hour, 999 * time.Hour: maxRefresh,
+	} {
+		for range 100 {
+			if got := refreshAfter(good); got > want || got < want-want/10-1 {
+				t.Errorf("%v: %v", good, got)
+			}
+		}
+	}
+	for failures, want := range map[int]time.Duration{1: minRetry, 2: time.Minute, 5: 8 * time.Minute, 6: maxRetry, 1000: maxRetry} {
+		if got := retryAfter(failures); got > want || got < want-want/10-1 {
+			t.Errorf("after %d failures: %v", failures, got)
+		}
+	}
+}
+
+// A flood of unknown key ids makes one fetch in AskInterval, whatever the server
+// does, and each request is answered at once.
+func TestFloodOfUnknownIDs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		err   error
+		after State // when the fetch has ended
+	}{{"the server answers", nil, Missing}, {"the server is away", fail(Connect, "dead"), Due}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{bodies: map[string]string{keysURL: "one"}, good: 24 * time.Hour}
+				fetcher := running(t, f, Config{})
+				use := fetcher.NewUse()
+				d := use.Document(Source{URL: keysURL, Parse: text})
+				fetcher.Serve(use)
+				synctest.Wait()
+				if got := d.Wanted(time.Now()); got != Missing {
+					t.Errorf("right after a fetch: %v", got)
+				}
+				time.Sleep(AskInterval)
+				f.set(func() { f.err, f.block = tt.err, make(chan struct{}) })
+				for range 1000 { // none of them waits: the bubble would be deadlocked
+					if got := d.Wanted(time.Now()); got != Due {
+						t.Fatalf("while a refresh is due: %v", got)
+					}
+				}
+				synctest.Wait()
+				if got := d.Wanted(time.Now()); got != Due || f.count() != 2 {
+					t.Fatalf("while it runs: %v, %d fetches", got, f.count())
+				}
+				f.set(func() { close(f.block); f.block = nil })
+				synctest.Wait()
+				if got := d.Wanted(time.Now()); got != tt.after {
+					t.Errorf("after it: %v, want %v", got, tt.after)
+				}
+				began := f.count()
+				for range 6000 { // ten minutes
+					time.Sleep(100 * time.Millisecond)
+					d.Wanted(time.Now())
+				}
+				if n := f.count() - began; n > 20 || n < 15 {
+					t.Errorf("%d fetches in ten minutes", n)
+				}
+				for i := range f.calls[1:] {
+					if gap := f.calls[i+1].at.Sub(f.calls[i].at); gap < AskInterval-AskInterval/10 {
+						t.Fatalf("two fetches within %v", gap)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLastGoodSurvivesARestart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "directory")
+	source := Source{URL: keysURL, Parse: text, Ask: Ask{Credentials: map[string]secret.Ref{"k": {File: filepath.Join(t.TempDir(), "k")}}}}
+	if err := os.WriteFile(source.Ask.Credentials["k"].File, []byte("a-secret-value\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source.Ask.Headers = []Field{{"Authorization", "Bearer {k}"}}
+	start := func(t *testing.T, f *fake, want any, after func(*Document)) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			fetcher := running(t, f, Config{Directory: dir})
+			use := fetcher.NewUse()
+			d := use.Document(source)
+			fetcher.Serve(use)
+			synctest.Wait()
+			if got := value(d); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+			if after != nil {
+				after(d)
+			}
+		})
+	}
+	good, dead := &fake{bodies: map[string]string{keysURL: "one"}}, &fake{err: fail(Connect, "dead")}
+	start(t, good, "one", nil)
+	if got := good.calls[0].request.Header.Get("Authorization"); got != "Bearer a-secret-value" {
+		t.Errorf("the server was told %q", got)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	content, err := os.ReadFile(files[0])
+	if err != nil || strings.Contains(string(content), "a-secret-value") {
+		t.Fatalf("the file holds a credential, or %v", err)
+	}
+	start(t, dead, "one", func(d *Document) {
+		time.Sleep(time.Minute)
+		if dead.count() < 2 || dead.calls[0].etag != "e:one" {
+			t.Errorf("it was asked for %d times", dead.count())
+		}
+		time.Sleep(DefaultMaxStale)
+		if value(d) != nil {
+			t.Error("a restart made it new")
+		}
+	})
+
+	// A file that is cut, changed, of another URL or not ours counts as none.
+	other := source
+	other.URL = "https://keys.example/other"
+	for name, broken := range map[string]string{
+		"cut":          string(content[:len(content)-5]),
+		"changed":      strings.Replace(string(content), `"body":"b25l"`, `"body":"dHdv"`, 1),
+		"of another":   strings.Replace(string(content), keysURL, other.URL, 1),
+		"empty":        "",
+		"no JSON":      "rubbish",
+		"without body": `{"url":"` + keysURL + `"}`,
+	} {
+		if broken == string(content) {
+			t.Fatalf("%s: the file is as it was", name)
+		}
+		if err := os.WriteFile(files[0], []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { start(t, &fake{err: fail(Connect, "dead")}, nil, nil) })
+	}
+	start(t, good, "one", nil) // which mends it
+	start(t, dead, "one", nil)
+}
+
+// A directory that cannot be written to costs what it would have kept, and is said.
+func TestStoreThatFails(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		f := &fake{bodies: map[string]string{keysURL: "one"}}
+		fetcher := running(t, f, Config{Directory: file, OnEvent: func(e Event) { said = append(said, fmt.Sprint(e.Err)) }})
+		use := fetcher.NewUse()
+		d := use.Document(Source{URL: keysURL, Parse: text})
+		fetcher.Serve(use)
+		synctest.Wait()
+		if value(d) != "one" || len(said) != 2 || !strings.Contains(said[0], file) {
+			t.Errorf("%v, %v", value(d), said)
+		}
+	})
+}
+
+func TestJudge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{bodies: map[string]string{keysURL: "three"}}
+		fetcher := running(t, f, Config{})
+		use := fetcher.NewUse()
+		d := use.Document(Source{URL: keysURL, Parse: text, Judge: func(last *Version, value any, _ time.Time) error {
+			if last != nil && len(value.(string)) < len(last.Value.(string)) {
+				return errors.New("it has shrunk")
+			}
+			return nil
+		}})
+		fetcher.Serve(use)
+		synctest.Wait()
+		f.set(func() { f.bodies[keysURL] = "two" })
+		time.Sleep(2 * time.Hour)
+		if s := fetcher.Stats(time.Now()).Sources[0]; value(d) != "three" || !strings.Contains(s.Detail, "shrunk") {
+			t.Errorf("%v, %+v", value(d), s)
+		}
+	})
+}
+
+func TestAsk(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "secret")
+	if err := os.WriteFile(file, []byte(`va"l{id}ue`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := Ask{
+		Method: "POST", Credentials: map[string]secret.Ref{"secret": {File: file}},
+		JSON: []Field{{"secret", "{secret}"}, {"key_id", "{id}"}, {"other", "{unknown} {"}},
+	}
+	r, err := a.request("https://a.example/", "kid")
+	if err != nil || string(r.Body) != `{"key_id":"kid","other":"{unknown} {","secret":"va\"l{id}ue"}` || r.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s, %v", r.Body, err)
+	}
+	a = Ask{Headers: []Field{{"X", "{secret}"}}, Credentials: map[string]secret.Ref{"secret": {File: file}}}
+	if err := os.WriteFile(file, []byte("a\r\nInjected: b"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.request("https://a.example/", ""); FailureOf(err) != Credentials || strings.Contains(err.Error(), "Injected") {
+		t.Errorf("a line break: %v", err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.request("https://a.example/", ""); FailureOf(err) != Credentials || !strings.Contains(err.Error(), file) {
+		t.Errorf("no file: %v", err)
+	}
+}
