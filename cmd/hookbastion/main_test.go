@@ -48,7 +48,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(env *testscript.Env) error {
+	commands := map[string]func(*testscript.TestScript, bool, []string){"listen": listen}
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: commands, Setup: func(env *testscript.Env) error {
 		env.Setenv(outputs, os.Getenv(outputs))
 		secret, err := os.ReadFile(filepath.Join(env.WorkDir, "secret"))
 		if err == nil {

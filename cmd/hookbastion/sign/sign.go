@@ -24,8 +24,12 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign --policy DIR --webhook NAME",
 		Short: "Make a valid delivery of a webhook, for tests",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		Long: "Make a valid delivery of a webhook, for tests, and print it as an HTTP/1.1 request or a\n" +
+			"curl command. With --send it goes to --url, and the answer is printed.\n" +
+			"Exits 0, with --send if the answer is 2xx; 1 if it is another; 3 if the policy is\n" +
+			"invalid.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.delivery.Webhook, "webhook", "", "name of the webhook (required)")
@@ -35,12 +39,16 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
 	cmd.Flags().StringVar(&o.url, "url", "", "where it goes, as http://localhost:10000: scheme and host, and a path in place of --path (default: https and --host)")
-	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "--format curl: accept any certificate, for a listener with a self-signed one")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "with --send or --format curl, accept any certificate, for a listener with a self-signed one")
 	cmd.Flags().StringVar(&o.delivery.Path, "path", "", "path of the delivery (default: that of the webhook)")
 	cmd.Flags().StringVar(&o.format, "format", "http", "http or curl")
+	cmd.Flags().BoolVar(&o.send, "send", false, "send it to --url, once, and print the answer")
+	cmd.Flags().StringVar(&o.sending.version, "http", "", "with --send, the version of HTTP, 1.1 or 2 (default: what the listener prefers, and 1.1 without TLS)")
+	cmd.Flags().DurationVar(&o.sending.timeout, "timeout", 10*time.Second, "with --send, how long to wait for the answer")
 	_ = cmd.MarkFlagRequired("webhook") // the flag exists
 	cmd.MarkFlagsMutuallyExclusive("url", "host")
 	cmd.MarkFlagsMutuallyExclusive("url", "path")
+	cmd.MarkFlagsMutuallyExclusive("send", "format")
 	return cmd
 }
 
@@ -48,7 +56,8 @@ type signOptions struct {
 	policies          cli.Policies
 	now, body, format string
 	url               string
-	insecure          bool
+	insecure, send    bool
+	sending           sending
 	delivery          Delivery
 }
 
@@ -67,9 +76,13 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	scheme, err := o.place()
+	if err == nil {
+		err = o.checkSending(cmd)
+	}
 	if err != nil {
 		return err
 	}
+	o.sending.scheme, o.sending.insecure = scheme, o.insecure
 	now, err := cli.ParseNow(o.now)
 	if err != nil {
 		return err
@@ -92,6 +105,9 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	for _, warning := range cli.WeakWarnings(keys, o.delivery.Webhook, table.Tenant(o.delivery.Webhook, string(req.PathOnly()))) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
+	if o.send {
+		return o.sending.send(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), req)
+	}
 	if o.format == "curl" {
 		if o.insecure {
 			return PrintCurl(cmd.OutOrStdout(), scheme, req, "--insecure")
@@ -99,6 +115,24 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		return PrintCurl(cmd.OutOrStdout(), scheme, req)
 	}
 	return printRaw(cmd.OutOrStdout(), req)
+}
+
+// checkSending looks for flags that have no use together.
+func (o *signOptions) checkSending(cmd *cobra.Command) error {
+	switch {
+	case o.send && o.url == "":
+		return errors.New("--send needs --url: where to")
+	case !o.send && (cmd.Flags().Changed("http") || cmd.Flags().Changed("timeout")):
+		return errors.New("--http and --timeout have no use without --send")
+	case o.insecure && !o.send && o.format != "curl":
+		return errors.New("--insecure has no use without --send or --format curl")
+	case o.sending.timeout <= 0:
+		return errors.New("--timeout must be more than 0s")
+	case o.sending.version != "":
+		return cli.OneOf("--http", o.sending.version, "1.1", "2")
+	default:
+		return nil
+	}
 }
 
 // place takes host and path out of --url, and returns the scheme.
