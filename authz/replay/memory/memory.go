@@ -41,7 +41,7 @@ import (
 type Store struct {
 	max, maxOpen, maxBytes int64
 	seed                   maphash.Seed
-	all                    room
+	all                    usage
 	bytes                  atomic.Int64
 	// forgotten is the latest time, in nanoseconds since 1970, at which a partition
 	// was given up.
@@ -55,7 +55,7 @@ type Store struct {
 	onWatermark func(*Entry)
 
 	mu         sync.RWMutex // of what follows
-	webhooks   map[string]*room
+	webhooks   map[string]*usage
 	tenants    ranks
 	partitions map[uint64]*partition
 	order      []*partition // for the sweep
@@ -101,7 +101,7 @@ func New(config Config) *Store {
 	m := &Store{
 		max: int64(config.MaxEntries), maxOpen: int64(config.MaxPending), maxBytes: config.MaxBytes,
 		seed: maphash.MakeSeed(), key: config.Key,
-		webhooks: map[string]*room{}, partitions: map[uint64]*partition{},
+		webhooks: map[string]*usage{}, partitions: map[uint64]*partition{},
 	}
 	m.Guard(config.Started)
 	return m

@@ -14,16 +14,16 @@ import (
 type partition struct {
 	id      uint64
 	name    string // of the webhook
-	webhook *room
-	own     *room // the webhook's again where there is no tenant
+	webhook *usage
+	own     *usage // the webhook's again where there is no tenant
 	stripes []stripe
 	// tables holds one table for each class of spans, which is one unless a
 	// reload has changed the policy.
 	tables atomic.Pointer[[]*table]
 }
 
-// room counts what somebody takes of the store.
-type room struct {
+// usage counts what somebody takes of the store.
+type usage struct {
 	nonces, open atomic.Int64
 	rank         int // of a tenant; its least follows from it
 	least        least
@@ -43,12 +43,12 @@ const (
 	// tenant within a webhook, may take. A single one gets four fifths of the
 	// common room, n get a part of 1/(n+1/4) each.
 	generosity = 4
-	// modesty is by which part of the largest tenant's room a tenant counts as
+	// modesty is by which part of the largest tenant's usage a tenant counts as
 	// small, and reserve is which part of the whole is not for small ones.
 	modesty, reserve = 4, 64
 )
 
-func newPartition(id uint64, name string, webhook, own *room, parts int) *partition {
+func newPartition(id uint64, name string, webhook, own *usage, parts int) *partition {
 	pt := &partition{id: id, name: name, webhook: webhook, own: own, stripes: make([]stripe, parts)}
 	pt.tables.Store(&[]*table{})
 	return pt

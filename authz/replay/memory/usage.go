@@ -42,7 +42,7 @@ func (m *Store) newPartition(id uint64, nonce *replay.Nonce, now time.Time) *par
 	whole := m.webhooks[nonce.Webhook]
 	if own && (len(m.partitions) >= maxPartitions || whole != nil && now.UnixNano() < whole.mixed) {
 		own, id = false, m.partitionNumber(nonce.Webhook, nil)
-		whole = m.room(nonce.Webhook)
+		whole = m.usage(nonce.Webhook)
 		whole.mixed = max(whole.mixed, nonce.Expires.UnixNano())
 	}
 	if pt := m.partitions[id]; pt != nil {
@@ -51,11 +51,11 @@ func (m *Store) newPartition(id uint64, nonce *replay.Nonce, now time.Time) *par
 	return m.addPartition(id, nonce.Webhook, own)
 }
 
-// room works with m.mu locked.
-func (m *Store) room(webhook string) *room {
+// usage works with m.mu locked.
+func (m *Store) usage(webhook string) *usage {
 	whole := m.webhooks[webhook]
 	if whole == nil {
-		whole = &room{least: m.leastOf(len(m.webhooks))}
+		whole = &usage{least: m.leastOf(len(m.webhooks))}
 		m.webhooks[webhook] = whole
 	}
 	return whole
@@ -63,11 +63,11 @@ func (m *Store) room(webhook string) *room {
 
 // addPartition works with m.mu locked.
 func (m *Store) addPartition(id uint64, webhook string, tenant bool) *partition {
-	whole := m.room(webhook)
+	whole := m.usage(webhook)
 	pt := newPartition(id, webhook, whole, whole, webhookParts)
 	if tenant {
 		rank := m.tenants.take()
-		pt = newPartition(id, webhook, whole, &room{rank: rank, least: m.leastOf(rank)}, tenantParts)
+		pt = newPartition(id, webhook, whole, &usage{rank: rank, least: m.leastOf(rank)}, tenantParts)
 	}
 	m.partitions[id] = pt
 	m.order = append(m.order, pt)
@@ -102,7 +102,7 @@ func (m *Store) countOpen(pt *partition, n int64) {
 // case, and then of the common room. What one may have of that depends on what
 // is left: the more are greedy, the less each gets. A tenant that is small
 // beside the largest of its webhook need not wait until that has shrunk.
-func (pt *partition) allowed(whole int64, all *room, of func(*room) int64, leastOf func(*room) int64) bool {
+func (pt *partition) allowed(whole int64, all *usage, of func(*usage) int64, leastOf func(*usage) int64) bool {
 	taken, webhook, own := of(all), of(pt.webhook), of(pt.own)
 	limit := common(whole)
 	left := generosity * (limit - taken)
@@ -123,11 +123,11 @@ func (pt *partition) allowed(whole int64, all *room, of func(*room) int64, least
 }
 
 func (m *Store) free(pt *partition) bool {
-	return pt.allowed(m.max, &m.all, func(r *room) int64 { return r.nonces.Load() }, func(r *room) int64 { return r.least.nonces })
+	return pt.allowed(m.max, &m.all, func(u *usage) int64 { return u.nonces.Load() }, func(u *usage) int64 { return u.least.nonces })
 }
 
 func (m *Store) mayOpen(pt *partition) bool {
-	return pt.allowed(m.maxOpen, &m.all, func(r *room) int64 { return r.open.Load() }, func(r *room) int64 { return r.least.open })
+	return pt.allowed(m.maxOpen, &m.all, func(u *usage) int64 { return u.open.Load() }, func(u *usage) int64 { return u.least.open })
 }
 
 // takeBytes takes bytes for a first segment.
