@@ -60,7 +60,7 @@ func RunSteps(t *testing.T, steps int, newStore func(t *testing.T) replay.Store)
 		}
 	})
 	states(t, newStore)
-	t.Run("model", func(t *testing.T) { model(t, newStore(t), steps) })
+	t.Run("like a map", func(t *testing.T) { likeMap(t, newStore(t), steps) })
 }
 
 func reserve(t *testing.T, s replay.Store, n replay.Nonce, now time.Time) replay.Outcome {
@@ -161,9 +161,9 @@ func raceOfSpans(t *testing.T, s replay.Store) {
 	}
 }
 
-// model compares the store with a map over many steps and spans. What the map
+// likeMap compares the store with a map over many steps and spans. What the map
 // says is live must be a copy; what it never saw must be reserved.
-func model(t *testing.T, s replay.Store, steps int) {
+func likeMap(t *testing.T, s replay.Store, steps int) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // steps that can be repeated
 	live := map[uint64]time.Time{}        // until when it must be remembered
 	now := Start
