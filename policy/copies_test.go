@@ -8,7 +8,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -91,43 +90,6 @@ func TestNoEntryRepeatsByScheme(t *testing.T) {
 			if s.GetScheme().GetRetry() != policyv1.Provider_RETRY_UNSPECIFIED {
 				t.Errorf("%s: the scheme %s says how it repeats", name, s.GetName())
 			}
-		}
-	}
-}
-
-// Where copies pass in time, or are asked for, validate says so until the policy
-// does.
-func TestCopyFindings(t *testing.T) {
-	for text, want := range map[string]string{
-		"provider: stripe":                                        "",
-		"provider: pagerduty":                                     "HB073",
-		"provider: pagerduty, replay: {window: 720h}":             "",
-		"provider: twilio":                                        "HB072 HB073",
-		"provider: twilio, replay: {on_replay: MARK}":             "HB073",
-		"provider: twilio, replay: {on_replay: DENY, window: 1h}": "",
-		"provider: grafana":                                       "HB072 HB073",
-		"provider: telegram":                                      "",
-		"provider: monday":                                        "HB072 HB073",
-		"scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{body: {}}]}}": "HB073",
-		"token: {any_of: [{bearer: {value: {file: s}}}]}":                                                     "",
-	} {
-		set, err := policy.Load(hookFile(t, text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		found, err := set.CopyFindings()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ids []string
-		for _, f := range found {
-			ids = append(ids, f.ID)
-			if f.Line != 2 || f.Severity == "" || f.Message == "" {
-				t.Errorf("%s: %+v", text, f)
-			}
-		}
-		if got := strings.Join(ids, " "); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

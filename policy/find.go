@@ -22,7 +22,7 @@ func find(paths []string) ([]string, Errors) {
 		found, err := below(path)
 		switch {
 		case err != nil:
-			errs = append(errs, Error{File: path, Message: reason(err)})
+			errs = append(errs, Error{File: path, Message: reason(err), Unread: true})
 		case len(found) == 0:
 			errs = append(errs, Error{File: path, Message: "the directory has no policy files (*.yaml, *.yml, *.json)"})
 		}

@@ -151,11 +151,12 @@ func Load(paths ...string) (*Set, error) {
 	digest := sha256.New()
 	for _, name := range names {
 		data, err := read(name)
+		unread := err != nil
 		if set.size += len(data); err == nil && set.size > MaxSetBytes {
 			err = fmt.Errorf("with this file, the set is larger than %d MiB", MaxSetBytes>>20)
 		}
 		if err != nil {
-			set.errs = append(set.errs, Error{File: name, Message: reason(err)})
+			set.errs = append(set.errs, Error{File: name, Message: reason(err), Unread: unread})
 			continue
 		}
 		_, _ = fmt.Fprintf(digest, "%d:%s%d:", len(name), name, len(data)) // hashes never fail

@@ -73,18 +73,6 @@ type Proofs struct {
 	Version bool
 }
 
-// Finding is something that a policy leaves weak.
-type Finding struct {
-	Error
-	// ID names the finding for machines, HB and three digits.
-	ID string `json:"id"`
-	// Severity is warning or info.
-	Severity string `json:"severity"`
-}
-
-// FindingIDs are the ids of all findings.
-var FindingIDs = []string{"HB040", "HB050", "HB051", "HB060", "HB061", "HB062", "HB070", "HB071", "HB072", "HB073", "HB080", "HB081", "HB090", "HB091"}
-
 // TransportNeeds is what webhooks ask of the sender's connection.
 type TransportNeeds struct {
 	// TLS without a certificate, Certificate of any webhook; Whole: a name is
@@ -103,28 +91,4 @@ func (s *Set) TransportNeeds() (TransportNeeds, error) {
 		needs.Whole = needs.Whole || client.GetCa() != nil || len(client.GetFingerprints()) > 0
 	})
 	return needs, err
-}
-
-// TransportFindings lists what the webhooks ask of transport and the settings
-// cannot prove, or leave to Envoy.
-func (s *Set) TransportFindings(proofs Proofs) ([]Finding, error) {
-	var all []Finding
-	err := s.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
-		t := w.GetTransport()
-		add := func(id, severity, message string, steps ...any) {
-			p := at.At("transport").At(steps...)
-			all = append(all, Finding{Error: p.Error(message), ID: id, Severity: severity})
-		}
-		client := t.GetClientCertificate()
-		if t.GetRequireTls() && client == nil && !proofs.Forwarded {
-			add("HB060", "warning", "nothing in the settings proves TLS: every request is refused unless Envoy's filter has include_tls_session: true; or set envoy.edge, or name the proxies in source", "require_tls")
-		}
-		if t.GetMinVersion() != 0 && !proofs.Version {
-			add("HB061", "warning", "the TLS version is not known, and every request is refused: set envoy.tls_version_header", "min_version")
-		}
-		if client != nil && client.GetCa() == nil && len(client.GetFingerprints()) == 0 {
-			add("HB062", "info", "names alone are as good as Envoy's verification of certificates: add ca, or make sure that Envoy has a validation_context", "client_certificate", "sans")
-		}
-	})
-	return all, err
 }

@@ -4,8 +4,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -30,17 +28,7 @@ func run(args []string) int {
 	root := newRoot()
 	addCompletions(root)
 	root.SetArgs(args)
-	err := root.Execute()
-	var code cli.Exit
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &code):
-		return int(code)
-	default:
-		fmt.Fprintln(os.Stderr, "hookbastion:", err)
-		return 1
-	}
+	return int(cli.Finish(os.Stderr, root.Execute()))
 }
 
 func newRoot() *cobra.Command {
@@ -49,7 +37,9 @@ func newRoot() *cobra.Command {
 		Short:         "Verifies incoming webhooks at the edge, behind Envoy",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version(), // also --version
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New())
 	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), envoy, redeliver.New(), keys.New(), config.New())

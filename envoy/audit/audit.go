@@ -13,9 +13,10 @@ package audit
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hookbastion/hookbastion/finding"
 )
 
 // File is one file's name, as it appears in findings, and its content.
@@ -55,39 +56,8 @@ type Options struct {
 	RequireTLS, RequireCertificate, RequireWhole bool
 }
 
-// Finding is one thing that was found, at one place.
-type Finding struct {
-	File     string   `json:"file"`
-	Line     int      `json:"line"`   // from 1
-	Column   int      `json:"column"` // from 1
-	Path     string   `json:"path"`
-	ID       string   `json:"id"`
-	Severity Severity `json:"severity"`
-	Message  string   `json:"message"`
-	Risk     string   `json:"risk"`
-	Fix      string   `json:"fix"`
-}
-
-// String writes file:line:col: severity ID: message.
-func (f Finding) String() string {
-	return fmt.Sprintf("%s:%d:%d: %s %s: %s", f.File, f.Line, f.Column, f.Severity, f.ID, f.Message)
-}
-
-// Severity says how much a finding matters.
-type Severity string
-
-// The severities.
-const (
-	// Error: requests can pass unverified, or valid deliveries are refused.
-	Error Severity = "error"
-	// Warning: it does harm once something else goes wrong.
-	Warning Severity = "warning"
-	// Info: right for some and not for others.
-	Info Severity = "info"
-)
-
 // Audit returns the findings in the order of files and places.
-func Audit(files []File, o Options) []Finding {
+func Audit(files []File, o Options) []finding.Finding {
 	if o.MaxRequestBytes == 0 {
 		o.MaxRequestBytes = 1 << 20
 	}
@@ -101,7 +71,7 @@ func Audit(files []File, o Options) []Finding {
 	for i, file := range files {
 		order[file.Name] = i
 	}
-	slices.SortStableFunc(a.findings, func(x, y Finding) int {
+	slices.SortStableFunc(a.findings, func(x, y finding.Finding) int {
 		return cmp.Or(cmp.Compare(order[x.File], order[y.File]), cmp.Compare(x.Line, y.Line),
 			cmp.Compare(x.Column, y.Column), strings.Compare(x.ID, y.ID), strings.Compare(x.Message, y.Message))
 	})
@@ -117,20 +87,21 @@ type audit struct {
 	root     node              // of the first file
 	dynamic  bool              // there are clusters that no file shows
 	unread   bool
-	findings []Finding
+	findings []finding.Finding
 }
 
 // report adds a finding at a node, or where an absent node would stand. The
 // details follow the rule's own text.
-func (a *audit) report(r Rule, n node, details ...string) {
-	f := Finding{File: n.file, Line: 1, Column: 1, Path: n.path.String(), ID: r.ID, Severity: r.Severity, Message: r.Title, Risk: r.Risk, Fix: r.Fix}
+func (a *audit) report(r finding.Rule, n node, details ...string) {
+	p := finding.Place{File: n.file, Line: 1, Column: 1, Path: n.path.String()}
 	if n.at != nil {
-		f.Line, f.Column = n.at.Line, n.at.Column
+		p.Line, p.Column = n.at.Line, n.at.Column
 	}
+	message := r.Title
 	if len(details) > 0 {
-		f.Message += ": " + strings.Join(details, ", ")
+		message += ": " + strings.Join(details, ", ")
 	}
-	a.findings = append(a.findings, f)
+	a.findings = append(a.findings, r.At(p, message))
 }
 
 func (a *audit) check() {

@@ -23,6 +23,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -254,7 +255,7 @@ func TestDump(t *testing.T) {
 		}
 		var serious []string
 		for _, f := range audit.Audit([]audit.File{{Name: "dump.json", Data: []byte(dump)}}, audit.Options{}) {
-			if f.Severity != audit.Info {
+			if f.Severity != finding.Info {
 				serious = append(serious, f.ID)
 			}
 		}

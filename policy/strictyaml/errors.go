@@ -48,6 +48,9 @@ type Error struct {
 	Column  int    `json:"column"`
 	Path    string `json:"path"`
 	Message string `json:"message"`
+	// Unread: what was named could not be read, so that nobody knows whether it is
+	// wrong.
+	Unread bool `json:"-"`
 }
 
 // Position writes file:line:col, or the file alone if there is no place in it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/audit"
+	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
@@ -17,6 +18,7 @@ import (
 func New() *cobra.Command {
 	var output, cluster string
 	var p cli.Policies
+	var failOn cli.FailOn
 	cmd := &cobra.Command{
 		Use:   "audit FILE...",
 		Short: "Name what in Envoy's configuration lets requests pass unverified or refuses good ones",
@@ -24,34 +26,38 @@ func New() *cobra.Command {
 			"/config_dump, and name what lets requests pass unverified, refuses valid deliveries or\n" +
 			"surprises. - reads standard input. It looks at the filters that ask a cluster with\n" +
 			"hookbastion in its name, or at all if there is none.\n" +
-			"Exits 0 if there are no errors and warnings, and 3 otherwise. What is only a note\n" +
-			"(severity info) does not count.",
+			"Exits 0 if nothing was found that is as bad as --fail-on or worse, 3 otherwise, and 2\n" +
+			"if a file cannot be read.",
 		Example: "  hookbastion envoy audit envoy.yaml\n" +
 			"  curl -s localhost:9901/config_dump | hookbastion envoy audit -",
-		Args: cobra.MinimumNArgs(1),
+		Args: cli.Needs(1, 0, "Envoy's configuration: a file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cli.OneOf("--output", output, "text", "json", "sarif"); err != nil {
 				return err
 			}
-			findings, err := auditFiles(args, &p, cluster, cmd.InOrStdin())
+			if err := failOn.Check(); err != nil {
+				return err
+			}
+			found, err := auditFiles(args, &p, cluster, cmd.InOrStdin())
 			if err != nil {
-				return cli.Reported(cmd.ErrOrStderr(), err)
+				return err
 			}
 			switch output {
 			case "json":
-				err = cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"findings": findings})
+				err = cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"findings": found})
 			case "sarif":
-				err = printFindingsSARIF(cmd.OutOrStdout(), findings)
+				err = cli.WriteSARIF(cmd.OutOrStdout(), cli.SARIFRules(audit.Rules()), cli.SARIFFindings(found))
 			default:
-				printFindings(cmd.OutOrStdout(), findings)
+				printText(cmd.OutOrStdout(), found)
 			}
-			if err == nil && count(findings, audit.Error)+count(findings, audit.Warning) > 0 {
-				return cli.Invalid
+			if err != nil {
+				return err
 			}
-			return err
+			return failOn.Exit(found)
 		},
 	}
 	p.AddConfig(cmd)
+	failOn.AddFlag(cmd)
 	cmd.Flags().StringArrayVar(&p.Paths, "policy", nil, "directory or file with policies to compare with (default: none); may be repeated")
 	cmd.Flags().StringVar(&output, "output", "text", "text, json or sarif")
 	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster that Envoy asks (default: the one whose name tells)")
@@ -60,7 +66,7 @@ func New() *cobra.Command {
 
 // auditFiles compares Envoy's configuration with the settings of the service,
 // from a file or none, and with policies, if any are given.
-func auditFiles(names []string, p *cli.Policies, cluster string, stdin io.Reader) ([]audit.Finding, error) {
+func auditFiles(names []string, p *cli.Policies, cluster string, stdin io.Reader) ([]finding.Finding, error) {
 	s, err := p.Settings()
 	if err != nil {
 		return nil, err
@@ -94,7 +100,7 @@ func auditFiles(names []string, p *cli.Policies, cluster string, stdin io.Reader
 			return nil, err
 		}
 	}
-	findings := audit.Audit(files, audit.Options{
+	found := audit.Audit(files, audit.Options{
 		Cluster:          cluster,
 		MaxRequestBytes:  uint64(s.Mapping.MaxRequestBytes),
 		Decompressed:     s.Mapping.Decompressed,
@@ -107,48 +113,14 @@ func auditFiles(names []string, p *cli.Policies, cluster string, stdin io.Reader
 		TLSVersionHeader: s.Mapping.Edge.TLSVersionHeader,
 		RequireTLS:       needs.TLS, RequireCertificate: needs.Certificate, RequireWhole: needs.Whole,
 	})
-	if findings == nil {
-		findings = []audit.Finding{} // a list in JSON
+	if found == nil {
+		found = []finding.Finding{} // a list in JSON
 	}
-	return findings, nil
+	return found, nil
 }
 
-func count(findings []audit.Finding, severity audit.Severity) int {
-	n := 0
-	for i := range findings {
-		if findings[i].Severity == severity {
-			n++
-		}
-	}
-	return n
-}
-
-// printFindings explains each finding once, however often it was found.
-func printFindings(w io.Writer, findings []audit.Finding) {
-	explained := map[string]bool{}
-	for _, f := range findings {
-		fmt.Fprintln(w, f)
-		if !explained[f.ID] {
-			explained[f.ID] = true
-			fmt.Fprintf(w, "    What can happen: %s\n    How to mend it:  %s\n", f.Risk, f.Fix)
-		}
-	}
+func printText(w io.Writer, found []finding.Finding) {
+	cli.PrintFindings(w, found, finding.Finding.String)
 	fmt.Fprintf(w, "errors: %d, warnings: %d, notes: %d\n",
-		count(findings, audit.Error), count(findings, audit.Warning), count(findings, audit.Info))
-}
-
-func printFindingsSARIF(w io.Writer, findings []audit.Finding) error {
-	levels := map[audit.Severity]string{audit.Error: "error", audit.Warning: "warning", audit.Info: "note"}
-	var rules, results []cli.SARIF
-	for _, r := range audit.Rules() {
-		rules = append(rules, cli.SARIF{
-			"id": r.ID, "shortDescription": cli.SARIF{"text": r.Title}, "fullDescription": cli.SARIF{"text": r.Risk},
-			"help": cli.SARIF{"text": r.Fix}, "defaultConfiguration": cli.SARIF{"level": levels[r.Severity]},
-		})
-	}
-	for _, f := range findings {
-		place := policy.Error{File: f.File, Line: f.Line, Column: f.Column}
-		results = append(results, cli.SARIFResult(f.ID, levels[f.Severity], f.Message+". "+f.Risk+" "+f.Fix, place))
-	}
-	return cli.WriteSARIF(w, rules, results)
+		finding.Count(found, finding.Error), finding.Count(found, finding.Warning), finding.Count(found, finding.Info))
 }

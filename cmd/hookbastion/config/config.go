@@ -36,7 +36,7 @@ func newPrint() *cobra.Command {
 			}
 			values, err := flags.Values()
 			if err != nil {
-				return invalid(cmd.ErrOrStderr(), err)
+				return err
 			}
 			if output == "json" {
 				err = cli.PrintJSON(cmd.OutOrStdout(), values.InForce())
@@ -49,22 +49,14 @@ func newPrint() *cobra.Command {
 			for _, name := range values.Strange {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s is no setting\n", name)
 			}
-			if _, err := values.Settings(); err != nil {
-				return invalid(cmd.ErrOrStderr(), err)
-			}
-			return nil
+			_, err = values.Settings()
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	flags = settings.AddFlags(cmd.Flags())
 	cmd.SetUsageFunc(settings.Usage)
 	return cmd
-}
-
-// invalid prints what is wrong with the settings.
-func invalid(w io.Writer, err error) error {
-	cli.PrintErrors(w, err)
-	return cli.Invalid
 }
 
 func printText(w io.Writer, all []settings.Value) error {

@@ -34,8 +34,8 @@ func New() *cobra.Command {
 		Short: "Send deliveries and attacks through a real Envoy on this machine",
 		Long: "Start the service, a real Envoy with examples/quickstart/envoy.yaml and a sample\n" +
 			"application on free loopback ports, send deliveries of four providers and attacks,\n" +
-			"and print what became of each, and the whole trace of one. Exits 0 only if every\n" +
-			"verdict is the expected one.",
+			"and print what became of each, and the whole trace of one. Exits 0 if every\n" +
+			"verdict is the expected one, 4 if not, and 5 if an attack has reached the application.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
@@ -62,7 +62,8 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
-	results := d.send(ctx, demoRows())
+	rows := demoRows()
+	results := d.send(ctx, rows)
 	if output == "json" {
 		err = cli.PrintJSON(out, results)
 	} else {
@@ -78,10 +79,23 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 		}
 		<-ctx.Done()
 	}
-	for _, r := range results {
-		if !r.AsExpected {
-			return cli.Failed
+	return judge(rows, results)
+}
+
+// judge returns the exit code: an attack that passed is worse than a row that ended
+// otherwise than expected.
+func judge(rows []row, results []result) error {
+	code := cli.Good
+	for i, r := range results {
+		switch {
+		case !rows[i].reason.Allows() && r.Verdict == authz.Allow.String(): // it has reached the application
+			return cli.AttackPassed
+		case !r.AsExpected:
+			code = cli.CaseFailed
 		}
+	}
+	if code != cli.Good {
+		return code
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ func New() *cobra.Command {
 		Short: "Decide one captured HTTP/1.1 request and say why",
 		Long: "Decide one captured HTTP/1.1 request and say why: request line, headers, an empty\n" +
 			"line, then the body to the end of the file as it is.\n" +
-			"Exits 0 for allow, 1 for deny, 3 if the policy is invalid.",
-		Args: cobra.ExactArgs(1),
+			"Exits 0 for allow, 1 for deny, 2 if something cannot be read, 3 if the policy is invalid.",
+		Args: cli.Needs(1, 1, "a file with a captured request, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
 	o.policies.AddFlags(cmd)
@@ -61,8 +61,7 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	}
 	table, keys, err := o.policies.Keys()
 	if err != nil {
-		cli.PrintErrors(cmd.ErrOrStderr(), err)
-		return cli.Invalid
+		return err
 	}
 	s, err := o.policies.Settings()
 	if err != nil {

@@ -92,8 +92,7 @@ func (o *keysOptions) run(cmd *cobra.Command) error {
 	}
 	_, keys, err := o.policies.Keys()
 	if err != nil {
-		cli.PrintErrors(cmd.ErrOrStderr(), err)
-		return cli.Invalid
+		return err
 	}
 	var live *cli.LiveKeys
 	if o.admin.URL != "" {

@@ -91,9 +91,14 @@ func newProvidersList() *cobra.Command {
 				return err
 			}
 			if output == "json" {
-				return cli.PrintJSON(cmd.OutOrStdout(), all)
+				err = cli.PrintJSON(cmd.OutOrStdout(), all)
+			} else if len(all) > 0 {
+				err = printProviders(cmd.OutOrStdout(), all)
 			}
-			return printProviders(cmd.OutOrStdout(), all)
+			if err == nil && len(all) == 0 {
+				err = want.noMatch()
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
@@ -102,6 +107,30 @@ func newProvidersList() *cobra.Command {
 		_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.FixedCompletions(f.words, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	}
 	return cmd
+}
+
+// kinds are what a policy can say of a sender that the catalogue does not have, by
+// the key of its scheme.
+var kinds = map[string]string{
+	"hmac":         "a keyed hash over body, time, URL or headers (hmac)",
+	"jws":          "a JSON Web Token signed with a shared secret (jws)",
+	"shared_token": "a shared token in a header, the query or the body (shared_token)",
+}
+
+// noMatch says that nothing is listed, and what to do about a sender that is not in
+// the catalogue.
+func (f *wanted) noMatch() error {
+	message := "no entry of the catalogue fits"
+	if f.text != "" {
+		message = fmt.Sprintf("no entry of the catalogue that fits has %q in its name or title", f.text)
+		if all, err := listProviders(&wanted{text: f.text}); err == nil && len(all) == 0 {
+			names, _ := provider.Names() // read without an error before
+			message += strictyaml.Suggest(strings.ToLower(f.text), names)
+		}
+	}
+	return fmt.Errorf("%s\nA policy can describe a sender of its own, without any code, if it signs or sends:\n"+
+		"  %s\n  %s\n  %s\nThe guide is docs/concepts.md#a-signature-of-your-own-kind, and for the catalogue docs/providers/adding.md", message,
+		kinds["hmac"], kinds["jws"], kinds["shared_token"])
 }
 
 func listProviders(want *wanted) ([]listed, error) {

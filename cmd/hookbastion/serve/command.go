@@ -127,5 +127,5 @@ func report(w io.Writer, log *slog.Logger, s *settings.Settings, err error) erro
 	for _, e := range cli.AsErrors(err) {
 		log.Error("the service does not run", "error", strings.TrimPrefix(e.Error(), ": "))
 	}
-	return cli.Failed
+	return cli.CodeOf(err)
 }

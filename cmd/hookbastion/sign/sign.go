@@ -95,8 +95,7 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	}
 	table, keys, err := o.policies.Keys()
 	if err != nil {
-		cli.PrintErrors(cmd.ErrOrStderr(), err)
-		return cli.Invalid
+		return err
 	}
 	req, err := o.delivery.Request(table, now, body)
 	if err != nil {

@@ -11,19 +11,6 @@ import (
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-// Reported prints errors that have places, one a line, and leaves the others
-// to main.
-func Reported(w io.Writer, err error) error {
-	var errs policy.Errors
-	if !errors.As(err, &errs) {
-		return err
-	}
-	for _, e := range errs {
-		fmt.Fprintln(w, e)
-	}
-	return Failed
-}
-
 // AsErrors makes a list of any error, or of none.
 func AsErrors(err error) policy.Errors {
 	if err == nil {

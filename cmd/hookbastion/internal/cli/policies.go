@@ -19,9 +19,12 @@ type Policies struct {
 	Config string // of the service; empty: its defaults
 }
 
+// DefaultPolicies is the directory where policies are looked for.
+const DefaultPolicies = "policies"
+
 // AddFlags gives a command both flags.
 func (p *Policies) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&p.Paths, "policy", []string{"policies"}, "directory or file with policies; may be repeated")
+	cmd.Flags().StringArrayVar(&p.Paths, "policy", []string{DefaultPolicies}, "directory or file with policies; may be repeated")
 	p.AddConfig(cmd)
 }
 

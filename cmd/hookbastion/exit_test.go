@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+)
+
+var update = flag.Bool("update", false, "rewrite the table of docs/exit-codes.md")
+
+const (
+	exitPage = repository + "/docs/exit-codes.md"
+	exitFrom = "<!-- exit codes -->\n"
+	exitTo   = "<!-- end of exit codes -->\n"
+)
+
+// TestExitCodes holds the table of the page equal to the codes.
+func TestExitCodes(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| code | means |\n| --- | --- |\n")
+	for _, e := range cli.Exits() {
+		fmt.Fprintf(&b, "| %d | %s |\n", int(e), e.Meaning())
+	}
+	text, err := os.ReadFile(exitPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(text), exitFrom)
+	_, after, ok := strings.Cut(rest, exitTo)
+	if !ok {
+		t.Fatal("the page has no table")
+	}
+	want := before + exitFrom + b.String() + exitTo + after
+	switch {
+	case want == string(text):
+	case *update:
+		if err := os.WriteFile(exitPage, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Error("the page is not what the code says; run go test ./cmd/hookbastion -run TestExitCodes -update")
+	}
+}
+
+// exits are command lines for each cell of the page's second table. Those that need a
+// running service, a real Envoy or a gateway that fails have their own tests.
+var exits = map[string]string{
+	"validate 0":       "validate good",
+	"validate 2":       "validate nowhere",
+	"validate 3":       "validate --fail-on info good",
+	"explain 0":        "explain --policy good --now 2026-11-24T10:00:01Z delivery.http",
+	"explain 1":        "explain --policy good --now 2026-11-25T10:00:00Z delivery.http",
+	"explain 2":        "explain --policy good missing.http",
+	"explain 3":        "explain --policy bad delivery.http",
+	"sign 0":           "sign --policy good --webhook stripe",
+	"sign 2":           "sign --policy good --webhook nobody",
+	"sign 3":           "sign --policy bad --webhook stripe",
+	"keys 0":           "keys --policy good",
+	"keys 2":           "keys --policy nowhere",
+	"keys 3":           "keys --policy bad",
+	"providers list 0": "providers list stripe",
+	"providers list 2": "providers list paypol",
+	"providers show 0": "providers show stripe",
+	"providers show 2": "providers show paypol",
+	"envoy audit 0":    "envoy audit filter.yaml",
+	"envoy audit 2":    "envoy audit nowhere.yaml",
+	"envoy audit 3":    "envoy audit envoy.yaml",
+	"serve 2":          "serve --policy nowhere",
+	"serve 3":          "serve --policy bad --http-listen 127.0.0.1:0",
+	"config print 0":   "config print",
+	"config print 2":   "config print --config nowhere.yaml",
+	"config print 3":   "config print --config envoy.yaml",
+	"redeliver 2":      "redeliver --admin http://127.0.0.1:1 --decision 4f",
+	"healthcheck 0":    "healthcheck --url READY",
+	"healthcheck 1":    "healthcheck --url http://127.0.0.1:1/readyz",
+	"healthcheck 2":    "healthcheck --uri",
+	"demo 2":           "demo --no-such-flag",
+	"version 0":        "version",
+	"version 2":        "version 2",
+}
+
+// elsewhere are the cells that other tests show.
+var elsewhere = map[string]string{
+	"serve 0": "terminate", "redeliver 0": "TestRedeliver", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
+}
+
+func TestExitCodesOfCommands(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/exit.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, f := range archive.Files {
+		name := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := filepath.Abs(exitPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	ready := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(ready.Close)
+	root, delivery := newRoot(), bytes.Buffer{}
+	root.SetOut(&delivery)
+	root.SetArgs([]string{"sign", "--policy", "good", "--webhook", "stripe", "--now", "2026-11-24T10:00:00Z"})
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("delivery.http", delivery.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z ]+)` \\|(.*)\\|$").FindAllStringSubmatch(string(text), -1) {
+		for code, cell := range strings.Split(row[2], "|") {
+			name := row[1] + " " + strconv.Itoa(code)
+			line, shown := exits[name]
+			_, other := elsewhere[name]
+			switch {
+			case strings.TrimSpace(cell) == "" && (shown || other):
+				t.Errorf("%s is a case, and the page does not have it", name)
+			case strings.TrimSpace(cell) == "":
+			case !shown && !other:
+				t.Errorf("%s is on the page, and no test shows it", name)
+			case shown:
+				cells++
+				if got := run(strings.Fields(strings.ReplaceAll(line, "READY", ready.URL))); got != code {
+					t.Errorf("%s: %s exits with %d", name, line, got)
+				}
+			}
+		}
+	}
+	if cells != len(exits) {
+		t.Errorf("%d of %d cases are on the page", cells, len(exits))
+	}
+}

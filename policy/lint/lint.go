@@ -1,0 +1,178 @@
+// Package lint finds what policies leave weak although they can be served.
+//
+// Each rule is one value of [Rules]: its id and words, and a function that finds it,
+// in one webhook or in the set as a whole. All webhooks are gone through once, each
+// with every rule; only one is decoded at a time, so that a hundred thousand need no
+// more memory than they have as a set. Rules look at what was written and at what it
+// was compiled to; they open no file and ask nobody.
+//
+// It finds known mistakes. A policy without a finding may still be the wrong one.
+package lint
+
+import (
+	"slices"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/keys"
+	"github.com/hookbastion/hookbastion/policy/provider"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	"github.com/hookbastion/hookbastion/policy/watermark"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+// Input is what rules look at.
+type Input struct {
+	// Set is the policies, Table what they were compiled to; nil where they have
+	// errors: rules that need it find nothing.
+	Set   *policy.Set
+	Table *authz.Table
+	// Keys are the secrets and tokens that compiling met.
+	Keys []keys.Key
+	// Proofs is what the settings let the service know of a sender's connection.
+	Proofs policy.Proofs
+	// OnePhase says that the setting replay.access_log is false.
+	OnePhase bool
+	// Store is what a nonce store knows.
+	Store Store
+}
+
+// Store is what a nonce store knows of webhooks.
+type Store struct {
+	// Known are the webhooks that it has nonces of; nil if nobody was asked.
+	Known map[string]watermark.Kept
+	// Err is why nothing is known, although Name was asked.
+	Name string
+	Err  error
+}
+
+// Rule is one thing that can be found, and how.
+type Rule struct {
+	finding.Rule
+	// each is called with each webhook, set once. A rule has one of them.
+	each func(*pass, *webhook)
+	set  func(*pass)
+	// broken: it also looks at sets that have errors.
+	broken bool
+}
+
+// Rules returns what can be found, in the order of ids.
+func Rules() []finding.Rule {
+	all := make([]finding.Rule, len(rules))
+	for i := range rules {
+		all[i] = rules[i].Rule
+	}
+	return all
+}
+
+// Lint returns the findings in the order of files and places. The error is that of
+// reading the set or the catalogue.
+func Lint(in Input) ([]finding.Finding, error) {
+	p := &pass{Input: in, found: []finding.Finding{}}
+	p.keys = map[string][]*keys.Key{}
+	for i := range in.Keys {
+		k := &in.Keys[i]
+		p.keys[k.Webhook] = append(p.keys[k.Webhook], k)
+	}
+	p.run(func(r *Rule) {
+		if r.set != nil {
+			r.set(p)
+		}
+	})
+	err := in.Set.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
+		hook := p.webhook(w, at)
+		p.run(func(r *Rule) {
+			if r.each != nil {
+				r.each(p, hook)
+			}
+		})
+	})
+	if err == nil {
+		err = p.err
+	}
+	slices.SortStableFunc(p.found, func(a, b finding.Finding) int { return a.Compare(b.Place) })
+	return p.found, err
+}
+
+// pass is one run of all rules.
+type pass struct {
+	Input
+	keys  map[string][]*keys.Key
+	rule  *Rule // that runs now
+	found []finding.Finding
+	err   error
+	// kept is what the table remembers, gone what it no longer does; see lost.
+	kept map[string]watermark.Kept
+	gone []string
+}
+
+// run calls f with the rules that can look at the set.
+func (p *pass) run(f func(*Rule)) {
+	for i := range rules {
+		if p.rule = &rules[i]; p.Table != nil || p.rule.broken {
+			f(p.rule)
+		}
+	}
+}
+
+// report adds a finding of the rule that runs now.
+func (p *pass) report(at strictyaml.Place, message string) {
+	p.reportAs(p.rule.Severity, at.Error(message))
+}
+
+// reportAs reports one that does not have the rule's own severity.
+func (p *pass) reportAs(severity finding.Severity, e strictyaml.Error) {
+	f := p.rule.At(finding.Place{File: e.File, Line: e.Line, Column: e.Column, Path: e.Path}, e.Message)
+	f.Severity = severity
+	p.found = append(p.found, f)
+}
+
+// webhook is one as it was written, and what became of it.
+type webhook struct {
+	*policyv1.Webhook
+	at strictyaml.Place
+	// compiled is nil where the set has errors.
+	compiled *authz.Webhook
+	// provider is its entry in the catalogue; nil: it has a scheme of its own, or
+	// none. step is the key that names either.
+	provider *policyv1.Provider
+	step     string
+	// schemes are all whose signatures it accepts.
+	schemes []*policyv1.Scheme
+	keys    []*keys.Key
+}
+
+func (p *pass) webhook(w *policyv1.Webhook, at strictyaml.Place) *webhook {
+	hook := &webhook{Webhook: w, at: at, step: "scheme", keys: p.keys[w.GetName()]}
+	if p.Table != nil {
+		hook.compiled = p.Table.Webhook(w.GetName())
+	}
+	if w.GetScheme() != nil {
+		hook.schemes = []*policyv1.Scheme{w.GetScheme()}
+	}
+	if w.GetProvider() != "" {
+		entry, err := provider.Get(w.GetProvider())
+		if err != nil {
+			p.err = err
+		}
+		hook.provider, hook.step, hook.schemes = entry, "provider", provider.Accepted(entry, w.GetProviderScheme())
+	}
+	return hook
+}
+
+// proof is where the webhook says how deliveries are signed.
+func (w *webhook) proof() strictyaml.Place { return w.at.At(w.step) }
+
+// checkOf returns the webhook's check of a kind, if its chain has one.
+func checkOf[C authz.Check](w *webhook) (found C, ok bool) {
+	if w.compiled == nil {
+		return found, false
+	}
+	for _, check := range w.compiled.Chain {
+		if c, ok := check.(C); ok {
+			return c, true
+		}
+	}
+	return found, false
+}
