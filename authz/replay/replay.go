@@ -24,11 +24,11 @@
 // Nothing is accepted after it may have been forgotten. For deliveries with a
 // signed time the store has watermarks, which rise when it evicts and at its
 // start: a time at or below is refused as [authz.ReplayUncertain], with 503,
-// because an honest sender signs its retry anew. Deliveries without a signed
+// because an honest sender signs its retry again. Deliveries without a signed
 // time are never evicted; if there is no room, they are refused.
 //
 // Those pass, marked as possible, where they may have been forgotten, until their
-// window has ended since: their senders could not sign them anew.
+// window has ended since: their senders could not sign them again.
 //
 // What it does not protect against stands in docs/replay.md: mainly that a
 // restart of the memory store forgets deliveries without a signed time, and

@@ -43,7 +43,7 @@ const (
 	Forged
 	// Late: the lease had ended.
 	Late
-	// Repeated: settled, released or made anew before.
+	// Repeated: settled, released or made again before.
 	Repeated
 	// Unsettled: the store did not answer.
 	Unsettled

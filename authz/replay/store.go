@@ -137,7 +137,7 @@ type Store interface {
 	Known(nonce Nonce, now time.Time) (Answer, bool)
 
 	// Settle ends a reservation whose lease has not ended. It reports whether
-	// it did; what was settled, released or made anew stays as it is.
+	// it did; what was settled, released or made again stays as it is.
 	Settle(ctx context.Context, r authz.Reservation, fate Fate, now time.Time) (bool, error)
 
 	// Release gives back what r's owner has of a reservation, and reports whether

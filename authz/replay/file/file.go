@@ -284,11 +284,11 @@ func (s *Store) written(b *batch) error {
 	return s.log.wait(b)
 }
 
-// ready mends the log if it is broken. After that everything must be written
+// ready repairs the log if it is broken. After that everything must be written
 // again.
 func (s *Store) ready() error {
-	mended, err := s.log.ready()
-	if mended {
+	repaired, err := s.log.ready()
+	if repaired {
 		s.gap.Store(true)
 		s.ask(time.Unix(0, s.log.last()))
 	}
@@ -303,7 +303,7 @@ func (s *Store) ask(now time.Time) {
 	}
 }
 
-// Sweep sweeps the memory store, tries to mend a broken log, and looks whether
+// Sweep sweeps the memory store, tries to repair a broken log, and looks whether
 // a compaction is due. Call it about once a second.
 func (s *Store) Sweep(now time.Time, n int) {
 	s.Store.Sweep(now, n)

@@ -114,10 +114,10 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("room for %d: nothing was accepted", room)
 		}
 		lift()
-		half := opened(t, killedCopy(t, c), start) // before the log is mended
+		half := opened(t, killedCopy(t, c), start) // before the log is repaired
 		check(t, half, answers[:], false)
 		half.Kill()
-		until(t, "to mend the log", func() bool {
+		until(t, "to repair the log", func() bool {
 			_, err := s.Reserve(context.Background(), nonceOf(1<<41), replay.Claim{}, start)
 			return err == nil
 		})
@@ -240,7 +240,7 @@ func TestKeepOnAFullDisk(t *testing.T) {
 		t.Errorf("outcome %d though nothing could be kept", a.Outcome)
 	}
 	lift()
-	until(t, "to mend the log", func() bool {
+	until(t, "to repair the log", func() bool {
 		_, err := s.Reserve(context.Background(), nonceOf(2), replay.Claim{}, start)
 		return err == nil
 	})

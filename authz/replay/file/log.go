@@ -94,7 +94,7 @@ func newLog(dir string, every time.Duration, last header) *log {
 // finds a mark finds a log, too. After an error it can be called again; l.mu is
 // held, or nobody else knows the log.
 func (l *log) begin() error {
-	if err := l.probe(); err != nil { // so that no segment is begun in vain
+	if err := l.probe(); err != nil { // so that no segment is begun for nothing
 		return err
 	}
 	if err := l.prepare(); err != nil {
@@ -248,7 +248,7 @@ func (l *log) put(data []byte, number uint64) error {
 	return err
 }
 
-// fail makes everything fail until the log is mended: what has gathered stands
+// fail makes everything fail until the log is repaired: what has gathered stands
 // on what could not be written. l.mu is held.
 func (l *log) fail(err error) {
 	l.counters.failures.Add(1)

@@ -46,7 +46,7 @@ func (l *log) syncOrLose() error {
 	return err
 }
 
-// next begins a segment. After an error the log must be mended.
+// next begins a segment. After an error the log must be repaired.
 func (l *log) next() error {
 	n := l.segment.Load() + 1
 	f, err := os.OpenFile(segmentName(l.dir, int(n)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -64,11 +64,11 @@ func (l *log) next() error {
 	return nil
 }
 
-// mendEvery is how often a broken log is tried again.
-const mendEvery = 100 * time.Millisecond
+// repairEvery is how often a broken log is tried again.
+const repairEvery = 100 * time.Millisecond
 
-// ready mends a broken log, or returns why it cannot be mended yet.
-func (l *log) ready() (mended bool, err error) {
+// ready repairs a broken log, or returns why it cannot be repaired yet.
+func (l *log) ready() (repaired bool, err error) {
 	if !l.isBroken.Load() {
 		return false, nil
 	}
@@ -78,15 +78,15 @@ func (l *log) ready() (mended bool, err error) {
 		return false, nil
 	}
 	now := time.Now()
-	if l.busy || errors.Is(l.broken, ErrClosed) || now.Sub(l.tried) < mendEvery {
+	if l.busy || errors.Is(l.broken, ErrClosed) || now.Sub(l.tried) < repairEvery {
 		return false, l.broken
 	}
 	l.tried = now
-	mend := l.mend
+	repair := l.repair
 	if l.tip == nil {
-		mend = l.begin
+		repair = l.begin
 	}
-	if err := mend(); err != nil {
+	if err := repair(); err != nil {
 		return false, err
 	}
 	l.broken = nil
@@ -94,10 +94,10 @@ func (l *log) ready() (mended bool, err error) {
 	return true, nil
 }
 
-// mend begins a segment and writes an empty batch to it. It has the number of
-// the batch that failed, which it thereby declares void. l.mu is held, and
+// repair begins a segment and writes an empty batch to it. It has the number of
+// the batch that failed, which it so declares void. l.mu is held, and
 // nobody writes.
-func (l *log) mend() error {
+func (l *log) repair() error {
 	if err := l.probe(); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (l *log) mend() error {
 	return l.put(seal(appendHeader(nil), h), h.number)
 }
 
-// probe looks whether there is room, so that no segment is begun in vain.
+// probe looks whether there is room, so that no segment is begun for nothing.
 func (l *log) probe() error {
 	name := filepath.Join(l.dir, "probe")
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)

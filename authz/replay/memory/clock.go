@@ -23,7 +23,7 @@ type clock struct {
 const (
 	// latestStep is how exact the latest time is.
 	latestStep = int64(100 * time.Millisecond)
-	// turnAfter is by how much the clock must have gone back. To begin anew costs
+	// turnAfter is by how much the clock must have gone back. To begin again costs
 	// as much as to wait for that long.
 	turnAfter = int64(replay.Skew + time.Minute)
 	// behindFor is for how long all times must be behind: a call that was held up
@@ -94,7 +94,7 @@ func (m *Store) told(now time.Time) {
 	}
 }
 
-// turn begins anew with the clock that went back from the latest time.
+// turn begins again with the clock that went back from the latest time.
 func (m *Store) turn(now time.Time, latest int64) {
 	m.mu.Lock()
 	if !m.clock.latest.CompareAndSwap(latest, now.UnixNano()) {

@@ -219,7 +219,7 @@ func (m *Store) reopen(pt *partition, st *stripe, at place, nonce *replay.Nonce,
 		m.count(pt, -1)
 		named = m.open(pt, st, nonce, claim, o, now, named)
 		if named.Outcome != replay.Reserved {
-			at.segment.undrop(at.at, was)
+			at.segment.undoDrop(at.at, was)
 			m.count(pt, 1)
 		}
 		return named

@@ -39,13 +39,13 @@ const (
 	webhookParts, tenantParts = 16, 2
 	// maxClass is the largest class of spans: 2^22 seconds, 48 days.
 	maxClass = 22
-	// generosity is how many times what is left free one webhook, or one
+	// timesFree is how many times what is left free one webhook, or one
 	// tenant within a webhook, may take. A single one gets four fifths of the
 	// common room, n get a part of 1/(n+1/4) each.
-	generosity = 4
-	// modesty is by which part of the largest tenant's usage a tenant counts as
+	timesFree = 4
+	// smallPart is by which part of the largest tenant's usage a tenant counts as
 	// small, and reserve is which part of the whole is not for small ones.
-	modesty, reserve = 4, 64
+	smallPart, reserve = 4, 64
 )
 
 func newPartition(id uint64, name string, webhook, own *usage, parts int) *partition {
@@ -163,7 +163,7 @@ func (m *Store) insert(pt *partition, nonce *replay.Nonce, st state, now time.Ti
 	if nonce.Likeness != 0 {
 		m.keep(s)
 	}
-	m.count(pt, s.put(s.vacant(key, current), key, nonce.Likeness, expires))
+	m.count(pt, s.put(s.freePlace(key, current), key, nonce.Likeness, expires))
 	m.step(pt, t, p, now)
 	return replay.Reserved
 }

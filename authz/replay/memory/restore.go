@@ -69,7 +69,7 @@ func (m *Store) restoreNonce(pt *partition, e *Entry, now time.Time) {
 	}
 	// After a clock was set back, what would expire too far ahead must do so
 	// earlier.
-	m.count(pt, s.put(s.vacant(key, current), key, e.like, min(e.expires, s.swept+255)))
+	m.count(pt, s.put(s.freePlace(key, current), key, e.like, min(e.expires, s.swept+255)))
 }
 
 func (m *Store) restoredSegment(pt *partition, t *table, e *Entry, now time.Time) (*segment, *part) {

@@ -55,7 +55,7 @@ type slot struct{ high, low uint64 }
 
 type state uint64
 
-// The states of a slot. What is pending has its particulars in the stripe.
+// The states of a slot. What is pending has its details in the stripe.
 const (
 	stateDone state = iota << 8
 	statePending
@@ -183,8 +183,8 @@ func (s *segment) find(key slot, current int64) (place int, found bool) {
 	return 0, false
 }
 
-// vacant returns the place where a key may be put that is not there.
-func (s *segment) vacant(key slot, current int64) int {
+// freePlace returns the place where a key may be put that is not there.
+func (s *segment) freePlace(key slot, current int64) int {
 	i, a := s.start(key), s.ages(current)
 	for a.live(s.slots[i]) {
 		i = s.after(i)
@@ -239,8 +239,8 @@ func (s *segment) drop(place int) {
 	s.count--
 }
 
-// undrop takes a drop back. Nothing was put into the segment since.
-func (s *segment) undrop(place int, was slot) {
+// undoDrop takes a drop back. Nothing was put into the segment since.
+func (s *segment) undoDrop(place int, was slot) {
 	s.slots[place] = was
 	s.count++
 }

@@ -105,7 +105,7 @@ func (m *Store) countOpen(pt *partition, n int64) {
 func (pt *partition) allowed(whole int64, all *usage, of func(*usage) int64, leastOf func(*usage) int64) bool {
 	taken, webhook, own := of(all), of(pt.webhook), of(pt.own)
 	limit := common(whole)
-	left := generosity * (limit - taken)
+	left := timesFree * (limit - taken)
 	switch {
 	case taken >= whole:
 		return false
@@ -115,11 +115,11 @@ func (pt *partition) allowed(whole int64, all *usage, of func(*usage) int64, lea
 		return false
 	case pt.own == pt.webhook:
 		return webhook < left
-	case webhook < left && own < generosity*(left-webhook):
+	case webhook < left && own < timesFree*(left-webhook):
 		return true
 	}
 	l := pt.webhook.largest.Load()
-	return l != nil && own < of(l.own)/modesty && taken < limit-limit/reserve
+	return l != nil && own < of(l.own)/smallPart && taken < limit-limit/reserve
 }
 
 func (m *Store) free(pt *partition) bool {

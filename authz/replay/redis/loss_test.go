@@ -163,7 +163,7 @@ func TestTrustedRestart(t *testing.T) {
 // Who does not find its scripts on a server that has forgotten nothing loads them
 // and goes on: another version of the service has begun the generation, with
 // scripts of its own, or somebody has emptied the cache. Else each version would
-// begin anew what the other has begun, for as long as both run.
+// begin again what the other has begun, for as long as both run.
 func TestScriptsOfAnotherVersion(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		server := redistest.Start(t, redistest.Options{Kind: kind})

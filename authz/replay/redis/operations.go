@@ -18,7 +18,7 @@ import (
 const reserved = int64(replay.Reserved)
 
 // Reserve fails with an error if Redis did not answer in time, is away, or was
-// begun anew. What it may have reserved then is given back.
+// begun again. What it may have reserved then is given back.
 func (s *Store) Reserve(ctx context.Context, nonce replay.Nonce, claim replay.Claim, now time.Time) (replay.Answer, error) {
 	reserve := s.reserve
 	if awaited(&nonce) {

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// generosity is how many times what is left free a webhook may take, reserve
+	// timesFree is how many times what is left free a webhook may take, reserve
 	// which part of the room is for those that have less than the least part of
 	// it: so many webhooks find some when all else is taken.
-	generosity, reserve, least = 4, 16, 256
+	timesFree, reserve, least = 4, 16, 256
 	// bytesPerNonce is what one takes whose outcome is open, and tableBytes what
 	// Redis takes at once for each key when its two tables have become too small
 	// and are doubled.

@@ -42,7 +42,7 @@ var (
 func init() {
 	header := fmt.Sprintf("local SKEW, ADOPTABLE, PROVEN, PERMITTED, OWNERS = %d, %d, %d, %d, %d\n",
 		replay.Skew.Microseconds(), adoptable.Microseconds(), proven.Milliseconds(), replay.PermitTime.Milliseconds(), owners) +
-		fmt.Sprintf("local GENEROSITY, RESERVE, LEAST = %d, %d, %d\n", generosity, reserve, least)
+		fmt.Sprintf("local TIMES_FREE, RESERVE, LEAST = %d, %d, %d\n", timesFree, reserve, least)
 	common := read("common")
 	for op, name := range [operations]string{opReserve: "reserve", opSettle: "settle", opRelease: "release", opPermit: "permit", opLook: "look"} {
 		bodies[op] = header + common + read(name)

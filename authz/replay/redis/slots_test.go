@@ -13,7 +13,7 @@ import (
 )
 
 // A slot of a live cluster moves to another master. While it moves, and after,
-// no copy passes; when it has moved, its part begins anew.
+// no copy passes; when it has moved, its part begins again.
 func TestSlotMoves(t *testing.T) {
 	eachAtOnce(t, func(t *testing.T, kind string) {
 		nodes, addresses := startCluster(t, redistest.Options{Kind: kind})
@@ -67,7 +67,7 @@ func TestSlotMoves(t *testing.T) {
 			t.Errorf("%d were not answered", refused)
 		}
 		if r := s.Remote(); r.Restarted+r.Lost == 0 {
-			t.Errorf("nothing has begun anew: %+v", r)
+			t.Errorf("nothing has begun again: %+v", r)
 		}
 	})
 }

@@ -27,7 +27,7 @@ local function has_room(s)
   local room, slots = tonumber(ARGV[15]), tonumber(ARGV[16])
   local keys = tonumber(string.match(info, '\r\ndb' .. ARGV[14] .. ':keys=(%d+)') or 0)
   local left = room - keys
-  return left > 0 and (s.nonces * slots < GENEROSITY * (left - room / RESERVE) or s.nonces * slots < room / LEAST)
+  return left > 0 and (s.nonces * slots < TIMES_FREE * (left - room / RESERVE) or s.nonces * slots < room / LEAST)
 end
 
 -- forgotten reports whether what has no signed time may have been accepted before
