@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
@@ -20,6 +21,8 @@ type Table struct {
 	// that are remembered, each once for every webhook; nil if no webhook has
 	// secrets for each tenant.
 	Tenants func() (known, unknown int)
+	// Fetched is what the table needs of what providers publish; nil if nothing.
+	Fetched *fetch.Use
 
 	webhooks []*Webhook
 	byName   map[string]*route

@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"crypto/x509"
 	"slices"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/condition"
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -39,6 +41,11 @@ type Deps struct {
 	OnKey func(keys.Key)
 	// Tenants reads the secrets of tenants; nil: a loader for this table alone.
 	Tenants *tenant.Loader
+	// Fetcher fetches what providers publish; nil: nothing is fetched for this table,
+	// and keys by URL are not there.
+	Fetcher *fetch.Fetcher
+	// Roots are the authorities of signing certificates; nil: those of the machine.
+	Roots *x509.CertPool
 	// Now is the time of the load; Previous the table that served until now,
 	// nil at the start. A webhook that accepts older deliveries than before,
 	// or that is new, refuses those that could have come before Now: their nonces

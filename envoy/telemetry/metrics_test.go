@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -299,7 +300,10 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 		Replay:  func() replay.Stats { return replay.Stats{Watermark: now, LogBytes: 1} },
 		Secrets: func() secret.Counts { return secret.Counts{Current: 1} },
 		Tenants: func() tenant.Stats { return tenant.Stats{Loaded: 1} },
-		Remote:  func() replay.Remote { return replay.Remote{Up: true} },
+		Fetched: func(time.Time) fetch.Stats {
+			return fetch.Stats{Sources: []fetch.Status{{Name: "a", Confirmed: now}}, Results: map[string]map[string]int64{"a": {"": 1}}}
+		},
+		Remote: func() replay.Remote { return replay.Remote{Up: true} },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,9 @@ var (
 	metricSecrets           = instrument{"hookbastion.secrets", "gauge", "{key}", "state", "Keys that are read from files, tenants' apart: current, or last_good where the file cannot be used and an earlier value stays."}
 	metricTenants           = instrument{"hookbastion.tenants", "gauge", "{tenant}", "state", "Names of tenants in memory, each once for every webhook: known with their secrets, or unknown."}
 	metricTenantLoads       = instrument{"hookbastion.tenant.loads", "counter", "{load}", "result", "Looks for the secrets of tenants: loaded, unknown, failed; or refused, since too many were unknown before."}
+	metricFetches           = instrument{"hookbastion.fetches", "counter", "{fetch}", "source, result", "Fetches of what providers publish, by URL, or by the pattern of URLs of keys by id: ok, or why one failed: url, credentials, dns, address (not a public one), connect, tls, timeout, redirect, not_found, status, too_large, content, transport."}
+	metricFetchedAge        = instrument{"hookbastion.fetched.age", "gauge", "s", "source", "Time since a provider's server last confirmed what is in use; of keys by id, the oldest. Absent until something came."}
+	metricFetchedMissing    = instrument{"hookbastion.fetched.missing", "gauge", "{document}", "source", "Documents without any content that counts: none has come yet, or it is older than fetch.max_stale."}
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
 	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
@@ -44,7 +47,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricReloads, metricRecordsDropped, metricRefusedConns, metricPanics,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads, metricRecordsDropped, metricRefusedConns, metricPanics,
 }
 
 // fact describes an attribute.

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -73,6 +74,8 @@ type Config struct {
 	// those of tenants.
 	Secrets func() secret.Counts
 	Tenants func() tenant.Stats
+	// Fetched says what is known of what providers publish; nil: nothing is fetched.
+	Fetched func(now time.Time) fetch.Stats
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
 	// Remote returns what was met of a nonce store that lies elsewhere; nil if it

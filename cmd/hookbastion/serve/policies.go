@@ -1,10 +1,12 @@
 package serve
 
 import (
+	"crypto/x509"
 	"log/slog"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
@@ -22,6 +24,8 @@ type policies struct {
 	settler       *replay.Settler
 	fingerprinter *authz.Fingerprinter
 	tenants       *tenant.Loader
+	fetcher       *fetch.Fetcher
+	roots         *x509.CertPool // of signing certificates; nil: the machine's
 	recorder      *telemetry.Recorder
 	log           *slog.Logger
 }
@@ -36,6 +40,7 @@ func (p *policies) load(watcher *watch.Watcher) error {
 		return err
 	}
 	p.recorder.Reloaded(nil)
+	p.fetcher.Serve(watcher.Table().Fetched)
 	watcher.Hold = holdWeaker
 	watcher.OnReload = p.reloaded
 	return nil
@@ -48,6 +53,7 @@ func (p *policies) reloaded(report watch.Report) {
 		return
 	}
 	p.recorder.Reloaded(report.Err)
+	p.fetcher.Serve(report.Table.Fetched)
 	if err := p.store.keep(watermark.KeptBy(report.Table)); err != nil {
 		p.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)
 	}
@@ -59,7 +65,7 @@ func (p *policies) compile(set *policy.Set, previous *authz.Table) (*authz.Table
 	table, err := policy.Compile(set, policy.Deps{
 		Store: p.nonces, Settler: p.settler, Fingerprinter: p.fingerprinter, MaxBodyBytes: p.settings.Mapping.MaxRequestBytes,
 		Now: time.Now(), Previous: previous, Assertions: len(p.settings.Assertion.Files) > 0,
-		Strict: true, Tenants: p.tenants, Kept: p.store.kept,
+		Strict: true, Tenants: p.tenants, Fetcher: p.fetcher, Roots: p.roots, Kept: p.store.kept,
 	})
 	if err == nil && previous != nil {
 		err = p.store.keepBoth(previous, table)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy/watch"
@@ -24,6 +25,7 @@ type running struct {
 	web     net.Listener
 	admin   *admin
 	store   *nonceStore
+	fetcher *fetch.Fetcher
 	sweep   func(now time.Time)
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
@@ -79,6 +81,8 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 			r.store.run(ctx)
 		}
 	}()
+	fetched := make(chan struct{})
+	go func() { defer close(fetched); r.fetcher.Run(ctx) }()
 	stopFiles := r.watchFiles(ctx)
 
 	failed := make(chan error, len(r.grpc)+2)
@@ -106,6 +110,7 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	<-watched
 	<-swept
 	<-looked
+	<-fetched
 	stopFiles()
 	return err
 }

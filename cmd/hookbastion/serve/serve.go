@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -78,7 +79,11 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	secrets := &secretLog{log: o.Log}
 	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: secrets.changed}
 	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: secrets.change})
-	recorder, err := newRecorder(s, records, sdk, store, watcher, tenants)
+	fetcher, roots, err := newFetcher(&s.Fetch, o.Log)
+	if err != nil {
+		return err
+	}
+	recorder, err := newRecorder(s, records, sdk, store, watcher, tenants, fetcher)
 	if err != nil {
 		return err
 	}
@@ -86,7 +91,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	// Replay protection: it counts by the recorder, and every table uses the same.
 	p := &policies{
 		settings: s, store: store, nonces: recorder.Store(store.Store), tenants: tenants,
-		fingerprinter: authz.NewFingerprinter(store.fingerprints), recorder: recorder, log: o.Log,
+		fingerprinter: authz.NewFingerprinter(store.fingerprints), recorder: recorder, log: o.Log, fetcher: fetcher, roots: roots,
 	}
 	p.settler = newSettler(s, store, p.nonces, o.Log)
 	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, p.settler, p.fingerprinter) })
@@ -107,9 +112,10 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		server: envoy.NewServer(&envoy.Service{
 			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer,
 		}, s.Limits, nil),
-		site:    newSite(watcher, sdk.metrics, signer, o.Log),
+		site:    newSite(watcher, fetcher, sdk.metrics, signer, o.Log),
 		watcher: watcher,
 		store:   store,
+		fetcher: fetcher,
 		sweep:   sweeper(store, p.settler, s.Lease, o.Log),
 	}
 	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher}, o.Log); err != nil {
@@ -125,7 +131,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 }
 
 // newRecorder makes what counts and records, with what it asks for at each scrape.
-func newRecorder(s *settings.Settings, records *telemetry.Writer, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader) (*telemetry.Recorder, error) {
+func newRecorder(s *settings.Settings, records *telemetry.Writer, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
 	return telemetry.New(telemetry.Config{
 		Records: records, DenialsPerSecond: s.Denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
@@ -133,6 +139,7 @@ func newRecorder(s *settings.Settings, records *telemetry.Writer, sdk *sdk, stor
 		Replay: store.stats, Remote: store.remote,
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
 		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
+		Fetched: fetcher.Stats,
 	})
 }
 

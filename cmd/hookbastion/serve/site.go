@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 )
@@ -28,7 +29,7 @@ type inForce interface {
 }
 
 // newSite makes the pages. Without a signer there are no keys of assertions.
-func newSite(policies inForce, metrics http.Handler, signer *assertion.Signer, log *slog.Logger) *site {
+func newSite(policies inForce, fetcher *fetch.Fetcher, metrics http.Handler, signer *assertion.Signer, log *slog.Logger) *site {
 	mux := http.NewServeMux()
 	s := &site{}
 	if signer != nil {
@@ -50,6 +51,10 @@ func newSite(policies inForce, metrics http.Handler, signer *assertion.Signer, l
 		}
 		if n := secretCounts(table).LastGood; n > 0 {
 			_, _ = fmt.Fprintf(w, "ok, with the last good value of %d keys: their files cannot be used, see the log\n", n)
+			return
+		}
+		if n := missing(fetcher); n > 0 {
+			_, _ = fmt.Fprintf(w, "ok, without %d documents of providers: they could not be fetched yet, see the log\n", n)
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone

@@ -72,4 +72,10 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.Assertion.issuer":           "The iss of assertions. Default: hookbastion.",
 	"hookbastion.settings.v1.Log.level":                  "debug, info, warn or error: the least that is written. debug adds the settings that are not the default, and where each comes from. Default: info.",
 	"hookbastion.settings.v1.Log.format":                 "text or json: lines of key=value, or of JSON. Default: text.",
+	"hookbastion.settings.v1.Fetch.directory":            "A directory that keeps what was good last, for a restart while a provider's server is away. It is made if it is not there. Replicas may share it. Default: none, memory alone.",
+	"hookbastion.settings.v1.Fetch.allow_private":        "Networks that may be connected to although they are not public, as in 10.1.2.0/24. Default: none.",
+	"hookbastion.settings.v1.Fetch.ca":                   "Authorities of servers and of signing certificates, in PEM form, in place of those of the machine. Read at the start. Default: those of the machine.",
+	"hookbastion.settings.v1.Fetch.proxy":                "A proxy that every fetch goes through, as in http://proxy:3128, in place of a connection of our own; HTTPS_PROXY counts for nothing. It looks up the names, so that it must refuse private addresses. Default: none.",
+	"hookbastion.settings.v1.Fetch.max_stale":            "How long what was good last counts while its server is away. Default: 168h.",
+	"hookbastion.settings.v1.Fetch.timeout":              "The longest that a fetch may take as a whole. No request waits for one. Default: 15s.",
 }

@@ -24,6 +24,8 @@ func samples(t *testing.T, s setting) (good string, bad []string) {
 		return "7s", []string{"7", "soon", "-1s", "2000h"}
 	case name == "replay.redis.budget":
 		return "2s", []string{"7", "soon", "0s", "-1s", "24h"}
+	case name == "fetch.max_stale":
+		return "36h", []string{"7", "soon", "0s", "-1s", "2161h"}
 	case name == "log.level":
 		return "warn", []string{"loud", "INFO", "7"}
 	case name == "log.format":

@@ -51,6 +51,7 @@ type Settings struct {
 	// RecordsOTLP sends the records to a collector, too.
 	RecordsOTLP bool
 	Denials     int
+	Fetch       Fetch
 	LogLevel    slog.Level
 	LogJSON     bool
 }
@@ -107,6 +108,7 @@ func (v *Values) Settings() (*Settings, error) {
 	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
 		s.Lease = 0
 	}
+	s.Fetch = fetches(m.GetFetch(), fail)
 	s.SetupUntil = timeOf(m.GetReplay().GetSetupUntil(), fail, "replay", "setup_until")
 	s.File = nonceFile(m.GetReplay(), fail)
 	s.Redis = nonceRedis(m.GetReplay(), fail)

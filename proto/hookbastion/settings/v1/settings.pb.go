@@ -279,6 +279,7 @@ type Settings struct {
 	Admin         *Admin                 `protobuf:"bytes,9,opt,name=admin,proto3" json:"admin,omitempty"`
 	Assertion     *Assertion             `protobuf:"bytes,10,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	Log           *Log                   `protobuf:"bytes,11,opt,name=log,proto3" json:"log,omitempty"`
+	Fetch         *Fetch                 `protobuf:"bytes,12,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +387,13 @@ func (x *Settings) GetAssertion() *Assertion {
 func (x *Settings) GetLog() *Log {
 	if x != nil {
 		return x.Log
+	}
+	return nil
+}
+
+func (x *Settings) GetFetch() *Fetch {
+	if x != nil {
+		return x.Fetch
 	}
 	return nil
 }
@@ -1557,6 +1565,105 @@ func (x *Log) GetFormat() string {
 	return ""
 }
 
+// Fetch is how keys, certificates and other documents that providers publish are
+// fetched: over HTTPS, in the background, from the places that policies and the
+// catalogue name and no others. A policy that needs none fetches nothing.
+type Fetch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A directory that keeps what was good last, for a restart while a provider's server
+	// is away. It is made if it is not there. Replicas may share it. Default: none, memory
+	// alone.
+	Directory string `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	// Networks that may be connected to although they are not public, as in 10.1.2.0/24.
+	// Default: none.
+	AllowPrivate []string `protobuf:"bytes,2,rep,name=allow_private,json=allowPrivate,proto3" json:"allow_private,omitempty"`
+	// Authorities of servers and of signing certificates, in PEM form, in place of those
+	// of the machine. Read at the start. Default: those of the machine.
+	Ca string `protobuf:"bytes,3,opt,name=ca,proto3" json:"ca,omitempty"`
+	// A proxy that every fetch goes through, as in http://proxy:3128, in place of a
+	// connection of our own; HTTPS_PROXY counts for nothing. It looks up the names, so
+	// that it must refuse private addresses. Default: none.
+	Proxy string `protobuf:"bytes,4,opt,name=proxy,proto3" json:"proxy,omitempty"`
+	// How long what was good last counts while its server is away. Default: 168h.
+	MaxStale *durationpb.Duration `protobuf:"bytes,5,opt,name=max_stale,json=maxStale,proto3" json:"max_stale,omitempty"`
+	// The longest that a fetch may take as a whole. No request waits for one. Default: 15s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fetch) Reset() {
+	*x = Fetch{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fetch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fetch) ProtoMessage() {}
+
+func (x *Fetch) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
+func (*Fetch) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Fetch) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *Fetch) GetAllowPrivate() []string {
+	if x != nil {
+		return x.AllowPrivate
+	}
+	return nil
+}
+
+func (x *Fetch) GetCa() string {
+	if x != nil {
+		return x.Ca
+	}
+	return ""
+}
+
+func (x *Fetch) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
+}
+
+func (x *Fetch) GetMaxStale() *durationpb.Duration {
+	if x != nil {
+		return x.MaxStale
+	}
+	return nil
+}
+
+func (x *Fetch) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The socket's path. Default: none.
@@ -1569,7 +1676,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1688,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[16]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1731,7 @@ type Redis_Sentinel struct {
 
 func (x *Redis_Sentinel) Reset() {
 	*x = Redis_Sentinel{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1743,7 @@ func (x *Redis_Sentinel) String() string {
 func (*Redis_Sentinel) ProtoMessage() {}
 
 func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1794,7 @@ type Redis_Password struct {
 
 func (x *Redis_Password) Reset() {
 	*x = Redis_Password{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1806,7 @@ func (x *Redis_Password) String() string {
 func (*Redis_Password) ProtoMessage() {}
 
 func (x *Redis_Password) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1840,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf3\x04\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa9\x05\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -1746,7 +1853,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x05admin\x18\t \x01(\v2\x1e.hookbastion.settings.v1.AdminR\x05admin\x12@\n" +
 	"\tassertion\x18\n" +
 	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\x12.\n" +
-	"\x03log\x18\v \x01(\v2\x1c.hookbastion.settings.v1.LogR\x03log\"\xb1\x02\n" +
+	"\x03log\x18\v \x01(\v2\x1c.hookbastion.settings.v1.LogR\x03log\x124\n" +
+	"\x05fetch\x18\f \x01(\v2\x1e.hookbastion.settings.v1.FetchR\x05fetch\"\xb1\x02\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
@@ -1884,7 +1992,14 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x06issuer\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06issuer\"m\n" +
 	"\x03Log\x127\n" +
 	"\x05level\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^(debug|info|warn|error)?$R\x05level\x12-\n" +
-	"\x06format\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^(text|json)?$R\x06formatBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\x06format\x18\x02 \x01(\tB\x15\xbaH\x12r\x102\x0e^(text|json)?$R\x06format\"\x8b\x02\n" +
+	"\x05Fetch\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12-\n" +
+	"\rallow_private\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\fallowPrivate\x12\x0e\n" +
+	"\x02ca\x18\x03 \x01(\tR\x02ca\x12\x14\n" +
+	"\x05proxy\x18\x04 \x01(\tR\x05proxy\x12J\n" +
+	"\tmax_stale\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x05\b\x80\xce\xda\x032\x03\b\x90\x1cR\bmaxStale\x12C\n" +
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\bx2\x02\b\x01R\atimeoutBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -1899,7 +2014,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
@@ -1921,10 +2036,11 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Records)(nil),             // 17: hookbastion.settings.v1.Records
 	(*Assertion)(nil),           // 18: hookbastion.settings.v1.Assertion
 	(*Log)(nil),                 // 19: hookbastion.settings.v1.Log
-	(*Grpc_Unix)(nil),           // 20: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 21: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 22: hookbastion.settings.v1.Redis.Password
-	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
+	(*Fetch)(nil),               // 20: hookbastion.settings.v1.Fetch
+	(*Grpc_Unix)(nil),           // 21: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 22: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 23: hookbastion.settings.v1.Redis.Password
+	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	5,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -1938,31 +2054,34 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	15, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
 	18, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
 	19, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
-	20, // 11: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	6,  // 12: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	23, // 13: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
-	0,  // 14: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	1,  // 15: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	23, // 16: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	2,  // 17: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	14, // 18: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	12, // 19: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	13, // 20: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	21, // 21: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	22, // 22: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	23, // 23: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	3,  // 24: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	23, // 25: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	23, // 26: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	6,  // 27: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	23, // 28: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	23, // 29: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	22, // 30: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	20, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
+	21, // 12: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	6,  // 13: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	24, // 14: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	0,  // 15: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	1,  // 16: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	24, // 17: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	2,  // 18: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	14, // 19: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	12, // 20: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	13, // 21: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	22, // 22: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	23, // 23: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	24, // 24: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	3,  // 25: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	24, // 26: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	24, // 27: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	6,  // 28: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	24, // 29: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	24, // 30: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	24, // 31: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
+	24, // 32: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	23, // 33: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -1982,7 +2101,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

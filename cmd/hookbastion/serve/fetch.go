@@ -1,0 +1,63 @@
+package serve
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+)
+
+// newFetcher makes what fetches keys and other documents, and the authorities that
+// certificates among them are checked by; nil for those of the machine.
+func newFetcher(s *settings.Fetch, log *slog.Logger) (*fetch.Fetcher, *x509.CertPool, error) {
+	var roots *x509.CertPool
+	if s.CA != "" {
+		text, err := os.ReadFile(s.CA)
+		if err != nil {
+			return nil, nil, fmt.Errorf("fetch.ca: %w", err)
+		}
+		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(text) {
+			return nil, nil, fmt.Errorf("fetch.ca: %s has no certificate in PEM form", s.CA)
+		}
+	}
+	client := fetch.NewClient(fetch.ClientConfig{
+		AllowPrivate: s.AllowPrivate, Roots: roots, Proxy: s.Proxy, Timeout: s.Timeout, UserAgent: "hookbastion/" + cli.Version,
+	})
+	l := &secretLog{log: log}
+	return fetch.New(fetch.Config{Get: client.Get, Directory: s.Directory, MaxStale: s.MaxStale, OnEvent: l.fetched}), roots, nil
+}
+
+// fetched says what began to fail, and what is good again. What a request named is
+// no fault of ours, and a stranger's text.
+func (l *secretLog) fetched(e fetch.Event) {
+	if !l.allow(time.Now()) {
+		return
+	}
+	switch {
+	case e.Err == nil:
+		l.log.Info("fetched", "url", e.URL)
+	case e.Asked:
+		l.log.Info("not fetched: a request named it as its key", "url", strconv.Quote(e.URL), "error", e.Err.Error())
+	case e.Held:
+		l.log.Warn("not fetched, what was good last stays", "url", e.URL, "error", e.Err.Error())
+	default:
+		l.log.Error("not fetched, and there is no last good one: deliveries that need it get 503", "url", e.URL, "error", e.Err.Error())
+	}
+}
+
+// missing counts the documents of which nothing counts.
+func missing(f *fetch.Fetcher) int {
+	n := 0
+	for _, s := range f.Stats(time.Now()).Sources {
+		if !s.Counts {
+			n++
+		}
+	}
+	return n
+}
