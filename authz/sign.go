@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,9 @@ type Signing struct {
 	// Secret is a key or token whose text the policy does not hold; empty if it
 	// holds all.
 	Secret secret.Value
+	// Private is the private key where the policy holds only the public one; nil if it
+	// holds all.
+	Private crypto.Signer
 	// Tenant is the tenant of the delivery, where its path has one.
 	Tenant string
 	// Secrets are those of the tenant; Webhook.Sign finds them.

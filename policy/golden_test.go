@@ -155,7 +155,7 @@ func canSign(t *testing.T, table *authz.Table, w *authz.Webhook) {
 		}
 		for i, scheme := range signed.Schemes {
 			now, body := time.Unix(1_800_000_000, 0), "{}"
-			hmac, _ := scheme.(*signature.HMAC)
+			hmac, _ := scheme.(*signature.Content)
 			if hmac == nil {
 				continue
 			}

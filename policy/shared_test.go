@@ -39,7 +39,7 @@ func TestSharedPlans(t *testing.T) {
 	plan := func(name string) *signature.Plan {
 		for _, check := range table.Webhook(name).Chain {
 			if c, ok := check.(*signature.Check); ok {
-				return c.Schemes[0].(*signature.HMAC).Plan //nolint:forcetypeassert // or the test fails
+				return c.Schemes[0].(*signature.Content).Plan //nolint:forcetypeassert // or the test fails
 			}
 		}
 		t.Fatalf("%s has no signature", name)

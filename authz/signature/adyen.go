@@ -38,7 +38,7 @@ var adyenFields = []string{
 // that it does, so that both are taken.
 type adyenItem struct {
 	plain, escaped []byte
-	signature      candidate
+	signature      macBytes
 }
 
 // read returns the items. It refuses keys that stand there twice or in another

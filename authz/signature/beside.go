@@ -7,7 +7,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"slices"
-	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -25,7 +24,7 @@ type parameters struct {
 	inQuery []string // these of the query alone
 }
 
-func (h *HMAC) parameters(req *authz.Request) parameters {
+func (h *Content) parameters(req *authz.Request) parameters {
 	c := &h.config
 	p := parameters{form: c.signsWhole() || c.signsForm()}
 	for i := range c.Content {
@@ -220,7 +219,6 @@ func settled(call *authz.Call, scheme Scheme) authz.Reason {
 		call.Explain("signed parameters that stand in the request once, as some frameworks read query and form together",
 			fmt.Sprintf("%.60q beside a signed one that is read alike", name))
 	}
-	call.Fingerprint, call.Alternate = authz.Fingerprint{}, authz.Fingerprint{}
-	call.Proof, call.SignedTime = authz.ProofNone, time.Time{}
+	disprove(call)
 	return authz.MalformedRequest
 }

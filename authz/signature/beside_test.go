@@ -82,7 +82,7 @@ func TestQueriesThatMayHaveAnyName(t *testing.T) {
 	line := signature.Part{Kind: signature.Literal, Text: "\n"}
 	for _, c := range []struct {
 		name string
-		h    *signature.HMAC
+		h    *signature.Content
 		sent sent
 	}{
 		{"a signed URL", several(t, withContent(url, line, body)), sent{target: "/h?id=2", contentType: formType, body: "id=1"}},
@@ -141,7 +141,7 @@ func TestQueriesBesideTheirSignedParameter(t *testing.T) {
 		{"data.id=1", formType, "data.id=2", authz.MalformedRequest},
 		{"data.id=1", "multipart/form-data; boundary=b", multipartOf("data_id", "2"), authz.MalformedRequest},
 	} {
-		for name, h := range map[string]*signature.HMAC{"Mercado Pago": shop, "a field": field} {
+		for name, h := range map[string]*signature.Content{"Mercado Pago": shop, "a field": field} {
 			req := sent{target: "/?data.id=1", contentType: c.contentType}.request()
 			if name == "a field" {
 				if req.Method = authz.View("GET"); c.body != "" {

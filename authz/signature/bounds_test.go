@@ -178,7 +178,7 @@ func TestContentfulList(t *testing.T) {
 
 // A key's header without a value must not open the choice of all keys.
 func TestKeyHeaderWithoutAValue(t *testing.T) {
-	h := several(t, func(c *signature.Config) { c.KeyIDHeader = "x-key" })
+	h := several(t, func(c *signature.Config) { c.KeyID.Headers = []string{"x-key"} })
 	for _, id := range []authz.View{nil, {}} {
 		req := request()
 		sign(t, h, req)

@@ -88,11 +88,11 @@ func (b *Braintree) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reaso
 }
 
 // candidates reads public|signature pairs with & between.
-func (b *Braintree) candidates(pairs string) map[string]candidate {
-	sent := map[string]candidate{}
+func (b *Braintree) candidates(pairs string) map[string]macBytes {
+	sent := map[string]macBytes{}
 	for pair := range strings.SplitSeq(pairs, "&") {
 		public, text, _ := strings.Cut(pair, "|")
-		var signature candidate
+		var signature macBytes
 		if decode(&signature, []byte(text), Hex, SHA1.Size()) && public != "" && b.keys.has(public) {
 			sent[public] = signature
 		}

@@ -15,7 +15,7 @@ import (
 // as sorted name=value pairs, a dot between query and form, and the form's
 // parameters sorted, with nothing between.
 // https://www.plivo.com/docs/messaging/concepts/signature-validation
-func (h *HMAC) plivoV3(req *authz.Request, part *Part, written urlForm) ([]byte, bool) {
+func (h *Content) plivoV3(req *authz.Request, part *Part, written urlForm) ([]byte, bool) {
 	query, err := queryOf(req)
 	form, formErr := formOf(req)
 	if err != nil || formErr != nil {
@@ -41,7 +41,7 @@ func (h *HMAC) plivoV3(req *authz.Request, part *Part, written urlForm) ([]byte,
 
 // plivoAlone reports whether the signed content could not come of another query:
 // no name has & or =, and no value what would be the next parameter.
-func (h *HMAC) plivoAlone(req *authz.Request) bool {
+func (h *Content) plivoAlone(req *authz.Request) bool {
 	query, err := queryOf(req)
 	if err != nil || h.config.Pin.Query {
 		return err == nil

@@ -6,6 +6,8 @@ import (
 	"crypto/sha512"
 	"hash"
 	"slices"
+
+	"github.com/hookbastion/hookbastion/authz/publickey"
 )
 
 // Hash is the hash below the HMAC.
@@ -88,6 +90,8 @@ const (
 	// Credential: Config.Prefix in either letter case, an id that is not looked
 	// at, a colon, the signature.
 	Credential
+	// Base64JSON: base64 of a JSON object, the signature under Config.Key.
+	Base64JSON
 )
 
 // PartKind is the kind of one piece of the signed content.
@@ -158,12 +162,26 @@ type Part struct {
 	bytes []byte // Text, for the hashes
 }
 
+// DigestHash is how a digest is made.
+type DigestHash uint8
+
+// The hashes of digests. The zero value is SHA-256.
+const (
+	DigestSHA256 DigestHash = iota
+	DigestSHA512
+	// DigestMD5 is broken: two bodies can be made to share one.
+	DigestMD5
+	// DigestCRC32 is none: anybody can make another body with the same one.
+	DigestCRC32
+)
+
 // Digest is a digest of the body.
 type Digest struct {
-	// MD5 in place of SHA-256.
-	MD5 bool
+	Hash DigestHash
 	// Encoding of the digest; 0 for its bytes.
 	Encoding Encoding
+	// Decimal writes a checksum as a number, in place of Encoding.
+	Decimal bool
 	// EmptyAsNothing: an empty body has no digest.
 	EmptyAsNothing bool
 }
@@ -234,11 +252,30 @@ type BodyDigest struct {
 	Encoding Encoding
 }
 
+// KeyID says where a delivery names its key: in one of them. With the zero value all
+// keys are tried.
+type KeyID struct {
+	// Headers is one for all signatures, or one for each of Config.Headers.
+	Headers []string
+	// JSON is the path of a text in the JSON body.
+	JSON string
+	// Item is an item of a KeyValue or Base64JSON header.
+	Item string
+}
+
+func (k *KeyID) exists() bool { return len(k.Headers) > 0 || k.JSON != "" || k.Item != "" }
+
 // Config describes a scheme. Header names are in lower case.
 type Config struct {
-	Name     string
-	Hash     Hash
-	Encoding Encoding
+	Name string
+	// Hash is that of the HMAC, where Algorithm is the zero value.
+	Hash Hash
+	// Algorithm is how candidates are verified by public keys. Its zero value stands for an
+	// HMAC.
+	Algorithm publickey.Algorithm
+	// DigestFirst: this digest of the content is signed in its place; nil: none.
+	DigestFirst *Digest
+	Encoding    Encoding
 	// SecretFirst: no HMAC but the plain hash of the secret and the content.
 	SecretFirst bool
 	// Headers hold the signature. If a header holds the time as well, the
@@ -263,8 +300,8 @@ type Config struct {
 	Content   []Part
 	Time      Time
 	Constants []Constant
-	// KeyIDHeader names the key that the delivery is signed with.
-	KeyIDHeader string
+	// KeyID names the key that the delivery is signed with.
+	KeyID KeyID
 	// PublicURL is the scheme and host of the signed URL, and what stands before
 	// the request's path in it. Empty: https and the request's host.
 	PublicURL string
@@ -288,7 +325,32 @@ func (c *Config) holdsTime() bool { return c.Time.Key != "" || c.Time.First }
 func (c *Config) SignsBody() bool { return c.signsWhole() || c.signsForm() || c.BodyDigest.Query != "" }
 
 // signsWhole reports whether every body is covered by the content itself.
-func (c *Config) signsWhole() bool { return c.signs(Body, FormField, BodyString, BodyHash) }
+func (c *Config) signsWhole() bool {
+	return slices.ContainsFunc(c.Content, func(p Part) bool {
+		switch p.Kind {
+		case Body, FormField, BodyString:
+			return true
+		case BodyHash:
+			return p.Digest.Hash != DigestCRC32 // which binds nothing
+		default:
+			return false
+		}
+	})
+}
+
+// NamesKey reports whether a delivery names its key.
+func (c *Config) NamesKey() bool { return c.KeyID.exists() }
+
+// public reports whether the keys are public ones.
+func (c *Config) public() bool { return c.Algorithm.Kind != 0 }
+
+// sizes returns how short and how long a signature can be, in bytes.
+func (c *Config) sizes() (least, most int) {
+	if c.public() {
+		return c.Algorithm.Sizes()
+	}
+	return c.Hash.Size(), c.Hash.Size()
+}
 
 // signsForm reports whether a body is covered if it is a form.
 func (c *Config) signsForm() bool { return c.signs(Form, PlivoV3) }

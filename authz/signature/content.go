@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto/md5" //nolint:gosec // a body digest inside a MAC, for providers that offer nothing else
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
+	"hash/crc32"
 	"io"
+	"math/big"
 	"slices"
 	"unicode/utf8"
 
@@ -21,7 +24,7 @@ const chunk = 16 << 10
 
 // prepare makes the parts that must be parsed. It returns OK, or what is wrong
 // with the request, and then the name of the part.
-func (h *HMAC) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
+func (h *Content) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
 	for i := range h.config.Content {
 		part := &h.config.Content[i]
 		if !part.prepared() {
@@ -36,7 +39,7 @@ func (h *HMAC) prepare(req *authz.Request, s *scratch) (authz.Reason, string) {
 	return authz.OK, ""
 }
 
-func (h *HMAC) preparePart(req *authz.Request, s *scratch, part *Part, form urlForm) ([]byte, bool) {
+func (h *Content) preparePart(req *authz.Request, s *scratch, part *Part, form urlForm) ([]byte, bool) {
 	if part.readsForm() && req.Body.Len() > 0 && twoTypes(req) {
 		return nil, false
 	}
@@ -83,26 +86,42 @@ func (d Digest) of(body *authz.Body) []byte {
 	if d.EmptyAsNothing && body.Len() == 0 {
 		return nil
 	}
-	var sum hash.Hash
-	if d.MD5 {
-		sum = md5.New() //nolint:gosec // see the import
-	} else {
-		sum = sha256.New()
-	}
+	sum := d.begin()
 	_, _ = io.Copy(sum, body.Reader()) // neither fails
-	switch d.Encoding {
-	case Hex:
-		return hex.AppendEncode(nil, sum.Sum(nil))
-	case Base64:
-		return base64.StdEncoding.AppendEncode(nil, sum.Sum(nil))
+	return d.end(sum)
+}
+
+func (d Digest) begin() hash.Hash {
+	switch d.Hash {
+	case DigestSHA512:
+		return sha512.New()
+	case DigestMD5:
+		return md5.New() //nolint:gosec // see the import
+	case DigestCRC32:
+		return crc32.NewIEEE()
 	default:
-		return sum.Sum(nil)
+		return sha256.New()
+	}
+}
+
+// end writes the digest as it is signed.
+func (d Digest) end(sum hash.Hash) []byte {
+	digest := sum.Sum(nil)
+	switch {
+	case d.Decimal:
+		return new(big.Int).SetBytes(digest).Append(nil, 10)
+	case d.Encoding == Hex:
+		return hex.AppendEncode(nil, digest)
+	case d.Encoding == Base64:
+		return base64.StdEncoding.AppendEncode(nil, digest)
+	default:
+		return digest
 	}
 }
 
 // item returns the text of another item of the signature header, which must be
 // there once.
-func (h *HMAC) item(req *authz.Request, part *Part) ([]byte, bool) {
+func (h *Content) item(req *authz.Request, part *Part) ([]byte, bool) {
 	value, count := req.Headers.Lookup(h.config.Headers[0])
 	if count != 1 {
 		return nil, false
@@ -146,7 +165,7 @@ func appendJSONString(dst, text []byte) []byte {
 
 // write feeds the signed content to the MAC and, where there is one, to the
 // fingerprint.
-func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer, digest *authz.Fingerprinting) {
+func (h *Content) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer, digest *authz.Fingerprinting) {
 	feed := func(b []byte) {
 		_, _ = mac.Write(b) // hashes never fail
 		if digest != nil {
@@ -194,7 +213,7 @@ func (h *HMAC) write(req *authz.Request, s *scratch, form urlForm, mac io.Writer
 // content, the padding of the hash, and anything. The padding ends with the
 // length as 8 bytes or more, of which the first is 0 for everything that fits
 // into a memory. Content without a NUL byte was not made so.
-func (h *HMAC) extended(req *authz.Request, s *scratch) bool {
+func (h *Content) extended(req *authz.Request, s *scratch) bool {
 	var found nulFinder
 	h.write(req, s, h.forms[0], &found, nil)
 	return bool(found)
@@ -212,7 +231,7 @@ func (f *nulFinder) Write(b []byte) (int, error) {
 // parameters of a form are signed, another body needs the digest that the
 // signed URL holds. A digest that is there counts for every body: for a form, and
 // for an empty one, or else it could have been taken away.
-func (h *HMAC) bound(req *authz.Request) bool {
+func (h *Content) bound(req *authz.Request) bool {
 	c := &h.config
 	switch {
 	case !c.SignsBody(), c.signsWhole():
@@ -227,7 +246,7 @@ func (h *HMAC) bound(req *authz.Request) bool {
 		return true
 	}
 	value, ok := only(all, c.BodyDigest.Query)
-	var want candidate
+	var want macBytes
 	size := c.BodyDigest.Hash.Size()
 	if err != nil || !ok || !decode(&want, []byte(value), c.BodyDigest.Encoding, size) {
 		return false

@@ -54,7 +54,7 @@ func (t *Time) place() string {
 }
 
 // foundInstead describes signature headers that have no signature.
-func (h *HMAC) foundInstead(headers authz.Headers, s *scratch) string {
+func (h *Content) foundInstead(headers authz.Headers, s *scratch) string {
 	count, size := 0, 0
 	for i := range headers {
 		if h.nameOf(headers[i].Name) >= 0 {
@@ -75,6 +75,11 @@ func (h *HMAC) foundInstead(headers authz.Headers, s *scratch) string {
 // form describes the header that the scheme expects.
 func (c *Config) form() string {
 	mac := fmt.Sprintf("<%d bytes in %s>", c.Hash.Size(), c.Encoding)
+	if least, most := c.sizes(); least != most {
+		mac = fmt.Sprintf("<a signature in %s>", c.Encoding)
+	} else if c.public() {
+		mac = fmt.Sprintf("<%d bytes in %s>", most, c.Encoding)
+	}
 	switch c.Grammar {
 	case Bare:
 	case Prefix, PrefixList:
@@ -92,6 +97,8 @@ func (c *Config) form() string {
 		}
 	case Positional:
 		mac = "<time>" + string(c.Separator) + mac
+	case Base64JSON:
+		mac = "base64 of a JSON object with " + c.Key + ": " + mac
 	}
 	switch {
 	case c.JSON != "":
@@ -107,7 +114,7 @@ func (c *Config) form() string {
 }
 
 // Place says where the signature stands.
-func (h *HMAC) Place() string {
+func (h *Content) Place() string {
 	switch {
 	case h.config.JSON != "":
 		return h.config.JSON + " in the JSON body"
@@ -119,7 +126,7 @@ func (h *HMAC) Place() string {
 
 // shownURL is the URL or path that is signed, without the credentials that a
 // public URL may have.
-func (h *HMAC) shownURL(req *authz.Request) string {
+func (h *Content) shownURL(req *authz.Request) string {
 	if !h.config.SignsURL() {
 		return string(appendPath(nil, &h.public, req, &Part{}, urlForm{}))
 	}
@@ -134,6 +141,9 @@ func (h *HMAC) shownURL(req *authz.Request) string {
 
 // macName is "HMAC-SHA256", or "SHA256 of the secret and" what is not one.
 func (c *Config) macName() string {
+	if c.public() {
+		return c.Algorithm.String()
+	}
 	name := c.Hash.String()
 	if c.SecretFirst {
 		return strings.TrimPrefix(name, "HMAC-") + " of the secret,"
@@ -184,12 +194,62 @@ func (ks keys) names(now time.Time) string {
 	var names []string
 	for _, k := range ks {
 		name := k.ID
+		if k.Reader != nil && !k.Cell.PerTenant() {
+			name += thumbprints(k.now(nil))
+		}
 		if !k.validAt(now) {
 			name += " (not valid now)"
 		}
 		names = append(names, name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// thumbprints shows public keys, which are no secrets (RFC 7638).
+func thumbprints(k *key) string {
+	if len(k.public) > 1 {
+		return fmt.Sprintf(" (%d keys)", len(k.public))
+	}
+	text := ""
+	for i := range k.public {
+		text += " (" + k.public[i].Describe() + ", thumbprint " + k.public[i].Thumbprint() + ")"
+	}
+	return text
+}
+
+// found says what came of the candidates.
+func (h *Content) found(s *scratch, match *key, valid bool) string {
+	text := foundText(match, valid, len(s.candidates))
+	if match != nil || !h.config.public() {
+		return text
+	}
+	text = strings.Replace(text, "another secret", "another key", 1)
+	if id := s.candidates[0].id; id != nil {
+		text += fmt.Sprintf("; it names the key %.300q", id)
+		if !h.keys.know(id) {
+			text += ", which none of them is"
+		}
+	}
+	if s.unavailable != 0 {
+		text += "; keys are being fetched"
+	}
+	return text
+}
+
+// know reports whether some key has that name.
+func (ks keys) know(id authz.View) bool {
+	for _, slot := range ks {
+		if slot.Source != nil || slot.Cell.PerTenant() {
+			return true // which is not known here
+		}
+		k := slot.now(nil)
+		for i := range k.public {
+			if k.name(&k.public[i]) == string(id) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func foundText(match *key, valid bool, candidates int) string {

@@ -10,7 +10,7 @@ import (
 )
 
 // fields is a scheme whose time, token and signature are fields of a form.
-func fields(t *testing.T) *signature.HMAC {
+func fields(t *testing.T) *signature.Content {
 	t.Helper()
 	h, err := signature.New(signature.Config{
 		Hash: signature.SHA256, Encoding: signature.Hex, Grammar: signature.Bare, Field: "signature", MaxSignatures: 5,

@@ -10,9 +10,9 @@ import (
 
 // fuzzed has a scheme for each grammar of a header, all over the body and, if
 // the header has it, the time.
-func fuzzed(t testing.TB) map[string]*signature.HMAC {
+func fuzzed(t testing.TB) map[string]*signature.Content {
 	t.Helper()
-	all := map[string]*signature.HMAC{}
+	all := map[string]*signature.Content{}
 	for name := range schemes {
 		all[name] = scheme(t, name)
 	}
@@ -38,7 +38,7 @@ func fuzzed(t testing.TB) map[string]*signature.HMAC {
 }
 
 // header is where the scheme's signature stands.
-func header(h *signature.HMAC) string {
+func header(h *signature.Content) string {
 	if h.Config().Numbered {
 		return "x-sig-1"
 	}
@@ -100,7 +100,7 @@ func FuzzGrammars(f *testing.F) {
 // hasMAC reports whether the text has the MAC of the right header, in either
 // letter case. Where the header holds signed text of its own, another text may
 // have another right MAC: the signature alone decides.
-func hasMAC(h *signature.HMAC, text, right string) bool {
+func hasMAC(h *signature.Content, text, right string) bool {
 	c := h.Config()
 	if c.Time.Key != "" || c.Time.First || c.Name == "bare" && c.Key == "v1" {
 		return true
@@ -122,7 +122,7 @@ func FuzzContent(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
-	var all []*signature.HMAC
+	var all []*signature.Content
 	for _, parts := range [][]signature.Part{
 		{{Kind: signature.URL, Decoded: ":/?@!$'()*,;"}, {Kind: signature.Body}},
 		{{Kind: signature.URL}, {Kind: signature.Form, Distinct: true}},

@@ -99,7 +99,7 @@ func (p Pin) fixes() bool { return p.Query && p.Path }
 
 // guarded reports whether a request whose signature holds has what the guards
 // ask for. If not, the signature was made for another request with this content.
-func (h *HMAC) guarded(call *authz.Call) bool {
+func (h *Content) guarded(call *authz.Call) bool {
 	if h.config.Pin.Query && !h.pinned(call.Request) {
 		call.Explain("the query of pinned_query, "+strconv.Quote(h.config.Pin.Value), "another query")
 		return false
@@ -114,7 +114,7 @@ func (h *HMAC) guarded(call *authz.Call) bool {
 }
 
 // unguarded says what of a part should be and is not; nothing if all is well.
-func (h *HMAC) unguarded(req *authz.Request, i int) (expected, found string) {
+func (h *Content) unguarded(req *authz.Request, i int) (expected, found string) {
 	part := &h.config.Content[i]
 	switch part.Kind {
 	case URL, Path:
@@ -167,7 +167,7 @@ func firstOther(target authz.View) int {
 
 // digitLast reports whether the signed URL ends in a digit that is not the
 // policy's own.
-func (h *HMAC) digitLast(req *authz.Request, target authz.View) bool {
+func (h *Content) digitLast(req *authz.Request, target authz.View) bool {
 	if len(target) <= 1 && len(h.public.origin) == 0 {
 		target = req.Host // a path that is a slash may not be signed
 	}
@@ -176,7 +176,7 @@ func (h *HMAC) digitLast(req *authz.Request, target authz.View) bool {
 
 // pinned reports whether the query is the one that the policy says. A digest of
 // the body may follow it.
-func (h *HMAC) pinned(req *authz.Request) bool {
+func (h *Content) pinned(req *authz.Request) bool {
 	_, query, asked := bytes.Cut(req.Path, []byte{'?'})
 	want := h.config.Pin.Value
 	if string(query) == want && asked == (want != "") {
@@ -190,7 +190,7 @@ func (h *HMAC) pinned(req *authz.Request) bool {
 		want += "&"
 	}
 	text, ok := bytes.CutPrefix(query, []byte(want+digest.Query+"="))
-	var sum candidate
+	var sum macBytes
 	return ok && decode(&sum, text, digest.Encoding, digest.Hash.Size())
 }
 

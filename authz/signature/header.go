@@ -13,8 +13,8 @@ import (
 // collect reads all signatures that count into the scratch. It returns OK,
 // SignatureMissing if there is none of the wanted version, or
 // SignatureMalformed.
-func (h *HMAC) collect(req *authz.Request, s *scratch) authz.Reason {
-	s.candidates, s.skipped, s.overflow, s.time = s.candidates[:0], 0, false, nil
+func (h *Content) collect(req *authz.Request, s *scratch) authz.Reason {
+	s.candidates, s.decoded, s.skipped, s.overflow, s.time, s.place = s.candidates[:0], s.decoded[:0], 0, false, nil, 0
 	if h.config.JSON != "" {
 		texts, err := req.Body.JSON(h.config.JSON)
 		if err != nil || len(texts) > 1 || len(texts) == 1 && !h.parse([]byte(texts[0]), s) {
@@ -36,7 +36,7 @@ func (h *HMAC) collect(req *authz.Request, s *scratch) authz.Reason {
 		if !h.config.Repeated && twice(headers, i) {
 			return authz.SignatureMalformed
 		}
-		if !h.parse(headers[i].Value, s) || s.overflow {
+		if s.place = name; !h.parse(headers[i].Value, s) || s.overflow {
 			return authz.SignatureMalformed
 		}
 	}
@@ -52,7 +52,7 @@ func (h *HMAC) collect(req *authz.Request, s *scratch) authz.Reason {
 
 // first returns the place in Config.Headers of the first one that is there, or
 // -1.
-func (h *HMAC) first(headers authz.Headers) int {
+func (h *Content) first(headers authz.Headers) int {
 	first := -1
 	for i := range headers {
 		if n := h.nameOf(headers[i].Name); n >= 0 && (first < 0 || n < first) {
@@ -63,7 +63,7 @@ func (h *HMAC) first(headers authz.Headers) int {
 }
 
 // nameOf returns the place in Config.Headers of a header's name, or -1.
-func (h *HMAC) nameOf(name authz.View) int {
+func (h *Content) nameOf(name authz.View) int {
 	for i, want := range h.config.Headers {
 		if h.config.Numbered {
 			if len(name) > len(want)+1 && string(name[:len(want)]) == want && name[len(want)] == '-' && isNumber(name[len(want)+1:]) {
@@ -104,7 +104,7 @@ func twice(headers authz.Headers, i int) bool {
 
 // parse adds one signature header to the scratch: the candidates, and the time
 // if the header holds it. It returns false if the header has another form.
-func (h *HMAC) parse(value authz.View, s *scratch) bool {
+func (h *Content) parse(value authz.View, s *scratch) bool {
 	c := &h.config
 	switch c.Grammar {
 	case Bare:
@@ -137,6 +137,8 @@ func (h *HMAC) parse(value authz.View, s *scratch) bool {
 		h.add(mac, s)
 	case KeyValue:
 		return h.parseKeyValue(value, s)
+	case Base64JSON:
+		return h.parseBase64JSON(value, s)
 	case Positional:
 		time, rest, ok := bytes.Cut(value, []byte{c.Separator})
 		if !ok {
@@ -152,22 +154,25 @@ func (h *HMAC) parse(value authz.View, s *scratch) bool {
 
 // add decodes one signature. One of another length or alphabet is skipped: a
 // list may hold signatures of other schemes. Too many of them are a fault.
-func (h *HMAC) add(text []byte, s *scratch) {
+func (h *Content) add(text []byte, s *scratch) {
 	n := len(s.candidates)
 	if n+s.skipped >= h.config.MaxSignatures {
 		s.overflow = true
 		return
 	}
-	s.candidates = s.candidates[:n+1]
-	if !decode(&s.candidates[n], text, h.config.Encoding, h.config.Hash.Size()) {
-		s.candidates = s.candidates[:n]
+	start := len(s.decoded)
+	decoded, ok := appendSignature(s.decoded, text, h.config.Encoding, h.least, h.most)
+	if !ok {
 		s.skipped++
+		return
 	}
+	s.decoded = decoded
+	s.candidates = append(s.candidates, candidate{bytes: decoded[start:len(decoded):len(decoded)], place: s.place})
 }
 
 // parseList reads a list of entries; cut returns the signature of an entry,
 // and false for one of another version.
-func (h *HMAC) parseList(value []byte, separator byte, s *scratch, cut func([]byte) ([]byte, bool)) {
+func (h *Content) parseList(value []byte, separator byte, s *scratch, cut func([]byte) ([]byte, bool)) {
 	for more := true; more; {
 		var item []byte
 		item, value, more = bytes.Cut(value, []byte{separator})
@@ -185,7 +190,7 @@ func (h *HMAC) parseList(value []byte, separator byte, s *scratch, cut func([]by
 
 // parseKeyValue reads name=value items. The time must stand there once: with
 // two, one reader takes the first and another the last.
-func (h *HMAC) parseKeyValue(value []byte, s *scratch) bool {
+func (h *Content) parseKeyValue(value []byte, s *scratch) bool {
 	c := &h.config
 	return h.items(value, func(name, text []byte) bool {
 		switch {
@@ -203,7 +208,7 @@ func (h *HMAC) parseKeyValue(value []byte, s *scratch) bool {
 
 // items calls take with each name=value item, until it returns false. It
 // returns false then, and if there is something that is no item.
-func (h *HMAC) items(value []byte, take func(name, text []byte) bool) bool {
+func (h *Content) items(value []byte, take func(name, text []byte) bool) bool {
 	for more := true; more; {
 		var item []byte
 		item, value, more = bytes.Cut(value, []byte{h.config.Separator})
@@ -215,9 +220,37 @@ func (h *HMAC) items(value []byte, take func(name, text []byte) bool) bool {
 	return true
 }
 
-// decode writes the signature's bytes into dst. Only the canonical text of
+// appendSignature appends the bytes of a signature of least to most bytes. Only the
+// canonical text is accepted: no padding bits, no line breaks.
+func appendSignature(dst, text []byte, e Encoding, least, most int) ([]byte, bool) {
+	var length func(int) int
+	decoder := hex.AppendDecode
+	switch e {
+	case Hex:
+		length = hex.EncodedLen
+	case Base64:
+		length, decoder = base64Strict.EncodedLen, base64Strict.AppendDecode
+	case Base64URL:
+		length, decoder = base64URLStrict.EncodedLen, base64URLStrict.AppendDecode
+	default:
+		return dst, false
+	}
+	if len(text) < length(least) || len(text) > length(most) {
+		return dst, false
+	}
+	start := len(dst)
+	decoded, err := decoder(dst, text)
+	n := len(decoded) - start
+	// The length rules out the line breaks that the decoder would skip.
+	if err != nil || n < least || n > most || length(n) != len(text) {
+		return dst, false
+	}
+	return decoded, true
+}
+
+// decode writes a digest's bytes into dst. Only the canonical text of
 // exactly size bytes is accepted: no padding bits, no line breaks.
-func decode(dst *candidate, text []byte, e Encoding, size int) bool {
+func decode(dst *macBytes, text []byte, e Encoding, size int) bool {
 	switch e {
 	case Hex:
 		if len(text) != hex.EncodedLen(size) {
@@ -234,12 +267,41 @@ func decode(dst *candidate, text []byte, e Encoding, size int) bool {
 	}
 }
 
+// parseBase64JSON reads the signature in a JSON object in base64.
+func (h *Content) parseBase64JSON(value []byte, s *scratch) bool {
+	text, ok := headerText(value, h.config.Key)
+	if ok {
+		h.add([]byte(text), s)
+	}
+	return ok
+}
+
+// maxHeaderJSON is the length of the longest base64 of a JSON object in a header.
+const maxHeaderJSON = 8 << 10
+
+// headerText returns the one text of that name in a JSON object in base64.
+func headerText(value []byte, name string) (string, bool) {
+	if len(value) > maxHeaderJSON {
+		return "", false
+	}
+	decoded, err := base64Strict.AppendDecode(nil, value)
+	if err != nil || base64Strict.EncodedLen(len(decoded)) != len(value) {
+		return "", false
+	}
+	object := authz.Body{Segments: [][]byte{decoded}}
+	texts, err := object.JSON(name)
+	if err != nil || len(texts) != 1 {
+		return "", false
+	}
+	return texts[0], true
+}
+
 var (
 	base64Strict    = base64.StdEncoding.Strict()
 	base64URLStrict = base64.RawURLEncoding.Strict()
 )
 
-func decodeBase64(dst *candidate, text []byte, encoding *base64.Encoding, size int) bool {
+func decodeBase64(dst *macBytes, text []byte, encoding *base64.Encoding, size int) bool {
 	// The length rules out the line breaks that the decoder would skip.
 	if len(text) != encoding.EncodedLen(size) {
 		return false

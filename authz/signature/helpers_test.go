@@ -64,7 +64,7 @@ func keys() []signature.Key {
 	}
 }
 
-func scheme(t testing.TB, name string) *signature.HMAC {
+func scheme(t testing.TB, name string) *signature.Content {
 	t.Helper()
 	h, err := signature.New(config(name), keys())
 	if err != nil {
@@ -81,7 +81,7 @@ func request() *authz.Request {
 }
 
 // delivery is a request signed with a key.
-func delivery(t testing.TB, h *signature.HMAC, key string) *authz.Request {
+func delivery(t testing.TB, h *signature.Content, key string) *authz.Request {
 	t.Helper()
 	req := request()
 	if !h.Sign(req, signing(key)) {

@@ -286,7 +286,7 @@ func (d ClaimDigest) holds(claims jwt.MapClaims, content ...[]byte) bool {
 	if d.AbsentIfEmpty && n == 0 {
 		return false // what was hashed has been taken away
 	}
-	var claimed candidate
+	var claimed macBytes
 	return decode(&claimed, []byte(text), d.Encoding, sha256.Size) && secret.Equal(claimed[:sha256.Size], hash.Sum(nil))
 }
 

@@ -2,12 +2,14 @@ package signature
 
 import (
 	"crypto/hmac"
+	"errors"
 	"hash"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
@@ -24,6 +26,7 @@ type key struct {
 	*slot
 	Secret secret.Value
 	macs   sync.Pool
+	public []publickey.Key
 }
 
 type keys []*slot
@@ -34,6 +37,10 @@ func newKeys(configured []Key, h Hash, secretFirst bool) (keys, error) {
 	}
 	var all keys
 	for _, k := range configured {
+		if k.Source != nil {
+			all = append(all, &slot{Key: k})
+			continue
+		}
 		if k.Cell == nil {
 			k.Cell = secret.NewCell(k.Secret)
 		}
@@ -48,6 +55,9 @@ func newKeys(configured []Key, h Hash, secretFirst bool) (keys, error) {
 // now returns the key with the value that counts now, or nil if the tenant has
 // none.
 func (s *slot) now(held secret.Held) *key {
+	if s.Source != nil {
+		return &key{slot: s} // which asks when it is tried
+	}
 	version := s.Cell.Load(held)
 	if version == nil {
 		return nil
@@ -61,6 +71,10 @@ func (s *slot) now(held secret.Held) *key {
 
 func (s *slot) key(version *secret.Version) *key {
 	k := &key{slot: s, Secret: version.Value}
+	if s.Reader != nil {
+		k.public, _ = s.Reader.Read(version.Reveal()) // the cell has refused what is none
+		return k
+	}
 	k.macs.New = func() any {
 		if s.secretFirst {
 			return s.hash.new()()
@@ -89,9 +103,16 @@ func (k *Key) validAt(now time.Time) bool {
 // named returns the key of that ID, or the first one if it is empty.
 func (ks keys) named(s authz.Signing) *key {
 	for _, slot := range ks {
-		if s.KeyID == "" || slot.ID == s.KeyID {
-			return slot.now(s.Secrets)
+		if s.KeyID != "" && slot.ID != s.KeyID && slot.Source == nil {
+			continue
 		}
+		k := slot.now(s.Secrets)
+		if s.KeyID == "" && s.Private != nil && k != nil && slot.Source == nil {
+			if _, ok := k.of(s.Private); !ok {
+				continue // it belongs to another one
+			}
+		}
+		return k
 	}
 	return nil
 }
@@ -99,6 +120,36 @@ func (ks keys) named(s authz.Signing) *key {
 // has reports whether there is a key of that ID.
 func (ks keys) has(id string) bool {
 	return slices.ContainsFunc(ks, func(s *slot) bool { return s.ID == id })
+}
+
+// ErrNotPublic says that a scheme of public keys has another one.
+var ErrNotPublic = errors.New("a key is no public key")
+
+func (ks keys) allPublic() error {
+	for _, s := range ks {
+		switch {
+		case s.Source != nil:
+		case s.Reader == nil:
+			return ErrNotPublic
+		case !s.Cell.PerTenant():
+			if _, err := s.Reader.Read(s.Cell.Load(nil).Reveal()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// name is how a request names the key, of which a set has several.
+func (k *key) name(public *publickey.Key) string {
+	switch {
+	case k.KID != "":
+		return k.KID
+	case public != nil && public.ID != "":
+		return public.ID
+	default:
+		return k.ID
+	}
 }
 
 // match tries the keys in order, those that are valid now before the others,

@@ -99,7 +99,7 @@ func TestPartsOfTheContent(t *testing.T) {
 			sent{target: "/a", body: "a\"\\\n\t\b\f\r\x01\x7f é\u2028<"}, "\"a\\\"\\\\\\n\\t\\b\\f\\r\\u0001\x7f é\u2028<\""},
 		{"body as JSON string, no UTF-8", withContent(signature.Part{Kind: signature.BodyString}), sent{target: "/a", body: "\xff"}, ""},
 		{"digest, raw", withContent(signature.Part{Kind: signature.BodyHash}), sent{target: "/a", body: "abc"}, string(sha[:])},
-		{"digest, MD5 in base64", withContent(signature.Part{Kind: signature.BodyHash, Digest: signature.Digest{MD5: true, Encoding: signature.Base64}}),
+		{"digest, MD5 in base64", withContent(signature.Part{Kind: signature.BodyHash, Digest: signature.Digest{Hash: signature.DigestMD5, Encoding: signature.Base64}}),
 			sent{target: "/a", body: "abc"}, base64.StdEncoding.EncodeToString(md5sum[:])},
 		{"digest of nothing", withContent(signature.Part{Kind: signature.BodyHash, Digest: signature.Digest{Encoding: signature.Hex, EmptyAsNothing: true}}), sent{target: "/a"}, ""},
 		{"JSON", withContent(signature.Part{Kind: signature.JSON, Text: "a.b"}, body), sent{target: "/a", body: `{"a":{"b":"x"}}`}, `x{"a":{"b":"x"}}`},
@@ -133,7 +133,7 @@ func TestPartsOfTheContent(t *testing.T) {
 // A URL may have been signed in several forms. A copy is a copy in all of them.
 func TestFormsOfTheURL(t *testing.T) {
 	all := []signature.URLForm{signature.DefaultPort, signature.NoPort, signature.BrowserQuery, signature.NoRoot}
-	scheme := func(public string, forms ...signature.URLForm) *signature.HMAC {
+	scheme := func(public string, forms ...signature.URLForm) *signature.Content {
 		return several(t, func(c *signature.Config) {
 			c.PublicURL, c.URLForms = public, forms
 			c.Content = []signature.Part{{Kind: signature.URL}, {Kind: signature.Body}}
@@ -228,7 +228,7 @@ func TestBodiesAreBound(t *testing.T) {
 }
 
 func TestKeysChosenByAHeader(t *testing.T) {
-	h := several(t, func(c *signature.Config) { c.KeyIDHeader = "x-key" })
+	h := several(t, func(c *signature.Config) { c.KeyID.Headers = []string{"x-key"} })
 	for _, c := range []struct {
 		ids  []string
 		want authz.Reason

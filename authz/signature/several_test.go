@@ -8,7 +8,7 @@ import (
 )
 
 // several is the bare scheme with more than one header.
-func several(t testing.TB, change func(*signature.Config)) *signature.HMAC {
+func several(t testing.TB, change func(*signature.Config)) *signature.Content {
 	t.Helper()
 	c := config("bare")
 	change(&c)
@@ -30,7 +30,7 @@ func TestSeveralHeaders(t *testing.T) {
 	type header = [2]string
 	for _, c := range []struct {
 		name    string
-		scheme  *signature.HMAC
+		scheme  *signature.Content
 		headers []header
 		want    authz.Reason
 		key     string

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -12,13 +13,17 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/publickey"
 )
 
 // Sign makes the request a valid delivery at that time. Signed headers that the
 // request lacks, such as a delivery's id, are made by NewID.
-func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
+func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 	k := h.keys.named(with)
 	if k == nil {
+		return false
+	}
+	if h.config.public() && (with.Private == nil || !h.named(k, with)) {
 		return false
 	}
 	c := &h.config
@@ -32,8 +37,8 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 		addQuery(req, c.BodyDigest.Query, c.BodyDigest.Encoding.encode(sum.Sum(nil)))
 	}
 	switch {
-	case c.JSON != "":
-		h.signJSON(req, stamp, with.NewID)
+	case c.JSON != "", c.KeyID.JSON != "":
+		h.signJSON(req, stamp, h.nameFor(k, with), with.NewID)
 	case c.Field != "":
 		h.signForm(req, stamp, with.NewID)
 	}
@@ -42,7 +47,7 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	}
 	// The other items of the header are signed, so that they come first.
 	if c.JSON+c.Field == "" {
-		req.Set(c.header(), c.headerValue(stamp, ""))
+		req.Set(c.header(), h.withKeyID(c.headerValue(stamp, ""), k, with))
 	}
 	if !h.guarded(&authz.Call{Request: req}) {
 		return false
@@ -50,23 +55,38 @@ func (h *HMAC) Sign(req *authz.Request, with authz.Signing) bool {
 	if reason, _ := h.prepare(req, s); reason != authz.OK || !h.bound(req) {
 		return false
 	}
-	mac := k.begin()
-	h.write(req, s, h.forms[0], mac, nil)
-	text := c.Encoding.encode(mac.Sum(nil))
-	k.end(mac)
+	signature, ok := h.make(req, k, s, with)
+	if !ok {
+		return false
+	}
+	text := c.Encoding.encode(signature)
 	switch {
 	case c.JSON != "":
 		setJSON(req, map[string]string{c.JSON: text})
 	case c.Field != "":
 		setFields(req, map[string]string{c.Field: c.headerValue(stamp, text)})
 	default:
-		req.Set(c.header(), c.headerValue(stamp, text))
+		req.Set(c.header(), h.withKeyID(c.headerValue(stamp, text), k, with))
 	}
 	return true
 }
 
+// make signs the content.
+func (h *Content) make(req *authz.Request, k *key, s *scratch, with authz.Signing) ([]byte, bool) {
+	if h.config.public() {
+		s.signed = make([]signed, len(h.forms))
+		signature, err := h.config.Algorithm.Sign(with.Private, h.signedContent(req, s, 0, nil))
+		return signature, err == nil
+	}
+	mac := k.begin()
+	h.write(req, s, h.forms[0], mac, nil)
+	sum := mac.Sum(nil)
+	k.end(mac)
+	return sum, true
+}
+
 // signHeaders adds what the scheme looks for in headers, except the signature.
-func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, with authz.Signing) {
+func (h *Content) signHeaders(req *authz.Request, k *key, stamp string, with authz.Signing) {
 	c := &h.config
 	for _, constant := range c.Constants {
 		req.Set(constant.Name, constant.Value)
@@ -74,8 +94,8 @@ func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, with authz.
 	if c.Time.Header != "" {
 		req.Set(c.Time.Header, stamp)
 	}
-	if c.KeyIDHeader != "" {
-		req.Set(c.KeyIDHeader, k.ID)
+	if len(c.KeyID.Headers) > 0 {
+		req.Set(c.KeyID.Headers[0], h.nameFor(k, with)) // with several, that of the first signature
 	}
 	for _, part := range c.Content {
 		switch _, there := req.Headers.Lookup(part.Text); {
@@ -89,7 +109,7 @@ func (h *HMAC) signHeaders(req *authz.Request, k *key, stamp string, with authz.
 
 // signPinned gives the request the pinned query, if it has none, and a form with
 // the one field that there may be, if its body is another.
-func (h *HMAC) signPinned(req *authz.Request) {
+func (h *Content) signPinned(req *authz.Request) {
 	if pin := h.config.Pin; pin.Query && pin.Value != "" && !bytes.Contains(req.Path, []byte{'?'}) {
 		req.Path = authz.View(string(req.Path) + "?" + pin.Value)
 	}
@@ -105,10 +125,16 @@ func (h *HMAC) signPinned(req *authz.Request) {
 }
 
 // signJSON puts time and ids that are signed into the JSON body.
-func (h *HMAC) signJSON(req *authz.Request, stamp string, newID func() string) {
-	texts := map[string]string{h.config.JSON: ""}
+func (h *Content) signJSON(req *authz.Request, stamp, keyName string, newID func() string) {
+	texts := map[string]string{}
+	if h.config.JSON != "" {
+		texts[h.config.JSON] = ""
+	}
 	if h.config.timeFirst() {
 		texts[h.config.Time.JSON] = stamp
+	}
+	if h.config.KeyID.JSON != "" {
+		texts[h.config.KeyID.JSON] = keyName
 	}
 	for _, part := range h.config.Content {
 		if part.Kind == JSON {
@@ -118,8 +144,56 @@ func (h *HMAC) signJSON(req *authz.Request, stamp string, newID func() string) {
 	setJSON(req, texts)
 }
 
+// named reports whether the private key belongs to one that the webhook has. Of keys that
+// are found elsewhere nobody knows.
+func (h *Content) named(k *key, with authz.Signing) bool {
+	_, ok := k.of(with.Private)
+	return ok || k.Source != nil
+}
+
+// nameFor is how the delivery names its key.
+func (h *Content) nameFor(k *key, with authz.Signing) string {
+	if k.Source != nil && with.KeyID != "" {
+		return with.KeyID
+	}
+	public, _ := k.of(with.Private)
+	return k.name(public)
+}
+
+// of returns the public key that belongs to a private one.
+func (k *key) of(private crypto.Signer) (*publickey.Key, bool) {
+	if private == nil {
+		return nil, false
+	}
+	want := (&publickey.Key{Public: private.Public()}).Thumbprint()
+	for i := range k.public {
+		if k.public[i].Thumbprint() == want {
+			return &k.public[i], true
+		}
+	}
+	return nil, false
+}
+
+// withKeyID adds the item that names the key to the signature header.
+func (h *Content) withKeyID(value string, k *key, with authz.Signing) string {
+	c := &h.config
+	switch {
+	case c.Grammar == Base64JSON:
+		object := map[string]string{c.Key: value}
+		if c.KeyID.Item != "" {
+			object[c.KeyID.Item] = h.nameFor(k, with)
+		}
+		text, _ := json.Marshal(object) // texts can always be written
+		return base64.StdEncoding.EncodeToString(text)
+	case c.KeyID.Item != "":
+		return c.KeyID.Item + "=" + h.nameFor(k, with) + string(c.Separator) + value
+	default:
+		return value
+	}
+}
+
 // signForm puts time and ids that are signed into the form.
-func (h *HMAC) signForm(req *authz.Request, stamp string, newID func() string) {
+func (h *Content) signForm(req *authz.Request, stamp string, newID func() string) {
 	texts := map[string]string{h.config.Field: ""}
 	if h.config.Time.Field != "" {
 		texts[h.config.Time.Field] = stamp

@@ -14,7 +14,7 @@ import (
 )
 
 // swapped is a scheme whose key is read from a file.
-func swapped(t *testing.T, text string) (h *signature.HMAC, swap func(string)) {
+func swapped(t *testing.T, text string) (h *signature.Content, swap func(string)) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "s")
 	swapTo := func(text string) {
@@ -54,7 +54,7 @@ func signedBy(t *testing.T, text string) *authz.Request {
 	return req
 }
 
-func verify(h *signature.HMAC, req *authz.Request) authz.Reason {
+func verify(h *signature.Content, req *authz.Request) authz.Reason {
 	return h.Verify(&authz.Call{Context: context.Background(), Request: req, Now: time.Now()}, nil)
 }
 

@@ -43,6 +43,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"respond":         nothingWider,
 	"unverified":      unverifiedWider,
 	"conditions":      conditionsWider,
+	"parameters":      parametersWider,
 	"assertion":       nothingWider, // the application accepts it, or not
 }
 
@@ -150,7 +151,7 @@ func secretsWider(before, after *policyv1.Webhook) []string {
 			name = strconv.Itoa(i + 1)
 		}
 		switch same := slices.IndexFunc(before.GetSecrets(), func(o *policyv1.Secret) bool {
-			return o.GetFile() == secret.GetFile() && o.GetEnv() == secret.GetEnv() && o.GetFormat() == secret.GetFormat()
+			return o.GetFile() == secret.GetFile() && o.GetEnv() == secret.GetEnv() && o.GetFormat() == secret.GetFormat() && o.GetKid() == secret.GetKid()
 		}); {
 		case same < 0:
 			wider = append(wider, "key "+name)
@@ -232,7 +233,7 @@ func tokenWider(before, after *policyv1.Webhook) []string {
 func bounds(w *policyv1.Webhook) (tolerance, future time.Duration, signed bool) {
 	tolerance, future = verification.DefaultTolerance, verification.DefaultFuture
 	for _, s := range schemesOf(w) {
-		stamp, jws := s.GetHmac().GetTimestamp(), s.GetJws()
+		stamp, jws := s.Signed().GetTimestamp(), s.GetJws()
 		if stamp == nil && jws.GetTime() == "" {
 			continue
 		}
@@ -337,4 +338,16 @@ func conditionsWider(before, after *policyv1.Webhook) []string {
 // pinWider finds queries that were refused before.
 func pinWider(before, after *policyv1.Webhook) []string {
 	return when(before.PinnedQuery != nil && (after.PinnedQuery == nil || before.GetPinnedQuery() != after.GetPinnedQuery()), "another query")
+}
+
+// parametersWider finds values that were not accepted before.
+func parametersWider(before, after *policyv1.Webhook) []string {
+	was, is := scheme.ParametersOf(before), scheme.ParametersOf(after)
+	var wider []string
+	for _, name := range slices.Sorted(maps.Keys(was)) {
+		values, there := is[name]
+		other := slices.ContainsFunc(values, func(value string) bool { return !slices.Contains(was[name], value) })
+		wider = append(wider, when(!there || other, "another "+name)...)
+	}
+	return wider
 }

@@ -15,6 +15,9 @@ func (l *Loader) DecodeAll(keys []Loaded, encoding policyv1.Key_Encoding, prefix
 	var decoded []signature.Key
 	for i := range keys {
 		k := &keys[i]
+		if !l.shared(k) {
+			continue
+		}
 		key := k.Key
 		if key.Cell = l.cell(k, decoder(k.format, encoding, prefixes), finish); key.Cell != nil {
 			decoded = append(decoded, key)

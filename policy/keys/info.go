@@ -3,6 +3,7 @@ package keys
 import (
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -17,8 +18,10 @@ type Key struct {
 	// where it is.
 	File, Env, Digest   string
 	NotBefore, NotAfter time.Time
-	// Bytes is the length, decoded; 0 where it is not known.
+	// Bytes is the length, decoded; 0 where it is not known, and for public keys.
 	Bytes int
+	// Public are the public keys in it, which are no secrets.
+	Public []PublicKey
 	// Weakness is why it should not be used: secret.ErrShort, ErrGuessable or
 	// ErrPublished; nil if it is good, as far as can be known.
 	Weakness error
@@ -28,10 +31,13 @@ type Key struct {
 	Place strictyaml.Error
 
 	decode secret.Accept
+	reader *publickey.Reader // of public keys; nil for a secret
 }
 
 // PerTenant reports whether each tenant has a key of its own.
-func (k *Key) PerTenant() bool { return k.File != "" && k.Bytes == 0 && IsPerTenant(k.File) }
+func (k *Key) PerTenant() bool {
+	return k.File != "" && k.Bytes == 0 && len(k.Public) == 0 && IsPerTenant(k.File)
+}
 
 // Of returns the key of one tenant. The error is that of its file.
 func (k *Key) Of(name string) (Key, error) {
@@ -39,6 +45,10 @@ func (k *Key) Of(name string) (Key, error) {
 	own.File = tenant.File(k.File, name)
 	text, err := tenant.Read(k.File, name)
 	if err != nil {
+		return own, err
+	}
+	if k.reader != nil {
+		own.Public, err = publicKeysIn(text, k.reader)
 		return own, err
 	}
 	key, err := k.decode(text)

@@ -87,6 +87,9 @@ func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place) []Loaded {
 		}
 		ids[key.ID] = i
 		key.NotBefore, key.NotAfter = l.validity(s, here)
+		if key.KID = s.GetKid(); key.KID != "" && s.GetFormat() == policyv1.Secret_JWKS {
+			l.Faults.Fail(here.At("kid"), "has no use: each key of a set has its own")
+		}
 		if l.load(&key, s.GetFile(), s.GetEnv(), here) {
 			keys = append(keys, key)
 		}
@@ -244,16 +247,23 @@ func Weakness(text, key secret.Value) error {
 
 // note tells of a key, once.
 func (l *Loader) note(k *Loaded, decode secret.Accept) {
+	l.tell(k, func(key *Key) {
+		key.decode = decode
+		if decoded, err := decode(k.text); err == nil && !k.perTenant() {
+			key.Bytes, key.Weakness = decoded.Len(), Weakness(k.text, decoded)
+		}
+	})
+}
+
+func (l *Loader) tell(k *Loaded, more func(*Key)) {
 	if l.OnKey == nil || k.noted {
 		return
 	}
 	k.noted = true
 	key := Key{
 		Webhook: k.webhook, ID: k.ID, Kind: k.kind, File: k.file, Env: k.env, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-		AllowWeak: k.allowWeak, Place: k.At.Error(""), decode: decode,
+		AllowWeak: k.allowWeak, Place: k.At.Error(""),
 	}
-	if decoded, err := decode(k.text); err == nil && !k.perTenant() {
-		key.Bytes, key.Weakness = decoded.Len(), Weakness(k.text, decoded)
-	}
+	more(&key)
 	l.OnKey(key)
 }

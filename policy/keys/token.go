@@ -101,6 +101,9 @@ func TokenPlace(t *policyv1.SharedToken) token.Place {
 
 // Candidate is a token whose text is known.
 func (l *Loader) Candidate(k *Loaded, in token.Place) (token.Candidate, bool) {
+	if !l.shared(k) {
+		return token.Candidate{}, false
+	}
 	cell := l.cell(k, func(text secret.Value) (secret.Value, error) { return text.Decode(secret.Text) }, nil)
 	return token.Candidate{ID: k.ID, Place: in, Cell: cell, NotBefore: k.NotBefore, NotAfter: k.NotAfter}, cell != nil
 }

@@ -49,7 +49,7 @@ var openBorders = Rule{
 			return
 		}
 		for _, scheme := range slices.Backward(signed.Schemes) {
-			if h, ok := scheme.(*signature.HMAC); ok && len(h.Config().Open()) > 0 {
+			if h, ok := scheme.(*signature.Content); ok && len(h.Config().Open()) > 0 {
 				p.report(w.proof(), borders(h.Config()))
 				return
 			}

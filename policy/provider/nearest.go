@@ -44,7 +44,7 @@ func Nearest(has func(lowerCaseName string) bool) ([]string, error) {
 // matching counts the headers of a scheme that are there; 0 without the one
 // that proves. Authorization says nothing of who sent it.
 func matching(s *policyv1.Scheme, has func(string) bool) int {
-	proof := s.GetHmac().GetSignature().GetHeaders()
+	proof := s.Signed().GetSignature().GetHeaders()
 	for _, name := range []string{s.GetSharedToken().GetHeader(), s.GetJws().GetHeader()} {
 		if name != "" {
 			proof = append(proof[:len(proof):len(proof)], name)
@@ -52,18 +52,18 @@ func matching(s *policyv1.Scheme, has func(string) bool) int {
 	}
 	n := 0
 	for _, name := range proof {
-		if name = strings.ToLower(name); name != "authorization" && (has(name) || s.GetHmac().GetSignature().GetNumbered() && has(name+"-1")) {
+		if name = strings.ToLower(name); name != "authorization" && (has(name) || s.Signed().GetSignature().GetNumbered() && has(name+"-1")) {
 			n = 1
 		}
 	}
 	if n == 0 {
 		return 0
 	}
-	others := []string{s.GetHmac().GetTimestamp().GetHeader(), s.GetHmac().GetKeyIdHeader()}
-	for _, part := range s.GetHmac().GetContent() {
+	others := append([]string{s.Signed().GetTimestamp().GetHeader()}, s.KeyIDHeaders()...)
+	for _, part := range s.Signed().GetContent() {
 		others = append(others, part.GetHeader().GetName())
 	}
-	for _, constant := range s.GetHmac().GetConstantHeaders() {
+	for _, constant := range s.Signed().GetConstantHeaders() {
 		others = append(others, constant.GetName())
 	}
 	for _, name := range others {

@@ -2,7 +2,7 @@ package provider
 
 import policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 
-// Kind is the key of a scheme in a policy: hmac, shared_token, jws or code.
+// Kind is the key of a scheme in a policy: hmac, shared_token, rsa and so on.
 func Kind(s *policyv1.Scheme) string {
 	m := s.ProtoReflect()
 	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
@@ -58,12 +58,12 @@ func DeniedStatus(p *policyv1.Provider) uint32 {
 // Untimed reports whether a scheme signs content and no time, so that a copy passes
 // once its delivery is forgotten.
 func Untimed(s *policyv1.Scheme) bool {
-	return s.GetSharedToken() == nil && s.GetHmac().GetTimestamp() == nil && s.GetJws().GetTime() == ""
+	return s.GetSharedToken() == nil && s.Signed().GetTimestamp() == nil && s.GetJws().GetTime() == ""
 }
 
 // NeedsPin reports whether only a webhook's pinned_query keeps the query and a
 // form apart.
-func NeedsPin(h *policyv1.Hmac) bool {
+func NeedsPin(h interface{ GetContent() []*policyv1.Part }) bool {
 	for _, part := range h.GetContent() {
 		if part.GetForm() != nil && len(part.GetForm().GetNames()) != 1 || part.GetCode() == policyv1.Part_PLIVO_V3 {
 			return true
@@ -77,7 +77,7 @@ func SignsURL(s *policyv1.Scheme) bool {
 	if s.GetJws().GetUrl() != nil || s.GetJws().GetAudienceUrl() {
 		return true
 	}
-	for _, part := range s.GetHmac().GetContent() {
+	for _, part := range s.Signed().GetContent() {
 		if part.GetUrl() != nil || part.GetCode() == policyv1.Part_PLIVO_V3 {
 			return true
 		}
@@ -89,8 +89,8 @@ func SignsURL(s *policyv1.Scheme) bool {
 // the scheme needs it, the query is pinned.
 func Proof(s *policyv1.Scheme) string {
 	switch kind := s.GetKind().(type) {
-	case *policyv1.Scheme_Hmac:
-		if kind.Hmac.GetBodyUnsigned() {
+	case *policyv1.Scheme_Hmac, *policyv1.Scheme_Rsa, *policyv1.Scheme_Ecdsa, *policyv1.Scheme_Ed25519:
+		if s.Signed().GetBodyUnsigned() {
 			return "partial"
 		}
 	case *policyv1.Scheme_Jws:

@@ -13,7 +13,7 @@ import (
 // pinOf returns what a webhook fixes of the URL that a scheme signs; nothing for
 // schemes that sign none.
 func pinOf(w *policyv1.Webhook, s *policyv1.Scheme) signature.Pin {
-	if !provider.SignsURL(s) || s.GetHmac() == nil {
+	if !provider.SignsURL(s) || !s.SignsContent() {
 		if !SignsQuery(s) {
 			return signature.Pin{}
 		}
@@ -31,14 +31,14 @@ func pinOf(w *policyv1.Webhook, s *policyv1.Scheme) signature.Pin {
 // SignsQuery reports whether an HMAC covers the query as a part that can be
 // pinned.
 func SignsQuery(s *policyv1.Scheme) bool {
-	return slices.ContainsFunc(s.GetHmac().GetContent(), func(p *policyv1.Part) bool {
+	return slices.ContainsFunc(s.Signed().GetContent(), func(p *policyv1.Part) bool {
 		return p.GetUrl() != nil && !p.GetUrl().GetWithoutQuery() || p.GetPath() != nil && !p.GetPath().GetWithoutQuery() || p.GetCode() == policyv1.Part_PLIVO_V3
 	})
 }
 
 // checkBorders looks for content that can be read in several ways. Where a
 // webhook can mend that by its path and query, it is up to the webhook.
-func (c *Plans) checkBorders(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkBorders(config *signature.Config, h policyv1.Signed, at strictyaml.Place) {
 	byItself, pinned := *config, *config
 	byItself.Pin, pinned.Pin = signature.Pin{}, signature.Pin{Query: true, Path: true}
 	open := config.Open()
@@ -58,7 +58,7 @@ func (c *Plans) checkBorders(config *signature.Config, h *policyv1.Hmac, at stri
 
 // advice says what would tell the parts of the content apart, as little as will
 // do; nothing if nothing would.
-func advice(config signature.Config, h *policyv1.Hmac) []string {
+func advice(config signature.Config, h policyv1.Signed) []string {
 	words := map[int]string{}
 	plain := config.Content
 	guarded := slices.Clone(plain)

@@ -5,56 +5,62 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/signature"
+	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// hmacConfig turns the message into the plan's description and looks for
-// schemes that could not work.
-func (c *Plans) hmacConfig(h *policyv1.Hmac, maxSignatures int, publicURL string, pin signature.Pin, at strictyaml.Place) signature.Config {
-	here := at.At("scheme", "hmac")
+// contentConfig turns a scheme that signs content into the plan's description and looks
+// for what could not work.
+func (c *Plans) contentConfig(s *policyv1.Scheme, maxSignatures int, publicURL string, pin signature.Pin, at strictyaml.Place) signature.Config {
+	here := at.At("scheme", provider.Kind(s))
+	d := s.Signed()
+	sig := d.GetSignature()
 	config := signature.Config{
-		Hash:           hashes[h.GetHash()],
-		Encoding:       encodings[h.GetEncoding()],
-		Headers:        lower(h.GetSignature().GetHeaders()),
-		Numbered:       h.GetSignature().GetNumbered(),
-		Repeated:       h.GetSignature().GetRepeated(),
-		Grammar:        grammars[h.GetSignature().GetGrammar()],
-		Prefix:         h.GetSignature().GetPrefix(),
-		PrefixOptional: h.GetSignature().GetPrefixOptional(),
-		Key:            h.GetSignature().GetKey(),
+		Hash:           hashes[s.GetHmac().GetHash()],
+		Algorithm:      Algorithm(s),
+		DigestFirst:    digestFirst(s),
+		Encoding:       encodings[d.GetEncoding()],
+		Headers:        lower(sig.GetHeaders()),
+		Numbered:       sig.GetNumbered(),
+		Repeated:       sig.GetRepeated(),
+		Grammar:        grammars[sig.GetGrammar()],
+		Prefix:         sig.GetPrefix(),
+		PrefixOptional: sig.GetPrefixOptional(),
+		Key:            sig.GetKey(),
 		Separator:      ',',
-		Content:        parts(h.GetContent()),
+		Content:        c.parts(d.GetContent()),
 		PublicURL:      publicURL,
 		MaxSignatures:  maxSignatures,
-		Spaced:         h.GetSignature().GetSpaced(),
-		SecretFirst:    h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
-		JSON:           h.GetSignature().GetJson(),
-		Field:          h.GetSignature().GetField(),
-		KeyIDHeader:    strings.ToLower(h.GetKeyIdHeader()),
-		URLForms:       urlForms(h.GetContent()),
-		BodyDigest:     bodyDigest(h.GetBodyDigest()),
+		Spaced:         sig.GetSpaced(),
+		SecretFirst:    s.GetHmac().GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
+		JSON:           sig.GetJson(),
+		Field:          sig.GetField(),
+		KeyID:          keyID(s),
+		URLForms:       urlForms(d.GetContent()),
+		BodyDigest:     bodyDigest(s.GetHmac().GetBodyDigest()),
 		Pin:            pin,
 	}
-	if s := h.GetSignature().GetSeparator(); s != "" {
-		config.Separator = s[0]
+	if text := sig.GetSeparator(); text != "" {
+		config.Separator = text[0]
 	}
-	if t := h.GetTimestamp(); t != nil {
+	if t := d.GetTimestamp(); t != nil {
 		config.Time = signature.Time{
 			Header: strings.ToLower(t.GetHeader()), Key: t.GetKey(),
 			First: t.GetFirst() != nil, JSON: t.GetJson(), Field: t.GetField(), Unit: units[t.GetUnit()],
 		}
 	}
-	for _, constant := range h.GetConstantHeaders() {
+	for _, constant := range d.GetConstantHeaders() {
 		config.Constants = append(config.Constants, signature.Constant{
 			Name: strings.ToLower(constant.GetName()), Value: constant.GetValue(),
 		})
 	}
-	c.checkScheme(&config, h, here)
+	c.checkScheme(&config, s, here)
 	return config
 }
 
-func (c *Plans) checkScheme(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkScheme(config *signature.Config, s *policyv1.Scheme, at strictyaml.Place) {
+	h := s.Signed()
 	before := c.faults.Len()
 	sig := at.At("signature")
 	needs := func(ok bool, p strictyaml.Place, message string) {
@@ -70,13 +76,13 @@ func (c *Plans) checkScheme(config *signature.Config, h *policyv1.Hmac, at stric
 		needs(config.Prefix != "", sig, "grammar "+h.GetSignature().GetGrammar().String()+" needs prefix")
 	case signature.SpaceList:
 		needs(config.Prefix != "", sig, "grammar SPACE_LIST needs prefix, the version, such as v1")
-	case signature.KeyValue:
-		needs(config.Key != "", sig, "grammar KEY_VALUE needs key, the name of the signature's item")
+	case signature.KeyValue, signature.Base64JSON:
+		needs(config.Key != "", sig, "grammar "+h.GetSignature().GetGrammar().String()+" needs key, the name of the signature's item")
 	}
 	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList, signature.Credential}, config.Grammar),
 		sig.At("prefix"), "has no use in this grammar")
 	needs(!config.PrefixOptional || config.Grammar == signature.Prefix, sig.At("prefix_optional"), "has no use in this grammar")
-	needs(config.Key == "" || config.Grammar == signature.KeyValue, sig.At("key"), "has no use in this grammar")
+	needs(config.Key == "" || config.Grammar == signature.KeyValue || config.Grammar == signature.Base64JSON, sig.At("key"), "has no use in this grammar")
 	separator := h.GetSignature().GetSeparator()
 	needs(separator == "" || slices.Contains([]signature.Grammar{signature.KeyValue, signature.Positional, signature.List}, config.Grammar),
 		sig.At("separator"), "has no use in this grammar")
@@ -101,7 +107,9 @@ func (c *Plans) checkScheme(config *signature.Config, h *policyv1.Hmac, at stric
 		needs(!several.set || !signsItem(config), sig.At(several.name), "cannot be where content signs an item of the one header")
 	}
 	c.checkTime(config, h, at)
-	c.checkContent(config, h, at)
+	c.checkContent(config, s, at)
+	c.checkKeyID(config, s, at)
+	c.checkDigestFirst(s, at)
 	if c.faults.Len() == before {
 		c.checkBorders(config, h, at)
 	}
@@ -112,7 +120,7 @@ func signsItem(config *signature.Config) bool {
 }
 
 // checkTime looks for times that are no defence, and for content without one.
-func (c *Plans) checkTime(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkTime(config *signature.Config, h policyv1.Signed, at strictyaml.Place) {
 	signsTime := config.SignsTime()
 	if signsTime && h.GetTimestamp() == nil {
 		c.faults.Fail(at.At("content"), "signs a time; say in timestamp where it stands")
@@ -131,7 +139,8 @@ func (c *Plans) checkTime(config *signature.Config, h *policyv1.Hmac, at stricty
 }
 
 // checkContent looks for content that does not fit the rest of the scheme.
-func (c *Plans) checkContent(config *signature.Config, h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) checkContent(config *signature.Config, s *policyv1.Scheme, at strictyaml.Place) {
+	h, inURL := s.Signed(), s.GetHmac().GetBodyDigest()
 	if covered := config.SignsBody(); !covered && !h.GetBodyUnsigned() {
 		c.faults.Fail(at.At("content"), "does not sign the body; say body_unsigned: true if the provider does not")
 	} else if covered && h.GetBodyUnsigned() {
@@ -140,7 +149,7 @@ func (c *Plans) checkContent(config *signature.Config, h *policyv1.Hmac, at stri
 	if places := signaturePlaces(h.GetSignature()); places != 1 {
 		c.faults.Fail(at.At("signature"), "needs one of headers, json and field")
 	}
-	if h.GetBodyDigest() != nil && !config.SignsURL() {
+	if inURL != nil && !config.SignsURL() {
 		c.faults.Fail(at.At("body_digest"), "stands in the URL, which content does not sign")
 	}
 	urls := 0
@@ -153,7 +162,7 @@ func (c *Plans) checkContent(config *signature.Config, h *policyv1.Hmac, at stri
 			}
 		case *policyv1.Part_Url:
 			urls++
-			if part.Url.GetWithoutQuery() && h.GetBodyDigest() != nil {
+			if part.Url.GetWithoutQuery() && inURL != nil {
 				c.faults.Fail(here, "leaves out the query, in which body_digest stands")
 			}
 			if urls > 1 && len(config.URLForms) > 0 {
@@ -163,6 +172,8 @@ func (c *Plans) checkContent(config *signature.Config, h *policyv1.Hmac, at stri
 			if part.Body.GetFormField() != "" && part.Body.GetJsonString() {
 				c.faults.Fail(here, "form_field contradicts json_string")
 			}
+		case *policyv1.Part_Digest:
+			c.checkDigest(part.Digest, here.At("digest"))
 		case *policyv1.Part_Item:
 			if config.Grammar != signature.KeyValue || len(config.Headers) != 1 {
 				c.faults.Fail(here, "item needs one signature header with grammar KEY_VALUE")
@@ -210,7 +221,7 @@ func plainText(text, stops string) bool {
 }
 
 // headersOnce looks for headers that would have to hold two things.
-func (c *Plans) headersOnce(h *policyv1.Hmac, at strictyaml.Place) {
+func (c *Plans) headersOnce(h policyv1.Signed, at strictyaml.Place) {
 	taken := map[string]string{}
 	take := func(name, use string, p strictyaml.Place) {
 		name = strings.ToLower(name)
@@ -255,6 +266,7 @@ var (
 		policyv1.Signature_POSITIONAL:          signature.Positional,
 		policyv1.Signature_LIST:                signature.List,
 		policyv1.Signature_CREDENTIAL:          signature.Credential,
+		policyv1.Signature_BASE64_JSON:         signature.Base64JSON,
 	}
 	units = map[policyv1.Timestamp_Unit]signature.Unit{
 		policyv1.Timestamp_SECONDS:      signature.Seconds,

@@ -7,15 +7,15 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-func parts(content []*policyv1.Part) []signature.Part {
+func (c *Plans) parts(content []*policyv1.Part) []signature.Part {
 	out := make([]signature.Part, len(content))
 	for i, p := range content {
-		out[i] = contentPart(p)
+		out[i] = c.contentPart(p)
 	}
 	return out
 }
 
-func contentPart(p *policyv1.Part) signature.Part {
+func (c *Plans) contentPart(p *policyv1.Part) signature.Part {
 	switch part := p.GetPart().(type) {
 	case *policyv1.Part_Body:
 		switch {
@@ -46,10 +46,13 @@ func contentPart(p *policyv1.Part) signature.Part {
 	case *policyv1.Part_Form:
 		return signature.Part{Kind: signature.Form, Distinct: part.Form.GetDistinct(), Names: part.Form.GetNames(), WantsJSON: part.Form.GetJson()}
 	case *policyv1.Part_Digest:
-		return signature.Part{Kind: signature.BodyHash, Digest: signature.Digest{
-			MD5: part.Digest.GetHash() == policyv1.Digest_MD5, Encoding: digestEncodings[part.Digest.GetEncoding()],
-			EmptyAsNothing: part.Digest.GetEmptyAsNothing(),
-		}}
+		return signature.Part{Kind: signature.BodyHash, Digest: digest(part.Digest)}
+	case *policyv1.Part_Parameter:
+		text := c.params.text(part.Parameter)
+		if text == "" {
+			text = part.Parameter // which has its own error
+		}
+		return signature.Part{Kind: signature.Literal, Text: text}
 	case *policyv1.Part_Json:
 		return signature.Part{Kind: signature.JSON, Text: part.Json}
 	case *policyv1.Part_Item:
@@ -62,6 +65,13 @@ func contentPart(p *policyv1.Part) signature.Part {
 		return signature.Part{Kind: codeParts[part.Code]}
 	}
 	return signature.Part{}
+}
+
+func digest(d *policyv1.Digest) signature.Digest {
+	return signature.Digest{
+		Hash: digestHashes[d.GetHash()], Encoding: digestEncodings[d.GetEncoding()],
+		Decimal: d.GetEncoding() == policyv1.Digest_DECIMAL, EmptyAsNothing: d.GetEmptyAsNothing(),
+	}
 }
 
 // urlForms returns the other forms of the URL. The content has one URL.
@@ -96,6 +106,10 @@ var (
 	}
 	digestEncodings = map[policyv1.Digest_Encoding]signature.Encoding{
 		policyv1.Digest_HEX: signature.Hex, policyv1.Digest_BASE64: signature.Base64,
+	}
+	digestHashes = map[policyv1.Digest_Hash]signature.DigestHash{
+		policyv1.Digest_SHA256: signature.DigestSHA256, policyv1.Digest_SHA512: signature.DigestSHA512,
+		policyv1.Digest_MD5: signature.DigestMD5, policyv1.Digest_CRC32: signature.DigestCRC32,
 	}
 	codeParts = map[policyv1.Part_CodePart]signature.PartKind{
 		policyv1.Part_PLIVO_V3: signature.PlivoV3, policyv1.Part_CONTENTFUL: signature.Contentful, policyv1.Part_MERCADO_PAGO: signature.MercadoPago,

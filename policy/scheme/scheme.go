@@ -18,6 +18,9 @@ import (
 const (
 	// As many as a webhook can have secrets.
 	DefaultMaxSignatures = 16
+	// DefaultMaxPublicSignatures is the same for public keys, since each costs as much as
+	// a hundred of the others and anybody can send them.
+	DefaultMaxPublicSignatures = 5
 	// MaxSignatures is the most that can be asked for, and the default where a
 	// provider numbers its headers.
 	MaxSignatures = 100
@@ -28,6 +31,8 @@ const (
 type Plans struct {
 	faults *strictyaml.Faults
 	plans  map[planKey]any
+	// params are the parameters of the webhook at hand.
+	params Parameters
 }
 
 // NewPlans returns no plans. What is wrong with a scheme goes to the faults.
@@ -35,11 +40,11 @@ func NewPlans(faults *strictyaml.Faults) *Plans {
 	return &Plans{faults: faults, plans: map[planKey]any{}}
 }
 
-// HMAC returns the plan of a webhook's scheme that is an HMAC. The place is that of
-// the webhook.
-func (c *Plans) HMAC(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.Plan {
+// Content returns the plan of a webhook's scheme that signs content, after Parameters. The
+// place is that of the webhook.
+func (c *Plans) Content(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.Plan {
 	return planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
-		return signature.NewPlan(c.hmacConfig(s.GetHmac(), maxSignatures(w, s), publicURL, pinOf(w, s), at))
+		return signature.NewPlan(c.contentConfig(s, maxSignatures(w, s), publicURL, pinOf(w, s), at))
 	})
 }
 
@@ -58,10 +63,15 @@ type planKey struct {
 	publicURL     string
 	maxSignatures int
 	pin           signature.Pin
+	parameters    string
 }
 
 func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
 	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s), pin: pinOf(w, s)}
+	if w.GetParameters() != nil {
+		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(w.GetParameters())
+		key.parameters = string(encoded)
+	}
 	if w.GetProvider() == "" {
 		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s) // it was read from the same form
 		key.scheme = string(encoded)
@@ -108,8 +118,11 @@ func maxSignatures(w *policyv1.Webhook, s *policyv1.Scheme) int {
 	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
 		return int(n)
 	}
-	if s.GetHmac().GetSignature().GetNumbered() {
+	if s.Signed().GetSignature().GetNumbered() {
 		return MaxSignatures
+	}
+	if s.Public() {
+		return DefaultMaxPublicSignatures
 	}
 	return DefaultMaxSignatures
 }

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -32,10 +33,62 @@ func (d *decoder) wellKnown(n *yaml.Node, m protoreflect.Message) bool {
 			return true
 		}
 		copyFields(m, timestamppb.New(at).ProtoReflect())
+	case "google.protobuf.Struct":
+		d.texts(n, m)
 	default:
 		return false
 	}
 	return true
+}
+
+var textName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// texts reads texts and lists of texts by name: all that a Struct may hold.
+func (d *decoder) texts(n *yaml.Node, m protoreflect.Message) {
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		d.errorf(n, "must be a mapping of names to texts or lists of texts, not %s", shown(n))
+		return
+	}
+	fields := map[string]*structpb.Value{}
+	for i := 0; i+1 < len(n.Content) && !d.doc.full(); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0 || !textName.MatchString(key.Value) {
+			d.unknownKey(key, "names have lower-case letters, digits and _, and begin with a letter")
+			continue
+		}
+		d.step(key.Value)
+		if fields[key.Value] != nil {
+			d.errorf(key, "given twice")
+		} else {
+			fields[key.Value] = d.textOrList(value)
+		}
+		d.back()
+	}
+	copyFields(m, (&structpb.Struct{Fields: fields}).ProtoReflect())
+}
+
+// textOrList never returns nil: an empty value stands for one that has an error.
+func (d *decoder) textOrList(n *yaml.Node) *structpb.Value {
+	field := structpb.NewStringValue("").ProtoReflect().Descriptor().Fields().ByName("string_value")
+	one := func(n *yaml.Node) *structpb.Value {
+		if text, ok := d.scalar(n, field); ok {
+			return structpb.NewStringValue(text.String())
+		}
+		return structpb.NewStringValue("")
+	}
+	if n.Kind != yaml.SequenceNode {
+		return one(n)
+	}
+	list := &structpb.ListValue{}
+	if d.plain(n) && len(n.Content) == 0 {
+		d.errorf(n, "must not be empty; leave the key out if there is nothing to list")
+	}
+	for i, item := range n.Content {
+		d.step(i)
+		list.Values = append(list.Values, one(item))
+		d.back()
+	}
+	return structpb.NewListValue(list)
 }
 
 func copyFields(dst, src protoreflect.Message) {

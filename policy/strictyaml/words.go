@@ -69,6 +69,8 @@ var patternTexts = map[string]string{
 	"^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$":            "must be the keys that lead to the value, with dots between, such as signature.value",
 	`^[A-Za-z0-9_-]+(\[\])?([.][A-Za-z0-9_-]+(\[\])?){0,7}$`: "must be the keys that lead to the value, with dots between and [] behind a list, such as value[].clientState",
 	"^sha256:[0-9a-f]{64}$":                                  "must be sha256: and 64 hexadecimal digits in lower case",
+	"^[!-~]{0,256}$":                                         "must be at most 256 printable ASCII characters without spaces",
+	"^[a-z][a-z0-9_]{0,62}$":                                 "must be the name of a parameter: lower-case letters, digits and _",
 	"^[A-Za-z]{0,32}$":                                       "must be one word, such as Bearer",
 	"^[A-Za-z0-9:._/-]{1,64}$":                               "must be 1 to 64 letters, digits, ':', '.', '_', '/' or '-'",
 	"^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$":                   "must be a day, such as 2026-08-31",

@@ -3,6 +3,7 @@ package verification
 import (
 	"errors"
 
+	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -16,13 +17,24 @@ func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys
 	var err error
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac:
-		plan := c.Plans.HMAC(s, w, publicURL, at)
+		plan := c.Plans.Content(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Hmac.GetKeyEncoding(), kind.Hmac.GetKeyPrefixes(), nil)))
+	case *policyv1.Scheme_Rsa, *policyv1.Scheme_Ecdsa, *policyv1.Scheme_Ed25519:
+		plan := c.Plans.Content(s, w, publicURL, at)
+		algorithm := plan.Config().Algorithm
+		scheme, err = orNil(plan.With(c.Keys.PublicKeys(loaded, publickey.Reader{Kind: algorithm.Kind, Curve: algorithm.Curve})))
 	case *policyv1.Scheme_Jws:
 		plan := c.Plans.JWS(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Jws.GetKeyEncoding(), nil, nil)))
 	case *policyv1.Scheme_Code:
 		scheme, err = c.code(kind.Code.GetName(), loaded)
+	}
+	if plan, ok := scheme.(*signature.Content); ok && w.GetScheme() != nil && !plan.Config().NamesKey() {
+		for i := range loaded {
+			if loaded[i].KID != "" {
+				c.Faults.Fail(loaded[i].At.At("kid"), "has no use: deliveries of this scheme do not name their key")
+			}
+		}
 	}
 	if c.Faults.Len() > before || errors.Is(err, signature.ErrNoKeys) {
 		return nil // a key that is missing or cannot be decoded has its own error

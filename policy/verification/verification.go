@@ -73,12 +73,16 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 	before := c.Faults.Len()
 	c.Keys.Tenants = nil
 	schemes := c.schemes(w, at, &v)
+	c.Plans.Parameters(w, schemes, at)
 	loaded := c.Keys.Secrets(w, at)
 	publicURL := c.Plans.PublicURL(w, at)
 	signed := &signature.Check{Fingerprinter: c.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}
 	for _, s := range schemes {
 		if t := s.GetSharedToken(); t != nil {
+			if len(s.GetPins()) > 0 {
+				c.Faults.Fail(at.At("scheme", "pins"), "need a signature; a token covers nothing of the body")
+			}
 			for i := range loaded {
 				if candidate, ok := c.Keys.Candidate(&loaded[i], keys.TokenPlace(t)); ok {
 					issued.Candidates = append(issued.Candidates, candidate)
@@ -89,6 +93,8 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 		}
 		if scheme := c.scheme(s, w, loaded, publicURL, at); scheme != nil {
 			signed.Schemes = append(signed.Schemes, scheme)
+			signed.Pinned = append(signed.Pinned, c.Plans.Pinned(s))
+			v.ReadsBody = v.ReadsBody || len(s.GetPins()) > 0
 			v.ReadsBody = v.ReadsBody || scheme.ReadsBody()
 		}
 	}
@@ -241,7 +247,7 @@ type stamp interface {
 // signedTime returns the time of the schemes, which all have one or none have.
 func signedTime(schemes []*policyv1.Scheme) (stamp, bool) {
 	for _, s := range schemes {
-		if t := s.GetHmac().GetTimestamp(); t != nil {
+		if t := s.Signed().GetTimestamp(); t != nil {
 			return t, true
 		}
 		if j := s.GetJws(); j.GetTime() != "" {

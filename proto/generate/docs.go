@@ -110,6 +110,8 @@ func kind(field protoreflect.FieldDescriptor) string {
 		name = "time"
 	case field.Message() != nil && field.Message().FullName() == "google.protobuf.Empty":
 		name = "`{}`"
+	case field.Message() != nil && field.Message().FullName() == "google.protobuf.Struct":
+		name = "text or list of text, by name"
 	case field.Message() != nil:
 		h := heading(field.Message())
 		name = "[" + h + "](#" + strings.ToLower(strings.ReplaceAll(h, ".", "")) + ")"

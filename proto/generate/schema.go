@@ -165,6 +165,12 @@ func (s *schemaWriter) message(m protoreflect.MessageDescriptor) object {
 		return object{"type": "string", "format": "date-time"}
 	case "google.protobuf.Empty":
 		return object{"type": "object", "additionalProperties": false}
+	case "google.protobuf.Struct":
+		text := object{"type": []string{"string", "number"}, "minLength": 1}
+		return object{
+			"type": "object", "propertyNames": object{"pattern": "^[a-z][a-z0-9_]{0,62}$"},
+			"additionalProperties": object{"oneOf": []object{text, {"type": "array", "minItems": 1, "items": text}}},
+		}
 	}
 	s.define(m)
 	return object{"$ref": reference(m)}

@@ -57,7 +57,7 @@ func (c *coverage) urlWords() (covered, not string) {
 	}
 }
 
-func coverageOf(h *policyv1.Hmac) coverage {
+func coverageOf(h policyv1.Signed) coverage {
 	c := coverage{body: !h.GetBodyUnsigned(), time: h.GetTimestamp() != nil}
 	for _, part := range h.GetContent() {
 		switch p := part.GetPart().(type) {

@@ -31,9 +31,9 @@ func Describe(s *policyv1.Scheme) Description {
 	var d Description
 	c := coverage{}
 	switch kind := s.GetKind().(type) {
-	case *policyv1.Scheme_Hmac:
-		c = coverageOf(kind.Hmac)
-		d = describeHMAC(kind.Hmac)
+	case *policyv1.Scheme_Hmac, *policyv1.Scheme_Rsa, *policyv1.Scheme_Ecdsa, *policyv1.Scheme_Ed25519:
+		c = coverageOf(s.Signed())
+		d = describeSigned(s)
 	case *policyv1.Scheme_Jws:
 		c = coverageOfJWS(kind.Jws)
 		d = describeJWS(kind.Jws)
@@ -46,13 +46,13 @@ func Describe(s *policyv1.Scheme) Description {
 	return d
 }
 
-func describeHMAC(h *policyv1.Hmac) Description {
-	how := "HMAC-" + h.GetHash().String() + " over "
-	if h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT {
-		how = h.GetHash().String() + ", without HMAC, over the secret and then "
+func describeSigned(s *policyv1.Scheme) Description {
+	h, how, key := s.Signed(), howWords(s), publicKeyWords(s)
+	if mac := s.GetHmac(); mac != nil {
+		key = keyWords(mac.GetKeyEncoding(), mac.GetKeyPrefixes())
 	}
-	d := Description{Where: signaturePlace(h), What: how + contentWords(h) + urlFormWords(h), Key: keyWords(h.GetKeyEncoding(), h.GetKeyPrefixes())}
-	if digest := h.GetBodyDigest(); digest != nil {
+	d := Description{Where: signaturePlace(h), What: how + contentWords(h) + urlFormWords(h), Key: key}
+	if digest := s.GetHmac().GetBodyDigest(); digest != nil {
 		d.What += "; a body that is no form is bound by its digest in the parameter " + digest.GetQuery()
 	}
 	if guards := guardWords(h); len(guards) > 0 {
@@ -61,8 +61,9 @@ func describeHMAC(h *policyv1.Hmac) Description {
 	for _, constant := range h.GetConstantHeaders() {
 		d.Where += "; " + constant.GetName() + " must be " + constant.GetValue()
 	}
-	if id := h.GetKeyIdHeader(); id != "" {
-		d.Key += "; the header " + id + " names the secret by its id"
+	d.Key += keyIDWords(s)
+	for _, pin := range s.GetPins() {
+		d.What += "; " + pin.GetJson() + " of the body must be one of the parameter " + pin.GetParameter()
 	}
 	if t := h.GetTimestamp(); t != nil {
 		d.Time = timePlace(t) + ", in " + unitWords[t.GetUnit()] + ageWords(t.GetTolerance(), t.GetFuture())
@@ -126,7 +127,7 @@ func describeCode(name policyv1.Code_Name) (Description, coverage) {
 }
 
 // contentWords writes signed content as {timestamp}.{body}.
-func contentWords(h *policyv1.Hmac) string {
+func contentWords(h policyv1.Signed) string {
 	var b strings.Builder
 	for _, part := range h.GetContent() {
 		switch p := part.GetPart().(type) {
@@ -150,6 +151,8 @@ func contentWords(h *policyv1.Hmac) string {
 			b.WriteString("{form parameters, sorted}")
 		case *policyv1.Part_Digest:
 			fmt.Fprintf(&b, "{%s of the body}", p.Digest.GetHash())
+		case *policyv1.Part_Parameter:
+			b.WriteString("{parameter " + p.Parameter + "}")
 		case *policyv1.Part_SortedQuery:
 			b.WriteString("{query, sorted}")
 		case *policyv1.Part_Timestamp:
@@ -164,7 +167,7 @@ func contentWords(h *policyv1.Hmac) string {
 }
 
 // guardWords says which texts parts may be, where that shows their borders.
-func guardWords(h *policyv1.Hmac) []string {
+func guardWords(h policyv1.Signed) []string {
 	var words []string
 	for _, part := range h.GetContent() {
 		switch p := part.GetPart().(type) {
@@ -219,7 +222,7 @@ func bodyWords(b *policyv1.Body) string {
 }
 
 // urlFormWords says in which other ways the URL may be signed.
-func urlFormWords(h *policyv1.Hmac) string {
+func urlFormWords(h policyv1.Signed) string {
 	words := ""
 	for _, part := range h.GetContent() {
 		if c := part.GetUrl().GetDecoded(); c != "" {

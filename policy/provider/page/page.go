@@ -5,6 +5,7 @@ package page
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -25,6 +26,7 @@ func write(p *policyv1.Provider, to *writer) string {
 	if p.GetSecret() != "" {
 		to.paragraph("Secret: " + p.GetSecret())
 	}
+	to.list("Parameters", parameterWords(p))
 	for _, s := range p.GetSchemes() {
 		to.scheme(s, len(p.GetSchemes()) > 1)
 	}
@@ -74,18 +76,38 @@ func Snippet(p *policyv1.Provider) string {
 	if provider.SignsURL(first) {
 		b.WriteString("    public_url: https://hooks.example.com\n")
 	}
-	if provider.NeedsPin(first.GetHmac()) {
+	if provider.NeedsPin(first.Signed()) {
 		b.WriteString("    pinned_query: \"\" # of the URL that the provider has\n")
 	}
 	id := ""
 	switch {
-	case first.GetHmac().GetKeyIdHeader() != "":
+	case first.Public() && keyIDWords(first) != "":
+		id = "kid: the-key, "
+	case len(first.KeyIDHeaders()) > 0:
 		id = "id: the-key, "
 	case first.GetCode().GetName() == policyv1.Code_BRAINTREE:
 		id = "id: the-public-key, "
 	}
-	fmt.Fprintf(&b, "    provider: %s\n    secrets: [{%sfile: ../secrets/%s}]\n", p.GetName(), id, p.GetName())
+	fmt.Fprintf(&b, "    provider: %s\n%s    secrets: [{%sfile: ../secrets/%s}]\n", p.GetName(), parameterSnippet(p), id, p.GetName())
 	return b.String()
+}
+
+// parameterSnippet gives the parameters that must be given, as they look.
+func parameterSnippet(p *policyv1.Provider) string {
+	var given []string
+	for _, parameter := range p.GetParameters() {
+		switch example := strconv.Quote(parameter.GetExample()); {
+		case parameter.GetOptional():
+		case parameter.GetSeveral():
+			given = append(given, parameter.GetName()+": ["+example+"]")
+		default:
+			given = append(given, parameter.GetName()+": "+example)
+		}
+	}
+	if len(given) == 0 {
+		return ""
+	}
+	return "    parameters: {" + strings.Join(given, ", ") + "}\n"
 }
 
 func deniedWords(p *policyv1.Provider) string {

@@ -7,7 +7,7 @@ import (
 )
 
 // signaturePlace writes where the signature stands as a header would show it.
-func signaturePlace(h *policyv1.Hmac) string {
+func signaturePlace(h policyv1.Signed) string {
 	s := h.GetSignature()
 	mac := "<" + encodingWords[h.GetEncoding()] + ">"
 	switch {
@@ -34,6 +34,8 @@ func signaturePlace(h *policyv1.Hmac) string {
 		mac = s.GetPrefix() + "," + mac + "[ …]"
 	case policyv1.Signature_CREDENTIAL:
 		mac = s.GetPrefix() + " <id>:" + mac
+	case policyv1.Signature_BASE64_JSON:
+		mac = "base64 of {\"" + s.GetKey() + "\": \"" + mac + "\", …}"
 	case policyv1.Signature_POSITIONAL:
 		mac = "<time>" + separator + mac + "[" + separator + "…]"
 	case policyv1.Signature_KEY_VALUE:

@@ -18,6 +18,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	_ "google.golang.org/protobuf/types/known/emptypb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -86,7 +87,8 @@ type Secret_Format int32
 
 const (
 	Secret_FORMAT_UNSPECIFIED Secret_Format = 0
-	// As the provider's console shows it; the scheme knows how to decode it.
+	// As the provider's console shows it; the scheme knows how to decode it. A public key
+	// is taken in each of the forms below that can be told from the others.
 	Secret_AS_ISSUED Secret_Format = 1
 	// The bytes of the text are the key, whatever the scheme says.
 	Secret_TEXT Secret_Format = 2
@@ -94,6 +96,16 @@ const (
 	Secret_HEX Secret_Format = 3
 	// Standard base64 with padding.
 	Secret_BASE64 Secret_Format = 4
+	// A public key or a certificate in PEM (RFC 7468): PUBLIC KEY, RSA PUBLIC KEY or
+	// CERTIFICATE, and nothing else. Of a certificate, the key alone counts: neither its
+	// dates nor who signed it.
+	Secret_PEM Secret_Format = 5
+	// The same in DER, as a file of bytes.
+	Secret_DER Secret_Format = 6
+	// A public key in JSON (RFC 7517).
+	Secret_JWK Secret_Format = 7
+	// A set of them, at most 64, of which each has a kid of its own.
+	Secret_JWKS Secret_Format = 8
 )
 
 // Enum value maps for Secret_Format.
@@ -104,6 +116,10 @@ var (
 		2: "TEXT",
 		3: "HEX",
 		4: "BASE64",
+		5: "PEM",
+		6: "DER",
+		7: "JWK",
+		8: "JWKS",
 	}
 	Secret_Format_value = map[string]int32{
 		"FORMAT_UNSPECIFIED": 0,
@@ -111,6 +127,10 @@ var (
 		"TEXT":               2,
 		"HEX":                3,
 		"BASE64":             4,
+		"PEM":                5,
+		"DER":                6,
+		"JWK":                7,
+		"JWKS":               8,
 	}
 )
 
@@ -461,7 +481,11 @@ type Webhook struct {
 	// under the first, so that a copy of what was delivered then is still known as
 	// one. Leave them there, and add to their end: without them, deliveries from
 	// before are forgotten. Default: none.
-	Formerly      []string `protobuf:"bytes,24,rep,name=formerly,proto3" json:"formerly,omitempty"`
+	Formerly []string `protobuf:"bytes,24,rep,name=formerly,proto3" json:"formerly,omitempty"`
+	// What the scheme must know of this webhook beside its secrets: a text, or a list
+	// of texts, by name, as in {webhook_id: WH-1, topic_arns: [a, b]}. The page of a
+	// provider says which there are; a scheme that is written out names them itself.
+	Parameters    *structpb.Struct `protobuf:"bytes,25,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -636,6 +660,13 @@ func (x *Webhook) GetFormerly() []string {
 	return nil
 }
 
+func (x *Webhook) GetParameters() *structpb.Struct {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
 // Match says which requests belong to a webhook. An exact host comes before
 // the longest wildcard, that before any host; an exact path segment before
 // {x}, that before /**. A path that some router would take for a more specific
@@ -747,7 +778,8 @@ func (*Match_Path) isMatch_At() {}
 
 func (*Match_ExtensionOnly) isMatch_At() {}
 
-// Secret is one key, by reference. Secrets never stand in a policy file.
+// Secret is one key, by reference. Secrets never stand in a policy file. For schemes of
+// public keys it is a public key, which is none; a private key in its place is an error.
 type Secret struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names the key in records and metrics. Default: its place, "1" and up.
@@ -759,6 +791,9 @@ type Secret struct {
 	From isSecret_From `protobuf_oneof:"from"`
 	// How the text is to be read. Default: AS_ISSUED.
 	Format Secret_Format `protobuf:"varint,4,opt,name=format,proto3,enum=hookbastion.policy.v1.Secret_Format" json:"format,omitempty"`
+	// How deliveries name the key, where the scheme has key_id. Default: id. Not with
+	// JWKS, whose keys have names of their own.
+	Kid string `protobuf:"bytes,8,opt,name=kid,proto3" json:"kid,omitempty"`
 	// From when on the key is accepted. Absent: always.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// Until when (exclusive) the key is accepted. Absent: always.
@@ -836,6 +871,13 @@ func (x *Secret) GetFormat() Secret_Format {
 		return x.Format
 	}
 	return Secret_FORMAT_UNSPECIFIED
+}
+
+func (x *Secret) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
 }
 
 func (x *Secret) GetNotBefore() *timestamppb.Timestamp {
@@ -2034,9 +2076,9 @@ var File_hookbastion_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
+	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xb1\t\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xea\t\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -2063,7 +2105,10 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"conditions\x12>\n" +
 	"\ttransport\x18\x14 \x01(\v2 .hookbastion.policy.v1.TransportR\ttransport\x12>\n" +
 	"\tassertion\x18\x15 \x01(\v2 .hookbastion.policy.v1.AssertionR\tassertion\x12K\n" +
-	"\bformerly\x18\x18 \x03(\tB/\xbaH,\x92\x01)\x10\x10\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\bformerly\"5\n" +
+	"\bformerly\x18\x18 \x03(\tB/\xbaH,\x92\x01)\x10\x10\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\bformerly\x127\n" +
+	"\n" +
+	"parameters\x18\x19 \x01(\v2\x17.google.protobuf.StructR\n" +
+	"parameters\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -2075,24 +2120,29 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x04path\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x04path\x120\n" +
 	"\x0eextension_only\x18\x04 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\rextensionOnly\x123\n" +
 	"\amethods\x18\x03 \x03(\tB\x19\xbaH\x16\x92\x01\x13\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethodsB\v\n" +
-	"\x02at\x12\x05\xbaH\x02\b\x01\"\xb3\x03\n" +
+	"\x02at\x12\x05\xbaH\x02\b\x01\"\x81\x04\n" +
 	"\x06Secret\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x12\x14\n" +
 	"\x04file\x18\x02 \x01(\tH\x00R\x04file\x12\x12\n" +
 	"\x03env\x18\x03 \x01(\tH\x00R\x03env\x12<\n" +
-	"\x06format\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Secret.FormatR\x06format\x129\n" +
+	"\x06format\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Secret.FormatR\x06format\x12'\n" +
+	"\x03kid\x18\b \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{0,256}$R\x03kid\x129\n" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12?\n" +
 	"\n" +
-	"allow_weak\x18\a \x01(\v2 .hookbastion.policy.v1.AllowWeakR\tallowWeak\"N\n" +
+	"allow_weak\x18\a \x01(\v2 .hookbastion.policy.v1.AllowWeakR\tallowWeak\"s\n" +
 	"\x06Format\x12\x16\n" +
 	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tAS_ISSUED\x10\x01\x12\b\n" +
 	"\x04TEXT\x10\x02\x12\a\n" +
 	"\x03HEX\x10\x03\x12\n" +
 	"\n" +
-	"\x06BASE64\x10\x04B\r\n" +
+	"\x06BASE64\x10\x04\x12\a\n" +
+	"\x03PEM\x10\x05\x12\a\n" +
+	"\x03DER\x10\x06\x12\a\n" +
+	"\x03JWK\x10\a\x12\b\n" +
+	"\x04JWKS\x10\bB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\x8e\x02\n" +
 	"\tTransport\x12\x1f\n" +
 	"\vrequire_tls\x18\x01 \x01(\bR\n" +
@@ -2233,8 +2283,9 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*TokenRule_Basic)(nil),             // 26: hookbastion.policy.v1.TokenRule.Basic
 	(*TokenRule_Query)(nil),             // 27: hookbastion.policy.v1.TokenRule.Query
 	(*Scheme)(nil),                      // 28: hookbastion.policy.v1.Scheme
-	(*timestamppb.Timestamp)(nil),       // 29: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),         // 30: google.protobuf.Duration
+	(*structpb.Struct)(nil),             // 29: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 30: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 31: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
@@ -2251,37 +2302,38 @@ var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	21, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
 	10, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
 	22, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
-	1,  // 14: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	29, // 15: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	29, // 16: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	14, // 17: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	2,  // 18: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
-	11, // 19: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	23, // 20: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	15, // 21: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	24, // 22: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	25, // 23: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	26, // 24: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	27, // 25: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	29, // 26: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	29, // 27: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	14, // 28: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	30, // 29: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	30, // 30: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	30, // 31: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	3,  // 32: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	4,  // 33: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	5,  // 34: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	5,  // 35: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	16, // 36: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	16, // 37: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	16, // 38: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	16, // 39: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	29, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
+	1,  // 15: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	30, // 16: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	30, // 17: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	14, // 18: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	2,  // 19: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	11, // 20: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	23, // 21: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	15, // 22: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	24, // 23: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	25, // 24: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	26, // 25: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	27, // 26: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	30, // 27: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	30, // 28: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	14, // 29: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	31, // 30: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	31, // 31: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	31, // 32: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 33: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 34: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 35: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 36: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	16, // 37: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	16, // 38: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	16, // 39: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	16, // 40: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }

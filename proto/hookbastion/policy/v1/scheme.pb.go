@@ -188,6 +188,218 @@ func (Hmac_Encoding) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{1, 2}
 }
 
+type Rsa_Padding int32
+
+const (
+	Rsa_PADDING_UNSPECIFIED Rsa_Padding = 0
+	// RSASSA-PKCS1-v1_5.
+	Rsa_PKCS1 Rsa_Padding = 1
+	// RSASSA-PSS, with the same hash for its mask and a salt as long as the hash.
+	Rsa_PSS Rsa_Padding = 2
+)
+
+// Enum value maps for Rsa_Padding.
+var (
+	Rsa_Padding_name = map[int32]string{
+		0: "PADDING_UNSPECIFIED",
+		1: "PKCS1",
+		2: "PSS",
+	}
+	Rsa_Padding_value = map[string]int32{
+		"PADDING_UNSPECIFIED": 0,
+		"PKCS1":               1,
+		"PSS":                 2,
+	}
+)
+
+func (x Rsa_Padding) Enum() *Rsa_Padding {
+	p := new(Rsa_Padding)
+	*p = x
+	return p
+}
+
+func (x Rsa_Padding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Rsa_Padding) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[3].Descriptor()
+}
+
+func (Rsa_Padding) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[3]
+}
+
+func (x Rsa_Padding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Rsa_Padding.Descriptor instead.
+func (Rsa_Padding) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2, 0}
+}
+
+type Ecdsa_Format int32
+
+const (
+	Ecdsa_FORMAT_UNSPECIFIED Ecdsa_Format = 0
+	// ASN.1 DER, as OpenSSL and Java write it.
+	Ecdsa_DER Ecdsa_Format = 1
+	// The two numbers one after the other, each as long as the curve's, as JOSE and
+	// WebCrypto write them (IEEE P1363).
+	Ecdsa_RAW Ecdsa_Format = 2
+)
+
+// Enum value maps for Ecdsa_Format.
+var (
+	Ecdsa_Format_name = map[int32]string{
+		0: "FORMAT_UNSPECIFIED",
+		1: "DER",
+		2: "RAW",
+	}
+	Ecdsa_Format_value = map[string]int32{
+		"FORMAT_UNSPECIFIED": 0,
+		"DER":                1,
+		"RAW":                2,
+	}
+)
+
+func (x Ecdsa_Format) Enum() *Ecdsa_Format {
+	p := new(Ecdsa_Format)
+	*p = x
+	return p
+}
+
+func (x Ecdsa_Format) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Ecdsa_Format) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[4].Descriptor()
+}
+
+func (Ecdsa_Format) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[4]
+}
+
+func (x Ecdsa_Format) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Ecdsa_Format.Descriptor instead.
+func (Ecdsa_Format) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3, 0}
+}
+
+type PublicKey_Hash int32
+
+const (
+	PublicKey_HASH_UNSPECIFIED PublicKey_Hash = 0
+	PublicKey_SHA256           PublicKey_Hash = 1
+	PublicKey_SHA512           PublicKey_Hash = 2
+	PublicKey_SHA384           PublicKey_Hash = 3
+	// Broken: whoever can choose a part of two contents can make them share a
+	// signature. For providers that offer nothing else.
+	PublicKey_SHA1 PublicKey_Hash = 4
+)
+
+// Enum value maps for PublicKey_Hash.
+var (
+	PublicKey_Hash_name = map[int32]string{
+		0: "HASH_UNSPECIFIED",
+		1: "SHA256",
+		2: "SHA512",
+		3: "SHA384",
+		4: "SHA1",
+	}
+	PublicKey_Hash_value = map[string]int32{
+		"HASH_UNSPECIFIED": 0,
+		"SHA256":           1,
+		"SHA512":           2,
+		"SHA384":           3,
+		"SHA1":             4,
+	}
+)
+
+func (x PublicKey_Hash) Enum() *PublicKey_Hash {
+	p := new(PublicKey_Hash)
+	*p = x
+	return p
+}
+
+func (x PublicKey_Hash) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PublicKey_Hash) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[5].Descriptor()
+}
+
+func (PublicKey_Hash) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[5]
+}
+
+func (x PublicKey_Hash) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PublicKey_Hash.Descriptor instead.
+func (PublicKey_Hash) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+}
+
+type PublicKey_Curve int32
+
+const (
+	PublicKey_CURVE_UNSPECIFIED PublicKey_Curve = 0
+	PublicKey_P256              PublicKey_Curve = 1
+	PublicKey_P384              PublicKey_Curve = 2
+	PublicKey_P521              PublicKey_Curve = 3
+)
+
+// Enum value maps for PublicKey_Curve.
+var (
+	PublicKey_Curve_name = map[int32]string{
+		0: "CURVE_UNSPECIFIED",
+		1: "P256",
+		2: "P384",
+		3: "P521",
+	}
+	PublicKey_Curve_value = map[string]int32{
+		"CURVE_UNSPECIFIED": 0,
+		"P256":              1,
+		"P384":              2,
+		"P521":              3,
+	}
+)
+
+func (x PublicKey_Curve) Enum() *PublicKey_Curve {
+	p := new(PublicKey_Curve)
+	*p = x
+	return p
+}
+
+func (x PublicKey_Curve) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PublicKey_Curve) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[6].Descriptor()
+}
+
+func (PublicKey_Curve) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[6]
+}
+
+func (x PublicKey_Curve) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PublicKey_Curve.Descriptor instead.
+func (PublicKey_Curve) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 1}
+}
+
 type Key_Encoding int32
 
 const (
@@ -227,11 +439,11 @@ func (x Key_Encoding) String() string {
 }
 
 func (Key_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[3].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[7].Descriptor()
 }
 
 func (Key_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[3]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[7]
 }
 
 func (x Key_Encoding) Number() protoreflect.EnumNumber {
@@ -240,7 +452,7 @@ func (x Key_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Key_Encoding.Descriptor instead.
 func (Key_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 0}
 }
 
 type Signature_Grammar int32
@@ -264,6 +476,8 @@ const (
 	// prefix, white space, an id that is not looked at, a colon, the signature,
 	// as in application 1a2b:…; the prefix in either letter case.
 	Signature_CREDENTIAL Signature_Grammar = 8
+	// Standard base64 of a JSON object; key names the signature in it.
+	Signature_BASE64_JSON Signature_Grammar = 9
 )
 
 // Enum value maps for Signature_Grammar.
@@ -278,6 +492,7 @@ var (
 		6: "POSITIONAL",
 		7: "LIST",
 		8: "CREDENTIAL",
+		9: "BASE64_JSON",
 	}
 	Signature_Grammar_value = map[string]int32{
 		"GRAMMAR_UNSPECIFIED": 0,
@@ -289,6 +504,7 @@ var (
 		"POSITIONAL":          6,
 		"LIST":                7,
 		"CREDENTIAL":          8,
+		"BASE64_JSON":         9,
 	}
 )
 
@@ -303,11 +519,11 @@ func (x Signature_Grammar) String() string {
 }
 
 func (Signature_Grammar) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[4].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[8].Descriptor()
 }
 
 func (Signature_Grammar) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[4]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[8]
 }
 
 func (x Signature_Grammar) Number() protoreflect.EnumNumber {
@@ -316,7 +532,7 @@ func (x Signature_Grammar) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Signature_Grammar.Descriptor instead.
 func (Signature_Grammar) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type Part_CodePart int32
@@ -359,11 +575,11 @@ func (x Part_CodePart) String() string {
 }
 
 func (Part_CodePart) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[5].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[9].Descriptor()
 }
 
 func (Part_CodePart) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[5]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[9]
 }
 
 func (x Part_CodePart) Number() protoreflect.EnumNumber {
@@ -372,7 +588,7 @@ func (x Part_CodePart) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Part_CodePart.Descriptor instead.
 func (Part_CodePart) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Url_Form int32
@@ -424,11 +640,11 @@ func (x Url_Form) String() string {
 }
 
 func (Url_Form) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[6].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[10].Descriptor()
 }
 
 func (Url_Form) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[6]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[10]
 }
 
 func (x Url_Form) Number() protoreflect.EnumNumber {
@@ -437,7 +653,7 @@ func (x Url_Form) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Url_Form.Descriptor instead.
 func (Url_Form) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type Digest_Hash int32
@@ -448,6 +664,12 @@ const (
 	// Broken as a digest: whoever can choose the body's beginning can make two
 	// bodies with one digest. For providers that offer nothing else.
 	Digest_MD5 Digest_Hash = 2
+	// No digest but a checksum (CRC-32 of IEEE 802.3): anybody can make another body with
+	// the same one, so that the body counts as unsigned. For providers that
+	// offer nothing else.
+	Digest_CRC32 Digest_Hash = 3
+	// Of the SHA-2 family.
+	Digest_SHA512 Digest_Hash = 4
 )
 
 // Enum value maps for Digest_Hash.
@@ -456,11 +678,15 @@ var (
 		0: "HASH_UNSPECIFIED",
 		1: "SHA256",
 		2: "MD5",
+		3: "CRC32",
+		4: "SHA512",
 	}
 	Digest_Hash_value = map[string]int32{
 		"HASH_UNSPECIFIED": 0,
 		"SHA256":           1,
 		"MD5":              2,
+		"CRC32":            3,
+		"SHA512":           4,
 	}
 )
 
@@ -475,11 +701,11 @@ func (x Digest_Hash) String() string {
 }
 
 func (Digest_Hash) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[7].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
 }
 
 func (Digest_Hash) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[7]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
 }
 
 func (x Digest_Hash) Number() protoreflect.EnumNumber {
@@ -488,7 +714,7 @@ func (x Digest_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Hash.Descriptor instead.
 func (Digest_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type Digest_Encoding int32
@@ -501,6 +727,8 @@ const (
 	Digest_BASE64 Digest_Encoding = 2
 	// The bytes of the digest.
 	Digest_RAW Digest_Encoding = 3
+	// CRC32: the number without leading zeros.
+	Digest_DECIMAL Digest_Encoding = 4
 )
 
 // Enum value maps for Digest_Encoding.
@@ -510,12 +738,14 @@ var (
 		1: "HEX",
 		2: "BASE64",
 		3: "RAW",
+		4: "DECIMAL",
 	}
 	Digest_Encoding_value = map[string]int32{
 		"ENCODING_UNSPECIFIED": 0,
 		"HEX":                  1,
 		"BASE64":               2,
 		"RAW":                  3,
+		"DECIMAL":              4,
 	}
 )
 
@@ -530,11 +760,11 @@ func (x Digest_Encoding) String() string {
 }
 
 func (Digest_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[8].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
 }
 
 func (Digest_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[8]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
 }
 
 func (x Digest_Encoding) Number() protoreflect.EnumNumber {
@@ -543,7 +773,7 @@ func (x Digest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Encoding.Descriptor instead.
 func (Digest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 1}
 }
 
 type SignedHeader_Charset int32
@@ -589,11 +819,11 @@ func (x SignedHeader_Charset) String() string {
 }
 
 func (SignedHeader_Charset) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[9].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
 }
 
 func (SignedHeader_Charset) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[9]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
 }
 
 func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
@@ -602,7 +832,7 @@ func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignedHeader_Charset.Descriptor instead.
 func (SignedHeader_Charset) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type Timestamp_Unit int32
@@ -644,11 +874,11 @@ func (x Timestamp_Unit) String() string {
 }
 
 func (Timestamp_Unit) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[10].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
 }
 
 func (Timestamp_Unit) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[10]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
 }
 
 func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
@@ -657,7 +887,7 @@ func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Timestamp_Unit.Descriptor instead.
 func (Timestamp_Unit) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
 }
 
 type Jws_Algorithm int32
@@ -696,11 +926,11 @@ func (x Jws_Algorithm) String() string {
 }
 
 func (Jws_Algorithm) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
 }
 
 func (Jws_Algorithm) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
 }
 
 func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
@@ -709,7 +939,7 @@ func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Jws_Algorithm.Descriptor instead.
 func (Jws_Algorithm) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type ClaimDigest_Encoding int32
@@ -751,11 +981,11 @@ func (x ClaimDigest_Encoding) String() string {
 }
 
 func (ClaimDigest_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
 }
 
 func (ClaimDigest_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
 }
 
 func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
@@ -764,7 +994,7 @@ func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
 func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
 }
 
 type Code_Name int32
@@ -805,11 +1035,11 @@ func (x Code_Name) String() string {
 }
 
 func (Code_Name) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[17].Descriptor()
 }
 
 func (Code_Name) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[17]
 }
 
 func (x Code_Name) Number() protoreflect.EnumNumber {
@@ -818,7 +1048,7 @@ func (x Code_Name) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code_Name.Descriptor instead.
 func (Code_Name) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25, 0}
 }
 
 type Provider_Confidence int32
@@ -856,11 +1086,11 @@ func (x Provider_Confidence) String() string {
 }
 
 func (Provider_Confidence) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[18].Descriptor()
 }
 
 func (Provider_Confidence) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[18]
 }
 
 func (x Provider_Confidence) Number() protoreflect.EnumNumber {
@@ -869,7 +1099,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26, 0}
 }
 
 type Provider_Retry int32
@@ -914,11 +1144,11 @@ func (x Provider_Retry) String() string {
 }
 
 func (Provider_Retry) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[19].Descriptor()
 }
 
 func (Provider_Retry) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[19]
 }
 
 func (x Provider_Retry) Number() protoreflect.EnumNumber {
@@ -927,7 +1157,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26, 1}
 }
 
 type Refusal_Effect int32
@@ -969,11 +1199,11 @@ func (x Refusal_Effect) String() string {
 }
 
 func (Refusal_Effect) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[20].Descriptor()
 }
 
 func (Refusal_Effect) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[20]
 }
 
 func (x Refusal_Effect) Number() protoreflect.EnumNumber {
@@ -982,7 +1212,7 @@ func (x Refusal_Effect) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Effect.Descriptor instead.
 func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -994,7 +1224,14 @@ type Scheme struct {
 	//	*Scheme_SharedToken
 	//	*Scheme_Jws
 	//	*Scheme_Code
+	//	*Scheme_Rsa
+	//	*Scheme_Ecdsa
+	//	*Scheme_Ed25519
 	Kind isScheme_Kind `protobuf_oneof:"kind"`
+	// Texts in the body of which each must be one of a parameter's values: who a delivery
+	// is for, where the sender signs everybody's with one key. They are looked at when
+	// the signature has held. One whose parameter is optional and not given asks for nothing.
+	Pins []*Pin `protobuf:"bytes,10,rep,name=pins,proto3" json:"pins,omitempty"`
 	// In a policy, how the sender repeats a delivery that failed, by which copies are
 	// treated. Default: UNKNOWN. In the catalogue the entry says it.
 	Retry         Provider_Retry `protobuf:"varint,20,opt,name=retry,proto3,enum=hookbastion.policy.v1.Provider_Retry" json:"retry,omitempty"`
@@ -1075,6 +1312,40 @@ func (x *Scheme) GetCode() *Code {
 	return nil
 }
 
+func (x *Scheme) GetRsa() *Rsa {
+	if x != nil {
+		if x, ok := x.Kind.(*Scheme_Rsa); ok {
+			return x.Rsa
+		}
+	}
+	return nil
+}
+
+func (x *Scheme) GetEcdsa() *Ecdsa {
+	if x != nil {
+		if x, ok := x.Kind.(*Scheme_Ecdsa); ok {
+			return x.Ecdsa
+		}
+	}
+	return nil
+}
+
+func (x *Scheme) GetEd25519() *Ed25519 {
+	if x != nil {
+		if x, ok := x.Kind.(*Scheme_Ed25519); ok {
+			return x.Ed25519
+		}
+	}
+	return nil
+}
+
+func (x *Scheme) GetPins() []*Pin {
+	if x != nil {
+		return x.Pins
+	}
+	return nil
+}
+
 func (x *Scheme) GetRetry() Provider_Retry {
 	if x != nil {
 		return x.Retry
@@ -1107,6 +1378,21 @@ type Scheme_Code struct {
 	Code *Code `protobuf:"bytes,4,opt,name=code,proto3,oneof"`
 }
 
+type Scheme_Rsa struct {
+	// An RSA signature over the content (RFC 8017).
+	Rsa *Rsa `protobuf:"bytes,5,opt,name=rsa,proto3,oneof"`
+}
+
+type Scheme_Ecdsa struct {
+	// An ECDSA signature over the content (FIPS 186-5).
+	Ecdsa *Ecdsa `protobuf:"bytes,6,opt,name=ecdsa,proto3,oneof"`
+}
+
+type Scheme_Ed25519 struct {
+	// An Ed25519 signature over the content (RFC 8032).
+	Ed25519 *Ed25519 `protobuf:"bytes,7,opt,name=ed25519,proto3,oneof"`
+}
+
 func (*Scheme_Hmac) isScheme_Kind() {}
 
 func (*Scheme_SharedToken) isScheme_Kind() {}
@@ -1114,6 +1400,12 @@ func (*Scheme_SharedToken) isScheme_Kind() {}
 func (*Scheme_Jws) isScheme_Kind() {}
 
 func (*Scheme_Code) isScheme_Kind() {}
+
+func (*Scheme_Rsa) isScheme_Kind() {}
+
+func (*Scheme_Ecdsa) isScheme_Kind() {}
+
+func (*Scheme_Ed25519) isScheme_Kind() {}
 
 // Hmac describes a keyed hash over an ordered list of parts. Each content must
 // be readable in one way only: a policy with a scheme whose parts could be
@@ -1156,6 +1448,8 @@ type Hmac struct {
 	BodyUnsigned bool `protobuf:"varint,11,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
 	// How the key and the content are joined. Default: HMAC.
 	Construction Hmac_Construction `protobuf:"varint,12,opt,name=construction,proto3,enum=hookbastion.policy.v1.Hmac_Construction" json:"construction,omitempty"`
+	// Where a delivery names its key, in place of key_id_header.
+	KeyId *KeyId `protobuf:"bytes,13,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// Says that parts of the content have nothing between them and no alphabets
 	// that would tell where one ends, so that characters could move from one to
 	// the next under the same signature. A webhook then proves less, as with
@@ -1280,11 +1574,605 @@ func (x *Hmac) GetConstruction() Hmac_Construction {
 	return Hmac_CONSTRUCTION_UNSPECIFIED
 }
 
+func (x *Hmac) GetKeyId() *KeyId {
+	if x != nil {
+		return x.KeyId
+	}
+	return nil
+}
+
 func (x *Hmac) GetSlides() *Slides {
 	if x != nil {
 		return x.Slides
 	}
 	return nil
+}
+
+// Rsa is a signature by an RSA key over an ordered list of parts. What differs from
+// Hmac is the key: the secrets of the webhook are public keys or certificates, which
+// prove a delivery and cannot make one. Keys have 2048 to 8192 bits. As an
+// example, a header X-Signature-SHA256 with the signature of the body in base64:
+//
+//	rsa:
+//	  hash: SHA256
+//	  encoding: BASE64
+//	  signature: {headers: [X-Signature-SHA256]}
+//	  content: [{body: {}}]
+type Rsa struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hash of the content.
+	Hash PublicKey_Hash `protobuf:"varint,1,opt,name=hash,proto3,enum=hookbastion.policy.v1.PublicKey_Hash" json:"hash,omitempty"`
+	// Default: PKCS1.
+	Padding Rsa_Padding `protobuf:"varint,2,opt,name=padding,proto3,enum=hookbastion.policy.v1.Rsa_Padding" json:"padding,omitempty"`
+	// How the signature is written.
+	Encoding Hmac_Encoding `protobuf:"varint,4,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Hmac_Encoding" json:"encoding,omitempty"`
+	// Where the signature stands.
+	Signature *Signature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// What is signed, in order.
+	Content []*Part `protobuf:"bytes,6,rep,name=content,proto3" json:"content,omitempty"`
+	// Where the signed time stands. Absent: deliveries carry no signed time.
+	Timestamp *Timestamp `protobuf:"bytes,7,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// Headers that must have exactly this value.
+	ConstantHeaders []*ConstantHeader `protobuf:"bytes,8,rep,name=constant_headers,json=constantHeaders,proto3" json:"constant_headers,omitempty"`
+	// Where a delivery names its key. Absent: all keys are tried.
+	KeyId *KeyId `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// As Hmac.body_unsigned.
+	BodyUnsigned bool `protobuf:"varint,11,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
+	// The provider signs this digest of the content in place of the content.
+	DigestFirst *Digest `protobuf:"bytes,12,opt,name=digest_first,json=digestFirst,proto3" json:"digest_first,omitempty"`
+	// As Hmac.slides.
+	Slides        *Slides `protobuf:"bytes,20,opt,name=slides,proto3" json:"slides,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rsa) Reset() {
+	*x = Rsa{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rsa) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rsa) ProtoMessage() {}
+
+func (x *Rsa) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rsa.ProtoReflect.Descriptor instead.
+func (*Rsa) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Rsa) GetHash() PublicKey_Hash {
+	if x != nil {
+		return x.Hash
+	}
+	return PublicKey_HASH_UNSPECIFIED
+}
+
+func (x *Rsa) GetPadding() Rsa_Padding {
+	if x != nil {
+		return x.Padding
+	}
+	return Rsa_PADDING_UNSPECIFIED
+}
+
+func (x *Rsa) GetEncoding() Hmac_Encoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return Hmac_ENCODING_UNSPECIFIED
+}
+
+func (x *Rsa) GetSignature() *Signature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Rsa) GetContent() []*Part {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *Rsa) GetTimestamp() *Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Rsa) GetConstantHeaders() []*ConstantHeader {
+	if x != nil {
+		return x.ConstantHeaders
+	}
+	return nil
+}
+
+func (x *Rsa) GetKeyId() *KeyId {
+	if x != nil {
+		return x.KeyId
+	}
+	return nil
+}
+
+func (x *Rsa) GetBodyUnsigned() bool {
+	if x != nil {
+		return x.BodyUnsigned
+	}
+	return false
+}
+
+func (x *Rsa) GetDigestFirst() *Digest {
+	if x != nil {
+		return x.DigestFirst
+	}
+	return nil
+}
+
+func (x *Rsa) GetSlides() *Slides {
+	if x != nil {
+		return x.Slides
+	}
+	return nil
+}
+
+// Ecdsa is a signature by a key of an elliptic curve over an ordered list of parts, and
+// otherwise as Rsa. Whoever has such a signature can make another one of the
+// same content, so that copies are known by their content alone. As an example:
+//
+//	ecdsa:
+//	  curve: P256
+//	  hash: SHA256
+//	  format: DER
+//	  encoding: BASE64
+//	  signature: {headers: [Example-Signature]}
+//	  content: [{timestamp: {}}, {body: {json: true}}]
+//	  timestamp: {header: Example-Timestamp, unit: SECONDS}
+type Ecdsa struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The curve of the keys; others are refused.
+	Curve PublicKey_Curve `protobuf:"varint,1,opt,name=curve,proto3,enum=hookbastion.policy.v1.PublicKey_Curve" json:"curve,omitempty"`
+	// The hash of the content.
+	Hash PublicKey_Hash `protobuf:"varint,2,opt,name=hash,proto3,enum=hookbastion.policy.v1.PublicKey_Hash" json:"hash,omitempty"`
+	// The form of the signature's bytes.
+	Format Ecdsa_Format `protobuf:"varint,3,opt,name=format,proto3,enum=hookbastion.policy.v1.Ecdsa_Format" json:"format,omitempty"`
+	// How the signature is written.
+	Encoding Hmac_Encoding `protobuf:"varint,4,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Hmac_Encoding" json:"encoding,omitempty"`
+	// Where the signature stands.
+	Signature *Signature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// What is signed, in order.
+	Content []*Part `protobuf:"bytes,6,rep,name=content,proto3" json:"content,omitempty"`
+	// Where the signed time stands. Absent: deliveries carry no signed time.
+	Timestamp *Timestamp `protobuf:"bytes,7,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// Headers that must have exactly this value.
+	ConstantHeaders []*ConstantHeader `protobuf:"bytes,8,rep,name=constant_headers,json=constantHeaders,proto3" json:"constant_headers,omitempty"`
+	// Where a delivery names its key. Absent: all keys are tried.
+	KeyId *KeyId `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// As Hmac.body_unsigned.
+	BodyUnsigned bool `protobuf:"varint,11,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
+	// The provider signs this digest of the content in place of the content.
+	DigestFirst *Digest `protobuf:"bytes,12,opt,name=digest_first,json=digestFirst,proto3" json:"digest_first,omitempty"`
+	// As Hmac.slides.
+	Slides        *Slides `protobuf:"bytes,20,opt,name=slides,proto3" json:"slides,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ecdsa) Reset() {
+	*x = Ecdsa{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ecdsa) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ecdsa) ProtoMessage() {}
+
+func (x *Ecdsa) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ecdsa.ProtoReflect.Descriptor instead.
+func (*Ecdsa) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Ecdsa) GetCurve() PublicKey_Curve {
+	if x != nil {
+		return x.Curve
+	}
+	return PublicKey_CURVE_UNSPECIFIED
+}
+
+func (x *Ecdsa) GetHash() PublicKey_Hash {
+	if x != nil {
+		return x.Hash
+	}
+	return PublicKey_HASH_UNSPECIFIED
+}
+
+func (x *Ecdsa) GetFormat() Ecdsa_Format {
+	if x != nil {
+		return x.Format
+	}
+	return Ecdsa_FORMAT_UNSPECIFIED
+}
+
+func (x *Ecdsa) GetEncoding() Hmac_Encoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return Hmac_ENCODING_UNSPECIFIED
+}
+
+func (x *Ecdsa) GetSignature() *Signature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Ecdsa) GetContent() []*Part {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *Ecdsa) GetTimestamp() *Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Ecdsa) GetConstantHeaders() []*ConstantHeader {
+	if x != nil {
+		return x.ConstantHeaders
+	}
+	return nil
+}
+
+func (x *Ecdsa) GetKeyId() *KeyId {
+	if x != nil {
+		return x.KeyId
+	}
+	return nil
+}
+
+func (x *Ecdsa) GetBodyUnsigned() bool {
+	if x != nil {
+		return x.BodyUnsigned
+	}
+	return false
+}
+
+func (x *Ecdsa) GetDigestFirst() *Digest {
+	if x != nil {
+		return x.DigestFirst
+	}
+	return nil
+}
+
+func (x *Ecdsa) GetSlides() *Slides {
+	if x != nil {
+		return x.Slides
+	}
+	return nil
+}
+
+// Ed25519 is a signature over an ordered list of parts by such a key, and otherwise
+// as Rsa. As an example:
+//
+//	ed25519:
+//	  encoding: HEX
+//	  signature: {headers: [X-Signature-Ed25519]}
+//	  content: [{timestamp: {}}, {body: {json: true}}]
+//	  timestamp: {header: X-Signature-Timestamp, unit: SECONDS}
+type Ed25519 struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the signature is written.
+	Encoding Hmac_Encoding `protobuf:"varint,4,opt,name=encoding,proto3,enum=hookbastion.policy.v1.Hmac_Encoding" json:"encoding,omitempty"`
+	// Where the signature stands.
+	Signature *Signature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// What is signed, in order.
+	Content []*Part `protobuf:"bytes,6,rep,name=content,proto3" json:"content,omitempty"`
+	// Where the signed time stands. Absent: deliveries carry no signed time.
+	Timestamp *Timestamp `protobuf:"bytes,7,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// Headers that must have exactly this value.
+	ConstantHeaders []*ConstantHeader `protobuf:"bytes,8,rep,name=constant_headers,json=constantHeaders,proto3" json:"constant_headers,omitempty"`
+	// Where a delivery names its key. Absent: all keys are tried.
+	KeyId *KeyId `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// As Hmac.body_unsigned.
+	BodyUnsigned bool `protobuf:"varint,11,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
+	// The provider signs this digest of the content in place of the content.
+	DigestFirst *Digest `protobuf:"bytes,12,opt,name=digest_first,json=digestFirst,proto3" json:"digest_first,omitempty"`
+	// As Hmac.slides.
+	Slides        *Slides `protobuf:"bytes,20,opt,name=slides,proto3" json:"slides,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ed25519) Reset() {
+	*x = Ed25519{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ed25519) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ed25519) ProtoMessage() {}
+
+func (x *Ed25519) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ed25519.ProtoReflect.Descriptor instead.
+func (*Ed25519) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Ed25519) GetEncoding() Hmac_Encoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return Hmac_ENCODING_UNSPECIFIED
+}
+
+func (x *Ed25519) GetSignature() *Signature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Ed25519) GetContent() []*Part {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *Ed25519) GetTimestamp() *Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Ed25519) GetConstantHeaders() []*ConstantHeader {
+	if x != nil {
+		return x.ConstantHeaders
+	}
+	return nil
+}
+
+func (x *Ed25519) GetKeyId() *KeyId {
+	if x != nil {
+		return x.KeyId
+	}
+	return nil
+}
+
+func (x *Ed25519) GetBodyUnsigned() bool {
+	if x != nil {
+		return x.BodyUnsigned
+	}
+	return false
+}
+
+func (x *Ed25519) GetDigestFirst() *Digest {
+	if x != nil {
+		return x.DigestFirst
+	}
+	return nil
+}
+
+func (x *Ed25519) GetSlides() *Slides {
+	if x != nil {
+		return x.Slides
+	}
+	return nil
+}
+
+// PublicKey holds what schemes of public keys have in common.
+type PublicKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublicKey) Reset() {
+	*x = PublicKey{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublicKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublicKey) ProtoMessage() {}
+
+func (x *PublicKey) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublicKey.ProtoReflect.Descriptor instead.
+func (*PublicKey) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
+}
+
+// KeyId says where a delivery names the key that it is signed with. Only that key
+// is tried: the secret whose kid it is, or else its id, or the key of that kid in
+// a JWKS. An id has 1 to 256 printable characters, and a delivery without one, or with
+// two, is refused. Exactly one of headers, json and key is given.
+type KeyId struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A header. With several signature.headers, one for all of them, or as many: each
+	// names the key of the signature at its place.
+	Headers []string `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty"`
+	// A text in the JSON body, by its keys with dots between.
+	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	// An item of a KEY_VALUE or BASE64_JSON signature header.
+	Key           string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyId) Reset() {
+	*x = KeyId{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyId) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyId) ProtoMessage() {}
+
+func (x *KeyId) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyId.ProtoReflect.Descriptor instead.
+func (*KeyId) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *KeyId) GetHeaders() []string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *KeyId) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *KeyId) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// Pin is a text in the JSON body that must be one of a parameter's values.
+type Pin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its keys with dots between. [] stands for every item of a list, which must not be
+	// empty.
+	Json string `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
+	// The parameter, which webhooks give in parameters.
+	Parameter     string `protobuf:"bytes,2,opt,name=parameter,proto3" json:"parameter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pin) Reset() {
+	*x = Pin{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pin) ProtoMessage() {}
+
+func (x *Pin) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pin.ProtoReflect.Descriptor instead.
+func (*Pin) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Pin) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *Pin) GetParameter() string {
+	if x != nil {
+		return x.Parameter
+	}
+	return ""
 }
 
 // Slides is why parts of the content are not told apart.
@@ -1298,7 +2186,7 @@ type Slides struct {
 
 func (x *Slides) Reset() {
 	*x = Slides{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +2198,7 @@ func (x *Slides) String() string {
 func (*Slides) ProtoMessage() {}
 
 func (x *Slides) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[2]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +2211,7 @@ func (x *Slides) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slides.ProtoReflect.Descriptor instead.
 func (*Slides) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{2}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Slides) GetReason() string {
@@ -1343,7 +2231,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +2243,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[3]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +2256,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
 }
 
 // BodyDigest is a digest of the body that the sender puts where it is signed.
@@ -1388,7 +2276,7 @@ type BodyDigest struct {
 
 func (x *BodyDigest) Reset() {
 	*x = BodyDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +2288,7 @@ func (x *BodyDigest) String() string {
 func (*BodyDigest) ProtoMessage() {}
 
 func (x *BodyDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +2301,7 @@ func (x *BodyDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BodyDigest.ProtoReflect.Descriptor instead.
 func (*BodyDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BodyDigest) GetQuery() string {
@@ -1449,7 +2337,7 @@ type Signature struct {
 	// SPACE_LIST: the version before it, as in v1. CREDENTIAL: the word before
 	// the id.
 	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	// KEY_VALUE: the name of the signature's item, as in v1.
+	// KEY_VALUE: the name of the signature's item, as in v1. BASE64_JSON: the same.
 	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	// KEY_VALUE, POSITIONAL and LIST: what stands between the items. Default: a
 	// comma.
@@ -1476,7 +2364,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +2376,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +2389,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Signature) GetHeaders() []string {
@@ -1600,6 +2488,7 @@ type Part struct {
 	//	*Part_SortedQuery
 	//	*Part_Code
 	//	*Part_Field
+	//	*Part_Parameter
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1607,7 +2496,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +2508,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +2521,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Part) GetPart() isPart_Part {
@@ -1768,6 +2657,15 @@ func (x *Part) GetField() string {
 	return ""
 }
 
+func (x *Part) GetParameter() string {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Parameter); ok {
+			return x.Parameter
+		}
+	}
+	return ""
+}
+
 type isPart_Part interface {
 	isPart_Part()
 }
@@ -1846,6 +2744,12 @@ type Part_Field struct {
 	Field string `protobuf:"bytes,20,opt,name=field,proto3,oneof"`
 }
 
+type Part_Parameter struct {
+	// The value of a parameter, which the webhook gives in parameters: what the
+	// operator knows and the delivery does not say, such as the webhook's id.
+	Parameter string `protobuf:"bytes,21,opt,name=parameter,proto3,oneof"`
+}
+
 func (*Part_Body) isPart_Part() {}
 
 func (*Part_Timestamp) isPart_Part() {}
@@ -1874,6 +2778,8 @@ func (*Part_Code) isPart_Part() {}
 
 func (*Part_Field) isPart_Part() {}
 
+func (*Part_Parameter) isPart_Part() {}
+
 // Body is the body as it is signed: with {}, byte for byte.
 type Body struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1893,7 +2799,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2811,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +2824,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Body) GetFormField() string {
@@ -1965,7 +2871,7 @@ type Url struct {
 
 func (x *Url) Reset() {
 	*x = Url{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2883,7 @@ func (x *Url) String() string {
 func (*Url) ProtoMessage() {}
 
 func (x *Url) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2896,7 @@ func (x *Url) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Url.ProtoReflect.Descriptor instead.
 func (*Url) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Url) GetWithoutQuery() bool {
@@ -2041,7 +2947,7 @@ type Path struct {
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2959,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2972,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Path) GetWithoutQuery() bool {
@@ -2102,7 +3008,7 @@ type Form struct {
 
 func (x *Form) Reset() {
 	*x = Form{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +3020,7 @@ func (x *Form) String() string {
 func (*Form) ProtoMessage() {}
 
 func (x *Form) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +3033,7 @@ func (x *Form) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Form.ProtoReflect.Descriptor instead.
 func (*Form) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Form) GetDistinct() bool {
@@ -2166,7 +3072,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +3084,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +3097,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Digest) GetHash() Digest_Hash {
@@ -2229,7 +3135,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2241,7 +3147,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2254,7 +3160,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Item) GetKey() string {
@@ -2286,7 +3192,7 @@ type SignedHeader struct {
 
 func (x *SignedHeader) Reset() {
 	*x = SignedHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +3204,7 @@ func (x *SignedHeader) String() string {
 func (*SignedHeader) ProtoMessage() {}
 
 func (x *SignedHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +3217,7 @@ func (x *SignedHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedHeader.ProtoReflect.Descriptor instead.
 func (*SignedHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignedHeader) GetName() string {
@@ -2352,7 +3258,7 @@ type Timestamp struct {
 
 func (x *Timestamp) Reset() {
 	*x = Timestamp{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2364,7 +3270,7 @@ func (x *Timestamp) String() string {
 func (*Timestamp) ProtoMessage() {}
 
 func (x *Timestamp) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2377,7 +3283,7 @@ func (x *Timestamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timestamp.ProtoReflect.Descriptor instead.
 func (*Timestamp) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Timestamp) GetFrom() isTimestamp_From {
@@ -2507,7 +3413,7 @@ type ConstantHeader struct {
 
 func (x *ConstantHeader) Reset() {
 	*x = ConstantHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2519,7 +3425,7 @@ func (x *ConstantHeader) String() string {
 func (*ConstantHeader) ProtoMessage() {}
 
 func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2532,7 +3438,7 @@ func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConstantHeader.ProtoReflect.Descriptor instead.
 func (*ConstantHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConstantHeader) GetName() string {
@@ -2568,7 +3474,7 @@ type SharedToken struct {
 
 func (x *SharedToken) Reset() {
 	*x = SharedToken{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +3486,7 @@ func (x *SharedToken) String() string {
 func (*SharedToken) ProtoMessage() {}
 
 func (x *SharedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +3499,7 @@ func (x *SharedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedToken.ProtoReflect.Descriptor instead.
 func (*SharedToken) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SharedToken) GetPlace() isSharedToken_Place {
@@ -2728,7 +3634,7 @@ type Jws struct {
 
 func (x *Jws) Reset() {
 	*x = Jws{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +3646,7 @@ func (x *Jws) String() string {
 func (*Jws) ProtoMessage() {}
 
 func (x *Jws) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +3659,7 @@ func (x *Jws) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Jws.ProtoReflect.Descriptor instead.
 func (*Jws) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Jws) GetHeader() string {
@@ -2876,7 +3782,7 @@ type ClaimDigest struct {
 
 func (x *ClaimDigest) Reset() {
 	*x = ClaimDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2888,7 +3794,7 @@ func (x *ClaimDigest) String() string {
 func (*ClaimDigest) ProtoMessage() {}
 
 func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2901,7 +3807,7 @@ func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
 func (*ClaimDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClaimDigest) GetClaim() string {
@@ -2936,7 +3842,7 @@ type Code struct {
 
 func (x *Code) Reset() {
 	*x = Code{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2948,7 +3854,7 @@ func (x *Code) String() string {
 func (*Code) ProtoMessage() {}
 
 func (x *Code) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2961,7 +3867,7 @@ func (x *Code) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Code.ProtoReflect.Descriptor instead.
 func (*Code) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Code) GetName() Code_Name {
@@ -3004,14 +3910,16 @@ type Provider struct {
 	Refusal *Refusal `protobuf:"bytes,20,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	// What it asks again on purpose with the same signed content, as one sentence or
 	// more. Such requests need on_replay: MARK.
-	AsksAgain     string `protobuf:"bytes,21,opt,name=asks_again,json=asksAgain,proto3" json:"asks_again,omitempty"`
+	AsksAgain string `protobuf:"bytes,21,opt,name=asks_again,json=asksAgain,proto3" json:"asks_again,omitempty"`
+	// What a webhook says about itself beside the secret, in parameters.
+	Parameters    []*Parameter `protobuf:"bytes,22,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3931,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3944,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Provider) GetName() string {
@@ -3144,6 +4052,97 @@ func (x *Provider) GetAsksAgain() string {
 	return ""
 }
 
+func (x *Provider) GetParameters() []*Parameter {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+// Parameter is a value that the operator knows and a scheme needs: the id of the
+// webhook that is part of the signed content, or the accounts that deliveries may be
+// from, where the provider signs everybody's with one key.
+type Parameter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in `parameters: {webhook_id: …}` of a webhook.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What it is and where the operator finds it.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// A webhook need not give it. What it would have asked for is not asked then.
+	Optional bool `protobuf:"varint,3,opt,name=optional,proto3" json:"optional,omitempty"`
+	// It may be a list, of which one value must fit.
+	Several bool `protobuf:"varint,4,opt,name=several,proto3" json:"several,omitempty"`
+	// A value as it looks, for examples and tests.
+	Example       string `protobuf:"bytes,5,opt,name=example,proto3" json:"example,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parameter) Reset() {
+	*x = Parameter{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parameter) ProtoMessage() {}
+
+func (x *Parameter) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
+func (*Parameter) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Parameter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Parameter) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Parameter) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
+}
+
+func (x *Parameter) GetSeveral() bool {
+	if x != nil {
+		return x.Several
+	}
+	return false
+}
+
+func (x *Parameter) GetExample() string {
+	if x != nil {
+		return x.Example
+	}
+	return ""
+}
+
 // Refusal is what a provider does with a delivery that was refused.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3159,7 +4158,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3171,7 +4170,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3184,7 +4183,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Refusal) GetEffect() Refusal_Effect {
@@ -3224,7 +4223,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3236,7 +4235,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3249,7 +4248,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -3286,7 +4285,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3298,7 +4297,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3311,7 +4310,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -3339,14 +4338,19 @@ var File_hookbastion_policy_v1_scheme_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xb3\x02\n" +
+	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\x8f\x04\n" +
 	"\x06Scheme\x121\n" +
 	"\x04hmac\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.HmacH\x00R\x04hmac\x12G\n" +
 	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedToken\x12.\n" +
 	"\x03jws\x18\x03 \x01(\v2\x1a.hookbastion.policy.v1.JwsH\x00R\x03jws\x121\n" +
-	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04code\x12;\n" +
+	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04code\x12.\n" +
+	"\x03rsa\x18\x05 \x01(\v2\x1a.hookbastion.policy.v1.RsaH\x00R\x03rsa\x124\n" +
+	"\x05ecdsa\x18\x06 \x01(\v2\x1c.hookbastion.policy.v1.EcdsaH\x00R\x05ecdsa\x12:\n" +
+	"\aed25519\x18\a \x01(\v2\x1e.hookbastion.policy.v1.Ed25519H\x00R\aed25519\x128\n" +
+	"\x04pins\x18\n" +
+	" \x03(\v2\x1a.hookbastion.policy.v1.PinB\b\xbaH\x05\x92\x01\x02\x10\bR\x04pins\x12;\n" +
 	"\x05retry\x18\x14 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryR\x05retryB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xb2\b\n" +
+	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xe7\b\n" +
 	"\x04Hmac\x12<\n" +
 	"\x04hash\x18\x01 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12H\n" +
 	"\bencoding\x18\x02 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
@@ -3362,7 +4366,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	" \x01(\v2!.hookbastion.policy.v1.BodyDigestR\n" +
 	"bodyDigest\x12#\n" +
 	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12L\n" +
-	"\fconstruction\x18\f \x01(\x0e2(.hookbastion.policy.v1.Hmac.ConstructionR\fconstruction\x125\n" +
+	"\fconstruction\x18\f \x01(\x0e2(.hookbastion.policy.v1.Hmac.ConstructionR\fconstruction\x123\n" +
+	"\x06key_id\x18\r \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x125\n" +
 	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"O\n" +
 	"\fConstruction\x12\x1c\n" +
 	"\x18CONSTRUCTION_UNSPECIFIED\x10\x00\x12\b\n" +
@@ -3380,7 +4385,75 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x03HEX\x10\x01\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x02\x12\r\n" +
-	"\tBASE64URL\x10\x03\")\n" +
+	"\tBASE64URL\x10\x03\"\xf8\x05\n" +
+	"\x03Rsa\x12A\n" +
+	"\x04hash\x18\x01 \x01(\x0e2%.hookbastion.policy.v1.PublicKey.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12<\n" +
+	"\apadding\x18\x02 \x01(\x0e2\".hookbastion.policy.v1.Rsa.PaddingR\apadding\x12H\n" +
+	"\bencoding\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2 .hookbastion.policy.v1.SignatureB\x06\xbaH\x03\xc8\x01\x01R\tsignature\x12A\n" +
+	"\acontent\x18\x06 \x03(\v2\x1b.hookbastion.policy.v1.PartB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\acontent\x12>\n" +
+	"\ttimestamp\x18\a \x01(\v2 .hookbastion.policy.v1.TimestampR\ttimestamp\x12P\n" +
+	"\x10constant_headers\x18\b \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\x0fconstantHeaders\x123\n" +
+	"\x06key_id\x18\t \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x12#\n" +
+	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12@\n" +
+	"\fdigest_first\x18\f \x01(\v2\x1d.hookbastion.policy.v1.DigestR\vdigestFirst\x125\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"6\n" +
+	"\aPadding\x12\x17\n" +
+	"\x13PADDING_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05PKCS1\x10\x01\x12\a\n" +
+	"\x03PSS\x10\x02\"\xc3\x06\n" +
+	"\x05Ecdsa\x12D\n" +
+	"\x05curve\x18\x01 \x01(\x0e2&.hookbastion.policy.v1.PublicKey.CurveB\x06\xbaH\x03\xc8\x01\x01R\x05curve\x12A\n" +
+	"\x04hash\x18\x02 \x01(\x0e2%.hookbastion.policy.v1.PublicKey.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12C\n" +
+	"\x06format\x18\x03 \x01(\x0e2#.hookbastion.policy.v1.Ecdsa.FormatB\x06\xbaH\x03\xc8\x01\x01R\x06format\x12H\n" +
+	"\bencoding\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2 .hookbastion.policy.v1.SignatureB\x06\xbaH\x03\xc8\x01\x01R\tsignature\x12A\n" +
+	"\acontent\x18\x06 \x03(\v2\x1b.hookbastion.policy.v1.PartB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\acontent\x12>\n" +
+	"\ttimestamp\x18\a \x01(\v2 .hookbastion.policy.v1.TimestampR\ttimestamp\x12P\n" +
+	"\x10constant_headers\x18\b \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\x0fconstantHeaders\x123\n" +
+	"\x06key_id\x18\t \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x12#\n" +
+	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12@\n" +
+	"\fdigest_first\x18\f \x01(\v2\x1d.hookbastion.policy.v1.DigestR\vdigestFirst\x125\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"2\n" +
+	"\x06Format\x12\x16\n" +
+	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\a\n" +
+	"\x03DER\x10\x01\x12\a\n" +
+	"\x03RAW\x10\x02\"\xc3\x04\n" +
+	"\aEd25519\x12H\n" +
+	"\bencoding\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2 .hookbastion.policy.v1.SignatureB\x06\xbaH\x03\xc8\x01\x01R\tsignature\x12A\n" +
+	"\acontent\x18\x06 \x03(\v2\x1b.hookbastion.policy.v1.PartB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\acontent\x12>\n" +
+	"\ttimestamp\x18\a \x01(\v2 .hookbastion.policy.v1.TimestampR\ttimestamp\x12P\n" +
+	"\x10constant_headers\x18\b \x03(\v2%.hookbastion.policy.v1.ConstantHeaderR\x0fconstantHeaders\x123\n" +
+	"\x06key_id\x18\t \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x12#\n" +
+	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12@\n" +
+	"\fdigest_first\x18\f \x01(\v2\x1d.hookbastion.policy.v1.DigestR\vdigestFirst\x125\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"\x95\x01\n" +
+	"\tPublicKey\"J\n" +
+	"\x04Hash\x12\x14\n" +
+	"\x10HASH_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06SHA256\x10\x01\x12\n" +
+	"\n" +
+	"\x06SHA512\x10\x02\x12\n" +
+	"\n" +
+	"\x06SHA384\x10\x03\x12\b\n" +
+	"\x04SHA1\x10\x04\"<\n" +
+	"\x05Curve\x12\x15\n" +
+	"\x11CURVE_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04P256\x10\x01\x12\b\n" +
+	"\x04P384\x10\x02\x12\b\n" +
+	"\x04P521\x10\x03\"\xa0\x01\n" +
+	"\x05KeyId\x12=\n" +
+	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12F\n" +
+	"\x04json\x18\x02 \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\"\x95\x01\n" +
+	"\x03Pin\x12Q\n" +
+	"\x04json\x18\x01 \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$R\x04json\x12;\n" +
+	"\tparameter\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\tparameter\")\n" +
 	"\x06Slides\x12\x1f\n" +
 	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06reason\"J\n" +
 	"\x03Key\"C\n" +
@@ -3394,7 +4467,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"BodyDigest\x124\n" +
 	"\x05query\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x05query\x124\n" +
 	"\x04hash\x18\x02 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashR\x04hash\x12@\n" +
-	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xee\x04\n" +
+	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xff\x04\n" +
 	"\tSignature\x12=\n" +
 	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
 	"\agrammar\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Signature.GrammarR\agrammar\x12\x16\n" +
@@ -3406,7 +4479,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x06spaced\x18\t \x01(\bR\x06spaced\x12F\n" +
 	"\x04json\x18\b \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\x127\n" +
 	"\x05field\x18\x14 \x01(\tB!\xbaH\x1er\x1c2\x1a^([A-Za-z0-9_.-]{1,128})?$R\x05field\x12'\n" +
-	"\x0fprefix_optional\x18\x15 \x01(\bR\x0eprefixOptional\"\x92\x01\n" +
+	"\x0fprefix_optional\x18\x15 \x01(\bR\x0eprefixOptional\"\xa3\x01\n" +
 	"\aGrammar\x12\x17\n" +
 	"\x13GRAMMAR_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04BARE\x10\x01\x12\n" +
@@ -3420,7 +4493,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"POSITIONAL\x10\x06\x12\b\n" +
 	"\x04LIST\x10\a\x12\x0e\n" +
 	"\n" +
-	"CREDENTIAL\x10\b\"\xde\x06\n" +
+	"CREDENTIAL\x10\b\x12\x0f\n" +
+	"\vBASE64_JSON\x10\t\"\x9d\a\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -3436,7 +4510,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04item\x18\v \x01(\v2\x1b.hookbastion.policy.v1.ItemH\x00R\x04item\x12;\n" +
 	"\fsorted_query\x18\f \x01(\v2\x16.google.protobuf.EmptyH\x00R\vsortedQuery\x12:\n" +
 	"\x04code\x18\r \x01(\x0e2$.hookbastion.policy.v1.Part.CodePartH\x00R\x04code\x126\n" +
-	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\"U\n" +
+	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\x12=\n" +
+	"\tparameter\x18\x15 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameter\"U\n" +
 	"\bCodePart\x12\x19\n" +
 	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bPLIVO_V3\x10\x01\x12\x0e\n" +
@@ -3473,22 +4548,26 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\bdistinct\x18\x01 \x01(\bR\bdistinct\x12B\n" +
 	"\x05names\x18\n" +
 	" \x03(\tB,\xbaH)\x92\x01&\"$r\"2 ^[A-Za-z_][A-Za-z0-9_.-]{0,127}$R\x05names\x12\x12\n" +
-	"\x04json\x18\v \x01(\bR\x04json\"\xb5\x02\n" +
+	"\x04json\x18\v \x01(\bR\x04json\"\xd9\x02\n" +
 	"\x06Digest\x12>\n" +
 	"\x04hash\x18\x01 \x01(\x0e2\".hookbastion.policy.v1.Digest.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12J\n" +
 	"\bencoding\x18\x02 \x01(\x0e2&.hookbastion.policy.v1.Digest.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12(\n" +
-	"\x10empty_as_nothing\x18\x03 \x01(\bR\x0eemptyAsNothing\"1\n" +
+	"\x10empty_as_nothing\x18\x03 \x01(\bR\x0eemptyAsNothing\"H\n" +
 	"\x04Hash\x12\x14\n" +
 	"\x10HASH_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06SHA256\x10\x01\x12\a\n" +
-	"\x03MD5\x10\x02\"B\n" +
+	"\x03MD5\x10\x02\x12\t\n" +
+	"\x05CRC32\x10\x03\x12\n" +
+	"\n" +
+	"\x06SHA512\x10\x04\"O\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03HEX\x10\x01\x12\n" +
 	"\n" +
 	"\x06BASE64\x10\x02\x12\a\n" +
-	"\x03RAW\x10\x03\"B\n" +
+	"\x03RAW\x10\x03\x12\v\n" +
+	"\aDECIMAL\x10\x04\"B\n" +
 	"\x04Item\x12\x19\n" +
 	"\x03key\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03key\x12\x1f\n" +
 	"\vjson_string\x18\x02 \x01(\bR\n" +
@@ -3571,7 +4650,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Name\x12\x14\n" +
 	"\x10NAME_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ADYEN\x10\x01\x12\r\n" +
-	"\tBRAINTREE\x10\x02\"\xb2\a\n" +
+	"\tBRAINTREE\x10\x02\"\xf4\a\n" +
 	"\bProvider\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1d\n" +
 	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05title\x125\n" +
@@ -3592,7 +4671,10 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\fdenied_empty\x18\r \x01(\bR\vdeniedEmpty\x128\n" +
 	"\arefusal\x18\x14 \x01(\v2\x1e.hookbastion.policy.v1.RefusalR\arefusal\x12\x1d\n" +
 	"\n" +
-	"asks_again\x18\x15 \x01(\tR\tasksAgain\"E\n" +
+	"asks_again\x18\x15 \x01(\tR\tasksAgain\x12@\n" +
+	"\n" +
+	"parameters\x18\x16 \x03(\v2 .hookbastion.policy.v1.ParameterR\n" +
+	"parameters\"E\n" +
 	"\n" +
 	"Confidence\x12\x1a\n" +
 	"\x16CONFIDENCE_UNSPECIFIED\x10\x00\x12\f\n" +
@@ -3604,7 +4686,14 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\tIDENTICAL\x10\x02\x12\b\n" +
 	"\x04NONE\x10\x03\x12\v\n" +
 	"\aUNKNOWN\x10\x04B\x10\n" +
-	"\x0e_denied_status\"\xd5\x01\n" +
+	"\x0e_denied_status\"\xb4\x01\n" +
+	"\tParameter\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x04name\x12\x1b\n" +
+	"\x04text\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\n" +
+	"R\x04text\x12\x1a\n" +
+	"\boptional\x18\x03 \x01(\bR\boptional\x12\x18\n" +
+	"\aseveral\x18\x04 \x01(\bR\aseveral\x12!\n" +
+	"\aexample\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aexample\"\xd5\x01\n" +
 	"\aRefusal\x12E\n" +
 	"\x06effect\x18\x01 \x01(\x0e2%.hookbastion.policy.v1.Refusal.EffectB\x06\xbaH\x03\xc8\x01\x01R\x06effect\x12\x1b\n" +
 	"\x04text\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\n" +
@@ -3637,114 +4726,160 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 21)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Hmac_Construction)(0),      // 0: hookbastion.policy.v1.Hmac.Construction
 	(Hmac_Hash)(0),              // 1: hookbastion.policy.v1.Hmac.Hash
 	(Hmac_Encoding)(0),          // 2: hookbastion.policy.v1.Hmac.Encoding
-	(Key_Encoding)(0),           // 3: hookbastion.policy.v1.Key.Encoding
-	(Signature_Grammar)(0),      // 4: hookbastion.policy.v1.Signature.Grammar
-	(Part_CodePart)(0),          // 5: hookbastion.policy.v1.Part.CodePart
-	(Url_Form)(0),               // 6: hookbastion.policy.v1.Url.Form
-	(Digest_Hash)(0),            // 7: hookbastion.policy.v1.Digest.Hash
-	(Digest_Encoding)(0),        // 8: hookbastion.policy.v1.Digest.Encoding
-	(SignedHeader_Charset)(0),   // 9: hookbastion.policy.v1.SignedHeader.Charset
-	(Timestamp_Unit)(0),         // 10: hookbastion.policy.v1.Timestamp.Unit
-	(Jws_Algorithm)(0),          // 11: hookbastion.policy.v1.Jws.Algorithm
-	(ClaimDigest_Encoding)(0),   // 12: hookbastion.policy.v1.ClaimDigest.Encoding
-	(Code_Name)(0),              // 13: hookbastion.policy.v1.Code.Name
-	(Provider_Confidence)(0),    // 14: hookbastion.policy.v1.Provider.Confidence
-	(Provider_Retry)(0),         // 15: hookbastion.policy.v1.Provider.Retry
-	(Refusal_Effect)(0),         // 16: hookbastion.policy.v1.Refusal.Effect
-	(*Scheme)(nil),              // 17: hookbastion.policy.v1.Scheme
-	(*Hmac)(nil),                // 18: hookbastion.policy.v1.Hmac
-	(*Slides)(nil),              // 19: hookbastion.policy.v1.Slides
-	(*Key)(nil),                 // 20: hookbastion.policy.v1.Key
-	(*BodyDigest)(nil),          // 21: hookbastion.policy.v1.BodyDigest
-	(*Signature)(nil),           // 22: hookbastion.policy.v1.Signature
-	(*Part)(nil),                // 23: hookbastion.policy.v1.Part
-	(*Body)(nil),                // 24: hookbastion.policy.v1.Body
-	(*Url)(nil),                 // 25: hookbastion.policy.v1.Url
-	(*Path)(nil),                // 26: hookbastion.policy.v1.Path
-	(*Form)(nil),                // 27: hookbastion.policy.v1.Form
-	(*Digest)(nil),              // 28: hookbastion.policy.v1.Digest
-	(*Item)(nil),                // 29: hookbastion.policy.v1.Item
-	(*SignedHeader)(nil),        // 30: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),           // 31: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),      // 32: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),         // 33: hookbastion.policy.v1.SharedToken
-	(*Jws)(nil),                 // 34: hookbastion.policy.v1.Jws
-	(*ClaimDigest)(nil),         // 35: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                // 36: hookbastion.policy.v1.Code
-	(*Provider)(nil),            // 37: hookbastion.policy.v1.Provider
-	(*Refusal)(nil),             // 38: hookbastion.policy.v1.Refusal
-	(*Ranges)(nil),              // 39: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),         // 40: hookbastion.policy.v1.NamedScheme
-	(*emptypb.Empty)(nil),       // 41: google.protobuf.Empty
-	(*durationpb.Duration)(nil), // 42: google.protobuf.Duration
+	(Rsa_Padding)(0),            // 3: hookbastion.policy.v1.Rsa.Padding
+	(Ecdsa_Format)(0),           // 4: hookbastion.policy.v1.Ecdsa.Format
+	(PublicKey_Hash)(0),         // 5: hookbastion.policy.v1.PublicKey.Hash
+	(PublicKey_Curve)(0),        // 6: hookbastion.policy.v1.PublicKey.Curve
+	(Key_Encoding)(0),           // 7: hookbastion.policy.v1.Key.Encoding
+	(Signature_Grammar)(0),      // 8: hookbastion.policy.v1.Signature.Grammar
+	(Part_CodePart)(0),          // 9: hookbastion.policy.v1.Part.CodePart
+	(Url_Form)(0),               // 10: hookbastion.policy.v1.Url.Form
+	(Digest_Hash)(0),            // 11: hookbastion.policy.v1.Digest.Hash
+	(Digest_Encoding)(0),        // 12: hookbastion.policy.v1.Digest.Encoding
+	(SignedHeader_Charset)(0),   // 13: hookbastion.policy.v1.SignedHeader.Charset
+	(Timestamp_Unit)(0),         // 14: hookbastion.policy.v1.Timestamp.Unit
+	(Jws_Algorithm)(0),          // 15: hookbastion.policy.v1.Jws.Algorithm
+	(ClaimDigest_Encoding)(0),   // 16: hookbastion.policy.v1.ClaimDigest.Encoding
+	(Code_Name)(0),              // 17: hookbastion.policy.v1.Code.Name
+	(Provider_Confidence)(0),    // 18: hookbastion.policy.v1.Provider.Confidence
+	(Provider_Retry)(0),         // 19: hookbastion.policy.v1.Provider.Retry
+	(Refusal_Effect)(0),         // 20: hookbastion.policy.v1.Refusal.Effect
+	(*Scheme)(nil),              // 21: hookbastion.policy.v1.Scheme
+	(*Hmac)(nil),                // 22: hookbastion.policy.v1.Hmac
+	(*Rsa)(nil),                 // 23: hookbastion.policy.v1.Rsa
+	(*Ecdsa)(nil),               // 24: hookbastion.policy.v1.Ecdsa
+	(*Ed25519)(nil),             // 25: hookbastion.policy.v1.Ed25519
+	(*PublicKey)(nil),           // 26: hookbastion.policy.v1.PublicKey
+	(*KeyId)(nil),               // 27: hookbastion.policy.v1.KeyId
+	(*Pin)(nil),                 // 28: hookbastion.policy.v1.Pin
+	(*Slides)(nil),              // 29: hookbastion.policy.v1.Slides
+	(*Key)(nil),                 // 30: hookbastion.policy.v1.Key
+	(*BodyDigest)(nil),          // 31: hookbastion.policy.v1.BodyDigest
+	(*Signature)(nil),           // 32: hookbastion.policy.v1.Signature
+	(*Part)(nil),                // 33: hookbastion.policy.v1.Part
+	(*Body)(nil),                // 34: hookbastion.policy.v1.Body
+	(*Url)(nil),                 // 35: hookbastion.policy.v1.Url
+	(*Path)(nil),                // 36: hookbastion.policy.v1.Path
+	(*Form)(nil),                // 37: hookbastion.policy.v1.Form
+	(*Digest)(nil),              // 38: hookbastion.policy.v1.Digest
+	(*Item)(nil),                // 39: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),        // 40: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),           // 41: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),      // 42: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),         // 43: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                 // 44: hookbastion.policy.v1.Jws
+	(*ClaimDigest)(nil),         // 45: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                // 46: hookbastion.policy.v1.Code
+	(*Provider)(nil),            // 47: hookbastion.policy.v1.Provider
+	(*Parameter)(nil),           // 48: hookbastion.policy.v1.Parameter
+	(*Refusal)(nil),             // 49: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),              // 50: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),         // 51: hookbastion.policy.v1.NamedScheme
+	(*emptypb.Empty)(nil),       // 52: google.protobuf.Empty
+	(*durationpb.Duration)(nil), // 53: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
-	18, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	33, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	34, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	36, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
-	15, // 4: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	1,  // 5: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 6: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	3,  // 7: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	22, // 8: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
-	23, // 9: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	31, // 10: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	32, // 11: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	21, // 12: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
-	0,  // 13: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
-	19, // 14: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
-	1,  // 15: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 16: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	4,  // 17: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
-	24, // 18: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	41, // 19: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	30, // 20: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	41, // 21: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
-	25, // 22: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
-	26, // 23: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
-	27, // 24: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
-	28, // 25: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	29, // 26: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	41, // 27: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
-	5,  // 28: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
-	6,  // 29: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	7,  // 30: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	8,  // 31: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	9,  // 32: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	41, // 33: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	10, // 34: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	42, // 35: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	42, // 36: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	41, // 37: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	11, // 38: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	3,  // 39: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	35, // 40: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	35, // 41: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	42, // 42: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	42, // 43: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	42, // 44: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	12, // 45: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	13, // 46: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	14, // 47: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	15, // 48: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	40, // 49: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	39, // 50: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	32, // 51: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	38, // 52: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	16, // 53: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	17, // 54: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	22, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
+	43, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	44, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	46, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	23, // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
+	24, // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
+	25, // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
+	28, // 7: hookbastion.policy.v1.Scheme.pins:type_name -> hookbastion.policy.v1.Pin
+	19, // 8: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	1,  // 9: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 10: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	7,  // 11: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	32, // 12: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
+	33, // 13: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
+	41, // 14: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	42, // 15: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	31, // 16: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
+	0,  // 17: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
+	27, // 18: hookbastion.policy.v1.Hmac.key_id:type_name -> hookbastion.policy.v1.KeyId
+	29, // 19: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
+	5,  // 20: hookbastion.policy.v1.Rsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
+	3,  // 21: hookbastion.policy.v1.Rsa.padding:type_name -> hookbastion.policy.v1.Rsa.Padding
+	2,  // 22: hookbastion.policy.v1.Rsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	32, // 23: hookbastion.policy.v1.Rsa.signature:type_name -> hookbastion.policy.v1.Signature
+	33, // 24: hookbastion.policy.v1.Rsa.content:type_name -> hookbastion.policy.v1.Part
+	41, // 25: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	42, // 26: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	27, // 27: hookbastion.policy.v1.Rsa.key_id:type_name -> hookbastion.policy.v1.KeyId
+	38, // 28: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	29, // 29: hookbastion.policy.v1.Rsa.slides:type_name -> hookbastion.policy.v1.Slides
+	6,  // 30: hookbastion.policy.v1.Ecdsa.curve:type_name -> hookbastion.policy.v1.PublicKey.Curve
+	5,  // 31: hookbastion.policy.v1.Ecdsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
+	4,  // 32: hookbastion.policy.v1.Ecdsa.format:type_name -> hookbastion.policy.v1.Ecdsa.Format
+	2,  // 33: hookbastion.policy.v1.Ecdsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	32, // 34: hookbastion.policy.v1.Ecdsa.signature:type_name -> hookbastion.policy.v1.Signature
+	33, // 35: hookbastion.policy.v1.Ecdsa.content:type_name -> hookbastion.policy.v1.Part
+	41, // 36: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	42, // 37: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	27, // 38: hookbastion.policy.v1.Ecdsa.key_id:type_name -> hookbastion.policy.v1.KeyId
+	38, // 39: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	29, // 40: hookbastion.policy.v1.Ecdsa.slides:type_name -> hookbastion.policy.v1.Slides
+	2,  // 41: hookbastion.policy.v1.Ed25519.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	32, // 42: hookbastion.policy.v1.Ed25519.signature:type_name -> hookbastion.policy.v1.Signature
+	33, // 43: hookbastion.policy.v1.Ed25519.content:type_name -> hookbastion.policy.v1.Part
+	41, // 44: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	42, // 45: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	27, // 46: hookbastion.policy.v1.Ed25519.key_id:type_name -> hookbastion.policy.v1.KeyId
+	38, // 47: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
+	29, // 48: hookbastion.policy.v1.Ed25519.slides:type_name -> hookbastion.policy.v1.Slides
+	1,  // 49: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 50: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	8,  // 51: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
+	34, // 52: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
+	52, // 53: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	40, // 54: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	52, // 55: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	35, // 56: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
+	36, // 57: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
+	37, // 58: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	38, // 59: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	39, // 60: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	52, // 61: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	9,  // 62: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	10, // 63: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	11, // 64: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	12, // 65: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	13, // 66: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	52, // 67: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	14, // 68: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	53, // 69: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	53, // 70: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	52, // 71: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	15, // 72: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	7,  // 73: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	45, // 74: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	45, // 75: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	53, // 76: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	53, // 77: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	53, // 78: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	16, // 79: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	17, // 80: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	18, // 81: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	19, // 82: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	51, // 83: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	50, // 84: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	42, // 85: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	49, // 86: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	48, // 87: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	20, // 88: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	21, // 89: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	90, // [90:90] is the sub-list for method output_type
+	90, // [90:90] is the sub-list for method input_type
+	90, // [90:90] is the sub-list for extension type_name
+	90, // [90:90] is the sub-list for extension extendee
+	0,  // [0:90] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -3757,8 +4892,11 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Scheme_SharedToken)(nil),
 		(*Scheme_Jws)(nil),
 		(*Scheme_Code)(nil),
+		(*Scheme_Rsa)(nil),
+		(*Scheme_Ecdsa)(nil),
+		(*Scheme_Ed25519)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[6].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[12].OneofWrappers = []any{
 		(*Part_Body)(nil),
 		(*Part_Timestamp)(nil),
 		(*Part_Literal)(nil),
@@ -3773,28 +4911,29 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_SortedQuery)(nil),
 		(*Part_Code)(nil),
 		(*Part_Field)(nil),
+		(*Part_Parameter)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[14].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[20].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
 		(*Timestamp_Field)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[16].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[22].OneofWrappers = []any{
 		(*SharedToken_Header)(nil),
 		(*SharedToken_Basic)(nil),
 		(*SharedToken_Query)(nil),
 		(*SharedToken_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[20].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
-			NumEnums:      17,
-			NumMessages:   24,
+			NumEnums:      21,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -13,6 +13,9 @@ import (
 // whose signature is present decides. It is safe for concurrent use.
 type Check struct {
 	Schemes []Scheme
+	// Pinned, by the place of a scheme, are texts that a body must have whose signature
+	// held; none if it is shorter.
+	Pinned [][]OneOf
 	// Fingerprinter makes the replay key; nil if there is no replay check.
 	Fingerprinter *authz.Fingerprinter
 }
@@ -22,12 +25,15 @@ func (c *Check) Stage() authz.Stage { return authz.StageSignature }
 
 // Run verifies the signature.
 func (c *Check) Run(call *authz.Call) authz.Reason {
-	for _, scheme := range c.Schemes {
+	for i, scheme := range c.Schemes {
 		if scheme.Present(call.Request) {
 			if reason := scheme.Verify(call, c.Fingerprinter); reason != authz.OK {
 				return reason
 			}
-			return settled(call, scheme)
+			if reason := settled(call, scheme); reason != authz.OK {
+				return reason
+			}
+			return addressed(call, c.pinned(i))
 		}
 	}
 	if call.Explanation != nil {
@@ -41,6 +47,11 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 
 // Sign makes the request a valid delivery by the first scheme.
 func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
+	for _, text := range c.pinned(0) {
+		if !text.sign(req) {
+			return false
+		}
+	}
 	return c.Schemes[0].Sign(req, s) && c.Schemes[0].parameters(req).ambiguous(req) == ""
 }
 
@@ -57,7 +68,7 @@ func (c *Check) places() string {
 
 // Present reports whether any of the scheme's signature headers is there, or a
 // body that can hold the signature.
-func (h *HMAC) Present(req *authz.Request) bool {
+func (h *Content) Present(req *authz.Request) bool {
 	switch {
 	case h.config.JSON != "":
 		return req.Body.Len() > 0 && !isForm(req) && !isMultipart(req)
@@ -68,7 +79,7 @@ func (h *HMAC) Present(req *authz.Request) bool {
 }
 
 // Verify verifies the signature.
-func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
+func (h *Content) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	s, _ := h.scratch.Get().(*scratch)
 	defer func() {
 		s.forget()
@@ -81,6 +92,9 @@ func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		return reason
 	}
 	if reason := h.checkHeaders(call); reason != authz.OK {
+		return reason
+	}
+	if reason := h.findKeyIDs(call, s); reason != authz.OK {
 		return reason
 	}
 	signed, reason := h.findTime(call, s)
@@ -125,7 +139,7 @@ func (h *HMAC) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 
 // checkHeaders looks for the headers that are signed, must be constant or name
 // the key.
-func (h *HMAC) checkHeaders(call *authz.Call) authz.Reason {
+func (h *Content) checkHeaders(call *authz.Call) authz.Reason {
 	headers := call.Request.Headers
 	for i := range h.config.Constants {
 		constant := &h.config.Constants[i]
@@ -147,11 +161,6 @@ func (h *HMAC) checkHeaders(call *authz.Call) authz.Reason {
 		}
 		return missingOrMalformed(count)
 	}
-	if name := h.config.KeyIDHeader; name != "" {
-		if reason := one(name, "key's", func(v authz.View) bool { return len(v) > 0 }); reason != authz.OK {
-			return reason
-		}
-	}
 	for i := range h.config.Content {
 		if part := &h.config.Content[i]; part.Kind == HeaderValue {
 			if reason := one(part.Text, "signed", part.Charset.fits); reason != authz.OK {
@@ -171,7 +180,7 @@ func missingOrMalformed(count int) authz.Reason {
 
 // findTime reads the time of the scheme, if it has one that is signed by
 // itself, and keeps its text in the scratch.
-func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) {
+func (h *Content) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) {
 	t := &h.config.Time
 	switch {
 	case !t.exists(), t.JSON != "" && !h.config.timeFirst():
@@ -211,7 +220,7 @@ func (h *HMAC) findTime(call *authz.Call, s *scratch) (time.Time, authz.Reason) 
 }
 
 // timeInBody reads the time from a body whose signature held.
-func (h *HMAC) timeInBody(call *authz.Call) (time.Time, authz.Reason) {
+func (h *Content) timeInBody(call *authz.Call) (time.Time, authz.Reason) {
 	t := &h.config.Time
 	texts, err := call.Request.Body.JSON(t.JSON)
 	if err == nil && (len(texts) == 0 || texts[0] == "") {
@@ -229,20 +238,19 @@ func (h *HMAC) timeInBody(call *authz.Call) (time.Time, authz.Reason) {
 
 // compare computes the MAC with one key after the other, over one form of the
 // URL after the other, and then looks whether the body is covered.
-func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) authz.Reason {
-	var id authz.View
-	if h.config.KeyIDHeader != "" {
-		id, _ = call.Request.Headers.Lookup(h.config.KeyIDHeader)
-	}
-	match, valid := h.match(call, s, f, id)
+func (h *Content) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) authz.Reason {
+	match, valid := h.match(call, s, f)
 	if call.Explanation != nil {
-		found := foundText(match, valid, len(s.candidates))
+		found := h.found(s, match, valid)
 		if match == nil && h.config.SignsPath() {
 			found += fmt.Sprintf("; the signed URL is taken to be %.200q", h.shownURL(call.Request))
 		}
 		call.Explain(fmt.Sprintf("%s over %s with one of the keys %s", h.config.macName(), h.config.contentText(), h.keys.names(call.Now)), found)
 	}
 	reason := h.keys.verdict(call, match, valid)
+	if match == nil && s.unavailable != 0 {
+		reason = s.unavailable
+	}
 	if reason == authz.OK && !h.bound(call.Request) {
 		call.Explain("a body that the signature covers", "a body of another kind, or another digest in the URL")
 		call.Fingerprint, call.Alternate = authz.Fingerprint{}, authz.Fingerprint{}
@@ -254,18 +262,26 @@ func (h *HMAC) compare(call *authz.Call, s *scratch, f *authz.Fingerprinter) aut
 // match takes the fingerprint in the walk of the first MAC. Where the URL may
 // have been signed in several forms, the content of the form that matched
 // counts, which needs a walk of its own.
-func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id authz.View) (*key, bool) {
+func (h *Content) match(call *authz.Call, s *scratch, f *authz.Fingerprinter) (*key, bool) {
 	var digest *authz.Fingerprinting
 	if f != nil && h.oneForm(call.Request) {
 		digest = f.Begin(call.Identity, call.Tenant)
 	}
 	feed, matched := digest, 0
-	match, valid := h.keys.match(call, id, func(k *key) bool {
+	match, valid := h.keys.match(call, nil, func(k *key) bool {
+		if !s.asks(k) {
+			return false
+		}
 		for i, form := range h.forms {
 			if form.same(call.Request) {
 				continue
 			}
-			ok := h.matches(call.Request, k, s, form, feed)
+			var ok bool
+			if h.config.public() {
+				ok = h.verifies(call, k, s, i, feed)
+			} else {
+				ok = h.matches(call.Request, k, s, form, feed)
+			}
 			feed = nil // the content is the same for every key
 			if ok {
 				matched = i
@@ -287,7 +303,7 @@ func (h *HMAC) match(call *authz.Call, s *scratch, f *authz.Fingerprinter, id au
 }
 
 // oneForm reports whether the URL of the request is written in one way.
-func (h *HMAC) oneForm(req *authz.Request) bool {
+func (h *Content) oneForm(req *authz.Request) bool {
 	for i := 1; i < len(h.forms); i++ {
 		if !h.forms[i].same(req) {
 			return false
@@ -298,14 +314,14 @@ func (h *HMAC) oneForm(req *authz.Request) bool {
 
 // matches compares the MAC of the content with every candidate, without an
 // early exit.
-func (h *HMAC) matches(req *authz.Request, k *key, s *scratch, form urlForm, digest *authz.Fingerprinting) bool {
+func (h *Content) matches(req *authz.Request, k *key, s *scratch, form urlForm, digest *authz.Fingerprinting) bool {
 	mac := k.begin()
 	h.write(req, s, form, mac, digest)
 	sum := mac.Sum(s.sum[:0])
 	k.end(mac)
 	match := false
 	for i := range s.candidates {
-		if secret.Equal(sum, s.candidates[i][:len(sum)]) {
+		if secret.Equal(sum, s.candidates[i].bytes) && s.candidates[i].allows(k, nil) {
 			match = true
 		}
 	}

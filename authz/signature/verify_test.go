@@ -262,7 +262,7 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-func otherKey(t *testing.T, h *signature.HMAC, text string) bool {
+func otherKey(t *testing.T, h *signature.Content, text string) bool {
 	return strings.Contains(text, value(delivery(t, h, "old"), "x-sig"))
 }
 
