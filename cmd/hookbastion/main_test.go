@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -28,6 +29,9 @@ import (
 // to kill.
 const asCommand = "TEST_HOOKBASTION_COMMAND"
 
+// alone says that a test runs once more, in a network of its own.
+const alone = "TEST_HOOKBASTION_ALONE"
+
 // asCurl makes the test binary a small curl.
 const asCurl = "TEST_HOOKBASTION_CURL"
 
@@ -37,6 +41,12 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv(asCurl) != "" {
 		os.Exit(curl(os.Args[1:]))
+	}
+	if os.Getenv(alone) != "" {
+		if err := raiseLoopback(); err != nil {
+			fmt.Fprintln(os.Stderr, "the loopback interface:", err)
+			os.Exit(1)
+		}
 	}
 	// Under a script's name this is the program.
 	if name := filepath.Base(os.Args[0]); strings.HasSuffix(name, ".test") {
