@@ -2,8 +2,10 @@ package httpsig
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/dunglas/httpsfv"
@@ -27,20 +29,28 @@ type Message struct {
 func (s *Signature) Base(m *Message) ([]byte, Problem) {
 	var base bytes.Buffer
 	for _, c := range s.components {
-		value, problem := m.value(c)
+		value, problem := m.value(c, s.dialect)
 		if problem.Exists() {
 			return nil, problem
 		}
 		if !isText(value) {
 			return nil, Problem{authz.SignatureInvalid, c.identifier + " with characters that cannot be signed as they are"}
 		}
-		base.WriteString(c.identifier + ": " + value + "\n")
+		name := c.identifier
+		if s.dialect.Unquoted {
+			name = c.name
+		}
+		base.WriteString(name + ": " + value + "\n")
 	}
 	list, err := httpsfv.Marshal(s.list)
 	if err != nil {
 		return nil, malformed("a list of components that cannot be written")
 	}
-	base.WriteString(`"@signature-params": ` + list)
+	last := `"@signature-params"`
+	if s.dialect.Unquoted {
+		last = "@signature-params"
+	}
+	base.WriteString(last + ": " + list)
 	return base.Bytes(), Problem{}
 }
 
@@ -49,8 +59,12 @@ func isText(value string) bool {
 	return strings.IndexFunc(value, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\t' }) < 0
 }
 
-func (m *Message) value(c component) (string, Problem) {
-	path, query, hasQuery := strings.Cut(m.Path, "?")
+func (m *Message) value(c component, d Dialect) (string, Problem) {
+	target := m.Path
+	if d.UpperEscapes {
+		target = upperEscapes(target)
+	}
+	path, query, hasQuery := strings.Cut(target, "?")
 	if path == "" {
 		path = "/"
 	}
@@ -66,7 +80,7 @@ func (m *Message) value(c component) (string, Problem) {
 	case "@query":
 		return "?" + query, Problem{}
 	case "@request-target":
-		return m.Path, Problem{}
+		return target, Problem{}
 	case "@target-uri":
 		if hasQuery {
 			path += "?" + query
@@ -77,6 +91,17 @@ func (m *Message) value(c component) (string, Problem) {
 	default:
 		return m.field(c)
 	}
+}
+
+// upperEscapes writes the hexadecimal digits of escapes in upper case.
+func upperEscapes(path string) string {
+	text := []byte(path)
+	for i := 0; i+2 < len(text); i++ {
+		if text[i] == '%' {
+			copy(text[i+1:], strings.ToUpper(string(text[i+1:i+3])))
+		}
+	}
+	return string(text)
 }
 
 // authority is the host in lower case without the port of the scheme (RFC 9421
@@ -142,7 +167,7 @@ func (m *Message) field(c component) (string, Problem) {
 		}
 		return written(list)
 	case c.key != "":
-		d, _, problem := dictionary(m.Headers, c.name)
+		d, _, problem := dictionary(m.Headers, c.name, Dialect{})
 		if problem.Exists() {
 			return "", Problem{authz.SignatureInvalid, problem.Found}
 		}
@@ -155,7 +180,7 @@ func (m *Message) field(c component) (string, Problem) {
 		if !dictionaries[c.name] {
 			return "", Problem{authz.SignatureInvalid, c.name + " as a structured field, whose type is not known"}
 		}
-		d, _, problem := dictionary(m.Headers, c.name)
+		d, _, problem := dictionary(m.Headers, c.name, Dialect{})
 		if problem.Exists() {
 			return "", Problem{authz.SignatureInvalid, problem.Found}
 		}
@@ -177,6 +202,31 @@ func written(value httpsfv.StructuredFieldValue) (string, Problem) {
 		return "", Problem{authz.SignatureInvalid, "a structured field that cannot be written"}
 	}
 	return text, Problem{}
+}
+
+// binary is a binary value that stands for a dictionary's member.
+var binary = regexp.MustCompile(`=:([A-Za-z0-9_-]*):`)
+
+// standardBase64 writes the binary values of a dictionary anew, from base64url
+// without padding to what structured fields have. In such a dictionary nothing is a
+// string.
+func standardBase64(lines []string) ([]string, bool) {
+	var all []string
+	for _, line := range lines {
+		if strings.Contains(line, `"`) || strings.Count(line, ":") != 2*len(binary.FindAllString(line, -1)) {
+			return nil, false
+		}
+		ok := true
+		all = append(all, binary.ReplaceAllStringFunc(line, func(text string) string {
+			value, err := base64.RawURLEncoding.Strict().DecodeString(text[2 : len(text)-1])
+			ok = ok && err == nil
+			return "=:" + base64.StdEncoding.EncodeToString(value) + ":"
+		}))
+		if !ok {
+			return nil, false
+		}
+	}
+	return all, true
 }
 
 // bytesOf returns the value of a member that is a byte sequence and nothing else.

@@ -16,8 +16,8 @@ var strong = map[string]func() hash.Hash{"sha-256": sha256.New, "sha-512": sha51
 
 // ContentDigest compares every strong digest of the field Content-Digest (RFC
 // 9530 §2) with the body. There must be one: md5 and its like prove nothing.
-func ContentDigest(headers authz.Headers, body *authz.Body) Problem {
-	d, names, problem := dictionary(headers, "content-digest")
+func ContentDigest(headers authz.Headers, body *authz.Body, dialect Dialect) Problem {
+	d, names, problem := dictionary(headers, "content-digest", dialect)
 	if problem.Exists() {
 		return Problem{authz.SignatureInvalid, problem.Found}
 	}

@@ -43,6 +43,16 @@ func malformed(found string) Problem { return Problem{authz.SignatureMalformed, 
 // Exists reports whether there is one.
 func (p Problem) Exists() bool { return p.Found != "" }
 
+// Dialect is how a sender departs from RFC 9421. The zero value is the standard.
+type Dialect struct {
+	// Base64URL: signatures and digests are base64url without padding.
+	Base64URL bool
+	// Unquoted: names stand in the base without their quotes.
+	Unquoted bool
+	// UpperEscapes: the escapes of a URL are signed in upper case.
+	UpperEscapes bool
+}
+
 // Params are the parameters of a signature (RFC 9421 §2.3).
 type Params struct {
 	// Created and Expires are in Unix seconds, if they are there.
@@ -63,16 +73,17 @@ type Signature struct {
 
 	components []component
 	list       httpsfv.InnerList
+	dialect    Dialect
 }
 
 // Read returns the signatures of a request in the order of Signature-Input. None
 // and no problem: it has no such field.
-func Read(headers authz.Headers, limit int) ([]Signature, Problem) {
-	inputs, labels, problem := dictionary(headers, "signature-input")
+func Read(headers authz.Headers, limit int, d Dialect) ([]Signature, Problem) {
+	inputs, labels, problem := dictionary(headers, "signature-input", Dialect{})
 	if problem.Exists() || len(labels) == 0 {
 		return nil, problem
 	}
-	values, others, problem := dictionary(headers, "signature")
+	values, others, problem := dictionary(headers, "signature", d)
 	switch {
 	case problem.Exists():
 		return nil, problem
@@ -83,7 +94,7 @@ func Read(headers authz.Headers, limit int) ([]Signature, Problem) {
 	}
 	var all []Signature
 	for _, label := range labels {
-		s := Signature{Label: label}
+		s := Signature{Label: label, dialect: d}
 		input, _ := inputs.Get(label)
 		value, _ := values.Get(label)
 		if problem := s.read(input, value); problem.Exists() {
@@ -104,10 +115,16 @@ func same(a, b []string) bool {
 // dictionary reads a field of that name, over all its lines, and returns its keys
 // in their order. A key that is there twice is a problem, where a parser of
 // structured fields would keep the last one: two readers could take two of them.
-func dictionary(headers authz.Headers, name string) (*httpsfv.Dictionary, []string, Problem) {
+func dictionary(headers authz.Headers, name string, dialect Dialect) (*httpsfv.Dictionary, []string, Problem) {
 	lines := lines(headers, name)
 	if len(lines) == 0 {
 		return nil, nil, Problem{}
+	}
+	if dialect.Base64URL {
+		var ok bool
+		if lines, ok = standardBase64(lines); !ok {
+			return nil, nil, malformed("a " + name + " field whose binary values are not base64url without padding")
+		}
 	}
 	d, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil {

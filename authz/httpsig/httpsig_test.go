@@ -55,7 +55,7 @@ func TestMalformedSignatures(t *testing.T) {
 			if test.signature != "" {
 				fields = append(fields, [2]string{"Signature", test.signature})
 			}
-			all, problem := httpsig.Read(headers(fields...), 2)
+			all, problem := httpsig.Read(headers(fields...), 2, httpsig.Dialect{})
 			if problem.Reason != authz.SignatureMalformed || all != nil {
 				t.Errorf("%v, %v %s", all, problem.Reason, problem.Found)
 			}
@@ -102,7 +102,7 @@ func TestComponents(t *testing.T) {
 			}
 			m := *m
 			m.Headers = append(m.Headers, headers([2]string{"Signature-Input", "s=(" + c.String() + ");created=1"}, [2]string{"Signature", "s=:AAAA:"})...)
-			all, problem := httpsig.Read(m.Headers, 1)
+			all, problem := httpsig.Read(m.Headers, 1, httpsig.Dialect{})
 			if problem.Exists() {
 				t.Fatal(problem.Found)
 			}
@@ -150,7 +150,7 @@ func TestDigestFields(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			fields := headers([2]string{test.field, test.value})
-			problem := httpsig.ContentDigest(fields, &body)
+			problem := httpsig.ContentDigest(fields, &body, httpsig.Dialect{})
 			if test.field == "digest" {
 				problem = httpsig.Digest(fields, &body)
 			}
@@ -199,7 +199,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input, signature, path string) {
 		m := &httpsig.Message{Method: "POST", Scheme: "https", Host: "h", Path: path,
 			Headers: headers([2]string{"signature-input", input}, [2]string{"signature", signature}, [2]string{"date", "now"})}
-		all, problem := httpsig.Read(m.Headers, 4)
+		all, problem := httpsig.Read(m.Headers, 4, httpsig.Dialect{})
 		if problem.Exists() && problem.Reason.Allows() {
 			t.Fatal("a problem that allows")
 		}
@@ -217,7 +217,7 @@ func FuzzRead(f *testing.F) {
 			if !found {
 				t.Fatalf("no parameters in %q", base)
 			}
-			again, problem := httpsig.Read(headers([2]string{"signature-input", "s=" + params}, [2]string{"signature", "s=:AAAA:"}), 1)
+			again, problem := httpsig.Read(headers([2]string{"signature-input", "s=" + params}, [2]string{"signature", "s=:AAAA:"}), 1, httpsig.Dialect{})
 			if problem.Exists() || again[0].Params != s.Params {
 				t.Fatalf("%s; %+v, again %+v", problem.Found, s.Params, again)
 			}
@@ -237,4 +237,28 @@ func FuzzReadCavage(f *testing.F) {
 			t.Errorf("%d lines for %q", strings.Count(string(base), "\n")+1, c.Headers)
 		}
 	})
+}
+
+// How senders depart from the standard, each by itself.
+func TestDialects(t *testing.T) {
+	m := &httpsig.Message{Method: "POST", Scheme: "https", Host: "h", Path: "/%c3%a9?a=%2f", Headers: headers(
+		[2]string{"signature-input", `s=("@method" "@target-uri");created=1`}, [2]string{"signature", "s=:-_8:"})}
+	all, problem := httpsig.Read(m.Headers, 1, httpsig.Dialect{Base64URL: true, Unquoted: true, UpperEscapes: true})
+	if problem.Exists() || string(all[0].Value) != "\xfb\xff" {
+		t.Fatalf("%v %s", all, problem.Found)
+	}
+	base, problem := all[0].Base(m)
+	want := "@method: POST\n@target-uri: https://h/%C3%A9?a=%2F\n@signature-params: (\"@method\" \"@target-uri\");created=1"
+	if string(base) != want {
+		t.Errorf("%s; base\n%s\nwant\n%s", problem.Found, base, want)
+	}
+	for _, value := range []string{"s=:+/8=:", "s=:-_8=:", `s="x:", t=:AA:`, "s=:-_9:", "s=:A:", "s=::, t=:"} {
+		fields := headers([2]string{"signature-input", `s=()`}, [2]string{"signature", value})
+		if _, problem := httpsig.Read(fields, 2, httpsig.Dialect{Base64URL: true}); !problem.Exists() {
+			t.Errorf("%s is read as base64url", value)
+		}
+	}
+	if _, problem := httpsig.Read(m.Headers, 1, httpsig.Dialect{}); !problem.Exists() {
+		t.Error("base64url is read as base64")
+	}
 }

@@ -73,7 +73,7 @@ func TestBases(t *testing.T) {
 	for _, v := range readVectors(t, "rfc9421.json") {
 		t.Run(v.ID, func(t *testing.T) {
 			m := v.message(t)
-			all, problem := httpsig.Read(m.Headers, 4)
+			all, problem := httpsig.Read(m.Headers, 4, httpsig.Dialect{})
 			if got, want := problem.Exists(), v.RejectReason == "malformed_signature_input"; got != want {
 				t.Fatalf("read: %q, malformed %v", problem.Found, want)
 			}
@@ -141,7 +141,7 @@ func TestContentDigests(t *testing.T) {
 	for _, v := range readVectors(t, "rfc9530.json") {
 		t.Run(v.ID, func(t *testing.T) {
 			body := authz.Body{Segments: [][]byte{[]byte(v.Body)}, State: authz.BodyWhole, Size: int64(len(v.Body))}
-			problem := httpsig.ContentDigest(headers(v.Headers...), &body)
+			problem := httpsig.ContentDigest(headers(v.Headers...), &body, httpsig.Dialect{})
 			if accepted := !problem.Exists(); accepted != (v.Expect == "accept") {
 				t.Errorf("%v %s, want %s", problem.Reason, problem.Found, v.Expect)
 			}
