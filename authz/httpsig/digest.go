@@ -81,11 +81,16 @@ func compare(digests map[string][]byte, body *authz.Body) Problem {
 	return Problem{}
 }
 
-// DigestFor returns a Content-Digest for the body.
-func DigestFor(body *authz.Body) string {
+// SetDigest gives the request the digest of its body in the field, content-digest or
+// digest.
+func SetDigest(req *authz.Request, field string, d Dialect) {
 	h := sha256.New()
-	for _, segment := range body.Segments {
-		_, _ = h.Write(segment)
+	for _, segment := range req.Body.Segments {
+		_, _ = h.Write(segment) // hashes never fail
 	}
-	return "sha-256=:" + base64.StdEncoding.EncodeToString(h.Sum(nil)) + ":"
+	if field == "digest" {
+		req.Set(field, "SHA-256="+base64.StdEncoding.EncodeToString(h.Sum(nil)))
+		return
+	}
+	req.Set(field, "sha-256=:"+d.encode(h.Sum(nil))+":")
 }
