@@ -38,6 +38,16 @@ func (a Algorithm) Sizes() (least, most int) {
 	}
 }
 
+// Content returns what Verify takes of a message: its digest, or for Ed25519 the message.
+func (a Algorithm) Content(message []byte) []byte {
+	if a.Hash == 0 {
+		return message
+	}
+	h := a.Hash.New()
+	_, _ = h.Write(message) // hashes never fail
+	return h.Sum(nil)
+}
+
 // Verify reports whether the signature is one of the content by the key: of its
 // digest, or for Ed25519 of the content itself. A key of another kind or curve verifies
 // nothing. It may run as long as a hundred microseconds.

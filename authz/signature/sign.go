@@ -38,7 +38,7 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 	}
 	switch {
 	case c.JSON != "", c.KeyID.JSON != "":
-		h.signJSON(req, stamp, h.nameFor(k, with), with.NewID)
+		h.signJSON(req, stamp, k.nameFor(with), with.NewID)
 	case c.Field != "":
 		h.signForm(req, stamp, with.NewID)
 	}
@@ -95,7 +95,7 @@ func (h *Content) signHeaders(req *authz.Request, k *key, stamp string, with aut
 		req.Set(c.Time.Header, stamp)
 	}
 	if len(c.KeyID.Headers) > 0 {
-		req.Set(c.KeyID.Headers[0], h.nameFor(k, with)) // with several, that of the first signature
+		req.Set(c.KeyID.Headers[0], k.nameFor(with)) // with several, that of the first signature
 	}
 	for _, part := range c.Content {
 		switch _, there := req.Headers.Lookup(part.Text); {
@@ -152,7 +152,7 @@ func (h *Content) named(k *key, with authz.Signing) bool {
 }
 
 // nameFor is how the delivery names its key.
-func (h *Content) nameFor(k *key, with authz.Signing) string {
+func (k *key) nameFor(with authz.Signing) string {
 	if k.Source != nil && with.KeyID != "" {
 		return with.KeyID
 	}
@@ -181,12 +181,12 @@ func (h *Content) withKeyID(value string, k *key, with authz.Signing) string {
 	case c.Grammar == Base64JSON:
 		object := map[string]string{c.Key: value}
 		if c.KeyID.Item != "" {
-			object[c.KeyID.Item] = h.nameFor(k, with)
+			object[c.KeyID.Item] = k.nameFor(with)
 		}
 		text, _ := json.Marshal(object) // texts can always be written
 		return base64.StdEncoding.EncodeToString(text)
 	case c.KeyID.Item != "":
-		return c.KeyID.Item + "=" + h.nameFor(k, with) + string(c.Separator) + value
+		return c.KeyID.Item + "=" + k.nameFor(with) + string(c.Separator) + value
 	default:
 		return value
 	}

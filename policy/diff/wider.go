@@ -233,21 +233,16 @@ func tokenWider(before, after *policyv1.Webhook) []string {
 func bounds(w *policyv1.Webhook) (tolerance, future time.Duration, signed bool) {
 	tolerance, future = verification.DefaultTolerance, verification.DefaultFuture
 	for _, s := range schemesOf(w) {
-		stamp, jws := s.Signed().GetTimestamp(), s.GetJws()
-		if stamp == nil && jws.GetTime() == "" {
+		stamp, ok := s.Stamp()
+		if !ok {
 			continue
 		}
 		signed = true
-		// Of the two messages one is nil, and its durations too.
-		for _, d := range []interface{ AsDuration() time.Duration }{stamp.GetTolerance(), jws.GetTolerance()} {
-			if span := d.AsDuration(); span > 0 {
-				tolerance = span
-			}
+		if span := stamp.GetTolerance().AsDuration(); span > 0 {
+			tolerance = span
 		}
-		for _, d := range []interface{ AsDuration() time.Duration }{stamp.GetFuture(), jws.GetFuture()} {
-			if span := d.AsDuration(); span > 0 {
-				future = span
-			}
+		if span := stamp.GetFuture().AsDuration(); span > 0 {
+			future = span
 		}
 	}
 	if t := w.GetFreshness().GetTolerance(); t != nil {

@@ -45,6 +45,9 @@ func Nearest(has func(lowerCaseName string) bool) ([]string, error) {
 // that proves. Authorization says nothing of who sent it.
 func matching(s *policyv1.Scheme, has func(string) bool) int {
 	proof := s.Signed().GetSignature().GetHeaders()
+	if s.GetHttpSignature() != nil {
+		proof = []string{"signature-input", "signature"}
+	}
 	for _, name := range []string{s.GetSharedToken().GetHeader(), s.GetJws().GetHeader()} {
 		if name != "" {
 			proof = append(proof[:len(proof):len(proof)], name)

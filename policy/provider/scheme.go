@@ -58,7 +58,8 @@ func DeniedStatus(p *policyv1.Provider) uint32 {
 // Untimed reports whether a scheme signs content and no time, so that a copy passes
 // once its delivery is forgotten.
 func Untimed(s *policyv1.Scheme) bool {
-	return s.GetSharedToken() == nil && s.Signed().GetTimestamp() == nil && s.GetJws().GetTime() == ""
+	_, timed := s.Stamp()
+	return s.GetSharedToken() == nil && !timed
 }
 
 // NeedsPin reports whether only a webhook's pinned_query keeps the query and a
@@ -77,6 +78,9 @@ func SignsURL(s *policyv1.Scheme) bool {
 	if s.GetJws().GetUrl() != nil || s.GetJws().GetAudienceUrl() {
 		return true
 	}
+	if s.GetHttpSignature() != nil {
+		return true // which may cover @authority
+	}
 	for _, part := range s.Signed().GetContent() {
 		if part.GetUrl() != nil || part.GetCode() == policyv1.Part_PLIVO_V3 {
 			return true
@@ -91,6 +95,10 @@ func Proof(s *policyv1.Scheme) string {
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Hmac, *policyv1.Scheme_Rsa, *policyv1.Scheme_Ecdsa, *policyv1.Scheme_Ed25519:
 		if s.Signed().GetBodyUnsigned() {
+			return "partial"
+		}
+	case *policyv1.Scheme_HttpSignature:
+		if kind.HttpSignature.GetBodyUnsigned() {
 			return "partial"
 		}
 	case *policyv1.Scheme_Jws:

@@ -55,6 +55,13 @@ func (c *Plans) JWS(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, a
 	})
 }
 
+// HTTP returns the plan of a webhook's scheme that is a signature of HTTP messages.
+func (c *Plans) HTTP(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.HTTPPlan {
+	return planned(c, newPlanKey(s, w, publicURL), func() *signature.HTTPPlan {
+		return signature.NewHTTPPlan(c.httpConfig(s.GetHttpSignature(), maxSignatures(w, s), publicURL, at))
+	})
+}
+
 // planKey is all that a plan is made of.
 type planKey struct {
 	// scheme is a *policyv1.Scheme of the catalogue, or the text of one that

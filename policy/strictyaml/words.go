@@ -63,6 +63,7 @@ var patternTexts = map[string]string{
 	"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$":               "must be the keys that lead to the value, with dots between, such as data.created_at",
 	"^(0?[0-7]{3})?$":                                        "must be an octal file mode such as 0660",
 	"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$":                "must be a media type in lower case without parameters, such as application/json",
+	"^([a-z*][a-z0-9_.*-]{0,63})?$":                          "must be a label as in sig1=(…): lower-case letters, digits and _ . * -, a letter first",
 	"^([A-Za-z0-9-]{1,128})?$":                               "must be the name of a header",
 	"^[A-Za-z0-9_.-]{1,128}$":                                "must be the name of a parameter or field",
 	"^([A-Za-z0-9_.-]{1,128})?$":                             "must be the name of a field of a form",
@@ -74,6 +75,7 @@ var patternTexts = map[string]string{
 	"^[A-Za-z]{0,32}$":                                       "must be one word, such as Bearer",
 	"^[A-Za-z0-9:._/-]{1,64}$":                               "must be 1 to 64 letters, digits, ':', '.', '_', '/' or '-'",
 	"^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$":                   "must be a day, such as 2026-08-31",
+	"^(date|[(]created[)])?$":                                "must be date or (created)",
 	"^(debug|info|warn|error)?$":                             "must be debug, info, warn or error",
 	"^(text|json)?$":                                         "must be text or json",
 }

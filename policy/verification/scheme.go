@@ -6,6 +6,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/policy/keys"
+	schemes "github.com/hookbastion/hookbastion/policy/scheme"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -26,6 +27,13 @@ func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys
 	case *policyv1.Scheme_Jws:
 		plan := c.Plans.JWS(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Jws.GetKeyEncoding(), nil, nil)))
+	case *policyv1.Scheme_HttpSignature:
+		plan := c.Plans.HTTP(s, w, publicURL, at)
+		if reader := schemes.HTTPReader(kind.HttpSignature); reader != nil {
+			scheme, err = orNil(plan.With(c.Keys.PublicKeys(loaded, *reader)))
+		} else {
+			scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.HttpSignature.GetKeyEncoding(), nil, nil)))
+		}
 	case *policyv1.Scheme_Code:
 		scheme, err = c.code(kind.Code.GetName(), loaded)
 	}

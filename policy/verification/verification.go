@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/signature"
@@ -238,20 +236,11 @@ func (c *Compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 	return append(checks, check)
 }
 
-// stamp says how old or early a signed time may be.
-type stamp interface {
-	GetTolerance() *durationpb.Duration
-	GetFuture() *durationpb.Duration
-}
-
 // signedTime returns the time of the schemes, which all have one or none have.
-func signedTime(schemes []*policyv1.Scheme) (stamp, bool) {
+func signedTime(schemes []*policyv1.Scheme) (policyv1.Stamp, bool) {
 	for _, s := range schemes {
-		if t := s.Signed().GetTimestamp(); t != nil {
+		if t, signed := s.Stamp(); signed {
 			return t, true
-		}
-		if j := s.GetJws(); j.GetTime() != "" {
-			return j, true
 		}
 	}
 	return nil, false

@@ -37,6 +37,9 @@ func Describe(s *policyv1.Scheme) Description {
 	case *policyv1.Scheme_Jws:
 		c = coverageOfJWS(kind.Jws)
 		d = describeJWS(kind.Jws)
+	case *policyv1.Scheme_HttpSignature:
+		c = coverageOfHTTP(kind.HttpSignature)
+		d = describeHTTP(kind.HttpSignature)
 	case *policyv1.Scheme_SharedToken:
 		d.Where = "the secret itself " + tokenPlace(kind.SharedToken)
 	case *policyv1.Scheme_Code:

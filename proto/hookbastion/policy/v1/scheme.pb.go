@@ -291,6 +291,227 @@ func (Ecdsa_Format) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{3, 0}
 }
 
+type HttpSignature_Form int32
+
+const (
+	HttpSignature_FORM_UNSPECIFIED HttpSignature_Form = 0
+	HttpSignature_RFC9421          HttpSignature_Form = 1
+	// draft-cavage-http-signatures, to version 12.
+	HttpSignature_CAVAGE HttpSignature_Form = 2
+)
+
+// Enum value maps for HttpSignature_Form.
+var (
+	HttpSignature_Form_name = map[int32]string{
+		0: "FORM_UNSPECIFIED",
+		1: "RFC9421",
+		2: "CAVAGE",
+	}
+	HttpSignature_Form_value = map[string]int32{
+		"FORM_UNSPECIFIED": 0,
+		"RFC9421":          1,
+		"CAVAGE":           2,
+	}
+)
+
+func (x HttpSignature_Form) Enum() *HttpSignature_Form {
+	p := new(HttpSignature_Form)
+	*p = x
+	return p
+}
+
+func (x HttpSignature_Form) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HttpSignature_Form) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[5].Descriptor()
+}
+
+func (HttpSignature_Form) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[5]
+}
+
+func (x HttpSignature_Form) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HttpSignature_Form.Descriptor instead.
+func (HttpSignature_Form) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+}
+
+type HttpSignature_Algorithm int32
+
+const (
+	HttpSignature_ALGORITHM_UNSPECIFIED HttpSignature_Algorithm = 0
+	HttpSignature_ED25519               HttpSignature_Algorithm = 1
+	HttpSignature_ECDSA_P256_SHA256     HttpSignature_Algorithm = 2
+	HttpSignature_ECDSA_P384_SHA384     HttpSignature_Algorithm = 3
+	HttpSignature_RSA_PSS_SHA512        HttpSignature_Algorithm = 4
+	HttpSignature_RSA_V1_5_SHA256       HttpSignature_Algorithm = 5
+	HttpSignature_HMAC_SHA256           HttpSignature_Algorithm = 6
+	// Not of RFC 9421; some senders of CAVAGE have it.
+	HttpSignature_RSA_V1_5_SHA512 HttpSignature_Algorithm = 7
+)
+
+// Enum value maps for HttpSignature_Algorithm.
+var (
+	HttpSignature_Algorithm_name = map[int32]string{
+		0: "ALGORITHM_UNSPECIFIED",
+		1: "ED25519",
+		2: "ECDSA_P256_SHA256",
+		3: "ECDSA_P384_SHA384",
+		4: "RSA_PSS_SHA512",
+		5: "RSA_V1_5_SHA256",
+		6: "HMAC_SHA256",
+		7: "RSA_V1_5_SHA512",
+	}
+	HttpSignature_Algorithm_value = map[string]int32{
+		"ALGORITHM_UNSPECIFIED": 0,
+		"ED25519":               1,
+		"ECDSA_P256_SHA256":     2,
+		"ECDSA_P384_SHA384":     3,
+		"RSA_PSS_SHA512":        4,
+		"RSA_V1_5_SHA256":       5,
+		"HMAC_SHA256":           6,
+		"RSA_V1_5_SHA512":       7,
+	}
+)
+
+func (x HttpSignature_Algorithm) Enum() *HttpSignature_Algorithm {
+	p := new(HttpSignature_Algorithm)
+	*p = x
+	return p
+}
+
+func (x HttpSignature_Algorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HttpSignature_Algorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[6].Descriptor()
+}
+
+func (HttpSignature_Algorithm) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[6]
+}
+
+func (x HttpSignature_Algorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HttpSignature_Algorithm.Descriptor instead.
+func (HttpSignature_Algorithm) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 1}
+}
+
+type HttpSignature_Digest int32
+
+const (
+	HttpSignature_DIGEST_UNSPECIFIED HttpSignature_Digest = 0
+	// Content-Digest (RFC 9530), with sha-256 or sha-512.
+	HttpSignature_CONTENT_DIGEST HttpSignature_Digest = 1
+	// Digest (RFC 3230), with the same.
+	HttpSignature_DIGEST HttpSignature_Digest = 2
+)
+
+// Enum value maps for HttpSignature_Digest.
+var (
+	HttpSignature_Digest_name = map[int32]string{
+		0: "DIGEST_UNSPECIFIED",
+		1: "CONTENT_DIGEST",
+		2: "DIGEST",
+	}
+	HttpSignature_Digest_value = map[string]int32{
+		"DIGEST_UNSPECIFIED": 0,
+		"CONTENT_DIGEST":     1,
+		"DIGEST":             2,
+	}
+)
+
+func (x HttpSignature_Digest) Enum() *HttpSignature_Digest {
+	p := new(HttpSignature_Digest)
+	*p = x
+	return p
+}
+
+func (x HttpSignature_Digest) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HttpSignature_Digest) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[7].Descriptor()
+}
+
+func (HttpSignature_Digest) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[7]
+}
+
+func (x HttpSignature_Digest) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HttpSignature_Digest.Descriptor instead.
+func (HttpSignature_Digest) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 2}
+}
+
+type HttpSignature_Time int32
+
+const (
+	HttpSignature_TIME_UNSPECIFIED HttpSignature_Time = 0
+	// The parameter created, which must be there.
+	HttpSignature_CREATED HttpSignature_Time = 1
+	// The field date, which must be covered.
+	HttpSignature_DATE HttpSignature_Time = 2
+	// Nowhere. A created that is there counts all the same.
+	HttpSignature_NONE HttpSignature_Time = 3
+)
+
+// Enum value maps for HttpSignature_Time.
+var (
+	HttpSignature_Time_name = map[int32]string{
+		0: "TIME_UNSPECIFIED",
+		1: "CREATED",
+		2: "DATE",
+		3: "NONE",
+	}
+	HttpSignature_Time_value = map[string]int32{
+		"TIME_UNSPECIFIED": 0,
+		"CREATED":          1,
+		"DATE":             2,
+		"NONE":             3,
+	}
+)
+
+func (x HttpSignature_Time) Enum() *HttpSignature_Time {
+	p := new(HttpSignature_Time)
+	*p = x
+	return p
+}
+
+func (x HttpSignature_Time) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HttpSignature_Time) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[8].Descriptor()
+}
+
+func (HttpSignature_Time) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[8]
+}
+
+func (x HttpSignature_Time) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HttpSignature_Time.Descriptor instead.
+func (HttpSignature_Time) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 3}
+}
+
 type PublicKey_Hash int32
 
 const (
@@ -332,11 +553,11 @@ func (x PublicKey_Hash) String() string {
 }
 
 func (PublicKey_Hash) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[5].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[9].Descriptor()
 }
 
 func (PublicKey_Hash) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[5]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[9]
 }
 
 func (x PublicKey_Hash) Number() protoreflect.EnumNumber {
@@ -345,7 +566,7 @@ func (x PublicKey_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PublicKey_Hash.Descriptor instead.
 func (PublicKey_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6, 0}
 }
 
 type PublicKey_Curve int32
@@ -384,11 +605,11 @@ func (x PublicKey_Curve) String() string {
 }
 
 func (PublicKey_Curve) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[6].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[10].Descriptor()
 }
 
 func (PublicKey_Curve) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[6]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[10]
 }
 
 func (x PublicKey_Curve) Number() protoreflect.EnumNumber {
@@ -397,7 +618,7 @@ func (x PublicKey_Curve) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PublicKey_Curve.Descriptor instead.
 func (PublicKey_Curve) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6, 1}
 }
 
 type Key_Encoding int32
@@ -439,11 +660,11 @@ func (x Key_Encoding) String() string {
 }
 
 func (Key_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[7].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
 }
 
 func (Key_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[7]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
 }
 
 func (x Key_Encoding) Number() protoreflect.EnumNumber {
@@ -452,7 +673,7 @@ func (x Key_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Key_Encoding.Descriptor instead.
 func (Key_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type Signature_Grammar int32
@@ -519,11 +740,11 @@ func (x Signature_Grammar) String() string {
 }
 
 func (Signature_Grammar) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[8].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
 }
 
 func (Signature_Grammar) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[8]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
 }
 
 func (x Signature_Grammar) Number() protoreflect.EnumNumber {
@@ -532,7 +753,7 @@ func (x Signature_Grammar) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Signature_Grammar.Descriptor instead.
 func (Signature_Grammar) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Part_CodePart int32
@@ -575,11 +796,11 @@ func (x Part_CodePart) String() string {
 }
 
 func (Part_CodePart) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[9].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
 }
 
 func (Part_CodePart) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[9]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
 }
 
 func (x Part_CodePart) Number() protoreflect.EnumNumber {
@@ -588,7 +809,7 @@ func (x Part_CodePart) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Part_CodePart.Descriptor instead.
 func (Part_CodePart) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13, 0}
 }
 
 type Url_Form int32
@@ -640,11 +861,11 @@ func (x Url_Form) String() string {
 }
 
 func (Url_Form) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[10].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
 }
 
 func (Url_Form) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[10]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
 }
 
 func (x Url_Form) Number() protoreflect.EnumNumber {
@@ -653,7 +874,7 @@ func (x Url_Form) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Url_Form.Descriptor instead.
 func (Url_Form) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15, 0}
 }
 
 type Digest_Hash int32
@@ -701,11 +922,11 @@ func (x Digest_Hash) String() string {
 }
 
 func (Digest_Hash) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
 }
 
 func (Digest_Hash) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
 }
 
 func (x Digest_Hash) Number() protoreflect.EnumNumber {
@@ -714,7 +935,7 @@ func (x Digest_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Hash.Descriptor instead.
 func (Digest_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type Digest_Encoding int32
@@ -760,11 +981,11 @@ func (x Digest_Encoding) String() string {
 }
 
 func (Digest_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
 }
 
 func (Digest_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
 }
 
 func (x Digest_Encoding) Number() protoreflect.EnumNumber {
@@ -773,7 +994,7 @@ func (x Digest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Encoding.Descriptor instead.
 func (Digest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 1}
 }
 
 type SignedHeader_Charset int32
@@ -819,11 +1040,11 @@ func (x SignedHeader_Charset) String() string {
 }
 
 func (SignedHeader_Charset) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[17].Descriptor()
 }
 
 func (SignedHeader_Charset) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[17]
 }
 
 func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
@@ -832,7 +1053,7 @@ func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignedHeader_Charset.Descriptor instead.
 func (SignedHeader_Charset) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
 }
 
 type Timestamp_Unit int32
@@ -874,11 +1095,11 @@ func (x Timestamp_Unit) String() string {
 }
 
 func (Timestamp_Unit) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[18].Descriptor()
 }
 
 func (Timestamp_Unit) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[18]
 }
 
 func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
@@ -887,7 +1108,7 @@ func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Timestamp_Unit.Descriptor instead.
 func (Timestamp_Unit) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 0}
 }
 
 type Jws_Algorithm int32
@@ -926,11 +1147,11 @@ func (x Jws_Algorithm) String() string {
 }
 
 func (Jws_Algorithm) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[19].Descriptor()
 }
 
 func (Jws_Algorithm) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[19]
 }
 
 func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
@@ -939,7 +1160,7 @@ func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Jws_Algorithm.Descriptor instead.
 func (Jws_Algorithm) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
 }
 
 type ClaimDigest_Encoding int32
@@ -981,11 +1202,11 @@ func (x ClaimDigest_Encoding) String() string {
 }
 
 func (ClaimDigest_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[20].Descriptor()
 }
 
 func (ClaimDigest_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[20]
 }
 
 func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
@@ -994,7 +1215,7 @@ func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
 func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25, 0}
 }
 
 type Code_Name int32
@@ -1035,11 +1256,11 @@ func (x Code_Name) String() string {
 }
 
 func (Code_Name) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[17].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[21].Descriptor()
 }
 
 func (Code_Name) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[17]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[21]
 }
 
 func (x Code_Name) Number() protoreflect.EnumNumber {
@@ -1048,7 +1269,7 @@ func (x Code_Name) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code_Name.Descriptor instead.
 func (Code_Name) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26, 0}
 }
 
 type Provider_Confidence int32
@@ -1086,11 +1307,11 @@ func (x Provider_Confidence) String() string {
 }
 
 func (Provider_Confidence) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[18].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[22].Descriptor()
 }
 
 func (Provider_Confidence) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[18]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[22]
 }
 
 func (x Provider_Confidence) Number() protoreflect.EnumNumber {
@@ -1099,7 +1320,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27, 0}
 }
 
 type Provider_Retry int32
@@ -1144,11 +1365,11 @@ func (x Provider_Retry) String() string {
 }
 
 func (Provider_Retry) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[19].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[23].Descriptor()
 }
 
 func (Provider_Retry) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[19]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[23]
 }
 
 func (x Provider_Retry) Number() protoreflect.EnumNumber {
@@ -1157,7 +1378,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27, 1}
 }
 
 type Refusal_Effect int32
@@ -1199,11 +1420,11 @@ func (x Refusal_Effect) String() string {
 }
 
 func (Refusal_Effect) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[20].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[24].Descriptor()
 }
 
 func (Refusal_Effect) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[20]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[24]
 }
 
 func (x Refusal_Effect) Number() protoreflect.EnumNumber {
@@ -1212,7 +1433,7 @@ func (x Refusal_Effect) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Effect.Descriptor instead.
 func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -1227,6 +1448,7 @@ type Scheme struct {
 	//	*Scheme_Rsa
 	//	*Scheme_Ecdsa
 	//	*Scheme_Ed25519
+	//	*Scheme_HttpSignature
 	Kind isScheme_Kind `protobuf_oneof:"kind"`
 	// Texts in the body of which each must be one of a parameter's values: who a delivery
 	// is for, where the sender signs everybody's with one key. They are looked at when
@@ -1339,6 +1561,15 @@ func (x *Scheme) GetEd25519() *Ed25519 {
 	return nil
 }
 
+func (x *Scheme) GetHttpSignature() *HttpSignature {
+	if x != nil {
+		if x, ok := x.Kind.(*Scheme_HttpSignature); ok {
+			return x.HttpSignature
+		}
+	}
+	return nil
+}
+
 func (x *Scheme) GetPins() []*Pin {
 	if x != nil {
 		return x.Pins
@@ -1393,6 +1624,11 @@ type Scheme_Ed25519 struct {
 	Ed25519 *Ed25519 `protobuf:"bytes,7,opt,name=ed25519,proto3,oneof"`
 }
 
+type Scheme_HttpSignature struct {
+	// A signature of the HTTP message (RFC 9421).
+	HttpSignature *HttpSignature `protobuf:"bytes,8,opt,name=http_signature,json=httpSignature,proto3,oneof"`
+}
+
 func (*Scheme_Hmac) isScheme_Kind() {}
 
 func (*Scheme_SharedToken) isScheme_Kind() {}
@@ -1406,6 +1642,8 @@ func (*Scheme_Rsa) isScheme_Kind() {}
 func (*Scheme_Ecdsa) isScheme_Kind() {}
 
 func (*Scheme_Ed25519) isScheme_Kind() {}
+
+func (*Scheme_HttpSignature) isScheme_Kind() {}
 
 // Hmac describes a keyed hash over an ordered list of parts. Each content must
 // be readable in one way only: a policy with a scheme whose parts could be
@@ -2014,6 +2252,232 @@ func (x *Ed25519) GetSlides() *Slides {
 	return nil
 }
 
+// HttpSignature is an HTTP Message Signature (RFC 9421), where the sender says in the
+// request what it covers and the policy says what it must cover at least, or one of
+// the draft that senders used before (form: CAVAGE). The body is bound by a digest
+// in a field (RFC 9530), which must be covered where there is a body. A signature by
+// any of the keys counts; one that has a keyid is tried with that key alone, the
+// secret whose kid or id it is. As an example:
+//
+//	http_signature:
+//	  algorithms: [ED25519]
+//	  required: ["@method", "@target-uri", content-digest]
+//	  tag: example-webhook
+type HttpSignature struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default: RFC9421.
+	Form HttpSignature_Form `protobuf:"varint,1,opt,name=form,proto3,enum=hookbastion.policy.v1.HttpSignature_Form" json:"form,omitempty"`
+	// What a signature may be made by. Its own word counts for nothing else. HMAC_SHA256
+	// cannot stand beside others.
+	Algorithms []HttpSignature_Algorithm `protobuf:"varint,2,rep,packed,name=algorithms,proto3,enum=hookbastion.policy.v1.HttpSignature_Algorithm" json:"algorithms,omitempty"`
+	// What a signature must cover: fields by their names, and @method, @target-uri,
+	// @authority, @scheme, @request-target, @path, @query, or with parameters as RFC 9421
+	// writes them: '"@query-param";name="id"'.
+	Required []string `protobuf:"bytes,3,rep,name=required,proto3" json:"required,omitempty"`
+	// The field with the digest of the body. Default: CONTENT_DIGEST, with CAVAGE DIGEST.
+	Digest HttpSignature_Digest `protobuf:"varint,4,opt,name=digest,proto3,enum=hookbastion.policy.v1.HttpSignature_Digest" json:"digest,omitempty"`
+	// The sender does not sign the body. A webhook then proves less, as with hmac. A
+	// digest that is covered counts all the same.
+	BodyUnsigned bool `protobuf:"varint,5,opt,name=body_unsigned,json=bodyUnsigned,proto3" json:"body_unsigned,omitempty"`
+	// Where the signed time stands. Default: CREATED, with CAVAGE DATE.
+	Time HttpSignature_Time `protobuf:"varint,6,opt,name=time,proto3,enum=hookbastion.policy.v1.HttpSignature_Time" json:"time,omitempty"`
+	// The parameter expires must be there. Where it is, it counts in any case.
+	Expires bool `protobuf:"varint,7,opt,name=expires,proto3" json:"expires,omitempty"`
+	// The parameter nonce must be there.
+	Nonce bool `protobuf:"varint,8,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// The longest time from created to expires. Default: any.
+	Lifetime *durationpb.Duration `protobuf:"bytes,9,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	// The tag that the signature must have. Default: any. It keeps signatures that a
+	// sender makes for another purpose from counting here.
+	Tag string `protobuf:"bytes,10,opt,name=tag,proto3" json:"tag,omitempty"`
+	// The label of the signature that is looked at. Nothing signs it, so that tag and
+	// keys are the better choice. Default: any.
+	Label string `protobuf:"bytes,11,opt,name=label,proto3" json:"label,omitempty"`
+	// CAVAGE: the signature stands in Authorization, behind the word Signature.
+	Authorization bool `protobuf:"varint,12,opt,name=authorization,proto3" json:"authorization,omitempty"`
+	// CAVAGE: what a signature covers that does not say it. Default: "(created)", as from
+	// draft 11 on; date before.
+	Covered string `protobuf:"bytes,13,opt,name=covered,proto3" json:"covered,omitempty"`
+	// Binary values are base64url without padding.
+	Base64Url bool `protobuf:"varint,14,opt,name=base64url,proto3" json:"base64url,omitempty"`
+	// The signed text has names without quotes, as senders write it that follow an
+	// early draft.
+	Unquoted bool `protobuf:"varint,15,opt,name=unquoted,proto3" json:"unquoted,omitempty"`
+	// The escapes of the URL are signed in upper case.
+	UpperEscapes bool `protobuf:"varint,16,opt,name=upper_escapes,json=upperEscapes,proto3" json:"upper_escapes,omitempty"`
+	// HMAC_SHA256: how the secret becomes the key. Default: TEXT.
+	KeyEncoding Key_Encoding `protobuf:"varint,17,opt,name=key_encoding,json=keyEncoding,proto3,enum=hookbastion.policy.v1.Key_Encoding" json:"key_encoding,omitempty"`
+	// How old the time may be. Default: 300s.
+	Tolerance *durationpb.Duration `protobuf:"bytes,18,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	// How far ahead of our clock it may be. Default: 60s.
+	Future        *durationpb.Duration `protobuf:"bytes,19,opt,name=future,proto3" json:"future,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HttpSignature) Reset() {
+	*x = HttpSignature{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HttpSignature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HttpSignature) ProtoMessage() {}
+
+func (x *HttpSignature) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HttpSignature.ProtoReflect.Descriptor instead.
+func (*HttpSignature) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HttpSignature) GetForm() HttpSignature_Form {
+	if x != nil {
+		return x.Form
+	}
+	return HttpSignature_FORM_UNSPECIFIED
+}
+
+func (x *HttpSignature) GetAlgorithms() []HttpSignature_Algorithm {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *HttpSignature) GetRequired() []string {
+	if x != nil {
+		return x.Required
+	}
+	return nil
+}
+
+func (x *HttpSignature) GetDigest() HttpSignature_Digest {
+	if x != nil {
+		return x.Digest
+	}
+	return HttpSignature_DIGEST_UNSPECIFIED
+}
+
+func (x *HttpSignature) GetBodyUnsigned() bool {
+	if x != nil {
+		return x.BodyUnsigned
+	}
+	return false
+}
+
+func (x *HttpSignature) GetTime() HttpSignature_Time {
+	if x != nil {
+		return x.Time
+	}
+	return HttpSignature_TIME_UNSPECIFIED
+}
+
+func (x *HttpSignature) GetExpires() bool {
+	if x != nil {
+		return x.Expires
+	}
+	return false
+}
+
+func (x *HttpSignature) GetNonce() bool {
+	if x != nil {
+		return x.Nonce
+	}
+	return false
+}
+
+func (x *HttpSignature) GetLifetime() *durationpb.Duration {
+	if x != nil {
+		return x.Lifetime
+	}
+	return nil
+}
+
+func (x *HttpSignature) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *HttpSignature) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *HttpSignature) GetAuthorization() bool {
+	if x != nil {
+		return x.Authorization
+	}
+	return false
+}
+
+func (x *HttpSignature) GetCovered() string {
+	if x != nil {
+		return x.Covered
+	}
+	return ""
+}
+
+func (x *HttpSignature) GetBase64Url() bool {
+	if x != nil {
+		return x.Base64Url
+	}
+	return false
+}
+
+func (x *HttpSignature) GetUnquoted() bool {
+	if x != nil {
+		return x.Unquoted
+	}
+	return false
+}
+
+func (x *HttpSignature) GetUpperEscapes() bool {
+	if x != nil {
+		return x.UpperEscapes
+	}
+	return false
+}
+
+func (x *HttpSignature) GetKeyEncoding() Key_Encoding {
+	if x != nil {
+		return x.KeyEncoding
+	}
+	return Key_ENCODING_UNSPECIFIED
+}
+
+func (x *HttpSignature) GetTolerance() *durationpb.Duration {
+	if x != nil {
+		return x.Tolerance
+	}
+	return nil
+}
+
+func (x *HttpSignature) GetFuture() *durationpb.Duration {
+	if x != nil {
+		return x.Future
+	}
+	return nil
+}
+
 // PublicKey holds what schemes of public keys have in common.
 type PublicKey struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2023,7 +2487,7 @@ type PublicKey struct {
 
 func (x *PublicKey) Reset() {
 	*x = PublicKey{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2499,7 @@ func (x *PublicKey) String() string {
 func (*PublicKey) ProtoMessage() {}
 
 func (x *PublicKey) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2512,7 @@ func (x *PublicKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicKey.ProtoReflect.Descriptor instead.
 func (*PublicKey) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
 }
 
 // KeyId says where a delivery names the key that it is signed with. Only that key
@@ -2070,7 +2534,7 @@ type KeyId struct {
 
 func (x *KeyId) Reset() {
 	*x = KeyId{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2546,7 @@ func (x *KeyId) String() string {
 func (*KeyId) ProtoMessage() {}
 
 func (x *KeyId) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2559,7 @@ func (x *KeyId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyId.ProtoReflect.Descriptor instead.
 func (*KeyId) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *KeyId) GetHeaders() []string {
@@ -2133,7 +2597,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2609,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2622,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Pin) GetJson() string {
@@ -2186,7 +2650,7 @@ type Slides struct {
 
 func (x *Slides) Reset() {
 	*x = Slides{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2662,7 @@ func (x *Slides) String() string {
 func (*Slides) ProtoMessage() {}
 
 func (x *Slides) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2675,7 @@ func (x *Slides) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slides.ProtoReflect.Descriptor instead.
 func (*Slides) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Slides) GetReason() string {
@@ -2231,7 +2695,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2707,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2720,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
 }
 
 // BodyDigest is a digest of the body that the sender puts where it is signed.
@@ -2276,7 +2740,7 @@ type BodyDigest struct {
 
 func (x *BodyDigest) Reset() {
 	*x = BodyDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2752,7 @@ func (x *BodyDigest) String() string {
 func (*BodyDigest) ProtoMessage() {}
 
 func (x *BodyDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2765,7 @@ func (x *BodyDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BodyDigest.ProtoReflect.Descriptor instead.
 func (*BodyDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BodyDigest) GetQuery() string {
@@ -2364,7 +2828,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2840,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2853,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Signature) GetHeaders() []string {
@@ -2496,7 +2960,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2972,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2985,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Part) GetPart() isPart_Part {
@@ -2799,7 +3263,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +3275,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +3288,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Body) GetFormField() string {
@@ -2871,7 +3335,7 @@ type Url struct {
 
 func (x *Url) Reset() {
 	*x = Url{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2883,7 +3347,7 @@ func (x *Url) String() string {
 func (*Url) ProtoMessage() {}
 
 func (x *Url) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2896,7 +3360,7 @@ func (x *Url) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Url.ProtoReflect.Descriptor instead.
 func (*Url) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Url) GetWithoutQuery() bool {
@@ -2947,7 +3411,7 @@ type Path struct {
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2959,7 +3423,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2972,7 +3436,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Path) GetWithoutQuery() bool {
@@ -3008,7 +3472,7 @@ type Form struct {
 
 func (x *Form) Reset() {
 	*x = Form{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3484,7 @@ func (x *Form) String() string {
 func (*Form) ProtoMessage() {}
 
 func (x *Form) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3497,7 @@ func (x *Form) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Form.ProtoReflect.Descriptor instead.
 func (*Form) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Form) GetDistinct() bool {
@@ -3072,7 +3536,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3548,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3561,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Digest) GetHash() Digest_Hash {
@@ -3135,7 +3599,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3147,7 +3611,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3160,7 +3624,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Item) GetKey() string {
@@ -3192,7 +3656,7 @@ type SignedHeader struct {
 
 func (x *SignedHeader) Reset() {
 	*x = SignedHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3204,7 +3668,7 @@ func (x *SignedHeader) String() string {
 func (*SignedHeader) ProtoMessage() {}
 
 func (x *SignedHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3217,7 +3681,7 @@ func (x *SignedHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedHeader.ProtoReflect.Descriptor instead.
 func (*SignedHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SignedHeader) GetName() string {
@@ -3258,7 +3722,7 @@ type Timestamp struct {
 
 func (x *Timestamp) Reset() {
 	*x = Timestamp{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3734,7 @@ func (x *Timestamp) String() string {
 func (*Timestamp) ProtoMessage() {}
 
 func (x *Timestamp) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3747,7 @@ func (x *Timestamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timestamp.ProtoReflect.Descriptor instead.
 func (*Timestamp) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Timestamp) GetFrom() isTimestamp_From {
@@ -3413,7 +3877,7 @@ type ConstantHeader struct {
 
 func (x *ConstantHeader) Reset() {
 	*x = ConstantHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3425,7 +3889,7 @@ func (x *ConstantHeader) String() string {
 func (*ConstantHeader) ProtoMessage() {}
 
 func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3438,7 +3902,7 @@ func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConstantHeader.ProtoReflect.Descriptor instead.
 func (*ConstantHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConstantHeader) GetName() string {
@@ -3474,7 +3938,7 @@ type SharedToken struct {
 
 func (x *SharedToken) Reset() {
 	*x = SharedToken{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3950,7 @@ func (x *SharedToken) String() string {
 func (*SharedToken) ProtoMessage() {}
 
 func (x *SharedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3963,7 @@ func (x *SharedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedToken.ProtoReflect.Descriptor instead.
 func (*SharedToken) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SharedToken) GetPlace() isSharedToken_Place {
@@ -3634,7 +4098,7 @@ type Jws struct {
 
 func (x *Jws) Reset() {
 	*x = Jws{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3646,7 +4110,7 @@ func (x *Jws) String() string {
 func (*Jws) ProtoMessage() {}
 
 func (x *Jws) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3659,7 +4123,7 @@ func (x *Jws) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Jws.ProtoReflect.Descriptor instead.
 func (*Jws) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Jws) GetHeader() string {
@@ -3782,7 +4246,7 @@ type ClaimDigest struct {
 
 func (x *ClaimDigest) Reset() {
 	*x = ClaimDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3794,7 +4258,7 @@ func (x *ClaimDigest) String() string {
 func (*ClaimDigest) ProtoMessage() {}
 
 func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3807,7 +4271,7 @@ func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
 func (*ClaimDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClaimDigest) GetClaim() string {
@@ -3842,7 +4306,7 @@ type Code struct {
 
 func (x *Code) Reset() {
 	*x = Code{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3854,7 +4318,7 @@ func (x *Code) String() string {
 func (*Code) ProtoMessage() {}
 
 func (x *Code) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3867,7 +4331,7 @@ func (x *Code) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Code.ProtoReflect.Descriptor instead.
 func (*Code) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Code) GetName() Code_Name {
@@ -3919,7 +4383,7 @@ type Provider struct {
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3931,7 +4395,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3944,7 +4408,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Provider) GetName() string {
@@ -4080,7 +4544,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4092,7 +4556,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4105,7 +4569,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Parameter) GetName() string {
@@ -4158,7 +4622,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4170,7 +4634,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4183,7 +4647,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Refusal) GetEffect() Refusal_Effect {
@@ -4223,7 +4687,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4699,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4712,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -4285,7 +4749,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4297,7 +4761,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4310,7 +4774,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -4338,7 +4802,7 @@ var File_hookbastion_policy_v1_scheme_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\x8f\x04\n" +
+	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xde\x04\n" +
 	"\x06Scheme\x121\n" +
 	"\x04hmac\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.HmacH\x00R\x04hmac\x12G\n" +
 	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedToken\x12.\n" +
@@ -4346,7 +4810,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04code\x18\x04 \x01(\v2\x1b.hookbastion.policy.v1.CodeH\x00R\x04code\x12.\n" +
 	"\x03rsa\x18\x05 \x01(\v2\x1a.hookbastion.policy.v1.RsaH\x00R\x03rsa\x124\n" +
 	"\x05ecdsa\x18\x06 \x01(\v2\x1c.hookbastion.policy.v1.EcdsaH\x00R\x05ecdsa\x12:\n" +
-	"\aed25519\x18\a \x01(\v2\x1e.hookbastion.policy.v1.Ed25519H\x00R\aed25519\x128\n" +
+	"\aed25519\x18\a \x01(\v2\x1e.hookbastion.policy.v1.Ed25519H\x00R\aed25519\x12M\n" +
+	"\x0ehttp_signature\x18\b \x01(\v2$.hookbastion.policy.v1.HttpSignatureH\x00R\rhttpSignature\x128\n" +
 	"\x04pins\x18\n" +
 	" \x03(\v2\x1a.hookbastion.policy.v1.PinB\b\xbaH\x05\x92\x01\x02\x10\bR\x04pins\x12;\n" +
 	"\x05retry\x18\x14 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryR\x05retryB\r\n" +
@@ -4431,7 +4896,56 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x06key_id\x18\t \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x12#\n" +
 	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12@\n" +
 	"\fdigest_first\x18\f \x01(\v2\x1d.hookbastion.policy.v1.DigestR\vdigestFirst\x125\n" +
-	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"\x95\x01\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"\xd7\n" +
+	"\n" +
+	"\rHttpSignature\x12=\n" +
+	"\x04form\x18\x01 \x01(\x0e2).hookbastion.policy.v1.HttpSignature.FormR\x04form\x12c\n" +
+	"\n" +
+	"algorithms\x18\x02 \x03(\x0e2..hookbastion.policy.v1.HttpSignature.AlgorithmB\x13\xbaH\x10\x92\x01\r\b\x01\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\n" +
+	"algorithms\x12-\n" +
+	"\brequired\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10 \"\ar\x05\x10\x01\x18\x80\x02R\brequired\x12C\n" +
+	"\x06digest\x18\x04 \x01(\x0e2+.hookbastion.policy.v1.HttpSignature.DigestR\x06digest\x12#\n" +
+	"\rbody_unsigned\x18\x05 \x01(\bR\fbodyUnsigned\x12=\n" +
+	"\x04time\x18\x06 \x01(\x0e2).hookbastion.policy.v1.HttpSignature.TimeR\x04time\x12\x18\n" +
+	"\aexpires\x18\a \x01(\bR\aexpires\x12\x14\n" +
+	"\x05nonce\x18\b \x01(\bR\x05nonce\x12E\n" +
+	"\blifetime\x18\t \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\blifetime\x12\x1a\n" +
+	"\x03tag\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x03tag\x12:\n" +
+	"\x05label\x18\v \x01(\tB$\xbaH!r\x1f2\x1d^([a-z*][a-z0-9_.*-]{0,63})?$R\x05label\x12$\n" +
+	"\rauthorization\x18\f \x01(\bR\rauthorization\x128\n" +
+	"\acovered\x18\r \x01(\tB\x1e\xbaH\x1br\x192\x17^(date|[(]created[)])?$R\acovered\x12\x1c\n" +
+	"\tbase64url\x18\x0e \x01(\bR\tbase64url\x12\x1a\n" +
+	"\bunquoted\x18\x0f \x01(\bR\bunquoted\x12#\n" +
+	"\rupper_escapes\x18\x10 \x01(\bR\fupperEscapes\x12F\n" +
+	"\fkey_encoding\x18\x11 \x01(\x0e2#.hookbastion.policy.v1.Key.EncodingR\vkeyEncoding\x12G\n" +
+	"\ttolerance\x18\x12 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
+	"\x06future\x18\x13 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"5\n" +
+	"\x04Form\x12\x14\n" +
+	"\x10FORM_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aRFC9421\x10\x01\x12\n" +
+	"\n" +
+	"\x06CAVAGE\x10\x02\"\xb0\x01\n" +
+	"\tAlgorithm\x12\x19\n" +
+	"\x15ALGORITHM_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aED25519\x10\x01\x12\x15\n" +
+	"\x11ECDSA_P256_SHA256\x10\x02\x12\x15\n" +
+	"\x11ECDSA_P384_SHA384\x10\x03\x12\x12\n" +
+	"\x0eRSA_PSS_SHA512\x10\x04\x12\x13\n" +
+	"\x0fRSA_V1_5_SHA256\x10\x05\x12\x0f\n" +
+	"\vHMAC_SHA256\x10\x06\x12\x13\n" +
+	"\x0fRSA_V1_5_SHA512\x10\a\"@\n" +
+	"\x06Digest\x12\x16\n" +
+	"\x12DIGEST_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eCONTENT_DIGEST\x10\x01\x12\n" +
+	"\n" +
+	"\x06DIGEST\x10\x02\"=\n" +
+	"\x04Time\x12\x14\n" +
+	"\x10TIME_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aCREATED\x10\x01\x12\b\n" +
+	"\x04DATE\x10\x02\x12\b\n" +
+	"\x04NONE\x10\x03\"\x95\x01\n" +
 	"\tPublicKey\"J\n" +
 	"\x04Hash\x12\x14\n" +
 	"\x10HASH_UNSPECIFIED\x10\x00\x12\n" +
@@ -4726,160 +5240,174 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 21)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 25)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
-	(Hmac_Construction)(0),      // 0: hookbastion.policy.v1.Hmac.Construction
-	(Hmac_Hash)(0),              // 1: hookbastion.policy.v1.Hmac.Hash
-	(Hmac_Encoding)(0),          // 2: hookbastion.policy.v1.Hmac.Encoding
-	(Rsa_Padding)(0),            // 3: hookbastion.policy.v1.Rsa.Padding
-	(Ecdsa_Format)(0),           // 4: hookbastion.policy.v1.Ecdsa.Format
-	(PublicKey_Hash)(0),         // 5: hookbastion.policy.v1.PublicKey.Hash
-	(PublicKey_Curve)(0),        // 6: hookbastion.policy.v1.PublicKey.Curve
-	(Key_Encoding)(0),           // 7: hookbastion.policy.v1.Key.Encoding
-	(Signature_Grammar)(0),      // 8: hookbastion.policy.v1.Signature.Grammar
-	(Part_CodePart)(0),          // 9: hookbastion.policy.v1.Part.CodePart
-	(Url_Form)(0),               // 10: hookbastion.policy.v1.Url.Form
-	(Digest_Hash)(0),            // 11: hookbastion.policy.v1.Digest.Hash
-	(Digest_Encoding)(0),        // 12: hookbastion.policy.v1.Digest.Encoding
-	(SignedHeader_Charset)(0),   // 13: hookbastion.policy.v1.SignedHeader.Charset
-	(Timestamp_Unit)(0),         // 14: hookbastion.policy.v1.Timestamp.Unit
-	(Jws_Algorithm)(0),          // 15: hookbastion.policy.v1.Jws.Algorithm
-	(ClaimDigest_Encoding)(0),   // 16: hookbastion.policy.v1.ClaimDigest.Encoding
-	(Code_Name)(0),              // 17: hookbastion.policy.v1.Code.Name
-	(Provider_Confidence)(0),    // 18: hookbastion.policy.v1.Provider.Confidence
-	(Provider_Retry)(0),         // 19: hookbastion.policy.v1.Provider.Retry
-	(Refusal_Effect)(0),         // 20: hookbastion.policy.v1.Refusal.Effect
-	(*Scheme)(nil),              // 21: hookbastion.policy.v1.Scheme
-	(*Hmac)(nil),                // 22: hookbastion.policy.v1.Hmac
-	(*Rsa)(nil),                 // 23: hookbastion.policy.v1.Rsa
-	(*Ecdsa)(nil),               // 24: hookbastion.policy.v1.Ecdsa
-	(*Ed25519)(nil),             // 25: hookbastion.policy.v1.Ed25519
-	(*PublicKey)(nil),           // 26: hookbastion.policy.v1.PublicKey
-	(*KeyId)(nil),               // 27: hookbastion.policy.v1.KeyId
-	(*Pin)(nil),                 // 28: hookbastion.policy.v1.Pin
-	(*Slides)(nil),              // 29: hookbastion.policy.v1.Slides
-	(*Key)(nil),                 // 30: hookbastion.policy.v1.Key
-	(*BodyDigest)(nil),          // 31: hookbastion.policy.v1.BodyDigest
-	(*Signature)(nil),           // 32: hookbastion.policy.v1.Signature
-	(*Part)(nil),                // 33: hookbastion.policy.v1.Part
-	(*Body)(nil),                // 34: hookbastion.policy.v1.Body
-	(*Url)(nil),                 // 35: hookbastion.policy.v1.Url
-	(*Path)(nil),                // 36: hookbastion.policy.v1.Path
-	(*Form)(nil),                // 37: hookbastion.policy.v1.Form
-	(*Digest)(nil),              // 38: hookbastion.policy.v1.Digest
-	(*Item)(nil),                // 39: hookbastion.policy.v1.Item
-	(*SignedHeader)(nil),        // 40: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),           // 41: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),      // 42: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),         // 43: hookbastion.policy.v1.SharedToken
-	(*Jws)(nil),                 // 44: hookbastion.policy.v1.Jws
-	(*ClaimDigest)(nil),         // 45: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                // 46: hookbastion.policy.v1.Code
-	(*Provider)(nil),            // 47: hookbastion.policy.v1.Provider
-	(*Parameter)(nil),           // 48: hookbastion.policy.v1.Parameter
-	(*Refusal)(nil),             // 49: hookbastion.policy.v1.Refusal
-	(*Ranges)(nil),              // 50: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),         // 51: hookbastion.policy.v1.NamedScheme
-	(*emptypb.Empty)(nil),       // 52: google.protobuf.Empty
-	(*durationpb.Duration)(nil), // 53: google.protobuf.Duration
+	(Hmac_Construction)(0),       // 0: hookbastion.policy.v1.Hmac.Construction
+	(Hmac_Hash)(0),               // 1: hookbastion.policy.v1.Hmac.Hash
+	(Hmac_Encoding)(0),           // 2: hookbastion.policy.v1.Hmac.Encoding
+	(Rsa_Padding)(0),             // 3: hookbastion.policy.v1.Rsa.Padding
+	(Ecdsa_Format)(0),            // 4: hookbastion.policy.v1.Ecdsa.Format
+	(HttpSignature_Form)(0),      // 5: hookbastion.policy.v1.HttpSignature.Form
+	(HttpSignature_Algorithm)(0), // 6: hookbastion.policy.v1.HttpSignature.Algorithm
+	(HttpSignature_Digest)(0),    // 7: hookbastion.policy.v1.HttpSignature.Digest
+	(HttpSignature_Time)(0),      // 8: hookbastion.policy.v1.HttpSignature.Time
+	(PublicKey_Hash)(0),          // 9: hookbastion.policy.v1.PublicKey.Hash
+	(PublicKey_Curve)(0),         // 10: hookbastion.policy.v1.PublicKey.Curve
+	(Key_Encoding)(0),            // 11: hookbastion.policy.v1.Key.Encoding
+	(Signature_Grammar)(0),       // 12: hookbastion.policy.v1.Signature.Grammar
+	(Part_CodePart)(0),           // 13: hookbastion.policy.v1.Part.CodePart
+	(Url_Form)(0),                // 14: hookbastion.policy.v1.Url.Form
+	(Digest_Hash)(0),             // 15: hookbastion.policy.v1.Digest.Hash
+	(Digest_Encoding)(0),         // 16: hookbastion.policy.v1.Digest.Encoding
+	(SignedHeader_Charset)(0),    // 17: hookbastion.policy.v1.SignedHeader.Charset
+	(Timestamp_Unit)(0),          // 18: hookbastion.policy.v1.Timestamp.Unit
+	(Jws_Algorithm)(0),           // 19: hookbastion.policy.v1.Jws.Algorithm
+	(ClaimDigest_Encoding)(0),    // 20: hookbastion.policy.v1.ClaimDigest.Encoding
+	(Code_Name)(0),               // 21: hookbastion.policy.v1.Code.Name
+	(Provider_Confidence)(0),     // 22: hookbastion.policy.v1.Provider.Confidence
+	(Provider_Retry)(0),          // 23: hookbastion.policy.v1.Provider.Retry
+	(Refusal_Effect)(0),          // 24: hookbastion.policy.v1.Refusal.Effect
+	(*Scheme)(nil),               // 25: hookbastion.policy.v1.Scheme
+	(*Hmac)(nil),                 // 26: hookbastion.policy.v1.Hmac
+	(*Rsa)(nil),                  // 27: hookbastion.policy.v1.Rsa
+	(*Ecdsa)(nil),                // 28: hookbastion.policy.v1.Ecdsa
+	(*Ed25519)(nil),              // 29: hookbastion.policy.v1.Ed25519
+	(*HttpSignature)(nil),        // 30: hookbastion.policy.v1.HttpSignature
+	(*PublicKey)(nil),            // 31: hookbastion.policy.v1.PublicKey
+	(*KeyId)(nil),                // 32: hookbastion.policy.v1.KeyId
+	(*Pin)(nil),                  // 33: hookbastion.policy.v1.Pin
+	(*Slides)(nil),               // 34: hookbastion.policy.v1.Slides
+	(*Key)(nil),                  // 35: hookbastion.policy.v1.Key
+	(*BodyDigest)(nil),           // 36: hookbastion.policy.v1.BodyDigest
+	(*Signature)(nil),            // 37: hookbastion.policy.v1.Signature
+	(*Part)(nil),                 // 38: hookbastion.policy.v1.Part
+	(*Body)(nil),                 // 39: hookbastion.policy.v1.Body
+	(*Url)(nil),                  // 40: hookbastion.policy.v1.Url
+	(*Path)(nil),                 // 41: hookbastion.policy.v1.Path
+	(*Form)(nil),                 // 42: hookbastion.policy.v1.Form
+	(*Digest)(nil),               // 43: hookbastion.policy.v1.Digest
+	(*Item)(nil),                 // 44: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),         // 45: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),            // 46: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),       // 47: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),          // 48: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                  // 49: hookbastion.policy.v1.Jws
+	(*ClaimDigest)(nil),          // 50: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                 // 51: hookbastion.policy.v1.Code
+	(*Provider)(nil),             // 52: hookbastion.policy.v1.Provider
+	(*Parameter)(nil),            // 53: hookbastion.policy.v1.Parameter
+	(*Refusal)(nil),              // 54: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),               // 55: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),          // 56: hookbastion.policy.v1.NamedScheme
+	(*durationpb.Duration)(nil),  // 57: google.protobuf.Duration
+	(*emptypb.Empty)(nil),        // 58: google.protobuf.Empty
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
-	22, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	43, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	44, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	46, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
-	23, // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
-	24, // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
-	25, // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
-	28, // 7: hookbastion.policy.v1.Scheme.pins:type_name -> hookbastion.policy.v1.Pin
-	19, // 8: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	1,  // 9: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 10: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	7,  // 11: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	32, // 12: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
-	33, // 13: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	41, // 14: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	42, // 15: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	31, // 16: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
-	0,  // 17: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
-	27, // 18: hookbastion.policy.v1.Hmac.key_id:type_name -> hookbastion.policy.v1.KeyId
-	29, // 19: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
-	5,  // 20: hookbastion.policy.v1.Rsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
-	3,  // 21: hookbastion.policy.v1.Rsa.padding:type_name -> hookbastion.policy.v1.Rsa.Padding
-	2,  // 22: hookbastion.policy.v1.Rsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	32, // 23: hookbastion.policy.v1.Rsa.signature:type_name -> hookbastion.policy.v1.Signature
-	33, // 24: hookbastion.policy.v1.Rsa.content:type_name -> hookbastion.policy.v1.Part
-	41, // 25: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	42, // 26: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	27, // 27: hookbastion.policy.v1.Rsa.key_id:type_name -> hookbastion.policy.v1.KeyId
-	38, // 28: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
-	29, // 29: hookbastion.policy.v1.Rsa.slides:type_name -> hookbastion.policy.v1.Slides
-	6,  // 30: hookbastion.policy.v1.Ecdsa.curve:type_name -> hookbastion.policy.v1.PublicKey.Curve
-	5,  // 31: hookbastion.policy.v1.Ecdsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
-	4,  // 32: hookbastion.policy.v1.Ecdsa.format:type_name -> hookbastion.policy.v1.Ecdsa.Format
-	2,  // 33: hookbastion.policy.v1.Ecdsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	32, // 34: hookbastion.policy.v1.Ecdsa.signature:type_name -> hookbastion.policy.v1.Signature
-	33, // 35: hookbastion.policy.v1.Ecdsa.content:type_name -> hookbastion.policy.v1.Part
-	41, // 36: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	42, // 37: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	27, // 38: hookbastion.policy.v1.Ecdsa.key_id:type_name -> hookbastion.policy.v1.KeyId
-	38, // 39: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
-	29, // 40: hookbastion.policy.v1.Ecdsa.slides:type_name -> hookbastion.policy.v1.Slides
-	2,  // 41: hookbastion.policy.v1.Ed25519.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	32, // 42: hookbastion.policy.v1.Ed25519.signature:type_name -> hookbastion.policy.v1.Signature
-	33, // 43: hookbastion.policy.v1.Ed25519.content:type_name -> hookbastion.policy.v1.Part
-	41, // 44: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	42, // 45: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	27, // 46: hookbastion.policy.v1.Ed25519.key_id:type_name -> hookbastion.policy.v1.KeyId
-	38, // 47: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
-	29, // 48: hookbastion.policy.v1.Ed25519.slides:type_name -> hookbastion.policy.v1.Slides
-	1,  // 49: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 50: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	8,  // 51: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
-	34, // 52: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	52, // 53: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	40, // 54: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	52, // 55: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
-	35, // 56: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
-	36, // 57: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
-	37, // 58: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
-	38, // 59: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	39, // 60: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	52, // 61: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
-	9,  // 62: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
-	10, // 63: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	11, // 64: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	12, // 65: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	13, // 66: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	52, // 67: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	14, // 68: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	53, // 69: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	53, // 70: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	52, // 71: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	15, // 72: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	7,  // 73: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	45, // 74: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	45, // 75: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	53, // 76: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	53, // 77: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	53, // 78: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	16, // 79: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	17, // 80: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	18, // 81: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	19, // 82: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	51, // 83: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	50, // 84: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	42, // 85: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	49, // 86: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	48, // 87: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	20, // 88: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	21, // 89: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	90, // [90:90] is the sub-list for method output_type
-	90, // [90:90] is the sub-list for method input_type
-	90, // [90:90] is the sub-list for extension type_name
-	90, // [90:90] is the sub-list for extension extendee
-	0,  // [0:90] is the sub-list for field type_name
+	26, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
+	48, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	49, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	51, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	27, // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
+	28, // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
+	29, // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
+	30, // 7: hookbastion.policy.v1.Scheme.http_signature:type_name -> hookbastion.policy.v1.HttpSignature
+	33, // 8: hookbastion.policy.v1.Scheme.pins:type_name -> hookbastion.policy.v1.Pin
+	23, // 9: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	1,  // 10: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 11: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	11, // 12: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	37, // 13: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
+	38, // 14: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
+	46, // 15: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	47, // 16: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	36, // 17: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
+	0,  // 18: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
+	32, // 19: hookbastion.policy.v1.Hmac.key_id:type_name -> hookbastion.policy.v1.KeyId
+	34, // 20: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
+	9,  // 21: hookbastion.policy.v1.Rsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
+	3,  // 22: hookbastion.policy.v1.Rsa.padding:type_name -> hookbastion.policy.v1.Rsa.Padding
+	2,  // 23: hookbastion.policy.v1.Rsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	37, // 24: hookbastion.policy.v1.Rsa.signature:type_name -> hookbastion.policy.v1.Signature
+	38, // 25: hookbastion.policy.v1.Rsa.content:type_name -> hookbastion.policy.v1.Part
+	46, // 26: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	47, // 27: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	32, // 28: hookbastion.policy.v1.Rsa.key_id:type_name -> hookbastion.policy.v1.KeyId
+	43, // 29: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	34, // 30: hookbastion.policy.v1.Rsa.slides:type_name -> hookbastion.policy.v1.Slides
+	10, // 31: hookbastion.policy.v1.Ecdsa.curve:type_name -> hookbastion.policy.v1.PublicKey.Curve
+	9,  // 32: hookbastion.policy.v1.Ecdsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
+	4,  // 33: hookbastion.policy.v1.Ecdsa.format:type_name -> hookbastion.policy.v1.Ecdsa.Format
+	2,  // 34: hookbastion.policy.v1.Ecdsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	37, // 35: hookbastion.policy.v1.Ecdsa.signature:type_name -> hookbastion.policy.v1.Signature
+	38, // 36: hookbastion.policy.v1.Ecdsa.content:type_name -> hookbastion.policy.v1.Part
+	46, // 37: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	47, // 38: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	32, // 39: hookbastion.policy.v1.Ecdsa.key_id:type_name -> hookbastion.policy.v1.KeyId
+	43, // 40: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	34, // 41: hookbastion.policy.v1.Ecdsa.slides:type_name -> hookbastion.policy.v1.Slides
+	2,  // 42: hookbastion.policy.v1.Ed25519.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	37, // 43: hookbastion.policy.v1.Ed25519.signature:type_name -> hookbastion.policy.v1.Signature
+	38, // 44: hookbastion.policy.v1.Ed25519.content:type_name -> hookbastion.policy.v1.Part
+	46, // 45: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	47, // 46: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	32, // 47: hookbastion.policy.v1.Ed25519.key_id:type_name -> hookbastion.policy.v1.KeyId
+	43, // 48: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
+	34, // 49: hookbastion.policy.v1.Ed25519.slides:type_name -> hookbastion.policy.v1.Slides
+	5,  // 50: hookbastion.policy.v1.HttpSignature.form:type_name -> hookbastion.policy.v1.HttpSignature.Form
+	6,  // 51: hookbastion.policy.v1.HttpSignature.algorithms:type_name -> hookbastion.policy.v1.HttpSignature.Algorithm
+	7,  // 52: hookbastion.policy.v1.HttpSignature.digest:type_name -> hookbastion.policy.v1.HttpSignature.Digest
+	8,  // 53: hookbastion.policy.v1.HttpSignature.time:type_name -> hookbastion.policy.v1.HttpSignature.Time
+	57, // 54: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
+	11, // 55: hookbastion.policy.v1.HttpSignature.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	57, // 56: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
+	57, // 57: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
+	1,  // 58: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,  // 59: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	12, // 60: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
+	39, // 61: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
+	58, // 62: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	45, // 63: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	58, // 64: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	40, // 65: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
+	41, // 66: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
+	42, // 67: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	43, // 68: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	44, // 69: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	58, // 70: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	13, // 71: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	14, // 72: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	15, // 73: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	16, // 74: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	17, // 75: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	58, // 76: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	18, // 77: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	57, // 78: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	57, // 79: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	58, // 80: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	19, // 81: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	11, // 82: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	50, // 83: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	50, // 84: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	57, // 85: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	57, // 86: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	57, // 87: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	20, // 88: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	21, // 89: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	22, // 90: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	23, // 91: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	56, // 92: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	55, // 93: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	47, // 94: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	54, // 95: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	53, // 96: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	24, // 97: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	25, // 98: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	99, // [99:99] is the sub-list for method output_type
+	99, // [99:99] is the sub-list for method input_type
+	99, // [99:99] is the sub-list for extension type_name
+	99, // [99:99] is the sub-list for extension extendee
+	0,  // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -4895,8 +5423,9 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Scheme_Rsa)(nil),
 		(*Scheme_Ecdsa)(nil),
 		(*Scheme_Ed25519)(nil),
+		(*Scheme_HttpSignature)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[12].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[13].OneofWrappers = []any{
 		(*Part_Body)(nil),
 		(*Part_Timestamp)(nil),
 		(*Part_Literal)(nil),
@@ -4913,27 +5442,27 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Field)(nil),
 		(*Part_Parameter)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[20].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[21].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
 		(*Timestamp_Field)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[22].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[23].OneofWrappers = []any{
 		(*SharedToken_Header)(nil),
 		(*SharedToken_Basic)(nil),
 		(*SharedToken_Query)(nil),
 		(*SharedToken_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[26].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[27].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
-			NumEnums:      21,
-			NumMessages:   31,
+			NumEnums:      25,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,5 +1,11 @@
 package policyv1
 
+import (
+	"slices"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
 // Signed is what the kinds of schemes have in common that sign content made of
 // parts: hmac, rsa, ecdsa and ed25519. They differ in the key.
 type Signed interface {
@@ -35,7 +41,9 @@ func (s *Scheme) SignsContent() bool { return len(s.Signed().GetContent()) > 0 }
 
 // Public reports whether the scheme's keys are public ones.
 func (s *Scheme) Public() bool {
-	switch s.GetKind().(type) {
+	switch kind := s.GetKind().(type) {
+	case *Scheme_HttpSignature:
+		return !slices.Contains(kind.HttpSignature.GetAlgorithms(), HttpSignature_HMAC_SHA256)
 	case *Scheme_Rsa, *Scheme_Ecdsa, *Scheme_Ed25519:
 		return true
 	default:
@@ -49,4 +57,24 @@ func (s *Scheme) KeyIDHeaders() []string {
 		return []string{name}
 	}
 	return s.Signed().GetKeyId().GetHeaders()
+}
+
+// Stamp says how old or early a signed time may be.
+type Stamp interface {
+	GetTolerance() *durationpb.Duration
+	GetFuture() *durationpb.Duration
+}
+
+// Stamp returns the signed time of the scheme, and whether it has one.
+func (s *Scheme) Stamp() (Stamp, bool) {
+	if t := s.Signed().GetTimestamp(); t != nil {
+		return t, true
+	}
+	if j := s.GetJws(); j.GetTime() != "" {
+		return j, true
+	}
+	if h := s.GetHttpSignature(); h != nil && h.GetTime() != HttpSignature_NONE {
+		return h, true
+	}
+	return nil, false
 }
