@@ -111,19 +111,7 @@ func (c *Call) Values(name string) []string {
 
 // Only returns the value of a header, in lower case, that stands there once;
 // otherwise it is empty.
-func (c *Call) Only(name string) string {
-	value, n := "", 0
-	for i := range c.headers {
-		if c.headers[i].Name == name {
-			value = c.headers[i].Value
-			n++
-		}
-	}
-	if n != 1 {
-		return ""
-	}
-	return value
-}
+func (c *Call) Only(name string) string { return only(c.headers, name) }
 
 // Message returns the message of a unary call in pieces, which are valid until
 // Serve returns, or why there is none.

@@ -62,6 +62,7 @@ type conn struct {
 	input      input
 	framer     *http2.Framer
 	block      *headerBlock
+	known      knownBlocks
 	request    request // whose headers are read
 	settled    bool    // the peer's first settings have come
 	acked      bool    // the peer has ours
@@ -185,8 +186,15 @@ func (c *conn) step() error {
 		c.settled, c.readUntil = true, time.Time{} // the time of the preface is over
 		c.spoke.Store(true)
 	}
-	if h.Type == http2.FrameData {
+	switch {
+	case h.Type == http2.FrameData:
 		return c.data(h)
+	case c.whole(h):
+		r, err := c.wholeHeaders(h, c.input.next(int(h.Length)))
+		if err != nil {
+			return err
+		}
+		return c.headers(r)
 	}
 	f, err := c.framer.ReadFrameForHeader(h)
 	if e, ok := errors.AsType[http2.StreamError](err); ok {

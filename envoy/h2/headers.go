@@ -18,6 +18,8 @@ const (
 	// that of all of a call: the time that is left, and the place in a trace.
 	maxKept     = 1 << 10
 	maxCallHeld = 4 << 10
+	// usualFields is more than calls of Envoy mostly have.
+	usualFields = 16
 )
 
 // Pseudo-headers that a request must have.
@@ -43,6 +45,9 @@ type request struct {
 	kind       string
 	size, kept int
 	fields     []hpack.HeaderField
+	left       time.Duration // to the end of the call's time, if timed
+	timed      bool
+	promised   int64 // of the body; below 0 if nothing says how long it is
 }
 
 // add takes a field.
@@ -68,6 +73,9 @@ func (r *request) add(f hpack.HeaderField) {
 		r.bad = r.bad || !validName(f.Name)
 	}
 	if size := int(f.Size()); size <= maxKept && r.kept+size <= maxCallHeld {
+		if r.fields == nil {
+			r.fields = make([]hpack.HeaderField, 0, usualFields)
+		}
 		r.kept += size
 		r.fields = append(r.fields, f)
 	}
@@ -107,6 +115,7 @@ func (c *conn) readHeaders(f *http2.HeadersFrame) (*request, error) {
 	if f.HasPriority() && f.Priority.StreamDep == f.StreamID {
 		r.bad = true
 	}
+	c.known.note(nil, nil) // what follows may change the table
 	fragment, over, size := f.HeaderBlockFragment(), f.HeadersEnded(), 0
 	for {
 		if size += frameHeader + len(fragment); size > maxBlock {
@@ -128,12 +137,66 @@ func (c *conn) readHeaders(f *http2.HeadersFrame) (*request, error) {
 		}
 		fragment, over = more.HeaderBlockFragment(), more.HeadersEnded()
 	}
-	if c.block.close() != nil {
+	return r, c.closeHeaders()
+}
+
+// wholeHeaders reads headers that are one frame, without padding and priority, which
+// is there: it is as most are, and most blocks have come before.
+func (c *conn) wholeHeaders(h http2.FrameHeader, block []byte) (*request, error) {
+	id, ended := h.StreamID, h.Flags.Has(http2.FlagHeadersEndStream)
+	if r := c.known.find(block); r != nil {
+		c.request = *r
+		c.request.id, c.request.ended = id, ended
+		return &c.request, nil
+	}
+	c.request = request{id: id, ended: ended}
+	if c.block.write(block) != nil {
 		return nil, http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	if err := c.closeHeaders(); err != nil {
+		return nil, err
+	}
+	c.known.note(block, &c.request)
+	return &c.request, nil
+}
+
+// whole reports whether a frame is one for wholeHeaders.
+func (c *conn) whole(h http2.FrameHeader) bool {
+	return h.Type == http2.FrameHeaders && h.StreamID != 0 && h.Flags&^http2.FlagHeadersEndStream == http2.FlagHeadersEndHeaders &&
+		int(h.Length) <= c.input.buffered()
+}
+
+// closeHeaders ends a block and reads what the call's headers say of it.
+func (c *conn) closeHeaders() error {
+	r := &c.request
+	if c.block.close() != nil {
+		return http2.ConnectionError(http2.ErrCodeCompression)
 	}
 	r.strange = r.strange || c.block.skipped
 	c.block.skipped = false
-	return r, nil
+	r.left, r.timed = timeLeft(r.fields)
+	r.promised = -1
+	if text := only(r.fields, "content-length"); text != "" { // an error of strconv is memory
+		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
+			r.promised = length
+		}
+	}
+	return nil
+}
+
+// only returns the value of a field that stands there once; otherwise it is empty.
+func only(fields []hpack.HeaderField, name string) string {
+	value, n := "", 0
+	for i := range fields {
+		if fields[i].Name == name {
+			value = fields[i].Value
+			n++
+		}
+	}
+	if n != 1 {
+		return ""
+	}
+	return value
 }
 
 // method returns the method of a call; or none, and the status of HTTP or the
@@ -154,21 +217,18 @@ func (c *conn) method(r *request) (m *Method, status string, code http2.ErrCode)
 	}
 }
 
-// deadline reads the time that is left of a call, and the time that Envoy gives
-// a single attempt, which can be shorter. The zero time is none.
-func deadline(call *Call, now time.Time) time.Time {
-	left, ok := timeout(call.Only("grpc-timeout"))
-	if text := call.Only("x-envoy-expected-rq-timeout-ms"); text != "" { // an error of strconv is memory
+// timeLeft reads the time that is left of a call, and the time that Envoy gives a
+// single attempt, which can be shorter.
+func timeLeft(fields []hpack.HeaderField) (left time.Duration, ok bool) {
+	left, ok = timeout(only(fields, "grpc-timeout"))
+	if text := only(fields, "x-envoy-expected-rq-timeout-ms"); text != "" { // an error of strconv is memory
 		if ms, err := strconv.ParseUint(text, 10, 31); err == nil && ms > 0 {
 			if attempt := time.Duration(ms) * time.Millisecond; !ok || attempt < left {
 				left, ok = attempt, true
 			}
 		}
 	}
-	if !ok {
-		return time.Time{}
-	}
-	return now.Add(left)
+	return left, ok
 }
 
 // timeout reads grpc-timeout: at most eight digits and a unit.

@@ -2,7 +2,6 @@ package h2
 
 import (
 	"encoding/binary"
-	"strconv"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -188,22 +187,19 @@ func (c *conn) refuseRest(r *request) {
 // newCall returns a call, and counts it, with mu held.
 func (c *conn) newCall(r *request, method *Method) *Call {
 	call := &Call{
-		conn: c, id: r.id, method: method, headers: r.fields, promised: -1,
+		conn: c, id: r.id, method: method, headers: r.fields, promised: r.promised,
 		sendWindow: c.callWindow,
 	}
 	call.pieces, call.buffers = call.onePiece[:0], call.oneBuffer[:0]
 	call.window.Store(c.server.config.Window)
 	now := time.Now()
 	call.since = now
-	call.deadline = deadline(call, now)
+	if r.timed {
+		call.deadline = now.Add(r.left)
+	}
 	call.until = now.Add(maxTime)
 	if !call.deadline.IsZero() && call.deadline.Before(call.until) {
 		call.until = call.deadline
-	}
-	if text := call.Only("content-length"); text != "" { // an error of strconv is memory
-		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
-			call.promised = length
-		}
 	}
 	if !method.Unary {
 		call.queue = newQueue(call)
