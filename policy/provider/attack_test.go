@@ -157,7 +157,7 @@ var attacks = []attack{
 	}, always(missing...)},
 	{"the header is there twice", func(_ *testing.T, s *scheme, req *authz.Request) bool {
 		value, count := req.Headers.Lookup(s.place())
-		if count == 0 || s.hmac().GetSignature().GetRepeated() {
+		if count == 0 || s.content().GetSignature().GetRepeated() {
 			return false
 		}
 		req.Headers = append(req.Headers, authz.Header{Name: authz.View(s.place()), Value: value})

@@ -27,6 +27,8 @@ type scheme struct {
 	dir      string
 	deps     policy.Deps
 	table    *authz.Table
+	// parameters are the provider's, of its examples.
+	parameters string
 }
 
 var now = time.Unix(1_800_000_000, 0)
@@ -40,7 +42,7 @@ func eachScheme(t *testing.T, test func(t *testing.T, s *scheme)) {
 		for _, named := range p.GetSchemes() {
 			ran++
 			t.Run(name+"/"+named.GetName(), func(t *testing.T) {
-				s := &scheme{provider: name, named: named, denied: int(p.GetDeniedStatus()), dir: t.TempDir()}
+				s := &scheme{provider: name, named: named, denied: int(p.GetDeniedStatus()), dir: t.TempDir(), parameters: examples(p)}
 				s.load(t)
 				test(t, s)
 			})
@@ -74,10 +76,10 @@ func entries(t *testing.T) iter.Seq2[string, *policyv1.Provider] {
 // load compiles two webhooks: a with the secret, b with another one.
 func (s *scheme) load(t *testing.T) {
 	t.Helper()
-	const hook = "  - {name: %s, match: {path: '/%s/{x}', methods: [POST, PUT]}, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: %[1]s}]}\n"
+	const hook = "  - {name: %s, match: {path: '/%s/{x}', methods: [POST, PUT]}, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: %[1]s}]%[5]s}\n"
 	text := "webhooks:\n"
 	for i, name := range []string{"a", "b"} {
-		text += fmt.Sprintf(hook, name, name, s.provider, s.named.GetName())
+		text += fmt.Sprintf(hook, name, name, s.provider, s.named.GetName(), s.parameters)
 		s.write(t, name, s.secret(i))
 	}
 	s.write(t, "policy.yaml", text)
@@ -113,6 +115,9 @@ func (s *scheme) compile(t *testing.T) *authz.Table {
 // secret is one of two secrets of a form that the scheme reads: text, base64
 // and hexadecimal at once unless it needs a prefix.
 func (s *scheme) secret(n int) string {
+	if private := s.private(n); private != nil {
+		return publicPEM(private)
+	}
 	text := strings.Repeat(fmt.Sprintf("%d5365637265745365", n+1), 4)[:64]
 	for _, prefix := range slices.Backward(s.hmac().GetKeyPrefixes()) {
 		text = prefix + text
@@ -124,6 +129,7 @@ func (s *scheme) secret(n int) string {
 }
 
 func (s *scheme) hmac() *policyv1.Hmac         { return s.named.GetScheme().GetHmac() }
+func (s *scheme) content() policyv1.Signed     { return s.named.GetScheme().Signed() }
 func (s *scheme) jws() *policyv1.Jws           { return s.named.GetScheme().GetJws() }
 func (s *scheme) code() policyv1.Code_Name     { return s.named.GetScheme().GetCode().GetName() }
 func (s *scheme) token() *policyv1.SharedToken { return s.named.GetScheme().GetSharedToken() }
@@ -131,7 +137,7 @@ func (s *scheme) token() *policyv1.SharedToken { return s.named.GetScheme().GetS
 // timed reports whether the scheme has a signed time, and its bounds.
 func (s *scheme) timed() (tolerance, future time.Duration, ok bool) {
 	tolerance, future = verification.DefaultTolerance, verification.DefaultFuture
-	if stamp := s.hmac().GetTimestamp(); stamp != nil {
+	if stamp := s.content().GetTimestamp(); stamp != nil {
 		if stamp.GetTolerance() != nil {
 			tolerance = stamp.GetTolerance().AsDuration()
 		}
@@ -145,7 +151,7 @@ func (s *scheme) timed() (tolerance, future time.Duration, ok bool) {
 
 // signs reports whether a part of some kind is signed.
 func (s *scheme) signs(is func(*policyv1.Part) bool) bool {
-	for _, part := range s.hmac().GetContent() {
+	for _, part := range s.content().GetContent() {
 		if is(part) {
 			return true
 		}
@@ -155,7 +161,7 @@ func (s *scheme) signs(is func(*policyv1.Part) bool) bool {
 
 // open reports whether query and form are signed with nothing that tells them
 // apart, since the policy does not pin the query.
-func (s *scheme) open() bool { return provider.NeedsPin(s.named.GetScheme().GetHmac()) }
+func (s *scheme) open() bool { return provider.NeedsPin(s.content()) }
 
 // covers reports what of a request the proof covers.
 func (s *scheme) covers() (body, path, query, method bool) {
@@ -168,7 +174,7 @@ func (s *scheme) covers() (body, path, query, method bool) {
 		return s.signs(func(p *policyv1.Part) bool { return p.GetCode() == code })
 	}
 	whole := coded(policyv1.Part_PLIVO_V3) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetUrl() != nil || s.jws().GetQueryHash()
-	body = s.hmac() != nil && !s.hmac().GetBodyUnsigned() || s.jws().GetBody() != nil || s.code() == policyv1.Code_BRAINTREE
+	body = s.named.GetScheme().SignsContent() && !s.content().GetBodyUnsigned() || s.jws().GetBody() != nil || s.code() == policyv1.Code_BRAINTREE
 	path = s.signs(url) || whole || s.jws().GetAudienceUrl()
 	query = s.signs(queried) || whole
 	method = s.signs(func(p *policyv1.Part) bool { return p.GetMethod() != nil }) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetQueryHash()
@@ -179,10 +185,10 @@ func (s *scheme) covers() (body, path, query, method bool) {
 // of the request does.
 func (s *scheme) place() string {
 	switch {
-	case s.hmac().GetSignature().GetNumbered():
-		return strings.ToLower(s.hmac().GetSignature().GetHeaders()[0]) + "-1"
-	case len(s.hmac().GetSignature().GetHeaders()) > 0:
-		return strings.ToLower(s.hmac().GetSignature().GetHeaders()[0])
+	case s.content().GetSignature().GetNumbered():
+		return strings.ToLower(s.content().GetSignature().GetHeaders()[0]) + "-1"
+	case len(s.content().GetSignature().GetHeaders()) > 0:
+		return strings.ToLower(s.content().GetSignature().GetHeaders()[0])
 	case s.token().GetBasic() != nil:
 		return "authorization"
 	default:
@@ -201,7 +207,8 @@ func (s *scheme) signed(t *testing.T, by string, at time.Time) *authz.Request {
 	t.Helper()
 	hook := s.table.Webhook(by)
 	req := s.unsigned(hook)
-	if err := hook.Sign(req, authz.Signing{Now: at, NewID: func() string { return "msg_1" }}); err != nil {
+	private := s.private(map[string]int{"a": 0, "b": 1}[by])
+	if err := hook.Sign(req, authz.Signing{Now: at, Private: private, NewID: func() string { return "msg_1" }}); err != nil {
 		t.Fatal(err)
 	}
 	return req

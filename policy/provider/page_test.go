@@ -89,7 +89,7 @@ func TestSnippets(t *testing.T) {
 		if s.open() { // only the page's policy pins the query
 			req := s.unsigned(table.Webhook(s.provider))
 			req.Path = authz.View("/webhooks/" + s.provider)
-			if err := table.Webhook(s.provider).Sign(req, authz.Signing{Now: now, NewID: func() string { return "msg_1" }}); err != nil {
+			if err := table.Webhook(s.provider).Sign(req, authz.Signing{Now: now, Private: s.private(0), NewID: func() string { return "msg_1" }}); err != nil {
 				t.Fatal(err)
 			}
 			d = decideBy(t, table, req, now)

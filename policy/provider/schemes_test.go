@@ -20,7 +20,7 @@ func TestDefaultSchemesGoTogether(t *testing.T) {
 			}
 			seen[s.GetName()] = true
 			if !s.GetOptional() {
-				kinds[fmt.Sprintf("%T, signed time %v", s.GetScheme().GetKind(), s.GetScheme().GetHmac().GetTimestamp() != nil)] = true
+				kinds[fmt.Sprintf("%T, signed time %v", s.GetScheme().GetKind(), s.GetScheme().Signed().GetTimestamp() != nil)] = true
 			}
 		}
 		if len(kinds) != 1 {

@@ -161,7 +161,7 @@ func asQuery(req *authz.Request, name string) *authz.Request {
 
 // setTime puts another text where the signed time stands.
 func (sp *splitter) setTime(req *authz.Request, text string) {
-	t := sp.s.hmac().GetTimestamp()
+	t := sp.s.content().GetTimestamp()
 	switch {
 	case t.GetHeader() != "":
 		req.Set(strings.ToLower(t.GetHeader()), text)

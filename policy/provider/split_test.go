@@ -30,11 +30,11 @@ func TestContentsCanBeDividedInOneWay(t *testing.T) {
 		{"fixed", "match: {path: /a/x}", true},
 	} {
 		eachScheme(t, func(t *testing.T, s *scheme) {
-			if s.hmac() == nil || w.digest && s.hmac().GetBodyDigest() == nil {
+			if !s.named.GetScheme().SignsContent() || w.digest && s.hmac().GetBodyDigest() == nil {
 				return
 			}
 			w := w
-			if provider.NeedsPin(s.named.GetScheme().GetHmac()) && w.name == "fixed" {
+			if provider.NeedsPin(s.content()) && w.name == "fixed" {
 				w.match += ", pinned_query: " + splitQuery
 			}
 			sp := newSplitter(t, s, w)
@@ -94,13 +94,13 @@ type splitter struct {
 
 func newSplitter(t *testing.T, s *scheme, w splitWebhook) *splitter {
 	t.Helper()
-	s.write(t, "policy.yaml", fmt.Sprintf("webhooks:\n  - {name: a, %s, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: a}]}\n",
-		w.match, s.provider, s.named.GetName()))
-	sp := &splitter{s: s, table: s.compile(t), parts: s.hmac().GetContent(), through: map[string]bool{}}
+	s.write(t, "policy.yaml", fmt.Sprintf("webhooks:\n  - {name: a, %s, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: a}]%s}\n",
+		w.match, s.provider, s.named.GetName(), s.parameters))
+	sp := &splitter{s: s, table: s.compile(t), parts: s.content().GetContent(), through: map[string]bool{}}
 	hook := sp.table.Webhook("a")
 	req := s.unsigned(hook)
 	req.Path = authz.View("/a/x?" + splitQuery)
-	if needsPin := provider.NeedsPin(s.named.GetScheme().GetHmac()); !hook.WantsForm() && !needsPin {
+	if needsPin := provider.NeedsPin(s.content()); !hook.WantsForm() && !needsPin {
 		req.Body.Segments = [][]byte{[]byte(`[{"u":"` + splitOrigin + `/a/x?"},{"t":"2027-01-15T08:00:00Z[1] ","n":1800000000000,"d":"Fri, 15 Jan 2027 08:00:00 GMT"},{"a":{}}]`)}
 	} else if needsPin {
 		const form = "From=a.b&Text=x%3D1%26y.z"
@@ -110,10 +110,10 @@ func newSplitter(t *testing.T, s *scheme, w splitWebhook) *splitter {
 			req.Path = authz.View(fmt.Sprintf("%s&%s=%x", req.Path, name, sha256.Sum256([]byte(form))))
 		}
 	}
-	if s.hmac().GetTimestamp().GetJson() != "" || s.signs(func(p *policyv1.Part) bool { return p.GetJson() != "" }) {
+	if s.content().GetTimestamp().GetJson() != "" || s.signs(func(p *policyv1.Part) bool { return p.GetJson() != "" }) {
 		req.Body.Segments = [][]byte{[]byte(`{"id":"evt_1"}`)}
 	}
-	if err := hook.Sign(req, authz.Signing{Now: now, NewID: func() string { return "msg-1" }}); err != nil {
+	if err := hook.Sign(req, authz.Signing{Now: now, Private: s.private(0), NewID: func() string { return "msg-1" }}); err != nil {
 		t.Fatal(err)
 	}
 	sp.sent = req
@@ -133,6 +133,14 @@ func (sp *splitter) text(p *policyv1.Part) string {
 	switch part := p.GetPart().(type) {
 	case *policyv1.Part_Literal:
 		return part.Literal
+	case *policyv1.Part_Parameter:
+		p, _ := provider.Get(sp.s.provider) // it was read before
+		for _, parameter := range p.GetParameters() {
+			if parameter.GetName() == part.Parameter {
+				return parameter.GetExample()
+			}
+		}
+		return ""
 	case *policyv1.Part_Body:
 		if part.Body.GetJsonString() {
 			return ""
@@ -183,7 +191,7 @@ func formText(req *authz.Request) string {
 
 // stamp is the signed time as it was sent.
 func (sp *splitter) stamp() string {
-	t := sp.s.hmac().GetTimestamp()
+	t := sp.s.content().GetTimestamp()
 	switch {
 	case t.GetHeader() != "":
 		value, _ := sp.sent.Headers.Lookup(strings.ToLower(t.GetHeader()))

@@ -16,8 +16,8 @@ func (s *scheme) at(t *testing.T, path, publicURL string) *authz.Table {
 	other.deps.Store = memory.New(memory.Config{MaxEntries: 1000})
 	other.write(t, "a", s.secret(0))
 	other.write(t, "policy.yaml", fmt.Sprintf(
-		"webhooks:\n  - {name: a, match: {path: %q}, public_url: %q, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: a}]}\n",
-		path, publicURL, s.provider, s.named.GetName()))
+		"webhooks:\n  - {name: a, match: {path: %q}, public_url: %q, provider: %s, provider_scheme: %s, secrets: [{id: key-1, file: a}]%s}\n",
+		path, publicURL, s.provider, s.named.GetName(), s.parameters))
 	return other.compile(t)
 }
 
@@ -26,7 +26,7 @@ func (s *scheme) move(t *testing.T, table *authz.Table, from, to string) *authz.
 	t.Helper()
 	req := s.unsigned(table.Webhook("a"))
 	req.Path = authz.View(from)
-	if err := table.Webhook("a").Sign(req, authz.Signing{Now: now, NewID: func() string { return "msg_1" }}); err != nil {
+	if err := table.Webhook("a").Sign(req, authz.Signing{Now: now, Private: s.private(0), NewID: func() string { return "msg_1" }}); err != nil {
 		t.Fatal(err)
 	}
 	moved := *req

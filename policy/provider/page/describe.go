@@ -58,6 +58,9 @@ func describeSigned(s *policyv1.Scheme) Description {
 	if digest := s.GetHmac().GetBodyDigest(); digest != nil {
 		d.What += "; a body that is no form is bound by its digest in the parameter " + digest.GetQuery()
 	}
+	for _, pin := range s.GetPins() {
+		d.What += "; " + pin.GetJson() + " of the body must be one of the parameter " + pin.GetParameter()
+	}
 	if guards := guardWords(h); len(guards) > 0 {
 		d.What += ". Nothing can move from one part to the next: " + strings.Join(guards, "; ")
 	}
@@ -65,9 +68,6 @@ func describeSigned(s *policyv1.Scheme) Description {
 		d.Where += "; " + constant.GetName() + " must be " + constant.GetValue()
 	}
 	d.Key += keyIDWords(s)
-	for _, pin := range s.GetPins() {
-		d.What += "; " + pin.GetJson() + " of the body must be one of the parameter " + pin.GetParameter()
-	}
 	if t := h.GetTimestamp(); t != nil {
 		d.Time = timePlace(t) + ", in " + unitWords[t.GetUnit()] + ageWords(t.GetTolerance(), t.GetFuture())
 	}

@@ -70,7 +70,7 @@ func keyIDWords(s *policyv1.Scheme) string {
 func parameterWords(p *policyv1.Provider) []string {
 	var words []string
 	for _, parameter := range p.GetParameters() {
-		text := "`" + parameter.GetName() + "`"
+		text := parameter.GetName()
 		switch {
 		case parameter.GetOptional() && parameter.GetSeveral():
 			text += " (optional, one or a list)"
