@@ -63,7 +63,7 @@ type Deps struct {
 func Compile(set *Set, deps Deps) (*authz.Table, error) {
 	defer spareMemory(set.size)()
 	c := newCompiler(set, deps)
-	if err := set.Each(c.webhook); err != nil {
+	if err := c.all(set); err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}
 	if c.faults.Len()+len(set.errs) == 0 && len(c.table.Webhooks()) == 0 {

@@ -60,7 +60,19 @@ type file struct {
 	name     string
 	doc      *strictyaml.Document
 	webhooks []Entry
+	wrong    []wrongEntry
 }
+
+// wrongEntry is a webhook that was read with errors. It is compiled to see what else is
+// wrong with it, and never served.
+type wrongEntry struct {
+	Entry
+	*strictyaml.Wrong
+}
+
+// maxWrong is the size in bytes of an encoded webhook that is looked at although it
+// breaks rules: no rule bounds it.
+const maxWrong = 64 << 10
 
 // Entry is a webhook of a set as it is kept.
 type Entry struct {
@@ -170,9 +182,15 @@ func Load(paths ...string) (*Set, error) {
 func (s *Set) add(name string, data []byte) {
 	f, encode := file{name: name}, proto.MarshalOptions{Deterministic: true}
 	var err error
-	f.doc, err = options.DecodeEach(name, data, &policyv1.Policy{}, "webhooks", func(i int, item proto.Message) {
+	f.doc, err = options.DecodeEach(name, data, &policyv1.Policy{}, "webhooks", func(i int, item proto.Message, wrong *strictyaml.Wrong) {
 		w, _ := item.(*policyv1.Webhook)
 		encoded, err := encode.Marshal(w)
+		if wrong != nil {
+			if err == nil && len(encoded) <= maxWrong {
+				f.wrong = append(f.wrong, wrongEntry{Entry{w.GetName(), i, encoded}, wrong})
+			}
+			return
+		}
 		if err != nil { // the text was not UTF-8, which YAML has refused
 			s.errs = append(s.errs, Error{File: name, Line: 1, Column: 1, Message: "cannot be kept: " + err.Error()})
 			return

@@ -11,6 +11,9 @@ import (
 // copies.
 func (c *compiler) names(w *policyv1.Webhook, at strictyaml.Place) {
 	name := w.GetName()
+	if name == "" {
+		return // that it is missing was said when it was read
+	}
 	index, _ := at.Step(1).(int) // of webhooks[index]
 	if first, ok := c.places[name]; ok {
 		c.faults.Fail(at.At("name"), name+" is the name of another webhook, at "+first.String())

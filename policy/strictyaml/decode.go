@@ -43,6 +43,8 @@ type Document struct {
 	// bad are the values that were not read, unknown the mappings that have
 	// an unknown key.
 	bad, unknown []Path
+	// ruled are the values that break a rule.
+	ruled []Path
 	// text places errors after the tree is gone; see DecodeEach.
 	text *text
 }

@@ -204,6 +204,7 @@ func (d *Document) violation(v *protovalidate.Violation, message protoreflect.Me
 		words = "is missing; it " + words
 	}
 	if path = at.With(path...); !d.follows(path, absent) {
+		d.ruled = append(d.ruled, path)
 		d.add(d.Error(path, words))
 	}
 }

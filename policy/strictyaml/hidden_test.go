@@ -38,7 +38,7 @@ func TestHiddenCharacters(t *testing.T) {
 		{"# a\u0085# b\u2028\n" + good, "f:1:4: U+0085 is a line break for YAML that editors do not show\nf:1:8: U+2028 is a line break for YAML that editors do not show"},
 	} {
 		_, err := strictyaml.Options{}.Decode("f", []byte(c.text), &policyv1.Policy{})
-		_, each := strictyaml.Options{}.DecodeEach("f", []byte(c.text), &policyv1.Policy{}, "webhooks", func(int, proto.Message) {})
+		_, each := strictyaml.Options{}.DecodeEach("f", []byte(c.text), &policyv1.Policy{}, "webhooks", func(int, proto.Message, *strictyaml.Wrong) {})
 		for _, err := range []error{err, each} {
 			got := ""
 			if err != nil {

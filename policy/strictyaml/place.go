@@ -46,15 +46,22 @@ func (p Place) String() string { return p.Error("").Position() }
 // Faults collects errors of several documents. It is not safe for concurrent use.
 type Faults struct {
 	// errs has an empty error for each that is not reported, because its file
-	// has more than enough.
+	// has more than enough, or it follows from another.
 	errs  Errors
 	count map[*Document]int
+	// Follows, if it is not nil, tells errors that only follow from others, which
+	// were reported already.
+	Follows func(Place) bool
 }
 
 // Fail takes down that the value is wrong.
 func (f *Faults) Fail(p Place, message string) {
 	if f.count == nil {
 		f.count = map[*Document]int{}
+	}
+	if f.Follows != nil && f.Follows(p) {
+		f.errs = append(f.errs, Error{})
+		return
 	}
 	switch n := f.count[p.doc]; {
 	case n < MaxErrors:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
@@ -57,19 +58,19 @@ func (t *text) back() bool {
 type stream struct {
 	field protoreflect.FieldDescriptor
 	new   func() protoreflect.Message
-	each  func(i int, item proto.Message)
+	each  func(i int, item proto.Message, wrong *Wrong)
 	from  int // items before this one were handed over already
 }
 
 // DecodeEach is Decode for a message that has a list, the named field of m, of
-// a great many messages. Good items are handed over one by one, in order, and
-// not kept; m is left without them, and rules on the list as a whole are not
-// looked at. One with errors does not keep back the others, even where it is
-// not YAML, as long as the list is a YAML block or the file JSON: such a file
-// is never in memory as a whole tree. Any other has at most MaxTree bytes.
+// a great many messages. Items are handed over one by one, in order, and not kept: good
+// ones with nil, others with what is wrong with them, and those that are not YAML not at
+// all. m is left without them, and rules on the list as a whole are not looked at. As
+// long as the list is a YAML block or the file JSON, a file is never in memory as a whole
+// tree. Any other has at most MaxTree bytes.
 //
 // The document keeps data, which the caller must not change.
-func (o Options) DecodeEach(file string, data []byte, m proto.Message, list protoreflect.Name, each func(i int, item proto.Message)) (*Document, error) {
+func (o Options) DecodeEach(file string, data []byte, m proto.Message, list protoreflect.Name, each func(i int, item proto.Message, wrong *Wrong)) (*Document, error) {
 	field := m.ProtoReflect().Descriptor().Fields().ByName(list)
 	items := m.ProtoReflect().NewField(field).List()
 	d := &decoder{doc: &Document{File: file}, options: o, stream: &stream{
@@ -93,7 +94,7 @@ func (o Options) DecodeEach(file string, data []byte, m proto.Message, list prot
 			d.whole(m)
 		}
 	}
-	doc.root, doc.bad, doc.unknown = nil, nil, nil
+	doc.root, doc.bad, doc.unknown, doc.ruled = nil, nil, nil, nil
 	return doc, doc.errs.Err()
 }
 
@@ -155,16 +156,27 @@ func (d *decoder) item(n *yaml.Node, i int) {
 		return
 	}
 	doc, before := d.doc, len(d.doc.errs)
-	depth, bad, unknown := len(d.path), len(doc.bad), len(doc.unknown)
+	depth, bad, unknown, ruled := len(d.path), len(doc.bad), len(doc.unknown), len(doc.ruled)
 	d.path = append(d.path[:0], doc.text.list, i)
 	item := d.stream.new()
 	d.message(n, item)
 	doc.validate(item.Interface(), d.path)
 	d.path = d.path[:depth]
-	doc.bad, doc.unknown = doc.bad[:bad], doc.unknown[:unknown]
-	if len(doc.errs) == before {
-		d.stream.each(i, item.Interface())
+	var wrong *Wrong
+	if len(doc.errs) > before {
+		wrong = &Wrong{Unread: slices.Clone(doc.bad[bad:]), Ruled: slices.Clone(doc.ruled[ruled:])}
 	}
+	doc.bad, doc.unknown, doc.ruled = doc.bad[:bad], doc.unknown[:unknown], doc.ruled[:ruled]
+	d.stream.each(i, item.Interface(), wrong)
+}
+
+// Wrong is what is wrong with an item that was read with errors.
+type Wrong struct {
+	// Unread are the values that the item lacks, since they could not be read, and
+	// keys that nobody knows.
+	Unread []Path
+	// Ruled are the values that break a rule. The item has them.
+	Ruled []Path
 }
 
 // tooLarge reports a file that would have to be read as one tree.

@@ -19,7 +19,10 @@ import (
 // each reads a policy webhook by webhook. Those that were bad are nil.
 func each(text string) (*strictyaml.Document, []*policyv1.Webhook, error) {
 	var hooks []*policyv1.Webhook
-	doc, err := strictyaml.Options{}.DecodeEach("f", []byte(text), &policyv1.Policy{}, "webhooks", func(i int, item proto.Message) {
+	doc, err := strictyaml.Options{}.DecodeEach("f", []byte(text), &policyv1.Policy{}, "webhooks", func(i int, item proto.Message, wrong *strictyaml.Wrong) {
+		if wrong != nil {
+			return
+		}
 		for len(hooks) < i {
 			hooks = append(hooks, nil)
 		}
