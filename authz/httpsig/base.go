@@ -205,10 +205,10 @@ func written(value httpsfv.StructuredFieldValue) (string, Problem) {
 }
 
 // binary is a binary value that stands for a dictionary's member.
-var binary = regexp.MustCompile(`=:([A-Za-z0-9_-]*):`)
+var binary = regexp.MustCompile(`=:([A-Za-z0-9+/_-]*={0,2}):`)
 
-// standardBase64 writes the binary values of a dictionary anew, from base64url
-// without padding to what structured fields have. In such a dictionary nothing is a
+// standardBase64 writes binary values of a dictionary that are base64url without
+// padding anew, as what structured fields have. In such a dictionary nothing is a
 // string.
 func standardBase64(lines []string) ([]string, bool) {
 	var all []string
@@ -218,7 +218,11 @@ func standardBase64(lines []string) ([]string, bool) {
 		}
 		ok := true
 		all = append(all, binary.ReplaceAllStringFunc(line, func(text string) string {
-			value, err := base64.RawURLEncoding.Strict().DecodeString(text[2 : len(text)-1])
+			encoded := text[2 : len(text)-1]
+			value, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+			if err != nil {
+				value, err = base64.StdEncoding.Strict().DecodeString(encoded)
+			}
 			ok = ok && err == nil
 			return "=:" + base64.StdEncoding.EncodeToString(value) + ":"
 		}))

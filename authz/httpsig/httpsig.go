@@ -45,7 +45,7 @@ func (p Problem) Exists() bool { return p.Found != "" }
 
 // Dialect is how a sender departs from RFC 9421. The zero value is the standard.
 type Dialect struct {
-	// Base64URL: signatures and digests are base64url without padding.
+	// Base64URL: signatures and digests may be base64url without padding as well.
 	Base64URL bool
 	// Unquoted: names stand in the base without their quotes.
 	Unquoted bool
@@ -123,7 +123,7 @@ func dictionary(headers authz.Headers, name string, dialect Dialect) (*httpsfv.D
 	if dialect.Base64URL {
 		var ok bool
 		if lines, ok = standardBase64(lines); !ok {
-			return nil, nil, malformed("a " + name + " field whose binary values are not base64url without padding")
+			return nil, nil, malformed("a " + name + " field whose binary values are neither base64 nor base64url")
 		}
 	}
 	d, err := httpsfv.UnmarshalDictionary(lines)
@@ -238,4 +238,10 @@ func (s *Signature) Covers(c Component) bool {
 // whatever form.
 func (s *Signature) CoversField(name string) bool {
 	return slices.ContainsFunc(s.components, func(c component) bool { return c.name == name && c.key == "" })
+}
+
+// CoversName reports whether it covers what has that name, all of it or, of a
+// dictionary, one member.
+func (s *Signature) CoversName(name string) bool {
+	return slices.ContainsFunc(s.components, func(c component) bool { return c.name == name })
 }

@@ -252,7 +252,7 @@ func TestDialects(t *testing.T) {
 	if string(base) != want {
 		t.Errorf("%s; base\n%s\nwant\n%s", problem.Found, base, want)
 	}
-	for _, value := range []string{"s=:+/8=:", "s=:-_8=:", `s="x:", t=:AA:`, "s=:-_9:", "s=:A:", "s=::, t=:"} {
+	for _, value := range []string{"s=:+_8=:", "s=:-_8=:", "s=:+/8:", `s="x:", t=:AA:`, "s=:-_9:", "s=:A:", "s=::, t=:"} {
 		fields := headers([2]string{"signature-input", `s=()`}, [2]string{"signature", value})
 		if _, problem := httpsig.Read(fields, 2, httpsig.Dialect{Base64URL: true}); !problem.Exists() {
 			t.Errorf("%s is read as base64url", value)

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
@@ -28,6 +29,8 @@ type HTTPConfig struct {
 	Algorithms []HTTPAlgorithm
 	// Required are the components that a signature must cover.
 	Required []httpsig.Component
+	// IfPresent are those that it must cover where the request has them.
+	IfPresent []httpsig.Component
 	// Digest is the field with the digest of the body, content-digest or digest. It must
 	// be covered where there is a body, unless BodyUnsigned is set.
 	Digest       string
@@ -135,7 +138,8 @@ type httpCandidate struct {
 	httpsig.Params
 	value  []byte
 	covers func(httpsig.Component) bool
-	field  func(name string) bool
+	field  func(name string) bool // all of it
+	name   func(name string) bool
 	base   func(*httpsig.Message) ([]byte, httpsig.Problem)
 }
 
@@ -193,14 +197,14 @@ func (h *HTTP) read(headers authz.Headers) ([]httpCandidate, httpsig.Problem) {
 			Created: c.Created, HasCreated: c.HasCreated, Expires: c.Expires, HasExpires: c.HasExpires,
 			KeyID: c.KeyID, HasKeyID: true, Alg: c.Algorithm,
 		}
-		return []httpCandidate{{params, c.Value, func(of httpsig.Component) bool { return c.Covers(cavageName(of)) }, c.Covers, c.Base}}, httpsig.Problem{}
+		return []httpCandidate{{params, c.Value, func(of httpsig.Component) bool { return c.Covers(cavageName(of)) }, c.Covers, c.Covers, c.Base}}, httpsig.Problem{}
 	}
 	all, problem := httpsig.Read(headers, h.config.MaxSignatures, h.config.Dialect)
 	var candidates []httpCandidate
 	for i := range all {
 		s := &all[i]
 		if h.config.Label == "" || s.Label == h.config.Label {
-			candidates = append(candidates, httpCandidate{s.Params, s.Value, s.Covers, s.CoversField, s.Base})
+			candidates = append(candidates, httpCandidate{s.Params, s.Value, s.Covers, s.CoversField, s.CoversName, s.Base})
 		}
 	}
 	return candidates, problem
@@ -261,6 +265,11 @@ func (h *HTTP) enough(req *authz.Request, s *httpCandidate) httpFailure {
 			return no("a signature that covers "+c.String(), "one that does not")
 		}
 	}
+	for _, c := range h.config.IfPresent {
+		if present(req, c.Name()) && !s.name(c.Name()) {
+			return no("a signature that covers "+c.Name()+", which is there", "one that does not")
+		}
+	}
 	switch {
 	case h.ReadsBody() && req.Body.Len() > 0 && !s.field(h.config.Digest):
 		return no("a signature that covers "+h.config.Digest+", since there is a body", "one that does not")
@@ -278,6 +287,15 @@ func (h *HTTP) enough(req *authz.Request, s *httpCandidate) httpFailure {
 		return httpFailure{authz.TimestampMalformed, "a signature for at most " + h.config.Lifetime.String(), "one for longer"}
 	}
 	return httpFailure{reason: authz.OK}
+}
+
+// present reports whether a request has what a component names.
+func present(req *authz.Request, name string) bool {
+	if name == "@query" {
+		return bytes.IndexByte(req.Path, '?') >= 0
+	}
+	_, count := req.Headers.Lookup(name)
+	return count > 0 || name[0] == '@'
 }
 
 // named returns the algorithms that a signature may mean by a name. hs2019 leaves it to

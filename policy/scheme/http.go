@@ -20,6 +20,7 @@ var httpAlgorithms = map[policyv1.HttpSignature_Algorithm]signature.HTTPAlgorith
 	policyv1.HttpSignature_RSA_PSS_SHA512:    {Names: []string{"rsa-pss-sha512"}, Public: publickey.Algorithm{Kind: publickey.RSA, Hash: crypto.SHA512, PSS: true}},
 	policyv1.HttpSignature_RSA_V1_5_SHA256:   {Names: []string{"rsa-v1_5-sha256"}, Public: publickey.Algorithm{Kind: publickey.RSA, Hash: crypto.SHA256}},
 	policyv1.HttpSignature_RSA_V1_5_SHA512:   {Names: []string{"rsa-v1_5-sha512"}, Public: publickey.Algorithm{Kind: publickey.RSA, Hash: crypto.SHA512}},
+	policyv1.HttpSignature_ECDSA_P521_SHA512: {Names: []string{"ecdsa-p521-sha512"}, Public: publickey.Algorithm{Kind: publickey.ECDSA, Hash: crypto.SHA512, Curve: publickey.P521, Raw: true}},
 	policyv1.HttpSignature_HMAC_SHA256:       {Names: []string{"hmac-sha256"}},
 }
 
@@ -27,7 +28,7 @@ var httpAlgorithms = map[policyv1.HttpSignature_Algorithm]signature.HTTPAlgorith
 var cavageNames = map[policyv1.HttpSignature_Algorithm]string{
 	policyv1.HttpSignature_ED25519: "ed25519", policyv1.HttpSignature_ECDSA_P256_SHA256: "ecdsa-sha256", policyv1.HttpSignature_ECDSA_P384_SHA384: "ecdsa-sha384",
 	policyv1.HttpSignature_RSA_PSS_SHA512: "rsa-pss-sha512", policyv1.HttpSignature_RSA_V1_5_SHA256: "rsa-sha256", policyv1.HttpSignature_RSA_V1_5_SHA512: "rsa-sha512",
-	policyv1.HttpSignature_HMAC_SHA256: "hmac-sha256",
+	policyv1.HttpSignature_ECDSA_P521_SHA512: "ecdsa-sha512", policyv1.HttpSignature_HMAC_SHA256: "hmac-sha256",
 }
 
 // HTTPAlgorithms returns those of a scheme.
@@ -38,6 +39,7 @@ func HTTPAlgorithms(h *policyv1.HttpSignature) []signature.HTTPAlgorithm {
 		if h.GetForm() == policyv1.HttpSignature_CAVAGE {
 			a.Names, a.Public.Raw = []string{cavageNames[name]}, false
 		}
+		a.Public.Raw = a.Public.Raw && !h.GetDer()
 		all = append(all, a)
 	}
 	return all
@@ -95,15 +97,22 @@ func (c *Plans) httpConfig(h *policyv1.HttpSignature, maxSignatures int, publicU
 		config.Time = signature.NoTime
 	default:
 	}
-	for i, text := range h.GetRequired() {
+	config.Required = c.components(h.GetRequired(), at.At("required"))
+	config.IfPresent = c.components(h.GetRequiredIfPresent(), at.At("required_if_present"))
+	return config
+}
+
+func (c *Plans) components(texts []string, at strictyaml.Place) []httpsig.Component {
+	var all []httpsig.Component
+	for i, text := range texts {
 		component, err := httpsig.ParseComponent(text)
 		if err != nil {
-			c.faults.Fail(at.At("required", i), "is "+err.Error()+`; there are @method, @target-uri, @authority, @scheme, @request-target, @path, @query, '"@query-param";name="id"' and fields in lower case`)
+			c.faults.Fail(at.At(i), "is "+err.Error()+`; there are @method, @target-uri, @authority, @scheme, @request-target, @path, @query, '"@query-param";name="id"' and fields in lower case`)
 			continue
 		}
-		config.Required = append(config.Required, component)
+		all = append(all, component)
 	}
-	return config
+	return all
 }
 
 // checkHTTP reports words that have no use beside each other.
@@ -116,6 +125,9 @@ func (c *Plans) checkHTTP(h *policyv1.HttpSignature, at strictyaml.Place) {
 		if cavage && set {
 			c.faults.Fail(at.At(name), "has no use with form: CAVAGE, whose signatures have none")
 		}
+	}
+	if cavage && h.GetDer() {
+		c.faults.Fail(at.At("der"), "has no use with form: CAVAGE, where ECDSA is in DER in any case")
 	}
 	for name, set := range map[string]bool{"authorization": h.GetAuthorization(), "covered": h.GetCovered() != ""} {
 		if !cavage && set {

@@ -351,8 +351,9 @@ const (
 	HttpSignature_RSA_PSS_SHA512        HttpSignature_Algorithm = 4
 	HttpSignature_RSA_V1_5_SHA256       HttpSignature_Algorithm = 5
 	HttpSignature_HMAC_SHA256           HttpSignature_Algorithm = 6
-	// Not of RFC 9421; some senders of CAVAGE have it.
-	HttpSignature_RSA_V1_5_SHA512 HttpSignature_Algorithm = 7
+	// Not of RFC 9421; some senders have them.
+	HttpSignature_RSA_V1_5_SHA512   HttpSignature_Algorithm = 7
+	HttpSignature_ECDSA_P521_SHA512 HttpSignature_Algorithm = 8
 )
 
 // Enum value maps for HttpSignature_Algorithm.
@@ -366,6 +367,7 @@ var (
 		5: "RSA_V1_5_SHA256",
 		6: "HMAC_SHA256",
 		7: "RSA_V1_5_SHA512",
+		8: "ECDSA_P521_SHA512",
 	}
 	HttpSignature_Algorithm_value = map[string]int32{
 		"ALGORITHM_UNSPECIFIED": 0,
@@ -376,6 +378,7 @@ var (
 		"RSA_V1_5_SHA256":       5,
 		"HMAC_SHA256":           6,
 		"RSA_V1_5_SHA512":       7,
+		"ECDSA_P521_SHA512":     8,
 	}
 )
 
@@ -2298,7 +2301,7 @@ type HttpSignature struct {
 	// CAVAGE: what a signature covers that does not say it. Default: "(created)", as from
 	// draft 11 on; date before.
 	Covered string `protobuf:"bytes,13,opt,name=covered,proto3" json:"covered,omitempty"`
-	// Binary values are base64url without padding.
+	// Binary values may be base64url without padding as well.
 	Base64Url bool `protobuf:"varint,14,opt,name=base64url,proto3" json:"base64url,omitempty"`
 	// The signed text has names without quotes, as senders write it that follow an
 	// early draft.
@@ -2307,6 +2310,11 @@ type HttpSignature struct {
 	UpperEscapes bool `protobuf:"varint,16,opt,name=upper_escapes,json=upperEscapes,proto3" json:"upper_escapes,omitempty"`
 	// HMAC_SHA256: how the secret becomes the key. Default: TEXT.
 	KeyEncoding Key_Encoding `protobuf:"varint,17,opt,name=key_encoding,json=keyEncoding,proto3,enum=hookbastion.policy.v1.Key_Encoding" json:"key_encoding,omitempty"`
+	// ECDSA signatures are in DER, not two numbers one after the other. With CAVAGE they
+	// always are.
+	Der bool `protobuf:"varint,20,opt,name=der,proto3" json:"der,omitempty"`
+	// What must be covered as well where a request has it: fields, and @query.
+	RequiredIfPresent []string `protobuf:"bytes,21,rep,name=required_if_present,json=requiredIfPresent,proto3" json:"required_if_present,omitempty"`
 	// How old the time may be. Default: 300s.
 	Tolerance *durationpb.Duration `protobuf:"bytes,18,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
 	// How far ahead of our clock it may be. Default: 60s.
@@ -2462,6 +2470,20 @@ func (x *HttpSignature) GetKeyEncoding() Key_Encoding {
 		return x.KeyEncoding
 	}
 	return Key_ENCODING_UNSPECIFIED
+}
+
+func (x *HttpSignature) GetDer() bool {
+	if x != nil {
+		return x.Der
+	}
+	return false
+}
+
+func (x *HttpSignature) GetRequiredIfPresent() []string {
+	if x != nil {
+		return x.RequiredIfPresent
+	}
+	return nil
 }
 
 func (x *HttpSignature) GetTolerance() *durationpb.Duration {
@@ -4896,8 +4918,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x06key_id\x18\t \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x12#\n" +
 	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12@\n" +
 	"\fdigest_first\x18\f \x01(\v2\x1d.hookbastion.policy.v1.DigestR\vdigestFirst\x125\n" +
-	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"\xd7\n" +
-	"\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"\xc3\v\n" +
 	"\rHttpSignature\x12=\n" +
 	"\x04form\x18\x01 \x01(\x0e2).hookbastion.policy.v1.HttpSignature.FormR\x04form\x12c\n" +
 	"\n" +
@@ -4918,7 +4939,9 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\tbase64url\x18\x0e \x01(\bR\tbase64url\x12\x1a\n" +
 	"\bunquoted\x18\x0f \x01(\bR\bunquoted\x12#\n" +
 	"\rupper_escapes\x18\x10 \x01(\bR\fupperEscapes\x12F\n" +
-	"\fkey_encoding\x18\x11 \x01(\x0e2#.hookbastion.policy.v1.Key.EncodingR\vkeyEncoding\x12G\n" +
+	"\fkey_encoding\x18\x11 \x01(\x0e2#.hookbastion.policy.v1.Key.EncodingR\vkeyEncoding\x12\x10\n" +
+	"\x03der\x18\x14 \x01(\bR\x03der\x12A\n" +
+	"\x13required_if_present\x18\x15 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10 \"\ar\x05\x10\x01\x18\x80\x02R\x11requiredIfPresent\x12G\n" +
 	"\ttolerance\x18\x12 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x13 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"5\n" +
@@ -4926,7 +4949,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x10FORM_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aRFC9421\x10\x01\x12\n" +
 	"\n" +
-	"\x06CAVAGE\x10\x02\"\xb0\x01\n" +
+	"\x06CAVAGE\x10\x02\"\xc7\x01\n" +
 	"\tAlgorithm\x12\x19\n" +
 	"\x15ALGORITHM_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aED25519\x10\x01\x12\x15\n" +
@@ -4935,7 +4958,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x0eRSA_PSS_SHA512\x10\x04\x12\x13\n" +
 	"\x0fRSA_V1_5_SHA256\x10\x05\x12\x0f\n" +
 	"\vHMAC_SHA256\x10\x06\x12\x13\n" +
-	"\x0fRSA_V1_5_SHA512\x10\a\"@\n" +
+	"\x0fRSA_V1_5_SHA512\x10\a\x12\x15\n" +
+	"\x11ECDSA_P521_SHA512\x10\b\"@\n" +
 	"\x06Digest\x12\x16\n" +
 	"\x12DIGEST_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCONTENT_DIGEST\x10\x01\x12\n" +
