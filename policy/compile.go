@@ -90,13 +90,17 @@ func newCompiler(set *Set, deps Deps) *compiler {
 		texts: map[string]string{}, files: secret.NewFiles(),
 	}
 	c.table.Digest = set.Digest
+	if deps.Fetcher == nil {
+		deps.Fetcher = fetch.New(fetch.Config{})
+	}
+	c.table.Fetched = deps.Fetcher.NewUse()
 	c.verification = verification.Compiler{
 		Faults: &c.faults,
-		Keys:   &keys.Loader{Faults: &c.faults, Strict: deps.Strict, OnKey: deps.OnKey, Files: c.files, Text: c.text},
+		Keys:   &keys.Loader{Faults: &c.faults, Strict: deps.Strict, OnKey: deps.OnKey, Files: c.files, Text: c.text, Use: c.table.Fetched},
 		Plans:  scheme.NewPlans(&c.faults),
 		Marks:  &watermark.Marks{Now: deps.Now, Previous: deps.Previous, Kept: deps.Kept, Identities: set.identities},
 		Store:  deps.Store, Settler: deps.Settler, Fingerprinter: deps.Fingerprinter,
-		Tenants: c.tenantCache,
+		Tenants: c.tenantCache, Roots: deps.Roots,
 	}
 	return c
 }

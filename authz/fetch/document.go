@@ -13,9 +13,10 @@ type Source struct {
 	// Kind names the parser, so that two that read one URL in two ways have two
 	// documents.
 	Kind string
-	// Parse makes something of an answer. What it returns is not changed after.
+	// Parse makes something of an answer that came at a time. What it returns is not
+	// changed after.
 	// Its errors hold nothing of the answer that is not printable and short.
-	Parse func(body []byte) (any, error)
+	Parse func(body []byte, at time.Time) (any, error)
 	// Judge, if it is not nil, says why a new value must not take the place of the
 	// last good one yet, which is nil at first.
 	Judge func(last *Version, value any, now time.Time) error
@@ -120,7 +121,7 @@ func (d *Document) restore(k kept) bool {
 	if k.URL != d.source.URL {
 		return false
 	}
-	value, err := d.source.parse(k.Body)
+	value, err := d.source.parse(k.Body, k.Confirmed)
 	if err != nil {
 		return false
 	}

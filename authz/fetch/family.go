@@ -30,7 +30,7 @@ type FamilySource struct {
 	Ask   Ask
 	// Kind and Parse are those of each member.
 	Kind  string
-	Parse func(body []byte) (any, error)
+	Parse func(body []byte, at time.Time) (any, error)
 	// MaxStale is as for a Source.
 	MaxStale time.Duration
 }
@@ -49,17 +49,20 @@ type Family struct {
 	fetcher  *Fetcher
 	source   FamilySource
 	identity string
-	// known are members by their URL. It is replaced, never changed, so that a
+	// known are members by their key. It is replaced, never changed, so that a
 	// request needs no lock.
 	known atomic.Pointer[map[string]*Document]
 
 	// The rest is guarded by the fetcher's lock.
 	served   bool
-	nothing  map[string]time.Time // URLs without anything, until when
-	inFlight map[string]bool      // URLs that are asked for
+	nothing  map[string]time.Time // keys without anything behind them, until when
+	inFlight map[string]bool      // keys that are asked for
 	askers   map[string]*Asker    // by webhook
 	asking   map[string]*Asker    // those with candidates
 }
+
+// key tells a member from the others.
+func (d *Document) key() string { return place{d.source.URL, d.id}.key() }
 
 // Asker is a family as one webhook uses it, so that what strangers do to one
 // webhook does not hold up another. It is safe for concurrent use.
@@ -74,8 +77,8 @@ type Asker struct {
 }
 
 type candidate struct {
-	url, id string
-	at      time.Time // when it was asked for last
+	place
+	at time.Time // when it was asked for last
 }
 
 // Family returns the family of a source as a webhook uses it.
@@ -107,9 +110,9 @@ func (f *Fetcher) newFamily(s FamilySource, identity string) *Family {
 	}
 	known := map[string]*Document{}
 	for _, k := range f.store.readAll(identity) {
-		if url, err := s.Named.url(s.Patterns, k.ID); err == nil && url == k.URL && len(known) < maxKnown {
-			if d := family.member(url, k.ID); d.restore(k) {
-				known[url] = d
+		if p, err := s.Named.place(s.Patterns, k.ID); err == nil && len(known) < maxKnown {
+			if d := family.member(p); d.restore(k) {
+				known[p.key()] = d
 			}
 		}
 	}
@@ -117,9 +120,9 @@ func (f *Fetcher) newFamily(s FamilySource, identity string) *Family {
 	return family
 }
 
-func (fam *Family) member(url, id string) *Document {
+func (fam *Family) member(p place) *Document {
 	s := &fam.source
-	d := fam.fetcher.newDocument(Source{URL: url, Ask: s.Ask, Kind: s.Kind, Parse: s.Parse, MaxStale: s.MaxStale}, fam.identity, id)
+	d := fam.fetcher.newDocument(Source{URL: p.url, Ask: s.Ask, Kind: s.Kind, Parse: s.Parse, MaxStale: s.MaxStale}, fam.identity, p.id)
 	d.served = true
 	d.family = fam
 	return d
@@ -130,36 +133,36 @@ func (fam *Family) member(url, id string) *Document {
 // not; such an id has no URL and costs nothing.
 func (a *Asker) Look(id []byte, now time.Time) (*Version, State, error) {
 	fam := a.family
-	url, err := fam.source.Named.url(fam.source.Patterns, string(id))
+	p, err := fam.source.Named.place(fam.source.Patterns, string(id))
 	if err != nil {
 		return nil, Missing, err
 	}
-	if d := (*fam.known.Load())[url]; d != nil {
+	if d := (*fam.known.Load())[p.key()]; d != nil {
 		if v := d.Load(now); v != nil {
 			return v, Ready, nil
 		}
 		return nil, Due, nil // it is looked after, and its server is away for long
 	}
-	return nil, a.ask(url, string(id), now), nil
+	return nil, a.ask(p, now), nil
 }
 
-// Known returns the URLs of all members.
+// Known returns the keys of all members: their URLs, and behind a space their ids.
 func (a *Asker) Known() []string { return slices.Sorted(maps.Keys(*a.family.known.Load())) }
 
-func (a *Asker) ask(url, id string, now time.Time) State {
-	fam, f := a.family, a.family.fetcher
+func (a *Asker) ask(p place, now time.Time) State {
+	fam, f, key := a.family, a.family.fetcher, p.key()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if until, ok := fam.nothing[url]; ok {
+	if until, ok := fam.nothing[key]; ok {
 		if now.Before(until) {
 			return Missing
 		}
-		delete(fam.nothing, url)
+		delete(fam.nothing, key)
 	}
-	if !fam.served || fam.inFlight[url] {
+	if !fam.served || fam.inFlight[key] {
 		return Due
 	}
-	if !a.note(candidate{url, id, now}) {
+	if !a.note(candidate{p, now}) {
 		return Due
 	}
 	fam.asking[a.webhook] = a
@@ -174,7 +177,7 @@ func (a *Asker) ask(url, id string, now time.Time) State {
 // reservoir). It returns whether it is a new one.
 func (a *Asker) note(c candidate) bool {
 	for i := range a.candidates {
-		if a.candidates[i].url == c.url {
+		if a.candidates[i].place == c.place {
 			a.candidates[i].at = c.at
 			return false
 		}
@@ -193,46 +196,47 @@ func (a *Asker) note(c candidate) bool {
 
 // draw takes one candidate at random. Those that nobody has asked for lately are
 // dropped, and those that somebody else has asked for meanwhile.
-func (a *Asker) draw(now time.Time) (url, id string, ok bool) {
+func (a *Asker) draw(now time.Time) (p place, ok bool) {
 	fam := a.family
 	known := *fam.known.Load()
 	a.candidates = slices.DeleteFunc(a.candidates, func(c candidate) bool {
-		_, nothing := fam.nothing[c.url]
-		return known[c.url] != nil || nothing || fam.inFlight[c.url] || now.Sub(c.at) > forgetAfter
+		key := c.key()
+		_, nothing := fam.nothing[key]
+		return known[key] != nil || nothing || fam.inFlight[key] || now.Sub(c.at) > forgetAfter
 	})
 	a.seen = 0
 	if len(a.candidates) == 0 {
 		delete(fam.asking, a.webhook)
-		return "", "", false
+		return place{}, false
 	}
 	at := rand.N(len(a.candidates))
 	c := a.candidates[at]
 	a.candidates = slices.Delete(a.candidates, at, at+1)
 	a.last = now
-	fam.inFlight[c.url] = true
-	return c.url, c.id, true
+	fam.inFlight[c.key()] = true
+	return c.place, true
 }
 
 // explore fetches what a request has named.
-func (fam *Family) explore(ctx context.Context, url, id string) {
+func (fam *Family) explore(ctx context.Context, p place) {
 	f := fam.fetcher
-	d := fam.member(url, id)
+	d := fam.member(p)
 	v, good, err := f.fetch(ctx, d)
 	now := time.Now()
 	f.mu.Lock()
-	delete(fam.inFlight, url)
+	delete(fam.inFlight, p.key())
 	switch failure := FailureOf(err); {
 	case err == nil:
 		d.tried = v.Confirmed
 		d.took(v, max(good, usualMember), now)
 		fam.admit(d)
 	case fam.isNothing(failure):
-		fam.remember(url, now)
+		fam.remember(p.key(), now)
 	}
 	f.count(d.name(), FailureOf(err))
 	f.mu.Unlock()
 	if ctx.Err() == nil || err == nil {
-		f.config.OnEvent(Event{URL: url, Err: err, Asked: true})
+		f.config.OnEvent(Event{URL: p.url, Err: err, Asked: true})
 	}
 }
 
@@ -245,14 +249,14 @@ func (fam *Family) isNothing(f Failure) bool {
 	return f.definite() || f == Credentials && len(fam.source.Ask.Credentials) == 0 || f == Redirect
 }
 
-func (fam *Family) remember(url string, now time.Time) {
+func (fam *Family) remember(key string, now time.Time) {
 	for other, until := range fam.nothing { // in random order
 		if len(fam.nothing) < maxNothing && now.Before(until) {
 			break
 		}
 		delete(fam.nothing, other)
 	}
-	fam.nothing[url] = now.Add(forgetAfter)
+	fam.nothing[key] = now.Add(forgetAfter)
 }
 
 // admit makes a document a member. Of too many, the one that has proven something
@@ -260,12 +264,12 @@ func (fam *Family) remember(url string, now time.Time) {
 // proves anything.
 func (fam *Family) admit(d *Document) {
 	known := maps.Clone(*fam.known.Load())
-	known[d.source.URL] = d
+	known[d.key()] = d
 	if len(known) > maxKnown {
 		oldest := ""
-		for url, other := range known {
+		for key, other := range known {
 			if other != d && (oldest == "" || other.proven.Load() < known[oldest].proven.Load()) {
-				oldest = url
+				oldest = key
 			}
 		}
 		known[oldest].served = false
@@ -281,8 +285,8 @@ func (d *Document) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := maps.Clone(*fam.known.Load())
-	if known[d.source.URL] == d {
-		delete(known, d.source.URL)
+	if known[d.key()] == d {
+		delete(known, d.key())
 		d.served = false
 		fam.known.Store(&known)
 		f.store.remove(fam.identity, d.id)
@@ -291,11 +295,11 @@ func (d *Document) forget() {
 
 // Proved notes that a signature by a member's key held.
 func (a *Asker) Proved(id []byte, now time.Time) {
-	url, err := a.family.source.Named.url(a.family.source.Patterns, string(id))
+	p, err := a.family.source.Named.place(a.family.source.Patterns, string(id))
 	if err != nil {
 		return
 	}
-	if d := (*a.family.known.Load())[url]; d != nil {
+	if d := (*a.family.known.Load())[p.key()]; d != nil {
 		if at := now.Unix(); d.proven.Load() < at {
 			d.proven.Store(at)
 		}

@@ -306,12 +306,12 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q matches", url)
 		}
 	}
-	if url, err := NamedByPath.url([]Pattern{pattern(t, "https://static.example/prod/keys/pub-key-{id}.pem")}, "/prod/keys/pub-key-a-1.pem"); err != nil || url != "https://static.example/prod/keys/pub-key-a-1.pem" {
-		t.Error(url, err)
+	if p, err := NamedByPath.place([]Pattern{pattern(t, "https://static.example/prod/keys/pub-key-{id}.pem")}, "/prod/keys/pub-key-a-1.pem"); err != nil || p.url != "https://static.example/prod/keys/pub-key-a-1.pem" {
+		t.Error(p, err)
 	}
 	for _, path := range []string{"@evil.example/prod/keys/pub-key-a.pem", ".evil.example/prod/keys/pub-key-a.pem", "prod/keys/pub-key-a.pem", "//prod/keys/pub-key-a.pem"} {
-		if url, err := NamedByPath.url([]Pattern{pattern(t, "https://static.example/prod/keys/pub-key-{id}.pem")}, path); err == nil {
-			t.Errorf("%q is %q", path, url)
+		if p, err := NamedByPath.place([]Pattern{pattern(t, "https://static.example/prod/keys/pub-key-{id}.pem")}, path); err == nil {
+			t.Errorf("%q is %q", path, p)
 		}
 	}
 	for _, bad := range []string{

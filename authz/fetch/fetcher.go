@@ -187,10 +187,10 @@ func (f *Fetcher) begin(ctx context.Context, now time.Time, fetches *sync.WaitGr
 			case a.last.Add(AskInterval).After(now):
 				next = earlier(next, a.last.Add(AskInterval))
 			case f.asking < maxFetches:
-				if url, id, ok := a.draw(now); ok {
+				if p, ok := a.draw(now); ok {
 					f.asking++
 					fetches.Go(func() {
-						family.explore(ctx, url, id)
+						family.explore(ctx, p)
 						f.ended(&f.asking)
 					})
 				}
@@ -264,7 +264,7 @@ func (f *Fetcher) fetch(ctx context.Context, d *Document) (*Version, time.Durati
 		next.Value, next.Changed, next.body = last.Value, last.Changed, last.body
 	default:
 		next.body = resp.Body
-		if next.Value, err = d.source.parse(resp.Body); err != nil {
+		if next.Value, err = d.source.parse(resp.Body, began); err != nil {
 			return nil, 0, err
 		}
 		if d.source.Judge != nil {
@@ -284,13 +284,13 @@ func (f *Fetcher) fetch(ctx context.Context, d *Document) (*Version, time.Durati
 
 // parse makes something of an answer. A parser that panics has met bytes that
 // nobody has thought of, and must not end the service.
-func (s *Source) parse(body []byte) (value any, err error) {
+func (s *Source) parse(body []byte, at time.Time) (value any, err error) {
 	defer func() {
 		if recover() != nil {
 			value, err = nil, fail(Content, "cannot be read")
 		}
 	}()
-	if value, err = s.Parse(body); err != nil {
+	if value, err = s.Parse(body, at); err != nil {
 		return nil, &Error{Failure: Content, Detail: err.Error(), cause: err}
 	}
 	return value, nil

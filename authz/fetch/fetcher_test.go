@@ -67,7 +67,7 @@ func (f *fake) count() int {
 	return len(f.calls)
 }
 
-func text(body []byte) (any, error) {
+func text(body []byte, _ time.Time) (any, error) {
 	if strings.Contains(string(body), "bad") {
 		return nil, errors.New("not good")
 	}

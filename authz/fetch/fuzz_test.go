@@ -27,10 +27,11 @@ func FuzzPattern(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		for name, p := range patterns {
 			for _, named := range []Named{NamedByID, NamedByURL, NamedByPath} {
-				full, err := named.url([]Pattern{p}, text)
+				at, err := named.place([]Pattern{p}, text)
 				if err != nil {
 					continue
 				}
+				full := at.url
 				u, err := url.Parse(full)
 				if err != nil || u.Scheme+"://"+u.Host != p.Origin() || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Port() != "" {
 					t.Fatalf("%q by %s is %q: %v", text, name, full, err)

@@ -146,7 +146,8 @@ type Named uint8
 
 // The kinds of names.
 const (
-	// NamedByID: the id goes into the pattern.
+	// NamedByID: the id goes into the pattern, or, if that is one URL, only into what
+	// is sent to it.
 	NamedByID Named = iota
 	// NamedByURL: the id is the URL and must match the pattern.
 	NamedByURL
@@ -154,23 +155,30 @@ const (
 	NamedByPath
 )
 
-// url returns the URL of a key id, if it may have one.
-func (n Named) url(patterns []Pattern, id string) (string, error) {
+// place is a URL, and the key id that it is asked with.
+type place struct{ url, id string }
+
+// key tells places apart. Where the id is not part of the URL, it alone does.
+func (p place) key() string { return p.url + " " + p.id }
+
+// place returns where a key id leads, if it leads anywhere.
+func (n Named) place(patterns []Pattern, id string) (place, error) {
 	for _, p := range patterns {
-		switch n {
-		case NamedByURL:
-			if p.Match(id) {
-				return id, nil
-			}
-		case NamedByPath:
-			if full := p.Origin() + id; p.Match(full) {
-				return full, nil
-			}
+		full, ok := "", false
+		switch {
+		case n == NamedByURL:
+			full, ok = id, p.Match(id)
+		case n == NamedByPath:
+			full = p.Origin() + id
+			ok = p.Match(full)
+		case p.Fixed():
+			full, ok = p.before, holeID.fits(id)
 		default:
-			if full, ok := p.Fill(id); ok {
-				return full, nil
-			}
+			full, ok = p.Fill(id)
+		}
+		if ok {
+			return place{full, id}, nil
 		}
 	}
-	return "", fmt.Errorf("%.80q is not of the form of %s", id, patterns[0])
+	return place{}, fmt.Errorf("%.80q is not of the form of %s", id, patterns[0])
 }

@@ -128,6 +128,8 @@ const (
 	PlivoV3
 	Contentful
 	MercadoPago
+	// JSONFields: texts of the JSON object that is the body; Keys are theirs.
+	JSONFields
 )
 
 // Part is one piece of the signed content.
@@ -156,6 +158,9 @@ type Part struct {
 	Distinct bool
 	// JSONString writes an Item as a JSON string.
 	JSONString bool
+	// Keys are those of JSONFields, Beside other keys that say how they are signed.
+	Keys   []FieldKey
+	Beside []string
 	// Digest describes BodyHash.
 	Digest Digest
 
@@ -328,7 +333,7 @@ func (c *Config) SignsBody() bool { return c.signsWhole() || c.signsForm() || c.
 func (c *Config) signsWhole() bool {
 	return slices.ContainsFunc(c.Content, func(p Part) bool {
 		switch p.Kind {
-		case Body, FormField, BodyString:
+		case Body, FormField, BodyString, JSONFields:
 			return true
 		case BodyHash:
 			return p.Digest.Hash != DigestCRC32 // which binds nothing

@@ -69,6 +69,8 @@ func (h *Content) preparePart(req *authz.Request, s *scratch, part *Part, form u
 		return contentful(req, appendPath(nil, &h.public, req, &Part{}, form), h.config.Time.Header)
 	case MercadoPago:
 		return mercadoPago(req, s.time, form.lowerID)
+	case JSONFields:
+		return part.jsonFields(req)
 	default:
 		return nil, false
 	}

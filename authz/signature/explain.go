@@ -187,7 +187,7 @@ var partNames = map[PartKind]string{
 	Body: "body", Timestamp: "timestamp", Method: "method", URL: "url", Path: "path",
 	Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
 	SortedQuery: "sorted query", PlivoV3: "url, query and form parameters",
-	Contentful: "method, path and signed headers", MercadoPago: "id, request id and time",
+	Contentful: "method, path and signed headers", MercadoPago: "id, request id and time", JSONFields: "fields of the JSON object",
 }
 
 func (ks keys) names(now time.Time) string {

@@ -160,6 +160,9 @@ func (h *Content) verifies(call *authz.Call, k *key, s *scratch, i int, digest *
 		}
 		for m := range public {
 			if (k.Source != nil || c.allows(k, &public[m])) && h.config.Algorithm.Verify(&public[m], content, c.bytes) {
+				if prover, ok := k.Source.(Prover); ok {
+					prover.Proved(c.id, call.Now)
+				}
 				return true
 			}
 		}

@@ -42,6 +42,7 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 	case c.Field != "":
 		h.signForm(req, stamp, with.NewID)
 	}
+	h.signFields(req, stamp, with.NewID)
 	if texts, err := req.Body.JSON(c.Time.JSON); c.Time.JSON != "" && err == nil && len(texts) == 0 {
 		setJSON(req, map[string]string{c.Time.JSON: stamp}) // unless the body has a time
 	}

@@ -72,6 +72,12 @@ type Source interface {
 	Find(call *authz.Call, id authz.View) ([]publickey.Key, authz.Reason)
 }
 
+// Prover is a Source that is told which of its keys are in use.
+type Prover interface {
+	// Proved notes that a signature by the key of that id held.
+	Proved(id authz.View, now time.Time)
+}
+
 // Scheme is one way in which content is signed. It is immutable and safe for
 // concurrent use.
 type Scheme interface {

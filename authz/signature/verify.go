@@ -16,6 +16,9 @@ type Check struct {
 	// Pinned, by the place of a scheme, are texts that a body must have whose signature
 	// held; none if it is shorter.
 	Pinned [][]OneOf
+	// When, by the place of a scheme, are what its deliveries must have beside a
+	// signature to be its own; nothing if it is shorter.
+	When [][]Condition
 	// Fingerprinter makes the replay key; nil if there is no replay check.
 	Fingerprinter *authz.Fingerprinter
 }
@@ -26,7 +29,7 @@ func (c *Check) Stage() authz.Stage { return authz.StageSignature }
 // Run verifies the signature.
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	for i, scheme := range c.Schemes {
-		if scheme.Present(call.Request) {
+		if scheme.Present(call.Request) && c.meets(i, call.Request) {
 			if reason := scheme.Verify(call, c.Fingerprinter); reason != authz.OK {
 				return reason
 			}
@@ -52,6 +55,7 @@ func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 			return false
 		}
 	}
+	c.signWhen(req)
 	return c.Schemes[0].Sign(req, s) && c.Schemes[0].parameters(req).ambiguous(req) == ""
 }
 
@@ -131,7 +135,7 @@ func (h *Content) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason 
 		call.SignedTime = signed
 	}
 	call.Proof = authz.ProofSignature
-	if !h.config.SignsBody() || h.open {
+	if !h.config.SignsBody() || h.open || !h.signsAll(call.Request) {
 		call.Proof = authz.ProofPartial
 	}
 	return authz.OK

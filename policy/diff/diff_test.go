@@ -95,6 +95,7 @@ func TestWider(t *testing.T) {
 	const stripe, github = "provider: stripe, secrets: [{file: s}]", "provider: github, secrets: [{file: s}]"
 	const path = "match: {path: /a}, "
 	const noTime = "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [x]}, content: [{body: {}}]}}, secrets: [{file: s}]"
+	const keyed = "scheme: {ed25519: {encoding: HEX, signature: {headers: [x]}, content: [{body: {}}]}, published: {urls: ['https://b.example/k']}}"
 	for _, test := range []struct{ before, after, wider, opposite string }{
 		{path + stripe, path + stripe + ", respond: {denied_status: 400}", "", ""},
 		{path + stripe, path + stripe + ", public_url: https://a.example", "", ""},
@@ -114,6 +115,8 @@ func TestWider(t *testing.T) {
 		{path + stripe, path + "provider: stripe, secrets: [{file: s}, {id: new, file: t}]", "key new", ""},
 		{path + stripe, path + "provider: stripe, secrets: [{file: s, not_after: 2027-01-01T00:00:00Z}]", "", "key 1 at other times"},
 		{path + "provider: stripe, secrets: [{file: s, not_before: 2027-01-01T00:00:00Z}]", path + "provider: stripe, secrets: [{file: s, not_before: 2026-01-01T00:00:00Z}]", "key 1 at other times", ""},
+		{path + keyed + ", secrets: [{file: k}]", path + keyed + ", secrets: [{url: 'https://a.example/k'}]", "key 1", "key 1"},
+		{path + keyed + ", secrets: [{file: k}]", path + keyed, "keys that the provider publishes", "key 1"},
 		{path + stripe, path + stripe + ", source_ip: {allow: [192.0.2.0/24]}", "", "any source address"},
 		{path + stripe + ", source_ip: {allow: [192.0.2.0/24]}", path + stripe + ", source_ip: {allow: [192.0.2.7, 198.51.100.0/24]}", "source 198.51.100.0/24", "source 192.0.2.0/24"},
 		{path + stripe + ", source_ip: {deny: [192.0.2.0/24]}", path + stripe + ", source_ip: {deny: [192.0.2.7]}", "source 192.0.2.0/24, which was refused", ""},

@@ -44,6 +44,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"unverified":      unverifiedWider,
 	"conditions":      conditionsWider,
 	"parameters":      parametersWider,
+	"credentials":     nothingWider, // what the provider is told
 	"assertion":       nothingWider, // the application accepts it, or not
 }
 
@@ -142,8 +143,14 @@ func schemesWider(before, after *policyv1.Webhook) []string {
 
 func secretsWider(before, after *policyv1.Webhook) []string {
 	var wider []string
-	if len(before.GetSecrets()) == 0 {
+	published := func(w *policyv1.Webhook) bool {
+		return (w.GetProvider() != "" || w.GetScheme() != nil) && len(w.GetSecrets()) == 0
+	}
+	if len(before.GetSecrets()) == 0 && !published(before) {
 		return nil
+	}
+	if published(after) && !published(before) {
+		return []string{"keys that the provider publishes"}
 	}
 	for i, secret := range after.GetSecrets() {
 		name := secret.GetId()
@@ -151,7 +158,7 @@ func secretsWider(before, after *policyv1.Webhook) []string {
 			name = strconv.Itoa(i + 1)
 		}
 		switch same := slices.IndexFunc(before.GetSecrets(), func(o *policyv1.Secret) bool {
-			return o.GetFile() == secret.GetFile() && o.GetEnv() == secret.GetEnv() && o.GetFormat() == secret.GetFormat() && o.GetKid() == secret.GetKid()
+			return o.GetFile() == secret.GetFile() && o.GetEnv() == secret.GetEnv() && o.GetFormat() == secret.GetFormat() && o.GetKid() == secret.GetKid() && o.GetUrl() == secret.GetUrl()
 		}); {
 		case same < 0:
 			wider = append(wider, "key "+name)

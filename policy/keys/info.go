@@ -12,11 +12,13 @@ import (
 // Key is what is known of one secret or token of a webhook.
 type Key struct {
 	Webhook, ID string
-	// Kind is secret or token.
+	// Kind is secret or token, or published where the provider's scheme says where its
+	// keys are.
 	Kind string
-	// File, with {tenant} where each tenant has its own, Env or Digest says
-	// where it is.
+	// File, with {tenant} where each tenant has its own, Env, Digest or URL says
+	// where it is. A URL may be a pattern, with {id}.
 	File, Env, Digest   string
+	URL                 string
 	NotBefore, NotAfter time.Time
 	// Bytes is the length, decoded; 0 where it is not known, and for public keys.
 	Bytes int

@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -42,6 +43,8 @@ type Loader struct {
 	Files *secret.Files
 	// Text returns one copy of equal texts.
 	Text func(string) string
+	// Use is what the set needs of what providers publish.
+	Use *fetch.Use
 	// Tenants are the keys of the webhook at hand of which each tenant has its own.
 	Tenants []tenant.Use
 }
@@ -56,7 +59,8 @@ type Loaded struct {
 
 	webhook, kind string
 	text          secret.Value // empty where each tenant has its own
-	file, env     string       // one is empty
+	file, env     string       // both are empty where there is a url
+	url           string       // of public keys
 	format        policyv1.Secret_Format
 	allowWeak     string
 	noted         bool
@@ -68,10 +72,10 @@ func (k *Loaded) perTenant() bool { return IsPerTenant(k.file) }
 // IsPerTenant reports whether each tenant has a file of its own.
 func IsPerTenant(file string) bool { return strings.Contains(file, tenant.Placeholder) }
 
-// Secrets loads the secrets of a webhook. Those with an error are left out.
-func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place) []Loaded {
-	needed := w.GetProvider() != "" || w.GetScheme() != nil
-	if needed && len(w.GetSecrets()) == 0 {
+// Secrets loads the secrets of a webhook, which must have some if they are needed.
+// Those with an error are left out.
+func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place, needed bool) []Loaded {
+	if (w.GetProvider() != "" || w.GetScheme() != nil) && needed && len(w.GetSecrets()) == 0 {
 		l.Faults.Fail(at, "needs secrets: the keys that deliveries are signed with")
 	}
 	var keys []Loaded
@@ -90,7 +94,7 @@ func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place) []Loaded {
 		if key.KID = s.GetKid(); key.KID != "" && s.GetFormat() == policyv1.Secret_JWKS {
 			l.Faults.Fail(here.At("kid"), "has no use: each key of a set has its own")
 		}
-		if l.load(&key, s.GetFile(), s.GetEnv(), here) {
+		if key.url = s.GetUrl(); key.url != "" || l.load(&key, s.GetFile(), s.GetEnv(), here) {
 			keys = append(keys, key)
 		}
 	}
@@ -261,7 +265,7 @@ func (l *Loader) tell(k *Loaded, more func(*Key)) {
 	}
 	k.noted = true
 	key := Key{
-		Webhook: k.webhook, ID: k.ID, Kind: k.kind, File: k.file, Env: k.env, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
+		Webhook: k.webhook, ID: k.ID, Kind: k.kind, File: k.file, Env: k.env, URL: k.url, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
 		AllowWeak: k.allowWeak, Place: k.At.Error(""),
 	}
 	more(&key)

@@ -25,6 +25,10 @@ var publicFormats = map[policyv1.Secret_Format]publickey.Format{
 // shared reports whether the key can be a shared secret or token, and says what of it can
 // not.
 func (l *Loader) shared(k *Loaded) bool {
+	if k.url != "" {
+		l.Faults.Fail(k.At.At("url"), "is a place of public keys; the scheme has a shared secret")
+		return false
+	}
 	if publicOnly[k.format] {
 		l.Faults.Fail(k.At.At("format"), k.format.String()+" is a form of public keys; the scheme has a shared secret")
 		return false
@@ -46,6 +50,12 @@ func (l *Loader) PublicKeys(keys []Loaded, reader publickey.Reader) []signature.
 		own := reader
 		own.Format, own.AllowWeak = format, k.allowWeak != ""
 		key := k.Key
+		if k.url != "" {
+			if key.Source = l.source(k, &own); key.Source != nil {
+				public = append(public, key)
+			}
+			continue
+		}
 		key.Reader = &own
 		if key.Cell = l.publicCell(k, &own); key.Cell != nil {
 			public = append(public, key)

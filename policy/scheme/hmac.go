@@ -172,6 +172,8 @@ func (c *Plans) checkContent(config *signature.Config, s *policyv1.Scheme, at st
 			if part.Body.GetFormField() != "" && part.Body.GetJsonString() {
 				c.faults.Fail(here, "form_field contradicts json_string")
 			}
+		case *policyv1.Part_Fields:
+			c.checkFields(config, part.Fields, here.At("fields"))
 		case *policyv1.Part_Digest:
 			c.checkDigest(part.Digest, here.At("digest"))
 		case *policyv1.Part_Item:

@@ -61,6 +61,8 @@ func (c *Plans) contentPart(p *policyv1.Part) signature.Part {
 		return signature.Part{Kind: signature.FieldText, Text: part.Field}
 	case *policyv1.Part_SortedQuery:
 		return signature.Part{Kind: signature.SortedQuery}
+	case *policyv1.Part_Fields:
+		return fieldsPart(part.Fields)
 	case *policyv1.Part_Code:
 		return signature.Part{Kind: codeParts[part.Code]}
 	}

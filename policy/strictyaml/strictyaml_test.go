@@ -139,7 +139,7 @@ func TestOneofs(t *testing.T) {
 	for text, want := range map[string]string{
 		"secrets: [{file: x}]":         "",
 		"secrets: [{env: x}]":          "",
-		"secrets: [{id: x}]":           "f:4:13: webhooks[0].secrets[0]: needs one of file, env",
+		"secrets: [{id: x}]":           "f:4:13: webhooks[0].secrets[0]: needs one of file, env, url",
 		"secrets: [{file: x, env: x}]": "f:4:23: webhooks[0].secrets[0].env: only one of file and env may be given; file is at 4:14",
 		"scheme: {}":                   "f:4:3: webhooks[0].scheme: needs one of hmac, shared_token, jws, code, rsa, ecdsa, ed25519, http_signature",
 	} {

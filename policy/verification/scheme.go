@@ -23,7 +23,12 @@ func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys
 	case *policyv1.Scheme_Rsa, *policyv1.Scheme_Ecdsa, *policyv1.Scheme_Ed25519:
 		plan := c.Plans.Content(s, w, publicURL, at)
 		algorithm := plan.Config().Algorithm
-		scheme, err = orNil(plan.With(c.Keys.PublicKeys(loaded, publickey.Reader{Kind: algorithm.Kind, Curve: algorithm.Curve})))
+		reader := publickey.Reader{Kind: algorithm.Kind, Curve: algorithm.Curve}
+		if s.GetPublished() != nil && len(w.GetSecrets()) == 0 {
+			scheme, err = orNil(plan.With(c.Published(s, w, reader, plan.Config().NamesKey(), at)))
+			break
+		}
+		scheme, err = orNil(plan.With(c.Keys.PublicKeys(loaded, reader)))
 	case *policyv1.Scheme_Jws:
 		plan := c.Plans.JWS(s, w, publicURL, at)
 		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Jws.GetKeyEncoding(), nil, nil)))

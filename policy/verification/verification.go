@@ -4,6 +4,7 @@
 package verification
 
 import (
+	"crypto/x509"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,8 @@ type Compiler struct {
 	Fingerprinter *authz.Fingerprinter
 	// Tenants returns the cache of the set's tenants.
 	Tenants func() *tenant.Cache
+	// Roots are the authorities of signing certificates; nil: those of the machine.
+	Roots *x509.CertPool
 }
 
 // Verification is what a webhook asks for as proof.
@@ -72,7 +75,7 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 	c.Keys.Tenants = nil
 	schemes := c.schemes(w, at, &v)
 	c.Plans.Parameters(w, schemes, at)
-	loaded := c.Keys.Secrets(w, at)
+	loaded := c.Keys.Secrets(w, at, !publishes(schemes))
 	publicURL := c.Plans.PublicURL(w, at)
 	signed := &signature.Check{Fingerprinter: c.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}
@@ -89,13 +92,17 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 			v.ReadsBody = v.ReadsBody || t.GetJson() != ""
 			continue
 		}
-		if scheme := c.scheme(s, w, loaded, publicURL, at); scheme != nil {
-			signed.Schemes = append(signed.Schemes, scheme)
+		when := c.Plans.When(s, at)
+		if compiled := c.scheme(s, w, loaded, publicURL, at); compiled != nil {
+			signed.Schemes = append(signed.Schemes, compiled)
 			signed.Pinned = append(signed.Pinned, c.Plans.Pinned(s))
+			signed.When = append(signed.When, when)
+			v.ReadsBody = v.ReadsBody || scheme.WhenReadsBody(s)
 			v.ReadsBody = v.ReadsBody || len(s.GetPins()) > 0
-			v.ReadsBody = v.ReadsBody || scheme.ReadsBody()
+			v.ReadsBody = v.ReadsBody || compiled.ReadsBody()
 		}
 	}
+	c.credentialsUsed(w, schemes, at)
 	c.Keys.Tokens(w, at.At("token"), configured)
 	// After an error, what else seems to be missing may follow from it.
 	good := c.Faults.Len() == before

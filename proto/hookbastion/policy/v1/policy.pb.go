@@ -207,7 +207,7 @@ func (x Transport_Version) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Transport_Version.Descriptor instead.
 func (Transport_Version) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type Replay_OnReplay int32
@@ -264,7 +264,7 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13, 0}
 }
 
 type Replay_Release int32
@@ -315,7 +315,7 @@ func (x Replay_Release) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Release.Descriptor instead.
 func (Replay_Release) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13, 1}
 }
 
 type Replay_Outcome int32
@@ -367,7 +367,7 @@ func (x Replay_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Outcome.Descriptor instead.
 func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13, 2}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -485,7 +485,10 @@ type Webhook struct {
 	// What the scheme must know of this webhook beside its secrets: a text, or a list
 	// of texts, by name, as in {webhook_id: WH-1, topic_arns: [a, b]}. The page of a
 	// provider says which there are; a scheme that is written out names them itself.
-	Parameters    *structpb.Struct `protobuf:"bytes,25,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	Parameters *structpb.Struct `protobuf:"bytes,25,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// What the provider asks for before it gives its keys, where it asks for something.
+	// The page of a provider says which there are. They are sent to nobody else.
+	Credentials   []*Credential `protobuf:"bytes,40,rep,name=credentials,proto3" json:"credentials,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -667,6 +670,13 @@ func (x *Webhook) GetParameters() *structpb.Struct {
 	return nil
 }
 
+func (x *Webhook) GetCredentials() []*Credential {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
 // Match says which requests belong to a webhook. An exact host comes before
 // the longest wildcard, that before any host; an exact path segment before
 // {x}, that before /**. A path that some router would take for a more specific
@@ -788,6 +798,7 @@ type Secret struct {
 	//
 	//	*Secret_File
 	//	*Secret_Env
+	//	*Secret_Url
 	From isSecret_From `protobuf_oneof:"from"`
 	// How the text is to be read. Default: AS_ISSUED.
 	Format Secret_Format `protobuf:"varint,4,opt,name=format,proto3,enum=hookbastion.policy.v1.Secret_Format" json:"format,omitempty"`
@@ -866,6 +877,15 @@ func (x *Secret) GetEnv() string {
 	return ""
 }
 
+func (x *Secret) GetUrl() string {
+	if x != nil {
+		if x, ok := x.From.(*Secret_Url); ok {
+			return x.Url
+		}
+	}
+	return ""
+}
+
 func (x *Secret) GetFormat() Secret_Format {
 	if x != nil {
 		return x.Format
@@ -919,9 +939,112 @@ type Secret_Env struct {
 	Env string `protobuf:"bytes,3,opt,name=env,proto3,oneof"`
 }
 
+type Secret_Url struct {
+	// A URL at which the provider publishes its public keys, in PEM or as a JWKS: https
+	// and a host name. It is fetched in the background; see docs/secrets.md.
+	Url string `protobuf:"bytes,40,opt,name=url,proto3,oneof"`
+}
+
 func (*Secret_File) isSecret_From() {}
 
 func (*Secret_Env) isSecret_From() {}
+
+func (*Secret_Url) isSecret_From() {}
+
+// Credential is a secret that is sent to the provider to get its keys, by reference.
+type Credential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in {token} of the scheme's published.headers.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to From:
+	//
+	//	*Credential_File
+	//	*Credential_Env
+	From          isCredential_From `protobuf_oneof:"from"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Credential) Reset() {
+	*x = Credential{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Credential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Credential) ProtoMessage() {}
+
+func (x *Credential) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Credential.ProtoReflect.Descriptor instead.
+func (*Credential) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Credential) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Credential) GetFrom() isCredential_From {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Credential) GetFile() string {
+	if x != nil {
+		if x, ok := x.From.(*Credential_File); ok {
+			return x.File
+		}
+	}
+	return ""
+}
+
+func (x *Credential) GetEnv() string {
+	if x != nil {
+		if x, ok := x.From.(*Credential_Env); ok {
+			return x.Env
+		}
+	}
+	return ""
+}
+
+type isCredential_From interface {
+	isCredential_From()
+}
+
+type Credential_File struct {
+	// A file, read again for each fetch. One final line break is not part of it. A
+	// relative path begins at the policy file's directory.
+	File string `protobuf:"bytes,2,opt,name=file,proto3,oneof"`
+}
+
+type Credential_Env struct {
+	// An environment variable of the server.
+	Env string `protobuf:"bytes,3,opt,name=env,proto3,oneof"`
+}
+
+func (*Credential_File) isCredential_From() {}
+
+func (*Credential_Env) isCredential_From() {}
 
 // Transport asks for TLS between the sender and Envoy, by what proves it: see
 // docs/transport.md. Where nothing does, the request is refused.
@@ -940,7 +1063,7 @@ type Transport struct {
 
 func (x *Transport) Reset() {
 	*x = Transport{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1075,7 @@ func (x *Transport) String() string {
 func (*Transport) ProtoMessage() {}
 
 func (x *Transport) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[4]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1088,7 @@ func (x *Transport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transport.ProtoReflect.Descriptor instead.
 func (*Transport) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Transport) GetRequireTls() bool {
@@ -1008,7 +1131,7 @@ type ClientCertificate struct {
 
 func (x *ClientCertificate) Reset() {
 	*x = ClientCertificate{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1143,7 @@ func (x *ClientCertificate) String() string {
 func (*ClientCertificate) ProtoMessage() {}
 
 func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[5]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1156,7 @@ func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
 func (*ClientCertificate) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ClientCertificate) GetSans() []string {
@@ -1073,7 +1196,7 @@ type SourceIP struct {
 
 func (x *SourceIP) Reset() {
 	*x = SourceIP{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1208,7 @@ func (x *SourceIP) String() string {
 func (*SourceIP) ProtoMessage() {}
 
 func (x *SourceIP) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[6]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1221,7 @@ func (x *SourceIP) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceIP.ProtoReflect.Descriptor instead.
 func (*SourceIP) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SourceIP) GetAllow() []string {
@@ -1133,7 +1256,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1268,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[7]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1281,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{7}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Token) GetAnyOf() []*TokenRule {
@@ -1181,7 +1304,7 @@ type AllowWeak struct {
 
 func (x *AllowWeak) Reset() {
 	*x = AllowWeak{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1316,7 @@ func (x *AllowWeak) String() string {
 func (*AllowWeak) ProtoMessage() {}
 
 func (x *AllowWeak) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1329,7 @@ func (x *AllowWeak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllowWeak.ProtoReflect.Descriptor instead.
 func (*AllowWeak) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AllowWeak) GetReason() string {
@@ -1240,7 +1363,7 @@ type TokenRule struct {
 
 func (x *TokenRule) Reset() {
 	*x = TokenRule{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1375,7 @@ func (x *TokenRule) String() string {
 func (*TokenRule) ProtoMessage() {}
 
 func (x *TokenRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1388,7 @@ func (x *TokenRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule.ProtoReflect.Descriptor instead.
 func (*TokenRule) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TokenRule) GetRule() isTokenRule_Rule {
@@ -1386,7 +1509,7 @@ type TokenValue struct {
 
 func (x *TokenValue) Reset() {
 	*x = TokenValue{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1521,7 @@ func (x *TokenValue) String() string {
 func (*TokenValue) ProtoMessage() {}
 
 func (x *TokenValue) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1534,7 @@ func (x *TokenValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenValue.ProtoReflect.Descriptor instead.
 func (*TokenValue) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TokenValue) GetFrom() isTokenValue_From {
@@ -1490,7 +1613,7 @@ type Freshness struct {
 
 func (x *Freshness) Reset() {
 	*x = Freshness{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1625,7 @@ func (x *Freshness) String() string {
 func (*Freshness) ProtoMessage() {}
 
 func (x *Freshness) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1638,7 @@ func (x *Freshness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freshness.ProtoReflect.Descriptor instead.
 func (*Freshness) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Freshness) GetTolerance() *durationpb.Duration {
@@ -1557,7 +1680,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1692,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1705,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Replay) GetWindow() *durationpb.Duration {
@@ -1638,7 +1761,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1773,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1786,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint64 {
@@ -1705,7 +1828,7 @@ type Respond struct {
 
 func (x *Respond) Reset() {
 	*x = Respond{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1840,7 @@ func (x *Respond) String() string {
 func (*Respond) ProtoMessage() {}
 
 func (x *Respond) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1853,7 @@ func (x *Respond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Respond.ProtoReflect.Descriptor instead.
 func (*Respond) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Respond) GetDeniedStatus() uint32 {
@@ -1752,7 +1875,7 @@ type Unverified struct {
 
 func (x *Unverified) Reset() {
 	*x = Unverified{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1887,7 @@ func (x *Unverified) String() string {
 func (*Unverified) ProtoMessage() {}
 
 func (x *Unverified) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1900,7 @@ func (x *Unverified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unverified.ProtoReflect.Descriptor instead.
 func (*Unverified) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Unverified) GetReason() string {
@@ -1800,7 +1923,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1935,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1948,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Assertion) GetAudience() string {
@@ -1845,7 +1968,7 @@ type ClientCertificate_Authority struct {
 
 func (x *ClientCertificate_Authority) Reset() {
 	*x = ClientCertificate_Authority{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1980,7 @@ func (x *ClientCertificate_Authority) String() string {
 func (*ClientCertificate_Authority) ProtoMessage() {}
 
 func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1993,7 @@ func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientCertificate_Authority.ProtoReflect.Descriptor instead.
 func (*ClientCertificate_Authority) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{5, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{6, 0}
 }
 
 func (x *ClientCertificate_Authority) GetFile() string {
@@ -1889,7 +2012,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +2024,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2037,7 @@ func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Bearer.ProtoReflect.Descriptor instead.
 func (*TokenRule_Bearer) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 0}
 }
 
 func (x *TokenRule_Bearer) GetValue() *TokenValue {
@@ -1934,7 +2057,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2069,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2082,7 @@ func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Header.ProtoReflect.Descriptor instead.
 func (*TokenRule_Header) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 1}
 }
 
 func (x *TokenRule_Header) GetName() string {
@@ -1985,7 +2108,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2120,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2133,7 @@ func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Basic.ProtoReflect.Descriptor instead.
 func (*TokenRule_Basic) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 2}
 }
 
 func (x *TokenRule_Basic) GetValue() *TokenValue {
@@ -2030,7 +2153,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2165,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2055,7 +2178,7 @@ func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Query.ProtoReflect.Descriptor instead.
 func (*TokenRule_Query) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 3}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 3}
 }
 
 func (x *TokenRule_Query) GetName() string {
@@ -2078,7 +2201,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xea\t\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xb9\n" +
+	"\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -2108,7 +2232,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\bformerly\x18\x18 \x03(\tB/\xbaH,\x92\x01)\x10\x10\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\bformerly\x127\n" +
 	"\n" +
 	"parameters\x18\x19 \x01(\v2\x17.google.protobuf.StructR\n" +
-	"parameters\"5\n" +
+	"parameters\x12M\n" +
+	"\vcredentials\x18( \x03(\v2!.hookbastion.policy.v1.CredentialB\b\xbaH\x05\x92\x01\x02\x10\bR\vcredentials\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -2120,11 +2245,13 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x04path\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\b:\x01/H\x00R\x04path\x120\n" +
 	"\x0eextension_only\x18\x04 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\rextensionOnly\x123\n" +
 	"\amethods\x18\x03 \x03(\tB\x19\xbaH\x16\x92\x01\x13\"\x11r\x0f2\r^[A-Z]{1,16}$R\amethodsB\v\n" +
-	"\x02at\x12\x05\xbaH\x02\b\x01\"\x81\x04\n" +
+	"\x02at\x12\x05\xbaH\x02\b\x01\"\xa6\x04\n" +
 	"\x06Secret\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x12\x14\n" +
 	"\x04file\x18\x02 \x01(\tH\x00R\x04file\x12\x12\n" +
-	"\x03env\x18\x03 \x01(\tH\x00R\x03env\x12<\n" +
+	"\x03env\x18\x03 \x01(\tH\x00R\x03env\x12#\n" +
+	"\x03url\x18( \x01(\tB\x0f\xbaH\fr\n" +
+	":\bhttps://H\x00R\x03url\x12<\n" +
 	"\x06format\x18\x04 \x01(\x0e2$.hookbastion.policy.v1.Secret.FormatR\x06format\x12'\n" +
 	"\x03kid\x18\b \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{0,256}$R\x03kid\x129\n" +
 	"\n" +
@@ -2143,6 +2270,12 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x03DER\x10\x06\x12\a\n" +
 	"\x03JWK\x10\a\x12\b\n" +
 	"\x04JWKS\x10\bB\r\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\x8a\x01\n" +
+	"\n" +
+	"Credential\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x04name\x12\x1d\n" +
+	"\x04file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\x04file\x12\x1b\n" +
+	"\x03env\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\x03envB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\x8e\x02\n" +
 	"\tTransport\x12\x1f\n" +
 	"\vrequire_tls\x18\x01 \x01(\bR\n" +
@@ -2252,7 +2385,7 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
@@ -2264,76 +2397,78 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*Webhook)(nil),                     // 7: hookbastion.policy.v1.Webhook
 	(*Match)(nil),                       // 8: hookbastion.policy.v1.Match
 	(*Secret)(nil),                      // 9: hookbastion.policy.v1.Secret
-	(*Transport)(nil),                   // 10: hookbastion.policy.v1.Transport
-	(*ClientCertificate)(nil),           // 11: hookbastion.policy.v1.ClientCertificate
-	(*SourceIP)(nil),                    // 12: hookbastion.policy.v1.SourceIP
-	(*Token)(nil),                       // 13: hookbastion.policy.v1.Token
-	(*AllowWeak)(nil),                   // 14: hookbastion.policy.v1.AllowWeak
-	(*TokenRule)(nil),                   // 15: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),                  // 16: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),                   // 17: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                      // 18: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                      // 19: hookbastion.policy.v1.Limits
-	(*Respond)(nil),                     // 20: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),                  // 21: hookbastion.policy.v1.Unverified
-	(*Assertion)(nil),                   // 22: hookbastion.policy.v1.Assertion
-	(*ClientCertificate_Authority)(nil), // 23: hookbastion.policy.v1.ClientCertificate.Authority
-	(*TokenRule_Bearer)(nil),            // 24: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),            // 25: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),             // 26: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),             // 27: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                      // 28: hookbastion.policy.v1.Scheme
-	(*structpb.Struct)(nil),             // 29: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 30: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),         // 31: google.protobuf.Duration
+	(*Credential)(nil),                  // 10: hookbastion.policy.v1.Credential
+	(*Transport)(nil),                   // 11: hookbastion.policy.v1.Transport
+	(*ClientCertificate)(nil),           // 12: hookbastion.policy.v1.ClientCertificate
+	(*SourceIP)(nil),                    // 13: hookbastion.policy.v1.SourceIP
+	(*Token)(nil),                       // 14: hookbastion.policy.v1.Token
+	(*AllowWeak)(nil),                   // 15: hookbastion.policy.v1.AllowWeak
+	(*TokenRule)(nil),                   // 16: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                  // 17: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                   // 18: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                      // 19: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                      // 20: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                     // 21: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                  // 22: hookbastion.policy.v1.Unverified
+	(*Assertion)(nil),                   // 23: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil), // 24: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenRule_Bearer)(nil),            // 25: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),            // 26: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),             // 27: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),             // 28: hookbastion.policy.v1.TokenRule.Query
+	(*Scheme)(nil),                      // 29: hookbastion.policy.v1.Scheme
+	(*structpb.Struct)(nil),             // 30: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 31: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 32: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
 	8,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	28, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	29, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
 	9,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
-	12, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
-	13, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	17, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	18, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	19, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	13, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
+	14, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
+	18, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	19, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	20, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	20, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	21, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
-	10, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
-	22, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
-	29, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
-	1,  // 15: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	30, // 16: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	30, // 17: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	14, // 18: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	2,  // 19: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
-	11, // 20: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	23, // 21: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	15, // 22: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	24, // 23: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	25, // 24: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	26, // 25: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	27, // 26: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	30, // 27: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	30, // 28: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	14, // 29: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	31, // 30: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	31, // 31: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	31, // 32: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	3,  // 33: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	4,  // 34: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	5,  // 35: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	5,  // 36: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	16, // 37: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	16, // 38: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	16, // 39: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	16, // 40: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	21, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	22, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	11, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
+	23, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	30, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
+	10, // 15: hookbastion.policy.v1.Webhook.credentials:type_name -> hookbastion.policy.v1.Credential
+	1,  // 16: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	31, // 17: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	31, // 18: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	15, // 19: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	2,  // 20: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	12, // 21: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	24, // 22: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	16, // 23: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	25, // 24: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	26, // 25: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	27, // 26: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	28, // 27: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	31, // 28: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	31, // 29: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	15, // 30: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	32, // 31: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	32, // 32: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	32, // 33: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 34: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 35: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 36: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 37: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	17, // 38: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	17, // 39: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	17, // 40: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	17, // 41: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -2350,27 +2485,32 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 	file_hookbastion_policy_v1_policy_proto_msgTypes[3].OneofWrappers = []any{
 		(*Secret_File)(nil),
 		(*Secret_Env)(nil),
+		(*Secret_Url)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[9].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[4].OneofWrappers = []any{
+		(*Credential_File)(nil),
+		(*Credential_Env)(nil),
+	}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{
 		(*TokenRule_Bearer_)(nil),
 		(*TokenRule_Header_)(nil),
 		(*TokenRule_Basic_)(nil),
 		(*TokenRule_Query_)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{
 		(*TokenValue_File)(nil),
 		(*TokenValue_Env)(nil),
 		(*TokenValue_Digest)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[13].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -624,6 +624,112 @@ func (PublicKey_Curve) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{6, 1}
 }
 
+type Published_Name int32
+
+const (
+	Published_NAME_UNSPECIFIED Published_Name = 0
+	// It stands in the place of {id} or {hex32}, or, in post, of {id}.
+	Published_ID Published_Name = 1
+	// It is the whole URL, and must be one of urls, byte for byte.
+	Published_URL Published_Name = 2
+	// It is the URL's path, and the host is that of urls.
+	Published_PATH Published_Name = 3
+)
+
+// Enum value maps for Published_Name.
+var (
+	Published_Name_name = map[int32]string{
+		0: "NAME_UNSPECIFIED",
+		1: "ID",
+		2: "URL",
+		3: "PATH",
+	}
+	Published_Name_value = map[string]int32{
+		"NAME_UNSPECIFIED": 0,
+		"ID":               1,
+		"URL":              2,
+		"PATH":             3,
+	}
+)
+
+func (x Published_Name) Enum() *Published_Name {
+	p := new(Published_Name)
+	*p = x
+	return p
+}
+
+func (x Published_Name) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Published_Name) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
+}
+
+func (Published_Name) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
+}
+
+func (x Published_Name) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Published_Name.Descriptor instead.
+func (Published_Name) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 0}
+}
+
+type Published_Form int32
+
+const (
+	Published_FORM_UNSPECIFIED Published_Form = 0
+	// Public keys: a JWK, a JWKS, PEM, DER, or the latter in base64.
+	Published_KEYS Published_Form = 1
+	// Certificates in PEM, the one that signs first, with its authorities.
+	Published_CERTIFICATES Published_Form = 2
+)
+
+// Enum value maps for Published_Form.
+var (
+	Published_Form_name = map[int32]string{
+		0: "FORM_UNSPECIFIED",
+		1: "KEYS",
+		2: "CERTIFICATES",
+	}
+	Published_Form_value = map[string]int32{
+		"FORM_UNSPECIFIED": 0,
+		"KEYS":             1,
+		"CERTIFICATES":     2,
+	}
+)
+
+func (x Published_Form) Enum() *Published_Form {
+	p := new(Published_Form)
+	*p = x
+	return p
+}
+
+func (x Published_Form) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Published_Form) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
+}
+
+func (Published_Form) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
+}
+
+func (x Published_Form) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Published_Form.Descriptor instead.
+func (Published_Form) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 1}
+}
+
 type Key_Encoding int32
 
 const (
@@ -663,11 +769,11 @@ func (x Key_Encoding) String() string {
 }
 
 func (Key_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[11].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
 }
 
 func (Key_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[11]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
 }
 
 func (x Key_Encoding) Number() protoreflect.EnumNumber {
@@ -676,7 +782,7 @@ func (x Key_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Key_Encoding.Descriptor instead.
 func (Key_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Signature_Grammar int32
@@ -743,11 +849,11 @@ func (x Signature_Grammar) String() string {
 }
 
 func (Signature_Grammar) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[12].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
 }
 
 func (Signature_Grammar) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[12]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
 }
 
 func (x Signature_Grammar) Number() protoreflect.EnumNumber {
@@ -756,7 +862,7 @@ func (x Signature_Grammar) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Signature_Grammar.Descriptor instead.
 func (Signature_Grammar) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type Part_CodePart int32
@@ -799,11 +905,11 @@ func (x Part_CodePart) String() string {
 }
 
 func (Part_CodePart) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[13].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
 }
 
 func (Part_CodePart) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[13]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
 }
 
 func (x Part_CodePart) Number() protoreflect.EnumNumber {
@@ -812,7 +918,7 @@ func (x Part_CodePart) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Part_CodePart.Descriptor instead.
 func (Part_CodePart) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15, 0}
 }
 
 type Url_Form int32
@@ -864,11 +970,11 @@ func (x Url_Form) String() string {
 }
 
 func (Url_Form) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[14].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
 }
 
 func (Url_Form) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[14]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
 }
 
 func (x Url_Form) Number() protoreflect.EnumNumber {
@@ -877,7 +983,7 @@ func (x Url_Form) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Url_Form.Descriptor instead.
 func (Url_Form) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type Digest_Hash int32
@@ -925,11 +1031,11 @@ func (x Digest_Hash) String() string {
 }
 
 func (Digest_Hash) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[15].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[17].Descriptor()
 }
 
 func (Digest_Hash) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[15]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[17]
 }
 
 func (x Digest_Hash) Number() protoreflect.EnumNumber {
@@ -938,7 +1044,7 @@ func (x Digest_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Hash.Descriptor instead.
 func (Digest_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 0}
 }
 
 type Digest_Encoding int32
@@ -984,11 +1090,11 @@ func (x Digest_Encoding) String() string {
 }
 
 func (Digest_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[16].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[18].Descriptor()
 }
 
 func (Digest_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[16]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[18]
 }
 
 func (x Digest_Encoding) Number() protoreflect.EnumNumber {
@@ -997,7 +1103,7 @@ func (x Digest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Encoding.Descriptor instead.
 func (Digest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 1}
 }
 
 type SignedHeader_Charset int32
@@ -1043,11 +1149,11 @@ func (x SignedHeader_Charset) String() string {
 }
 
 func (SignedHeader_Charset) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[17].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[19].Descriptor()
 }
 
 func (SignedHeader_Charset) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[17]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[19]
 }
 
 func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
@@ -1056,7 +1162,7 @@ func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignedHeader_Charset.Descriptor instead.
 func (SignedHeader_Charset) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type Timestamp_Unit int32
@@ -1098,11 +1204,11 @@ func (x Timestamp_Unit) String() string {
 }
 
 func (Timestamp_Unit) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[18].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[20].Descriptor()
 }
 
 func (Timestamp_Unit) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[18]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[20]
 }
 
 func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
@@ -1111,7 +1217,7 @@ func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Timestamp_Unit.Descriptor instead.
 func (Timestamp_Unit) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
 }
 
 type Jws_Algorithm int32
@@ -1150,11 +1256,11 @@ func (x Jws_Algorithm) String() string {
 }
 
 func (Jws_Algorithm) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[19].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[21].Descriptor()
 }
 
 func (Jws_Algorithm) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[19]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[21]
 }
 
 func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
@@ -1163,7 +1269,7 @@ func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Jws_Algorithm.Descriptor instead.
 func (Jws_Algorithm) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27, 0}
 }
 
 type ClaimDigest_Encoding int32
@@ -1205,11 +1311,11 @@ func (x ClaimDigest_Encoding) String() string {
 }
 
 func (ClaimDigest_Encoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[20].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[22].Descriptor()
 }
 
 func (ClaimDigest_Encoding) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[20]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[22]
 }
 
 func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
@@ -1218,7 +1324,7 @@ func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
 func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28, 0}
 }
 
 type Code_Name int32
@@ -1259,11 +1365,11 @@ func (x Code_Name) String() string {
 }
 
 func (Code_Name) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[21].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[23].Descriptor()
 }
 
 func (Code_Name) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[21]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[23]
 }
 
 func (x Code_Name) Number() protoreflect.EnumNumber {
@@ -1272,7 +1378,7 @@ func (x Code_Name) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code_Name.Descriptor instead.
 func (Code_Name) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29, 0}
 }
 
 type Provider_Confidence int32
@@ -1310,11 +1416,11 @@ func (x Provider_Confidence) String() string {
 }
 
 func (Provider_Confidence) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[22].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[24].Descriptor()
 }
 
 func (Provider_Confidence) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[22]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[24]
 }
 
 func (x Provider_Confidence) Number() protoreflect.EnumNumber {
@@ -1323,7 +1429,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30, 0}
 }
 
 type Provider_Retry int32
@@ -1368,11 +1474,11 @@ func (x Provider_Retry) String() string {
 }
 
 func (Provider_Retry) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[23].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[25].Descriptor()
 }
 
 func (Provider_Retry) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[23]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[25]
 }
 
 func (x Provider_Retry) Number() protoreflect.EnumNumber {
@@ -1381,7 +1487,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30, 1}
 }
 
 type Refusal_Effect int32
@@ -1423,11 +1529,11 @@ func (x Refusal_Effect) String() string {
 }
 
 func (Refusal_Effect) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_policy_v1_scheme_proto_enumTypes[24].Descriptor()
+	return file_hookbastion_policy_v1_scheme_proto_enumTypes[26].Descriptor()
 }
 
 func (Refusal_Effect) Type() protoreflect.EnumType {
-	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[24]
+	return &file_hookbastion_policy_v1_scheme_proto_enumTypes[26]
 }
 
 func (x Refusal_Effect) Number() protoreflect.EnumNumber {
@@ -1436,7 +1542,7 @@ func (x Refusal_Effect) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Effect.Descriptor instead.
 func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -1457,6 +1563,12 @@ type Scheme struct {
 	// is for, where the sender signs everybody's with one key. They are looked at when
 	// the signature has held. One whose parameter is optional and not given asks for nothing.
 	Pins []*Pin `protobuf:"bytes,10,rep,name=pins,proto3" json:"pins,omitempty"`
+	// Where the provider publishes its keys, for schemes of public keys. A webhook then
+	// needs no secrets; those that it gives take the place of what is published.
+	Published *Published `protobuf:"bytes,30,opt,name=published,proto3" json:"published,omitempty"`
+	// Which deliveries are signed in this way, where headers do not tell. All must hold;
+	// others are left to the next scheme.
+	When []*When `protobuf:"bytes,31,rep,name=when,proto3" json:"when,omitempty"`
 	// In a policy, how the sender repeats a delivery that failed, by which copies are
 	// treated. Default: UNKNOWN. In the catalogue the entry says it.
 	Retry         Provider_Retry `protobuf:"varint,20,opt,name=retry,proto3,enum=hookbastion.policy.v1.Provider_Retry" json:"retry,omitempty"`
@@ -1576,6 +1688,20 @@ func (x *Scheme) GetHttpSignature() *HttpSignature {
 func (x *Scheme) GetPins() []*Pin {
 	if x != nil {
 		return x.Pins
+	}
+	return nil
+}
+
+func (x *Scheme) GetPublished() *Published {
+	if x != nil {
+		return x.Published
+	}
+	return nil
+}
+
+func (x *Scheme) GetWhen() []*When {
+	if x != nil {
+		return x.When
 	}
 	return nil
 }
@@ -2605,6 +2731,202 @@ func (x *KeyId) GetKey() string {
 	return ""
 }
 
+// When says how deliveries of a scheme are known. Exactly one of header and json is
+// given.
+type When struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A header that must be there once.
+	Header string `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// A text in the JSON body, by its keys with dots between.
+	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	// What it must be, exactly: one of these.
+	Values        []string `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *When) Reset() {
+	*x = When{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *When) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*When) ProtoMessage() {}
+
+func (x *When) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use When.ProtoReflect.Descriptor instead.
+func (*When) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *When) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *When) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *When) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// Published says where a provider publishes the keys that it signs with. They are
+// fetched in the background, over HTTPS, from these places and no others; the settings
+// under fetch bound how. A request never waits: while keys are not there it gets
+// keys_unavailable, which is a 503, and senders come again. As examples, a set of keys,
+// and keys that are fetched by the id that deliveries name:
+//
+//	published: {urls: [https://keys.example.com/jwks.json], form: KEYS}
+//	published: {urls: ["https://api.example.com/keys/{id}"], form: KEYS, key: publicKey}
+type Published struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One URL; or, where deliveries name their key, such as are fetched by its name: with
+	// {id} for 1 to 128 of A-Z a-z 0-9 _ -, or {hex32} for 32 digits of hexadecimal, once.
+	// {name#4} in the host stands for the fourth part, between colons, of the parameter of
+	// that name, and makes one URL for each of its values.
+	Urls []string `protobuf:"bytes,1,rep,name=urls,proto3" json:"urls,omitempty"`
+	// What key_id is to the URLs. Default: ID.
+	Name Published_Name `protobuf:"varint,2,opt,name=name,proto3,enum=hookbastion.policy.v1.Published_Name" json:"name,omitempty"`
+	// What the answer is. Default: KEYS.
+	Form Published_Form `protobuf:"varint,3,opt,name=form,proto3,enum=hookbastion.policy.v1.Published_Form" json:"form,omitempty"`
+	// Where the key is in an answer of JSON, by its keys with dots between: a text or an
+	// object. Default: the answer is the key, or a JWKS.
+	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// Where the list of keys is, if the answer has several and is no JWKS. key and id are
+	// then those of an item.
+	List string `protobuf:"bytes,5,opt,name=list,proto3" json:"list,omitempty"`
+	// Where a key's id is in an item of list.
+	Id string `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
+	// form CERTIFICATES: what the first certificate must be.
+	Certificate *Published_Certificate `protobuf:"bytes,7,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// Headers to send. {name} in a value stands for the webhook's credential of that name.
+	Headers []*ConstantHeader `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
+	// Texts of a JSON object to send with POST, in place of GET. {id} in a value stands for
+	// the key's id, {name} for the webhook's credential of that name.
+	Post          []*Published_Text `protobuf:"bytes,9,rep,name=post,proto3" json:"post,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Published) Reset() {
+	*x = Published{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Published) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Published) ProtoMessage() {}
+
+func (x *Published) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Published.ProtoReflect.Descriptor instead.
+func (*Published) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Published) GetUrls() []string {
+	if x != nil {
+		return x.Urls
+	}
+	return nil
+}
+
+func (x *Published) GetName() Published_Name {
+	if x != nil {
+		return x.Name
+	}
+	return Published_NAME_UNSPECIFIED
+}
+
+func (x *Published) GetForm() Published_Form {
+	if x != nil {
+		return x.Form
+	}
+	return Published_FORM_UNSPECIFIED
+}
+
+func (x *Published) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Published) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *Published) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Published) GetCertificate() *Published_Certificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *Published) GetHeaders() []*ConstantHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Published) GetPost() []*Published_Text {
+	if x != nil {
+		return x.Post
+	}
+	return nil
+}
+
 // Pin is a text in the JSON body that must be one of a parameter's values.
 type Pin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2619,7 +2941,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2953,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[8]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2966,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{8}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Pin) GetJson() string {
@@ -2672,7 +2994,7 @@ type Slides struct {
 
 func (x *Slides) Reset() {
 	*x = Slides{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +3006,7 @@ func (x *Slides) String() string {
 func (*Slides) ProtoMessage() {}
 
 func (x *Slides) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +3019,7 @@ func (x *Slides) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slides.ProtoReflect.Descriptor instead.
 func (*Slides) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Slides) GetReason() string {
@@ -2717,7 +3039,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2729,7 +3051,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2742,7 +3064,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
 }
 
 // BodyDigest is a digest of the body that the sender puts where it is signed.
@@ -2762,7 +3084,7 @@ type BodyDigest struct {
 
 func (x *BodyDigest) Reset() {
 	*x = BodyDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2774,7 +3096,7 @@ func (x *BodyDigest) String() string {
 func (*BodyDigest) ProtoMessage() {}
 
 func (x *BodyDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2787,7 +3109,7 @@ func (x *BodyDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BodyDigest.ProtoReflect.Descriptor instead.
 func (*BodyDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BodyDigest) GetQuery() string {
@@ -2850,7 +3172,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2862,7 +3184,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2875,7 +3197,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Signature) GetHeaders() []string {
@@ -2975,6 +3297,7 @@ type Part struct {
 	//	*Part_Code
 	//	*Part_Field
 	//	*Part_Parameter
+	//	*Part_Fields
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2982,7 +3305,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3317,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3330,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Part) GetPart() isPart_Part {
@@ -3152,6 +3475,15 @@ func (x *Part) GetParameter() string {
 	return ""
 }
 
+func (x *Part) GetFields() *Fields {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Fields); ok {
+			return x.Fields
+		}
+	}
+	return nil
+}
+
 type isPart_Part interface {
 	isPart_Part()
 }
@@ -3236,6 +3568,11 @@ type Part_Parameter struct {
 	Parameter string `protobuf:"bytes,21,opt,name=parameter,proto3,oneof"`
 }
 
+type Part_Fields struct {
+	// Texts of a JSON object in the body, each with its key.
+	Fields *Fields `protobuf:"bytes,30,opt,name=fields,proto3,oneof"`
+}
+
 func (*Part_Body) isPart_Part() {}
 
 func (*Part_Timestamp) isPart_Part() {}
@@ -3266,6 +3603,8 @@ func (*Part_Field) isPart_Part() {}
 
 func (*Part_Parameter) isPart_Part() {}
 
+func (*Part_Fields) isPart_Part() {}
+
 // Body is the body as it is signed: with {}, byte for byte.
 type Body struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3285,7 +3624,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +3636,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +3649,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Body) GetFormField() string {
@@ -3357,7 +3696,7 @@ type Url struct {
 
 func (x *Url) Reset() {
 	*x = Url{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +3708,7 @@ func (x *Url) String() string {
 func (*Url) ProtoMessage() {}
 
 func (x *Url) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +3721,7 @@ func (x *Url) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Url.ProtoReflect.Descriptor instead.
 func (*Url) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Url) GetWithoutQuery() bool {
@@ -3433,7 +3772,7 @@ type Path struct {
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3784,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3797,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{16}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Path) GetWithoutQuery() bool {
@@ -3473,6 +3812,65 @@ func (x *Path) GetRfc3986() bool {
 		return x.Rfc3986
 	}
 	return false
+}
+
+// Fields are texts of the JSON object that is the body: for each key, in this order,
+// key, line break, text, line break. Only the first may have line breaks in it, so
+// that the others cannot be mistaken for parts of it. The body counts as signed where
+// it has no other keys than these and those of beside; a webhook proves less for one
+// that has.
+type Fields struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keys of the object. One that ends in ? may be missing and is then left out.
+	Keys []string `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Keys that say nothing but how the rest is signed, and are not.
+	Beside        []string `protobuf:"bytes,2,rep,name=beside,proto3" json:"beside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fields) Reset() {
+	*x = Fields{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fields) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fields) ProtoMessage() {}
+
+func (x *Fields) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fields.ProtoReflect.Descriptor instead.
+func (*Fields) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Fields) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Fields) GetBeside() []string {
+	if x != nil {
+		return x.Beside
+	}
+	return nil
 }
 
 // Form is the parameters of an application/x-www-form-urlencoded body: for each
@@ -3494,7 +3892,7 @@ type Form struct {
 
 func (x *Form) Reset() {
 	*x = Form{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3506,7 +3904,7 @@ func (x *Form) String() string {
 func (*Form) ProtoMessage() {}
 
 func (x *Form) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3519,7 +3917,7 @@ func (x *Form) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Form.ProtoReflect.Descriptor instead.
 func (*Form) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{17}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Form) GetDistinct() bool {
@@ -3558,7 +3956,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +3968,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +3981,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{18}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Digest) GetHash() Digest_Hash {
@@ -3621,7 +4019,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +4031,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +4044,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{19}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Item) GetKey() string {
@@ -3678,7 +4076,7 @@ type SignedHeader struct {
 
 func (x *SignedHeader) Reset() {
 	*x = SignedHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3690,7 +4088,7 @@ func (x *SignedHeader) String() string {
 func (*SignedHeader) ProtoMessage() {}
 
 func (x *SignedHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3703,7 +4101,7 @@ func (x *SignedHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedHeader.ProtoReflect.Descriptor instead.
 func (*SignedHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignedHeader) GetName() string {
@@ -3744,7 +4142,7 @@ type Timestamp struct {
 
 func (x *Timestamp) Reset() {
 	*x = Timestamp{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3756,7 +4154,7 @@ func (x *Timestamp) String() string {
 func (*Timestamp) ProtoMessage() {}
 
 func (x *Timestamp) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3769,7 +4167,7 @@ func (x *Timestamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timestamp.ProtoReflect.Descriptor instead.
 func (*Timestamp) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Timestamp) GetFrom() isTimestamp_From {
@@ -3899,7 +4297,7 @@ type ConstantHeader struct {
 
 func (x *ConstantHeader) Reset() {
 	*x = ConstantHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3911,7 +4309,7 @@ func (x *ConstantHeader) String() string {
 func (*ConstantHeader) ProtoMessage() {}
 
 func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3924,7 +4322,7 @@ func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConstantHeader.ProtoReflect.Descriptor instead.
 func (*ConstantHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConstantHeader) GetName() string {
@@ -3960,7 +4358,7 @@ type SharedToken struct {
 
 func (x *SharedToken) Reset() {
 	*x = SharedToken{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3972,7 +4370,7 @@ func (x *SharedToken) String() string {
 func (*SharedToken) ProtoMessage() {}
 
 func (x *SharedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3985,7 +4383,7 @@ func (x *SharedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedToken.ProtoReflect.Descriptor instead.
 func (*SharedToken) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SharedToken) GetPlace() isSharedToken_Place {
@@ -4120,7 +4518,7 @@ type Jws struct {
 
 func (x *Jws) Reset() {
 	*x = Jws{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4132,7 +4530,7 @@ func (x *Jws) String() string {
 func (*Jws) ProtoMessage() {}
 
 func (x *Jws) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4145,7 +4543,7 @@ func (x *Jws) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Jws.ProtoReflect.Descriptor instead.
 func (*Jws) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Jws) GetHeader() string {
@@ -4268,7 +4666,7 @@ type ClaimDigest struct {
 
 func (x *ClaimDigest) Reset() {
 	*x = ClaimDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4280,7 +4678,7 @@ func (x *ClaimDigest) String() string {
 func (*ClaimDigest) ProtoMessage() {}
 
 func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4293,7 +4691,7 @@ func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
 func (*ClaimDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ClaimDigest) GetClaim() string {
@@ -4328,7 +4726,7 @@ type Code struct {
 
 func (x *Code) Reset() {
 	*x = Code{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4340,7 +4738,7 @@ func (x *Code) String() string {
 func (*Code) ProtoMessage() {}
 
 func (x *Code) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4353,7 +4751,7 @@ func (x *Code) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Code.ProtoReflect.Descriptor instead.
 func (*Code) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Code) GetName() Code_Name {
@@ -4405,7 +4803,7 @@ type Provider struct {
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4417,7 +4815,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4430,7 +4828,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Provider) GetName() string {
@@ -4566,7 +4964,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4578,7 +4976,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4591,7 +4989,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Parameter) GetName() string {
@@ -4644,7 +5042,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4656,7 +5054,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4669,7 +5067,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Refusal) GetEffect() Refusal_Effect {
@@ -4709,7 +5107,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4721,7 +5119,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4734,7 +5132,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -4771,7 +5169,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4783,7 +5181,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4796,7 +5194,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -4820,11 +5218,124 @@ func (x *NamedScheme) GetScheme() *Scheme {
 	return nil
 }
 
+// A text of a JSON object.
+type Published_Text struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its key.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its value.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Published_Text) Reset() {
+	*x = Published_Text{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Published_Text) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Published_Text) ProtoMessage() {}
+
+func (x *Published_Text) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Published_Text.ProtoReflect.Descriptor instead.
+func (*Published_Text) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 0}
+}
+
+func (x *Published_Text) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Published_Text) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// What a certificate must be beside valid now and signed by an authority that counts:
+// one of the machine, or of the setting fetch.ca.
+type Published_Certificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DNS names of which it must have one: exactly, or with *. in front for any name
+	// below a domain.
+	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// It may come alone, without the authorities between it and one that counts. What
+	// vouches for it is then the server that it came from.
+	Alone         bool `protobuf:"varint,2,opt,name=alone,proto3" json:"alone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Published_Certificate) Reset() {
+	*x = Published_Certificate{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Published_Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Published_Certificate) ProtoMessage() {}
+
+func (x *Published_Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Published_Certificate.ProtoReflect.Descriptor instead.
+func (*Published_Certificate) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{9, 1}
+}
+
+func (x *Published_Certificate) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *Published_Certificate) GetAlone() bool {
+	if x != nil {
+		return x.Alone
+	}
+	return false
+}
+
 var File_hookbastion_policy_v1_scheme_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xde\x04\n" +
+	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xd9\x05\n" +
 	"\x06Scheme\x121\n" +
 	"\x04hmac\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.HmacH\x00R\x04hmac\x12G\n" +
 	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedToken\x12.\n" +
@@ -4835,7 +5346,9 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\aed25519\x18\a \x01(\v2\x1e.hookbastion.policy.v1.Ed25519H\x00R\aed25519\x12M\n" +
 	"\x0ehttp_signature\x18\b \x01(\v2$.hookbastion.policy.v1.HttpSignatureH\x00R\rhttpSignature\x128\n" +
 	"\x04pins\x18\n" +
-	" \x03(\v2\x1a.hookbastion.policy.v1.PinB\b\xbaH\x05\x92\x01\x02\x10\bR\x04pins\x12;\n" +
+	" \x03(\v2\x1a.hookbastion.policy.v1.PinB\b\xbaH\x05\x92\x01\x02\x10\bR\x04pins\x12>\n" +
+	"\tpublished\x18\x1e \x01(\v2 .hookbastion.policy.v1.PublishedR\tpublished\x129\n" +
+	"\x04when\x18\x1f \x03(\v2\x1b.hookbastion.policy.v1.WhenB\b\xbaH\x05\x92\x01\x02\x10\bR\x04when\x12;\n" +
 	"\x05retry\x18\x14 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryR\x05retryB\r\n" +
 	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xe7\b\n" +
 	"\x04Hmac\x12<\n" +
@@ -4988,7 +5501,38 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x05KeyId\x12=\n" +
 	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12F\n" +
 	"\x04json\x18\x02 \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\"\x95\x01\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\"\xb1\x01\n" +
+	"\x04When\x127\n" +
+	"\x06header\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^([A-Za-z0-9-]{1,128})?$R\x06header\x12F\n" +
+	"\x04json\x18\x02 \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\x12(\n" +
+	"\x06values\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x10\"\x04r\x02\x10\x01R\x06values\"\x9f\a\n" +
+	"\tPublished\x12,\n" +
+	"\x04urls\x18\x01 \x03(\tB\x18\xbaH\x15\x92\x01\x12\b\x01\x10\b\"\fr\n" +
+	":\bhttps://R\x04urls\x129\n" +
+	"\x04name\x18\x02 \x01(\x0e2%.hookbastion.policy.v1.Published.NameR\x04name\x129\n" +
+	"\x04form\x18\x03 \x01(\x0e2%.hookbastion.policy.v1.Published.FormR\x04form\x12D\n" +
+	"\x03key\x18\x04 \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x03key\x12F\n" +
+	"\x04list\x18\x05 \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04list\x12B\n" +
+	"\x02id\x18\x06 \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x02id\x12N\n" +
+	"\vcertificate\x18\a \x01(\v2,.hookbastion.policy.v1.Published.CertificateR\vcertificate\x12I\n" +
+	"\aheaders\x18\b \x03(\v2%.hookbastion.policy.v1.ConstantHeaderB\b\xbaH\x05\x92\x01\x02\x10\bR\aheaders\x12C\n" +
+	"\x04post\x18\t \x03(\v2%.hookbastion.policy.v1.Published.TextB\b\xbaH\x05\x92\x01\x02\x10\bR\x04post\x1aW\n" +
+	"\x04Text\x120\n" +
+	"\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x04name\x12\x1d\n" +
+	"\x05value\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05value\x1ap\n" +
+	"\vCertificate\x12K\n" +
+	"\x05names\x18\x01 \x03(\tB5\xbaH2\x92\x01/\b\x01\x10\b\")r'2%^([*][.])?[a-z0-9-]+([.][a-z0-9-]+)+$R\x05names\x12\x14\n" +
+	"\x05alone\x18\x02 \x01(\bR\x05alone\"7\n" +
+	"\x04Name\x12\x14\n" +
+	"\x10NAME_UNSPECIFIED\x10\x00\x12\x06\n" +
+	"\x02ID\x10\x01\x12\a\n" +
+	"\x03URL\x10\x02\x12\b\n" +
+	"\x04PATH\x10\x03\"8\n" +
+	"\x04Form\x12\x14\n" +
+	"\x10FORM_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04KEYS\x10\x01\x12\x10\n" +
+	"\fCERTIFICATES\x10\x02\"\x95\x01\n" +
 	"\x03Pin\x12Q\n" +
 	"\x04json\x18\x01 \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$R\x04json\x12;\n" +
 	"\tparameter\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\tparameter\")\n" +
@@ -5032,7 +5576,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04LIST\x10\a\x12\x0e\n" +
 	"\n" +
 	"CREDENTIAL\x10\b\x12\x0f\n" +
-	"\vBASE64_JSON\x10\t\"\x9d\a\n" +
+	"\vBASE64_JSON\x10\t\"\xd6\a\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -5049,7 +5593,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\fsorted_query\x18\f \x01(\v2\x16.google.protobuf.EmptyH\x00R\vsortedQuery\x12:\n" +
 	"\x04code\x18\r \x01(\x0e2$.hookbastion.policy.v1.Part.CodePartH\x00R\x04code\x126\n" +
 	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\x12=\n" +
-	"\tparameter\x18\x15 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameter\"U\n" +
+	"\tparameter\x18\x15 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameter\x127\n" +
+	"\x06fields\x18\x1e \x01(\v2\x1d.hookbastion.policy.v1.FieldsH\x00R\x06fields\"U\n" +
 	"\bCodePart\x12\x19\n" +
 	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bPLIVO_V3\x10\x01\x12\x0e\n" +
@@ -5081,7 +5626,10 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Path\x12#\n" +
 	"\rwithout_query\x18\x01 \x01(\bR\fwithoutQuery\x12\x18\n" +
 	"\arfc3986\x18\n" +
-	" \x01(\bR\arfc3986\"z\n" +
+	" \x01(\bR\arfc3986\"\x84\x01\n" +
+	"\x06Fields\x12=\n" +
+	"\x04keys\x18\x01 \x03(\tB)\xbaH&\x92\x01#\b\x01\x10 \"\x1dr\x1b2\x19^[A-Za-z0-9_-]{1,64}[?]?$R\x04keys\x12;\n" +
+	"\x06beside\x18\x02 \x03(\tB#\xbaH \x92\x01\x1d\x10 \"\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06beside\"z\n" +
 	"\x04Form\x12\x1a\n" +
 	"\bdistinct\x18\x01 \x01(\bR\bdistinct\x12B\n" +
 	"\x05names\x18\n" +
@@ -5264,174 +5812,189 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_scheme_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 25)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 27)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
-	(Hmac_Construction)(0),       // 0: hookbastion.policy.v1.Hmac.Construction
-	(Hmac_Hash)(0),               // 1: hookbastion.policy.v1.Hmac.Hash
-	(Hmac_Encoding)(0),           // 2: hookbastion.policy.v1.Hmac.Encoding
-	(Rsa_Padding)(0),             // 3: hookbastion.policy.v1.Rsa.Padding
-	(Ecdsa_Format)(0),            // 4: hookbastion.policy.v1.Ecdsa.Format
-	(HttpSignature_Form)(0),      // 5: hookbastion.policy.v1.HttpSignature.Form
-	(HttpSignature_Algorithm)(0), // 6: hookbastion.policy.v1.HttpSignature.Algorithm
-	(HttpSignature_Digest)(0),    // 7: hookbastion.policy.v1.HttpSignature.Digest
-	(HttpSignature_Time)(0),      // 8: hookbastion.policy.v1.HttpSignature.Time
-	(PublicKey_Hash)(0),          // 9: hookbastion.policy.v1.PublicKey.Hash
-	(PublicKey_Curve)(0),         // 10: hookbastion.policy.v1.PublicKey.Curve
-	(Key_Encoding)(0),            // 11: hookbastion.policy.v1.Key.Encoding
-	(Signature_Grammar)(0),       // 12: hookbastion.policy.v1.Signature.Grammar
-	(Part_CodePart)(0),           // 13: hookbastion.policy.v1.Part.CodePart
-	(Url_Form)(0),                // 14: hookbastion.policy.v1.Url.Form
-	(Digest_Hash)(0),             // 15: hookbastion.policy.v1.Digest.Hash
-	(Digest_Encoding)(0),         // 16: hookbastion.policy.v1.Digest.Encoding
-	(SignedHeader_Charset)(0),    // 17: hookbastion.policy.v1.SignedHeader.Charset
-	(Timestamp_Unit)(0),          // 18: hookbastion.policy.v1.Timestamp.Unit
-	(Jws_Algorithm)(0),           // 19: hookbastion.policy.v1.Jws.Algorithm
-	(ClaimDigest_Encoding)(0),    // 20: hookbastion.policy.v1.ClaimDigest.Encoding
-	(Code_Name)(0),               // 21: hookbastion.policy.v1.Code.Name
-	(Provider_Confidence)(0),     // 22: hookbastion.policy.v1.Provider.Confidence
-	(Provider_Retry)(0),          // 23: hookbastion.policy.v1.Provider.Retry
-	(Refusal_Effect)(0),          // 24: hookbastion.policy.v1.Refusal.Effect
-	(*Scheme)(nil),               // 25: hookbastion.policy.v1.Scheme
-	(*Hmac)(nil),                 // 26: hookbastion.policy.v1.Hmac
-	(*Rsa)(nil),                  // 27: hookbastion.policy.v1.Rsa
-	(*Ecdsa)(nil),                // 28: hookbastion.policy.v1.Ecdsa
-	(*Ed25519)(nil),              // 29: hookbastion.policy.v1.Ed25519
-	(*HttpSignature)(nil),        // 30: hookbastion.policy.v1.HttpSignature
-	(*PublicKey)(nil),            // 31: hookbastion.policy.v1.PublicKey
-	(*KeyId)(nil),                // 32: hookbastion.policy.v1.KeyId
-	(*Pin)(nil),                  // 33: hookbastion.policy.v1.Pin
-	(*Slides)(nil),               // 34: hookbastion.policy.v1.Slides
-	(*Key)(nil),                  // 35: hookbastion.policy.v1.Key
-	(*BodyDigest)(nil),           // 36: hookbastion.policy.v1.BodyDigest
-	(*Signature)(nil),            // 37: hookbastion.policy.v1.Signature
-	(*Part)(nil),                 // 38: hookbastion.policy.v1.Part
-	(*Body)(nil),                 // 39: hookbastion.policy.v1.Body
-	(*Url)(nil),                  // 40: hookbastion.policy.v1.Url
-	(*Path)(nil),                 // 41: hookbastion.policy.v1.Path
-	(*Form)(nil),                 // 42: hookbastion.policy.v1.Form
-	(*Digest)(nil),               // 43: hookbastion.policy.v1.Digest
-	(*Item)(nil),                 // 44: hookbastion.policy.v1.Item
-	(*SignedHeader)(nil),         // 45: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),            // 46: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),       // 47: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),          // 48: hookbastion.policy.v1.SharedToken
-	(*Jws)(nil),                  // 49: hookbastion.policy.v1.Jws
-	(*ClaimDigest)(nil),          // 50: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                 // 51: hookbastion.policy.v1.Code
-	(*Provider)(nil),             // 52: hookbastion.policy.v1.Provider
-	(*Parameter)(nil),            // 53: hookbastion.policy.v1.Parameter
-	(*Refusal)(nil),              // 54: hookbastion.policy.v1.Refusal
-	(*Ranges)(nil),               // 55: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),          // 56: hookbastion.policy.v1.NamedScheme
-	(*durationpb.Duration)(nil),  // 57: google.protobuf.Duration
-	(*emptypb.Empty)(nil),        // 58: google.protobuf.Empty
+	(Hmac_Construction)(0),        // 0: hookbastion.policy.v1.Hmac.Construction
+	(Hmac_Hash)(0),                // 1: hookbastion.policy.v1.Hmac.Hash
+	(Hmac_Encoding)(0),            // 2: hookbastion.policy.v1.Hmac.Encoding
+	(Rsa_Padding)(0),              // 3: hookbastion.policy.v1.Rsa.Padding
+	(Ecdsa_Format)(0),             // 4: hookbastion.policy.v1.Ecdsa.Format
+	(HttpSignature_Form)(0),       // 5: hookbastion.policy.v1.HttpSignature.Form
+	(HttpSignature_Algorithm)(0),  // 6: hookbastion.policy.v1.HttpSignature.Algorithm
+	(HttpSignature_Digest)(0),     // 7: hookbastion.policy.v1.HttpSignature.Digest
+	(HttpSignature_Time)(0),       // 8: hookbastion.policy.v1.HttpSignature.Time
+	(PublicKey_Hash)(0),           // 9: hookbastion.policy.v1.PublicKey.Hash
+	(PublicKey_Curve)(0),          // 10: hookbastion.policy.v1.PublicKey.Curve
+	(Published_Name)(0),           // 11: hookbastion.policy.v1.Published.Name
+	(Published_Form)(0),           // 12: hookbastion.policy.v1.Published.Form
+	(Key_Encoding)(0),             // 13: hookbastion.policy.v1.Key.Encoding
+	(Signature_Grammar)(0),        // 14: hookbastion.policy.v1.Signature.Grammar
+	(Part_CodePart)(0),            // 15: hookbastion.policy.v1.Part.CodePart
+	(Url_Form)(0),                 // 16: hookbastion.policy.v1.Url.Form
+	(Digest_Hash)(0),              // 17: hookbastion.policy.v1.Digest.Hash
+	(Digest_Encoding)(0),          // 18: hookbastion.policy.v1.Digest.Encoding
+	(SignedHeader_Charset)(0),     // 19: hookbastion.policy.v1.SignedHeader.Charset
+	(Timestamp_Unit)(0),           // 20: hookbastion.policy.v1.Timestamp.Unit
+	(Jws_Algorithm)(0),            // 21: hookbastion.policy.v1.Jws.Algorithm
+	(ClaimDigest_Encoding)(0),     // 22: hookbastion.policy.v1.ClaimDigest.Encoding
+	(Code_Name)(0),                // 23: hookbastion.policy.v1.Code.Name
+	(Provider_Confidence)(0),      // 24: hookbastion.policy.v1.Provider.Confidence
+	(Provider_Retry)(0),           // 25: hookbastion.policy.v1.Provider.Retry
+	(Refusal_Effect)(0),           // 26: hookbastion.policy.v1.Refusal.Effect
+	(*Scheme)(nil),                // 27: hookbastion.policy.v1.Scheme
+	(*Hmac)(nil),                  // 28: hookbastion.policy.v1.Hmac
+	(*Rsa)(nil),                   // 29: hookbastion.policy.v1.Rsa
+	(*Ecdsa)(nil),                 // 30: hookbastion.policy.v1.Ecdsa
+	(*Ed25519)(nil),               // 31: hookbastion.policy.v1.Ed25519
+	(*HttpSignature)(nil),         // 32: hookbastion.policy.v1.HttpSignature
+	(*PublicKey)(nil),             // 33: hookbastion.policy.v1.PublicKey
+	(*KeyId)(nil),                 // 34: hookbastion.policy.v1.KeyId
+	(*When)(nil),                  // 35: hookbastion.policy.v1.When
+	(*Published)(nil),             // 36: hookbastion.policy.v1.Published
+	(*Pin)(nil),                   // 37: hookbastion.policy.v1.Pin
+	(*Slides)(nil),                // 38: hookbastion.policy.v1.Slides
+	(*Key)(nil),                   // 39: hookbastion.policy.v1.Key
+	(*BodyDigest)(nil),            // 40: hookbastion.policy.v1.BodyDigest
+	(*Signature)(nil),             // 41: hookbastion.policy.v1.Signature
+	(*Part)(nil),                  // 42: hookbastion.policy.v1.Part
+	(*Body)(nil),                  // 43: hookbastion.policy.v1.Body
+	(*Url)(nil),                   // 44: hookbastion.policy.v1.Url
+	(*Path)(nil),                  // 45: hookbastion.policy.v1.Path
+	(*Fields)(nil),                // 46: hookbastion.policy.v1.Fields
+	(*Form)(nil),                  // 47: hookbastion.policy.v1.Form
+	(*Digest)(nil),                // 48: hookbastion.policy.v1.Digest
+	(*Item)(nil),                  // 49: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),          // 50: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),             // 51: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),        // 52: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),           // 53: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                   // 54: hookbastion.policy.v1.Jws
+	(*ClaimDigest)(nil),           // 55: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                  // 56: hookbastion.policy.v1.Code
+	(*Provider)(nil),              // 57: hookbastion.policy.v1.Provider
+	(*Parameter)(nil),             // 58: hookbastion.policy.v1.Parameter
+	(*Refusal)(nil),               // 59: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),                // 60: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),           // 61: hookbastion.policy.v1.NamedScheme
+	(*Published_Text)(nil),        // 62: hookbastion.policy.v1.Published.Text
+	(*Published_Certificate)(nil), // 63: hookbastion.policy.v1.Published.Certificate
+	(*durationpb.Duration)(nil),   // 64: google.protobuf.Duration
+	(*emptypb.Empty)(nil),         // 65: google.protobuf.Empty
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
-	26, // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	48, // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	49, // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	51, // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
-	27, // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
-	28, // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
-	29, // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
-	30, // 7: hookbastion.policy.v1.Scheme.http_signature:type_name -> hookbastion.policy.v1.HttpSignature
-	33, // 8: hookbastion.policy.v1.Scheme.pins:type_name -> hookbastion.policy.v1.Pin
-	23, // 9: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	1,  // 10: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 11: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	11, // 12: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	37, // 13: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
-	38, // 14: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	46, // 15: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	47, // 16: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	36, // 17: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
-	0,  // 18: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
-	32, // 19: hookbastion.policy.v1.Hmac.key_id:type_name -> hookbastion.policy.v1.KeyId
-	34, // 20: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
-	9,  // 21: hookbastion.policy.v1.Rsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
-	3,  // 22: hookbastion.policy.v1.Rsa.padding:type_name -> hookbastion.policy.v1.Rsa.Padding
-	2,  // 23: hookbastion.policy.v1.Rsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	37, // 24: hookbastion.policy.v1.Rsa.signature:type_name -> hookbastion.policy.v1.Signature
-	38, // 25: hookbastion.policy.v1.Rsa.content:type_name -> hookbastion.policy.v1.Part
-	46, // 26: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	47, // 27: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	32, // 28: hookbastion.policy.v1.Rsa.key_id:type_name -> hookbastion.policy.v1.KeyId
-	43, // 29: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
-	34, // 30: hookbastion.policy.v1.Rsa.slides:type_name -> hookbastion.policy.v1.Slides
-	10, // 31: hookbastion.policy.v1.Ecdsa.curve:type_name -> hookbastion.policy.v1.PublicKey.Curve
-	9,  // 32: hookbastion.policy.v1.Ecdsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
-	4,  // 33: hookbastion.policy.v1.Ecdsa.format:type_name -> hookbastion.policy.v1.Ecdsa.Format
-	2,  // 34: hookbastion.policy.v1.Ecdsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	37, // 35: hookbastion.policy.v1.Ecdsa.signature:type_name -> hookbastion.policy.v1.Signature
-	38, // 36: hookbastion.policy.v1.Ecdsa.content:type_name -> hookbastion.policy.v1.Part
-	46, // 37: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	47, // 38: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	32, // 39: hookbastion.policy.v1.Ecdsa.key_id:type_name -> hookbastion.policy.v1.KeyId
-	43, // 40: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
-	34, // 41: hookbastion.policy.v1.Ecdsa.slides:type_name -> hookbastion.policy.v1.Slides
-	2,  // 42: hookbastion.policy.v1.Ed25519.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	37, // 43: hookbastion.policy.v1.Ed25519.signature:type_name -> hookbastion.policy.v1.Signature
-	38, // 44: hookbastion.policy.v1.Ed25519.content:type_name -> hookbastion.policy.v1.Part
-	46, // 45: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	47, // 46: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	32, // 47: hookbastion.policy.v1.Ed25519.key_id:type_name -> hookbastion.policy.v1.KeyId
-	43, // 48: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
-	34, // 49: hookbastion.policy.v1.Ed25519.slides:type_name -> hookbastion.policy.v1.Slides
-	5,  // 50: hookbastion.policy.v1.HttpSignature.form:type_name -> hookbastion.policy.v1.HttpSignature.Form
-	6,  // 51: hookbastion.policy.v1.HttpSignature.algorithms:type_name -> hookbastion.policy.v1.HttpSignature.Algorithm
-	7,  // 52: hookbastion.policy.v1.HttpSignature.digest:type_name -> hookbastion.policy.v1.HttpSignature.Digest
-	8,  // 53: hookbastion.policy.v1.HttpSignature.time:type_name -> hookbastion.policy.v1.HttpSignature.Time
-	57, // 54: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
-	11, // 55: hookbastion.policy.v1.HttpSignature.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	57, // 56: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
-	57, // 57: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
-	1,  // 58: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
-	2,  // 59: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
-	12, // 60: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
-	39, // 61: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	58, // 62: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	45, // 63: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	58, // 64: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
-	40, // 65: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
-	41, // 66: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
-	42, // 67: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
-	43, // 68: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	44, // 69: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	58, // 70: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
-	13, // 71: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
-	14, // 72: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	15, // 73: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	16, // 74: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	17, // 75: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	58, // 76: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	18, // 77: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	57, // 78: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	57, // 79: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	58, // 80: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	19, // 81: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	11, // 82: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	50, // 83: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	50, // 84: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	57, // 85: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	57, // 86: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	57, // 87: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	20, // 88: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	21, // 89: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	22, // 90: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	23, // 91: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	56, // 92: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	55, // 93: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	47, // 94: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	54, // 95: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	53, // 96: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	24, // 97: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	25, // 98: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	99, // [99:99] is the sub-list for method output_type
-	99, // [99:99] is the sub-list for method input_type
-	99, // [99:99] is the sub-list for extension type_name
-	99, // [99:99] is the sub-list for extension extendee
-	0,  // [0:99] is the sub-list for field type_name
+	28,  // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
+	53,  // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	54,  // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	56,  // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	29,  // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
+	30,  // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
+	31,  // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
+	32,  // 7: hookbastion.policy.v1.Scheme.http_signature:type_name -> hookbastion.policy.v1.HttpSignature
+	37,  // 8: hookbastion.policy.v1.Scheme.pins:type_name -> hookbastion.policy.v1.Pin
+	36,  // 9: hookbastion.policy.v1.Scheme.published:type_name -> hookbastion.policy.v1.Published
+	35,  // 10: hookbastion.policy.v1.Scheme.when:type_name -> hookbastion.policy.v1.When
+	25,  // 11: hookbastion.policy.v1.Scheme.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	1,   // 12: hookbastion.policy.v1.Hmac.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,   // 13: hookbastion.policy.v1.Hmac.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	13,  // 14: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	41,  // 15: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
+	42,  // 16: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
+	51,  // 17: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	52,  // 18: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	40,  // 19: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
+	0,   // 20: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
+	34,  // 21: hookbastion.policy.v1.Hmac.key_id:type_name -> hookbastion.policy.v1.KeyId
+	38,  // 22: hookbastion.policy.v1.Hmac.slides:type_name -> hookbastion.policy.v1.Slides
+	9,   // 23: hookbastion.policy.v1.Rsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
+	3,   // 24: hookbastion.policy.v1.Rsa.padding:type_name -> hookbastion.policy.v1.Rsa.Padding
+	2,   // 25: hookbastion.policy.v1.Rsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	41,  // 26: hookbastion.policy.v1.Rsa.signature:type_name -> hookbastion.policy.v1.Signature
+	42,  // 27: hookbastion.policy.v1.Rsa.content:type_name -> hookbastion.policy.v1.Part
+	51,  // 28: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	52,  // 29: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	34,  // 30: hookbastion.policy.v1.Rsa.key_id:type_name -> hookbastion.policy.v1.KeyId
+	48,  // 31: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	38,  // 32: hookbastion.policy.v1.Rsa.slides:type_name -> hookbastion.policy.v1.Slides
+	10,  // 33: hookbastion.policy.v1.Ecdsa.curve:type_name -> hookbastion.policy.v1.PublicKey.Curve
+	9,   // 34: hookbastion.policy.v1.Ecdsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
+	4,   // 35: hookbastion.policy.v1.Ecdsa.format:type_name -> hookbastion.policy.v1.Ecdsa.Format
+	2,   // 36: hookbastion.policy.v1.Ecdsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	41,  // 37: hookbastion.policy.v1.Ecdsa.signature:type_name -> hookbastion.policy.v1.Signature
+	42,  // 38: hookbastion.policy.v1.Ecdsa.content:type_name -> hookbastion.policy.v1.Part
+	51,  // 39: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	52,  // 40: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	34,  // 41: hookbastion.policy.v1.Ecdsa.key_id:type_name -> hookbastion.policy.v1.KeyId
+	48,  // 42: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	38,  // 43: hookbastion.policy.v1.Ecdsa.slides:type_name -> hookbastion.policy.v1.Slides
+	2,   // 44: hookbastion.policy.v1.Ed25519.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	41,  // 45: hookbastion.policy.v1.Ed25519.signature:type_name -> hookbastion.policy.v1.Signature
+	42,  // 46: hookbastion.policy.v1.Ed25519.content:type_name -> hookbastion.policy.v1.Part
+	51,  // 47: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	52,  // 48: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	34,  // 49: hookbastion.policy.v1.Ed25519.key_id:type_name -> hookbastion.policy.v1.KeyId
+	48,  // 50: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
+	38,  // 51: hookbastion.policy.v1.Ed25519.slides:type_name -> hookbastion.policy.v1.Slides
+	5,   // 52: hookbastion.policy.v1.HttpSignature.form:type_name -> hookbastion.policy.v1.HttpSignature.Form
+	6,   // 53: hookbastion.policy.v1.HttpSignature.algorithms:type_name -> hookbastion.policy.v1.HttpSignature.Algorithm
+	7,   // 54: hookbastion.policy.v1.HttpSignature.digest:type_name -> hookbastion.policy.v1.HttpSignature.Digest
+	8,   // 55: hookbastion.policy.v1.HttpSignature.time:type_name -> hookbastion.policy.v1.HttpSignature.Time
+	64,  // 56: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
+	13,  // 57: hookbastion.policy.v1.HttpSignature.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	64,  // 58: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
+	64,  // 59: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
+	11,  // 60: hookbastion.policy.v1.Published.name:type_name -> hookbastion.policy.v1.Published.Name
+	12,  // 61: hookbastion.policy.v1.Published.form:type_name -> hookbastion.policy.v1.Published.Form
+	63,  // 62: hookbastion.policy.v1.Published.certificate:type_name -> hookbastion.policy.v1.Published.Certificate
+	52,  // 63: hookbastion.policy.v1.Published.headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	62,  // 64: hookbastion.policy.v1.Published.post:type_name -> hookbastion.policy.v1.Published.Text
+	1,   // 65: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
+	2,   // 66: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
+	14,  // 67: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
+	43,  // 68: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
+	65,  // 69: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	50,  // 70: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	65,  // 71: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	44,  // 72: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
+	45,  // 73: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
+	47,  // 74: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	48,  // 75: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	49,  // 76: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	65,  // 77: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	15,  // 78: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	46,  // 79: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
+	16,  // 80: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	17,  // 81: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	18,  // 82: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	19,  // 83: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	65,  // 84: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	20,  // 85: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	64,  // 86: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	64,  // 87: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	65,  // 88: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	21,  // 89: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	13,  // 90: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	55,  // 91: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	55,  // 92: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	64,  // 93: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	64,  // 94: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	64,  // 95: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	22,  // 96: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	23,  // 97: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	24,  // 98: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	25,  // 99: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	61,  // 100: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	60,  // 101: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	52,  // 102: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	59,  // 103: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	58,  // 104: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	26,  // 105: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 106: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	107, // [107:107] is the sub-list for method output_type
+	107, // [107:107] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -5449,7 +6012,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Scheme_Ed25519)(nil),
 		(*Scheme_HttpSignature)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[13].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[15].OneofWrappers = []any{
 		(*Part_Body)(nil),
 		(*Part_Timestamp)(nil),
 		(*Part_Literal)(nil),
@@ -5465,28 +6028,29 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Code)(nil),
 		(*Part_Field)(nil),
 		(*Part_Parameter)(nil),
+		(*Part_Fields)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[21].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[24].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
 		(*Timestamp_Field)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[23].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[26].OneofWrappers = []any{
 		(*SharedToken_Header)(nil),
 		(*SharedToken_Basic)(nil),
 		(*SharedToken_Query)(nil),
 		(*SharedToken_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[27].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
-			NumEnums:      25,
-			NumMessages:   32,
+			NumEnums:      27,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
