@@ -63,7 +63,7 @@ func (s *sending) send(ctx context.Context, out, hints io.Writer, req *authz.Req
 		return nil
 	}
 	if id := response.Header.Get(envoy.HeaderDecisionID); id != "" {
-		fmt.Fprintf(hints, "denied: the decision record with the id %s says why\n", printable(id))
+		fmt.Fprintf(hints, "denied: the decision record with the id %s says why; it is on the standard output of serve, or in records.file\n", printable(id))
 	} else {
 		fmt.Fprintln(hints, "not 2xx, and without a decision id: the answer is of Envoy or the application")
 	}

@@ -38,7 +38,7 @@ func New() *cobra.Command {
 		RunE: v.run,
 	}
 	v.p.AddConfig(cmd)
-	cmd.Flags().StringArrayVar(&v.p.Paths, "policy", nil, "directory or file with policies, as an argument is; may be repeated")
+	cmd.Flags().StringArrayVar(&v.p.Paths, "policy", nil, "directory or file with policies, as an argument is; may be repeated (default: policies)")
 	v.admin.AddFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
 	v.failOn.AddFlag(cmd)
 	cmd.Flags().StringVar(&v.output, "output", "text", "text, json or sarif")

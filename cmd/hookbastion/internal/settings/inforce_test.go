@@ -44,7 +44,7 @@ func TestEverySettingHasAMeaningAndADefault(t *testing.T) {
 	for _, s := range allSettings() {
 		about, rest, ok := strings.Cut(s.meaning(), "Default: ")
 		if !ok || len(about) < 10 || rest == "" || !strings.HasSuffix(rest, ".") || strings.Contains(rest, ". ") {
-			t.Errorf("%s: %q does not end with what the default is", s.key(), s.meaning())
+			t.Errorf("%s: its comment in settings.proto must say what it is, and end with \"Default: ….\": %q", s.key(), s.meaning())
 		}
 		if v := all[s.key()]; v.From != "default" || v.Value == nil && !strings.HasPrefix(rest, "none") && v.Note == "" && s.key() != "replay.redis.setup_until" {
 			t.Errorf("%s is %+v", s.key(), v)
