@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"mime"
 	"net"
@@ -33,9 +34,6 @@ type admin struct {
 	server    *http.Server
 	listener  net.Listener
 }
-
-// minAdminToken is in bytes.
-const minAdminToken = 16
 
 // facts are what operators ask for.
 type facts interface {
@@ -69,12 +67,9 @@ func (a *admin) loadToken() (changed bool, err error) {
 	if a.tokenFile == "" {
 		return false, nil
 	}
-	value, err := secret.Ref{File: a.tokenFile}.Load()
+	value, err := settings.AdminToken(a.tokenFile)
 	if err != nil {
-		return false, err
-	}
-	if value.Len() < minAdminToken {
-		return false, errors.New("admin.token: the token is shorter than 16 bytes")
+		return false, fmt.Errorf("admin.token: %w", err)
 	}
 	next := secret.DigestOf(value.Reveal())
 	last := a.token.Swap(&next)

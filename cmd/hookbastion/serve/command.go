@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,9 @@ func New() *cobra.Command {
 			defer stop()
 			limitMemory()
 			err = findPolicies(s.Policies)
+			if err == nil {
+				err = values.Check(s, time.Now())
+			}
 			if err == nil {
 				err = Run(ctx, s, Options{Log: log, Hurry: hurry})
 			}

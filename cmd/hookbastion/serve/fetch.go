@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"os"
 	"strconv"
 	"time"
 
@@ -16,15 +15,9 @@ import (
 // newFetcher makes what fetches keys and other documents, and the authorities that
 // certificates among them are checked by; nil for those of the machine.
 func newFetcher(s *settings.Fetch, log *slog.Logger) (*fetch.Fetcher, *x509.CertPool, error) {
-	var roots *x509.CertPool
-	if s.CA != "" {
-		text, err := os.ReadFile(s.CA)
-		if err != nil {
-			return nil, nil, fmt.Errorf("fetch.ca: %w", err)
-		}
-		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(text) {
-			return nil, nil, fmt.Errorf("fetch.ca: %s has no certificate in PEM form", s.CA)
-		}
+	roots, err := s.Roots()
+	if err != nil {
+		return nil, nil, fmt.Errorf("fetch.ca: %w", err)
 	}
 	client := fetch.NewClient(fetch.ClientConfig{
 		AllowPrivate: s.AllowPrivate, Roots: roots, Proxy: s.Proxy, Timeout: s.Timeout, UserAgent: "hookbastion/" + cli.Version,

@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -123,13 +122,9 @@ func (k *sharedKeys) set(keys []replay.Key) {
 
 // load reads the file and reports whether it has changed.
 func (k *sharedKeys) load() (changed bool, err error) {
-	value, err := secret.Ref{File: k.file}.Load()
+	value, keys, err := settings.ReplayKeys(k.file)
 	if err != nil {
 		return false, err
-	}
-	keys, err := replay.ParseKeys(value.Reveal())
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", k.file, err)
 	}
 	if secret.Equal(value.Reveal(), k.last.Reveal()) {
 		return false, nil

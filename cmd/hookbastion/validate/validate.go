@@ -5,9 +5,12 @@ package validate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +30,7 @@ func New() *cobra.Command {
 		Use:   "validate [DIR|FILE...]",
 		Short: "Check policies and print every error with its place",
 		Long: "Check policies and print every error with its place, and what they leave weak as\n" +
-			"findings. Without an argument it takes the directory policies. With --config it also\n" +
+			"findings. Without an argument it takes what the settings name, or policies. With --config it also\n" +
 			"checks what the settings and the files that they name add: what serve refuses is an\n" +
 			"error here.\n" +
 			"Exits 0 if the policies are good, 3 if they have errors or a finding at or above\n" +
@@ -59,38 +62,57 @@ func (v *validation) run(cmd *cobra.Command, args []string) error {
 	if err := v.failOn.Check(); err != nil {
 		return err
 	}
-	if v.p.Paths = append(v.p.Paths, args...); len(v.p.Paths) == 0 {
-		if _, err := os.Stat(cli.DefaultPolicies); err != nil {
-			return fmt.Errorf("%s needs a directory or file with policies, and there is no %s here: %s", cmd.CommandPath(), cli.DefaultPolicies, cmd.UseLine())
+	problem, found := policy.Errors(nil), []finding.Finding{}
+	s, err := settings.Check(v.p.Config, time.Now())
+	if err != nil && !errors.As(err, &problem) {
+		return err
+	}
+	var table *authz.Table
+	if s != nil { // or else nobody knows by what policies are judged
+		if err := v.paths(cmd, args, s); err != nil {
+			return err
 		}
-		v.p.Paths = []string{cli.DefaultPolicies}
-	}
-	s, err := v.p.Settings()
-	if err != nil {
-		return err
-	}
-	table, all, problem := v.p.Keys()
-	found, err := v.findings(cmd.Context(), s, table, all)
-	if err != nil {
-		return err
+		var all []keys.Key
+		if table, all, err = v.p.Keys(); err != nil {
+			problem = append(problem, cli.AsErrors(err)...)
+		}
+		if found, err = v.findings(cmd.Context(), s, table, all); err != nil {
+			return err
+		}
 	}
 	switch v.output {
 	case "json":
 		err = printJSON(cmd.OutOrStdout(), problem, found)
 	case "sarif":
-		err = printSARIF(cmd.OutOrStdout(), cli.AsErrors(problem), found)
+		err = printSARIF(cmd.OutOrStdout(), problem, found)
 	default:
-		cli.PrintErrors(cmd.ErrOrStderr(), problem)
-		printText(cmd.OutOrStdout(), table, found)
+		cli.PrintErrors(cmd.ErrOrStderr(), problem.Err())
+		printText(cmd.OutOrStdout(), found)
+		if len(problem) == 0 {
+			printCounts(cmd.OutOrStdout(), len(table.Webhooks()), found)
+		}
 	}
 	switch {
 	case err != nil:
 		return err
-	case problem != nil:
+	case len(problem) > 0:
 		return cli.CodeOf(problem)
 	default:
 		return v.failOn.Exit(found)
 	}
+}
+
+// paths says which policies are meant: those of the command line, or else those of the
+// settings.
+func (v *validation) paths(cmd *cobra.Command, args []string, s *settings.Settings) error {
+	if v.p.Paths = append(v.p.Paths, args...); len(v.p.Paths) > 0 {
+		return nil
+	}
+	v.p.Paths = s.Policies
+	if _, err := os.Stat(cli.DefaultPolicies); err != nil && slices.Equal(s.Policies, []string{cli.DefaultPolicies}) {
+		return fmt.Errorf("%s needs a directory or file with policies, and there is no %s here: %s", cmd.CommandPath(), cli.DefaultPolicies, cmd.UseLine())
+	}
+	return nil
 }
 
 // findings lists what policies leave weak under these settings; of those that have
@@ -127,7 +149,7 @@ func known(ctx context.Context, s *settings.Settings, admin *cli.Admin) (store l
 	return store, nil
 }
 
-func printText(w io.Writer, table *authz.Table, found []finding.Finding) {
+func printText(w io.Writer, found []finding.Finding) {
 	cli.PrintFindings(w, found, func(f finding.Finding) string {
 		text := f.Place.String() + ": "
 		if f.Path != "" {
@@ -135,23 +157,19 @@ func printText(w io.Writer, table *authz.Table, found []finding.Finding) {
 		}
 		return fmt.Sprintf("%s%s (%s %s)", text, f.Message, f.Severity, f.ID)
 	})
-	if table == nil {
-		return
-	}
-	errors := "no errors"
-	if n := finding.Count(found, finding.Error); n > 0 {
-		errors = fmt.Sprintf("errors: %d", n)
-	}
-	fmt.Fprintf(w, "%d webhooks, %s\n", len(table.Webhooks()), errors)
 }
 
-func printJSON(w io.Writer, err error, found []finding.Finding) error {
-	report := struct {
-		Errors   policy.Errors     `json:"errors"`
-		Findings []finding.Finding `json:"findings"`
-	}{policy.Errors{}, found}
-	if errs := cli.AsErrors(err); errs != nil {
-		report.Errors = errs
+func printCounts(w io.Writer, webhooks int, found []finding.Finding) {
+	errs := "no errors"
+	if n := finding.Count(found, finding.Error); n > 0 {
+		errs = fmt.Sprintf("errors: %d", n)
 	}
-	return cli.PrintJSON(w, report)
+	fmt.Fprintf(w, "%d webhooks, %s\n", webhooks, errs)
+}
+
+func printJSON(w io.Writer, errs policy.Errors, found []finding.Finding) error {
+	if errs == nil {
+		errs = policy.Errors{} // a list in JSON
+	}
+	return cli.PrintJSON(w, map[string]any{"errors": errs, "findings": found})
 }
