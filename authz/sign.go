@@ -23,6 +23,9 @@ type Signing struct {
 	// Private is the private key where the policy holds only the public one; nil if it
 	// holds all.
 	Private crypto.Signer
+	// X5C are the certificates of the private key in base64, the leaf first, where a
+	// delivery brings them along.
+	X5C []string
 	// Tenant is the tenant of the delivery, where its path has one.
 	Tenant string
 	// Secrets are those of the tenant; Webhook.Sign finds them.

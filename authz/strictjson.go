@@ -12,13 +12,18 @@ import (
 // exact one. It fails for what is not UTF-8: readers put different characters in
 // its place. Numbers that go into an any are json.Number.
 func StrictJSON(raw []byte, into any) error {
-	scan := jsonScanner{data: raw, left: maxTokens}
-	if !utf8.Valid(raw) || !scan.uniqueKeys(0) || !scan.ended() {
+	if !UniqueJSON(raw) {
 		return ErrJSON
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	return decoder.Decode(into)
+}
+
+// UniqueJSON reports whether StrictJSON would decode it.
+func UniqueJSON(raw []byte) bool {
+	scan := jsonScanner{data: raw, left: maxTokens}
+	return utf8.Valid(raw) && scan.uniqueKeys(0) && scan.ended()
 }
 
 // maxTokens bounds the keys and values of a value that is decoded whole.

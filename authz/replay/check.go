@@ -106,8 +106,8 @@ func (k Known) Run(call *authz.Call) authz.Reason {
 
 // nonce is what stands for the signed content.
 func (c *Check) nonce(call *authz.Call) (Nonce, authz.Reason) {
-	if call.Fingerprint.IsZero() || call.Proof < authz.ProofPartial {
-		return Nonce{}, authz.Internal // nothing without a signature gets here
+	if call.Fingerprint.IsZero() || call.Proof < authz.ProofToken {
+		return Nonce{}, authz.Internal // nothing without a proof gets here
 	}
 	nonce := Nonce{
 		Fingerprint: call.Fingerprint, Alternate: call.Alternate, Webhook: call.Identity, Tenant: call.Tenant,

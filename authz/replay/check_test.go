@@ -47,7 +47,7 @@ func TestCheckNeedsASignature(t *testing.T) {
 	f := replaytest.Fingerprint(1)
 	for name, call := range map[string]*authz.Call{
 		"nothing":    {Now: start},
-		"a token":    {Now: start, Proof: authz.ProofToken, Fingerprint: f},
+		"no proof":   {Now: start, Fingerprint: f},
 		"no content": {Now: start, Proof: authz.ProofSignature},
 	} {
 		if got := check.Run(call); got != authz.Internal {

@@ -56,7 +56,7 @@ func (h *Content) parameters(req *authz.Request) parameters {
 }
 
 func (j *JWS) parameters(*authz.Request) parameters {
-	return parameters{query: j.config.URL.Claim != "" || j.config.QueryHash, form: j.ReadsBody()}
+	return parameters{query: j.config.URL.Claim != "" || j.config.QueryHash || j.config.Detached != nil && j.config.Detached.RequestLine, form: j.SignsBody()}
 }
 
 func (b *Braintree) parameters(*authz.Request) parameters {

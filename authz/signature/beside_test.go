@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/signature"
 )
 
@@ -25,7 +26,7 @@ func TestParametersBesideASignedForm(t *testing.T) {
 	form := func(contentType, body string) sent { return sent{contentType: contentType, body: body} }
 	plain := func(change func(*signature.Config)) signature.Scheme { return several(t, change) }
 	token, err := signature.NewJWS(signature.JWSConfig{
-		Header: "x-sig", Algorithms: []string{"HS256"}, Body: signature.ClaimDigest{Claim: "hash", Encoding: signature.Hex},
+		Place: signature.TokenPlace{Header: "x-sig"}, Algorithms: []jose.Algorithm{"HS256"}, Body: signature.ClaimDigest{Claim: "hash", Encoding: signature.Hex},
 	}, keys())
 	if err != nil {
 		t.Fatal(err)

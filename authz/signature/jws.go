@@ -1,32 +1,26 @@
 package signature
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/authz/jose"
 )
 
-// maxToken is the size of the largest token that is read, in bytes.
-const maxToken = 8 << 10
-
-// JWSConfig describes JSON Web Tokens (RFC 7519) that are signed with a shared
-// secret. Header names are in lower case.
+// JWSConfig describes JSON Web Tokens (RFC 7519) and other JSON Web Signatures in
+// compact form (RFC 7515). Header names are in lower case.
 type JWSConfig struct {
-	// Header holds the token, behind the word Scheme if there is one.
-	Header, Scheme string
-	// Algorithms are HS256, HS384, HS512: what a token may name.
-	Algorithms []string
-	// Issuer must be the claim iss; any if it is empty.
-	Issuer string
+	// Place is where they stand.
+	Place TokenPlace
+	// Algorithms are what a token may name, as RFC 7518 calls them.
+	Algorithms []jose.Algorithm
+	// Issuers are what iss may be, Audiences of which aud must have one; any if
+	// there are none.
+	Issuers, Audiences []string
 	// AudienceURL: aud must have the request's URL, with or without its query.
 	AudienceURL bool
 	// AudienceOptional: a token without aud is taken.
@@ -35,6 +29,19 @@ type JWSConfig struct {
 	Body, URL ClaimDigest
 	// QueryHash: qsh must be Atlassian's hash of method, path and query.
 	QueryHash bool
+	// Claims and Members are asked for in the claims and in the token's header.
+	Claims, Members []Claim
+	// KeyURLs are what jku of the header may be, where it is there. It is compared,
+	// and never fetched.
+	KeyURLs []string
+	// KeyClaim is the claim with the id of the key; empty: kid of the header names
+	// it, where keys have one.
+	KeyClaim string
+	// Chain: the key is that of the token's certificates. The webhook's keys are the
+	// roots. Nil: they are the keys themselves.
+	Chain *jose.Chain
+	// Detached: the payload is the request itself.
+	Detached *Detached
 	// Time is iat or nbf: the claim with the signed time; none if it is empty.
 	Time string
 	// Expires: exp must be there.
@@ -44,20 +51,12 @@ type JWSConfig struct {
 	// PublicURL is the scheme and host of the URL, and what stands before the
 	// request's path in it. Empty: https and the request's host.
 	PublicURL string
+	// MaxTokens is how many tokens a list may have.
+	MaxTokens int
 }
 
-// ClaimDigest is a claim with a SHA-256.
-type ClaimDigest struct {
-	Claim    string
-	Encoding Encoding
-	// AbsentIfEmpty: the claim is there if and only if there is something to
-	// hash.
-	AbsentIfEmpty bool
-}
-
-// JWS is a JSON Web Token with its keys. The token itself names the algorithm,
-// which counts for nothing beyond the list; crit, embedded keys and encrypted
-// tokens are refused.
+// JWS is a JSON Web Signature with its keys. The token itself names the algorithm,
+// which counts for nothing beyond the list, and only with a key of its family.
 type JWS struct {
 	*JWSPlan
 	keys keys
@@ -67,7 +66,6 @@ type JWS struct {
 // It is immutable and safe for concurrent use.
 type JWSPlan struct {
 	config   JWSConfig
-	parser   *jwt.Parser
 	public   publicURL
 	asksHost bool // the sender's host is part of the URL that a claim binds
 }
@@ -80,7 +78,7 @@ func NewJWS(config JWSConfig, configured []Key) (*JWS, error) {
 // NewJWSPlan compiles a scheme.
 func NewJWSPlan(config JWSConfig) *JWSPlan {
 	return &JWSPlan{
-		config: config, parser: jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber()), public: newPublicURL(config.PublicURL),
+		config: config, public: newPublicURL(config.PublicURL),
 		asksHost: config.PublicURL == "" && (config.URL.Claim != "" || config.AudienceURL),
 	}
 }
@@ -91,237 +89,155 @@ func (p *JWSPlan) With(configured []Key) (*JWS, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range ks {
+		s.roots = p.config.Chain != nil
+	}
 	return &JWS{p, ks}, nil
 }
 
-// Present reports whether the header is there.
-func (j *JWS) Present(req *authz.Request) bool {
-	_, count := req.Headers.Lookup(j.config.Header)
-	return count > 0
+// Present reports whether a token may be there.
+func (j *JWS) Present(req *authz.Request) bool { return j.config.Place.present(req) }
+
+// ReadsBody reports whether the body must be whole: a token binds it or stands in
+// it, or stands for it together with the body's digest.
+func (j *JWS) ReadsBody() bool { return true }
+
+// SignsBody reports whether a token covers the body.
+func (j *JWS) SignsBody() bool {
+	return j.config.Body.Claim != "" || j.config.Detached != nil || j.config.Place.coversBody()
 }
 
-// ReadsBody reports whether a claim binds the body.
-func (j *JWS) ReadsBody() bool { return j.config.Body.Claim != "" }
+// Proof is what a token proves: a signature if it covers the body, partial if it
+// covers the URL.
+func (j *JWS) Proof() authz.Proof {
+	switch c := &j.config; {
+	case j.SignsBody():
+		return authz.ProofSignature
+	case c.URL.Claim != "" || c.QueryHash || c.AudienceURL && !c.AudienceOptional:
+		return authz.ProofPartial
+	default:
+		return authz.ProofToken
+	}
+}
 
-// SignsTime reports whether a claim has the signed time.
-func (j *JWS) SignsTime() bool { return j.config.Time != "" }
+// SignsTime reports whether there is a signed time.
+func (j *JWS) SignsTime() bool {
+	return j.config.Time != "" || j.config.Detached != nil && j.config.Detached.Time.Header != ""
+}
 
 // WantsForm reports false.
 func (j *JWS) WantsForm() bool { return false }
 
 // Place says where the token stands.
-func (j *JWS) Place() string { return "a token in " + j.config.Header }
+func (j *JWS) Place() string { return "a token in " + j.config.Place.String() }
 
-// Verify checks the token's signature and then its claims.
+// Verify checks the signatures of all tokens and then their claims.
 func (j *JWS) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	if j.asksHost && !plainHost(call.Request.Host) {
 		explainHost(call)
 		return authz.SignatureMalformed
 	}
-	token, signature, reason := j.read(call)
+	texts, reason := j.config.Place.find(call, j.config.MaxTokens)
 	if reason != authz.OK {
 		return reason
 	}
-	method := jwt.GetSigningMethod(token.Method.Alg())
-	signed := token.Raw[:strings.LastIndexByte(token.Raw, '.')]
-	match, valid := j.keys.match(call, nil, func(k *key) bool {
-		return method.Verify(signed, signature, k.Secret.Reveal()) == nil // compares in constant time
-	})
-	if call.Explanation != nil {
-		call.Explain(fmt.Sprintf("a token signed with %s and one of the keys %s", strings.Join(j.config.Algorithms, " or "), j.keys.names(call.Now)),
-			foundText(match, valid, 1))
-	}
-	if reason := j.keys.verdict(call, match, valid); reason != authz.OK {
-		return reason
-	}
-	claims, _ := token.Claims.(jwt.MapClaims)
-	if reason, what := j.claims(call, claims); reason != authz.OK {
-		call.Explain("claims that fit the request", what)
-		return reason
+	var signed [][]byte
+	for _, text := range texts {
+		content, reason := j.verify(call, text)
+		if reason != authz.OK {
+			call.SignedTime = time.Time{}
+			return reason
+		}
+		signed = append(signed, content)
 	}
 	if f != nil {
-		digest := f.Begin(call.Identity, call.Tenant)
-		digest.Framed([]byte(signed))
-		call.Fingerprint, call.Alternate = f.End(digest)
+		call.Fingerprint, call.Alternate = j.fingerprint(call, f, signed)
 	}
-	call.Proof = authz.ProofSignature
-	if !j.ReadsBody() {
-		call.Proof = authz.ProofPartial
-	}
+	call.Proof = max(call.Proof, j.Proof())
 	return authz.OK
 }
 
-// read finds the token and looks at its form. Nothing of it is believed yet.
-func (j *JWS) read(call *authz.Call) (*jwt.Token, []byte, authz.Reason) {
-	fail := func(reason authz.Reason, found string) (*jwt.Token, []byte, authz.Reason) {
-		call.Explain("one token in "+j.config.Header+", in compact form", found)
-		return nil, nil, reason
+// fingerprint covers what the tokens sign, and not their signatures, of which there
+// may be several over one content. A body that they do not cover is covered beside
+// them: one token may then serve many deliveries, and the same one with the same
+// body is a copy.
+func (j *JWS) fingerprint(call *authz.Call, f *authz.Fingerprinter, signed [][]byte) (current, alternate authz.Fingerprint) {
+	digest := f.Begin(call.Identity, call.Tenant)
+	for _, content := range signed {
+		digest.Framed(content)
 	}
-	value, count := call.Request.Headers.Lookup(j.config.Header)
-	text := string(value)
-	if j.config.Scheme != "" {
-		scheme, rest, ok := strings.Cut(text, " ")
-		if !ok || !strings.EqualFold(scheme, j.config.Scheme) {
-			return fail(authz.TokenMissing, "a header without "+j.config.Scheme)
-		}
-		text = strings.TrimLeft(rest, " ")
+	if j.config.Detached != nil || !j.SignsBody() {
+		digest.Framed(call.Request.Body.Joined())
 	}
-	// The decoder would skip line breaks.
-	if count != 1 || len(text) == 0 || len(text) > maxToken || strings.ContainsAny(text, "\r\n") {
-		return fail(authz.SignatureMalformed, fmt.Sprintf("%d headers, %d bytes", count, len(text)))
-	}
-	token, parts, err := j.parser.ParseUnverified(text, jwt.MapClaims{})
-	if err != nil || len(parts) != 3 {
-		if errors.Is(err, jwt.ErrTokenUnverifiable) {
-			return fail(authz.SignatureInvalid, "a token with an algorithm that does not exist")
-		}
-		return fail(authz.SignatureMalformed, "something that is no token")
-	}
-	if !slices.Contains(j.config.Algorithms, token.Method.Alg()) {
-		return fail(authz.SignatureInvalid, fmt.Sprintf("a token signed with %.20q, which is not allowed", token.Method.Alg()))
-	}
-	if _, critical := token.Header["crit"]; critical {
-		return fail(authz.SignatureInvalid, "a token with critical extensions")
-	}
-	signature, err := j.parser.DecodeSegment(parts[2])
-	if err != nil {
-		return fail(authz.SignatureMalformed, "a token whose signature is not base64url")
-	}
-	return token, signature, authz.OK
+	return f.End(digest)
 }
 
-// claims compares the claims of a token whose signature held with the request.
-func (j *JWS) claims(call *authz.Call, claims jwt.MapClaims) (authz.Reason, string) {
-	options := []jwt.ParserOption{jwt.WithLeeway(j.config.Leeway), jwt.WithTimeFunc(func() time.Time { return call.Now })}
-	if j.config.Issuer != "" {
-		options = append(options, jwt.WithIssuer(j.config.Issuer))
+// verify reads one token, and believes its claims once its signature has held. It
+// returns what is signed, but for a body that is a detached payload.
+func (j *JWS) verify(call *authz.Call, text string) ([]byte, authz.Reason) {
+	token, reason := j.parse(call, text)
+	if reason != authz.OK {
+		return nil, reason
 	}
-	if j.config.Expires {
-		options = append(options, jwt.WithExpirationRequired())
+	preamble, reason := j.preamble(call, token)
+	if reason != authz.OK {
+		return nil, reason
 	}
-	if err := jwt.NewValidator(options...).Validate(claims); err != nil {
-		switch {
-		case errors.Is(err, jwt.ErrTokenExpired):
-			return authz.TokenExpired, "exp is over"
-		case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
-			return authz.TimestampInFuture, "nbf is in the future"
-		default:
-			return authz.TokenInvalid, "another issuer, or a claim is missing or malformed"
-		}
+	content := j.content(call.Request, token, preamble)
+	match, valid, reason := j.match(call, token, content)
+	if reason != authz.OK {
+		return nil, reason
 	}
-	switch {
-	case j.config.AudienceURL && !j.audience(call.Request, claims):
-		return authz.TokenInvalid, "another audience than this URL"
-	case !j.boundURL(call.Request, claims):
-		return authz.SignatureInvalid, j.config.URL.Claim + " is not the hash of this URL"
-	case !j.config.Body.holds(claims, call.Request.Body.Segments...):
-		return authz.SignatureInvalid, j.config.Body.Claim + " is not the hash of this body"
-	case j.config.QueryHash && !j.queryHashHolds(call.Request, claims):
-		return authz.SignatureInvalid, "qsh is not the hash of this method, path and query"
+	if call.Explanation != nil {
+		call.Explain(fmt.Sprintf("a token signed with %s and one of the keys %s", j.algorithms(), j.keys.names(call.Now)), foundText(match, valid, 1))
 	}
-	return j.time(call, claims)
+	if reason := j.keys.verdict(call, match, valid); reason != authz.OK {
+		return nil, reason
+	}
+	if reason, what := j.claims(call, token); reason != authz.OK {
+		call.Explain("claims that fit the request and the policy", what)
+		return nil, reason
+	}
+	return append([]byte(token.Signed), preamble...), authz.OK
 }
 
-func (j *JWS) time(call *authz.Call, claims jwt.MapClaims) (authz.Reason, string) {
-	if j.config.Time == "" {
-		return authz.OK, ""
+// parse looks at the token's form. Nothing of it is believed yet.
+func (j *JWS) parse(call *authz.Call, text string) (*jose.Token, authz.Reason) {
+	fail := func(reason authz.Reason, found string) (*jose.Token, authz.Reason) {
+		call.Explain("one token in "+j.config.Place.String()+", in compact form", found)
+		return nil, reason
 	}
-	at, err := claims.GetIssuedAt()
-	if j.config.Time == "nbf" {
-		at, err = claims.GetNotBefore()
+	read, form := jose.Parse, "a token in compact form with one JSON object as its claims"
+	if j.config.Detached != nil {
+		read, form = jose.ParseDetached, "a token in compact form without its payload"
 	}
+	token, err := read(text)
 	switch {
+	case errors.Is(err, jose.ErrAlgorithm), errors.Is(err, jose.ErrCritical):
+		return fail(authz.SignatureInvalid, "a token with "+err.Error())
 	case err != nil:
-		return authz.TimestampMalformed, j.config.Time + " is no time"
-	case at == nil:
-		return authz.TimestampMissing, "there is no " + j.config.Time
+		call.Explain(form, "something that is none")
+		return nil, authz.SignatureMalformed
+	case !slices.Contains(j.config.Algorithms, token.Algorithm):
+		return fail(authz.SignatureInvalid, fmt.Sprintf("a token signed with %.20q, which is not allowed", token.Algorithm))
 	}
-	call.SignedTime = at.Time
-	return authz.OK, ""
-}
-
-// urls returns the forms in which the provider may know the request's URL: as it
-// is, and without a path that is a single slash.
-func (j *JWS) urls(req *authz.Request, withoutQuery bool) []string {
-	var urls []string
-	for _, form := range []urlForm{{}, {noRoot: true}} {
-		if !form.same(req) {
-			urls = append(urls, string(appendURL(nil, &j.public, req, &Part{WithoutQuery: withoutQuery}, form)))
+	for i := range j.config.Members {
+		if !j.config.Members[i].holds(token.Header, call.Request) {
+			return fail(authz.SignatureInvalid, "a token whose header has another "+j.config.Members[i].Name)
 		}
 	}
-	return urls
+	if url, there := token.Header["jku"]; there && len(j.config.KeyURLs) > 0 {
+		if text, _ := url.(string); !slices.Contains(j.config.KeyURLs, text) {
+			return fail(authz.SignatureInvalid, "a token whose jku is none of the policy")
+		}
+	}
+	return token, authz.OK
 }
 
-func (j *JWS) audience(req *authz.Request, claims jwt.MapClaims) bool {
-	if _, there := claims["aud"]; !there {
-		return j.config.AudienceOptional
+func (j *JWS) algorithms() string {
+	var names []string
+	for _, a := range j.config.Algorithms {
+		names = append(names, string(a))
 	}
-	audience, err := claims.GetAudience()
-	return err == nil && slices.ContainsFunc(slices.Concat(j.urls(req, false), j.urls(req, true)), func(url string) bool {
-		return slices.Contains(audience, url)
-	})
-}
-
-// boundURL reports whether the claim that binds the URL is the hash of the
-// request's.
-func (j *JWS) boundURL(req *authz.Request, claims jwt.MapClaims) bool {
-	return slices.ContainsFunc(j.urls(req, false), func(url string) bool { return j.config.URL.holds(claims, []byte(url)) })
-}
-
-// holds reports whether the claim is the hash of the content.
-func (d ClaimDigest) holds(claims jwt.MapClaims, content ...[]byte) bool {
-	if d.Claim == "" {
-		return true
-	}
-	value, there := claims[d.Claim]
-	text, _ := value.(string)
-	hash, n := sha256.New(), 0
-	for _, c := range content {
-		_, _ = hash.Write(c) // hashes never fail
-		n += len(c)
-	}
-	if d.AbsentIfEmpty && !there {
-		return n == 0
-	}
-	if d.AbsentIfEmpty && n == 0 {
-		return false // what was hashed has been taken away
-	}
-	var claimed macBytes
-	return decode(&claimed, []byte(text), d.Encoding, sha256.Size) && secret.Equal(claimed[:sha256.Size], hash.Sum(nil))
-}
-
-// Sign adds a token that is good for a minute.
-func (j *JWS) Sign(req *authz.Request, s authz.Signing) bool {
-	k := j.keys.named(s)
-	if k == nil {
-		return false
-	}
-	claims := jwt.MapClaims{"jti": s.NewID(), "iat": s.Now.Unix(), "nbf": s.Now.Unix(), "exp": s.Now.Add(time.Minute).Unix()}
-	claims["iss"] = j.config.Issuer
-	if j.config.Issuer == "" {
-		claims["iss"] = k.ID // the account, where nothing else is asked for
-	}
-	if j.config.AudienceURL {
-		claims["aud"] = j.urls(req, false)[0]
-	}
-	if j.config.QueryHash {
-		claims["qsh"] = queryHash(req, j.public.prefix)
-	}
-	j.config.URL.sign(claims, []byte(j.urls(req, false)[0]))
-	body, _ := io.ReadAll(req.Body.Reader()) // cannot fail
-	j.config.Body.sign(claims, body)
-	token, err := jwt.NewWithClaims(jwt.GetSigningMethod(j.config.Algorithms[0]), claims).SignedString(k.Secret.Reveal())
-	if j.config.Scheme != "" {
-		token = j.config.Scheme + " " + token
-	}
-	req.Set(j.config.Header, token)
-	return err == nil
-}
-
-func (d ClaimDigest) sign(claims jwt.MapClaims, content []byte) {
-	if d.Claim == "" || d.AbsentIfEmpty && len(content) == 0 {
-		return
-	}
-	sum := sha256.Sum256(content)
-	claims[d.Claim] = d.Encoding.encode(sum[:])
+	return strings.Join(names, " or ")
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/signature"
 )
 
@@ -15,7 +16,7 @@ func TestOptionalAudience(t *testing.T) {
 	for _, optional := range []bool{false, true} {
 		j := jws(t, func(c *signature.JWSConfig) {
 			*c = signature.JWSConfig{
-				Header: "authorization", Algorithms: []string{"HS256"}, Expires: true,
+				Place: signature.TokenPlace{Header: "authorization"}, Algorithms: []jose.Algorithm{"HS256"}, Expires: true,
 				AudienceURL: true, AudienceOptional: optional, PublicURL: "https://hooks.example.com/pre",
 			}
 		})

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"crypto/hmac"
+	"crypto/x509"
 	"errors"
 	"hash"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
@@ -18,6 +20,7 @@ type slot struct {
 	Key
 	hash        Hash
 	secretFirst bool
+	roots       bool // the text is certificates
 }
 
 // key is one value of a slot with its pool of keyed hashes: setting up an HMAC
@@ -27,6 +30,7 @@ type key struct {
 	Secret secret.Value
 	macs   sync.Pool
 	public []publickey.Key
+	roots  []*x509.Certificate
 }
 
 type keys []*slot
@@ -71,6 +75,10 @@ func (s *slot) now(held secret.Held) *key {
 
 func (s *slot) key(version *secret.Version) *key {
 	k := &key{slot: s, Secret: version.Value}
+	if s.roots {
+		k.roots, _ = jose.ReadRoots(version.Reveal()) // the cell has refused what is none
+		return k
+	}
 	if s.Reader != nil {
 		k.public, _ = s.Reader.Read(version.Reveal()) // the cell has refused what is none
 		return k

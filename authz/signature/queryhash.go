@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
@@ -54,8 +53,8 @@ func canonicalQuery(req *authz.Request) (string, bool) {
 
 // queryHashHolds reports whether qsh is the hash of the request. What is hashed is
 // the path below the app's base URL, which may have the prefix or not.
-func (j *JWS) queryHashHolds(req *authz.Request, claims jwt.MapClaims) bool {
-	claimed, _ := claims["qsh"].(string)
+func (j *JWS) queryHashHolds(req *authz.Request, claims jose.Members) bool {
+	claimed, _ := claims.Text("qsh")
 	for _, prefix := range [][]byte{j.public.prefix, nil} {
 		if want := queryHash(req, prefix); want != "" && secret.Equal([]byte(claimed), []byte(want)) {
 			return true

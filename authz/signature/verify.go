@@ -42,7 +42,7 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 	if call.Explanation != nil {
 		call.Explain("a signature in "+c.places(), "none")
 	}
-	if _, token := c.Schemes[0].(*JWS); token {
+	if token, ok := c.Schemes[0].(*JWS); ok && token.config.Detached == nil {
 		return authz.TokenMissing
 	}
 	return authz.SignatureMissing

@@ -91,6 +91,10 @@ func TestCompare(t *testing.T) {
 }
 
 // Each row is a change, what it lets in, and what its opposite lets in.
+func tokenJWT(issuer string) string {
+	return "jwt: {issuers: [" + issuer + "], audiences: [me], algorithms: [RS256], keys: [{file: k}]}"
+}
+
 func TestWider(t *testing.T) {
 	const stripe, github = "provider: stripe, secrets: [{file: s}]", "provider: github, secrets: [{file: s}]"
 	const path = "match: {path: /a}, "
@@ -127,6 +131,9 @@ func TestWider(t *testing.T) {
 		{path + stripe + ", transport: {client_certificate: {sans: [a]}}", path + stripe + ", transport: {client_certificate: {ca: {file: c}}}", "any client name", "client certificates of another authority"},
 		{path + stripe, path + stripe + ", assertion: {audience: a}", "", ""},
 		{path + stripe, path + stripe + ", token: {any_of: [{bearer: {value: {file: t}}}]}", "", "no token"},
+		{path + "token: {any_of: [{bearer: {value: {file: t}}}]}", path + "token: {any_of: [{bearer: {value: {file: t}}}], " + tokenJWT("a") + "}", "", "no JSON Web Token"},
+		{path + "token: {" + tokenJWT("a") + "}", path + "token: {any_of: [{bearer: {value: {file: t}}}], " + tokenJWT("a") + "}", "", "no static token"},
+		{path + "token: {" + tokenJWT("a") + "}", path + "token: {" + tokenJWT("b") + "}", "other JSON Web Tokens", "other JSON Web Tokens"},
 		{path + "token: {any_of: [{bearer: {value: {file: t}}}]}", path + "token: {any_of: [{bearer: {value: {file: t}}}, {header: {name: x, value: {file: t}}}]}", "token 2", ""},
 		{path + stripe, path + stripe + ", freshness: {tolerance: 300s, future: 60s}", "", ""},
 		{path + stripe, path + stripe + ", freshness: {tolerance: 301s}", "deliveries signed up to 5m1s ago", ""},

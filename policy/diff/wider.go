@@ -226,13 +226,20 @@ func tokenWider(before, after *policyv1.Webhook) []string {
 	if after.GetToken() == nil {
 		return []string{"no token"}
 	}
-	var wider []string
+	wider := when(len(before.GetToken().GetAnyOf()) > 0 && len(after.GetToken().GetAnyOf()) == 0, "no static token")
 	for i, rule := range after.GetToken().GetAnyOf() {
-		if !slices.ContainsFunc(before.GetToken().GetAnyOf(), func(o *policyv1.TokenRule) bool { return proto.Equal(o, rule) }) {
+		if len(before.GetToken().GetAnyOf()) > 0 && !slices.ContainsFunc(before.GetToken().GetAnyOf(), func(o *policyv1.TokenRule) bool { return proto.Equal(o, rule) }) {
 			wider = append(wider, "token "+strconv.Itoa(i+1))
 		}
 	}
-	return wider
+	switch was, is := before.GetToken().GetJwt(), after.GetToken().GetJwt(); {
+	case was == nil || proto.Equal(was, is):
+		return wider
+	case is == nil:
+		return append(wider, "no JSON Web Token")
+	default:
+		return append(wider, "other JSON Web Tokens")
+	}
 }
 
 // bounds returns how old and how early a signed time may be, and whether one is

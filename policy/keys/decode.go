@@ -42,6 +42,9 @@ func decoder(format policyv1.Secret_Format, encoding policyv1.Key_Encoding, pref
 	default:
 	}
 	return func(text secret.Value) (secret.Value, error) {
+		if isPublic(text.Reveal()) {
+			return secret.Value{}, errPublic
+		}
 		key, err := text.Decode(read, prefixes...)
 		if err != nil {
 			err = withDecoration(text, err)

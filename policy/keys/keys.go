@@ -78,16 +78,23 @@ func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place, needed bool) 
 	if (w.GetProvider() != "" || w.GetScheme() != nil) && needed && len(w.GetSecrets()) == 0 {
 		l.Faults.Fail(at, "needs secrets: the keys that deliveries are signed with")
 	}
+	keys := l.secrets(w.GetName(), w.GetSecrets(), at.At("secrets"))
+	l.perTenant(w, keys, "secret")
+	return keys
+}
+
+// secrets loads a list of secrets.
+func (l *Loader) secrets(webhook string, secrets []*policyv1.Secret, at strictyaml.Place) []Loaded {
 	var keys []Loaded
 	ids := map[string]int{}
-	for i, s := range w.GetSecrets() {
-		here := at.At("secrets", i)
-		key := Loaded{At: here, Named: s.GetId() != "", format: s.GetFormat(), webhook: w.GetName(), kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
+	for i, s := range secrets {
+		here := at.At(i)
+		key := Loaded{At: here, Named: s.GetId() != "", format: s.GetFormat(), webhook: webhook, kind: "secret", allowWeak: s.GetAllowWeak().GetReason()}
 		if key.ID = l.Text(s.GetId()); key.ID == "" {
 			key.ID = strconv.Itoa(i + 1)
 		}
 		if first, ok := ids[key.ID]; ok {
-			l.Faults.Fail(here.At("id"), key.ID+" is the id of another secret, at "+at.At("secrets", first).String())
+			l.Faults.Fail(here.At("id"), key.ID+" is the id of another secret, at "+at.At(first).String())
 		}
 		ids[key.ID] = i
 		key.NotBefore, key.NotAfter = l.validity(s, here)
@@ -98,7 +105,6 @@ func (l *Loader) Secrets(w *policyv1.Webhook, at strictyaml.Place, needed bool) 
 			keys = append(keys, key)
 		}
 	}
-	l.perTenant(w, keys, "secret")
 	return keys
 }
 

@@ -66,11 +66,17 @@ func (l *Loader) PublicKeys(keys []Loaded, reader publickey.Reader) []signature.
 
 // publicCell returns the cell of a public key. After an error there is none.
 func (l *Loader) publicCell(k *Loaded, reader *publickey.Reader) *secret.Cell {
-	use := secret.Use{Webhook: k.webhook, Key: k.ID}
-	use.Accept = func(text secret.Value) (secret.Value, error) {
+	return l.accepted(k, reader, func(text secret.Value) error {
 		_, err := reader.Read(text.Reveal())
-		return text, err
-	}
+		return err
+	})
+}
+
+// accepted returns the cell of a text that the function accepts, and tells of the public
+// key that the reader finds in it.
+func (l *Loader) accepted(k *Loaded, reader *publickey.Reader, accept func(secret.Value) error) *secret.Cell {
+	use := secret.Use{Webhook: k.webhook, Key: k.ID}
+	use.Accept = func(text secret.Value) (secret.Value, error) { return text, accept(text) }
 	l.notePublic(k, reader)
 	if k.perTenant() {
 		l.Tenants = append(l.Tenants, tenant.Use{Use: use, File: k.file, Kind: k.kind})

@@ -72,6 +72,8 @@ func rulePlace(rule *policyv1.TokenRule) (in token.Place, value *policyv1.TokenV
 		return basicPlace, r.Basic.GetValue(), "basic"
 	case *policyv1.TokenRule_Query_:
 		return token.Place{Query: r.Query.GetName()}, r.Query.GetValue(), "query"
+	case *policyv1.TokenRule_Json_:
+		return token.Place{JSON: r.Json.GetPath()}, r.Json.GetValue(), "json"
 	default:
 		return token.Place{Header: "authorization", Scheme: "bearer"}, rule.GetBearer().GetValue(), "bearer"
 	}

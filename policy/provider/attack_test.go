@@ -18,7 +18,7 @@ func TestSchemesAcceptWhatTheySign(t *testing.T) {
 		body, _, _, _ := s.covers()
 		want := authz.ProofPartial
 		switch {
-		case s.token() != nil:
+		case s.token() != nil, s.jws() != nil && !s.jws().CoversBody() && !s.jws().CoversURL():
 			want = authz.ProofToken
 		case body && !s.open():
 			want = authz.ProofSignature

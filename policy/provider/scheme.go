@@ -102,8 +102,12 @@ func Proof(s *policyv1.Scheme) string {
 			return "partial"
 		}
 	case *policyv1.Scheme_Jws:
-		if kind.Jws.GetBody() == nil {
+		switch {
+		case kind.Jws.CoversBody():
+		case kind.Jws.CoversURL():
 			return "partial"
+		default:
+			return "token"
 		}
 	case *policyv1.Scheme_Code:
 		if kind.Code.GetName() == policyv1.Code_ADYEN {

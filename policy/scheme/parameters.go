@@ -38,10 +38,15 @@ func (c *Plans) Parameters(w *policyv1.Webhook, schemes []*policyv1.Scheme, at s
 		}
 	}
 	used := usedParameters(schemes)
+	var own []*policyv1.Scheme // which the policy itself has
 	if w.GetScheme() != nil {
-		for name, use := range used {
-			asked[name] = &policyv1.Parameter{Several: !use.single}
-		}
+		own = schemes
+	}
+	if t := w.GetToken().GetJwt(); t != nil {
+		own = append(own[:len(own):len(own)], &policyv1.Scheme{Kind: &policyv1.Scheme_Jws{Jws: JWSOf(t)}})
+	}
+	for name, use := range usedParameters(own) {
+		asked[name], used[name] = &policyv1.Parameter{Several: !use.single}, use
 	}
 	names := slices.Sorted(maps.Keys(asked))
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -87,7 +92,8 @@ func ParametersOf(w *policyv1.Webhook) Parameters {
 // use is how schemes use a parameter: at all, and as one text.
 type use struct{ used, single bool }
 
-// usedParameters finds the names in all fields of schemes that are called parameter.
+// usedParameters finds the names in all fields of schemes that are called parameter, and
+// in the issuers and audiences of tokens.
 func usedParameters(schemes []*policyv1.Scheme) map[string]use {
 	found := map[string]use{}
 	for _, s := range schemes {
@@ -108,6 +114,12 @@ func findParameters(m protoreflect.Message, found map[string]use) {
 		case f.Kind() == protoreflect.StringKind && !f.IsList() && f.Name() == "parameter":
 			_, single := m.Interface().(*policyv1.Part)
 			found[v.String()] = use{used: true, single: single || found[v.String()].single}
+		case f.Kind() == protoreflect.StringKind && f.IsList() && (f.Name() == "issuers" || f.Name() == "audiences"):
+			for i := range v.List().Len() {
+				if _, name, _, ok := placeholder(v.List().Get(i).String()); ok {
+					found[name] = use{used: true, single: found[name].single}
+				}
+			}
 		}
 		return true
 	})

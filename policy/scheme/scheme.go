@@ -51,7 +51,7 @@ func (c *Plans) Content(s *policyv1.Scheme, w *policyv1.Webhook, publicURL strin
 // JWS returns the plan of a webhook's scheme that is a JSON Web Token.
 func (c *Plans) JWS(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.JWSPlan {
 	return planned(c, newPlanKey(s, w, publicURL), func() *signature.JWSPlan {
-		return signature.NewJWSPlan(c.jwsConfig(s.GetJws(), publicURL, at))
+		return signature.NewJWSPlan(c.jwsConfig(s.GetJws(), maxSignatures(w, s), publicURL, at.At("scheme", "jws")))
 	})
 }
 
@@ -60,6 +60,12 @@ func (c *Plans) HTTP(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, 
 	return planned(c, newPlanKey(s, w, publicURL), func() *signature.HTTPPlan {
 		return signature.NewHTTPPlan(c.httpConfig(s.GetHttpSignature(), maxSignatures(w, s), publicURL, at))
 	})
+}
+
+// Token returns the plan of token.jwt of a webhook. The place is its own.
+func (c *Plans) Token(w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.JWSPlan {
+	config := c.jwsConfig(JWSOf(w.GetToken().GetJwt()), DefaultMaxSignatures, publicURL, at)
+	return signature.NewJWSPlan(config)
 }
 
 // planKey is all that a plan is made of.

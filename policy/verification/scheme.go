@@ -31,7 +31,11 @@ func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys
 		scheme, err = orNil(plan.With(c.Keys.PublicKeys(loaded, reader)))
 	case *policyv1.Scheme_Jws:
 		plan := c.Plans.JWS(s, w, publicURL, at)
-		scheme, err = orNil(plan.With(c.Keys.DecodeAll(loaded, kind.Jws.GetKeyEncoding(), nil, nil)))
+		if s.GetPublished() != nil && len(w.GetSecrets()) == 0 {
+			scheme, err = orNil(plan.With(c.Published(s, w, keys.JWSReader(kind.Jws), true, at)))
+			break
+		}
+		scheme, err = orNil(plan.With(c.Keys.JWS(loaded, kind.Jws)))
 	case *policyv1.Scheme_HttpSignature:
 		plan := c.Plans.HTTP(s, w, publicURL, at)
 		if reader := schemes.HTTPReader(kind.HttpSignature); reader != nil {
@@ -57,6 +61,21 @@ func (c *Compiler) scheme(s *policyv1.Scheme, w *policyv1.Webhook, loaded []keys
 		return nil
 	}
 	return scheme
+}
+
+// token compiles token.jwt. It returns nil after an error.
+func (c *Compiler) token(w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.TokenCheck {
+	before := c.Faults.Len()
+	plan := c.Plans.Token(w, publicURL, at)
+	s, err := plan.With(c.Keys.JWS(c.Keys.OfToken(w, at.At("keys")), schemes.JWSOf(w.GetToken().GetJwt())))
+	switch {
+	case c.Faults.Len() > before || errors.Is(err, signature.ErrNoKeys):
+		return nil // a key that is missing or cannot be decoded has its own error
+	case err != nil:
+		c.Faults.Fail(at.At("keys"), err.Error())
+		return nil
+	}
+	return &signature.TokenCheck{Scheme: s}
 }
 
 // orNil keeps a nil pointer from becoming a scheme that is not nil.

@@ -104,11 +104,16 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 	}
 	c.credentialsUsed(w, schemes, at)
 	c.Keys.Tokens(w, at.At("token"), configured)
+	v.ReadsBody = v.ReadsBody || slices.ContainsFunc(configured.Candidates, func(c token.Candidate) bool { return c.JSON != "" })
+	var jwt *signature.TokenCheck
+	if w.GetToken().GetJwt() != nil {
+		jwt, v.ReadsBody = c.token(w, publicURL, at.At("token", "jwt")), true
+	}
 	// After an error, what else seems to be missing may follow from it.
 	good := c.Faults.Len() == before
 	c.agree(w, at, len(schemes) > 0)
 	if good {
-		c.noEffect(w, at, schemes, len(signed.Schemes) > 0)
+		c.noEffect(w, at, schemes, len(signed.Schemes) > 0 || jwt != nil)
 	}
 	if len(c.Keys.Tenants) > 0 && c.Faults.Len() == before {
 		v.Checks = append(v.Checks, &tenant.Check{Source: c.Tenants().NewSource(c.Keys.Tenants)})
@@ -121,8 +126,16 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 			v.Checks = append(v.Checks, check)
 		}
 	}
+	if jwt != nil {
+		v.Checks = append(v.Checks, jwt)
+		if len(signed.Schemes) == 0 {
+			jwt.Fingerprinter = c.Fingerprinter // copies are known by the token
+		}
+	}
 	if len(signed.Schemes) > 0 {
 		v.Checks = append(v.Checks, signed)
+	}
+	if jwt != nil || len(signed.Schemes) > 0 {
 		v.Checks = append(v.Checks, c.timeChecks(w, schemes)...)
 	}
 	return v
@@ -148,6 +161,8 @@ func (c *Compiler) agree(w *policyv1.Webhook, at strictyaml.Place, hasScheme boo
 		c.Faults.Fail(at.At("unverified"), "contradicts provider, scheme or token; a webhook is verified or it is not")
 	case w.GetUnverified() == nil && !proofs && w.GetProvider() == "" && w.GetScheme() == nil:
 		c.Faults.Fail(at, "has no verification: give it provider, scheme or token, or say unverified: {reason: …}")
+	case w.GetToken() != nil && len(w.GetToken().GetAnyOf()) == 0 && w.GetToken().GetJwt() == nil:
+		c.Faults.Fail(at.At("token"), "needs any_of or jwt")
 	case len(w.GetSecrets()) > 0 && !hasScheme && w.GetProvider() == "":
 		c.Faults.Fail(at.At("secrets"), "have no use without provider or scheme")
 	}
@@ -163,10 +178,10 @@ func (c *Compiler) noEffect(w *policyv1.Webhook, at strictyaml.Place, schemes []
 		c.Faults.Fail(at.At("pinned_query"), "has no use: the scheme does not sign the query as it stands")
 	}
 	if w.GetReplay() != nil && !signed {
-		c.Faults.Fail(at.At("replay"), "needs a signature over the content; a token covers nothing")
+		c.Faults.Fail(at.At("replay"), "needs a signature over the content or a JSON Web Token; a static token covers nothing")
 	}
 	if len(w.GetFormerly()) > 0 && !signed {
-		c.Faults.Fail(at.At("formerly"), "needs a signature over the content; of others nothing is remembered")
+		c.Faults.Fail(at.At("formerly"), "needs a signature over the content or a JSON Web Token; of others nothing is remembered")
 	}
 }
 

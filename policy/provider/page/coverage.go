@@ -97,14 +97,3 @@ func (c *coverage) code(part policyv1.Part_CodePart) {
 	default: // Validation refuses a part without a name.
 	}
 }
-
-func coverageOfJWS(j *policyv1.Jws) coverage {
-	c := coverage{body: j.GetBody() != nil, time: j.GetTime() != ""}
-	if j.GetUrl() != nil || j.GetAudienceUrl() {
-		c.url(j.GetUrl() != nil) // aud may leave out the query
-	}
-	if j.GetQueryHash() {
-		c.method, c.path, c.query = true, true, true
-	}
-	return c
-}

@@ -74,45 +74,6 @@ func describeSigned(s *policyv1.Scheme) Description {
 	return d
 }
 
-func describeJWS(j *policyv1.Jws) Description {
-	var algorithms []string
-	for _, a := range j.GetAlgorithms() {
-		algorithms = append(algorithms, a.String())
-	}
-	d := Description{
-		Where: "a JSON Web Token in the header " + headerWithScheme(j.GetHeader(), j.GetScheme()),
-		What:  strings.Join(algorithms, ", ") + " over the token's claims",
-		Key:   keyWords(j.GetKeyEncoding(), nil),
-	}
-	if j.GetIssuer() != "" {
-		d.What += "; iss is " + j.GetIssuer()
-	}
-	if j.GetBody() != nil {
-		d.What += "; " + j.GetBody().GetClaim() + " is the SHA-256 of the body"
-	}
-	if j.GetUrl() != nil {
-		d.What += "; " + j.GetUrl().GetClaim() + " is the SHA-256 of the URL"
-	}
-	if j.GetAudienceUrl() {
-		d.What += "; aud is the URL, with or without its query"
-		if j.GetAudienceOptional() {
-			d.What += ", where it is there"
-		}
-	}
-	if j.GetQueryHash() {
-		d.What += "; qsh is the hash of method, path and query"
-	}
-	if j.GetExpires() {
-		d.What += "; exp must be there and not be over"
-	} else {
-		d.What += "; exp counts where it is there"
-	}
-	if j.GetTime() != "" {
-		d.Time = "the claim " + j.GetTime() + ageWords(j.GetTolerance(), j.GetFuture())
-	}
-	return d
-}
-
 func describeCode(name policyv1.Code_Name) (Description, coverage) {
 	if name == policyv1.Code_ADYEN {
 		return Description{

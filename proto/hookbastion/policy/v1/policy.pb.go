@@ -264,7 +264,7 @@ func (x Replay_OnReplay) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_OnReplay.Descriptor instead.
 func (Replay_OnReplay) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type Replay_Release int32
@@ -315,7 +315,7 @@ func (x Replay_Release) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Release.Descriptor instead.
 func (Replay_Release) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14, 1}
 }
 
 type Replay_Outcome int32
@@ -367,7 +367,7 @@ func (x Replay_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Outcome.Descriptor instead.
 func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14, 2}
 }
 
 // Policy is one file. All files of a directory make one set.
@@ -450,7 +450,7 @@ type Webhook struct {
 	Secrets []*Secret `protobuf:"bytes,7,rep,name=secrets,proto3" json:"secrets,omitempty"`
 	// Networks that deliveries may come from.
 	SourceIp *SourceIP `protobuf:"bytes,8,opt,name=source_ip,json=sourceIp,proto3" json:"source_ip,omitempty"`
-	// Static tokens. Beside a signature, both are asked for.
+	// Tokens. Beside a signature, both are asked for.
 	Token *Token `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
 	// How old or early a signed time may be. Default: the provider's.
 	Freshness *Freshness `protobuf:"bytes,10,opt,name=freshness,proto3" json:"freshness,omitempty"`
@@ -1245,11 +1245,14 @@ func (x *SourceIP) GetRanges() []string {
 	return nil
 }
 
-// Token asks for a static token.
+// Token asks for a token beside a signature or without one. One of any_of and jwt is
+// given, or both, which are then both asked for.
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One of these must match.
-	AnyOf         []*TokenRule `protobuf:"bytes,1,rep,name=any_of,json=anyOf,proto3" json:"any_of,omitempty"`
+	// Static tokens, of which one must match.
+	AnyOf []*TokenRule `protobuf:"bytes,1,rep,name=any_of,json=anyOf,proto3" json:"any_of,omitempty"`
+	// A JSON Web Token (RFC 7519).
+	Jwt           *TokenJwt `protobuf:"bytes,2,opt,name=jwt,proto3" json:"jwt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1291,6 +1294,134 @@ func (x *Token) GetAnyOf() []*TokenRule {
 	return nil
 }
 
+func (x *Token) GetJwt() *TokenJwt {
+	if x != nil {
+		return x.Jwt
+	}
+	return nil
+}
+
+// TokenJwt asks for a JSON Web Token that has not ended, such as the one of an identity
+// provider. It proves a token: whoever sees one delivery can send another body with it
+// until it ends, and only the same token with the same body is a copy. With body_hash it
+// proves a signature. As an example:
+//
+//	token:
+//	  jwt:
+//	    issuers: ["https://accounts.google.com"]
+//	    audiences: ["https://hooks.example.com/push"]
+//	    algorithms: [RS256]
+//	    keys: [{file: ../secrets/google.jwks}]
+//	    claims: [{claim: email, equals: push@example.iam.gserviceaccount.com}]
+type TokenJwt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it stands. Default: {header: Authorization, scheme: Bearer}.
+	From *TokenJwt_From `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// What iss may be.
+	Issuers []string `protobuf:"bytes,2,rep,name=issuers,proto3" json:"issuers,omitempty"`
+	// aud must have one of these.
+	Audiences []string `protobuf:"bytes,3,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// What it may be signed with.
+	Algorithms []Jws_Algorithm `protobuf:"varint,4,rep,packed,name=algorithms,proto3,enum=hookbastion.policy.v1.Jws_Algorithm" json:"algorithms,omitempty"`
+	// Shared secrets or public keys.
+	Keys []*Secret `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Other claims that are asked for. An issuer that many use gives anybody a token for
+	// your audience: say here which account of theirs it must be.
+	Claims []*Claim `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty"`
+	// The claim with a digest of the body.
+	BodyHash *ClaimDigest `protobuf:"bytes,7,opt,name=body_hash,json=bodyHash,proto3" json:"body_hash,omitempty"`
+	// How far clocks may be apart. Default: none.
+	Leeway        *durationpb.Duration `protobuf:"bytes,8,opt,name=leeway,proto3" json:"leeway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenJwt) Reset() {
+	*x = TokenJwt{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenJwt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenJwt) ProtoMessage() {}
+
+func (x *TokenJwt) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenJwt.ProtoReflect.Descriptor instead.
+func (*TokenJwt) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TokenJwt) GetFrom() *TokenJwt_From {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetIssuers() []string {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetAlgorithms() []Jws_Algorithm {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetKeys() []*Secret {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetClaims() []*Claim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetBodyHash() *ClaimDigest {
+	if x != nil {
+		return x.BodyHash
+	}
+	return nil
+}
+
+func (x *TokenJwt) GetLeeway() *durationpb.Duration {
+	if x != nil {
+		return x.Leeway
+	}
+	return nil
+}
+
 // AllowWeak says why a secret may be weak: shorter than 16 bytes, easy to guess,
 // or published as an example.
 type AllowWeak struct {
@@ -1304,7 +1435,7 @@ type AllowWeak struct {
 
 func (x *AllowWeak) Reset() {
 	*x = AllowWeak{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1447,7 @@ func (x *AllowWeak) String() string {
 func (*AllowWeak) ProtoMessage() {}
 
 func (x *AllowWeak) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[9]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1460,7 @@ func (x *AllowWeak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllowWeak.ProtoReflect.Descriptor instead.
 func (*AllowWeak) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AllowWeak) GetReason() string {
@@ -1348,6 +1479,7 @@ type TokenRule struct {
 	//	*TokenRule_Header_
 	//	*TokenRule_Basic_
 	//	*TokenRule_Query_
+	//	*TokenRule_Json_
 	Rule isTokenRule_Rule `protobuf_oneof:"rule"`
 	// Names the token in records and metrics. Default: token- and its place.
 	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
@@ -1363,7 +1495,7 @@ type TokenRule struct {
 
 func (x *TokenRule) Reset() {
 	*x = TokenRule{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1507,7 @@ func (x *TokenRule) String() string {
 func (*TokenRule) ProtoMessage() {}
 
 func (x *TokenRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[10]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1520,7 @@ func (x *TokenRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule.ProtoReflect.Descriptor instead.
 func (*TokenRule) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TokenRule) GetRule() isTokenRule_Rule {
@@ -1429,6 +1561,15 @@ func (x *TokenRule) GetQuery() *TokenRule_Query {
 	if x != nil {
 		if x, ok := x.Rule.(*TokenRule_Query_); ok {
 			return x.Query
+		}
+	}
+	return nil
+}
+
+func (x *TokenRule) GetJson() *TokenRule_Json {
+	if x != nil {
+		if x, ok := x.Rule.(*TokenRule_Json_); ok {
+			return x.Json
 		}
 	}
 	return nil
@@ -1486,6 +1627,11 @@ type TokenRule_Query_ struct {
 	Query *TokenRule_Query `protobuf:"bytes,4,opt,name=query,proto3,oneof"`
 }
 
+type TokenRule_Json_ struct {
+	// A text in the JSON body.
+	Json *TokenRule_Json `protobuf:"bytes,9,opt,name=json,proto3,oneof"`
+}
+
 func (*TokenRule_Bearer_) isTokenRule_Rule() {}
 
 func (*TokenRule_Header_) isTokenRule_Rule() {}
@@ -1493,6 +1639,8 @@ func (*TokenRule_Header_) isTokenRule_Rule() {}
 func (*TokenRule_Basic_) isTokenRule_Rule() {}
 
 func (*TokenRule_Query_) isTokenRule_Rule() {}
+
+func (*TokenRule_Json_) isTokenRule_Rule() {}
 
 // TokenValue is a token by reference or by its digest.
 type TokenValue struct {
@@ -1509,7 +1657,7 @@ type TokenValue struct {
 
 func (x *TokenValue) Reset() {
 	*x = TokenValue{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1669,7 @@ func (x *TokenValue) String() string {
 func (*TokenValue) ProtoMessage() {}
 
 func (x *TokenValue) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[11]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1682,7 @@ func (x *TokenValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenValue.ProtoReflect.Descriptor instead.
 func (*TokenValue) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TokenValue) GetFrom() isTokenValue_From {
@@ -1613,7 +1761,7 @@ type Freshness struct {
 
 func (x *Freshness) Reset() {
 	*x = Freshness{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1773,7 @@ func (x *Freshness) String() string {
 func (*Freshness) ProtoMessage() {}
 
 func (x *Freshness) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[12]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1786,7 @@ func (x *Freshness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freshness.ProtoReflect.Descriptor instead.
 func (*Freshness) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Freshness) GetTolerance() *durationpb.Duration {
@@ -1680,7 +1828,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1840,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[13]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1853,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Replay) GetWindow() *durationpb.Duration {
@@ -1761,7 +1909,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1921,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[14]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1934,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Limits) GetMaxBodyBytes() uint64 {
@@ -1828,7 +1976,7 @@ type Respond struct {
 
 func (x *Respond) Reset() {
 	*x = Respond{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +1988,7 @@ func (x *Respond) String() string {
 func (*Respond) ProtoMessage() {}
 
 func (x *Respond) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[15]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +2001,7 @@ func (x *Respond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Respond.ProtoReflect.Descriptor instead.
 func (*Respond) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Respond) GetDeniedStatus() uint32 {
@@ -1875,7 +2023,7 @@ type Unverified struct {
 
 func (x *Unverified) Reset() {
 	*x = Unverified{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2035,7 @@ func (x *Unverified) String() string {
 func (*Unverified) ProtoMessage() {}
 
 func (x *Unverified) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[16]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2048,7 @@ func (x *Unverified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unverified.ProtoReflect.Descriptor instead.
 func (*Unverified) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Unverified) GetReason() string {
@@ -1923,7 +2071,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2083,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[17]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2096,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Assertion) GetAudience() string {
@@ -1968,7 +2116,7 @@ type ClientCertificate_Authority struct {
 
 func (x *ClientCertificate_Authority) Reset() {
 	*x = ClientCertificate_Authority{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2128,7 @@ func (x *ClientCertificate_Authority) String() string {
 func (*ClientCertificate_Authority) ProtoMessage() {}
 
 func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,6 +2151,88 @@ func (x *ClientCertificate_Authority) GetFile() string {
 	return ""
 }
 
+// From is where a token stands: one of header, query, json and whole_body is given.
+type TokenJwt_From struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The header.
+	Header string `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// header: the word before the token, as Bearer. Default: none.
+	Scheme string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	// A parameter of the query. It ends in many logs.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// A text in the JSON body, or with [] several, as Jws.json.
+	Json string `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`
+	// The body is the token.
+	WholeBody     bool `protobuf:"varint,5,opt,name=whole_body,json=wholeBody,proto3" json:"whole_body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenJwt_From) Reset() {
+	*x = TokenJwt_From{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenJwt_From) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenJwt_From) ProtoMessage() {}
+
+func (x *TokenJwt_From) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenJwt_From.ProtoReflect.Descriptor instead.
+func (*TokenJwt_From) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{9, 0}
+}
+
+func (x *TokenJwt_From) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *TokenJwt_From) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *TokenJwt_From) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *TokenJwt_From) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *TokenJwt_From) GetWholeBody() bool {
+	if x != nil {
+		return x.WholeBody
+	}
+	return false
+}
+
 type TokenRule_Bearer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Value         *TokenValue            `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
@@ -2012,7 +2242,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2254,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2267,7 @@ func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Bearer.ProtoReflect.Descriptor instead.
 func (*TokenRule_Bearer) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 0}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 0}
 }
 
 func (x *TokenRule_Bearer) GetValue() *TokenValue {
@@ -2057,7 +2287,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2299,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2312,7 @@ func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Header.ProtoReflect.Descriptor instead.
 func (*TokenRule_Header) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 1}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 1}
 }
 
 func (x *TokenRule_Header) GetName() string {
@@ -2108,7 +2338,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2350,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2363,7 @@ func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Basic.ProtoReflect.Descriptor instead.
 func (*TokenRule_Basic) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 2}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 2}
 }
 
 func (x *TokenRule_Basic) GetValue() *TokenValue {
@@ -2153,7 +2383,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2395,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2408,7 @@ func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRule_Query.ProtoReflect.Descriptor instead.
 func (*TokenRule_Query) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{10, 3}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 3}
 }
 
 func (x *TokenRule_Query) GetName() string {
@@ -2189,6 +2419,60 @@ func (x *TokenRule_Query) GetName() string {
 }
 
 func (x *TokenRule_Query) GetValue() *TokenValue {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+type TokenRule_Json struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its keys with dots between. [] stands for every item of a list, which must not be
+	// empty, as in value[].clientState.
+	Path          string      `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Value         *TokenValue `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenRule_Json) Reset() {
+	*x = TokenRule_Json{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenRule_Json) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenRule_Json) ProtoMessage() {}
+
+func (x *TokenRule_Json) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenRule_Json.ProtoReflect.Descriptor instead.
+func (*TokenRule_Json) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{11, 4}
+}
+
+func (x *TokenRule_Json) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *TokenRule_Json) GetValue() *TokenValue {
 	if x != nil {
 		return x.Value
 	}
@@ -2296,17 +2580,40 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\bSourceIP\x12\x14\n" +
 	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
 	"\x04deny\x18\x02 \x03(\tR\x04deny\x12 \n" +
-	"\x06ranges\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x18\x01R\x06ranges\"L\n" +
-	"\x05Token\x12C\n" +
-	"\x06any_of\x18\x01 \x03(\v2 .hookbastion.policy.v1.TokenRuleB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05anyOf\",\n" +
+	"\x06ranges\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x18\x01R\x06ranges\"}\n" +
+	"\x05Token\x12A\n" +
+	"\x06any_of\x18\x01 \x03(\v2 .hookbastion.policy.v1.TokenRuleB\b\xbaH\x05\x92\x01\x02\x10\x10R\x05anyOf\x121\n" +
+	"\x03jwt\x18\x02 \x01(\v2\x1f.hookbastion.policy.v1.TokenJwtR\x03jwt\"\x9b\x06\n" +
+	"\bTokenJwt\x128\n" +
+	"\x04from\x18\x01 \x01(\v2$.hookbastion.policy.v1.TokenJwt.FromR\x04from\x12*\n" +
+	"\aissuers\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x10\"\x04r\x02\x10\x01R\aissuers\x12.\n" +
+	"\taudiences\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x10\"\x04r\x02\x10\x01R\taudiences\x12Y\n" +
+	"\n" +
+	"algorithms\x18\x04 \x03(\x0e2$.hookbastion.policy.v1.Jws.AlgorithmB\x13\xbaH\x10\x92\x01\r\b\x01\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\n" +
+	"algorithms\x12=\n" +
+	"\x04keys\x18\x05 \x03(\v2\x1d.hookbastion.policy.v1.SecretB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x04keys\x12>\n" +
+	"\x06claims\x18\x06 \x03(\v2\x1c.hookbastion.policy.v1.ClaimB\b\xbaH\x05\x92\x01\x02\x10\x10R\x06claims\x12?\n" +
+	"\tbody_hash\x18\a \x01(\v2\".hookbastion.policy.v1.ClaimDigestR\bbodyHash\x12@\n" +
+	"\x06leeway\x18\b \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xac\x022\x00R\x06leeway\x1a\x9b\x02\n" +
+	"\x04From\x127\n" +
+	"\x06header\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^([A-Za-z0-9-]{1,128})?$R\x06header\x12/\n" +
+	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06scheme\x124\n" +
+	"\x05query\x18\x03 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{0,128}$R\x05query\x12T\n" +
+	"\x04json\x18\x04 \x01(\tB@\xbaH=r;29^([A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7})?$R\x04json\x12\x1d\n" +
+	"\n" +
+	"whole_body\x18\x05 \x01(\bR\twholeBody\",\n" +
 	"\tAllowWeak\x12\x1f\n" +
-	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"\x94\a\n" +
+	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"\xee\b\n" +
 	"\tTokenRule\x12A\n" +
 	"\x06bearer\x18\x01 \x01(\v2'.hookbastion.policy.v1.TokenRule.BearerH\x00R\x06bearer\x12A\n" +
 	"\x06header\x18\x02 \x01(\v2'.hookbastion.policy.v1.TokenRule.HeaderH\x00R\x06header\x12>\n" +
 	"\x05basic\x18\x03 \x01(\v2&.hookbastion.policy.v1.TokenRule.BasicH\x00R\x05basic\x12>\n" +
-	"\x05query\x18\x04 \x01(\v2&.hookbastion.policy.v1.TokenRule.QueryH\x00R\x05query\x12-\n" +
+	"\x05query\x18\x04 \x01(\v2&.hookbastion.policy.v1.TokenRule.QueryH\x00R\x05query\x12;\n" +
+	"\x04json\x18\t \x01(\v2%.hookbastion.policy.v1.TokenRule.JsonH\x00R\x04json\x12-\n" +
 	"\x02id\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x02id\x129\n" +
 	"\n" +
 	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
@@ -2322,6 +2629,9 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x05value\x18\x01 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05value\x1a|\n" +
 	"\x05Query\x122\n" +
 	"\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x04name\x12?\n" +
+	"\x05value\x18\x02 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05value\x1a\x9a\x01\n" +
+	"\x04Json\x12Q\n" +
+	"\x04path\x18\x01 \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$R\x04path\x12?\n" +
 	"\x05value\x18\x02 \x01(\v2!.hookbastion.policy.v1.TokenValueB\x06\xbaH\x03\xc8\x01\x01R\x05valueB\r\n" +
 	"\x04rule\x12\x05\xbaH\x02\b\x01\"}\n" +
 	"\n" +
@@ -2385,7 +2695,7 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
@@ -2402,73 +2712,88 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*ClientCertificate)(nil),           // 12: hookbastion.policy.v1.ClientCertificate
 	(*SourceIP)(nil),                    // 13: hookbastion.policy.v1.SourceIP
 	(*Token)(nil),                       // 14: hookbastion.policy.v1.Token
-	(*AllowWeak)(nil),                   // 15: hookbastion.policy.v1.AllowWeak
-	(*TokenRule)(nil),                   // 16: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),                  // 17: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),                   // 18: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                      // 19: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                      // 20: hookbastion.policy.v1.Limits
-	(*Respond)(nil),                     // 21: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),                  // 22: hookbastion.policy.v1.Unverified
-	(*Assertion)(nil),                   // 23: hookbastion.policy.v1.Assertion
-	(*ClientCertificate_Authority)(nil), // 24: hookbastion.policy.v1.ClientCertificate.Authority
-	(*TokenRule_Bearer)(nil),            // 25: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),            // 26: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),             // 27: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),             // 28: hookbastion.policy.v1.TokenRule.Query
-	(*Scheme)(nil),                      // 29: hookbastion.policy.v1.Scheme
-	(*structpb.Struct)(nil),             // 30: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 31: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),         // 32: google.protobuf.Duration
+	(*TokenJwt)(nil),                    // 15: hookbastion.policy.v1.TokenJwt
+	(*AllowWeak)(nil),                   // 16: hookbastion.policy.v1.AllowWeak
+	(*TokenRule)(nil),                   // 17: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                  // 18: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                   // 19: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                      // 20: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                      // 21: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                     // 22: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                  // 23: hookbastion.policy.v1.Unverified
+	(*Assertion)(nil),                   // 24: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil), // 25: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenJwt_From)(nil),               // 26: hookbastion.policy.v1.TokenJwt.From
+	(*TokenRule_Bearer)(nil),            // 27: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),            // 28: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),             // 29: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),             // 30: hookbastion.policy.v1.TokenRule.Query
+	(*TokenRule_Json)(nil),              // 31: hookbastion.policy.v1.TokenRule.Json
+	(*Scheme)(nil),                      // 32: hookbastion.policy.v1.Scheme
+	(*structpb.Struct)(nil),             // 33: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 34: google.protobuf.Timestamp
+	(Jws_Algorithm)(0),                  // 35: hookbastion.policy.v1.Jws.Algorithm
+	(*Claim)(nil),                       // 36: hookbastion.policy.v1.Claim
+	(*ClaimDigest)(nil),                 // 37: hookbastion.policy.v1.ClaimDigest
+	(*durationpb.Duration)(nil),         // 38: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
 	8,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	29, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	32, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
 	9,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
 	13, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
 	14, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	18, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	19, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	20, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	19, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	20, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	21, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	21, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	22, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	22, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	23, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
 	11, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
-	23, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
-	30, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
+	24, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	33, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
 	10, // 15: hookbastion.policy.v1.Webhook.credentials:type_name -> hookbastion.policy.v1.Credential
 	1,  // 16: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	31, // 17: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	31, // 18: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	15, // 19: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	34, // 17: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	34, // 18: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	16, // 19: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
 	2,  // 20: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
 	12, // 21: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	24, // 22: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	16, // 23: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	25, // 24: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	26, // 25: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	27, // 26: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	28, // 27: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	31, // 28: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	31, // 29: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	15, // 30: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	32, // 31: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	32, // 32: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	32, // 33: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	3,  // 34: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	4,  // 35: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	5,  // 36: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	5,  // 37: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	17, // 38: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	17, // 39: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	17, // 40: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	17, // 41: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	25, // 22: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	17, // 23: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	15, // 24: hookbastion.policy.v1.Token.jwt:type_name -> hookbastion.policy.v1.TokenJwt
+	26, // 25: hookbastion.policy.v1.TokenJwt.from:type_name -> hookbastion.policy.v1.TokenJwt.From
+	35, // 26: hookbastion.policy.v1.TokenJwt.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	9,  // 27: hookbastion.policy.v1.TokenJwt.keys:type_name -> hookbastion.policy.v1.Secret
+	36, // 28: hookbastion.policy.v1.TokenJwt.claims:type_name -> hookbastion.policy.v1.Claim
+	37, // 29: hookbastion.policy.v1.TokenJwt.body_hash:type_name -> hookbastion.policy.v1.ClaimDigest
+	38, // 30: hookbastion.policy.v1.TokenJwt.leeway:type_name -> google.protobuf.Duration
+	27, // 31: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	28, // 32: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	29, // 33: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	30, // 34: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	31, // 35: hookbastion.policy.v1.TokenRule.json:type_name -> hookbastion.policy.v1.TokenRule.Json
+	34, // 36: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	34, // 37: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	16, // 38: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	38, // 39: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	38, // 40: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	38, // 41: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 42: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 43: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 44: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 45: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	18, // 46: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	18, // 47: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	18, // 48: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	18, // 49: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	18, // 50: hookbastion.policy.v1.TokenRule.Json.value:type_name -> hookbastion.policy.v1.TokenValue
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -2491,26 +2816,27 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 		(*Credential_File)(nil),
 		(*Credential_Env)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[10].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{
 		(*TokenRule_Bearer_)(nil),
 		(*TokenRule_Header_)(nil),
 		(*TokenRule_Basic_)(nil),
 		(*TokenRule_Query_)(nil),
+		(*TokenRule_Json_)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[11].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[12].OneofWrappers = []any{
 		(*TokenValue_File)(nil),
 		(*TokenValue_Env)(nil),
 		(*TokenValue_Digest)(nil),
 	}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[14].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1224,24 +1224,59 @@ type Jws_Algorithm int32
 
 const (
 	Jws_ALGORITHM_UNSPECIFIED Jws_Algorithm = 0
-	Jws_HS256                 Jws_Algorithm = 1
-	Jws_HS384                 Jws_Algorithm = 2
-	Jws_HS512                 Jws_Algorithm = 3
+	// HMAC with a shared secret.
+	Jws_HS256 Jws_Algorithm = 1
+	Jws_HS384 Jws_Algorithm = 2
+	Jws_HS512 Jws_Algorithm = 3
+	// RSASSA-PKCS1-v1_5.
+	Jws_RS256 Jws_Algorithm = 4
+	Jws_RS384 Jws_Algorithm = 5
+	Jws_RS512 Jws_Algorithm = 6
+	// RSASSA-PSS.
+	Jws_PS256 Jws_Algorithm = 7
+	Jws_PS384 Jws_Algorithm = 8
+	Jws_PS512 Jws_Algorithm = 9
+	// ECDSA with P-256, P-384 and P-521.
+	Jws_ES256 Jws_Algorithm = 10
+	Jws_ES384 Jws_Algorithm = 11
+	Jws_ES512 Jws_Algorithm = 12
+	// Ed25519.
+	Jws_EdDSA Jws_Algorithm = 13
 )
 
 // Enum value maps for Jws_Algorithm.
 var (
 	Jws_Algorithm_name = map[int32]string{
-		0: "ALGORITHM_UNSPECIFIED",
-		1: "HS256",
-		2: "HS384",
-		3: "HS512",
+		0:  "ALGORITHM_UNSPECIFIED",
+		1:  "HS256",
+		2:  "HS384",
+		3:  "HS512",
+		4:  "RS256",
+		5:  "RS384",
+		6:  "RS512",
+		7:  "PS256",
+		8:  "PS384",
+		9:  "PS512",
+		10: "ES256",
+		11: "ES384",
+		12: "ES512",
+		13: "EdDSA",
 	}
 	Jws_Algorithm_value = map[string]int32{
 		"ALGORITHM_UNSPECIFIED": 0,
 		"HS256":                 1,
 		"HS384":                 2,
 		"HS512":                 3,
+		"RS256":                 4,
+		"RS384":                 5,
+		"RS512":                 6,
+		"PS256":                 7,
+		"PS384":                 8,
+		"PS512":                 9,
+		"ES256":                 10,
+		"ES384":                 11,
+		"ES512":                 12,
+		"EdDSA":                 13,
 	}
 )
 
@@ -1324,7 +1359,7 @@ func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
 func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31, 0}
 }
 
 type Code_Name int32
@@ -1378,7 +1413,7 @@ func (x Code_Name) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code_Name.Descriptor instead.
 func (Code_Name) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32, 0}
 }
 
 type Provider_Confidence int32
@@ -1429,7 +1464,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33, 0}
 }
 
 type Provider_Retry int32
@@ -1487,7 +1522,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33, 1}
 }
 
 type Refusal_Effect int32
@@ -1542,7 +1577,7 @@ func (x Refusal_Effect) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Effect.Descriptor instead.
 func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{35, 0}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -1729,7 +1764,7 @@ type Scheme_SharedToken struct {
 }
 
 type Scheme_Jws struct {
-	// A JSON Web Token, signed with the shared secret (RFC 7519).
+	// A JSON Web Token (RFC 7519) or another JSON Web Signature (RFC 7515).
 	Jws *Jws `protobuf:"bytes,3,opt,name=jws,proto3,oneof"`
 }
 
@@ -4469,25 +4504,33 @@ func (*SharedToken_Query) isSharedToken_Place() {}
 
 func (*SharedToken_Json) isSharedToken_Place() {}
 
-// Jws is a JSON Web Token in compact form, signed with the shared secret. What of
-// the request its claims bind is said here; one that does not bind the body
-// proves less, as Hmac.body_unsigned does. As an example:
+// Jws is a JSON Web Token, or another JSON Web Signature, in compact form (RFC 7519,
+// 7515). The secrets of the webhook are shared secrets or public keys: a key is of one
+// family, so that no public key is taken for a secret. What of the request a token
+// binds is said here. One that does not bind the body proves less: such a token may serve
+// many deliveries, whoever sees one can send another body with it until it ends, and only
+// the same token with the same body is a copy. As an example:
 //
 //	jws:
 //	  header: Authorization
 //	  scheme: Bearer
-//	  algorithms: [HS256]
+//	  algorithms: [RS256]
+//	  issuers: ["https://sender.example"]
+//	  audiences: ["{audience}"]
 //	  body: {claim: body_sha256, encoding: HEX}
-//	  time: iat
+//	  expires: true
+//
+// crit in a token's header is refused. jku, x5u and jwk are never followed.
 type Jws struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The header that holds it.
+	// The header that holds it. One of header, query, json and whole_body is given.
 	Header string `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
 	// The word before it, in either letter case, as Bearer. Default: none.
 	Scheme string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
-	// What it may be signed with. The token's own word counts for nothing else.
+	// What it may be signed with. The token's own word counts for nothing else, and
+	// only with a key of that family.
 	Algorithms []Jws_Algorithm `protobuf:"varint,3,rep,packed,name=algorithms,proto3,enum=hookbastion.policy.v1.Jws_Algorithm" json:"algorithms,omitempty"`
-	// How the secret, as the provider shows it, becomes the key. Default: TEXT.
+	// How a shared secret, as the provider shows it, becomes the key. Default: TEXT.
 	KeyEncoding Key_Encoding `protobuf:"varint,4,opt,name=key_encoding,json=keyEncoding,proto3,enum=hookbastion.policy.v1.Key_Encoding" json:"key_encoding,omitempty"`
 	// iss must be this.
 	Issuer string `protobuf:"bytes,5,opt,name=issuer,proto3" json:"issuer,omitempty"`
@@ -4496,7 +4539,7 @@ type Jws struct {
 	// audience_url: a token without aud is accepted. It can be used at every URL of
 	// its key.
 	AudienceOptional bool `protobuf:"varint,20,opt,name=audience_optional,json=audienceOptional,proto3" json:"audience_optional,omitempty"`
-	// The claim that binds the body. Absent: the body is not signed.
+	// The claim that binds the body. Absent: no claim does.
 	Body *ClaimDigest `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
 	// The claim that binds the URL.
 	Url *ClaimDigest `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
@@ -4511,7 +4554,36 @@ type Jws struct {
 	// How old time may be. Default: 300s.
 	Tolerance *durationpb.Duration `protobuf:"bytes,13,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
 	// How far ahead of our clock it may be. Default: 60s.
-	Future        *durationpb.Duration `protobuf:"bytes,14,opt,name=future,proto3" json:"future,omitempty"`
+	Future *durationpb.Duration `protobuf:"bytes,14,opt,name=future,proto3" json:"future,omitempty"`
+	// The parameter of the query that holds it, as jwt. It ends in many logs.
+	Query string `protobuf:"bytes,21,opt,name=query,proto3" json:"query,omitempty"`
+	// A text in the JSON body, by its keys with dots between. With [] behind a key it
+	// stands for every item of a list, as in validationTokens[]: all of them must be good,
+	// and there must be one.
+	Json string `protobuf:"bytes,22,opt,name=json,proto3" json:"json,omitempty"`
+	// json: the body has nothing else, so that the token covers it. Any other is refused.
+	Alone bool `protobuf:"varint,23,opt,name=alone,proto3" json:"alone,omitempty"`
+	// The body is the token, byte for byte.
+	WholeBody bool `protobuf:"varint,24,opt,name=whole_body,json=wholeBody,proto3" json:"whole_body,omitempty"`
+	// What iss may be, in place of issuer. {name} stands for a parameter of the webhook.
+	Issuers []string `protobuf:"bytes,25,rep,name=issuers,proto3" json:"issuers,omitempty"`
+	// aud must have one of these. {name} stands for a parameter of the webhook.
+	Audiences []string `protobuf:"bytes,26,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// Other claims that are asked for.
+	Claims []*Claim `protobuf:"bytes,27,rep,name=claims,proto3" json:"claims,omitempty"`
+	// The same in the token's header, as typ.
+	HeaderClaims []*Claim `protobuf:"bytes,28,rep,name=header_claims,json=headerClaims,proto3" json:"header_claims,omitempty"`
+	// What jku of the header may be, where it is there. It is compared, and nothing is
+	// fetched from it.
+	Jku []string `protobuf:"bytes,29,rep,name=jku,proto3" json:"jku,omitempty"`
+	// The claim with the id of the secret, as iss. Only that one is tried. Absent: kid of
+	// the header chooses among the keys that have one.
+	KeyClaim string `protobuf:"bytes,30,opt,name=key_claim,json=keyClaim,proto3" json:"key_claim,omitempty"`
+	// The token has certificates, and the webhook's secrets are the roots that they must
+	// lead to.
+	X5C *X5C `protobuf:"bytes,31,opt,name=x5c,proto3" json:"x5c,omitempty"`
+	// The token has no payload: that is the request itself. There are no claims then.
+	Detached      *Detached `protobuf:"bytes,32,opt,name=detached,proto3" json:"detached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4651,6 +4723,389 @@ func (x *Jws) GetFuture() *durationpb.Duration {
 	return nil
 }
 
+func (x *Jws) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *Jws) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *Jws) GetAlone() bool {
+	if x != nil {
+		return x.Alone
+	}
+	return false
+}
+
+func (x *Jws) GetWholeBody() bool {
+	if x != nil {
+		return x.WholeBody
+	}
+	return false
+}
+
+func (x *Jws) GetIssuers() []string {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
+}
+
+func (x *Jws) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *Jws) GetClaims() []*Claim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *Jws) GetHeaderClaims() []*Claim {
+	if x != nil {
+		return x.HeaderClaims
+	}
+	return nil
+}
+
+func (x *Jws) GetJku() []string {
+	if x != nil {
+		return x.Jku
+	}
+	return nil
+}
+
+func (x *Jws) GetKeyClaim() string {
+	if x != nil {
+		return x.KeyClaim
+	}
+	return ""
+}
+
+func (x *Jws) GetX5C() *X5C {
+	if x != nil {
+		return x.X5C
+	}
+	return nil
+}
+
+func (x *Jws) GetDetached() *Detached {
+	if x != nil {
+		return x.Detached
+	}
+	return nil
+}
+
+// Claim is a member of a token that must be there and be something.
+type Claim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, or several with dots between for one inside of others, as
+	// data.bundleId. A name with a slash is one name, dots and all.
+	Claim string `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	// Other names under which it may stand. Those that are there must all hold.
+	Also []string `protobuf:"bytes,2,rep,name=also,proto3" json:"also,omitempty"`
+	// Types that are valid to be assigned to IsWhat:
+	//
+	//	*Claim_Equals
+	//	*Claim_Parameter
+	//	*Claim_Is
+	//	*Claim_Number
+	//	*Claim_Json
+	IsWhat        isClaim_IsWhat `protobuf_oneof:"is_what"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Claim) Reset() {
+	*x = Claim{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Claim) ProtoMessage() {}
+
+func (x *Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Claim.ProtoReflect.Descriptor instead.
+func (*Claim) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Claim) GetClaim() string {
+	if x != nil {
+		return x.Claim
+	}
+	return ""
+}
+
+func (x *Claim) GetAlso() []string {
+	if x != nil {
+		return x.Also
+	}
+	return nil
+}
+
+func (x *Claim) GetIsWhat() isClaim_IsWhat {
+	if x != nil {
+		return x.IsWhat
+	}
+	return nil
+}
+
+func (x *Claim) GetEquals() string {
+	if x != nil {
+		if x, ok := x.IsWhat.(*Claim_Equals); ok {
+			return x.Equals
+		}
+	}
+	return ""
+}
+
+func (x *Claim) GetParameter() string {
+	if x != nil {
+		if x, ok := x.IsWhat.(*Claim_Parameter); ok {
+			return x.Parameter
+		}
+	}
+	return ""
+}
+
+func (x *Claim) GetIs() bool {
+	if x != nil {
+		if x, ok := x.IsWhat.(*Claim_Is); ok {
+			return x.Is
+		}
+	}
+	return false
+}
+
+func (x *Claim) GetNumber() uint64 {
+	if x != nil {
+		if x, ok := x.IsWhat.(*Claim_Number); ok {
+			return x.Number
+		}
+	}
+	return 0
+}
+
+func (x *Claim) GetJson() string {
+	if x != nil {
+		if x, ok := x.IsWhat.(*Claim_Json); ok {
+			return x.Json
+		}
+	}
+	return ""
+}
+
+type isClaim_IsWhat interface {
+	isClaim_IsWhat()
+}
+
+type Claim_Equals struct {
+	// This text.
+	Equals string `protobuf:"bytes,3,opt,name=equals,proto3,oneof"`
+}
+
+type Claim_Parameter struct {
+	// One of the values of a parameter of the webhook. A number is compared as it is
+	// written. Where the parameter is optional and not given, nothing is asked for.
+	Parameter string `protobuf:"bytes,4,opt,name=parameter,proto3,oneof"`
+}
+
+type Claim_Is struct {
+	// True or false.
+	Is bool `protobuf:"varint,5,opt,name=is,proto3,oneof"`
+}
+
+type Claim_Number struct {
+	// This number.
+	Number uint64 `protobuf:"varint,6,opt,name=number,proto3,oneof"`
+}
+
+type Claim_Json struct {
+	// A text of the JSON body, by its keys with dots between.
+	Json string `protobuf:"bytes,7,opt,name=json,proto3,oneof"`
+}
+
+func (*Claim_Equals) isClaim_IsWhat() {}
+
+func (*Claim_Parameter) isClaim_IsWhat() {}
+
+func (*Claim_Is) isClaim_IsWhat() {}
+
+func (*Claim_Number) isClaim_IsWhat() {}
+
+func (*Claim_Json) isClaim_IsWhat() {}
+
+// X5c says which certificates a token must have in x5c of its header (RFC 7515
+// §4.1.6), the leaf first. All must be valid at the time of the delivery, whatever time
+// the token names, and each must have signed the one before it. Whether one was revoked
+// is not asked.
+type X5C struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there must be, with the root, which must be one of the webhook's secrets.
+	Certificates uint32 `protobuf:"varint,1,opt,name=certificates,proto3" json:"certificates,omitempty"`
+	// An extension that the first certificate must have, as 1.2.840.113635.100.6.11.1.
+	LeafOid string `protobuf:"bytes,2,opt,name=leaf_oid,json=leafOid,proto3" json:"leaf_oid,omitempty"`
+	// One that the second must have.
+	IntermediateOid string `protobuf:"bytes,3,opt,name=intermediate_oid,json=intermediateOid,proto3" json:"intermediate_oid,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *X5C) Reset() {
+	*x = X5C{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *X5C) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*X5C) ProtoMessage() {}
+
+func (x *X5C) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use X5C.ProtoReflect.Descriptor instead.
+func (*X5C) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *X5C) GetCertificates() uint32 {
+	if x != nil {
+		return x.Certificates
+	}
+	return 0
+}
+
+func (x *X5C) GetLeafOid() string {
+	if x != nil {
+		return x.LeafOid
+	}
+	return ""
+}
+
+func (x *X5C) GetIntermediateOid() string {
+	if x != nil {
+		return x.IntermediateOid
+	}
+	return ""
+}
+
+// Detached is the payload of a token that has none (RFC 7515 appendix F): the body,
+// byte for byte, and what is said here before it. A token that has a payload is refused.
+type Detached struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Method, space, path with its query, line feed.
+	RequestLine bool `protobuf:"varint,1,opt,name=request_line,json=requestLine,proto3" json:"request_line,omitempty"`
+	// The member of the token's header that lists headers of the request, with commas
+	// between, as tl_headers. For each there is a line: name as it is listed, colon, space,
+	// value, line feed.
+	Listed string `protobuf:"bytes,2,opt,name=listed,proto3" json:"listed,omitempty"`
+	// Headers that must be listed.
+	Required []string `protobuf:"bytes,3,rep,name=required,proto3" json:"required,omitempty"`
+	// A required header with the signed time.
+	Timestamp     *Timestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Detached) Reset() {
+	*x = Detached{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Detached) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Detached) ProtoMessage() {}
+
+func (x *Detached) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Detached.ProtoReflect.Descriptor instead.
+func (*Detached) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Detached) GetRequestLine() bool {
+	if x != nil {
+		return x.RequestLine
+	}
+	return false
+}
+
+func (x *Detached) GetListed() string {
+	if x != nil {
+		return x.Listed
+	}
+	return ""
+}
+
+func (x *Detached) GetRequired() []string {
+	if x != nil {
+		return x.Required
+	}
+	return nil
+}
+
+func (x *Detached) GetTimestamp() *Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
 // ClaimDigest is a claim with a SHA-256.
 type ClaimDigest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4666,7 +5121,7 @@ type ClaimDigest struct {
 
 func (x *ClaimDigest) Reset() {
 	*x = ClaimDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4678,7 +5133,7 @@ func (x *ClaimDigest) String() string {
 func (*ClaimDigest) ProtoMessage() {}
 
 func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4691,7 +5146,7 @@ func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
 func (*ClaimDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClaimDigest) GetClaim() string {
@@ -4726,7 +5181,7 @@ type Code struct {
 
 func (x *Code) Reset() {
 	*x = Code{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4738,7 +5193,7 @@ func (x *Code) String() string {
 func (*Code) ProtoMessage() {}
 
 func (x *Code) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4751,7 +5206,7 @@ func (x *Code) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Code.ProtoReflect.Descriptor instead.
 func (*Code) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Code) GetName() Code_Name {
@@ -4803,7 +5258,7 @@ type Provider struct {
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4815,7 +5270,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4828,7 +5283,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Provider) GetName() string {
@@ -4964,7 +5419,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4976,7 +5431,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4989,7 +5444,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Parameter) GetName() string {
@@ -5042,7 +5497,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5054,7 +5509,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5067,7 +5522,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Refusal) GetEffect() Refusal_Effect {
@@ -5107,7 +5562,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5119,7 +5574,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5132,7 +5587,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -5169,7 +5624,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5181,7 +5636,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5194,7 +5649,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -5231,7 +5686,7 @@ type Published_Text struct {
 
 func (x *Published_Text) Reset() {
 	*x = Published_Text{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5243,7 +5698,7 @@ func (x *Published_Text) String() string {
 func (*Published_Text) ProtoMessage() {}
 
 func (x *Published_Text) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5289,7 +5744,7 @@ type Published_Certificate struct {
 
 func (x *Published_Certificate) Reset() {
 	*x = Published_Certificate{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5301,7 +5756,7 @@ func (x *Published_Certificate) String() string {
 func (*Published_Certificate) ProtoMessage() {}
 
 func (x *Published_Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5693,9 +6148,9 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x05query\x18\x04 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05query\x12S\n" +
 	"\x04json\x18\x05 \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$H\x00R\x04json\x12/\n" +
 	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06schemeB\x0e\n" +
-	"\x05place\x12\x05\xbaH\x02\b\x01\"\xdb\x06\n" +
-	"\x03Jws\x124\n" +
-	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x06header\x12/\n" +
+	"\x05place\x12\x05\xbaH\x02\b\x01\"\xa5\f\n" +
+	"\x03Jws\x127\n" +
+	"\x06header\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^([A-Za-z0-9-]{1,128})?$R\x06header\x12/\n" +
 	"\x06scheme\x18\x02 \x01(\tB\x17\xbaH\x14r\x122\x10^[A-Za-z]{0,32}$R\x06scheme\x12Y\n" +
 	"\n" +
 	"algorithms\x18\x03 \x03(\x0e2$.hookbastion.policy.v1.Jws.AlgorithmB\x13\xbaH\x10\x92\x01\r\b\x01\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\n" +
@@ -5715,12 +6170,55 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\xaa\x01\a\"\x03\b\xac\x022\x00R\x06leeway\x12G\n" +
 	"\ttolerance\x18\r \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x0e \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"G\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\x124\n" +
+	"\x05query\x18\x15 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{0,128}$R\x05query\x12T\n" +
+	"\x04json\x18\x16 \x01(\tB@\xbaH=r;29^([A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7})?$R\x04json\x12\x14\n" +
+	"\x05alone\x18\x17 \x01(\bR\x05alone\x12\x1d\n" +
+	"\n" +
+	"whole_body\x18\x18 \x01(\bR\twholeBody\x12(\n" +
+	"\aissuers\x18\x19 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x10\"\x04r\x02\x10\x01R\aissuers\x12,\n" +
+	"\taudiences\x18\x1a \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x10\"\x04r\x02\x10\x01R\taudiences\x12>\n" +
+	"\x06claims\x18\x1b \x03(\v2\x1c.hookbastion.policy.v1.ClaimB\b\xbaH\x05\x92\x01\x02\x10\x10R\x06claims\x12K\n" +
+	"\rheader_claims\x18\x1c \x03(\v2\x1c.hookbastion.policy.v1.ClaimB\b\xbaH\x05\x92\x01\x02\x10\x10R\fheaderClaims\x12(\n" +
+	"\x03jku\x18\x1d \x03(\tB\x16\xbaH\x13\x92\x01\x10\x10\x10\"\fr\n" +
+	":\bhttps://R\x03jku\x12\x1b\n" +
+	"\tkey_claim\x18\x1e \x01(\tR\bkeyClaim\x12,\n" +
+	"\x03x5c\x18\x1f \x01(\v2\x1a.hookbastion.policy.v1.X5cR\x03x5c\x12;\n" +
+	"\bdetached\x18  \x01(\v2\x1f.hookbastion.policy.v1.DetachedR\bdetached\"\xb5\x01\n" +
 	"\tAlgorithm\x12\x19\n" +
 	"\x15ALGORITHM_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05HS256\x10\x01\x12\t\n" +
 	"\x05HS384\x10\x02\x12\t\n" +
-	"\x05HS512\x10\x03\"\xef\x01\n" +
+	"\x05HS512\x10\x03\x12\t\n" +
+	"\x05RS256\x10\x04\x12\t\n" +
+	"\x05RS384\x10\x05\x12\t\n" +
+	"\x05RS512\x10\x06\x12\t\n" +
+	"\x05PS256\x10\a\x12\t\n" +
+	"\x05PS384\x10\b\x12\t\n" +
+	"\x05PS512\x10\t\x12\t\n" +
+	"\x05ES256\x10\n" +
+	"\x12\t\n" +
+	"\x05ES384\x10\v\x12\t\n" +
+	"\x05ES512\x10\f\x12\t\n" +
+	"\x05EdDSA\x10\r\"\x97\x02\n" +
+	"\x05Claim\x12\x1d\n" +
+	"\x05claim\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05claim\x12\"\n" +
+	"\x04also\x18\x02 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x04\"\x04r\x02\x10\x01R\x04also\x12\x18\n" +
+	"\x06equals\x18\x03 \x01(\tH\x00R\x06equals\x12\x1e\n" +
+	"\tparameter\x18\x04 \x01(\tH\x00R\tparameter\x12\x10\n" +
+	"\x02is\x18\x05 \x01(\bH\x00R\x02is\x12\x18\n" +
+	"\x06number\x18\x06 \x01(\x04H\x00R\x06number\x12S\n" +
+	"\x04json\x18\a \x01(\tB=\xbaH:r826^[A-Za-z0-9_-]+(\\[\\])?([.][A-Za-z0-9_-]+(\\[\\])?){0,7}$H\x00R\x04jsonB\x10\n" +
+	"\ais_what\x12\x05\xbaH\x02\b\x01\"\xdc\x01\n" +
+	"\x03X5c\x12-\n" +
+	"\fcertificates\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\x05(\x02R\fcertificates\x12J\n" +
+	"\bleaf_oid\x18\x02 \x01(\tB/\xbaH,r*2(^([0-2]([.](0|[1-9][0-9]{0,8})){1,15})?$R\aleafOid\x12Z\n" +
+	"\x10intermediate_oid\x18\x03 \x01(\tB/\xbaH,r*2(^([0-2]([.](0|[1-9][0-9]{0,8})){1,15})?$R\x0fintermediateOid\"\xc8\x01\n" +
+	"\bDetached\x12!\n" +
+	"\frequest_line\x18\x01 \x01(\bR\vrequestLine\x12\x16\n" +
+	"\x06listed\x18\x02 \x01(\tR\x06listed\x12A\n" +
+	"\brequired\x18\x03 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x10\x18\x01\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\brequired\x12>\n" +
+	"\ttimestamp\x18\x04 \x01(\v2 .hookbastion.policy.v1.TimestampR\ttimestamp\"\xef\x01\n" +
 	"\vClaimDigest\x12\x1d\n" +
 	"\x05claim\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05claim\x12O\n" +
 	"\bencoding\x18\x02 \x01(\x0e2+.hookbastion.policy.v1.ClaimDigest.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12&\n" +
@@ -5813,7 +6311,7 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 27)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Hmac_Construction)(0),        // 0: hookbastion.policy.v1.Hmac.Construction
 	(Hmac_Hash)(0),                // 1: hookbastion.policy.v1.Hmac.Hash
@@ -5870,23 +6368,26 @@ var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(*ConstantHeader)(nil),        // 52: hookbastion.policy.v1.ConstantHeader
 	(*SharedToken)(nil),           // 53: hookbastion.policy.v1.SharedToken
 	(*Jws)(nil),                   // 54: hookbastion.policy.v1.Jws
-	(*ClaimDigest)(nil),           // 55: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                  // 56: hookbastion.policy.v1.Code
-	(*Provider)(nil),              // 57: hookbastion.policy.v1.Provider
-	(*Parameter)(nil),             // 58: hookbastion.policy.v1.Parameter
-	(*Refusal)(nil),               // 59: hookbastion.policy.v1.Refusal
-	(*Ranges)(nil),                // 60: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),           // 61: hookbastion.policy.v1.NamedScheme
-	(*Published_Text)(nil),        // 62: hookbastion.policy.v1.Published.Text
-	(*Published_Certificate)(nil), // 63: hookbastion.policy.v1.Published.Certificate
-	(*durationpb.Duration)(nil),   // 64: google.protobuf.Duration
-	(*emptypb.Empty)(nil),         // 65: google.protobuf.Empty
+	(*Claim)(nil),                 // 55: hookbastion.policy.v1.Claim
+	(*X5C)(nil),                   // 56: hookbastion.policy.v1.X5c
+	(*Detached)(nil),              // 57: hookbastion.policy.v1.Detached
+	(*ClaimDigest)(nil),           // 58: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                  // 59: hookbastion.policy.v1.Code
+	(*Provider)(nil),              // 60: hookbastion.policy.v1.Provider
+	(*Parameter)(nil),             // 61: hookbastion.policy.v1.Parameter
+	(*Refusal)(nil),               // 62: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),                // 63: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),           // 64: hookbastion.policy.v1.NamedScheme
+	(*Published_Text)(nil),        // 65: hookbastion.policy.v1.Published.Text
+	(*Published_Certificate)(nil), // 66: hookbastion.policy.v1.Published.Certificate
+	(*durationpb.Duration)(nil),   // 67: google.protobuf.Duration
+	(*emptypb.Empty)(nil),         // 68: google.protobuf.Empty
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	28,  // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
 	53,  // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
 	54,  // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	56,  // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	59,  // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
 	29,  // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
 	30,  // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
 	31,  // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
@@ -5939,62 +6440,67 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	6,   // 53: hookbastion.policy.v1.HttpSignature.algorithms:type_name -> hookbastion.policy.v1.HttpSignature.Algorithm
 	7,   // 54: hookbastion.policy.v1.HttpSignature.digest:type_name -> hookbastion.policy.v1.HttpSignature.Digest
 	8,   // 55: hookbastion.policy.v1.HttpSignature.time:type_name -> hookbastion.policy.v1.HttpSignature.Time
-	64,  // 56: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
+	67,  // 56: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
 	13,  // 57: hookbastion.policy.v1.HttpSignature.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	64,  // 58: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
-	64,  // 59: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
+	67,  // 58: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
+	67,  // 59: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
 	11,  // 60: hookbastion.policy.v1.Published.name:type_name -> hookbastion.policy.v1.Published.Name
 	12,  // 61: hookbastion.policy.v1.Published.form:type_name -> hookbastion.policy.v1.Published.Form
-	63,  // 62: hookbastion.policy.v1.Published.certificate:type_name -> hookbastion.policy.v1.Published.Certificate
+	66,  // 62: hookbastion.policy.v1.Published.certificate:type_name -> hookbastion.policy.v1.Published.Certificate
 	52,  // 63: hookbastion.policy.v1.Published.headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	62,  // 64: hookbastion.policy.v1.Published.post:type_name -> hookbastion.policy.v1.Published.Text
+	65,  // 64: hookbastion.policy.v1.Published.post:type_name -> hookbastion.policy.v1.Published.Text
 	1,   // 65: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
 	2,   // 66: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
 	14,  // 67: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
 	43,  // 68: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	65,  // 69: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	68,  // 69: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
 	50,  // 70: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	65,  // 71: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	68,  // 71: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
 	44,  // 72: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
 	45,  // 73: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
 	47,  // 74: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
 	48,  // 75: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
 	49,  // 76: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	65,  // 77: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	68,  // 77: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
 	15,  // 78: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
 	46,  // 79: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
 	16,  // 80: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
 	17,  // 81: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
 	18,  // 82: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
 	19,  // 83: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	65,  // 84: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	68,  // 84: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
 	20,  // 85: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	64,  // 86: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	64,  // 87: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	65,  // 88: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	67,  // 86: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	67,  // 87: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	68,  // 88: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
 	21,  // 89: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
 	13,  // 90: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	55,  // 91: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	55,  // 92: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	64,  // 93: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	64,  // 94: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	64,  // 95: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	22,  // 96: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	23,  // 97: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	24,  // 98: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	25,  // 99: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	61,  // 100: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	60,  // 101: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	52,  // 102: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	59,  // 103: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	58,  // 104: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	26,  // 105: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 106: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	107, // [107:107] is the sub-list for method output_type
-	107, // [107:107] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	58,  // 91: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	58,  // 92: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	67,  // 93: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	67,  // 94: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	67,  // 95: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	55,  // 96: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
+	55,  // 97: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
+	56,  // 98: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
+	57,  // 99: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
+	51,  // 100: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	22,  // 101: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	23,  // 102: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	24,  // 103: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	25,  // 104: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	64,  // 105: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	63,  // 106: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	52,  // 107: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	62,  // 108: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	61,  // 109: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	26,  // 110: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 111: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	112, // [112:112] is the sub-list for method output_type
+	112, // [112:112] is the sub-list for method input_type
+	112, // [112:112] is the sub-list for extension type_name
+	112, // [112:112] is the sub-list for extension extendee
+	0,   // [0:112] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -6043,14 +6549,21 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*SharedToken_Query)(nil),
 		(*SharedToken_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[30].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[28].OneofWrappers = []any{
+		(*Claim_Equals)(nil),
+		(*Claim_Parameter)(nil),
+		(*Claim_Is)(nil),
+		(*Claim_Number)(nil),
+		(*Claim_Json)(nil),
+	}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[33].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
 			NumEnums:      27,
-			NumMessages:   37,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -70,8 +70,8 @@ func (s *Scheme) Stamp() (Stamp, bool) {
 	if t := s.Signed().GetTimestamp(); t != nil {
 		return t, true
 	}
-	if j := s.GetJws(); j.GetTime() != "" {
-		return j, true
+	if t, timed := s.GetJws().stamp(); timed {
+		return t, true
 	}
 	if h := s.GetHttpSignature(); h != nil && h.GetTime() != HttpSignature_NONE {
 		return h, true

@@ -1,0 +1,108 @@
+// Package jose reads JSON Web Signatures in compact form (RFC 7515, 7519) and says
+// whether a key made one.
+//
+// A token is read with two dots and no more, strict base64url, and JSON in which no
+// key stands twice: what two parsers could read in two ways is refused. Its header
+// chooses nothing: an algorithm counts only if the caller lists it and the key is of
+// its family, so that a public key never keys an HMAC. crit is refused; jku, x5u
+// and jwk are never followed, and x5c counts only by [Chain].
+//
+// A token is at most [MaxToken] or what the caller allows, its header at most
+// [maxHeader], its claims at most 10,000 keys and values. There is no encryption
+// (RFC 7516), no compression and no nesting.
+//
+// It does not say what a token's claims mean, nor whether it came before.
+package jose
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/hookbastion/hookbastion/authz"
+)
+
+// MaxToken is the size of the largest token in a header or a query, in bytes.
+const MaxToken = 8 << 10
+
+// maxHeader is the size of the largest header of a token in base64url, in bytes:
+// room for three certificates.
+const maxHeader = 32 << 10
+
+// Errors of Parse.
+var (
+	ErrMalformed = errors.New("not a token in compact form")
+	ErrAlgorithm = errors.New("an algorithm that does not exist here")
+	ErrCritical  = errors.New("critical extensions")
+)
+
+// Token is one that was read. Nothing of it is to be believed before its signature
+// has been verified.
+type Token struct {
+	Header    Members
+	Algorithm Algorithm
+	// KeyID is kid of the header; empty if there is none.
+	KeyID string
+	// Claims are nil if the payload is detached.
+	Claims Members
+	// Signed is the header in base64url, a dot, and the payload in base64url.
+	Signed    string
+	Signature []byte
+}
+
+var parser = jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber())
+
+// Parse reads a token whose payload is a JSON object.
+func Parse(text string) (*Token, error) { return parse(text, false) }
+
+// ParseDetached reads a token whose payload is elsewhere (RFC 7515 appendix F). One
+// that has a payload is an error: the copy that it holds would be verified, and
+// another one used.
+func ParseDetached(text string) (*Token, error) { return parse(text, true) }
+
+func parse(text string, detached bool) (*Token, error) {
+	// The decoder would skip line breaks.
+	if strings.Count(text, ".") != 2 || strings.ContainsAny(text, "\r\n") {
+		return nil, ErrMalformed
+	}
+	first, last := strings.IndexByte(text, '.'), strings.LastIndexByte(text, '.')
+	if first > maxHeader || detached != (first+1 == last) {
+		return nil, ErrMalformed
+	}
+	whole := text
+	if detached {
+		whole = text[:first] + ".e30" + text[last:]
+	}
+	claims := jwt.MapClaims{}
+	token, parts, err := parser.ParseUnverified(whole, claims)
+	if errors.Is(err, jwt.ErrTokenUnverifiable) {
+		return nil, ErrAlgorithm
+	}
+	if err != nil || !unique(parts[0]) || !unique(parts[1]) {
+		return nil, ErrMalformed
+	}
+	if _, critical := token.Header["crit"]; critical {
+		return nil, ErrCritical
+	}
+	t := &Token{Header: Members(token.Header), Signed: text[:last], Signature: token.Signature}
+	if t.Algorithm = Algorithm(token.Method.Alg()); !t.Algorithm.known() {
+		return nil, ErrAlgorithm
+	}
+	if id, there := token.Header["kid"]; there {
+		var isText bool
+		if t.KeyID, isText = id.(string); !isText {
+			return nil, ErrMalformed
+		}
+	}
+	if !detached {
+		t.Claims = Members(claims)
+	}
+	return t, nil
+}
+
+// unique reports whether a part holds one JSON object that all parsers read alike.
+func unique(part string) bool {
+	raw, err := parser.DecodeSegment(part)
+	return err == nil && len(raw) > 0 && raw[0] == '{' && authz.UniqueJSON(raw)
+}
