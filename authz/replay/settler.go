@@ -230,10 +230,12 @@ func (s *Settler) permit(ctx context.Context, webhook string, r authz.Reservatio
 }
 
 const (
-	// firstPause doubles with each of pauses tries: 15 ms in all. A retry
-	// overtakes the access log by 1 ms, seldom by 5.
+	// firstPause doubles up to lastPause, in pauses tries: 127 ms in all. Envoy sends
+	// the access log in batches, which wait for 50 ms as we ask for them, and for
+	// 100 ms at most where the audit finds nothing.
 	firstPause = time.Millisecond
-	pauses     = 4
+	lastPause  = 32 * time.Millisecond
+	pauses     = 8
 	// maxWaiting bounds the calls that wait: copies must not hold up others.
 	maxWaiting = 64
 )
@@ -248,7 +250,10 @@ func (s *Settler) pause(ctx context.Context, try int) (time.Duration, bool) {
 		return 0, false
 	}
 	defer s.waiting.Add(-1)
-	d := firstPause << try
+	d := min(firstPause<<try, lastPause)
+	if deadline, ok := ctx.Deadline(); ok && d > time.Until(deadline)/2 {
+		return 0, false // the answer needs time, too
+	}
 	if s.Pause != nil {
 		return d, s.Pause(ctx, d)
 	}

@@ -40,8 +40,8 @@ func call(content, stream uint64, now time.Time) *authz.Call {
 	}
 }
 
-// A copy of what is on its way waits for the access log, and for no longer than
-// 15 ms.
+// A copy of what is on its way waits for the access log and its batches, and for no
+// longer than 127 ms, or half of what its time leaves.
 func TestCopyWaitsForTheSettlement(t *testing.T) {
 	for name, c := range map[string]struct {
 		result replay.Result
@@ -58,13 +58,21 @@ func TestCopyWaitsForTheSettlement(t *testing.T) {
 		}
 		waited := time.Duration(0)
 		settler.Pause = func(_ context.Context, d time.Duration) bool {
-			if waited += d; waited == 3*time.Millisecond {
+			if waited += d; waited == 63*time.Millisecond {
 				settler.Settle(context.Background(), []byte(settler.Seal(first.Reservation)), c.result, start)
 			}
 			return true
 		}
-		if got := check.Run(call(2, 3, start)); got != c.want || waited < 3*time.Millisecond || waited > 15*time.Millisecond {
+		if got := check.Run(call(2, 3, start)); got != c.want || waited < 63*time.Millisecond || waited > 127*time.Millisecond {
 			t.Errorf("%s: %s after %s", name, got, waited)
+		}
+		soon, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		third := call(2, 4, start)
+		third.Context, waited = soon, 100*time.Millisecond // nothing is settled any more
+		check.Run(third)
+		cancel()
+		if waited -= 100 * time.Millisecond; waited >= 50*time.Millisecond {
+			t.Errorf("%s: with 50 ms left it waited for %s", name, waited)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 const (
 	nameNone  = "no ext_authz"
 	nameFloor = "empty message"
-	nameNoLog = nameService + ", no access log"
-	nameLog   = nameService + ", as documented"
+	nameNoLog = nameService + " without access log"
+	nameLog   = nameService + " as documented"
 )
 
 //go:embed envoy.yaml

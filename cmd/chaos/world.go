@@ -247,7 +247,8 @@ static_resources:
                       common_config:
                         log_name: hookbastion
                         transport_api_version: V3
-                        buffer_size_bytes: 0
+                        buffer_size_bytes: 16384
+                        buffer_flush_interval: 0.05s
                         grpc_service: {envoy_grpc: {cluster_name: hookbastion}}
   clusters:
     - name: hookbastion

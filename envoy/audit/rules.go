@@ -219,9 +219,9 @@ var (
 	noSettleLog = rule("HE070", finding.Warning, "replay.md#envoys-side", "no gRPC access log goes to the service",
 		"The service never learns what became of a delivery: one that the application failed is refused when it comes again with the same bytes, at least until its lease ends.",
 		"Add envoy.access_loggers.http_grpc with the cluster of the filter to access_log, or set replay.access_log: false.")
-	lateSettleLog = rule("HE071", finding.Warning, "replay.md#envoys-side", "the access log to the service is buffered",
-		"A retry that comes at once overtakes it and is answered with 503. What is in the buffer when Envoy stops is lost.",
-		"Set buffer_size_bytes: 0 in common_config.")
+	lateSettleLog = rule("HE071", finding.Warning, "replay.md#envoys-side", "the access log to the service waits for longer than 100 ms",
+		"A retry that comes at once overtakes it and is answered with 503. What waits when Envoy stops is lost.",
+		"Set buffer_size_bytes: 16384 and buffer_flush_interval: 0.05s in common_config.")
 	filteredSettleLog = rule("HE072", finding.Warning, "replay.md#envoys-side", "a filter keeps entries of the access log from the service",
 		"What became of those deliveries is not known.",
 		"Remove the filter, or let it look at the metadata of the external authorization filter alone.")

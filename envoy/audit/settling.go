@@ -1,6 +1,9 @@
 package audit
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // checkSettling looks whether the service learns what became of deliveries, and
 // in time.
@@ -18,19 +21,31 @@ func (a *audit) checkSettling(m *manager) {
 		}
 		found = true
 		a.checkCompression(common.get("grpc_service"))
-		size := common.get("buffer_size_bytes")
-		switch bytes, ok := size.number(); {
-		case !ok:
-			a.report(lateSettleLog, size, "buffer_size_bytes is missing, which means 16 KiB")
-		case bytes > 1: // 1 is as good as 0, as was measured
-			a.report(lateSettleLog, size)
-		}
+		a.checkBatches(common)
 		if filter := entry.get("filter"); filter.ok() && !passes(filter, maxDepth) {
 			a.report(filteredSettleLog, filter)
 		}
 	}
 	if !found {
 		a.report(noSettleLog, log)
+	}
+}
+
+// maxFlush is how long entries may wait for others. A copy that comes meanwhile waits
+// for them.
+const maxFlush = 100 * time.Millisecond
+
+// checkBatches looks how long entries wait in Envoy.
+func (a *audit) checkBatches(common node) {
+	if bytes, ok := common.get("buffer_size_bytes").number(); ok && bytes <= 1 { // 1 is as good as 0, as was measured
+		return
+	}
+	interval := common.get("buffer_flush_interval")
+	switch length, ok := interval.duration(); {
+	case !ok:
+		a.report(lateSettleLog, interval, "buffer_flush_interval is missing, which means 1 s")
+	case length > maxFlush:
+		a.report(lateSettleLog, interval)
 	}
 }
 
