@@ -65,6 +65,7 @@ var exits = map[string]string{
 	"explain 2":        "explain --policy good missing.http",
 	"explain 3":        "explain --policy bad delivery.http",
 	"sign 0":           "sign --policy good --webhook stripe",
+	"sign 1":           "sign --policy good --webhook stripe --url READY/denied --send",
 	"sign 2":           "sign --policy good --webhook nobody",
 	"sign 3":           "sign --policy bad --webhook stripe",
 	"keys 0":           "keys --policy good",
@@ -116,7 +117,11 @@ func TestExitCodesOfCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	ready := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	ready := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/denied" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
 	t.Cleanup(ready.Close)
 	root, delivery := newRoot(), bytes.Buffer{}
 	root.SetOut(&delivery)

@@ -3,12 +3,12 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -114,13 +114,13 @@ func untilSignals(parent context.Context, log *slog.Logger) (ctx context.Context
 
 // findPolicies says what to do where nobody has written a policy yet.
 func findPolicies(paths []string) error {
-	if !slices.Equal(paths, []string{"policies"}) {
+	if len(paths) != 1 || paths[0] != cli.DefaultPolicies {
 		return nil // somebody has named them, and what is wrong with them is said by their name
 	}
 	if _, err := os.Stat(paths[0]); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.New(`there is no directory "policies" here: write a policy into it, or name yours with --policy or the setting policy.directories`)
+	return fmt.Errorf("there is no directory %q here: write a policy into it, or name yours with --policy or the setting policy.directories", paths[0])
 }
 
 // report says why the service did not run, or ended, in the form of the log.

@@ -19,8 +19,8 @@ type Exit int
 // The codes. docs/exit-codes.md lists them with the commands that have them.
 const (
 	Good Exit = iota
-	// Denied: explain would refuse the request, healthcheck has found no service
-	// that is ready.
+	// Denied: explain would refuse the request, what sign has sent was refused,
+	// healthcheck has found no service that is ready.
 	Denied
 	// Unusable: flags or arguments that nobody can follow, or what they name cannot
 	// be read or reached.
