@@ -55,7 +55,7 @@ func (a Algorithm) Verify(key *Key, content, signature []byte) bool {
 	switch public := key.Public.(type) {
 	case *rsa.PublicKey:
 		switch {
-		case a.Kind != RSA || len(content) != a.Hash.Size():
+		case a.Kind != RSA || !a.Hash.Available() || len(content) != a.Hash.Size():
 			return false
 		case a.PSS:
 			return rsa.VerifyPSS(public, a.Hash, content, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
