@@ -7,10 +7,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"strings"
@@ -50,15 +48,6 @@ func generate(t testing.TB, a publickey.Algorithm) crypto.Signer {
 	return key
 }
 
-func publicPEM(t testing.TB, key crypto.Signer) secret.Value {
-	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return secret.New(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-}
-
 // public is a scheme of public keys over time, dot and body.
 func public(t testing.TB, a publickey.Algorithm, change func(*signature.Config), keys ...crypto.Signer) *signature.Content {
 	t.Helper()
@@ -73,7 +62,7 @@ func public(t testing.TB, a publickey.Algorithm, change func(*signature.Config),
 	var configured []signature.Key
 	for i, key := range keys {
 		configured = append(configured, signature.Key{
-			ID: fmt.Sprint("key-", i+1), Secret: publicPEM(t, key), Reader: &publickey.Reader{Kind: a.Kind, Curve: a.Curve},
+			ID: fmt.Sprint("key-", i+1), Secret: secret.New([]byte(publicPEM(t, key))), Reader: &publickey.Reader{Kind: a.Kind, Curve: a.Curve},
 		})
 	}
 	h, err := signature.New(c, configured)
