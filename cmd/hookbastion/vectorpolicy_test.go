@@ -24,6 +24,10 @@ var policyFields = map[string]func(hook map[string]any, value any){
 	"future_skew_seconds":  freshness("future"),
 	"recipient_client_id":  parameter("recipient_client_id"),
 	"broadcaster_user_ids": parameter("broadcaster_user_ids"),
+	"topic_arns":           parameter("topic_arns"),
+	"signature_versions":   parameter("signature_versions"),
+	"webhook_id":           parameter("webhook_id"),
+	"cert_hosts":           nil, // the keys are given with the URLs that they stand at
 	"sig_header":           nil,
 	"kid_header":           nil,
 }
@@ -58,7 +62,7 @@ func parameter(name string) func(map[string]any, any) {
 // families are names of schemes that vectors from elsewhere use for the one scheme that
 // an entry has.
 var families = map[string]bool{
-	"adobe": true, "discord": true, "ecdsa-body-der": true, "rsa-sha256-body": true,
+	"adobe": true, "alexa": true, "aws-sns": true, "paypal": true, "discord": true, "ecdsa-body-der": true, "rsa-sha256-body": true,
 	"sendgrid": true, "standard-webhooks-v1a": true, "telnyx": true,
 }
 

@@ -179,11 +179,11 @@ var attacks = []attack{
 		}
 		req.Body.Segments = [][]byte{body}
 		return true
-	}, ifCovered(func(s *scheme) bool { body, _, _, _ := s.covers(); return body })},
+	}, ifCovered(func(s *scheme) bool { body, _, _, _ := s.covers(); return body || s.summed() })},
 	{"a byte is added to the body", func(_ *testing.T, s *scheme, req *authz.Request) bool {
 		req.Body.Segments = append(slices.Clone(req.Body.Segments), []byte(" "))
 		return s.place() != ""
-	}, ifCovered(func(s *scheme) bool { body, _, _, _ := s.covers(); return body })},
+	}, ifCovered(func(s *scheme) bool { body, _, _, _ := s.covers(); return body || s.summed() })},
 	{"a byte of the path is changed", func(_ *testing.T, _ *scheme, req *authz.Request) bool {
 		req.Path = bytes.Replace(req.Path, []byte("/a/x"), []byte("/a/y"), 1)
 		return true

@@ -66,7 +66,11 @@ func TestSnippets(t *testing.T) {
 			t.Fatal(err)
 		}
 		root := t.TempDir()
-		for dir, text := range map[string]string{"policies/policy.yaml": page.Snippet(p), "secrets/" + s.provider: s.secret(0)} {
+		snippet, _, _ := strings.Cut(page.Snippet(p), "    credentials:")
+		if !strings.Contains(snippet, "secrets:") { // in place of what would be fetched
+			snippet += "    secrets: [{file: ../secrets/" + s.provider + "}]\n"
+		}
+		for dir, text := range map[string]string{"policies/policy.yaml": snippet, "secrets/" + s.provider: s.secret(0)} {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, dir)), 0o700); err != nil {
 				t.Fatal(err)
 			}

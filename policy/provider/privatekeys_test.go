@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -73,10 +74,19 @@ func publicPEM(private crypto.Signer) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// examples is what a webhook says of itself: the examples of the entry.
-func examples(p *policyv1.Provider) string {
+// examples is what a webhook says of itself: the examples of the entry, but for what the
+// scheme can have in one way only.
+func examples(p *policyv1.Provider, s *policyv1.Scheme) string {
 	var given []string
+	fixed := func(name string) bool {
+		return slices.ContainsFunc(s.GetPins(), func(pin *policyv1.Pin) bool {
+			return pin.GetParameter() == name && slices.ContainsFunc(s.GetWhen(), func(w *policyv1.When) bool { return w.GetJson() == pin.GetJson() })
+		})
+	}
 	for _, parameter := range p.GetParameters() {
+		if fixed(parameter.GetName()) {
+			continue
+		}
 		if parameter.GetSeveral() {
 			given = append(given, fmt.Sprintf("%s: [%q, other]", parameter.GetName(), parameter.GetExample()))
 		} else {

@@ -3,7 +3,6 @@ package verification
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/policy/keys"
+	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/scheme"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -129,32 +129,10 @@ func (c *Compiler) patterns(p *policyv1.Published, w *policyv1.Webhook, at stric
 	return all
 }
 
-// credentialOf is {name} in what is sent.
-var credentialOf = regexp.MustCompile(`\{([a-z][a-z0-9_]*)\}`)
-
-// credentialsAsked are the names of credentials that a scheme sends.
-func credentialsAsked(p *policyv1.Published) map[string]bool {
-	asked := map[string]bool{}
-	note := func(text string) {
-		for _, m := range credentialOf.FindAllStringSubmatch(text, -1) {
-			if m[1] != "id" {
-				asked[m[1]] = true
-			}
-		}
-	}
-	for _, h := range p.GetHeaders() {
-		note(h.GetValue())
-	}
-	for _, text := range p.GetPost() {
-		note(text.GetValue())
-	}
-	return asked
-}
-
 // credentials returns what is sent to the provider, by reference. The files are
 // looked at now, so that one that is missing is seen, and read when they are needed.
 func (c *Compiler) credentials(p *policyv1.Published, w *policyv1.Webhook, at strictyaml.Place) map[string]secret.Ref {
-	asked, given := credentialsAsked(p), map[string]secret.Ref{}
+	asked, given := provider.Credentials(p), map[string]secret.Ref{}
 	for i, credential := range w.GetCredentials() {
 		here, name := at.At("credentials", i), credential.GetName()
 		if _, twice := given[name]; twice {
@@ -164,12 +142,12 @@ func (c *Compiler) credentials(p *policyv1.Published, w *policyv1.Webhook, at st
 		if file := credential.GetFile(); file != "" {
 			ref.File = keys.RelativeTo(at.File(), file)
 		}
-		if _, err := ref.Load(); err != nil && asked[name] {
+		if _, err := ref.Load(); err != nil && slices.Contains(asked, name) {
 			c.Faults.Fail(here, err.Error())
 		}
 		given[name] = ref
 	}
-	for _, name := range slices.Sorted(maps.Keys(asked)) {
+	for _, name := range asked {
 		if _, there := given[name]; !there {
 			c.Faults.Fail(at, "needs credentials: [{name: "+name+", file: …}], which the provider asks for before it gives its keys")
 		}
@@ -184,7 +162,7 @@ func (c *Compiler) credentials(p *policyv1.Published, w *policyv1.Webhook, at st
 func (c *Compiler) credentialsUsed(w *policyv1.Webhook, schemes []*policyv1.Scheme, at strictyaml.Place) {
 	for i, credential := range w.GetCredentials() {
 		sent := len(w.GetSecrets()) == 0 && slices.ContainsFunc(schemes, func(s *policyv1.Scheme) bool {
-			return credentialsAsked(s.GetPublished())[credential.GetName()]
+			return slices.Contains(provider.Credentials(s.GetPublished()), credential.GetName())
 		})
 		if !sent {
 			why := cmp.Or(map[bool]string{true: "the keys in secrets take the place of those that the provider publishes"}[len(w.GetSecrets()) > 0], "the scheme sends no such credential")

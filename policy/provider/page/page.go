@@ -88,7 +88,11 @@ func Snippet(p *policyv1.Provider) string {
 	case first.GetCode().GetName() == policyv1.Code_BRAINTREE:
 		id = "id: the-public-key, "
 	}
-	fmt.Fprintf(&b, "    provider: %s\n%s    secrets: [{%sfile: ../secrets/%s}]\n", p.GetName(), parameterSnippet(p), id, p.GetName())
+	keys := fmt.Sprintf("    secrets: [{%sfile: ../secrets/%s}]\n", id, p.GetName())
+	if first.GetPublished() != nil {
+		keys = credentialSnippet(p, first.GetPublished())
+	}
+	fmt.Fprintf(&b, "    provider: %s\n%s%s", p.GetName(), parameterSnippet(p), keys)
 	return b.String()
 }
 

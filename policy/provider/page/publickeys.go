@@ -37,14 +37,14 @@ func howWords(s *policyv1.Scheme) string {
 
 // publicKeyWords say which key verifies.
 func publicKeyWords(s *policyv1.Scheme) string {
+	words := "a public Ed25519 key"
 	switch kind := s.GetKind().(type) {
 	case *policyv1.Scheme_Rsa:
-		return "a public RSA key or certificate"
+		words = "a public RSA key or certificate"
 	case *policyv1.Scheme_Ecdsa:
-		return "a public key or certificate of the curve " + kind.Ecdsa.GetCurve().String()
-	default:
-		return "a public Ed25519 key"
+		words = "a public key or certificate of the curve " + kind.Ecdsa.GetCurve().String()
 	}
+	return words + publishedWords(s.GetPublished())
 }
 
 // keyIDWords say where a delivery names its key; nothing if it does not.
