@@ -58,6 +58,7 @@ func describeSigned(s *policyv1.Scheme) Description {
 	if digest := s.GetHmac().GetBodyDigest(); digest != nil {
 		d.What += "; a body that is no form is bound by its digest in the parameter " + digest.GetQuery()
 	}
+	d.Where += whenWords(s)
 	for _, pin := range s.GetPins() {
 		d.What += "; " + pin.GetJson() + " of the body must be one of the parameter " + pin.GetParameter()
 	}
@@ -101,6 +102,8 @@ func contentWords(h policyv1.Signed) string {
 			b.WriteString("{" + p.Header.GetName() + "}")
 		case *policyv1.Part_Body:
 			b.WriteString(bodyWords(p.Body))
+		case *policyv1.Part_Fields:
+			b.WriteString(fieldsWords(p.Fields))
 		case *policyv1.Part_Json:
 			b.WriteString("{" + p.Json + " of the body}")
 		case *policyv1.Part_Field:
