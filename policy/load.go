@@ -149,7 +149,10 @@ func (s *Set) Forget() {
 	}
 }
 
-var options = strictyaml.Options{EmptyLists: []protoreflect.FullName{"hookbastion.policy.v1.SourceIP.deny"}}
+var options = strictyaml.Options{
+	EmptyLists: []protoreflect.FullName{"hookbastion.policy.v1.SourceIP.deny"},
+	Advice:     advice,
+}
 
 // Load reads the files and directories. The error is an [Errors] with
 // everything that is wrong with any file. The set is never nil: it has what is

@@ -59,6 +59,12 @@ func (c *compiler) wrong(e *wrongEntry, doc *strictyaml.Document) {
 func (e *wrongEntry) follows(path strictyaml.Path) bool {
 	alone := standsAlone(path)
 	for _, unread := range e.Unread {
+		if isNarrow(unread) {
+			if n := min(len(unread), len(path)); slices.Equal(unread[:n], path[:n]) || !alone && !sameKey(unread, path) {
+				return true
+			}
+			continue
+		}
 		if sameKey(unread, path) || ofProof(unread) && !alone {
 			return true
 		}
@@ -70,6 +76,16 @@ func (e *wrongEntry) follows(path strictyaml.Path) bool {
 		}
 	}
 	return false
+}
+
+// isNarrow reports whether a value of a scheme, as long as nobody could read it, says
+// nothing of the others.
+func isNarrow(path strictyaml.Path) bool {
+	if len(path) <= own || path[own] != "scheme" {
+		return false
+	}
+	last, _ := path[len(path)-1].(string)
+	return slices.Contains([]string{"hash", "encoding", "key_encoding", "unit", "retry", "algorithm"}, last)
 }
 
 // own is how many steps lead to a webhook: webhooks[i].

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +75,7 @@ var ErrNotBool = errors.New("is not true or false")
 func Compile(text string) (*Expression, error) {
 	checked, issues := environment.Compile(text)
 	if err := issues.Err(); err != nil {
-		return nil, firstIssue(issues)
+		return nil, firstIssue(text, issues)
 	}
 	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
 		return nil, ErrNotBool
@@ -90,9 +91,25 @@ func Compile(text string) (*Expression, error) {
 	return &Expression{text: text, program: program, readsBody: readsBody}, nil
 }
 
-func firstIssue(issues *cel.Issues) error {
+func firstIssue(text string, issues *cel.Issues) error {
 	first := issues.Errors()[0]
-	return fmt.Errorf("is no condition: %s (column %d)", firstLine(first.Message), first.Location.Column()+1)
+	return fmt.Errorf("is no condition: %s (column %d)%s", firstLine(first.Message), first.Location.Column()+1, asList(text, first.Message))
+}
+
+// values are what stands in a condition for all values of a name.
+var values = regexp.MustCompile(`(?:headers|query)(?:\.[A-Za-z_]\w*|\[[^\]]{1,100}\])`)
+
+// asList says how to take one value of several, where an expression takes the list of
+// them for a text.
+func asList(text, message string) string {
+	if !strings.Contains(message, "no matching overload") || !strings.Contains(message, "list(string)") {
+		return ""
+	}
+	list := values.FindString(text)
+	if list == "" {
+		return ""
+	}
+	return "; " + list + " is the list of all values: write " + list + "[0] for the first"
 }
 
 func firstLine(text string) string {

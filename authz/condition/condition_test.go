@@ -128,3 +128,28 @@ func TestWhatIsNoCondition(t *testing.T) {
 		}
 	}
 }
+
+// Who compares all values of a name with one is told how to take the first.
+func TestAsList(t *testing.T) {
+	for text, list := range map[string]string{
+		`headers['x-github-event'] == 'push'`:                `headers['x-github-event']`,
+		`'push' == headers.event`:                            `headers.event`,
+		`query["a"].startsWith('b')`:                         `query["a"]`,
+		`body.x == 1 && headers['a'] in ['b']`:               `headers['a']`,
+		`headers['a'][0] == 3`:                               "",
+		`body.x.startsWith(1)`:                               "",
+		`['a'] == 'a'`:                                       "",
+		`method == 1 || headers['a'][0] == 'b'`:              "",
+		`headers['` + strings.Repeat("x", 200) + `'] == 'a'`: "",
+	} {
+		_, err := condition.Compile(text)
+		if err == nil {
+			t.Errorf("%s is a condition", text)
+			continue
+		}
+		_, advice, found := strings.Cut(err.Error(), "; ")
+		if want := list + " is the list of all values: write " + list + "[0] for the first"; found != (list != "") || found && advice != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

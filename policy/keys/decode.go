@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/signature"
@@ -47,10 +48,25 @@ func decoder(format policyv1.Secret_Format, encoding policyv1.Key_Encoding, pref
 		}
 		key, err := text.Decode(read, prefixes...)
 		if err != nil {
-			err = withDecoration(text, err)
+			err = withDecoration(text, fmt.Errorf("%w: %s", err, expected(read, prefixes, format != policyv1.Secret_FORMAT_UNSPECIFIED)))
 		}
 		return key, err
 	}
+}
+
+// expected says how a key is written.
+func expected(read secret.Encoding, prefixes []string, own bool) string {
+	form := map[secret.Encoding]string{
+		secret.Hex:    "two hexadecimal digits for each byte",
+		secret.Base64: "letters, digits, + and /, or - and _, as base64 is written",
+	}[read]
+	if len(prefixes) > 0 {
+		form += ", with or without " + strings.Join(prefixes, " or ") + " before it"
+	}
+	if own {
+		return "its format is " + form + "; leave format out for what the scheme says"
+	}
+	return "the scheme's keys are " + form + "; where this one is not, say how it is written with format"
 }
 
 // decorations stand in front of secrets, or where secrets are shown or signed

@@ -54,7 +54,36 @@ type Options struct {
 	// EmptyLists are full names of list fields that may be empty, because
 	// that can only mean "none".
 	EmptyLists []protoreflect.FullName
+	// Advice, if it is not nil, says what to write in place of a key that a message
+	// does not have, or of a single value where the message should stand; "" if there is
+	// nothing to say. It must not repeat a text that may be a secret.
+	Advice func(message protoreflect.FullName, found Found, text string) string
 }
+
+// Found is what stands where a message, or a key of it, should.
+type Found int
+
+// What can be found.
+const (
+	UnknownKey Found = iota
+	SingleValue
+)
+
+// advice begins with "; " if there is any.
+func (o Options) advice(m protoreflect.MessageDescriptor, found Found, text string) string {
+	if o.Advice != nil {
+		if words := o.Advice(m.FullName(), found, text); words != "" {
+			return "; " + words
+		}
+	}
+	return ""
+}
+
+// What people are told of YAML that is not read.
+const (
+	oneDocument = "read is one document a file, so that none is overlooked: move the second one into a file of its own, or its entries under the keys of the first"
+	noAliases   = "anchors, aliases and merges are not allowed: what counts must stand where it counts, for readers and in a diff; write the value out"
+)
 
 // Decode reads data, the content of file, into m. The document is never nil;
 // it serves to place errors that are found later. Without an error, m has
@@ -100,7 +129,7 @@ func (d *decoder) parse(data []byte) {
 		d.syntax(err, data, span{line: 1, column: 1})
 		return
 	default:
-		d.doc.addAt(second.Line, second.Column, nil, "a second document; write one document a file")
+		d.doc.addAt(second.Line, second.Column, nil, "a second document begins; "+oneDocument)
 		return
 	}
 	if len(first.Content) != 1 || first.Content[0].Kind == yaml.ScalarNode && first.Content[0].Tag == "!!null" {
@@ -127,7 +156,7 @@ func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
 func (d *decoder) plain(n *yaml.Node) bool {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		d.errorf(n, "anchors and aliases are not allowed; write the value out")
+		d.errorf(n, "%s", noAliases)
 	case n.Style&yaml.TaggedStyle != 0:
 		d.errorf(n, "tags such as %s are not allowed", n.Tag)
 	case len(d.path) > maxDepth:
@@ -145,7 +174,7 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		d.errorf(n, "must be a mapping of keys to values, not %s", kindName(n))
+		d.errorf(n, "must be a mapping of keys to values, not %s%s", kindName(n), d.instead(n, m))
 		return
 	}
 	fields := m.Descriptor().Fields()
@@ -154,10 +183,12 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message) {
 		key, value := n.Content[i], n.Content[i+1]
 		field := fieldByName(fields, key.Value)
 		switch {
-		case key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0:
+		case key.Tag == "!!merge" || key.Anchor != "":
+			d.unknownKey(key, noAliases)
+		case key.Kind != yaml.ScalarNode || key.Style&yaml.TaggedStyle != 0:
 			d.unknownKey(key, "keys must be plain names")
 		case field == nil:
-			d.unknownKey(key, "unknown key "+quote(key.Value)+suggest(key.Value, fieldNames(fields)))
+			d.unknownKey(key, "unknown key "+quote(key.Value)+d.otherKey(m, key.Value))
 		default:
 			first := seen[field.Number()]
 			if first == nil {
@@ -168,6 +199,36 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message) {
 			d.back()
 		}
 	}
+}
+
+// otherKey says what to write in place of a key that nobody knows.
+func (d *decoder) otherKey(m protoreflect.Message, key string) string {
+	if words := d.options.advice(m.Descriptor(), UnknownKey, key); words != "" {
+		return words
+	}
+	names := fieldNames(m.Descriptor().Fields())
+	words := suggest(key, names)
+	if words == "" && len(names) <= fewKeys {
+		words = "; there is " + strings.Join(names, ", ")
+	}
+	return words
+}
+
+// fewKeys are so few that all are listed.
+const fewKeys = 6
+
+// instead says what to write in place of a single value.
+func (d *decoder) instead(n *yaml.Node, m protoreflect.Message) string {
+	if n.Kind != yaml.ScalarNode {
+		return ""
+	}
+	if words := d.options.advice(m.Descriptor(), SingleValue, n.Value); words != "" {
+		return words
+	}
+	if field := fieldByName(m.Descriptor().Fields(), n.Value); field != nil && field.Kind() == protoreflect.MessageKind && !field.IsList() {
+		return "; write {" + string(field.Name()) + ": {}}"
+	}
+	return ""
 }
 
 // key reads the value of one key of a message.

@@ -255,7 +255,28 @@ func missing(message protoreflect.MessageDescriptor, path Path) (Path, string) {
 	if oneof := oneofAt(message, path); oneof != nil {
 		return path[:len(path)-1], "needs one of " + strings.Join(fieldNames(oneof.Fields()), ", ")
 	}
+	if field := fieldAt(message, path); field != nil && field.Enum() != nil {
+		return path, "is missing; it is one of " + strings.Join(valueNames(field.Enum()), ", ")
+	}
 	return path, "is missing"
+}
+
+// fieldAt returns the field that the path ends at, or nil.
+func fieldAt(message protoreflect.MessageDescriptor, path Path) (field protoreflect.FieldDescriptor) {
+	for _, step := range path {
+		name, ok := step.(string)
+		if !ok {
+			continue
+		}
+		if message == nil {
+			return nil
+		}
+		if field = message.Fields().ByName(protoreflect.Name(name)); field == nil {
+			return nil
+		}
+		message = field.Message()
+	}
+	return field
 }
 
 // oneofAt returns the oneof that the path ends at, or nil.

@@ -154,17 +154,23 @@ func (d *decoder) text(n *yaml.Node, field protoreflect.FieldDescriptor) (protor
 	return protoreflect.Value{}, false
 }
 
+// valueNames are the names of an enumeration, but for the one of nothing.
+func valueNames(e protoreflect.EnumDescriptor) []string {
+	var names []string
+	for i := range e.Values().Len() {
+		if v := e.Values().Get(i); v.Number() != 0 {
+			names = append(names, string(v.Name()))
+		}
+	}
+	return names
+}
+
 func (d *decoder) enum(n *yaml.Node, field protoreflect.FieldDescriptor) (protoreflect.Value, bool) {
 	values := field.Enum().Values()
 	if v := values.ByName(protoreflect.Name(n.Value)); v != nil && v.Number() != 0 {
 		return protoreflect.ValueOfEnum(v.Number()), true
 	}
-	var names []string
-	for i := range values.Len() {
-		if values.Get(i).Number() != 0 {
-			names = append(names, string(values.Get(i).Name()))
-		}
-	}
+	names := valueNames(field.Enum())
 	d.errorf(n, "%s is not one of %s%s", quote(n.Value), strings.Join(names, ", "), suggest(n.Value, names))
 	return protoreflect.Value{}, false
 }

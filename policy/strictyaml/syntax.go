@@ -45,7 +45,7 @@ func (d *decoder) syntax(err error, data []byte, from span) {
 	message := "not YAML: " + text
 	switch {
 	case yamlAnchor.MatchString(text):
-		message = "anchors and aliases are not allowed; write the value out"
+		message = noAliases
 		line = failingLine(data, err, line)
 	case yamlBytes.MatchString(text):
 		line = badByteLine(data)
@@ -65,7 +65,7 @@ func hint(data []byte, line int, text string) string {
 	case yamlBlock.MatchString(text):
 		return "; is it indented like its neighbours?"
 	case strings.HasSuffix(text, "<document start>"):
-		return "; write one document a file"
+		return "; " + oneDocument
 	case strings.HasPrefix(text, "mapping values are not allowed"):
 		return "; text with a colon and a space in it needs quotes"
 	case strings.HasPrefix(text, "found character that cannot start") && strings.HasPrefix(strings.TrimLeft(lineText(data, line), " "), "\t"):
