@@ -67,9 +67,9 @@ func validate(t *testing.T, text string, args ...string) string {
 
 var shown = regexp.MustCompile("(?s)<!-- policy -->\n```yaml\n(.*?)```\n")
 
-// TestConcepts: the policies of the page are good.
+// TestConcepts: the policies of the page, and of that about tokens, are good.
 func TestConcepts(t *testing.T) {
-	all := shown.FindAllStringSubmatch(read(t, "docs/concepts.md"), -1)
+	all := append(shown.FindAllStringSubmatch(read(t, "docs/concepts.md"), -1), shown.FindAllStringSubmatch(read(t, "docs/jwt.md"), -1)...)
 	for _, m := range all {
 		validate(t, m[1])
 	}

@@ -74,16 +74,15 @@ func (c *Chain) Key(header Members, roots []*x509.Certificate, now time.Time) (*
 		own := sha256.Sum256(der)
 		_, _ = sum.Write(own[:]) // hashes never fail
 	}
-	// Before any of them is parsed: the root is there byte for byte.
-	root := slices.IndexFunc(roots, func(r *x509.Certificate) bool { return bytes.Equal(r.Raw, ders[len(ders)-1]) })
-	if root < 0 {
+	root := pinned(ders[len(ders)-1], roots)
+	if root == nil {
 		return nil, ErrNoTrust
 	}
 	digest := [sha256.Size]byte(sum.Sum(nil))
 	if last := c.last.Load(); last != nil && last.sum == digest && !now.Before(last.notBefore) && now.Before(last.over) {
 		return last.key, nil
 	}
-	fresh, err := c.verify(ders, roots[root], now)
+	fresh, err := c.verify(ders[:len(ders)-1], root, now)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +91,24 @@ func (c *Chain) Key(header Members, roots []*x509.Certificate, now time.Time) (*
 	return fresh.key, nil
 }
 
+// pinned returns the root that the last certificate of a chain stands for: the one of its
+// name and key, since a root is issued again with other dates. It is the pinned one that
+// counts; of the other nothing else is looked at.
+func pinned(der []byte, roots []*x509.Certificate) *x509.Certificate {
+	last, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	i := slices.IndexFunc(roots, func(r *x509.Certificate) bool {
+		return bytes.Equal(r.RawSubject, last.RawSubject) && bytes.Equal(r.RawSubjectPublicKeyInfo, last.RawSubjectPublicKeyInfo)
+	})
+	if i < 0 {
+		return nil
+	}
+	return roots[i]
+}
+
+// verify looks at the certificates below the root.
 func (c *Chain) verify(ders [][]byte, root *x509.Certificate, now time.Time) (*verified, error) {
 	v := &verified{notBefore: root.NotBefore, over: root.NotAfter}
 	between, trusted := x509.NewCertPool(), x509.NewCertPool()
@@ -102,7 +119,7 @@ func (c *Chain) verify(ders [][]byte, root *x509.Certificate, now time.Time) (*v
 		if err != nil || i < len(c.OIDs) && len(c.OIDs[i]) > 0 && !has(certificate, c.OIDs[i]) {
 			return nil, ErrBadChain
 		}
-		if i > 0 && i+1 < len(ders) {
+		if i > 0 {
 			between.AddCert(certificate)
 		}
 		if certificate.NotBefore.After(v.notBefore) {
@@ -116,6 +133,7 @@ func (c *Chain) verify(ders [][]byte, root *x509.Certificate, now time.Time) (*v
 	if len(all) == 0 || all[0].IsCA {
 		return nil, ErrBadChain
 	}
+	all = append(all, root)
 	chains, err := all[0].Verify(x509.VerifyOptions{
 		Roots: trusted, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})

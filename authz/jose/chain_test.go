@@ -97,6 +97,12 @@ func TestChain(t *testing.T) {
 	}
 	expiredCA := issue(t, root, both(with(caOID), over))
 	foreignCA := issue(t, stranger, with(caOID))
+	again := &x509.Certificate{SerialNumber: big.NewInt(99), Subject: root.Subject, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(-time.Second)}
+	der, err := x509.CreateCertificate(rand.Reader, again, again, root.key.Public(), root.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reissued := &issued{Certificate: &x509.Certificate{Raw: der}}
 	noCA := issue(t, root, func(c *x509.Certificate) { with(caOID)(c); c.IsCA = false; c.KeyUsage = 0 })
 	for name, c := range map[string]struct {
 		header jose.Members
@@ -115,6 +121,8 @@ func TestChain(t *testing.T) {
 		"a leaf without its extension":    {x5c(issue(t, ca, func(c *x509.Certificate) { c.IsCA = false }), ca, root), jose.ErrBadChain},
 		"a CA without its extension":      {x5c(issue(t, bare, asLeaf), bare, root), jose.ErrBadChain},
 		"extensions on others":            {x5c(ca, leaf, root), jose.ErrBadChain},
+		"the root, issued again":          {x5c(leaf, ca, reissued), nil},
+		"its name with another key":       {x5c(leaf, ca, issue(t, nil, func(c *x509.Certificate) { c.Subject = root.Subject })), jose.ErrNoTrust},
 		"a CA between that is not used":   {x5c(issue(t, root, asLeaf), ca, root), jose.ErrNoTrust},
 		"a leaf that is over":             {x5c(issue(t, ca, both(asLeaf, over)), ca, root), jose.ErrNoTrust},
 		"a leaf that is ahead":            {x5c(issue(t, ca, both(asLeaf, ahead)), ca, root), jose.ErrNoTrust},

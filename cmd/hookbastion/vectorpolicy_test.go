@@ -28,6 +28,8 @@ var policyFields = map[string]func(hook map[string]any, value any){
 	"signature_versions":   parameter("signature_versions"),
 	"webhook_id":           parameter("webhook_id"),
 	"cert_hosts":           nil, // the keys are given with the URLs that they stand at
+	"parameters":           parameters,
+	"client_state":         clientState,
 	"sig_header":           nil,
 	"kid_header":           nil,
 }

@@ -231,7 +231,13 @@ func (v *vector) writePolicy(t *testing.T, dir string, target *url.URL) {
 	if scheme := v.scheme(); scheme != "" {
 		hook["provider_scheme"] = scheme
 	}
+	if v.token() {
+		v.tokenScheme(t, hook)
+	}
 	for key, value := range v.Policy {
+		if v.token() && tokenFields[key] != nil {
+			continue
+		}
 		field, ok := policyFields[key]
 		if !ok {
 			t.Fatalf("no test knows the policy %s", key)
@@ -261,7 +267,7 @@ func (v *vector) writePolicy(t *testing.T, dir string, target *url.URL) {
 			secret["format"] = "JWKS"
 		case "secret-utf8":
 			secret["format"] = "TEXT"
-		case "secret-base64":
+		case "secret-base64", "x509-root-der-base64":
 			secret["format"] = "BASE64"
 		default:
 			t.Fatalf("no test knows a key of type %q", key.Type)

@@ -30,7 +30,7 @@ func (l *Loader) JWS(keys []Loaded, j *policyv1.Jws) []signature.Key {
 	var made []signature.Key // in the order of the secrets
 	for i := range keys {
 		one := keys[i : i+1]
-		if k := &keys[i]; len(reader.Algorithms) > 0 && (publicOnly[k.format] || k.asIssued() && isPublic(k.text.Reveal())) {
+		if k := &keys[i]; len(reader.Algorithms) > 0 && (k.url != "" || publicOnly[k.format] || k.asIssued() && isPublic(k.text.Reveal())) {
 			made = append(made, l.PublicKeys(one, reader)...)
 		} else {
 			made = append(made, l.DecodeAll(one, j.GetKeyEncoding(), nil, nil)...)
@@ -76,6 +76,10 @@ func (l *Loader) roots(keys []Loaded) []signature.Key {
 	var roots []signature.Key
 	for i := range keys {
 		k := &keys[i]
+		if k.url != "" {
+			l.Faults.Fail(k.At.At("url"), "is a place of public keys; the scheme has roots, which stand in a file")
+			continue
+		}
 		switch k.format {
 		case policyv1.Secret_FORMAT_UNSPECIFIED, policyv1.Secret_AS_ISSUED, policyv1.Secret_PEM, policyv1.Secret_DER, policyv1.Secret_BASE64:
 		default:

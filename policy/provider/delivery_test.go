@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"iter"
 	"os"
@@ -115,7 +116,10 @@ func (s *scheme) compile(t *testing.T) *authz.Table {
 // secret is one of two secrets of a form that the scheme reads: text, base64
 // and hexadecimal at once unless it needs a prefix.
 func (s *scheme) secret(n int) string {
-	if private := s.private(n); private != nil {
+	switch private := s.private(n); {
+	case s.jws().GetX5C() != nil:
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chains[n]()[2]}))
+	case private != nil:
 		return publicPEM(private)
 	}
 	text := strings.Repeat(fmt.Sprintf("%d5365637265745365", n+1), 4)[:64]
@@ -146,7 +150,7 @@ func (s *scheme) timed() (tolerance, future time.Duration, ok bool) {
 		}
 		return tolerance, future, true
 	}
-	return tolerance, future, s.jws().GetTime() != ""
+	return tolerance, future, s.jws().GetTime() != "" || s.jws().GetDetached().GetTimestamp() != nil
 }
 
 // signs reports whether a part of some kind is signed.
@@ -173,11 +177,11 @@ func (s *scheme) covers() (body, path, query, method bool) {
 	coded := func(code policyv1.Part_CodePart) bool {
 		return s.signs(func(p *policyv1.Part) bool { return p.GetCode() == code })
 	}
-	whole := coded(policyv1.Part_PLIVO_V3) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetUrl() != nil || s.jws().GetQueryHash()
-	body = s.named.GetScheme().SignsContent() && !s.content().GetBodyUnsigned() || s.jws().GetBody() != nil || s.code() == policyv1.Code_BRAINTREE
+	whole := coded(policyv1.Part_PLIVO_V3) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetUrl() != nil || s.jws().GetQueryHash() || s.jws().GetDetached().GetRequestLine()
+	body = s.named.GetScheme().SignsContent() && !s.content().GetBodyUnsigned() || s.jws() != nil && s.jws().CoversBody() || s.code() == policyv1.Code_BRAINTREE
 	path = s.signs(url) || whole || s.jws().GetAudienceUrl()
 	query = s.signs(queried) || whole
-	method = s.signs(func(p *policyv1.Part) bool { return p.GetMethod() != nil }) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetQueryHash()
+	method = s.signs(func(p *policyv1.Part) bool { return p.GetMethod() != nil }) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetQueryHash() || s.jws().GetDetached().GetRequestLine()
 	return body, path, query, method
 }
 
@@ -212,8 +216,8 @@ func (s *scheme) signed(t *testing.T, by string, at time.Time) *authz.Request {
 	t.Helper()
 	hook := s.table.Webhook(by)
 	req := s.unsigned(hook)
-	private := s.private(map[string]int{"a": 0, "b": 1}[by])
-	if err := hook.Sign(req, authz.Signing{Now: at, Private: private, NewID: func() string { return "msg_1" }}); err != nil {
+	n := map[string]int{"a": 0, "b": 1}[by]
+	if err := hook.Sign(req, authz.Signing{Now: at, Private: s.private(n), X5C: s.x5c(n), NewID: func() string { return "msg_1" }}); err != nil {
 		t.Fatal(err)
 	}
 	return req

@@ -8,11 +8,16 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
@@ -61,9 +66,78 @@ func (s *scheme) private(n int) crypto.Signer {
 		return ecdsaKeys[kind.Ecdsa.GetCurve()][n]()
 	case *policyv1.Scheme_Ed25519:
 		return ed25519Keys[n]()
+	case *policyv1.Scheme_Jws:
+		return tokenKey(kind.Jws, n)
 	default:
 		return nil
 	}
+}
+
+// tokenKey is one for the first algorithm of tokens; nil if that has a shared secret.
+func tokenKey(j *policyv1.Jws, n int) crypto.Signer {
+	switch algorithm := j.GetAlgorithms()[0].String(); {
+	case algorithm[0] == 'R' || algorithm[0] == 'P':
+		return rsaKeys[n]()
+	case algorithm == "ES256":
+		return ecdsaKeys[policyv1.PublicKey_P256][n]()
+	case algorithm == "ES384":
+		return ecdsaKeys[policyv1.PublicKey_P384][n]()
+	case algorithm == "ES512":
+		return ecdsaKeys[policyv1.PublicKey_P521][n]()
+	case algorithm == "EdDSA":
+		return ed25519Keys[n]()
+	default:
+		return nil
+	}
+}
+
+// chains are two of three certificates as a token may bring them, each with a root of its
+// own: the leaf has the key of tokenKey.
+var chains [2]func() [][]byte
+
+func init() {
+	for n := range chains {
+		chains[n] = sync.OnceValue(func() [][]byte {
+			j := &policyv1.Jws{Algorithms: []policyv1.Jws_Algorithm{policyv1.Jws_ES256}}
+			leaf, ca := tokenKey(j, n), rsaKeys[n]()
+			mark := func(last int) []pkix.Extension {
+				return []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, last, 1}, Value: []byte{5, 0}}}
+			}
+			root := certificate(&x509.Certificate{IsCA: true, Subject: pkix.Name{CommonName: "root"}}, nil, ca.Public(), ca)
+			between := certificate(&x509.Certificate{IsCA: true, Subject: pkix.Name{CommonName: "between"}, ExtraExtensions: mark(2)}, root, ca.Public(), ca)
+			last := certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}, ExtraExtensions: mark(11)}, between, leaf.Public(), ca)
+			return [][]byte{last.Raw, between.Raw, root.Raw}
+		})
+	}
+}
+
+func certificate(template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
+	template.SerialNumber, template.BasicConstraintsValid = big.NewInt(1), true
+	template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.Add(time.Hour)
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	if err != nil {
+		panic(err) // the template can be written
+	}
+	made, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err) // what was written can be read
+	}
+	return made
+}
+
+// x5c are the certificates that a delivery of webhook n brings along, if any.
+func (s *scheme) x5c(n int) []string {
+	if s.jws().GetX5C() == nil {
+		return nil
+	}
+	var list []string
+	for _, der := range chains[n]() {
+		list = append(list, base64.StdEncoding.EncodeToString(der))
+	}
+	return list
 }
 
 func publicPEM(private crypto.Signer) string {

@@ -1,6 +1,12 @@
 package provider
 
-import policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+import (
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
 
 // Kind is the key of a scheme in a policy: hmac, shared_token, rsa and so on.
 func Kind(s *policyv1.Scheme) string {
@@ -117,4 +123,33 @@ func Proof(s *policyv1.Scheme) string {
 		return "token"
 	}
 	return "signature"
+}
+
+// UsesParameter reports whether a scheme asks for a parameter: in a field of that name, or
+// as {name} among the issuers or audiences of tokens.
+func UsesParameter(s *policyv1.Scheme, name string) bool {
+	return usesParameter(s.ProtoReflect(), name)
+}
+
+func usesParameter(m protoreflect.Message, name string) (uses bool) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Kind() == protoreflect.MessageKind && f.IsList():
+			for i := range v.List().Len() {
+				uses = uses || usesParameter(v.List().Get(i).Message(), name)
+			}
+		case f.Kind() == protoreflect.MessageKind && !f.IsMap():
+			uses = uses || usesParameter(v.Message(), name)
+		case f.Kind() != protoreflect.StringKind:
+		case f.IsList():
+			for i := range v.List().Len() {
+				text := v.List().Get(i).String()
+				uses = uses || strings.Contains(text, "{"+name+"}") || strings.Contains(text, "{"+name+"#")
+			}
+		default:
+			uses = uses || f.Name() == "parameter" && v.String() == name
+		}
+		return !uses
+	})
+	return uses
 }

@@ -26,7 +26,7 @@ func (s *scheme) move(t *testing.T, table *authz.Table, from, to string) *authz.
 	t.Helper()
 	req := s.unsigned(table.Webhook("a"))
 	req.Path = authz.View(from)
-	if err := table.Webhook("a").Sign(req, authz.Signing{Now: now, Private: s.private(0), NewID: func() string { return "msg_1" }}); err != nil {
+	if err := table.Webhook("a").Sign(req, authz.Signing{Now: now, Private: s.private(0), X5C: s.x5c(0), NewID: func() string { return "msg_1" }}); err != nil {
 		t.Fatal(err)
 	}
 	moved := *req

@@ -96,12 +96,13 @@ func Snippet(p *policyv1.Provider) string {
 	return b.String()
 }
 
-// parameterSnippet gives the parameters that must be given, as they look.
+// parameterSnippet gives the parameters that must be given for the first scheme, as they
+// look.
 func parameterSnippet(p *policyv1.Provider) string {
 	var given []string
 	for _, parameter := range p.GetParameters() {
 		switch example := strconv.Quote(parameter.GetExample()); {
-		case parameter.GetOptional():
+		case parameter.GetOptional() || !provider.UsesParameter(provider.First(p), parameter.GetName()):
 		case parameter.GetSeveral():
 			given = append(given, parameter.GetName()+": ["+example+"]")
 		default:
@@ -111,7 +112,10 @@ func parameterSnippet(p *policyv1.Provider) string {
 	if len(given) == 0 {
 		return ""
 	}
-	return "    parameters: {" + strings.Join(given, ", ") + "}\n"
+	if line := "    parameters: {" + strings.Join(given, ", ") + "}\n"; len(line) < 76 {
+		return line
+	}
+	return "    parameters:\n      " + strings.Join(given, "\n      ") + "\n"
 }
 
 func deniedWords(p *policyv1.Provider) string {

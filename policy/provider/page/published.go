@@ -18,7 +18,10 @@ func credentialSnippet(p *policyv1.Provider, published *policyv1.Published) stri
 	if len(given) == 0 {
 		return ""
 	}
-	return "    credentials: [" + strings.Join(given, ", ") + "]\n"
+	if len(given) > 1 { // one a line
+		return "    credentials:\n      - " + strings.Join(given, "\n      - ") + "\n"
+	}
+	return "    credentials: [" + given[0] + "]\n"
 }
 
 // publishedWords say where the keys are fetched.
