@@ -36,6 +36,9 @@ type Key struct {
 	reader *publickey.Reader // of public keys; nil for a secret
 }
 
+// IsPublic reports whether it is a public key, or a place of them.
+func (k *Key) IsPublic() bool { return k.reader != nil || k.URL != "" }
+
 // PerTenant reports whether each tenant has a key of its own.
 func (k *Key) PerTenant() bool {
 	return k.File != "" && k.Bytes == 0 && len(k.Public) == 0 && IsPerTenant(k.File)

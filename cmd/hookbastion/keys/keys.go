@@ -35,7 +35,8 @@ func New() *cobra.Command {
 		Short: "List the secrets and tokens of all webhooks, and what to do about them",
 		Long: "List the secrets and tokens of all webhooks: where each is, when it is accepted, how\n" +
 			"old its file is, how strong it is, and what to do about it. With --admin also when\n" +
-			"each has matched since the service started. Nothing of a secret is printed.\n" +
+			"each has matched since the service started. Nothing of a secret is printed, and of\n" +
+			"public keys the thumbprint.\n" +
 			"Exits 0, or 3 if the policy is invalid.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -65,12 +66,22 @@ type listedKey struct {
 	// Modified is when the file was written; of tenants' the oldest.
 	Modified *time.Time `json:"modified,omitempty"`
 	Bytes    int        `json:"bytes,omitempty"`
-	// Strength is good, weak, published or unknown.
-	Strength  string             `json:"strength"`
+	// Strength is good, weak, published, public or unknown.
+	Strength string `json:"strength"`
+	// Public are public keys, which are no secrets.
+	Public    []listedPublic     `json:"public,omitempty"`
 	AllowWeak string             `json:"allow_weak,omitempty"`
 	Tenants   *listedTenants     `json:"tenants,omitempty"`
 	Matches   *telemetry.KeyStat `json:"matches,omitempty"`
 	Advice    []string           `json:"advice"`
+}
+
+// listedPublic is a public key.
+type listedPublic struct {
+	KID  string `json:"kid,omitempty"`
+	Kind string `json:"kind"`
+	// Thumbprint is that of RFC 7638: SHA-256 in base64url.
+	Thumbprint string `json:"thumbprint"`
 }
 
 // listedTenants sums up the files of tenants.
@@ -128,7 +139,10 @@ func describeKey(k *keys.Key, now time.Time, live *cli.LiveKeys) listedKey {
 	} else if info, err := os.Stat(k.File); k.File != "" && err == nil {
 		l.Modified = timeOrNil(info.ModTime().UTC())
 	}
-	if l.Modified != nil && now.Sub(*l.Modified) > rotateAfter && !over {
+	for _, public := range k.Public {
+		l.Public = append(l.Public, listedPublic(public))
+	}
+	if l.Modified != nil && now.Sub(*l.Modified) > rotateAfter && !over && !k.IsPublic() {
 		advise("older than 90 days: rotate")
 	}
 	if advice := k.Advice(); advice != "" {
@@ -166,6 +180,8 @@ func strength(k *keys.Key) string {
 		return "published"
 	case k.Weakness != nil:
 		return "weak"
+	case k.IsPublic():
+		return "public"
 	case k.Bytes == 0:
 		return "unknown" // a digest, or another for each tenant
 	default:
@@ -268,6 +284,13 @@ func printKeys(w io.Writer, all []listedKey, now time.Time) error {
 		l := &all[i]
 		if m := l.Matches; m != nil {
 			fmt.Fprintf(w, "%s %s: %d matches, the first at %s, the last at %s\n", l.Webhook, l.ID, m.Count, m.First.Format(time.RFC3339), m.Last.Format(time.RFC3339))
+		}
+		for _, public := range l.Public {
+			name := ""
+			if public.KID != "" {
+				name = fmt.Sprintf(" %q", public.KID) // a provider's word
+			}
+			fmt.Fprintf(w, "%s %s: public key%s, %s, thumbprint %s\n", l.Webhook, l.ID, name, public.Kind, public.Thumbprint)
 		}
 		for _, advice := range l.Advice {
 			fmt.Fprintf(w, "%s %s: %s\n", l.Webhook, l.ID, advice)

@@ -9,14 +9,17 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/policy/keys"
 )
 
 func New() *cobra.Command {
@@ -34,7 +37,7 @@ func New() *cobra.Command {
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.delivery.Webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.delivery.KeyID, "key-id", "", "id of the key to sign with (default: the first)")
-	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the token, where the policy holds its digest only (default: none)")
+	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the private key, where the policy has the public one, or with the token, where it has the digest (default: none)")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
@@ -68,7 +71,7 @@ type Delivery struct {
 	Host    string // with its port if it is not 443
 	Path    string // empty: that of the webhook
 	KeyID   string // empty: the first key signs
-	Key     string // a file with the token, where the policy holds its digest only
+	Key     string // a file with what the policy does not hold: the private key, or the token of a digest
 }
 
 func (o *signOptions) run(cmd *cobra.Command) error {
@@ -98,6 +101,9 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	req, err := o.delivery.Request(table, now, body)
+	if errors.Is(err, authz.ErrNoKey) && publicOnly(keys, o.delivery.Webhook) {
+		return fmt.Errorf("%w: the policy has public keys, so that --key must name the file of the private key that belongs to one", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -114,6 +120,11 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 		return PrintCurl(cmd.OutOrStdout(), scheme, req)
 	}
 	return printRaw(cmd.OutOrStdout(), req)
+}
+
+// publicOnly reports whether the webhook has public keys.
+func publicOnly(all []keys.Key, webhook string) bool {
+	return slices.ContainsFunc(all, func(k keys.Key) bool { return k.Webhook == webhook && len(k.Public) > 0 })
 }
 
 // checkSending looks for flags that have no use together.
@@ -197,9 +208,12 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 	}
 	signing := authz.Signing{KeyID: d.KeyID, Now: now, NewID: rand.Text, Tenant: table.Tenant(d.Webhook, string(req.PathOnly()))}
 	if d.Key != "" {
-		var err error
-		if signing.Secret, err = (secret.Ref{File: d.Key}).Load(); err != nil {
+		text, err := (secret.Ref{File: d.Key}).Load()
+		if err != nil {
 			return nil, err
+		}
+		if signing.Private, err = publickey.ReadPrivate(text.Reveal()); err != nil {
+			signing.Secret = text // which is then a token
 		}
 	}
 	err := hook.Sign(req, signing)
