@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
@@ -37,12 +38,16 @@ func complete(cmd *cobra.Command, flag string, values func(*cobra.Command) []str
 var enumeration = regexp.MustCompile(`^(?:[a-z]+, )*[a-z]+ or [a-z]+$`)
 
 // flagValues returns the values that a flag's own description lists, as in
-// "text, json or sarif".
+// "text, json or sarif", perhaps with more after a colon.
 func flagValues(f *pflag.Flag) []string {
-	if !enumeration.MatchString(f.Usage) {
+	if words := f.Annotations[settings.Words]; words != nil {
+		return words
+	}
+	words, _, _ := strings.Cut(f.Usage, ":")
+	if !enumeration.MatchString(words) {
 		return nil
 	}
-	return strings.Split(strings.ReplaceAll(f.Usage, " or ", ", "), ", ")
+	return strings.Split(strings.ReplaceAll(words, " or ", ", "), ", ")
 }
 
 // webhookNames lists the webhooks of the policies that the command line names,

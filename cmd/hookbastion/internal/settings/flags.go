@@ -9,6 +9,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// Words is the annotation of a flag whose value is one of a few words.
+const Words = "words"
+
 // Flags are what a command line says of the settings.
 type Flags struct {
 	set      *pflag.FlagSet
@@ -28,6 +31,9 @@ func AddFlags(set *pflag.FlagSet) *Flags {
 		if s.field.Kind() == protoreflect.BoolKind {
 			flag.NoOptDefVal = "true"
 		}
+		if words := s.words(); len(words) > 0 {
+			flag.Annotations = map[string][]string{Words: words}
+		}
 	}
 	return f
 }
@@ -44,9 +50,17 @@ func (f *Flags) Values() (*Values, error) {
 // text is the value of a flag as it was given; the rules of the file judge it.
 type text struct{ value, kind string }
 
-func (t *text) String() string         { return t.value }
-func (t *text) Set(value string) error { t.value = value; return nil }
-func (t *text) Type() string           { return t.kind }
+func (t *text) String() string { return t.value }
+func (t *text) Type() string   { return t.kind }
+
+// Set takes the value. A list that is given more than once is one list.
+func (t *text) Set(value string) error {
+	if t.kind == "list" && t.value != "" {
+		value = t.value + "," + value
+	}
+	t.value = value
+	return nil
+}
 
 // kind says in help what the value looks like.
 func (s setting) kind() string {

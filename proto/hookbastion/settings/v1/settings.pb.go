@@ -6,7 +6,8 @@
 // A flag counts more than a variable, a variable more than the file, the file
 // more than the default. A list is taken from one place as a whole: what a
 // flag names takes the place of the file's list. As flag or variable it is written
-// with commas, as in --policy-directories=policies,/etc/hookbastion/policies. A path
+// with commas, as in --policy-directories=policies,/etc/hookbastion/policies; a flag may
+// also be repeated. A path
 // with a comma can stand in the file, or behind --policy, which names one directory or
 // file of policies, may be repeated, and counts more than policy.directories. A
 // flag that is true or false needs no value for true. Durations are written as
