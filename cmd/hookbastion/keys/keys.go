@@ -59,11 +59,12 @@ type listedKey struct {
 	Webhook string `json:"webhook"`
 	Kind    string `json:"kind"`
 	ID      string `json:"id"`
-	// Reference is a file, $ and a variable, or a digest.
+	// Reference is a file, $ and a variable, a URL or a digest.
 	Reference string     `json:"reference"`
 	NotBefore *time.Time `json:"not_before,omitempty"`
 	NotAfter  *time.Time `json:"not_after,omitempty"`
-	// Modified is when the file was written; of tenants' the oldest.
+	// Modified is when the file was written; of tenants' the oldest. Of a URL it is
+	// when its server was last asked with success, of several the oldest.
 	Modified *time.Time `json:"modified,omitempty"`
 	Bytes    int        `json:"bytes,omitempty"`
 	// Strength is good, weak, published, public or unknown.
@@ -72,6 +73,7 @@ type listedKey struct {
 	Public    []listedPublic     `json:"public,omitempty"`
 	AllowWeak string             `json:"allow_weak,omitempty"`
 	Tenants   *listedTenants     `json:"tenants,omitempty"`
+	Fetched   []cli.Fetched      `json:"fetched,omitempty"`
 	Matches   *telemetry.KeyStat `json:"matches,omitempty"`
 	Advice    []string           `json:"advice"`
 }
@@ -134,7 +136,9 @@ func describeKey(k *keys.Key, now time.Time, live *cli.LiveKeys) listedKey {
 	if now.Before(k.NotBefore) {
 		advise("starts at " + k.NotBefore.Format(time.RFC3339))
 	}
-	if k.PerTenant() {
+	if k.URL != "" {
+		l.describeFetched(k, live)
+	} else if k.PerTenant() {
 		l.describeTenants(k)
 	} else if info, err := os.Stat(k.File); k.File != "" && err == nil {
 		l.Modified = timeOrNil(info.ModTime().UTC())
@@ -169,6 +173,8 @@ func reference(k *keys.Key) string {
 		return k.File
 	case k.Env != "":
 		return "$" + k.Env
+	case k.URL != "":
+		return k.URL
 	default:
 		return k.Digest
 	}

@@ -54,3 +54,23 @@ func missing(f *fetch.Fetcher) int {
 	}
 	return n
 }
+
+// fetchedNow is what operators are told of the documents of providers.
+func fetchedNow(f *fetch.Fetcher, now time.Time) []cli.Fetched {
+	all := []cli.Fetched{}
+	for _, s := range f.Stats(now).Sources {
+		known := cli.Fetched{Source: s.Name, URL: s.URL, State: "current", Failure: s.Detail}
+		switch {
+		case !s.Counts:
+			known.State = "missing"
+		case s.Failures > 0:
+			known.State = "failing"
+		}
+		if !s.Confirmed.IsZero() {
+			confirmed, changed := s.Confirmed.UTC(), s.Changed.UTC()
+			known.Confirmed, known.Changed = &confirmed, &changed
+		}
+		all = append(all, known)
+	}
+	return all
+}

@@ -118,7 +118,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		fetcher: fetcher,
 		sweep:   sweeper(store, p.settler, s.Lease, o.Log),
 	}
-	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher}, o.Log); err != nil {
+	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher}, o.Log); err != nil {
 		return err
 	}
 	r.watched = slices.Concat(store.keys.watch(o.Log), watchRedis(s.Redis, o.Log), r.admin.watch(), watchSigner(signer, o.Log))
@@ -161,11 +161,12 @@ type counted struct {
 	since    time.Time
 	recorder *telemetry.Recorder
 	watcher  *watch.Watcher
+	fetcher  *fetch.Fetcher
 }
 
 func (c *counted) Keys() cli.LiveKeys {
 	matches, complete := c.recorder.KeyMatches()
-	return cli.LiveKeys{Since: c.since, Complete: complete, Keys: matches}
+	return cli.LiveKeys{Since: c.since, Complete: complete, Keys: matches, Fetched: fetchedNow(c.fetcher, time.Now())}
 }
 
 func (c *counted) Webhooks() map[string]watermark.Kept { return watermark.KeptBy(c.watcher.Table()) }

@@ -106,6 +106,23 @@ type LiveKeys struct {
 	// Complete says that each webhook is counted by itself.
 	Complete bool                 `json:"complete"`
 	Keys     []telemetry.KeyMatch `json:"keys"`
+	// Fetched are the documents of providers that the service has, or would have.
+	Fetched []Fetched `json:"fetched"`
+}
+
+// Fetched is what the service knows of a URL at which a provider publishes keys.
+type Fetched struct {
+	// Source is the URL as the policy has it, with {id} where keys are fetched by id.
+	Source string `json:"source"`
+	URL    string `json:"url"`
+	// Confirmed is when the server said last that it is so, Changed when it said so
+	// first; absent if it never did.
+	Confirmed *time.Time `json:"confirmed,omitempty"`
+	Changed   *time.Time `json:"changed,omitempty"`
+	// State is current, failing (what was good last is in use) or missing.
+	State string `json:"state"`
+	// Failure is why the last fetch failed.
+	Failure string `json:"failure,omitempty"`
 }
 
 // Keys asks which keys have matched.
