@@ -103,6 +103,9 @@ func TokenPlace(t *policyv1.SharedToken) token.Place {
 
 // Candidate is a token whose text is known.
 func (l *Loader) Candidate(k *Loaded, in token.Place) (token.Candidate, bool) {
+	if k.KID != "" {
+		l.Faults.Fail(k.At.At("kid"), "has no use: a token names no key")
+	}
 	if !l.shared(k) {
 		return token.Candidate{}, false
 	}
