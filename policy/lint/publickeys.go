@@ -1,0 +1,64 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/scheme"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
+
+var checksumOnly = Rule{
+	Rule: finding.Rule{
+		ID: "HB082", Severity: finding.Warning,
+		Title: "of the body, the signature covers a checksum only",
+		Risk:  "Whoever has seen one delivery can make another body with the same checksum and send it under that signature, once.",
+		Fix:   "Nothing of the policy mends it. Let the application ask the provider for the object, or whether the delivery is its own, before it acts.",
+		Link:  "policy.md#digest",
+	},
+	each: func(p *pass, w *webhook) {
+		checksum := func(part *policyv1.Part) bool { return part.GetDigest().GetHash() == policyv1.Digest_CRC32 }
+		if slices.ContainsFunc(w.schemes, func(s *policyv1.Scheme) bool { return slices.ContainsFunc(s.Signed().GetContent(), checksum) }) {
+			p.report(w.proof(), "signs a CRC-32 of the body in place of the body, so that another body can be sent under a signature that was seen: deliveries are x-hookbastion-verified: partial")
+		}
+	},
+}
+
+var anybodysDeliveries = Rule{
+	Rule: finding.Rule{
+		ID: "HB083", Severity: finding.Info,
+		Title: "the provider signs everybody's deliveries with one key, and the policy does not say which are yours",
+		Risk:  "Whoever is a customer of the provider as well can send you a delivery of an own account, and it verifies.",
+		Fix:   "Give the parameter that the message names, or ask for a field of the body in conditions.",
+		Link:  "policy.md#pin",
+	},
+	each: func(p *pass, w *webhook) {
+		given := scheme.ParametersOf(w.Webhook)
+		for _, s := range w.schemes {
+			for _, pin := range s.GetPins() {
+				if len(given[pin.GetParameter()]) == 0 {
+					p.report(w.proof(), "signs the deliveries of all customers with one key, and without parameters: {"+pin.GetParameter()+": …} those of others are accepted, too")
+					return
+				}
+			}
+		}
+	},
+}
+
+var brokenHash = Rule{
+	Rule: finding.Rule{
+		ID: "HB084", Severity: finding.Info,
+		Title: "the signature is over SHA-1",
+		Risk:  "Whoever can choose a part of what the provider signs can make two contents with one signature.",
+		Fix:   "Take another scheme of the provider, if there is one.",
+		Link:  "policy.md#publickey",
+	},
+	each: func(p *pass, w *webhook) {
+		broken := func(s *policyv1.Scheme) bool {
+			return s.GetRsa().GetHash() == policyv1.PublicKey_SHA1 || s.GetEcdsa().GetHash() == policyv1.PublicKey_SHA1
+		}
+		if slices.ContainsFunc(w.schemes, broken) {
+			p.report(w.proof(), "is verified over SHA-1, of which two contents with one value can be made by whoever chooses a part of both")
+		}
+	},
+}
