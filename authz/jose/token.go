@@ -15,6 +15,8 @@
 package jose
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -37,23 +39,26 @@ var (
 	ErrCritical  = errors.New("critical extensions")
 )
 
-// Token is one that was read. Nothing of it is to be believed before its signature
-// has been verified.
+// Token is one whose header was read. Nothing of it is to be believed before its
+// signature has been verified.
 type Token struct {
 	Header    Members
 	Algorithm Algorithm
 	// KeyID is kid of the header; empty if there is none.
 	KeyID string
-	// Claims are nil if the payload is detached.
+	// Claims are nil before ReadClaims.
 	Claims Members
 	// Signed is the header in base64url, a dot, and the payload in base64url.
 	Signed    string
 	Signature []byte
+
+	payload string
 }
 
 var parser = jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber())
 
-// Parse reads a token whose payload is a JSON object.
+// Parse reads a token with a payload, which it leaves as it is: that may be large, and
+// most that strangers send fails by its signature.
 func Parse(text string) (*Token, error) { return parse(text, false) }
 
 // ParseDetached reads a token whose payload is elsewhere (RFC 7515 appendix F). One
@@ -67,25 +72,23 @@ func parse(text string, detached bool) (*Token, error) {
 		return nil, ErrMalformed
 	}
 	first, last := strings.IndexByte(text, '.'), strings.LastIndexByte(text, '.')
-	if first > maxHeader || detached != (first+1 == last) {
+	if first > maxHeader || len(text)-last > maxHeader || detached != (first+1 == last) {
 		return nil, ErrMalformed
 	}
-	whole := text
-	if detached {
-		whole = text[:first] + ".e30" + text[last:]
-	}
-	claims := jwt.MapClaims{}
-	token, parts, err := parser.ParseUnverified(whole, claims)
+	token, parts, err := parser.ParseUnverified(text[:first]+".e30"+text[last:], jwt.MapClaims{})
 	if errors.Is(err, jwt.ErrTokenUnverifiable) {
 		return nil, ErrAlgorithm
 	}
-	if err != nil || !unique(parts[0]) || !unique(parts[1]) {
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	if _, ok := object(parts[0]); !ok {
 		return nil, ErrMalformed
 	}
 	if _, critical := token.Header["crit"]; critical {
 		return nil, ErrCritical
 	}
-	t := &Token{Header: Members(token.Header), Signed: text[:last], Signature: token.Signature}
+	t := &Token{Header: Members(token.Header), Signed: text[:last], Signature: token.Signature, payload: text[first+1 : last]}
 	if t.Algorithm = Algorithm(token.Method.Alg()); !t.Algorithm.known() {
 		return nil, ErrAlgorithm
 	}
@@ -95,14 +98,22 @@ func parse(text string, detached bool) (*Token, error) {
 			return nil, ErrMalformed
 		}
 	}
-	if !detached {
-		t.Claims = Members(claims)
-	}
 	return t, nil
 }
 
-// unique reports whether a part holds one JSON object that all parsers read alike.
-func unique(part string) bool {
+// ReadClaims reads the payload, which must be one JSON object.
+func (t *Token) ReadClaims() error {
+	raw, ok := object(t.payload)
+	if !ok {
+		return ErrMalformed
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return decoder.Decode(&t.Claims)
+}
+
+// object returns the JSON object of a part, if all parsers read it alike.
+func object(part string) (raw []byte, ok bool) {
 	raw, err := parser.DecodeSegment(part)
-	return err == nil && len(raw) > 0 && raw[0] == '{' && authz.UniqueJSON(raw)
+	return raw, err == nil && len(raw) > 0 && raw[0] == '{' && authz.UniqueJSON(raw)
 }

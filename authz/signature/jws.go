@@ -179,6 +179,10 @@ func (j *JWS) verify(call *authz.Call, text string) ([]byte, authz.Reason) {
 	if reason != authz.OK {
 		return nil, reason
 	}
+	if j.config.KeyClaim != "" && token.ReadClaims() != nil {
+		call.Explain(claimsForm, "something that is none")
+		return nil, authz.SignatureMalformed
+	}
 	preamble, reason := j.preamble(call, token)
 	if reason != authz.OK {
 		return nil, reason
@@ -194,6 +198,10 @@ func (j *JWS) verify(call *authz.Call, text string) ([]byte, authz.Reason) {
 	if reason := j.keys.verdict(call, match, valid); reason != authz.OK {
 		return nil, reason
 	}
+	if j.config.Detached == nil && token.ReadClaims() != nil {
+		call.Explain(claimsForm, "something that is none, or that two parsers could read in two ways")
+		return nil, authz.SignatureMalformed
+	}
 	if reason, what := j.claims(call, token); reason != authz.OK {
 		call.Explain("claims that fit the request and the policy", what)
 		return nil, reason
@@ -201,13 +209,15 @@ func (j *JWS) verify(call *authz.Call, text string) ([]byte, authz.Reason) {
 	return append([]byte(token.Signed), preamble...), authz.OK
 }
 
+const claimsForm = "claims that are one JSON object in which no key stands twice"
+
 // parse looks at the token's form. Nothing of it is believed yet.
 func (j *JWS) parse(call *authz.Call, text string) (*jose.Token, authz.Reason) {
 	fail := func(reason authz.Reason, found string) (*jose.Token, authz.Reason) {
 		call.Explain("one token in "+j.config.Place.String()+", in compact form", found)
 		return nil, reason
 	}
-	read, form := jose.Parse, "a token in compact form with one JSON object as its claims"
+	read, form := jose.Parse, "a token in compact form"
 	if j.config.Detached != nil {
 		read, form = jose.ParseDetached, "a token in compact form without its payload"
 	}

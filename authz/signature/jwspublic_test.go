@@ -328,6 +328,28 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// Claims that two parsers could read in two ways are refused, though they are signed; what
+// is not signed is not read.
+func TestClaimsThatAreReadInTwoWays(t *testing.T) {
+	j := newJWS(t, signature.JWSConfig{Place: signature.TokenPlace{Whole: true}, Algorithms: []jose.Algorithm{"ES256"}}, publicKey("k", publicPEM(t, ecKey)))
+	for claims, want := range map[string]authz.Reason{
+		`{"iss":"a"}`: authz.OK, `{"iss":"a","iss":"b"}`: authz.SignatureMalformed, `{"iss":"a","ISS":"b"}`: authz.SignatureMalformed,
+		`{"iss":"a"}{}`: authz.SignatureMalformed, `["a"]`: authz.SignatureMalformed, `{`: authz.SignatureMalformed, "": authz.SignatureMalformed,
+	} {
+		for key, reason := range map[*ecdsa.PrivateKey]authz.Reason{ecKey: want, strangers: authz.SignatureInvalid} {
+			text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+			signed := jose.Algorithm("ES256").Sign(key, func(w io.Writer) { _, _ = io.WriteString(w, text) })
+			req := sent{target: "/h", body: text + "." + base64.RawURLEncoding.EncodeToString(signed)}.request()
+			if claims == "" {
+				reason = authz.SignatureMalformed // a detached payload
+			}
+			if got, call := run(j, req); got != reason || (call.Proof != authz.ProofNone) != (got == authz.OK) {
+				t.Errorf("%s: %s, want %s", claims, got, reason)
+			}
+		}
+	}
+}
+
 // The key is the one that a claim names.
 func TestKeyThatAClaimNames(t *testing.T) {
 	j := newJWS(t, signature.JWSConfig{Place: signature.TokenPlace{Header: "x-token"}, Algorithms: []jose.Algorithm{"HS256"}, KeyClaim: "iss"}, keys()...)
