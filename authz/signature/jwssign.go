@@ -20,7 +20,7 @@ func (j *JWS) Sign(req *authz.Request, s authz.Signing) bool {
 	if j.config.Chain != nil {
 		k = j.keys[0].now(s.Secrets) // a root, which does not sign
 	}
-	if k == nil {
+	if k == nil || j.config.Chain != nil && len(s.X5C) != j.config.Chain.Length {
 		return false
 	}
 	algorithm := j.signingAlgorithm(k, s.Private)

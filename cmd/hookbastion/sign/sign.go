@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
@@ -37,7 +38,7 @@ func New() *cobra.Command {
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.delivery.Webhook, "webhook", "", "name of the webhook (required)")
 	cmd.Flags().StringVar(&o.delivery.KeyID, "key-id", "", "id of the key to sign with (default: the first)")
-	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the private key, where the policy has the public one, or with the token, where it has the digest (default: none)")
+	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the private key, where the policy has the public one (with its certificates, where a delivery brings them), or with the token, where it has the digest (default: none)")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
@@ -212,6 +213,7 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 		if err != nil {
 			return nil, err
 		}
+		signing.X5C = jose.X5C(text.Reveal())
 		if signing.Private, err = publickey.ReadPrivate(text.Reveal()); err != nil {
 			signing.Secret = text // which is then a token
 		}
