@@ -1,10 +1,21 @@
 package main
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"regexp"
+	"strings"
+	"testing"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
 // truerReasons are reasons that say more than the word of the vector does.
@@ -30,6 +41,7 @@ var policyFields = map[string]func(hook map[string]any, value any){
 	"cert_hosts":           nil, // the keys are given with the URLs that they stand at
 	"parameters":           parameters,
 	"client_state":         clientState,
+	"signing_string":       nil, // see signText
 	"sig_header":           nil,
 	"kid_header":           nil,
 }
@@ -61,17 +73,67 @@ func parameter(name string) func(map[string]any, any) {
 	}
 }
 
-// families are names of schemes that vectors from elsewhere use for the one scheme that
-// an entry has.
-var families = map[string]bool{
-	"adobe": true, "alexa": true, "aws-sns": true, "paypal": true, "discord": true, "ecdsa-body-der": true, "rsa-sha256-body": true,
-	"sendgrid": true, "standard-webhooks-v1a": true, "telnyx": true,
-}
-
-// scheme is the entry's scheme; "" for those that are not optional.
-func (v *vector) scheme() string {
-	if families[v.Scheme] {
+// signText makes the signature of a vector that has the signed text and no signature: by a
+// key of this test, over that text. So what is accepted is the text that was signed.
+func (v *vector) signText(t *testing.T) {
+	t.Helper()
+	text, ok := v.Policy["signing_string"].(string)
+	if !ok {
+		return
+	}
+	header := func(name string) string {
+		for _, h := range v.Headers {
+			if strings.EqualFold(h[0], name) {
+				return h[1]
+			}
+		}
+		t.Fatalf("%s has no header %s", v.ID, name)
 		return ""
 	}
-	return v.Scheme
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(text))
+	made, err := rsa.SignPKCS1v15(nil, private, crypto.SHA256, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := time.Parse(time.RFC3339, header("PayPal-Transmission-Time"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.TimestampNow = at.Unix()
+	v.Headers = append(v.Headers, [2]string{"PayPal-Transmission-Sig", base64.StdEncoding.EncodeToString(made)})
+	v.Keys = append(v.Keys, vectorKey{
+		Kid: header("PayPal-Cert-Url"), Type: "rsa-public-pem", Value: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+	})
+}
+
+// scheme is the entry's scheme; "" for those that are not optional. Vectors from elsewhere
+// have names of their own for the one scheme that an entry has.
+func (v *vector) scheme(t *testing.T) string {
+	t.Helper()
+	p, err := provider.Get(v.entry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range p.GetSchemes() {
+		if s.GetName() == v.Scheme {
+			return v.Scheme
+		}
+	}
+	return ""
+}
+
+// entry is the provider's name in the catalogue.
+func (v *vector) entry() string {
+	if v.Provider == "fireblocks" && strings.HasPrefix(v.Scheme, "rsa") {
+		return "fireblocks-legacy"
+	}
+	return v.Provider
 }

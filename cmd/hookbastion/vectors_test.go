@@ -25,17 +25,13 @@ import (
 )
 
 type vector struct {
-	ID       string `json:"id"`
-	Source   string `json:"source"`
-	Origin   string `json:"origin"`
-	Note     string `json:"note"`
-	Provider string `json:"provider"`
-	Scheme   string `json:"scheme"`
-	Keys     []struct {
-		Kid   string `json:"kid"`
-		Type  string `json:"type"`
-		Value string `json:"value"`
-	} `json:"keys"`
+	ID               string            `json:"id"`
+	Source           string            `json:"source"`
+	Origin           string            `json:"origin"`
+	Note             string            `json:"note"`
+	Provider         string            `json:"provider"`
+	Scheme           string            `json:"scheme"`
+	Keys             []vectorKey       `json:"keys"`
 	Method           string            `json:"method"`
 	URL              string            `json:"url"`
 	Headers          [][2]string       `json:"headers"`
@@ -48,6 +44,13 @@ type vector struct {
 	ExpectedResponse map[string]string `json:"expected_response"`
 
 	file string
+}
+
+// vectorKey is a key that the receiver holds.
+type vectorKey struct {
+	Kid   string `json:"kid"`
+	Type  string `json:"type"`
+	Value string `json:"value"`
 }
 
 // reasonOf maps the words of the vectors to ours.
@@ -134,6 +137,9 @@ func TestVectorsHaveTheirPlace(t *testing.T) {
 		if filepath.Base(v.file) != v.Provider+".json" {
 			t.Errorf("%s: %s is of %s", v.file, v.ID, v.Provider)
 		}
+		if v.Scheme != "" && v.scheme(t) != v.Scheme {
+			t.Errorf("%s: %s has a scheme %s, which the entry has not", v.file, v.ID, v.Scheme)
+		}
 	}
 	names, err := provider.Names()
 	if err != nil {
@@ -157,6 +163,7 @@ func (v *vector) judge(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	v.signText(t)
 	v.writePolicy(t, dir, target)
 	e := v.explain(t, dir, target)
 	if e == nil {
@@ -223,12 +230,12 @@ func (v *vector) writePolicy(t *testing.T, dir string, target *url.URL) {
 		"name":       "vector",
 		"match":      map[string]any{"path": pathOf(target), "methods": []string{v.Method}},
 		"public_url": strings.TrimSuffix(v.URL, target.RequestURI()),
-		"provider":   v.Provider,
+		"provider":   v.entry(),
 	}
 	if target.Path == "" {
 		hook["public_url"] = v.URL
 	}
-	if scheme := v.scheme(); scheme != "" {
+	if scheme := v.scheme(t); scheme != "" {
 		hook["provider_scheme"] = scheme
 	}
 	if v.token() {
