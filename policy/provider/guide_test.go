@@ -10,6 +10,8 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 // rows returns the code of the cells of a table, which begins with a header's
@@ -50,11 +52,18 @@ func inline(t *testing.T, signature, content, timestamp string) *scheme {
 		Store:         memory.New(memory.Config{MaxEntries: 1000}),
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}), MaxBodyBytes: 1 << 20,
 	}}
-	text := "webhooks:\n  - name: a\n    match: {path: '/a/{x}'}\n    secrets: [{file: ../key}]\n    scheme:\n      hmac:\n" +
-		"        hash: SHA256\n        encoding: HEX\n        signature: " + signature + "\n        content: " + content + "\n"
+	text := "      hmac:\n        hash: SHA256\n        encoding: HEX\n        signature: " + signature + "\n        content: " + content + "\n"
 	if timestamp != "" {
 		text += "        " + timestamp + "\n"
 	}
+	s.inline(t, text)
+	return s
+}
+
+// inline compiles a webhook with the scheme.
+func (s *scheme) inline(t *testing.T, text string) {
+	t.Helper()
+	text = "webhooks:\n  - name: a\n    match: {path: '/a/{x}'}\n    secrets: [{file: ../key}]\n    scheme:\n" + text
 	root := s.dir
 	s.write(t, "key", s.secret(0))
 	s.dir = filepath.Join(root, "policies")
@@ -63,7 +72,38 @@ func inline(t *testing.T, signature, content, timestamp string) *scheme {
 	}
 	s.write(t, "policy.yaml", text)
 	s.table = s.compile(t)
-	return s
+}
+
+// Each scheme of the guide verifies what its private key signs, and no other body.
+func TestGuidePublicKeys(t *testing.T) {
+	all := rows(t, "it signs with")
+	if len(all) < 6 {
+		t.Errorf("only %d schemes", len(all))
+	}
+	for _, row := range all {
+		text := row[1][0]
+		t.Run(text, func(t *testing.T) {
+			parsed := &policyv1.Policy{}
+			full := strings.TrimSuffix(text, "}") + ", signature: {headers: [X-Sig]}, content: [{timestamp: {}}, {literal: '.'}, {body: {}}], timestamp: {header: X-Time, unit: SECONDS}}"
+			file := "webhooks: [{name: a, match: {path: /a}, scheme: {" + full + "}}]"
+			if _, err := (strictyaml.Options{}).Decode("guide", []byte(file), parsed); err != nil {
+				t.Fatal(err)
+			}
+			s := &scheme{dir: t.TempDir(), named: &policyv1.NamedScheme{Scheme: parsed.GetWebhooks()[0].GetScheme()}, deps: policy.Deps{
+				Store:         memory.New(memory.Config{MaxEntries: 1000}),
+				Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}), MaxBodyBytes: 1 << 20,
+			}}
+			s.inline(t, "      "+full+"\n")
+			if d := s.decide(t, s.delivery(t, now), now); d.Reason != authz.OK || d.Proof != authz.ProofSignature {
+				t.Errorf("a delivery: %s, proof %s", d.Reason, d.Proof)
+			}
+			changed := s.delivery(t, now)
+			changed.Body.Segments = [][]byte{[]byte("{}")}
+			if d := s.decide(t, changed, now); d.Reason != authz.SignatureInvalid {
+				t.Errorf("another body: %s", d.Reason)
+			}
+		})
+	}
 }
 
 // Each signature of the guide makes a header of the form beside it.
