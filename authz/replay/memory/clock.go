@@ -121,11 +121,7 @@ func (m *Store) turn(now time.Time, latest int64) {
 func (st *stripe) shift(after, by int64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for i := range st.open {
-		if o := &st.open[i]; o.ends > after {
-			o.ends += by
-		}
-	}
+	st.open.shift(after, by)
 }
 
 // OnTurn has f told when the clock has gone back, under no lock. It may not be

@@ -29,8 +29,9 @@ type Entry struct {
 	// permit is until when a copy may pass, in nanoseconds since 1970; 0: none may.
 	permit int64
 	// depth is that of the watermark's segment.
-	depth uint8
-	open  open
+	depth  uint8
+	open   open
+	owners owners // of it
 }
 
 const (
@@ -100,13 +101,13 @@ func (e *Entry) AppendTo(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(o.check.Time))
 		b = binary.LittleEndian.AppendUint32(b, o.check.Port)
 		b = binary.LittleEndian.AppendUint64(b, o.id)
-		b = binary.LittleEndian.AppendUint64(b, o.owners.first)
+		b = binary.LittleEndian.AppendUint64(b, e.owners.first)
 		b = binary.LittleEndian.AppendUint64(b, uint64(o.ends))
 		b = append(b, uint8(o.mark)|uint8(o.before>>8)<<4)
 	}
 	if more&moreOwners != 0 {
-		b = append(b, uint8(len(e.open.owners.more)))
-		for _, owner := range e.open.owners.more {
+		b = append(b, uint8(len(e.owners.more)))
+		for _, owner := range e.owners.more {
 			b = binary.LittleEndian.AppendUint64(b, owner)
 		}
 	}
@@ -124,10 +125,10 @@ func (e *Entry) more() (more uint8) {
 	if e.flags&entryOpen == 0 {
 		return more
 	}
-	if len(e.open.owners.more) > 0 {
+	if len(e.owners.more) > 0 {
 		more |= moreOwners
 	}
-	if e.open.owners.many {
+	if e.owners.many {
 		more |= moreMany
 	}
 	return more
@@ -184,7 +185,7 @@ func ReadEntry(b []byte) (e Entry, rest []byte, err error) {
 			return e, nil, err
 		}
 	}
-	e.open.owners.many = more&moreMany != 0
+	e.owners.many = more&moreMany != 0
 	if more&moreOwners != 0 {
 		b, err = e.readOwners(b)
 	}
@@ -201,7 +202,7 @@ func (e *Entry) readOpen(b []byte) (rest []byte, err error) {
 	o.check.Stream = binary.LittleEndian.Uint64(b)
 	o.check.Time = int64(binary.LittleEndian.Uint64(b[8:]))
 	o.check.Port = binary.LittleEndian.Uint32(b[16:])
-	o.id, o.owners.first = binary.LittleEndian.Uint64(b[20:]), binary.LittleEndian.Uint64(b[28:])
+	o.id, e.owners.first = binary.LittleEndian.Uint64(b[20:]), binary.LittleEndian.Uint64(b[28:])
 	o.ends = int64(binary.LittleEndian.Uint64(b[36:]))
 	o.mark, o.before = authz.Mark(b[44]&0xf), state(b[44]>>4&3)<<8
 	o.unknown = replay.Taken
@@ -219,7 +220,7 @@ func (e *Entry) readOwners(b []byte) (rest []byte, err error) {
 	}
 	n := int(b[0])
 	for b = b[1:]; n > 0; n-- {
-		e.open.owners.more = append(e.open.owners.more, binary.LittleEndian.Uint64(b))
+		e.owners.more = append(e.owners.more, binary.LittleEndian.Uint64(b))
 		b = b[8:]
 	}
 	return b, nil

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 	"time"
 
@@ -57,7 +56,7 @@ func (m *Store) SettleNoted(r authz.Reservation, fate replay.Fate, now time.Time
 		return false
 	}
 	defer st.mu.Unlock()
-	o := st.find(r.Fingerprint)
+	o := st.open.find(r.Fingerprint)
 	if o == nil || o.id != r.ID || o.final || fate == replay.Undecided || m.endLease(pt, st, o, now) {
 		return false
 	}
@@ -75,7 +74,7 @@ func (m *Store) ReleaseNoted(r authz.Reservation, now time.Time, note func(*Entr
 		return false
 	}
 	defer st.mu.Unlock()
-	o := st.find(r.Fingerprint)
+	o := st.open.find(r.Fingerprint)
 	if o == nil || o.id != r.ID {
 		return false
 	}
@@ -110,7 +109,9 @@ func (m *Store) PermitNoted(r authz.Reservation, until, now time.Time, note func
 
 // leave takes an owner out, and releases the reservation after the last one.
 func (m *Store) leave(pt *partition, st *stripe, o *open, owner uint64, now time.Time) (left, released bool) {
-	left, released = o.owners.leave(owner)
+	who := st.owners(o)
+	left, released = who.leave(owner)
+	st.own(o, who)
 	if released {
 		m.release(pt, st, o, now)
 	}
@@ -141,8 +142,8 @@ func (m *Store) note(pt *partition, st *stripe, f authz.Fingerprint, now time.Ti
 	if at, found := m.find(pt, f, now); found {
 		e.lies(at)
 	}
-	if o := st.find(f); o != nil {
-		e.holds(o)
+	if o := st.open.find(f); o != nil {
+		e.holds(o, st.owners(o))
 	}
 	note(&e)
 }
@@ -156,7 +157,7 @@ func (e *Entry) lies(at place) {
 	e.class, e.state, e.expires, e.like = at.table.class(), sl.state(), at.segment.expires(sl), at.like()
 }
 
-func (e *Entry) holds(o *open) {
+func (e *Entry) holds(o *open, who owners) {
 	e.flags |= entryOpen
 	if o.unknown == replay.Unsure {
 		e.flags |= entryUnsure
@@ -167,7 +168,7 @@ func (e *Entry) holds(o *open) {
 	if o.absent {
 		e.flags |= entryAbsent
 	}
-	e.open = *o
+	e.open, e.owners = *o, who
 }
 
 // class is the exponent of the table's span.
@@ -235,13 +236,16 @@ func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry
 		m.note(pt, st, f, now, note)
 	}
 	st.mu.Unlock()
-	// From the end: what is removed is replaced by the last one.
-	for at := math.MaxInt; at > 0; {
+	for at, all := uint32(0), false; !all; {
 		st.mu.Lock()
-		at = min(at, len(st.open))
-		for range min(at, opensPerStep) {
-			at--
-			m.note(pt, st, st.open[at].fingerprint, now, note)
+		for range opensPerStep {
+			if all = at >= st.open.made; all {
+				break
+			}
+			at++
+			if o := st.open.at(at); o != nil {
+				m.note(pt, st, o.fingerprint, now, note)
+			}
 		}
 		st.mu.Unlock()
 		if err := between(); err != nil {

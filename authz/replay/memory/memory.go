@@ -60,8 +60,9 @@ type Store struct {
 	partitions map[uint64]*partition
 	order      []*partition // for the sweep
 
-	sweeping sync.Mutex
-	next     sweepPlace
+	sweeping   sync.Mutex // of what follows
+	next       sweepPlace
+	nextLeases int // the partition in which leases are ended next
 }
 
 // Config configures a store.
@@ -124,7 +125,7 @@ func (m *Store) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool) {
 		return replay.Answer{}, false
 	}
 	defer st.mu.Unlock()
-	if o := st.find(f); o != nil && !m.endLease(pt, st, o, now) {
+	if o := st.open.find(f); o != nil && !m.endLease(pt, st, o, now) {
 		return replay.Answer{}, false
 	}
 	named := replay.Answer{Outcome: replay.Copy, Reservation: authz.Reservation{Fingerprint: f, Partition: pt.id}}
@@ -148,13 +149,17 @@ func (m *Store) Known(nonce replay.Nonce, now time.Time) (replay.Answer, bool) {
 func (m *Store) reserve(pt *partition, st *stripe, nonce *replay.Nonce, claim *replay.Claim, now time.Time) Answer {
 	f := nonce.Fingerprint
 	named := Answer{Answer: replay.Answer{Reservation: authz.Reservation{Fingerprint: f, Partition: pt.id}}}
-	m.endLeases(pt, st, now, leasesPerCall)
-	o := st.find(f)
+	if now.UnixNano()-st.open.due() >= leaseDelay {
+		m.endLeases(pt, st, now, leasesPerCall)
+	}
+	o := st.open.find(f)
 	if o != nil && m.endLease(pt, st, o, now) {
 		o = nil
 	}
 	if o != nil && o.check == claim.Check && o.check != (authz.CheckID{}) {
-		named.joined = o.owners.join(claim.Owner)
+		who := st.owners(o)
+		named.joined = who.join(claim.Owner)
+		st.own(o, who)
 		named.Outcome, named.Adopted, named.Mark = replay.Reserved, true, o.mark
 		named.Reservation.ID, named.Reservation.Owner = o.id, claim.Owner
 		if !o.final {
@@ -196,7 +201,7 @@ func (m *Store) open(pt *partition, st *stripe, nonce *replay.Nonce, claim *repl
 	to := statePending
 	if claim.Lease <= 0 {
 		to, o.final = stateTaken, true
-	} else if !m.mayOpen(pt) {
+	} else if !m.mayOpen(pt, st, now) {
 		named.Outcome = replay.Full
 		return named
 	}
@@ -227,7 +232,7 @@ func (m *Store) reopen(pt *partition, st *stripe, at place, nonce *replay.Nonce,
 	to := statePending
 	if claim.Lease <= 0 {
 		to, o.final = stateTaken, true
-	} else if !m.mayOpen(pt) {
+	} else if !m.mayOpen(pt, st, now) {
 		named.Outcome = replay.Full
 		return named
 	}
@@ -255,18 +260,18 @@ func (m *Store) add(pt *partition, st *stripe, claim *replay.Claim, o open, now 
 	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
 	lease := claim.Lease
 	if o.final {
-		if claim.Check == (authz.CheckID{}) || !m.mayOpen(pt) {
+		if claim.Check == (authz.CheckID{}) || !m.mayOpen(pt, st, now) {
 			named.alone = true
 			return // nobody can adopt it
 		}
 		lease = adoptable
 	}
 	o.fingerprint, o.check, o.unknown = named.Reservation.Fingerprint, claim.Check, claim.Unknown
-	o.id, o.owners.first, o.ends = named.Reservation.ID, claim.Owner, now.Add(lease).UnixNano()
+	o.id, o.owner, o.ends = named.Reservation.ID, claim.Owner, now.Add(lease).UnixNano()
 	if !o.final {
 		named.Reservation.Ends = o.ends
 	}
-	st.add(o)
+	st.open.add(o)
 	m.countOpen(pt, 1)
 }
 
@@ -326,7 +331,7 @@ func (m *Store) close(pt *partition, st *stripe, o *open, fate replay.Fate, now 
 }
 
 func (m *Store) forget(pt *partition, st *stripe, o *open) {
-	st.remove(o)
+	st.forget(o)
 	m.countOpen(pt, -1)
 }
 
@@ -348,20 +353,24 @@ func (m *Store) endLease(pt *partition, st *stripe, o *open, now time.Time) bool
 	return true
 }
 
-// leasesPerCall bounds the look at other leases that goes along with a call.
-const leasesPerCall = 4
+const (
+	// leaseDelay is how long the ends of leases wait for the sweep, which does many
+	// at once, before calls do them, and leasesPerCall how many each does. What a
+	// call itself asks for never waits.
+	leaseDelay    = int64(2 * time.Second)
+	leasesPerCall = 4
+	// leasesPerFull is how many a call does that finds no room.
+	leasesPerFull = 64
+)
 
-// endLeases looks at the next n leases of the stripe.
-func (m *Store) endLeases(pt *partition, st *stripe, now time.Time, n int) {
-	for range min(n, len(st.open)) {
-		if st.cursor >= len(st.open) {
-			st.cursor = 0
-		}
-		if len(st.open) == 0 {
-			return
-		}
-		if !m.endLease(pt, st, &st.open[st.cursor], now) {
-			st.cursor++
+// endLeases ends up to n leases that are due, the oldest first, and returns how
+// many those were.
+func (m *Store) endLeases(pt *partition, st *stripe, now time.Time, n int) (ended int) {
+	for at := now.UnixNano(); ended < n; ended++ {
+		o := st.open.oldest(at)
+		if o == nil || !m.endLease(pt, st, o, now) {
+			break
 		}
 	}
+	return ended
 }

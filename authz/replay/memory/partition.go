@@ -208,9 +208,16 @@ func (m *Store) widen(pt *partition, p *part, s *segment, key slot, current int6
 	return p.segment(key)
 }
 
-// step sweeps one segment that has not been swept in this epoch, so that what
-// has expired does not wait for a neighbour.
+// step sweeps one segment, until all have been in this epoch, so that what has
+// expired does not wait for a neighbour.
 func (m *Store) step(pt *partition, t *table, p *part, now time.Time) {
+	if epoch := t.epochOf(now); epoch != p.epoch {
+		p.epoch, p.toSweep = epoch, len(p.segments)
+	}
+	if p.toSweep == 0 {
+		return
+	}
+	p.toSweep--
 	if p.cursor++; p.cursor >= len(p.segments) {
 		p.cursor = 0
 	}

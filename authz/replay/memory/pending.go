@@ -12,28 +12,34 @@ import (
 // stripe is the lock of a part of a partition's fingerprints, and what is known of
 // those whose outcome is open.
 type stripe struct {
-	mu      sync.Mutex
-	dead    bool // its partition was given up
-	open    []open
-	index   map[authz.Fingerprint]int
-	cursor  int
+	mu   sync.Mutex
+	dead bool // its partition was given up
+	open openSet
+	// more are the owners of those that have more than one, by number. Few have.
+	more    map[uint32]owners
 	permits map[authz.Fingerprint]time.Time
 }
 
-// open is a reservation that has not been settled.
+// open is a reservation that has not been settled. It has no pointers, so that
+// the garbage collector need not look at hundreds of thousands of them.
 type open struct {
 	fingerprint authz.Fingerprint
 	check       authz.CheckID
 	id          uint64
-	owners      owners
+	owner       uint64 // the only one, unless the stripe knows more
 	ends        int64
-	unknown     replay.Fate
-	mark        authz.Mark
+	// number is its own, from 1; next and previous are its neighbours in the order
+	// in which they came, 0 where there is none.
+	number, next, previous uint32
+	unknown                replay.Fate
+	mark                   authz.Mark
 	// final: others see a copy, and the end of the lease changes nothing.
 	final bool
-	// before is the state that it came from, to which a release goes back.
+	// several: it has more owners than one.
+	several bool
+	absent  bool // nothing was known of it before
+	// before is the state that it came from otherwise, to which a release goes back.
 	before state
-	absent bool // there was none
 }
 
 // owners are the attempts of one check that have not given back: each that
@@ -89,33 +95,34 @@ const adoptable = 10 * time.Second
 // maxPermits bounds the permits of a stripe.
 const maxPermits = 256
 
-func (st *stripe) find(f authz.Fingerprint) *open {
-	if i, ok := st.index[f]; ok {
-		return &st.open[i]
+// owners returns those of a reservation.
+func (st *stripe) owners(o *open) owners {
+	if o.several {
+		return st.more[o.number]
 	}
-	return nil
+	return owners{first: o.owner}
 }
 
-func (st *stripe) add(o open) {
-	if st.index == nil {
-		st.index = map[authz.Fingerprint]int{}
+// own sets them.
+func (st *stripe) own(o *open, who owners) {
+	o.owner = who.first
+	if several := who.many || len(who.more) > 0; several {
+		if st.more == nil {
+			st.more = map[uint32]owners{}
+		}
+		o.several, st.more[o.number] = true, who
+	} else if o.several {
+		o.several = false
+		delete(st.more, o.number)
 	}
-	st.index[o.fingerprint] = len(st.open)
-	st.open = append(st.open, o)
 }
 
-func (st *stripe) remove(o *open) {
-	i, last := st.index[o.fingerprint], len(st.open)-1
-	delete(st.index, o.fingerprint)
-	if i != last {
-		st.open[i] = st.open[last]
-		st.index[st.open[i].fingerprint] = i
+// forget removes a reservation.
+func (st *stripe) forget(o *open) {
+	if o.several {
+		delete(st.more, o.number)
 	}
-	st.open[last] = open{}
-	st.open = st.open[:last]
-	if last == 0 {
-		st.open, st.index = nil, nil // after a flood
-	}
+	st.open.remove(o)
 }
 
 // permitted is until when a copy may pass, in nanoseconds since 1970; 0: none may.

@@ -26,7 +26,7 @@ func (m *Store) Restore(e *Entry, now time.Time) {
 	if e.flags&entryPart != 0 {
 		return
 	}
-	if o := st.find(e.fingerprint); o != nil {
+	if o := st.open.find(e.fingerprint); o != nil {
 		m.forget(pt, st, o)
 	}
 	delete(st.permits, e.fingerprint)
@@ -34,7 +34,7 @@ func (m *Store) Restore(e *Entry, now time.Time) {
 		st.addPermit(e.fingerprint, time.Unix(0, e.permit), now)
 	}
 	if e.flags&entryOpen != 0 {
-		st.add(e.open)
+		st.own(st.open.add(e.open), e.owners)
 		m.countOpen(pt, 1)
 	}
 }
@@ -131,7 +131,7 @@ func (m *Store) Undo(a Answer, now time.Time) {
 	}
 	defer st.mu.Unlock()
 	f := a.Reservation.Fingerprint
-	o := st.find(f)
+	o := st.open.find(f)
 	switch {
 	case o != nil && (o.id != a.Reservation.ID || !a.joined):
 	case o != nil:

@@ -17,6 +17,12 @@ func (m *Store) Sweep(now time.Time, n int) {
 	}
 	defer m.sweeping.Unlock()
 	m.told(now)
+	m.sweepLeases(now)
+	m.sweepSegments(now, n)
+}
+
+// sweepSegments looks at the next n segments.
+func (m *Store) sweepSegments(now time.Time, n int) {
 	for range n {
 		m.mu.RLock()
 		if m.next.partition >= len(m.order) {
@@ -46,8 +52,41 @@ func (m *Store) SweepAll(now time.Time) {
 	m.Sweep(now, n+int(m.bytes.Load()/(minSlots*slotBytes)))
 }
 
-// leasesPerSweep bounds the leases that one step looks at.
-const leasesPerSweep = 1024
+const (
+	// partitionsPerSweep bounds the partitions in which a sweep ends leases, and
+	// leasesPerLock how many it ends before it lets others to a stripe.
+	partitionsPerSweep = 1024
+	leasesPerLock      = 256
+)
+
+// sweepLeases ends the leases that are due, in the next partitions.
+func (m *Store) sweepLeases(now time.Time) {
+	for range partitionsPerSweep {
+		m.mu.RLock()
+		last := m.nextLeases >= len(m.order)
+		var pt *partition
+		if last {
+			m.nextLeases = 0
+		} else {
+			pt = m.order[m.nextLeases]
+			m.nextLeases++
+		}
+		m.mu.RUnlock()
+		if last {
+			return
+		}
+		for i := range pt.stripes {
+			for st := &pt.stripes[i]; st.mu.TryLock(); {
+				ended := m.endLeases(pt, st, now, leasesPerLock)
+				st.open.rest()
+				st.mu.Unlock()
+				if ended < leasesPerLock {
+					break
+				}
+			}
+		}
+	}
+}
 
 // sweepNext looks at one segment and goes on to the next.
 func (m *Store) sweepNext(pt *partition, now time.Time) {
@@ -65,9 +104,6 @@ func (m *Store) sweepNext(pt *partition, now time.Time) {
 		return
 	}
 	defer st.mu.Unlock()
-	if at.table == 0 && at.segment == 0 {
-		m.endLeases(pt, st, now, leasesPerSweep)
-	}
 	tables := *pt.tables.Load()
 	if at.table >= len(tables) {
 		*at = sweepPlace{partition: at.partition, stripe: at.stripe + 1}
@@ -106,7 +142,7 @@ func (m *Store) giveUp(pt *partition, now time.Time) bool {
 			return false
 		}
 		locked++
-		if len(st.open) > 0 || len(st.permits) > 0 {
+		if st.open.count > 0 || len(st.permits) > 0 {
 			return false
 		}
 		for _, t := range *pt.tables.Load() {

@@ -32,6 +32,8 @@ type part struct {
 	depth    uint8
 	segments []*segment
 	cursor   int // of the sweep that goes along with insertions
+	toSweep  int // segments that it has yet to look at in this epoch
+	epoch    int64
 }
 
 const (
@@ -321,7 +323,9 @@ func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
 // the bytes have become more or fewer.
 func (p *part) widen(s *segment, current int64) (nonces int, bytes int64) {
 	before := s.size()
-	nonces -= s.sweep(current)
+	if s.swept < current {
+		nonces -= s.sweep(current)
+	}
 	wanted := size(s.count + 1)
 	if s.count*2 > len(s.slots) && wanted <= len(s.slots) {
 		wanted = larger(len(s.slots)) // or it would be crowded again soon

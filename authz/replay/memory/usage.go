@@ -126,7 +126,13 @@ func (m *Store) free(pt *partition) bool {
 	return pt.allowed(m.max, &m.all, func(u *usage) int64 { return u.nonces.Load() }, func(u *usage) int64 { return u.least.nonces })
 }
 
-func (m *Store) mayOpen(pt *partition) bool {
+// mayOpen reports whether one more reservation may be open. Where there are too
+// many, those go whose leases are due.
+func (m *Store) mayOpen(pt *partition, st *stripe, now time.Time) bool {
+	return m.roomToOpen(pt) || m.endLeases(pt, st, now, leasesPerFull) > 0 && m.roomToOpen(pt)
+}
+
+func (m *Store) roomToOpen(pt *partition) bool {
 	return pt.allowed(m.maxOpen, &m.all, func(u *usage) int64 { return u.open.Load() }, func(u *usage) int64 { return u.least.open })
 }
 
@@ -154,7 +160,11 @@ func (m *Store) makeFree(pt *partition, t *table, p *part, s *segment, nonce *re
 	if m.free(pt) {
 		return true
 	}
-	if m.Sweep(now, sweepTries); m.free(pt) {
+	if m.sweeping.TryLock() {
+		m.sweepSegments(now, sweepTries)
+		m.sweeping.Unlock()
+	}
+	if m.free(pt) {
 		return true
 	}
 	if !t.signed {
