@@ -37,7 +37,7 @@ type vector struct {
 
 func readVectors(t *testing.T, name string) []vector {
 	t.Helper()
-	data, err := os.ReadFile("testdata/" + name)
+	data, err := os.ReadFile("../../policy/provider/vectors/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,8 @@ type HTTPTime uint8
 
 // The places.
 const (
-	// NoTime: nowhere. A created that is there counts all the same.
+	// NoTime: nowhere. A created that is there is not looked at: it would let a delivery
+	// be forgotten that is never too old.
 	NoTime HTTPTime = iota
 	// Created: the parameter.
 	Created
@@ -224,11 +225,18 @@ func (h *HTTP) verify(call *authz.Call, s *httpCandidate, f *authz.Fingerprinter
 	if failure := h.enough(call.Request, s); failure.reason != authz.OK {
 		return failure
 	}
-	base, problem := s.base(h.message(call.Request))
-	if problem.Exists() {
-		return httpFailure{problem.Reason, "what the signature covers", problem.Found}
+	var base []byte
+	var match *key
+	var valid, unavailable bool
+	for _, m := range h.messages(call.Request) {
+		var problem httpsig.Problem
+		if base, problem = s.base(m); problem.Exists() {
+			return httpFailure{problem.Reason, "what the signature covers", problem.Found}
+		}
+		if match, valid, unavailable = h.by(call, s, base); match != nil {
+			break
+		}
 	}
-	match, valid, unavailable := h.by(call, s, base)
 	if match == nil && unavailable {
 		return httpFailure{authz.KeysUnavailable, "the key that the signature names", "keys that are being fetched"}
 	}
@@ -321,6 +329,21 @@ func (h *HTTP) algorithms() string {
 	return strings.Join(names, " or ")
 }
 
+// messages are the request in the forms in which its sender may know it: as it is, and
+// where a gateway took all of the path off, without the slash that is left.
+func (h *HTTP) messages(req *authz.Request) []*httpsig.Message {
+	all := []*httpsig.Message{h.message(req)}
+	if path, query, _ := bytes.Cut(req.Path, []byte{'?'}); len(h.public.prefix) > 0 && len(path) == 1 {
+		bare := *all[0]
+		bare.Path = string(h.public.prefix)
+		if len(query) > 0 {
+			bare.Path += "?" + string(query)
+		}
+		all = append(all, &bare)
+	}
+	return all
+}
+
 // message is the request as its sender knows it.
 func (h *HTTP) message(req *authz.Request) *httpsig.Message {
 	m := &httpsig.Message{
@@ -394,7 +417,7 @@ func (h *HTTP) holds(call *authz.Call, s *httpCandidate) (signed time.Time, fail
 	if s.HasExpires && call.Now.Unix() >= s.Expires {
 		return signed, httpFailure{authz.TokenExpired, "a signature whose expires is not over", "one that expired at " + time.Unix(s.Expires, 0).UTC().Format(time.RFC3339)}
 	}
-	if s.HasCreated {
+	if s.HasCreated && h.config.Time != NoTime {
 		signed = time.Unix(s.Created, 0)
 	}
 	if h.config.Time == Date {
@@ -422,7 +445,7 @@ func (h *HTTP) fingerprint(call *authz.Call, s *httpCandidate, base []byte, f *a
 		lines = lines[:len(lines)-1] // @signature-params
 	}
 	slices.Sort(lines)
-	if s.HasCreated {
+	if s.HasCreated && h.config.Time != NoTime {
 		lines = append(lines, fmt.Sprintf("created: %d", s.Created))
 	}
 	if h.config.Nonce {

@@ -75,6 +75,11 @@ func (h *HTTP) sign(req *authz.Request, with authz.Signing) []httpsig.Component 
 	if h.config.Time == Date {
 		cover("date")
 	}
+	for _, c := range h.config.IfPresent {
+		if present(req, c.Name()) {
+			cover(c.Name())
+		}
+	}
 	for _, c := range components {
 		_, there := req.Headers.Lookup(c.Name())
 		switch {

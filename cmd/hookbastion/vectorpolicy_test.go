@@ -21,6 +21,7 @@ import (
 // truerReasons are reasons that say more than the word of the vector does.
 var truerReasons = map[string]authz.Reason{
 	"discord-split-shift":     authz.TimestampMalformed, // the time has nine digits, since one was moved into the body
+	"cavage-C.1-new-default":  authz.TimestampMissing,   // (created) is the signed time
 	"stdwh-v1a-wrong-version": authz.SignatureMissing,   // there is none of the version v1a
 }
 
@@ -43,7 +44,10 @@ var policyFields = map[string]func(hook map[string]any, value any){
 	"client_state":         clientState,
 	"signing_string":       nil, // see signText
 	"sig_header":           nil,
-	"kid_header":           nil,
+	// What follows is in httpSignature.
+	"alg": nil, "label": nil, "required_components": nil, "verify_content_digest": nil,
+	"required": nil, "default_headers": nil, "verify_digest": nil,
+	"kid_header": nil,
 }
 
 // freshness sets a bound of the signed time, if the vector has one.

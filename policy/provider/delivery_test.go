@@ -141,16 +141,26 @@ func (s *scheme) token() *policyv1.SharedToken { return s.named.GetScheme().GetS
 // timed reports whether the scheme has a signed time, and its bounds.
 func (s *scheme) timed() (tolerance, future time.Duration, ok bool) {
 	tolerance, future = verification.DefaultTolerance, verification.DefaultFuture
-	if stamp := s.content().GetTimestamp(); stamp != nil {
-		if stamp.GetTolerance() != nil {
-			tolerance = stamp.GetTolerance().AsDuration()
-		}
-		if stamp.GetFuture() != nil {
-			future = stamp.GetFuture().AsDuration()
-		}
-		return tolerance, future, true
+	if s.jws() != nil {
+		return tolerance, future, s.jws().GetTime() != "" || s.jws().GetDetached().GetTimestamp() != nil
 	}
-	return tolerance, future, s.jws().GetTime() != "" || s.jws().GetDetached().GetTimestamp() != nil
+	stamp, ok := s.named.GetScheme().Stamp()
+	if !ok {
+		return tolerance, future, false
+	}
+	if stamp.GetTolerance() != nil {
+		tolerance = stamp.GetTolerance().AsDuration()
+	}
+	if stamp.GetFuture() != nil {
+		future = stamp.GetFuture().AsDuration()
+	}
+	return tolerance, future, true
+}
+
+// signsComponent reports whether an HTTP message's signature must cover one of those.
+func (s *scheme) signsComponent(names ...string) bool {
+	h := s.named.GetScheme().GetHttpSignature()
+	return slices.ContainsFunc(append(slices.Clone(h.GetRequired()), h.GetRequiredIfPresent()...), func(name string) bool { return slices.Contains(names, name) })
 }
 
 // signs reports whether a part of some kind is signed.
@@ -182,6 +192,10 @@ func (s *scheme) covers() (body, path, query, method bool) {
 	path = s.signs(url) || whole || s.jws().GetAudienceUrl()
 	query = s.signs(queried) || whole
 	method = s.signs(func(p *policyv1.Part) bool { return p.GetMethod() != nil }) || coded(policyv1.Part_CONTENTFUL) || s.jws().GetQueryHash() || s.jws().GetDetached().GetRequestLine()
+	if h := s.named.GetScheme().GetHttpSignature(); h != nil {
+		return !h.GetBodyUnsigned(), s.signsComponent("@path", "@target-uri", "@request-target"), s.signsComponent("@query", "@target-uri", "@request-target"),
+			s.signsComponent("@method")
+	}
 	return body, path, query, method
 }
 
@@ -198,6 +212,8 @@ func (s *scheme) place() string {
 		return strings.ToLower(s.content().GetSignature().GetHeaders()[0]) + "-1"
 	case len(s.content().GetSignature().GetHeaders()) > 0:
 		return strings.ToLower(s.content().GetSignature().GetHeaders()[0])
+	case s.named.GetScheme().GetHttpSignature() != nil:
+		return "signature"
 	case s.token().GetBasic() != nil:
 		return "authorization"
 	default:
@@ -242,7 +258,7 @@ func (s *scheme) unsigned(hook *authz.Webhook) *authz.Request {
 
 // signsHost reports whether the proof covers the whole URL.
 func (s *scheme) signsHost() bool {
-	return s.jws().GetUrl() != nil || s.jws().GetAudienceUrl() || s.signs(func(p *policyv1.Part) bool {
+	return s.jws().GetUrl() != nil || s.jws().GetAudienceUrl() || s.signsComponent("@target-uri", "@authority") || s.signs(func(p *policyv1.Part) bool {
 		return p.GetUrl() != nil || p.GetCode() == policyv1.Part_PLIVO_V3
 	})
 }

@@ -68,6 +68,17 @@ func (s *scheme) private(n int) crypto.Signer {
 		return ed25519Keys[n]()
 	case *policyv1.Scheme_Jws:
 		return tokenKey(kind.Jws, n)
+	case *policyv1.Scheme_HttpSignature:
+		switch kind.HttpSignature.GetAlgorithms()[0] {
+		case policyv1.HttpSignature_ED25519:
+			return ed25519Keys[n]()
+		case policyv1.HttpSignature_ECDSA_P256_SHA256:
+			return ecdsaKeys[policyv1.PublicKey_P256][n]()
+		case policyv1.HttpSignature_ECDSA_P521_SHA512:
+			return ecdsaKeys[policyv1.PublicKey_P521][n]()
+		default:
+			return rsaKeys[n]()
+		}
 	default:
 		return nil
 	}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"strings"
 
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -38,6 +39,9 @@ func describeHTTP(h *policyv1.HttpSignature) Description {
 	if len(h.GetRequired()) > 0 {
 		d.What += ", which must have " + strings.Join(h.GetRequired(), ", ")
 	}
+	if len(h.GetRequiredIfPresent()) > 0 {
+		d.What += ", and, where they are there, " + strings.Join(h.GetRequiredIfPresent(), ", ")
+	}
 	if !h.GetBodyUnsigned() {
 		d.What += "; the body is bound by " + digest + ", which must be covered where there is one"
 	}
@@ -63,7 +67,7 @@ func describeHTTP(h *policyv1.HttpSignature) Description {
 func coverageOfHTTP(h *policyv1.HttpSignature) coverage {
 	_, timed := (&policyv1.Scheme{Kind: &policyv1.Scheme_HttpSignature{HttpSignature: h}}).Stamp()
 	c := coverage{body: !h.GetBodyUnsigned(), time: timed}
-	for _, name := range h.GetRequired() {
+	for _, name := range append(slices.Clone(h.GetRequired()), h.GetRequiredIfPresent()...) {
 		switch name {
 		case "@method":
 			c.method = true
@@ -80,7 +84,11 @@ func coverageOfHTTP(h *policyv1.HttpSignature) coverage {
 			c.method = c.method || h.GetForm() == policyv1.HttpSignature_CAVAGE
 		case "@scheme", "content-digest", "digest", "date":
 		default:
-			c.parts = append(c.parts, "the header "+name)
+			what := "the header " + name
+			if slices.Contains(h.GetRequiredIfPresent(), name) {
+				what += " where it is there"
+			}
+			c.parts = append(c.parts, what)
 		}
 	}
 	return c

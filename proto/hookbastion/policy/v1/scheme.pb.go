@@ -468,7 +468,7 @@ const (
 	HttpSignature_CREATED HttpSignature_Time = 1
 	// The field date, which must be covered.
 	HttpSignature_DATE HttpSignature_Time = 2
-	// Nowhere. A created that is there counts all the same.
+	// Nowhere. A created that is there is not looked at.
 	HttpSignature_NONE HttpSignature_Time = 3
 )
 
