@@ -13,17 +13,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"maps"
 	"os"
 	"slices"
-	"syscall"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/hookbastion/hookbastion/files"
 	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -171,7 +170,11 @@ func Load(paths ...string) (*Set, error) {
 			err = fmt.Errorf("with this file, the set is larger than %d MiB", MaxSetBytes>>20)
 		}
 		if err != nil {
-			set.errs = append(set.errs, Error{File: name, Message: reason(err), Unread: unread})
+			e := Error{File: name, Message: reason(err), Unread: unread}
+			if errors.Is(err, files.ErrTooLarge) {
+				e = Error{File: name, Line: 1, Column: 1, Message: strictyaml.TooLarge}
+			}
+			set.errs = append(set.errs, e)
 			continue
 		}
 		_, _ = fmt.Fprintf(digest, "%d:%s%d:", len(name), name, len(data)) // hashes never fail
@@ -210,34 +213,10 @@ func (s *Set) add(name string, data []byte) {
 	s.files = append(s.files, f)
 }
 
-// errNotFile is also what keeps a pipe or a device from being read for ever.
-var errNotFile = errors.New("not a regular file")
-
-// read returns the content of a regular file, at most one byte more than may
-// be in a policy file.
+// read returns the content of a policy file.
 func read(name string) ([]byte, error) {
-	if info, err := os.Stat(name); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errNotFile
-	}
-	// The file may have become a pipe meanwhile, which must not block.
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNotFile
-	}
-	var data bytes.Buffer
-	data.Grow(int(min(info.Size(), strictyaml.MaxBytes)) + bytes.MinRead)
-	_, err = data.ReadFrom(io.LimitReader(f, strictyaml.MaxBytes+1))
-	return data.Bytes(), err
+	data, _, err := files.Read(name, strictyaml.MaxBytes)
+	return data, err
 }
 
 // sizeOf returns how many bytes the files have, as far as that can be known.

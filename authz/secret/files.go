@@ -1,14 +1,16 @@
 package secret
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // Accept makes a key of the text of a secret, or says why it cannot be one. Its
@@ -34,7 +36,7 @@ type Files struct {
 
 // file is one file with what is made of it.
 type file struct {
-	stamp Stamp
+	stamp files.Stamp
 	text  Value // until Forget
 	err   error // why it could not be read the last time
 	uses  []filled
@@ -116,39 +118,66 @@ type Change struct {
 	Err error
 }
 
-// Refresh looks at all files and replaces the values of those that changed.
+// Refresh looks at all files and replaces the values of those that changed, if after
+// reading them all same, unless it is nil, says that they belong to what serves.
 // What cannot be a key stays as it was. It returns what is new: an error that
 // was there before is not.
-func (f *Files) Refresh(now time.Time) []Change {
+func (f *Files) Refresh(now time.Time, same func() bool) []Change {
 	if f == nil {
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.count()
+	read := map[string]content{}
+	names := slices.Sorted(maps.Keys(f.files))
+	for _, name := range names {
+		if c := f.files[name].look(name, now); !c.same {
+			read[name] = c
+		}
+	}
+	if len(read) == 0 || same != nil && !same() {
+		return nil
+	}
 	var changes []Change
-	for _, name := range slices.Sorted(maps.Keys(f.files)) {
-		changes = append(changes, f.files[name].refresh(name, now)...)
+	for _, name := range names {
+		if c, ok := read[name]; ok {
+			changes = append(changes, f.files[name].take(name, c)...)
+		}
 	}
 	return changes
 }
 
-func (f *file) refresh(name string, now time.Time) []Change {
-	info, err := os.Stat(name)
-	if err == nil && f.err == nil && f.stamp.Same(StampOf(info, now)) {
-		return nil
+// content is what stands in a file now.
+type content struct {
+	text  Value
+	stamp files.Stamp
+	err   error
+	same  bool // as the last time
+}
+
+// look reads a file unless it is as it was.
+func (f *file) look(name string, now time.Time) content {
+	seen, err := files.Look(name, now)
+	if err == nil && f.err == nil && f.stamp.Same(seen) {
+		return content{same: true}
 	}
 	text, stamp, err := readStable(name)
-	if err != nil {
-		return f.failed(name, err)
+	return content{text: text, stamp: stamp, err: err}
+}
+
+// take replaces the values that are made of the file.
+func (f *file) take(name string, c content) []Change {
+	if c.err != nil {
+		return f.failed(name, c.err)
 	}
 	wasBroken := f.err != nil
-	f.stamp, f.err = stamp, nil
+	f.stamp, f.err = c.stamp, nil
 	var changes []Change
 	for i := range f.uses {
 		use := &f.uses[i]
 		before := use.err
-		key, err := use.Accept(text)
+		key, err := use.Accept(c.text)
 		use.err = err
 		switch changed := err == nil && use.cell.replace(key); {
 		case err != nil && before != nil && before.Error() == err.Error():
@@ -170,53 +199,28 @@ func (f *file) failed(name string, err error) []Change {
 
 // readStable reads a file that does not change meanwhile. After three tries it
 // is an error, and read again at the next look.
-func readStable(name string) (Value, Stamp, error) {
-	const tries = 3
-	for range tries {
-		text, before, err := readFile(name)
-		if err != nil {
-			return Value{}, Stamp{}, err
-		}
-		info, err := os.Stat(name)
-		if err != nil {
-			return Value{}, Stamp{}, withoutPath(err)
-		}
-		after := StampOf(info, time.Now())
-		before.racy = after.racy
-		if before != after {
-			continue
-		}
-		return text, before, nil
-	}
-	return Value{}, Stamp{}, errUnstable
-}
-
-func readFile(name string) (Value, Stamp, error) {
-	file, err := openFile(name)
-	if err != nil {
-		return Value{}, Stamp{}, withoutPath(err)
-	}
-	defer func() { _ = file.Close() }() // only read
-	return ReadFrom(file)
+func readStable(name string) (Value, files.Stamp, error) {
+	text, stamp, err := files.Read(name, MaxBytes)
+	return textOf(text, stamp, err)
 }
 
 // ReadFrom reads the secret in an open file.
-func ReadFrom(file fs.File) (Value, Stamp, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return Value{}, Stamp{}, withoutPath(err)
+func ReadFrom(file fs.File) (Value, files.Stamp, error) {
+	text, stamp, err := files.ReadFrom(file, MaxBytes)
+	return textOf(text, stamp, err)
+}
+
+func textOf(text []byte, stamp files.Stamp, err error) (Value, files.Stamp, error) {
+	if errors.Is(err, files.ErrTooLarge) {
+		err = ErrTooLarge
 	}
-	if !info.Mode().IsRegular() {
-		return Value{}, Stamp{}, ErrNotFile
-	}
-	text, err := readAll(file)
-	if err == nil && len(text) == 0 {
+	if text = trimLineBreak(text); err == nil && len(text) == 0 {
 		err = ErrEmpty
 	}
 	if err != nil {
-		return Value{}, Stamp{}, err
+		return Value{}, files.Stamp{}, err
 	}
-	return hold(text), StampOf(info, time.Now()), nil
+	return hold(text), stamp, nil
 }
 
 // Counts are numbers of keys.

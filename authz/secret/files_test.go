@@ -65,7 +65,7 @@ func TestRefresh(t *testing.T) {
 		{func() { put(t, name, "6363") }, "cc", "6363", []error{nil, nil}, 0},
 	} {
 		step.write()
-		changes := files.Refresh(time.Now())
+		changes := files.Refresh(time.Now(), nil)
 		if len(changes) != len(step.errs) {
 			t.Fatalf("%d changes, want %d: %+v", len(changes), len(step.errs), changes)
 		}
@@ -86,15 +86,29 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// What was swapped together with the policies waits for them.
+func TestRefreshIsPutOff(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "s")
+	put(t, name, "aa")
+	files, c := cells(t, name, asText)
+	put(t, name, "bbb")
+	if changes := files.Refresh(time.Now(), func() bool { return false }); changes != nil || value(c[0]) != "aa" {
+		t.Errorf("taken: %v", changes)
+	}
+	if changes := files.Refresh(time.Now(), func() bool { return true }); len(changes) != 1 || value(c[0]) != "bbb" {
+		t.Errorf("not taken: %v", changes)
+	}
+}
+
 // What comes back as it was is told, too.
 func TestRecovery(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")
 	put(t, name, "6161")
 	files, _ := cells(t, name, asHex)
 	put(t, name, "")
-	files.Refresh(time.Now())
+	files.Refresh(time.Now(), nil)
 	put(t, name, "6161")
-	if changes := files.Refresh(time.Now()); len(changes) != 1 || changes[0].Err != nil || files.Count().LastGood != 0 {
+	if changes := files.Refresh(time.Now(), nil); len(changes) != 1 || changes[0].Err != nil || files.Count().LastGood != 0 {
 		t.Errorf("%+v", changes)
 	}
 }
@@ -119,7 +133,7 @@ func TestKubernetesSwap(t *testing.T) {
 	}
 	files, c := cells(t, filepath.Join(dir, "s"), asHex)
 	swap("..2", "6262")
-	if changes := files.Refresh(time.Now()); len(changes) != 1 || value(c[0]) != "bb" {
+	if changes := files.Refresh(time.Now(), nil); len(changes) != 1 || value(c[0]) != "bb" {
 		t.Errorf("%+v, %q", changes, value(c[0]))
 	}
 }
@@ -145,7 +159,7 @@ func TestSameStamp(t *testing.T) {
 	if err := os.Chtimes(name, at, at); err != nil {
 		t.Fatal(err)
 	}
-	if files.Refresh(time.Now()); value(c[0]) != "bb" {
+	if files.Refresh(time.Now(), nil); value(c[0]) != "bb" {
 		t.Error("the change went unnoticed")
 	}
 }
@@ -180,7 +194,7 @@ func TestSwapsRace(t *testing.T) {
 	}
 	for i := range 200 {
 		put(t, name, fmt.Sprintf("%02d", i%100))
-		files.Refresh(time.Now())
+		files.Refresh(time.Now(), nil)
 		files.Count()
 	}
 	close(stop)
@@ -194,7 +208,7 @@ func TestTenantCell(t *testing.T) {
 		t.Error("the cell of another tenant")
 	}
 	var none *secret.Files
-	if none.Refresh(time.Now()) != nil || none.Names() != nil || none.Count() != (secret.Counts{}) {
+	if none.Refresh(time.Now(), nil) != nil || none.Names() != nil || none.Count() != (secret.Counts{}) {
 		t.Error("no files, and yet some")
 	}
 }

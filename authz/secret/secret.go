@@ -20,11 +20,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
-	"syscall"
+
+	"github.com/hookbastion/hookbastion/files"
 )
 
 const placeholder = "[secret]"
@@ -37,11 +37,9 @@ var (
 	ErrEmpty    = errors.New("the secret is empty")
 	ErrTooLarge = fmt.Errorf("the secret is larger than %d KiB", MaxBytes>>10)
 	ErrUnset    = errors.New("the variable is not set")
-	ErrNotFile  = errors.New("not a regular file")
+	ErrNotFile  = files.ErrNotRegular
 	ErrHex      = errors.New("the secret is not hexadecimal")
 	ErrBase64   = errors.New("the secret is not base64")
-
-	errUnstable = errors.New("the file changes while it is read")
 )
 
 // Value is a secret. The zero value is empty and belongs nowhere.
@@ -150,50 +148,11 @@ func (r Ref) read() ([]byte, error) {
 		}
 		return trimLineBreak([]byte(value)), nil
 	}
-	file, err := openFile(r.File)
-	if err != nil {
-		return nil, withoutPath(err)
+	text, _, err := files.Read(r.File, MaxBytes)
+	if errors.Is(err, files.ErrTooLarge) {
+		err = ErrTooLarge
 	}
-	defer func() { _ = file.Close() }() // only read
-	return readAll(file)
-}
-
-// readAll returns the text of a secret's file.
-func readAll(file fs.File) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
-	if err != nil {
-		return nil, withoutPath(err)
-	}
-	if len(text) > MaxBytes {
-		return nil, ErrTooLarge
-	}
-	return trimLineBreak(text), nil
-}
-
-// openFile opens a regular file. A pipe or device must not block.
-func openFile(name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = ErrNotFile
-	}
-	if err != nil {
-		_ = file.Close() // the first error counts
-		return nil, err
-	}
-	return file, nil
-}
-
-// withoutPath keeps the path from standing twice in an error.
-func withoutPath(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
+	return trimLineBreak(text), err
 }
 
 // trimLineBreak takes off one final line break, which editors and shells add.

@@ -41,7 +41,7 @@ func swapped(t *testing.T, text string) (h *signature.Content, swap func(string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, func(text string) { swapTo(text); files.Refresh(time.Now()) }
+	return h, func(text string) { swapTo(text); files.Refresh(time.Now(), nil) }
 }
 
 func signedBy(t *testing.T, text string) *authz.Request {

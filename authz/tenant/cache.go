@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // Cache holds the secrets of the tenants of one table. It is safe for concurrent
@@ -34,8 +35,8 @@ type name struct {
 // entry is what a tenant holds. It is immutable.
 type entry struct {
 	held    secret.Held
-	stamps  []secret.Stamp // of the files; zero for one that is not there
-	errs    []error        // why a file or use is not as its file says
+	stamps  []files.Stamp // of the files; zero for one that is not there
+	errs    []error       // why a file or use is not as its file says
 	checked time.Time
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // File returns the path of a tenant's file.
@@ -19,7 +20,7 @@ func Read(pattern, name string) (secret.Value, error) {
 	f := parse(pattern)
 	opened, err := openBelow(f.directory, f.of(name))
 	if err != nil {
-		return secret.Value{}, withoutPath(err)
+		return secret.Value{}, files.WithoutPath(err)
 	}
 	defer func() { _ = opened.Close() }() // only read
 	text, _, err := secret.ReadFrom(opened)

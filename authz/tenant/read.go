@@ -10,12 +10,13 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // content is what became of one file of a tenant.
 type content struct {
 	text  secret.Value
-	stamp secret.Stamp
+	stamp files.Stamp
 	err   error
 	same  bool // as the last time
 }
@@ -25,7 +26,7 @@ type content struct {
 // unknown if there is no file for a kind; the entry is then nil.
 func (s *Source) read(l *Loader, tenant string, old *entry, now time.Time) (*entry, authz.Reason) {
 	next := &entry{
-		held: make(secret.Held, len(s.uses)), stamps: make([]secret.Stamp, len(s.files)),
+		held: make(secret.Held, len(s.uses)), stamps: make([]files.Stamp, len(s.files)),
 		errs: make([]error, len(s.uses)), checked: now,
 	}
 	contents := make([]content, len(s.files))
@@ -73,7 +74,7 @@ func filled(use secret.Use, c *content, before *secret.Version, err error) (*sec
 	return before, nil
 }
 
-func (e *entry) stamp(i int) *secret.Stamp {
+func (e *entry) stamp(i int) *files.Stamp {
 	if e == nil || len(e.stamps) == 0 {
 		return nil
 	}
@@ -99,14 +100,14 @@ func (s *Source) report(l *Loader, tenant string, i int, before, err error) {
 }
 
 // look reads a file unless it is as it was.
-func (f file) look(l *Loader, tenant string, before *secret.Stamp) content {
+func (f file) look(l *Loader, tenant string, before *files.Stamp) content {
 	opened, err := l.config.Open(f.directory, f.of(tenant))
 	if err != nil {
-		return content{err: withoutPath(err)}
+		return content{err: files.WithoutPath(err)}
 	}
 	defer func() { _ = opened.Close() }() // only read
 	if info, err := opened.Stat(); err == nil && before != nil {
-		if stamp := secret.StampOf(info, time.Now()); before.Same(stamp) {
+		if stamp := files.StampOf(info, time.Now()); before.Same(stamp) {
 			return content{stamp: stamp, same: true}
 		}
 	}
@@ -119,12 +120,4 @@ func (f file) look(l *Loader, tenant string, before *secret.Stamp) content {
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) ||
 		errors.Is(err, secret.ErrNotFile)
-}
-
-func withoutPath(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }

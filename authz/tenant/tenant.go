@@ -27,6 +27,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // Placeholder stands in the name of a file where the tenant's name goes.
@@ -121,7 +122,7 @@ func (l *Loader) Stats() Stats {
 func openBelow(directory, name string) (fs.File, error) {
 	root, err := os.OpenRoot(directory)
 	if err != nil { // which says nothing about the tenant
-		return nil, errDirectory{withoutPath(err)}
+		return nil, errDirectory{files.WithoutPath(err)}
 	}
 	defer func() { _ = root.Close() }() // the file stays open
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -16,13 +16,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // Errors of New and Load, wrapped with the file.
@@ -30,6 +30,10 @@ var (
 	ErrNotValidNow = errors.New("the certificate has expired or is not valid yet")
 	ErrNoAuthority = errors.New("needs the authority of the clients' certificates")
 )
+
+// MaxBytes is the size of the largest file that is read: a bundle of authorities has
+// some hundred KiB.
+const MaxBytes = 4 << 20
 
 // Config says which files to read and whom to accept.
 type Config struct {
@@ -87,11 +91,11 @@ func New(config Config) (*Server, error) {
 
 // Files are the files that are read.
 func (s *Server) Files() []string {
-	files := []string{s.config.Cert, s.config.Key}
+	names := []string{s.config.Cert, s.config.Key}
 	if s.config.ClientCA != "" {
-		files = append(files, s.config.ClientCA)
+		names = append(names, s.config.ClientCA)
 	}
-	return files
+	return names
 }
 
 // NotAfter is when the certificate that serves now expires.
@@ -103,11 +107,11 @@ func (s *Server) Load() (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var read [3][]byte
-	for i, file := range s.Files() {
-		if read[i], err = os.ReadFile(file); err != nil {
-			return false, err
-		}
+	all, err := files.ReadAll(s.Files(), MaxBytes)
+	if err != nil {
+		return false, err
 	}
+	copy(read[:], all)
 	if s.state.Load() != nil && secret.Equal(read[0], s.read[0]) && secret.Equal(read[1], s.read[1]) && secret.Equal(read[2], s.read[2]) {
 		return false, nil
 	}

@@ -114,7 +114,7 @@ type decoder struct {
 // parse sets the root unless the text is not one YAML document.
 func (d *decoder) parse(data []byte) {
 	if len(data) > MaxBytes {
-		d.doc.addAt(1, 1, nil, fmt.Sprintf("the file is larger than %d MiB", MaxBytes>>20))
+		d.doc.addAt(1, 1, nil, TooLarge)
 		return
 	}
 	reader := yaml.NewDecoder(bytes.NewReader(data))

@@ -109,6 +109,9 @@ func (d *Document) add(e Error) {
 	}
 }
 
+// TooLarge is the message about a file of more than MaxBytes.
+const TooLarge = "the file is larger than 64 MiB"
+
 // TooMany is the message at the first error that is left out.
 const TooMany = "more than 100 errors; the others show once these are mended"
 

@@ -1,43 +1,43 @@
 package watch
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"hash"
-	"io"
-	"os"
-
-	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/files"
 	"github.com/hookbastion/hookbastion/policy"
 )
 
-// digest stands for the state of many files in a few bytes.
-type digest [sha256.Size]byte
-
 // state is how the files are, without having read them.
-type state struct{ policies, others, secrets digest }
-
-// lookAtPolicies describes the policy files at the paths, and which there are.
-func lookAtPolicies(paths []string) digest {
-	names, err := policy.Find(paths...)
-	h := sha256.New()
-	if err != nil {
-		_, _ = io.WriteString(h, err.Error()) // hashes never fail
-	}
-	return describe(h, names)
+type state struct {
+	policies, others, secrets files.State
+	wrong                     string // with the paths
 }
 
-func lookAt(names []string) digest { return describe(sha256.New(), names) }
-
-// describe looks at the files behind all links.
-func describe(h hash.Hash, names []string) digest {
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			_, _ = fmt.Fprintf(h, "%s: %v\n", name, err)
-			continue
-		}
-		_, _ = fmt.Fprintf(h, "%s %s\n", name, secret.StampOf(info, info.ModTime()))
+// lookAtPolicies describes the policy files at the paths, and which there are.
+func lookAtPolicies(paths []string) (state files.State, wrong string) {
+	names, err := policy.Find(paths...)
+	if err != nil {
+		wrong = err.Error()
 	}
-	return digest(h.Sum(nil))
+	return files.StateOf(names), wrong
+}
+
+func (w *Watcher) look() (now state) {
+	now.policies, now.wrong = lookAtPolicies(w.Paths)
+	now.others, now.secrets = files.StateOf(w.others), files.StateOf(w.secrets)
+	return now
+}
+
+// lookNow is look for those who do not hold the lock.
+func (w *Watcher) lookNow() state {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.look()
+}
+
+// changed reports whether the set must be loaded again: its files are not as
+// they were, or it could not be loaded and its secrets are not.
+func (w *Watcher) changed(now state) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.seen
+	return was.policies != now.policies || was.wrong != now.wrong || was.others != now.others || was.secrets != now.secrets && w.Err() != nil
 }

@@ -153,7 +153,7 @@ func TestNeverHalf(t *testing.T) {
 		return compile(set, previous)
 	}
 	before := w.Table()
-	if err := w.Load(); !errors.Is(err, watch.ErrUnsettled) || w.Table() != before {
+	if err := w.Load(); !errors.Is(err, watch.ErrUnstable) || w.Table() != before {
 		t.Errorf("error %v", err)
 	}
 }

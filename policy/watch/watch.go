@@ -11,12 +11,9 @@
 // and OnSecrets is told. Only a set that could not be loaded is tried again when
 // one of its secrets changes.
 //
-// Changes are noticed through the file system's notifications on the
-// directories of the policy files and secrets, which also sees the way
-// Kubernetes swaps a mounted ConfigMap, and by looking now and then where there
-// are no notifications. What counts is the policy files and secrets: which there
-// are, and the size, time and identity of each behind all links. What else
-// happens beside them is no reason to load.
+// Changes are noticed as package files does. What counts is the policy files and
+// secrets: which there are, and the stamp of each behind all links. What else happens
+// beside them is no reason to load.
 package watch
 
 import (
@@ -31,28 +28,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/files"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/diff"
 )
 
-const (
-	// debounce lets an editor or a sync finish what it writes.
-	debounce = 100 * time.Millisecond
-	// patience is how long changes without a pause are waited for.
-	patience = 2 * time.Second
-	// pollInterval is how often the files are looked at without notifications.
-	pollInterval = 10 * time.Second
-	// tries is how often files that change while they are read are read again.
-	tries = 5
-)
+// tries is how often files that change while they are read are read again.
+const tries = 5
 
-// ErrUnsettled is the error of files that never were the same before and after
+// ErrUnstable is the error of files that never were the same before and after
 // they were read. Run tries again.
-var ErrUnsettled = errors.New("the policy files or secrets change while they are read")
+var ErrUnstable = errors.New("the policy files or secrets change while they are read")
 
 // Report is the outcome of a load.
 type Report struct {
@@ -83,11 +71,15 @@ type Watcher struct {
 	OnReload func(Report)
 	// OnSecrets is told what became of secrets that changed.
 	OnSecrets func([]secret.Change)
+	// OnPolled is told why changes are noticed late, by looking now and then alone, and
+	// nil when that is over.
+	OnPolled func(error)
 
 	table atomic.Pointer[authz.Table]
 	err   atomic.Pointer[error] // of the last load
 	mu    sync.Mutex            // held during a load
 	good  *policy.Set           // what serves, without its text
+	held  *policy.Set           // what is good and does not serve yet
 	// secrets and others are the files of the set that was read last, seen the
 	// state of all files before they were read.
 	secrets, others []string
@@ -107,16 +99,18 @@ func (w *Watcher) Err() error {
 
 // Load reads and compiles the files and takes the table into service. After an
 // error the last good table stays.
-func (w *Watcher) Load() error { return w.load(false).Err }
+func (w *Watcher) Load() error { return w.load(nil, false).Err }
 
-// load reads the files. May they be held back if they protect less?
-func (w *Watcher) load(hold bool) Report {
+// load reads the files, unless they were read before and are as they were. May they be
+// held back if they protect less?
+func (w *Watcher) load(before *policy.Set, hold bool) Report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	set, table, err := w.readSettled()
+	set, table, err := w.readStable(before)
 	report := Report{Table: w.table.Load(), Err: err}
 	last := w.Err()
 	w.err.Store(&err)
+	w.held = nil
 	if err != nil {
 		report.Repeated = last != nil && last.Error() == err.Error()
 		return report
@@ -126,6 +120,7 @@ func (w *Watcher) load(hold bool) Report {
 	}
 	if hold && report.Changes.Weaker() {
 		report.Held = true
+		w.held = set
 		return report
 	}
 	set.Forget()
@@ -135,14 +130,19 @@ func (w *Watcher) load(hold bool) Report {
 	return report
 }
 
-// readSettled reads the files until nothing changed meanwhile.
-func (w *Watcher) readSettled() (*policy.Set, *authz.Table, error) {
+// readStable reads the files until nothing changed meanwhile. A set that was read
+// before is compiled again: its secrets, and the time from which on it serves, may be
+// others.
+func (w *Watcher) readStable(before *policy.Set) (*policy.Set, *authz.Table, error) {
 	for range tries {
-		w.seen.policies = lookAtPolicies(w.Paths)
-		set, loadErr := policy.Load(w.Paths...)
-		w.secrets, w.others = set.SecretFiles(), set.OtherFiles()
-		w.seen.others = lookAt(w.others)
-		w.seen.secrets = lookAt(w.secrets)
+		set, loadErr := before, error(nil)
+		if before == nil {
+			w.seen.policies, w.seen.wrong = lookAtPolicies(w.Paths)
+			set, loadErr = policy.Load(w.Paths...)
+			w.secrets, w.others = set.SecretFiles(), set.OtherFiles()
+		}
+		before = nil
+		w.seen.others, w.seen.secrets = files.StateOf(w.others), files.StateOf(w.secrets)
 		table, err := w.Compile(set, w.table.Load())
 		if err == nil {
 			err = loadErr
@@ -151,13 +151,13 @@ func (w *Watcher) readSettled() (*policy.Set, *authz.Table, error) {
 			return set, table, err
 		}
 	}
-	return nil, nil, ErrUnsettled
+	return nil, nil, ErrUnstable
 }
 
 // reload loads, and returns what to wait for if the set is held back: its files are
 // to be as they are now.
-func (w *Watcher) reload(hold bool) <-chan time.Time {
-	report := w.load(hold && w.Hold > 0)
+func (w *Watcher) reload(before *policy.Set, hold bool) <-chan time.Time {
+	report := w.load(before, hold && w.Hold > 0)
 	if w.OnReload != nil {
 		w.OnReload(report)
 	}
@@ -167,30 +167,24 @@ func (w *Watcher) reload(hold bool) <-chan time.Time {
 	return nil
 }
 
-// refresh replaces the secrets of the table that serves.
+// refresh replaces the secrets of the table that serves. They may have been swapped
+// together with the policies, whose next table they belong to: then they are left alone.
 func (w *Watcher) refresh() {
 	table := w.Table()
 	if table == nil {
 		return
 	}
-	if changes := table.Secrets.Refresh(time.Now()); len(changes) > 0 && w.OnSecrets != nil {
+	same := func() bool { return !w.changed(w.lookNow()) }
+	if changes := table.Secrets.Refresh(time.Now(), same); len(changes) > 0 && w.OnSecrets != nil {
 		w.OnSecrets(changes)
 	}
 }
 
-// directories lists what to watch: the given paths, everything below them, and
-// the directories of secrets.
-func (w *Watcher) directories() []string {
-	var dirs []string
+// follow lists what to watch: the given paths, everything below them, and the files of
+// secrets.
+func (w *Watcher) follow() []string {
+	names := slices.Clone(w.Paths)
 	for _, path := range w.Paths {
-		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			dirs = append(dirs, filepath.Dir(path))
-			continue
-		}
-		dirs = append(dirs, path)
-		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			dirs = append(dirs, filepath.Dir(path)) // where the link is swapped
-		}
 		root, err := filepath.EvalSymlinks(path) // as policy.Load does
 		if err != nil {
 			continue
@@ -200,126 +194,59 @@ func (w *Watcher) directories() []string {
 				if strings.HasPrefix(entry.Name(), ".") {
 					return fs.SkipDir
 				}
-				dirs = append(dirs, name)
+				names = append(names, name)
 			}
 			return nil
 		})
 	}
+	found, _ := policy.Find(w.Paths...) // what is wrong is an error of the next load
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	files := slices.Concat(w.secrets, w.others)
+	names = slices.Concat(names, found, w.secrets, w.others)
 	if table := w.Table(); table != nil && w.Err() != nil {
-		files = append(files, table.Secrets.Names()...) // not those of the newest set
+		names = append(names, table.Secrets.Names()...) // not those of the newest set
 	}
-	for _, name := range files {
-		dirs = append(dirs, filepath.Dir(name))
-	}
-	slices.Sort(dirs)
-	return slices.Compact(dirs)
+	return names
 }
 
 // Run reloads after changes and whenever kick receives, until the context
 // ends. It works without file notifications, only later.
 func (w *Watcher) Run(ctx context.Context, kick <-chan os.Signal) {
-	var events chan fsnotify.Event
-	notifier, err := fsnotify.NewWatcher()
-	if err == nil {
-		defer func() { _ = notifier.Close() }() // nothing to do about it
-		events = notifier.Events
-		go drain(notifier.Errors)
-	}
-	poll := time.NewTicker(pollInterval)
-	defer poll.Stop()
+	watcher := files.NewWatcher()
+	defer watcher.Close()
+	polled := files.Once{Tell: w.OnPolled}
 	var held <-chan time.Time
-	for settled := false; ; {
-		// Subscribed first: what changes from here on is noticed.
-		w.subscribe(notifier)
-		if w.changed() {
-			if !settled && !settle(ctx, events) {
-				return
-			}
-			settled = false
-			held = w.reload(true)
+	sign := files.Polled
+	for filled := w.lookNow().secrets; ; {
+		// Followed first: what changes from here on is noticed.
+		polled.Say(watcher.Follow(w.follow()))
+		now := w.lookNow()
+		changed := w.changed(now)
+		if (changed || filled != now.secrets) && sign != files.Notified && !files.Still(ctx, w.lookNow) {
+			return
+		}
+		if sign = files.Polled; changed {
+			held = w.reload(nil, true)
 			continue
 		}
 		w.refresh()
-		settled = false
+		filled = now.secrets
 		select {
 		case <-ctx.Done():
 			return
 		case <-kick:
-			held = w.reload(false) // somebody says that all is written
+			held = w.reload(nil, false) // somebody says that all is written
 		case <-held:
-			if held = nil; !w.changed() {
-				w.reload(false)
+			if held = nil; !w.changed(w.lookNow()) {
+				w.reload(w.isHeld(), false)
 			}
-		case _, ok := <-events:
-			if !ok {
-				events = nil
-			}
-			if settled = settle(ctx, events); !settled {
-				return
-			}
-		case <-poll.C:
+		case sign = <-watcher.Changed:
 		}
 	}
 }
 
-// settle waits until nothing has happened for a moment, but not for ever: a
-// busy neighbour must not keep a new policy out.
-func settle(ctx context.Context, events <-chan fsnotify.Event) bool {
-	quiet := time.NewTimer(debounce)
-	defer quiet.Stop()
-	enough := time.NewTimer(patience)
-	defer enough.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-quiet.C:
-			return true
-		case <-enough.C:
-			return true
-		case _, ok := <-events:
-			if !ok {
-				events = nil
-			}
-			quiet.Reset(debounce)
-		}
-	}
-}
-
-func drain(errs <-chan error) {
-	for range errs { //nolint:revive // an overflow is made good by the next look
-	}
-}
-
-// subscribe asks for notifications on the directories as they are now. What
-// cannot be watched is polled.
-func (w *Watcher) subscribe(notifier *fsnotify.Watcher) {
-	if notifier == nil {
-		return
-	}
-	dirs := w.directories()
-	for _, old := range notifier.WatchList() {
-		if _, ok := slices.BinarySearch(dirs, old); !ok {
-			_ = notifier.Remove(old) // it is gone already
-		}
-	}
-	for _, dir := range dirs {
-		_ = notifier.Add(dir) // or polled
-	}
-}
-
-// changed reports whether the set must be loaded again: its files are not as
-// they were, or it could not be loaded and its secrets are not.
-func (w *Watcher) changed() bool {
+func (w *Watcher) isHeld() *policy.Set {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.look()
-	return w.seen.policies != now.policies || w.seen.others != now.others || w.seen.secrets != now.secrets && w.Err() != nil
-}
-
-func (w *Watcher) look() state {
-	return state{policies: lookAtPolicies(w.Paths), others: lookAt(w.others), secrets: lookAt(w.secrets)}
+	return w.held
 }

@@ -58,7 +58,7 @@ func run(t *testing.T, watcher *watch.Watcher) *watched {
 }
 
 func unstarted(paths ...string) *watch.Watcher {
-	store := memory.New(memory.Config{MaxEntries: 1000})
+	store := memory.New(memory.Config{MaxEntries: 1 << 22})
 	fingerprinter := authz.NewFingerprinter(authz.FingerprintKey{})
 	return &watch.Watcher{
 		Paths: paths,

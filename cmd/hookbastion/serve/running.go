@@ -83,7 +83,7 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	}()
 	fetched := make(chan struct{})
 	go func() { defer close(fetched); r.fetcher.Run(ctx) }()
-	stopFiles := r.watchFiles(ctx)
+	stopFiles := r.watchFiles(ctx, o.Log)
 
 	failed := make(chan error, len(r.grpc)+2)
 	for _, l := range r.grpc {

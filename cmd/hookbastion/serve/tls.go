@@ -5,12 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
-	"github.com/hookbastion/hookbastion/envoy/reload"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 // secure puts TLS on the listeners for Envoy and operators, or says what it
@@ -59,12 +60,23 @@ type fileWatch struct {
 
 // watchFiles looks after the files until the context ends. The function that
 // it returns waits for that.
-func (r *running) watchFiles(ctx context.Context) (wait func()) {
+func (r *running) watchFiles(ctx context.Context, log *slog.Logger) (wait func()) {
 	var all sync.WaitGroup
 	for _, w := range r.watched {
-		all.Go(func() { reload.Run(ctx, w.files, w.load) })
+		all.Go(func() { files.Run(ctx, w.files, w.load, logPolled(log, w.files)) })
 	}
 	return all.Wait
+}
+
+// logPolled returns a function that says that changes of files are noticed late.
+func logPolled(log *slog.Logger, of []string) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn("changes are noticed late, by looking now and then: the system tells of some directories nothing", "of", strings.Join(of, " "), "error", err.Error())
+			return
+		}
+		log.Info("changes are noticed at once again", "of", strings.Join(of, " "))
+	}
 }
 
 // logChanged returns a function that loads something and logs what came of it:

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
@@ -16,8 +15,8 @@ func TestAdminClientFlags(t *testing.T) {
 		"half a pair":      {Admin{Cert: "x"}, "https", "--cert and --key need each other"},
 		"the other half":   {Admin{Key: "x"}, "https", "--cert and --key need each other"},
 		"no such file":     {Admin{CA: "none"}, "https", "no such file"},
-		"not an authority": {Admin{CA: os.Args[0]}, "https", os.Args[0] + ": "},
-		"not a pair":       {Admin{Cert: os.Args[0], Key: os.Args[0]}, "https", os.Args[0] + " and "},
+		"not an authority": {Admin{CA: "admin_test.go"}, "https", "admin_test.go" + ": "},
+		"not a pair":       {Admin{Cert: "admin_test.go", Key: "admin_test.go"}, "https", "admin_test.go" + " and "},
 	} {
 		if _, err := c.client.TLS(c.scheme); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

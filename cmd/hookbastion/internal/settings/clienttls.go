@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
+	"github.com/hookbastion/hookbastion/files"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 
@@ -74,8 +74,8 @@ func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
 	next := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.Name}
 	var read [3][]byte
 	if c.CA != "" {
-		if read[0], err = os.ReadFile(c.CA); err != nil {
-			return false, err
+		if read[0], _, err = files.Read(c.CA, mtls.MaxBytes); err != nil {
+			return false, fmt.Errorf("%s: %w", c.CA, err)
 		}
 		if next.RootCAs, err = transport.Pool(read[0]); err != nil {
 			return false, fmt.Errorf("%s: %w", c.CA, err)
@@ -83,8 +83,8 @@ func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
 	}
 	if c.Cert != "" {
 		for i, file := range []string{c.Cert, c.Key} {
-			if read[1+i], err = os.ReadFile(file); err != nil {
-				return false, certificateError{err}
+			if read[1+i], _, err = files.Read(file, mtls.MaxBytes); err != nil {
+				return false, certificateError{fmt.Errorf("%s: %w", file, err)}
 			}
 		}
 		pair, err := mtls.Pair(c.Cert, c.Key, read[1], read[2], now)
@@ -103,11 +103,11 @@ func (c *ClientTLS) Load(now time.Time) (changed bool, err error) {
 
 // Files are those that are read, and may change.
 func (c *ClientTLS) Files() []string {
-	var files []string
+	var names []string
 	for _, file := range []string{c.CA, c.Cert, c.Key} {
 		if file != "" {
-			files = append(files, file)
+			names = append(names, file)
 		}
 	}
-	return files
+	return names
 }

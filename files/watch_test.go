@@ -1,4 +1,4 @@
-package reload_test
+package files_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/hookbastion/hookbastion/envoy/reload"
+	"github.com/hookbastion/hookbastion/files"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,13 +48,13 @@ func TestRun(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		reload.Run(ctx, []string{file}, func() {
+		files.Run(ctx, []string{file}, func() {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				text = []byte(err.Error())
 			}
 			seen <- string(text)
-		})
+		}, nil)
 	}()
 	defer func() { cancel(); <-ended }()
 	await := func(want string) {

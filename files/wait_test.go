@@ -1,0 +1,119 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// waiting is a running wait that is fed by hand.
+type waiting struct {
+	events  chan fsnotify.Event
+	errs    chan error
+	count   chan int
+	changed chan Sign
+}
+
+func inTime(t *testing.T, test func(t *testing.T, w *waiting)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &waiting{make(chan fsnotify.Event), make(chan error), make(chan int, 1), make(chan Sign, 1)}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { wait(ctx, w.events, w.errs, w.count, w.changed); close(done) }()
+		test(t, w)
+		cancel()
+		<-done
+	})
+}
+
+// next returns how long the next sign takes.
+func (w *waiting) next(t *testing.T, want Sign) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	if got := <-w.changed; got != want {
+		t.Errorf("sign %d after %s, want %d", got, time.Since(begin), want)
+	}
+	return time.Since(begin)
+}
+
+func TestDebounce(t *testing.T) {
+	inTime(t, func(t *testing.T, w *waiting) {
+		for range 4 {
+			w.events <- fsnotify.Event{}
+			time.Sleep(Debounce / 2)
+		}
+		if took := w.next(t, Notified); took != Debounce/2 {
+			t.Errorf("told %s after half of the pause", took)
+		}
+		w.events <- fsnotify.Event{}
+		if took := w.next(t, Notified); took != Debounce {
+			t.Errorf("one event is told after %s", took)
+		}
+	})
+}
+
+// A neighbour that never rests does not keep a change out.
+func TestPatience(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: patienceBase, 1000: 600 * time.Millisecond, 1_000_000: patienceMost} {
+		inTime(t, func(t *testing.T, w *waiting) {
+			w.count <- n
+			synctest.Wait()
+			const pause = 10 * time.Millisecond
+			begin := time.Now()
+			for len(w.changed) == 0 {
+				w.events <- fsnotify.Event{}
+				time.Sleep(pause)
+			}
+			if took := time.Since(begin); took < want || took > want+pause {
+				t.Errorf("%d files: told after %s, want %s", n, took, want)
+			}
+			w.next(t, Notified)
+		})
+	}
+}
+
+func TestPolls(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: pollBase, 100: 600 * time.Millisecond, 1_000_000: pollMost} {
+		inTime(t, func(t *testing.T, w *waiting) {
+			w.count <- n
+			synctest.Wait()
+			for range 3 {
+				if took := w.next(t, Polled); took != want {
+					t.Errorf("%d files: polled after %s, want %s", n, took, want)
+				}
+			}
+			w.errs <- fsnotify.ErrEventOverflow
+			if took := w.next(t, Polled); took != 0 {
+				t.Errorf("lost events are looked for after %s", took)
+			}
+		})
+	}
+}
+
+// Nobody needs to receive: the next sign is there, and only one.
+func TestSignsAreNotCounted(t *testing.T) {
+	inTime(t, func(t *testing.T, w *waiting) {
+		time.Sleep(10 * pollBase)
+		if n := len(w.changed); n != 1 {
+			t.Errorf("%d signs", n)
+		}
+	})
+}
+
+func TestOnce(t *testing.T) {
+	var said []error
+	o := Once{Tell: func(err error) { said = append(said, err) }}
+	first, second := errors.New("first"), errors.New("second")
+	for _, err := range []error{nil, first, errors.New("first"), second, nil, nil, second} {
+		o.Say(err)
+	}
+	if len(said) != 4 || said[0] != first || said[1] != second || said[2] != nil || said[3] != second { //nolint:errorlint // these themselves
+		t.Errorf("said %v", said)
+	}
+	(&Once{}).Say(first)
+}
