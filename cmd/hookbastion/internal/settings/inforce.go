@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -137,15 +138,15 @@ func plain(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
 	}
 }
 
-// Text writes the value as a settings file may have it; (none) for none.
+// Text writes the value on one line, as a settings file may have it; (none) for none.
 func (v Value) Text() string {
 	switch value := v.Value.(type) {
 	case nil:
 		return "(none)"
 	case string:
-		return value
+		return oneLine(value)
 	case []string:
-		return strings.Join(value, ",")
+		return oneLine(strings.Join(value, ","))
 	case bool:
 		return strconv.FormatBool(value)
 	case uint32:
@@ -158,6 +159,14 @@ func (v Value) Text() string {
 	default:
 		return "?"
 	}
+}
+
+// oneLine quotes what a terminal would not show as it is.
+func oneLine(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // short writes a duration without parts that are zero.

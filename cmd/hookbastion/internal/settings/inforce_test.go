@@ -56,7 +56,7 @@ func TestInForceSaysWhereFrom(t *testing.T) {
 	t.Setenv("HOOKBASTION_LIMITS_CONNECTIONS", "7")
 	t.Setenv("HOOKBASTION_REPLAY_LEASE", "90s")
 	all := inForce(t, "http:\n  listen: 127.0.0.1:1\nreplay: {lease: 5s, setup_until: 2026-12-01T00:00:00Z}\ngrpc: {unix: {path: s}}\nenvoy: {max_request_bytes: 2MiB}\n",
-		"--records-otlp", "--source-trusted-cidrs", "10.0.0.0/8", "--source-trusted-cidrs=::1,fd00::/8", "--policy", "a,b", "--policy", "c")
+		"--records-otlp", "--assertion-issuer", "a\x1b[2Jb\nc", "--source-trusted-cidrs", "10.0.0.0/8", "--source-trusted-cidrs=::1,fd00::/8", "--policy", "a,b", "--policy", "c")
 	for key, want := range map[string]string{
 		"http.listen":                "127.0.0.1:1 f.yaml:2:3",
 		"replay.setup_until":         "2026-12-01T00:00:00Z f.yaml:3:21",
@@ -76,6 +76,7 @@ func TestInForceSaysWhereFrom(t *testing.T) {
 		"records.denials_per_second": "100 default",
 		"limits.bytes_in_flight":     "256MiB default",
 		"log.format":                 "text default",
+		"assertion.issuer":           `"a\x1b[2Jb\nc" --assertion-issuer`,
 	} {
 		v := all[key]
 		if got := v.Text() + " " + filepath.Base(v.From); got != want {
