@@ -22,16 +22,16 @@ func Directories(names []string) map[string]bool {
 			continue // there is no working directory
 		}
 		dir, base := filepath.Split(path)
-		real, known := parents[dir]
+		behind, known := parents[dir]
 		if !known {
 			volume := filepath.VolumeName(dir)
-			real = walk(found, volume+string(filepath.Separator), dir[len(volume):])
-			parents[dir] = real
+			behind = walk(found, volume+string(filepath.Separator), dir[len(volume):])
+			parents[dir] = behind
 		}
-		if real == "" {
+		if behind == "" {
 			continue
 		}
-		if end := walk(found, real, base); end != "" {
+		if end := walk(found, behind, base); end != "" {
 			found[end] = true
 		}
 	}

@@ -22,15 +22,15 @@ var (
 const tries = 3
 
 // Read returns the content of a regular file, behind all links, and the stamp of the
-// state that was read. It is an error if there are more than max bytes. Neither a pipe
+// state that was read. It is an error if there are more than that many bytes. Neither a pipe
 // nor a device blocks it. Errors of the system do not name the file: the caller does.
 //
 // What is read is what one state of the file had: one that changes meanwhile is read
 // again, and is [ErrUnstable] after three tries. That says nothing of whether a writer
 // has ended.
-func Read(name string, max int) ([]byte, Stamp, error) {
+func Read(name string, most int) ([]byte, Stamp, error) {
 	for range tries {
-		data, before, err := readOnce(name, max)
+		data, before, err := readOnce(name, most)
 		if err != nil {
 			return nil, Stamp{}, WithoutPath(err)
 		}
@@ -45,17 +45,17 @@ func Read(name string, max int) ([]byte, Stamp, error) {
 	return nil, Stamp{}, ErrUnstable
 }
 
-func readOnce(name string, max int) ([]byte, Stamp, error) {
+func readOnce(name string, most int) ([]byte, Stamp, error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, Stamp{}, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	return ReadFrom(file, max)
+	return ReadFrom(file, most)
 }
 
 // ReadFrom reads an open file once. It may change meanwhile.
-func ReadFrom(file fs.File, max int) ([]byte, Stamp, error) {
+func ReadFrom(file fs.File, most int) ([]byte, Stamp, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, Stamp{}, WithoutPath(err)
@@ -64,21 +64,21 @@ func ReadFrom(file fs.File, max int) ([]byte, Stamp, error) {
 		return nil, Stamp{}, ErrNotRegular
 	}
 	var data bytes.Buffer
-	data.Grow(int(min(info.Size(), int64(max))) + bytes.MinRead)
-	if _, err := data.ReadFrom(io.LimitReader(file, int64(max)+1)); err != nil {
+	data.Grow(int(min(info.Size(), int64(most))) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(file, int64(most)+1)); err != nil {
 		return nil, Stamp{}, WithoutPath(err)
 	}
-	if data.Len() > max {
+	if data.Len() > most {
 		return nil, Stamp{}, ErrTooLarge
 	}
 	return data.Bytes(), StampOf(info, time.Now()), nil
 }
 
-// ReadAll reads several files whole, each at most max bytes. The error names the file.
-func ReadAll(names []string, max int) ([][]byte, error) {
+// ReadAll reads several files whole, each of at most that many bytes. The error names the file.
+func ReadAll(names []string, most int) ([][]byte, error) {
 	all := make([][]byte, len(names))
 	for i, name := range names {
-		data, _, err := Read(name, max)
+		data, _, err := Read(name, most)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

@@ -141,7 +141,10 @@ func wait(ctx context.Context, events <-chan fsnotify.Event, errs <-chan error, 
 		case n = <-count:
 		case <-poll.C:
 			tell(changed, Polled)
-		case <-errs: // events were lost
+		case _, ok := <-errs: // events were lost
+			if !ok {
+				errs = nil
+			}
 			tell(changed, Polled)
 		case <-events:
 			if !quiet(ctx, events, patience(n)) {

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -16,11 +15,13 @@ const complainEvery = time.Minute
 // at most one a minute, since a collector that is down fails all the time. It is
 // safe for concurrent use.
 type complaints struct {
-	log        *slog.Logger
-	now        func() time.Time
-	mu         sync.Mutex
-	last       time.Time
-	suppressed int
+	log   *slog.Logger
+	now   func() time.Time
+	lines lineLimit
+}
+
+func newComplaints(log *slog.Logger, now func() time.Time) *complaints {
+	return &complaints{log: log, now: now, lines: lineLimit{most: 1, period: complainEvery}}
 }
 
 // Handle logs the error, or counts it.
@@ -28,21 +29,15 @@ func (c *complaints) Handle(err error) {
 	if err == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.now()
-	if !c.last.IsZero() && now.Sub(c.last) < complainEvery {
-		c.suppressed++
-		return
+	if ok, suppressed, _ := c.lines.allow(c.now()); ok {
+		c.log.Warn("telemetry is not exported", "error", err.Error(), "suppressed", suppressed)
 	}
-	c.log.Warn("telemetry is not exported", "error", err.Error(), "suppressed", c.suppressed)
-	c.last, c.suppressed = now, 0
 }
 
 // logSDK sends what the SDK has to say to the log. The SDK keeps both per
 // process.
 func logSDK(log *slog.Logger) {
-	otel.SetErrorHandler(&complaints{log: log, now: time.Now})
+	otel.SetErrorHandler(newComplaints(log, time.Now))
 	otel.SetLogger(logr.New(sdkLog{log}))
 }
 

@@ -77,7 +77,7 @@ func TestWhatIsExported(t *testing.T) {
 func TestComplaintsAreRare(t *testing.T) {
 	var out bytes.Buffer
 	now := time.Unix(1_795_500_000, 0)
-	c := &complaints{log: slog.New(slog.NewTextHandler(&out, nil)), now: func() time.Time { return now }}
+	c := newComplaints(slog.New(slog.NewTextHandler(&out, nil)), func() time.Time { return now })
 	var handler otel.ErrorHandler = c
 	for range 100 {
 		handler.Handle(errors.New("no such host"))

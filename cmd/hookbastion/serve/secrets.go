@@ -2,7 +2,6 @@ package serve
 
 import (
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -14,9 +13,11 @@ import (
 // maxChangeLines in a second: the names of tenants are the senders' choice.
 type secretLog struct {
 	log   *slog.Logger
-	mu    sync.Mutex
-	since time.Time
-	lines int
+	lines lineLimit
+}
+
+func newSecretLog(log *slog.Logger) *secretLog {
+	return &secretLog{log: log, lines: lineLimit{most: maxChangeLines, period: time.Second}}
 }
 
 func (l *secretLog) changed(changes []secret.Change) {
@@ -41,16 +42,11 @@ func (l *secretLog) change(c secret.Change) {
 }
 
 func (l *secretLog) allow(now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now.Sub(l.since) >= time.Second {
-		l.since, l.lines = now, 0
-	}
-	l.lines++
-	if l.lines == maxChangeLines+1 {
+	ok, _, full := l.lines.allow(now)
+	if full {
 		l.log.Error("more secrets changed, see hookbastion.secrets and hookbastion.tenant.loads")
 	}
-	return l.lines <= maxChangeLines
+	return ok
 }
 
 // secretCounts counts the secrets of the table that serves.

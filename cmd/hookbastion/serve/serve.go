@@ -76,7 +76,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		return err
 	}
 	defer sdk.stop(o.Hurry)
-	secrets := &secretLog{log: o.Log}
+	secrets := newSecretLog(o.Log)
 	watcher := &watch.Watcher{Paths: s.Policies, OnSecrets: secrets.changed, OnPolled: logPolled(o.Log, s.Policies)}
 	tenants := tenant.NewLoader(tenant.Config{Entries: s.Tenants, OnChange: secrets.change})
 	fetcher, roots, err := newFetcher(&s.Fetch, o.Log)

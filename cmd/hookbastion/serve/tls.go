@@ -106,19 +106,13 @@ var errTooManyConnections = errors.New("there are as many connections as limits.
 
 // logRefused logs clients that were refused, the first of each period.
 func logRefused(log *slog.Logger, of string) mtls.Refused {
-	var mu sync.Mutex
-	var began time.Time
-	n := 0
+	lines := &lineLimit{most: refusedLines, period: refusedPeriod}
 	return func(client net.Addr, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if now := time.Now(); now.Sub(began) >= refusedPeriod {
-			if n > refusedLines {
-				log.Warn("clients of the "+of+" were refused", "others", n-refusedLines)
-			}
-			began, n = now, 0
+		ok, others, _ := lines.allow(time.Now())
+		if others > 0 {
+			log.Warn("clients of the "+of+" were refused", "others", others)
 		}
-		if n++; n <= refusedLines {
+		if ok {
 			log.Warn("a client of the "+of+" was refused", "client", client.String(), "error", err.Error())
 		}
 	}
