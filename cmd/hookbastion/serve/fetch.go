@@ -22,7 +22,7 @@ func newFetcher(s *settings.Fetch, log *slog.Logger) (*fetch.Fetcher, *x509.Cert
 	client := fetch.NewClient(fetch.ClientConfig{
 		AllowPrivate: s.AllowPrivate, Roots: roots, Proxy: s.Proxy, Timeout: s.Timeout, UserAgent: "hookbastion/" + cli.Version,
 	})
-	l := &secretLog{log: log}
+	l := newSecretLog(log)
 	return fetch.New(fetch.Config{Get: client.Get, Directory: s.Directory, MaxStale: s.MaxStale, OnEvent: l.fetched}), roots, nil
 }
 
