@@ -3,8 +3,9 @@
 // it.
 //
 // It reads YAML and JSON: bootstrap files, files of xDS resources, the answer
-// of Envoy's /config_dump, and pieces of a configuration such as one listener
-// or a list of HTTP filters. What belongs together may stand in several files.
+// of Envoy's /config_dump, pieces of a configuration such as one listener
+// or a list of HTTP filters, and all of these in a ConfigMap. Of anything else it says
+// that it is not read. What belongs together may stand in several files.
 // Filters inside matchers, composite filters and filters that come by
 // config_discovery are not looked into. It does not check what Envoy refuses by itself; `envoy --mode validate` does that.
 //
@@ -86,8 +87,10 @@ type audit struct {
 	routes   map[string][]node // route configurations outside a manager, by name
 	root     node              // of the first file
 	dynamic  bool              // there are clusters that no file shows
-	unread   bool
-	findings []finding.Finding
+	// listeners is how many were seen, unread says that something was not read.
+	listeners int
+	unread    bool
+	findings  []finding.Finding
 }
 
 // report adds a finding at a node, or where an absent node would stand. The
@@ -124,8 +127,12 @@ func (a *audit) check() {
 			a.checkTrailers(m)
 		}
 	}
-	if !asked && !a.unread {
+	switch {
+	case asked || a.unread:
+	case len(a.managers) > 0 || a.listeners > 0:
 		a.report(noFilter, a.root)
+	default:
+		a.report(notRead, a.root, "there is no listener in it; "+theDump)
 	}
 	a.checkDecompressed()
 	a.checkBypasses()

@@ -44,7 +44,9 @@ type place struct{ listener, chain node }
 // stand, so that a bootstrap, a dump and a piece need no reader of their own.
 type walker struct {
 	*audit
+	data     []byte              // of the file
 	dump     bool                // listeners stand beside the bootstrap once more
+	found    bool                // something of Envoy's
 	within   map[*yaml.Node]bool // what encloses a node; aliases can make it itself
 	nodes    int
 	tooLarge bool
@@ -67,7 +69,16 @@ func (w *walker) walk(n node, p place, depth int) {
 		return
 	}
 	typ, body := n.typed()
+	if old(n.typeName()) || isOldFilter(n) {
+		w.found = true
+		w.skip(n, "it is of the API v2, which Envoy has not taken since 1.18")
+		return
+	}
+	w.found = w.found || isEnvoys(typ, n, body)
 	switch {
+	case n.get("kind").text() == "ConfigMap" && n.get("data").ok():
+		w.configMap(n, p, depth)
+		return
 	case typ == "HttpConnectionManager" || body.get("http_filters").ok():
 		w.manager(body, p)
 		return
@@ -84,6 +95,7 @@ func (w *walker) walk(n node, p place, depth int) {
 	}
 	if body.get("filter_chains").ok() || body.get("default_filter_chain").ok() {
 		p.listener = body
+		w.listeners++
 	}
 	if body.get("dynamic_resources", "cds_config").ok() || body.get("dynamic_resources", "ads_config").ok() {
 		w.dynamic = true
@@ -106,9 +118,34 @@ func (w *walker) walk(n node, p place, depth int) {
 	})
 }
 
+// isEnvoys reports whether a value is one that is judged, or could have one in it.
+func isEnvoys(typ string, n, body node) bool {
+	if isFilter(n) || isCluster(typ, body) {
+		return true
+	}
+	for _, field := range []string{"http_filters", "virtual_hosts", "filter_chains", "default_filter_chain", "static_resources", "dynamic_resources"} {
+		if body.get(field).ok() {
+			return true
+		}
+	}
+	return typ == "HttpConnectionManager" || typ == "ExtAuthz" || strings.HasSuffix(typ, "ConfigDump")
+}
+
+// old reports whether a type is of the API that came before v3.
+func old(name string) bool {
+	return strings.HasPrefix(name, "envoy.api.v2.") || strings.Contains(name, ".v2.") && strings.HasPrefix(name, "envoy.config.")
+}
+
+// isOldFilter reports whether a filter has its settings where the API v2 has them.
+func isOldFilter(n node) bool {
+	name := n.get("name").text()
+	return strings.HasPrefix(name, "envoy.") && n.get("config").val != nil && n.get("config").val.Kind == yaml.MappingNode && !n.get("typed_config").ok() && !n.get("@type").ok()
+}
+
 func (w *walker) list(n node, p place, depth int) {
 	items := n.items()
 	if len(items) > 0 && depth == 0 && isFilter(items[0]) {
+		w.found = true
 		m := &manager{}
 		for _, item := range items {
 			m.filters = append(m.filters, newFilter(item))

@@ -55,6 +55,9 @@ var (
 	unverifiedRoute = rule("HE011", finding.Warning, "envoy.md#routes", "the filter is disabled on a route, and forged headers pass",
 		"The application sees x-hookbastion-verified as the sender wrote it.",
 		"Add the x-hookbastion headers to request_headers_to_remove of the route.")
+	notRead = rule("HE012", finding.Error, "envoy.md", "not read",
+		"Nothing is known of it, neither whether requests reach the application unverified nor whether valid deliveries are refused.",
+		"Give Envoy's bootstrap, or what a running Envoy answers at /config_dump, which has what a control plane has sent.")
 )
 
 // The body.

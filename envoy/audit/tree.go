@@ -1,12 +1,6 @@
 package audit
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +14,9 @@ const (
 	maxDepth = 200
 	maxNodes = 2_000_000
 )
+
+// ignored is the tag of keys that Envoy skips, with what stands under them.
+const ignored = "!ignore"
 
 // node is a value and its place. An absent value keeps the place of what it is
 // absent from.
@@ -60,7 +57,7 @@ func (n node) get(names ...string) node {
 		next := node{file: n.file, path: n.path, at: n.at}
 		if n.val != nil && n.val.Kind == yaml.MappingNode {
 			for i := 0; i+1 < len(n.val.Content); i += 2 {
-				if key := n.val.Content[i]; key.Value == name || snake(key.Value) == name {
+				if key := n.val.Content[i]; key.Tag != ignored && (key.Value == name || snake(key.Value) == name) {
 					next = n.child(key, n.val.Content[i+1], key.Value)
 				}
 			}
@@ -80,7 +77,7 @@ func (n node) each(f func(key string, value node)) {
 		return
 	}
 	for i := 0; i+1 < len(n.val.Content); i += 2 {
-		if key := n.val.Content[i]; key.Kind == yaml.ScalarNode {
+		if key := n.val.Content[i]; key.Kind == yaml.ScalarNode && key.Tag != ignored {
 			f(key.Value, n.child(key, n.val.Content[i+1], key.Value))
 		}
 	}
@@ -186,73 +183,4 @@ func snake(s string) string {
 		b.WriteRune(c)
 	}
 	return b.String()
-}
-
-// read parses a file and collects what its documents hold.
-func (a *audit) read(file File) {
-	root := node{file: file.Name}
-	if a.root.file == "" {
-		a.root = root
-	}
-	fail := func(line int, text string) {
-		a.unread = true
-		root.at = &yaml.Node{Line: line, Column: 1}
-		a.report(unreadable, root, text)
-	}
-	if len(file.Data) > maxBytes {
-		fail(1, fmt.Sprintf("it is larger than %d MiB", maxBytes>>20))
-		return
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(file.Data))
-	for {
-		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			line, text := yamlError(err)
-			fail(line, text)
-			return
-		}
-		if len(document.Content) != 1 || resolve(document.Content[0]) == nil {
-			continue
-		}
-		root.at, root.val = document.Content[0], resolve(document.Content[0])
-		w := &walker{audit: a, dump: isDump(root), within: map[*yaml.Node]bool{}}
-		w.walk(root, place{}, 0)
-		if w.tooLarge {
-			fail(1, "it is too large or too deep, or contains itself")
-			return
-		}
-	}
-}
-
-// isDump reports whether a document is what Envoy's /config_dump answers.
-func isDump(root node) bool {
-	return slices.ContainsFunc(root.get("configs").items(), func(n node) bool {
-		return strings.HasSuffix(n.typeName(), ".ListenersConfigDump")
-	})
-}
-
-var (
-	yamlText   = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
-	yamlParser = regexp.MustCompile(`^did not find expected |^found (duplicate|incompatible|undefined) `)
-)
-
-// yamlError takes the line out of the library's error.
-func yamlError(failed error) (line int, text string) {
-	m := yamlText.FindStringSubmatch(failed.Error())
-	if m == nil {
-		return 1, failed.Error()
-	}
-	line, err := strconv.Atoi(m[1])
-	switch {
-	case err != nil:
-		return 1, m[2]
-	case yamlParser.MatchString(m[2]):
-		return line + 1, m[2] // the library counts from 0 here
-	default:
-		return line, m[2]
-	}
 }
