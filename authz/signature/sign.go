@@ -39,7 +39,7 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 	switch {
 	case c.JSON != "", c.KeyID.JSON != "":
 		h.signJSON(req, stamp, k.nameFor(with), with.NewID)
-	case c.Field != "":
+	case c.Field != "", c.signs(FieldText):
 		h.signForm(req, stamp, with.NewID)
 	}
 	h.signFields(req, stamp, with.NewID)
@@ -195,7 +195,10 @@ func (h *Content) withKeyID(value string, k *key, with authz.Signing) string {
 
 // signForm puts time and ids that are signed into the form.
 func (h *Content) signForm(req *authz.Request, stamp string, newID func() string) {
-	texts := map[string]string{h.config.Field: ""}
+	texts := map[string]string{}
+	if h.config.Field != "" {
+		texts[h.config.Field] = ""
+	}
 	if h.config.Time.Field != "" {
 		texts[h.config.Time.Field] = stamp
 	}

@@ -189,7 +189,7 @@ func (p *Plan) ReadsBody() bool {
 
 // WantsForm reports whether only a form can be signed.
 func (p *Plan) WantsForm() bool {
-	return p.config.Field != "" || p.config.signsForm() && !p.config.signsWhole() && p.config.BodyDigest.Query == ""
+	return p.config.Field != "" || p.config.signs(FieldText) || p.config.signsForm() && !p.config.signsWhole() && p.config.BodyDigest.Query == ""
 }
 
 const maxMAC = sha512.Size
