@@ -38,6 +38,9 @@ type Service struct {
 	Telemetry *telemetry.Recorder
 	// Settler ends what the checks reserve; nil if nothing is reserved.
 	Settler *replay.Settler
+	// ShortMetadata leaves out of an answer's metadata what is not the decision's id
+	// and its seal.
+	ShortMetadata bool
 	// Assertions signs for webhooks with an audience; nil if there is none.
 	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
@@ -140,6 +143,7 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 		s.assert(&st.request.Request, &st.decision, id, now)
 	}
 	id, ticket := s.refused(&st.decision, id)
+	st.answer.short = s.ShortMetadata
 	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, st, now))
 	st.event = telemetry.Event{
 		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,

@@ -52,7 +52,10 @@ const retryAfter = "5"
 const maxRemoved = 256
 
 // answerMemory is where the parts of an answer are put together.
-type answerMemory struct{ fields, metadata, body []byte }
+type answerMemory struct {
+	fields, metadata, body []byte
+	short                  bool // metadata is
+}
 
 // append appends the encoded CheckResponse of a decision. The answer is never
 // empty and has its status and its response from one place: an empty message,
@@ -252,8 +255,14 @@ const metadataSettle = "settle"
 // describe writes the metadata, which goes into Envoy's access log and span
 // tags. It reports whether all of it is text, as Envoy asks of every string.
 func (m *answerMemory) describe(d *authz.Decision, decisionID string, settle []byte) bool {
-	ok := utf8.ValidString(d.KeyID)
 	m.metadata = wire.AppendText(m.metadata, "decision_id", decisionID)
+	if len(settle) > 0 {
+		m.metadata = wire.AppendText(m.metadata, metadataSettle, settle)
+	}
+	if m.short {
+		return true
+	}
+	ok := utf8.ValidString(d.KeyID)
 	m.metadata = wire.AppendText(m.metadata, "verdict", d.Verdict.String())
 	m.metadata = wire.AppendText(m.metadata, "reason", d.Reason.String())
 	if d.Webhook != nil {
@@ -262,9 +271,6 @@ func (m *answerMemory) describe(d *authz.Decision, decisionID string, settle []b
 	}
 	if d.KeyID != "" {
 		m.metadata = wire.AppendText(m.metadata, "key_id", d.KeyID)
-	}
-	if len(settle) > 0 {
-		m.metadata = wire.AppendText(m.metadata, metadataSettle, settle)
 	}
 	return ok
 }

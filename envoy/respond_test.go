@@ -31,6 +31,27 @@ func sameSettled(t testing.TB, m *answerMemory, req *authz.Request, d *authz.Dec
 	}
 }
 
+// Short metadata has the id and the seal, and nothing else.
+func TestShortMetadata(t *testing.T) {
+	d := &authz.Decision{Verdict: authz.Allow, Reason: authz.OK, Webhook: &authz.Webhook{Name: "hook"}, KeyID: "1", Proof: authz.ProofSignature}
+	for _, settle := range []string{"", "sealed"} {
+		m := answerMemory{short: true}
+		var got authv3.CheckResponse
+		if err := proto.Unmarshal(m.append(nil, &authz.Request{}, d, anID, []byte(settle)), &got); err != nil {
+			t.Fatal(err)
+		}
+		want := built(&authz.Request{}, d, anID, settle)
+		for name := range want.GetDynamicMetadata().GetFields() {
+			if name != "decision_id" && name != metadataSettle {
+				delete(want.GetDynamicMetadata().GetFields(), name)
+			}
+		}
+		if !proto.Equal(&got, want) {
+			t.Errorf("%q:\n%s", settle, prototext.Format(&got))
+		}
+	}
+}
+
 const anID = "0123456789abcdef0123456789abcdef"
 
 // webhooks differ in what their answers hold; nil stands for none.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/verification"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -152,6 +153,27 @@ func TestWindowEnds(t *testing.T) {
 			if got := call(start.Add(step.after)); got != step.want {
 				t.Errorf("%s: %s after the first: %s, want %s", text, step.after, got, step.want)
 			}
+		}
+	}
+}
+
+// With entries of failures alone nothing is known to have been taken: a policy cannot ask
+// for it. What a provider's default asks for is as good as a denial.
+func TestFailuresAcknowledgeNothing(t *testing.T) {
+	with := func(text string) (*authz.Table, error) {
+		set, _ := policy.Load(hookFile(t, text)) // Compile reports what is wrong with both
+		d := deps()
+		d.Settler = replay.NewSettler(d.Store, time.Minute, replay.SealKey{})
+		d.Settler.ExpectFailures()
+		return policy.Compile(set, d)
+	}
+	_, err := with("provider: github, replay: {on_replay: ACKNOWLEDGE}")
+	if err == nil || !strings.Contains(err.Error(), "webhooks[0].replay.on_replay: ACKNOWLEDGE needs the whole access log, and the setting replay.access_log is FAILURES") {
+		t.Errorf("%v", err)
+	}
+	for _, text := range []string{"provider: shopify", "provider: github, replay: {on_replay: DENY}"} {
+		if _, err := with(text); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

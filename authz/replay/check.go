@@ -137,8 +137,8 @@ func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
 		claim.Check = call.Request.CheckID
 	}
 	claim.Unknown = c.Rules.Unknown
-	if !c.Settler.Proven() {
-		claim.Unknown = Taken
+	if !c.Settler.Proven() || c.Settler.OnlyFailures() {
+		claim.Unknown = Taken // silence is no sign of anything else
 	}
 	waited := time.Duration(0)
 	for try := 0; ; try++ {

@@ -67,6 +67,8 @@ type Settler struct {
 	refused refusals
 	waiting atomic.Int64
 	proven  atomic.Bool
+	// onlyFailures says that nothing is logged of what was delivered.
+	onlyFailures bool
 
 	// Pause waits for the given time and reports whether it passed before the
 	// context ended. Tests set it; it is a timer if nil.
@@ -109,7 +111,18 @@ func (s *Settler) TwoPhase() bool { return s.lease() > 0 }
 // Before, everything is as in one phase, except that a settlement counts: a
 // second delivery is a copy, and the end of a lease takes. Where nobody has
 // configured an access log, every copy would pass once.
-func (s *Settler) Proven() bool { return s != nil && s.proven.Load() }
+//
+// A log of failures alone may say nothing for days, and counts as proven.
+func (s *Settler) Proven() bool { return s != nil && (s.onlyFailures || s.proven.Load()) }
+
+// ExpectFailures says that the access log has the deliveries that failed, and no
+// others. Then the end of a lease takes, whatever the rules say of outcomes that
+// nobody knows, and no delivery is known to have been taken. It is called before the
+// first check.
+func (s *Settler) ExpectFailures() { s.onlyFailures = true }
+
+// OnlyFailures reports whether ExpectFailures was called. A nil Settler has no log.
+func (s *Settler) OnlyFailures() bool { return s != nil && s.onlyFailures }
 
 // ProvenBefore says that the access log had come to an earlier process. It is called
 // before the first check.

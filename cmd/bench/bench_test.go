@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -155,5 +157,21 @@ func TestSpreads(t *testing.T) {
 	_, err := parse("compare", []string{"-sizes", "2KiB"})
 	if err == nil {
 		t.Error("a size that does not exist")
+	}
+}
+
+// The filter of failures is the one that the page shows.
+func TestFailuresFilter(t *testing.T) {
+	page, err := os.ReadFile("../../docs/replay.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "<!-- envoy: failures -->\n```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	var shown struct {
+		Filter map[string]any `yaml:"filter"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &shown); err != nil || !reflect.DeepEqual(shown.Filter, failuresFilter) {
+		t.Errorf("%v\n%v\n%v", err, shown.Filter, failuresFilter)
 	}
 }

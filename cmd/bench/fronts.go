@@ -20,6 +20,7 @@ const (
 	nameFloor = "empty message"
 	nameNoLog = nameService + " without access log"
 	nameLog   = nameService + " as documented"
+	nameFail  = nameService + " with failures alone"
 )
 
 //go:embed envoy.yaml
@@ -31,6 +32,7 @@ type front struct {
 	// filters are those of envoy.yaml; empty for the documented configuration.
 	filters []string
 	log     bool // the access log goes to the service
+	filter  any  // of that log
 	// command and flags start the server: this binary, or the service.
 	command string
 	flags   []string
@@ -49,7 +51,27 @@ func newFronts() []*front {
 		{name: nameAgain, filters: []string{authz}, command: noopCommand},
 		{name: nameNoLog, flags: []string{"--replay-access-log=false"}},
 		{name: nameLog, log: true},
+		{name: nameFail, log: true, filter: failuresFilter, flags: []string{"--replay-access-log=FAILURES", "--replay-max-pending=4000000"}},
 	}
+}
+
+// failuresFilter is that of docs/replay.md, which a test holds it equal to.
+var failuresFilter = map[string]any{"and_filter": map[string]any{"filters": []any{
+	map[string]any{"metadata_filter": map[string]any{
+		"matcher": map[string]any{
+			"filter": "envoy.filters.http.ext_authz", "path": []any{map[string]any{"key": "settle"}}, "value": map[string]any{"present_match": true},
+		},
+		"match_if_key_not_found": false,
+	}},
+	map[string]any{"or_filter": map[string]any{"filters": []any{
+		statuses("GE", 300, "hookbastion.failed"), statuses("LE", 199, "hookbastion.unanswered"), map[string]any{"response_flag_filter": map[string]any{}},
+	}}},
+}}}
+
+func statuses(op string, value int, runtime string) any {
+	return map[string]any{"status_code_filter": map[string]any{"comparison": map[string]any{
+		"op": op, "value": map[string]any{"default_value": value, "runtime_key": runtime},
+	}}}
 }
 
 // start starts the server and the Envoy of a front.
@@ -122,6 +144,9 @@ func (r *front) config() (envoytest.Config, error) {
 	resources["listeners"] = listeners[:1] // the other one is a small application
 	if !r.log {
 		delete(config.Manager(), "access_log")
+	}
+	if log, ok := config.At("static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "access_log", 0).(map[string]any); ok && r.filter != nil {
+		log["filter"] = r.filter
 	}
 	grpc, ok := config.ExtAuthz()["grpc_service"].(map[string]any)
 	if !ok {

@@ -47,6 +47,8 @@ type Options struct {
 	SignatureHeaders map[string][]string
 	// OnePhase says that the setting replay.access_log is false.
 	OnePhase bool
+	// OnlyFailures says that it is FAILURES.
+	OnlyFailures bool
 	// Edge and TLSVersionHeader are the settings envoy.edge and
 	// envoy.tls_version_header, the latter in lower case.
 	Edge             bool

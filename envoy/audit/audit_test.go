@@ -139,6 +139,8 @@ func setOptions(t *testing.T, o *audit.Options, text string) {
 			o.Decompressed = n > 0
 		case "one_phase":
 			o.OnePhase = n > 0
+		case "only_failures":
+			o.OnlyFailures = n > 0
 		case "edge":
 			o.Edge = n > 0
 		case "require_tls":

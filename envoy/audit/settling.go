@@ -22,7 +22,11 @@ func (a *audit) checkSettling(m *manager) {
 		found = true
 		a.checkCompression(common.get("grpc_service"))
 		a.checkBatches(common)
-		if filter := entry.get("filter"); filter.ok() && !passes(filter, maxDepth) {
+		needed := everyKind
+		if a.OnlyFailures {
+			needed = failedKinds
+		}
+		if filter := entry.get("filter"); filter.ok() && passed(filter, maxDepth)&needed != needed {
 			a.report(filteredSettleLog, filter)
 		}
 	}
@@ -63,34 +67,86 @@ func (a *audit) isService(m *manager, common node) bool {
 	return false
 }
 
-// passes reports whether a filter of the access log lets all last entries of
-// deliveries through.
-func passes(filter node, depth int) bool {
+// kinds are kinds of last entries of deliveries, by what a filter can look at.
+type kinds uint8
+
+const (
+	delivered  kinds = 1 << iota // 2xx, and nothing else of note
+	refused                      // 3xx and 4xx
+	failed                       // 5xx
+	unanswered                   // no status: the sender has left
+	flagged                      // 2xx, and a response flag says that something went wrong
+
+	everyKind   = delivered | refused | failed | unanswered | flagged
+	failedKinds = everyKind &^ delivered
+)
+
+// passed returns which kinds a filter of the access log lets through, all of each.
+func passed(filter node, depth int) kinds {
 	if depth == 0 {
-		return false
+		return 0
 	}
 	if matcher := filter.get("metadata_filter", "matcher"); matcher.ok() {
-		return matcher.get("filter").text() == "envoy.filters.http.ext_authz" && matcher.get("value", "present_match").truth() && !matcher.get("invert").truth()
+		return allIf(matcher.get("filter").text() == "envoy.filters.http.ext_authz" && matcher.get("value", "present_match").truth() && !matcher.get("invert").truth())
 	}
 	if types := filter.get("log_type_filter"); types.ok() {
 		end := false
 		for _, t := range types.get("types").items() {
 			end = end || t.text() == "DownstreamEnd"
 		}
-		return end != types.get("exclude").truth()
+		return allIf(end != types.get("exclude").truth())
+	}
+	if code := filter.get("status_code_filter", "comparison"); code.ok() {
+		return compared(code.get("op").text(), code.get("value", "default_value"))
+	}
+	if flags := filter.get("response_flag_filter"); flags.ok() {
+		if len(flags.get("flags").items()) > 0 {
+			return 0
+		}
+		return flagged // and those among the others that have one
 	}
 	if filter.get("not_health_check_filter").ok() {
-		return true
+		return everyKind
 	}
-	for _, all := range filter.get("and_filter", "filters").items() {
-		if !passes(all, depth-1) {
-			return false
+	if all := filter.get("and_filter", "filters"); all.ok() {
+		through := everyKind
+		for _, each := range all.items() {
+			through &= passed(each, depth-1)
 		}
+		return through
 	}
+	through := kinds(0)
 	for _, one := range filter.get("or_filter", "filters").items() {
-		if passes(one, depth-1) {
-			return true
+		through |= passed(one, depth-1)
+	}
+	return through
+}
+
+func allIf(yes bool) kinds {
+	if yes {
+		return everyKind
+	}
+	return 0
+}
+
+// compared returns the kinds of which all statuses pass a comparison. Entries with a
+// flag have any status.
+func compared(op string, value node) kinds {
+	limit, ok := value.number()
+	if !ok && value.ok() || op != "" && op != "EQ" && op != "GE" && op != "LE" && op != "NE" {
+		return 0
+	}
+	through := kinds(0)
+	for _, k := range []struct {
+		kind        kinds
+		first, last uint64
+	}{{unanswered, 0, 199}, {delivered, 200, 299}, {refused, 300, 499}, {failed, 500, 599}} {
+		if op == "GE" && k.first >= limit || op == "LE" && k.last <= limit || op == "NE" && (limit < k.first || limit > k.last) {
+			through |= k.kind
 		}
 	}
-	return filter.get("and_filter").ok()
+	if through&delivered != 0 {
+		through |= flagged
+	}
+	return through
 }

@@ -34,6 +34,8 @@ type Input struct {
 	Proofs policy.Proofs
 	// OnePhase says that the setting replay.access_log is false.
 	OnePhase bool
+	// OnlyFailures says that it is FAILURES.
+	OnlyFailures bool
 	// Store is what a nonce store knows.
 	Store Store
 }

@@ -29,14 +29,18 @@ var onePhase = Rule{
 var neverAcknowledged = Rule{
 	Rule: finding.Rule{
 		ID: "HB071", Severity: finding.Warning,
-		Title: "on_replay: ACKNOWLEDGE refuses copies, since without the access log none is known to have been taken",
+		Title: "on_replay: ACKNOWLEDGE refuses copies, since without the whole access log none is known to have been taken",
 		Risk:  "A provider that repeats what was taken already gets errors, and may switch the endpoint off.",
 		Fix:   "Set replay.access_log: true, or say another on_replay.",
 		Link:  "replay.md#what-a-copy-meets",
 	},
 	each: func(p *pass, w *webhook) {
-		if c, ok := checkOf[*replay.Check](w); ok && p.OnePhase && c.OnCopy == replay.AcknowledgeCopy {
-			p.report(w.at.At("replay", "on_replay"), "ACKNOWLEDGE refuses copies while the setting replay.access_log is false, since no delivery is known to have been taken")
+		if c, ok := checkOf[*replay.Check](w); ok && (p.OnePhase || p.OnlyFailures) && c.OnCopy == replay.AcknowledgeCopy {
+			setting := "false"
+			if p.OnlyFailures {
+				setting = "FAILURES"
+			}
+			p.report(w.at.At("replay", "on_replay"), "ACKNOWLEDGE refuses copies while the setting replay.access_log is "+setting+", since no delivery is known to have been taken")
 		}
 	},
 }

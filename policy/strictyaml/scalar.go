@@ -158,8 +158,8 @@ func (d *decoder) text(n *yaml.Node, field protoreflect.FieldDescriptor) (protor
 func valueNames(e protoreflect.EnumDescriptor) []string {
 	var names []string
 	for i := range e.Values().Len() {
-		if v := e.Values().Get(i); v.Number() != 0 {
-			names = append(names, string(v.Name()))
+		if word := Word(e.Values().Get(i)); word != "" {
+			names = append(names, word)
 		}
 	}
 	return names
@@ -167,13 +167,32 @@ func valueNames(e protoreflect.EnumDescriptor) []string {
 
 func (d *decoder) enum(n *yaml.Node, field protoreflect.FieldDescriptor) (protoreflect.Value, bool) {
 	values := field.Enum().Values()
-	if v := values.ByName(protoreflect.Name(n.Value)); v != nil && v.Number() != 0 {
-		return protoreflect.ValueOfEnum(v.Number()), true
+	for i := range values.Len() {
+		switch word := Word(values.Get(i)); {
+		case n.Tag == "!!bool" && isBool(word) && strings.EqualFold(n.Value, word),
+			n.Tag != "!!bool" && !isBool(word) && word != "" && n.Value == word:
+			return protoreflect.ValueOfEnum(values.Get(i).Number()), true
+		}
 	}
 	names := valueNames(field.Enum())
 	d.errorf(n, "%s is not one of %s%s", quote(n.Value), strings.Join(names, ", "), suggest(n.Value, names))
 	return protoreflect.Value{}, false
 }
+
+// Word is how a file says a value of an enum; empty for the one that says nothing. An
+// enum may have TRUE and FALSE for those that are true, false, or a third.
+func Word(v protoreflect.EnumValueDescriptor) string {
+	switch name := string(v.Name()); {
+	case v.Number() == 0:
+		return ""
+	case name == "TRUE", name == "FALSE":
+		return strings.ToLower(name)
+	default:
+		return name
+	}
+}
+
+func isBool(word string) bool { return word == "true" || word == "false" }
 
 func wanted(field protoreflect.FieldDescriptor) string {
 	switch field.Kind() {

@@ -136,7 +136,7 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 		v.Checks = append(v.Checks, signed)
 	}
 	if jwt != nil || len(signed.Schemes) > 0 {
-		v.Checks = append(v.Checks, c.timeChecks(w, schemes)...)
+		v.Checks = append(v.Checks, c.timeChecks(w, at, schemes)...)
 	}
 	return v
 }
@@ -229,7 +229,7 @@ func (c *Compiler) schemes(w *policyv1.Webhook, at strictyaml.Place, v *Verifica
 }
 
 // timeChecks returns the freshness and replay checks of a signed webhook.
-func (c *Compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) []authz.Check {
+func (c *Compiler) timeChecks(w *policyv1.Webhook, at strictyaml.Place, schemes []*policyv1.Scheme) []authz.Check {
 	check := &replay.Check{Store: c.Store, Settler: c.Settler, Window: DefaultWindow, Likenesses: c.Fingerprinter}
 	if window := w.GetReplay().GetWindow(); window != nil {
 		check.Window = window.AsDuration()
@@ -237,6 +237,9 @@ func (c *Compiler) timeChecks(w *policyv1.Webhook, schemes []*policyv1.Scheme) [
 	var checks []authz.Check
 	stamp, timed := signedTime(schemes)
 	check.OnCopy, check.Rules = replayRules(w.GetReplay(), c.retry(w), timed)
+	if c.Settler.OnlyFailures() && w.GetReplay().GetOnReplay() == policyv1.Replay_ACKNOWLEDGE {
+		c.Faults.Fail(at.At("replay", "on_replay"), "ACKNOWLEDGE needs the whole access log, and the setting replay.access_log is FAILURES: no delivery is known to have been taken")
+	}
 	if timed {
 		fresh := &replay.Freshness{Tolerance: DefaultTolerance, Future: DefaultFuture}
 		if stamp.GetTolerance() != nil {

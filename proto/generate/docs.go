@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 )
 
 // page is one reference page, made of the comments in .proto files.
@@ -51,7 +53,7 @@ func writeMessage(b *bytes.Buffer, m protoreflect.MessageDescriptor) {
 		fmt.Fprintf(b, "| %s | |\n| --- | --- |\n", heading(e))
 		for j := range e.Values().Len() {
 			if v := e.Values().Get(j); v.Number() != 0 {
-				fmt.Fprintf(b, "| `%s` | %s |\n", v.Name(), cell(comment(v)))
+				fmt.Fprintf(b, "| `%s` | %s |\n", strictyaml.Word(v), cell(comment(v)))
 			}
 		}
 		b.WriteString("\n")

@@ -109,6 +109,7 @@ func auditFiles(names []string, p *cli.Policies, cluster string, stdin io.Reader
 		ExtensionOnly:    named,
 		SignatureHeaders: headers,
 		OnePhase:         s.Lease == 0,
+		OnlyFailures:     s.OnlyFailures,
 		Edge:             s.Mapping.Edge.First,
 		TLSVersionHeader: s.Mapping.Edge.TLSVersionHeader,
 		RequireTLS:       needs.TLS, RequireCertificate: needs.Certificate, RequireWhole: needs.Whole,

@@ -110,7 +110,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
 	r := &running{
 		server: envoy.NewServer(&envoy.Service{
-			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer,
+			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer, ShortMetadata: s.ShortMetadata,
 		}, s.Limits, nil),
 		site:    newSite(watcher, fetcher, sdk.metrics, signer, o.Log),
 		watcher: watcher,
@@ -149,6 +149,9 @@ func newSettler(s *settings.Settings, store *nonceStore, nonces replay.Store, lo
 	settler := replay.NewSettler(nonces, s.Lease, store.seals)
 	if store.settled {
 		settler.ProvenBefore()
+	}
+	if s.OnlyFailures {
+		settler.ExpectFailures()
 	}
 	if !settler.TwoPhase() {
 		log.Warn("replay.access_log is false: a delivery that the application failed is refused when it comes again with the same bytes, and no copy is acknowledged")

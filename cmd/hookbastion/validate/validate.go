@@ -119,7 +119,7 @@ func (v *validation) paths(cmd *cobra.Command, args []string, s *settings.Settin
 // errors, as much as can be known.
 func (v *validation) findings(ctx context.Context, s *settings.Settings, table *authz.Table, all []keys.Key) ([]finding.Finding, error) {
 	set, _ := policy.Load(v.p.Paths...) // compiling has reported what is wrong
-	in := lint.Input{Set: set, Table: table, Keys: all, Proofs: s.Proofs(), OnePhase: s.Lease == 0}
+	in := lint.Input{Set: set, Table: table, Keys: all, Proofs: s.Proofs(), OnePhase: s.Lease == 0, OnlyFailures: s.OnlyFailures}
 	if table != nil {
 		store, err := known(ctx, s, v.admin)
 		if err != nil {

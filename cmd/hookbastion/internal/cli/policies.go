@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
@@ -48,8 +49,15 @@ func (p *Policies) compile(onKey func(keys.Key)) (*authz.Table, error) {
 		return nil, err
 	}
 	set, _ := policy.Load(p.Paths...) // Compile reports what is wrong with both
+	var settler *replay.Settler
+	store := memory.New(memory.Config{MaxEntries: 1000})
+	if s.OnlyFailures {
+		settler = replay.NewSettler(store, 0, replay.SealKey{}) // a policy may contradict that
+		settler.ExpectFailures()
+	}
 	return policy.Compile(set, policy.Deps{
-		Store:         memory.New(memory.Config{MaxEntries: 1000}),
+		Store:         store,
+		Settler:       settler,
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
 		Assertions:    p.Config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has

@@ -2,11 +2,14 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 )
 
 // Words is the annotation of a flag whose value is one of a few words.
@@ -28,7 +31,7 @@ func AddFlags(set *pflag.FlagSet) *Flags {
 	set.StringVar(&f.config, "config", "", "settings file (default: none, and what follows has its defaults)")
 	for _, s := range allSettings() {
 		flag := set.VarPF(&text{kind: s.kind()}, s.flag(), "", s.meaning())
-		if s.field.Kind() == protoreflect.BoolKind {
+		if s.field.Kind() == protoreflect.BoolKind || slices.Contains(s.words(), "true") {
 			flag.NoOptDefVal = "true"
 		}
 		if words := s.words(); len(words) > 0 {
@@ -98,8 +101,8 @@ func (s setting) words() []string {
 	var words []string
 	values := s.field.Enum().Values()
 	for i := range values.Len() {
-		if values.Get(i).Number() != 0 {
-			words = append(words, string(values.Get(i).Name()))
+		if word := strictyaml.Word(values.Get(i)); word != "" {
+			words = append(words, word)
 		}
 	}
 	return words

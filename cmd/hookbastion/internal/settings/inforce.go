@@ -127,7 +127,12 @@ func plain(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
 		}
 		return items
 	case field.Enum() != nil:
-		return string(field.Enum().Values().ByNumber(value.Enum()).Name())
+		switch word := strictyaml.Word(field.Enum().Values().ByNumber(value.Enum())); word {
+		case "true", "false":
+			return word == "true"
+		default:
+			return word
+		}
 	case field.Message() != nil:
 		if duration, ok := value.Message().Interface().(*durationpb.Duration); ok {
 			return short(duration.AsDuration())

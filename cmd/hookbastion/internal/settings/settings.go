@@ -42,12 +42,16 @@ type Settings struct {
 	SetupUntil time.Time // until then an empty store is a new one
 	File       *File     // nil: nonces are not kept in a file
 	Redis      *Redis    // nil: nor in Redis
-	// Lease is 0 where there is no access log.
-	Lease       time.Duration
-	AdminListen string
-	AdminToken  string       // a file, or none
-	AdminTLS    *mtls.Config // nil: none
-	Records     string
+	// Lease is 0 where there is no access log. OnlyFailures says that it has the
+	// deliveries that failed, and no others.
+	Lease        time.Duration
+	OnlyFailures bool
+	// ShortMetadata is envoy.metadata: ID.
+	ShortMetadata bool
+	AdminListen   string
+	AdminToken    string       // a file, or none
+	AdminTLS      *mtls.Config // nil: none
+	Records       string
 	// RecordsOTLP sends the records to a collector, too.
 	RecordsOTLP bool
 	Denials     int
@@ -105,9 +109,14 @@ func (v *Values) Settings() (*Settings, error) {
 	if lease := m.GetReplay().GetLease(); lease != nil {
 		s.Lease = lease.AsDuration()
 	}
-	if r := m.GetReplay(); r != nil && r.AccessLog != nil && !r.GetAccessLog() {
+	switch m.GetReplay().GetAccessLog() {
+	case settingsv1.Replay_FALSE:
 		s.Lease = 0
+	case settingsv1.Replay_FAILURES:
+		s.OnlyFailures = true
+	default:
 	}
+	s.ShortMetadata = m.GetEnvoy().GetMetadata() == settingsv1.Envoy_ID
 	s.Fetch = fetches(m.GetFetch(), fail)
 	s.SetupUntil = timeOf(m.GetReplay().GetSetupUntil(), fail, "replay", "setup_until")
 	s.File = nonceFile(m.GetReplay(), fail)

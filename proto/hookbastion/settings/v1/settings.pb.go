@@ -103,6 +103,57 @@ func (Tls_Version) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{2, 0}
 }
 
+type Envoy_Metadata int32
+
+const (
+	Envoy_METADATA_UNSPECIFIED Envoy_Metadata = 0
+	// decision_id, webhook, verdict, reason and key_id, and what settles a delivery.
+	Envoy_ALL Envoy_Metadata = 1
+	// decision_id, and what settles a delivery.
+	Envoy_ID Envoy_Metadata = 2
+)
+
+// Enum value maps for Envoy_Metadata.
+var (
+	Envoy_Metadata_name = map[int32]string{
+		0: "METADATA_UNSPECIFIED",
+		1: "ALL",
+		2: "ID",
+	}
+	Envoy_Metadata_value = map[string]int32{
+		"METADATA_UNSPECIFIED": 0,
+		"ALL":                  1,
+		"ID":                   2,
+	}
+)
+
+func (x Envoy_Metadata) Enum() *Envoy_Metadata {
+	p := new(Envoy_Metadata)
+	*p = x
+	return p
+}
+
+func (x Envoy_Metadata) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Envoy_Metadata) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[1].Descriptor()
+}
+
+func (Envoy_Metadata) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[1]
+}
+
+func (x Envoy_Metadata) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Envoy_Metadata.Descriptor instead.
+func (Envoy_Metadata) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5, 0}
+}
+
 type Envoy_StringBody int32
 
 const (
@@ -142,11 +193,11 @@ func (x Envoy_StringBody) String() string {
 }
 
 func (Envoy_StringBody) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_settings_v1_settings_proto_enumTypes[1].Descriptor()
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[2].Descriptor()
 }
 
 func (Envoy_StringBody) Type() protoreflect.EnumType {
-	return &file_hookbastion_settings_v1_settings_proto_enumTypes[1]
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[2]
 }
 
 func (x Envoy_StringBody) Number() protoreflect.EnumNumber {
@@ -155,7 +206,64 @@ func (x Envoy_StringBody) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Envoy_StringBody.Descriptor instead.
 func (Envoy_StringBody) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5, 0}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{5, 1}
+}
+
+type Replay_AccessLog int32
+
+const (
+	Replay_ACCESS_LOG_UNSPECIFIED Replay_AccessLog = 0
+	// Each entry of a delivery comes, and says what became of it.
+	Replay_TRUE Replay_AccessLog = 1
+	// None comes, and nobody says what became of a delivery: each is taken when it
+	// is forwarded.
+	Replay_FALSE Replay_AccessLog = 2
+	// Entries come of deliveries that failed, by a filter in Envoy. One of which no
+	// entry comes until its lease ends is taken, and nothing is acknowledged.
+	Replay_FAILURES Replay_AccessLog = 3
+)
+
+// Enum value maps for Replay_AccessLog.
+var (
+	Replay_AccessLog_name = map[int32]string{
+		0: "ACCESS_LOG_UNSPECIFIED",
+		1: "TRUE",
+		2: "FALSE",
+		3: "FAILURES",
+	}
+	Replay_AccessLog_value = map[string]int32{
+		"ACCESS_LOG_UNSPECIFIED": 0,
+		"TRUE":                   1,
+		"FALSE":                  2,
+		"FAILURES":               3,
+	}
+)
+
+func (x Replay_AccessLog) Enum() *Replay_AccessLog {
+	p := new(Replay_AccessLog)
+	*p = x
+	return p
+}
+
+func (x Replay_AccessLog) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replay_AccessLog) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[3].Descriptor()
+}
+
+func (Replay_AccessLog) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[3]
+}
+
+func (x Replay_AccessLog) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replay_AccessLog.Descriptor instead.
+func (Replay_AccessLog) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7, 0}
 }
 
 type Replay_Store int32
@@ -198,11 +306,11 @@ func (x Replay_Store) String() string {
 }
 
 func (Replay_Store) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_settings_v1_settings_proto_enumTypes[2].Descriptor()
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[4].Descriptor()
 }
 
 func (Replay_Store) Type() protoreflect.EnumType {
-	return &file_hookbastion_settings_v1_settings_proto_enumTypes[2]
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[4]
 }
 
 func (x Replay_Store) Number() protoreflect.EnumNumber {
@@ -211,7 +319,7 @@ func (x Replay_Store) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Replay_Store.Descriptor instead.
 func (Replay_Store) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7, 0}
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{7, 1}
 }
 
 type Redis_OnDown int32
@@ -250,11 +358,11 @@ func (x Redis_OnDown) String() string {
 }
 
 func (Redis_OnDown) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookbastion_settings_v1_settings_proto_enumTypes[3].Descriptor()
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[5].Descriptor()
 }
 
 func (Redis_OnDown) Type() protoreflect.EnumType {
-	return &file_hookbastion_settings_v1_settings_proto_enumTypes[3]
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[5]
 }
 
 func (x Redis_OnDown) Number() protoreflect.EnumNumber {
@@ -690,7 +798,10 @@ type Envoy struct {
 	TlsVersionHeader *string `protobuf:"bytes,4,opt,name=tls_version_header,json=tlsVersionHeader,proto3,oneof" json:"tls_version_header,omitempty"`
 	// A decompressor runs before the filter, so that Envoy's count of bytes is not
 	// that of the body. Default: false.
-	Decompressed  bool `protobuf:"varint,5,opt,name=decompressed,proto3" json:"decompressed,omitempty"`
+	Decompressed bool `protobuf:"varint,5,opt,name=decompressed,proto3" json:"decompressed,omitempty"`
+	// What answers tell Envoy beside the verdict, for its own access log and tags of
+	// spans: the filter's dynamic metadata. Default: ALL.
+	Metadata      Envoy_Metadata `protobuf:"varint,6,opt,name=metadata,proto3,enum=hookbastion.settings.v1.Envoy_Metadata" json:"metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -760,6 +871,13 @@ func (x *Envoy) GetDecompressed() bool {
 	return false
 }
 
+func (x *Envoy) GetMetadata() Envoy_Metadata {
+	if x != nil {
+		return x.Metadata
+	}
+	return Envoy_METADATA_UNSPECIFIED
+}
+
 // Source says how the sender's address is found.
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -821,9 +939,8 @@ type Replay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Nonces held at most. Default: 4000000.
 	MaxEntries *uint64 `protobuf:"varint,1,opt,name=max_entries,json=maxEntries,proto3,oneof" json:"max_entries,omitempty"`
-	// Whether Envoy's gRPC access log comes here. Without it nobody says what
-	// became of a delivery: each is taken when it is forwarded. Default: true.
-	AccessLog *bool `protobuf:"varint,2,opt,name=access_log,json=accessLog,proto3,oneof" json:"access_log,omitempty"`
+	// Whether Envoy's gRPC access log comes here. Default: true.
+	AccessLog Replay_AccessLog `protobuf:"varint,2,opt,name=access_log,json=accessLog,proto3,enum=hookbastion.settings.v1.Replay_AccessLog" json:"access_log,omitempty"`
 	// How long to wait for the access log. Longer than the longest time that the
 	// upstream may take. Default: 60s.
 	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
@@ -883,11 +1000,11 @@ func (x *Replay) GetMaxEntries() uint64 {
 	return 0
 }
 
-func (x *Replay) GetAccessLog() bool {
-	if x != nil && x.AccessLog != nil {
-		return *x.AccessLog
+func (x *Replay) GetAccessLog() Replay_AccessLog {
+	if x != nil {
+		return x.AccessLog
 	}
-	return false
+	return Replay_ACCESS_LOG_UNSPECIFIED
 }
 
 func (x *Replay) GetLease() *durationpb.Duration {
@@ -1884,7 +2001,7 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\vdirectories\x18\x01 \x03(\tR\vdirectories\x12+\n" +
 	"\atenants\x18\x02 \x01(\rB\f\xbaH\t*\a\x18\x80\xad\xe2\x04 \x00H\x00R\atenants\x88\x01\x01B\n" +
 	"\n" +
-	"\b_tenants\"\x96\x03\n" +
+	"\b_tenants\"\x92\x04\n" +
 	"\x05Envoy\x12>\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x80\x80\x80\x01 \x00H\x00R\x0fmaxRequestBytes\x88\x01\x01\x12J\n" +
@@ -1892,7 +2009,12 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"stringBody\x12\x12\n" +
 	"\x04edge\x18\x03 \x01(\bR\x04edge\x12O\n" +
 	"\x12tls_version_header\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x01R\x10tlsVersionHeader\x88\x01\x01\x12\"\n" +
-	"\fdecompressed\x18\x05 \x01(\bR\fdecompressed\"K\n" +
+	"\fdecompressed\x18\x05 \x01(\bR\fdecompressed\x12C\n" +
+	"\bmetadata\x18\x06 \x01(\x0e2'.hookbastion.settings.v1.Envoy.MetadataR\bmetadata\"5\n" +
+	"\bMetadata\x12\x18\n" +
+	"\x14METADATA_UNSPECIFIED\x10\x00\x12\a\n" +
+	"\x03ALL\x10\x01\x12\x06\n" +
+	"\x02ID\x10\x02\"K\n" +
 	"\n" +
 	"StringBody\x12\x1b\n" +
 	"\x17STRING_BODY_UNSPECIFIED\x10\x00\x12\t\n" +
@@ -1904,30 +2026,34 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x13_tls_version_header\"Y\n" +
 	"\x06Source\x12*\n" +
 	"\ftrusted_hops\x18\x01 \x01(\rB\a\xbaH\x04*\x02\x18 R\vtrustedHops\x12#\n" +
-	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xc1\x04\n" +
+	"\rtrusted_cidrs\x18\x02 \x03(\tR\ftrustedCidrs\"\xa4\x05\n" +
 	"\x06Replay\x123\n" +
 	"\vmax_entries\x18\x01 \x01(\x04B\r\xbaH\n" +
 	"2\b\x18\x80\x94\xeb\xdc\x03 \x00H\x00R\n" +
-	"maxEntries\x88\x01\x01\x12\"\n" +
+	"maxEntries\x88\x01\x01\x12H\n" +
 	"\n" +
-	"access_log\x18\x02 \x01(\bH\x01R\taccessLog\x88\x01\x01\x12@\n" +
+	"access_log\x18\x02 \x01(\x0e2).hookbastion.settings.v1.Replay.AccessLogR\taccessLog\x12@\n" +
 	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x05lease\x122\n" +
-	"\vmax_pending\x18\x04 \x01(\rB\f\xbaH\t*\a\x18\x80\x80\x80\b \x00H\x02R\n" +
+	"\vmax_pending\x18\x04 \x01(\rB\f\xbaH\t*\a\x18\x80\x80\x80\b \x00H\x01R\n" +
 	"maxPending\x88\x01\x01\x12;\n" +
 	"\x05store\x18\x05 \x01(\x0e2%.hookbastion.settings.v1.Replay.StoreR\x05store\x121\n" +
 	"\x04file\x18\x06 \x01(\v2\x1d.hookbastion.settings.v1.FileR\x04file\x124\n" +
 	"\x05redis\x18\a \x01(\v2\x1e.hookbastion.settings.v1.RedisR\x05redis\x121\n" +
 	"\x04keys\x18\b \x01(\v2\x1d.hookbastion.settings.v1.KeysR\x04keys\x12\x1f\n" +
 	"\vsetup_until\x18\t \x01(\tR\n" +
-	"setupUntil\"?\n" +
+	"setupUntil\"J\n" +
+	"\tAccessLog\x12\x1a\n" +
+	"\x16ACCESS_LOG_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04TRUE\x10\x01\x12\t\n" +
+	"\x05FALSE\x10\x02\x12\f\n" +
+	"\bFAILURES\x10\x03\"?\n" +
 	"\x05Store\x12\x15\n" +
 	"\x11STORE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06MEMORY\x10\x01\x12\b\n" +
 	"\x04FILE\x10\x02\x12\t\n" +
 	"\x05REDIS\x10\x03B\x0e\n" +
-	"\f_max_entriesB\r\n" +
-	"\v_access_logB\x0e\n" +
+	"\f_max_entriesB\x0e\n" +
 	"\f_max_pending\"\xce\a\n" +
 	"\x05Redis\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12&\n" +
@@ -2014,75 +2140,79 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 	return file_hookbastion_settings_v1_settings_proto_rawDescData
 }
 
-var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
-	(Envoy_StringBody)(0),       // 1: hookbastion.settings.v1.Envoy.StringBody
-	(Replay_Store)(0),           // 2: hookbastion.settings.v1.Replay.Store
-	(Redis_OnDown)(0),           // 3: hookbastion.settings.v1.Redis.OnDown
-	(*Settings)(nil),            // 4: hookbastion.settings.v1.Settings
-	(*Grpc)(nil),                // 5: hookbastion.settings.v1.Grpc
-	(*Tls)(nil),                 // 6: hookbastion.settings.v1.Tls
-	(*Http)(nil),                // 7: hookbastion.settings.v1.Http
-	(*PolicyFiles)(nil),         // 8: hookbastion.settings.v1.PolicyFiles
-	(*Envoy)(nil),               // 9: hookbastion.settings.v1.Envoy
-	(*Source)(nil),              // 10: hookbastion.settings.v1.Source
-	(*Replay)(nil),              // 11: hookbastion.settings.v1.Replay
-	(*Redis)(nil),               // 12: hookbastion.settings.v1.Redis
-	(*Keys)(nil),                // 13: hookbastion.settings.v1.Keys
-	(*File)(nil),                // 14: hookbastion.settings.v1.File
-	(*Admin)(nil),               // 15: hookbastion.settings.v1.Admin
-	(*Limits)(nil),              // 16: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 17: hookbastion.settings.v1.Records
-	(*Assertion)(nil),           // 18: hookbastion.settings.v1.Assertion
-	(*Log)(nil),                 // 19: hookbastion.settings.v1.Log
-	(*Fetch)(nil),               // 20: hookbastion.settings.v1.Fetch
-	(*Grpc_Unix)(nil),           // 21: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 22: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 23: hookbastion.settings.v1.Redis.Password
-	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
+	(Envoy_Metadata)(0),         // 1: hookbastion.settings.v1.Envoy.Metadata
+	(Envoy_StringBody)(0),       // 2: hookbastion.settings.v1.Envoy.StringBody
+	(Replay_AccessLog)(0),       // 3: hookbastion.settings.v1.Replay.AccessLog
+	(Replay_Store)(0),           // 4: hookbastion.settings.v1.Replay.Store
+	(Redis_OnDown)(0),           // 5: hookbastion.settings.v1.Redis.OnDown
+	(*Settings)(nil),            // 6: hookbastion.settings.v1.Settings
+	(*Grpc)(nil),                // 7: hookbastion.settings.v1.Grpc
+	(*Tls)(nil),                 // 8: hookbastion.settings.v1.Tls
+	(*Http)(nil),                // 9: hookbastion.settings.v1.Http
+	(*PolicyFiles)(nil),         // 10: hookbastion.settings.v1.PolicyFiles
+	(*Envoy)(nil),               // 11: hookbastion.settings.v1.Envoy
+	(*Source)(nil),              // 12: hookbastion.settings.v1.Source
+	(*Replay)(nil),              // 13: hookbastion.settings.v1.Replay
+	(*Redis)(nil),               // 14: hookbastion.settings.v1.Redis
+	(*Keys)(nil),                // 15: hookbastion.settings.v1.Keys
+	(*File)(nil),                // 16: hookbastion.settings.v1.File
+	(*Admin)(nil),               // 17: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 18: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 19: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 20: hookbastion.settings.v1.Assertion
+	(*Log)(nil),                 // 21: hookbastion.settings.v1.Log
+	(*Fetch)(nil),               // 22: hookbastion.settings.v1.Fetch
+	(*Grpc_Unix)(nil),           // 23: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 24: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 25: hookbastion.settings.v1.Redis.Password
+	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
-	5,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
-	7,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
-	8,  // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
-	9,  // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
-	10, // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
-	11, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	16, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	17, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	15, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
-	18, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	19, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
-	20, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
-	21, // 12: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	6,  // 13: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	24, // 14: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	7,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
+	9,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
+	10, // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
+	11, // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
+	12, // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
+	13, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
+	18, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	19, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	17, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	20, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	21, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
+	22, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
+	23, // 12: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	8,  // 13: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	26, // 14: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
 	0,  // 15: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	1,  // 16: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	24, // 17: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	2,  // 18: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	14, // 19: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	12, // 20: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	13, // 21: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	22, // 22: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	23, // 23: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	24, // 24: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	3,  // 25: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	24, // 26: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	24, // 27: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	6,  // 28: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	24, // 29: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	24, // 30: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	24, // 31: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
-	24, // 32: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	23, // 33: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	2,  // 16: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	1,  // 17: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
+	3,  // 18: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
+	26, // 19: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	4,  // 20: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	16, // 21: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	14, // 22: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	15, // 23: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	24, // 24: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	25, // 25: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	26, // 26: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	5,  // 27: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	26, // 28: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	26, // 29: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	8,  // 30: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	26, // 31: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	26, // 32: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	26, // 33: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
+	26, // 34: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	25, // 35: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -2101,7 +2231,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      6,
 			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
