@@ -303,6 +303,14 @@ const certificatePolicy = `webhooks:
       published: {urls: ['SERVER/certs/{id}.pem'], name: URL, form: CERTIFICATES, certificate: {names: [sign.example]}}
 `
 
+// dnsName is a name of its own, or one below example.
+func dnsName(name string) string {
+	if strings.Contains(name, ".") {
+		return name
+	}
+	return name + ".example"
+}
+
 // certificate makes one for a key, or for a new one; without an issuer it signs itself.
 func certificate(t *testing.T, issuer *x509.Certificate, issuerKey crypto.Signer, name string, key crypto.Signer) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
@@ -314,7 +322,7 @@ func certificate(t *testing.T, issuer *x509.Certificate, issuerKey crypto.Signer
 		key = made
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name + ".example"},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{dnsName(name)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
 		IsCA: name == "authority", KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
