@@ -79,8 +79,9 @@ func (m mapped) first(n uint64) bool {
 
 // BenchmarkNonces fills each kind and measures it when it is full: bytes for
 // each nonce, nanoseconds for a new one and for a copy at 1, 8 and 64
-// goroutines, the longest of all insertions, by the clock and by the processor
-// time of its thread, and the length of a collection.
+// goroutines, and for a new one by the processor time of its thread, the longest
+// of these insertions, by the clock and by that time, and of those that filled it,
+// and the length of a collection.
 func BenchmarkNonces(b *testing.B) {
 	for _, n := range []int{1_000_000, 10_000_000} {
 		for _, kind := range []struct {
@@ -108,11 +109,12 @@ func BenchmarkNonces(b *testing.B) {
 func benchmarkNonces(b *testing.B, build func() nonces, n int) {
 	before := liveHeap()
 	s := build()
-	for i := range n {
+	worstToFill := longest(n, func(i int) {
 		if !s.first(uint64(i)) {
 			b.Fatalf("number %d was there", i)
 		}
-	}
+	})
+	b.ReportMetric(float64(worstToFill.Microseconds()), "fill-worst-CPU-µs")
 	b.ReportMetric(float64(liveHeap()-before)/float64(n), "B/nonce")
 	begin := time.Now()
 	runtime.GC()
@@ -131,6 +133,8 @@ func benchmarkNonces(b *testing.B, build func() nonces, n int) {
 		per, _ = each(goroutines, operations, false, func(i int) bool { return !s.first(mix(uint64(i)) % uint64(n)) })
 		b.ReportMetric(per, fmt.Sprintf("hit%d-ns", goroutines))
 	}
+	b.ReportMetric(float64(mean(operations, func(i int) { s.first(next + uint64(i)) }).Nanoseconds()), "insert1-CPU-ns")
+	next += operations
 	b.ReportMetric(float64(longest(operations, func(i int) { s.first(next + uint64(i)) }).Microseconds()), "worst-CPU-µs")
 	runtime.KeepAlive(s)
 }

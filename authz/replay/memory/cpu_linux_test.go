@@ -21,6 +21,17 @@ func longest(operations int, do func(i int)) (worst time.Duration) {
 	return worst
 }
 
+// mean returns the processor time that one of the operations takes.
+func mean(operations int, do func(i int)) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begin := threadTime()
+	for i := range operations {
+		do(i)
+	}
+	return (threadTime() - begin) / time.Duration(operations)
+}
+
 func threadTime() time.Duration {
 	var at unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &at); err != nil {

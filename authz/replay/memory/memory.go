@@ -248,7 +248,7 @@ func (m *Store) reopen(pt *partition, st *stripe, at place, nonce *replay.Nonce,
 		m.keep(at.segment)
 	}
 	if at.segment.likes != nil {
-		at.segment.likes[at.at] = nonce.Likeness // if it is taken, then as it is this time
+		(*at.segment.likes)[at.at] = nonce.Likeness // if it is taken, then as it is this time
 	}
 	m.add(pt, st, claim, o, now, &named)
 	return named

@@ -3,8 +3,10 @@ package memory
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -117,6 +119,19 @@ func TestChunks(t *testing.T) {
 		}
 		if place++; place == chunkSizeOf(chunk) {
 			chunk, place = chunk+1, 0
+		}
+	}
+}
+
+// Each call looks at the head of a segment, which costs it a line of memory, and
+// the collector at no open reservation.
+func TestWhatIsLookedAt(t *testing.T) {
+	if size := unsafe.Sizeof(segment{}); size != 64 {
+		t.Errorf("the head of a segment has %d bytes, more than a line of memory", size)
+	}
+	for field := range reflect.TypeFor[open]().Fields() {
+		if kind := field.Type.Kind(); kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.Map || kind == reflect.String {
+			t.Errorf("%s is a pointer", field.Name)
 		}
 	}
 }

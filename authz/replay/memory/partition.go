@@ -192,9 +192,9 @@ func (pt *partition) evictedElsewhere(own *table, nonce *replay.Nonce, key slot)
 }
 
 func (m *Store) widen(pt *partition, p *part, s *segment, key slot, current int64) *segment {
-	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes {
+	if m.maxBytes > 0 && m.bytes.Load() >= m.maxBytes || s.depth == maxDepth && len(s.slots) >= deepSlots {
 		m.count(pt, -s.sweep(current))
-		if (s.count+1)*4 > len(s.slots)*3 {
+		if (int(s.count)+1)*4 > len(s.slots)*3 {
 			return nil
 		}
 		before := s.size()
@@ -232,7 +232,7 @@ func (m *Store) sweep(pt *partition, t *table, s *segment, now time.Time) {
 		return
 	}
 	m.count(pt, -s.sweep(current))
-	if wanted := size(s.count); wanted*4 <= len(s.slots) {
+	if wanted := size(int(s.count)); wanted*4 <= len(s.slots) {
 		before := s.size()
 		*s = *s.moved(wanted, s.depth, 0)
 		m.bytes.Add(s.size() - before)

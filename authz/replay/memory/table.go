@@ -47,8 +47,10 @@ const (
 	maxSlots    = 1536
 	slotBytes   = 16
 	likeBytes   = 8
-	// maxDepth is never reached by a keyed hash; a segment there grows on.
-	maxDepth = 30
+	// maxDepth is never reached by a keyed hash; a segment there grows on, to
+	// deepSlots.
+	maxDepth  = 30
+	deepSlots = 1 << 15
 )
 
 // slot is a fingerprint; the last byte of low is the code of its epoch, the two
@@ -68,14 +70,15 @@ const (
 
 const codeMask = 0xff
 
+// segment is one line of memory, and its slots.
 type segment struct {
 	slots []slot
 	// likes are the likenesses of what lies in the slots, 0 where there is none;
 	// nil if there are none at all. Few webhooks ask for them.
-	likes []authz.Likeness
+	likes *[]authz.Likeness
 	depth uint8
-	used  int // slots that are not empty
-	count int // of them, those with a code
+	used  uint16 // slots that are not empty
+	count uint16 // of them, those with a code
 	// swept is the epoch of the last sweep: all nonces expire in one of the
 	// 255 epochs after it.
 	swept int64
@@ -199,7 +202,7 @@ func (s *segment) freePlace(key slot, current int64) int {
 func (s *segment) put(place int, key slot, like authz.Likeness, expires int64) int {
 	old := s.slots[place]
 	if s.likes != nil {
-		s.likes[place] = like
+		(*s.likes)[place] = like
 	}
 	s.slots[place] = slot{key.high, key.low&^codeMask | code(expires)}
 	if old == (slot{}) {
@@ -214,13 +217,18 @@ func (s *segment) put(place int, key slot, like authz.Likeness, expires int64) i
 
 // size is the number of bytes of the slots and what lies beside them.
 func (s *segment) size() int64 {
-	return int64(len(s.slots))*slotBytes + int64(len(s.likes))*likeBytes
+	bytes := int64(len(s.slots)) * slotBytes
+	if s.likes != nil {
+		bytes += int64(len(*s.likes)) * likeBytes
+	}
+	return bytes
 }
 
 // keep makes room for likenesses.
 func (s *segment) keep() {
 	if s.likes == nil {
-		s.likes = make([]authz.Likeness, len(s.slots))
+		likes := make([]authz.Likeness, len(s.slots))
+		s.likes = &likes
 	}
 }
 
@@ -229,7 +237,7 @@ func (s *segment) like(place int) authz.Likeness {
 	if s.likes == nil {
 		return 0
 	}
-	return s.likes[place]
+	return (*s.likes)[place]
 }
 
 // drop forgets the nonce at the place.
@@ -256,7 +264,7 @@ func (s *segment) sweep(current int64) int {
 		}
 	}
 	s.swept = max(s.swept, current)
-	return before - s.count
+	return int(before) - int(s.count)
 }
 
 // evict forgets the nonces of the earliest epoch, if that is not beyond the
@@ -276,7 +284,7 @@ func (s *segment) evict(current, limit int64) int {
 }
 
 // crowded reports whether one more slot would be one too many.
-func (s *segment) crowded() bool { return (s.used+1)*4 > len(s.slots)*3 }
+func (s *segment) crowded() bool { return (int(s.used)+1)*4 > len(s.slots)*3 }
 
 // size returns the number of slots for so many nonces: 16, 24, 32, 48 and so
 // on, at most two thirds full.
@@ -311,7 +319,7 @@ func (s *segment) moved(slots int, depth uint8, bit uint64) *segment {
 		fresh.slots[place] = sl
 		if like := s.like(i); like != 0 {
 			fresh.keep()
-			fresh.likes[place] = like
+			(*fresh.likes)[place] = like
 		}
 		fresh.used++
 		fresh.count++
@@ -326,11 +334,12 @@ func (p *part) widen(s *segment, current int64) (nonces int, bytes int64) {
 	if s.swept < current {
 		nonces -= s.sweep(current)
 	}
-	wanted := size(s.count + 1)
-	if s.count*2 > len(s.slots) && wanted <= len(s.slots) {
+	count := int(s.count)
+	wanted := size(count + 1)
+	if count*2 > len(s.slots) && wanted <= len(s.slots) {
 		wanted = larger(len(s.slots)) // or it would be crowded again soon
 	}
-	if wanted <= maxSlots && (s.count+1)*4 <= wanted*3 || s.depth == maxDepth {
+	if wanted <= maxSlots && (count+1)*4 <= wanted*3 || s.depth == maxDepth {
 		*s = *s.moved(wanted, s.depth, 0)
 		return nonces, s.size() - before
 	}
