@@ -52,8 +52,8 @@ func (v *Values) InForce() []Value {
 	return all
 }
 
-// givenTo is the value that somebody has given, and where; both are empty if nobody
-// has.
+// givenTo is the value that somebody has given, and where: in the file, by $ and a
+// variable, or by a flag; both are empty if nobody has.
 func (v *Values) givenTo(s setting) (value any, from string) {
 	m := v.message.ProtoReflect()
 	for _, name := range s.path[:len(s.path)-1] {
