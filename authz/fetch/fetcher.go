@@ -295,3 +295,6 @@ func (s *Source) parse(body []byte, at time.Time) (value any, err error) {
 	}
 	return value, nil
 }
+
+// Needs reports whether anything is fetched for the table.
+func (u *Use) Needs() bool { return u != nil && len(u.documents)+len(u.families) > 0 }

@@ -15,6 +15,8 @@ func (o *explainOptions) hint(e *explained, req *authz.Request) {
 		warn("the request was judged as if it came now; say with --now when it came")
 	case o.source == "" && e.Reason == authz.SourceDenied.String():
 		warn("a captured request has no sender's address; give it with --source-ip")
+	case e.Reason == authz.KeysUnavailable.String():
+		warn("explain fetches nothing: give the key in secrets, with the kid that the request names, to judge by it")
 	case e.Reason == authz.SignatureInvalid.String():
 		for _, name := range []string{"x-forwarded-prefix", "x-envoy-original-path", "x-original-uri", "x-original-url"} {
 			if value, n := req.Headers.Lookup(name); n > 0 {
