@@ -6,7 +6,8 @@ import (
 )
 
 // lineLimit bounds how many lines of one kind the log gets: strangers, or a system that
-// is down, can cause them without end. It is safe for concurrent use.
+// is down, can cause them without end. The zero value lets none through. It is safe for
+// concurrent use.
 type lineLimit struct {
 	most   int           // lines in each period
 	period time.Duration // which begins with its first line
