@@ -42,7 +42,7 @@ func (c *signed) forget() {
 // findKeyIDs finds what the request says of its keys, for each candidate.
 func (h *Content) findKeyIDs(call *authz.Call, s *scratch) authz.Reason {
 	id := &h.config.KeyID
-	s.unavailable = 0
+	s.unavailable, s.tries = 0, 0
 	switch {
 	case !id.exists():
 		return authz.OK
@@ -145,6 +145,10 @@ func (s *scratch) asks(k *key) bool {
 	return false
 }
 
+// maxVerifications is how many verifications a request can cause: candidates, keys and forms of
+// the URL multiply, and each costs some 50 µs.
+const maxVerifications = 64
+
 // verifies reports whether one of the public keys made one of the candidates, over the
 // content with the URL in its i-th form.
 func (h *Content) verifies(call *authz.Call, k *key, s *scratch, i int, digest *authz.Fingerprinting) bool {
@@ -159,7 +163,13 @@ func (h *Content) verifies(call *authz.Call, k *key, s *scratch, i int, digest *
 			}
 		}
 		for m := range public {
-			if (k.Source != nil || c.allows(k, &public[m])) && h.config.Algorithm.Verify(&public[m], content, c.bytes) {
+			if k.Source == nil && !c.allows(k, &public[m]) {
+				continue
+			}
+			if s.tries++; s.tries > maxVerifications {
+				return false
+			}
+			if h.config.Algorithm.Verify(&public[m], content, c.bytes) {
 				if prover, ok := k.Source.(Prover); ok {
 					prover.Proved(c.id, call.Now)
 				}

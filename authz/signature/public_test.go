@@ -202,6 +202,71 @@ func TestPublicCandidatesAreBounded(t *testing.T) {
 	}
 }
 
+// What strangers send causes no more verifications than there may be, however many keys a
+// set has.
+func TestVerificationsAreBounded(t *testing.T) {
+	a := algorithms["ed25519"]
+	var members []string
+	var last crypto.Signer
+	for i := range 20 {
+		last = generate(t, a)
+		x := base64.RawURLEncoding.EncodeToString(last.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // it was generated so
+		members = append(members, fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","kid":"%d","x":%q}`, i, x))
+	}
+	c := *public(t, a, func(c *signature.Config) { c.Grammar, c.Separator = signature.List, ',' }, last).Config()
+	h, err := signature.New(c, []signature.Key{{
+		ID: "set", Secret: secret.New([]byte(`{"keys":[` + strings.Join(members, ",") + `]}`)), Reader: &publickey.Reader{Format: publickey.JWKS},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := value(privately(t, h, last), "x-sig")
+	bad := base64.StdEncoding.EncodeToString(make([]byte, 64))
+	// The last key of 20 signed: with three in front, the 80th verification is beyond 64.
+	for n, want := range map[int]authz.Reason{2: authz.OK, 3: authz.SignatureInvalid} {
+		req := privately(t, h, last)
+		req.Set("x-sig", strings.Repeat(bad+",", n)+good)
+		if reason, _ := run(h, req); reason != want {
+			t.Errorf("%d before the good one: %s, want %s", n, reason, want)
+		}
+	}
+}
+
+// Flipped bits of body or signature prove nothing.
+func FuzzFlipPublic(f *testing.F) {
+	for i := range 20 {
+		f.Add(uint16(i), true)
+		f.Add(uint16(i*17), false)
+	}
+	type pair struct {
+		h   *signature.Content
+		key crypto.Signer
+	}
+	var all []pair
+	for _, name := range []string{"ed25519", "ecdsa-p256", "ecdsa-raw", "rsa-2048"} {
+		key := generate(f, algorithms[name])
+		all = append(all, pair{public(f, algorithms[name], nil, key), key})
+	}
+	f.Fuzz(func(t *testing.T, bit uint16, inBody bool) {
+		for _, p := range all {
+			req := privately(t, p.h, p.key)
+			text := []byte(value(req, "x-sig"))
+			if inBody {
+				text = []byte(body)
+			}
+			text[int(bit/8)%len(text)] ^= 1 << (bit % 8)
+			if inBody {
+				req.Body.Segments = [][]byte{text}
+			} else {
+				req.Set("x-sig", string(text))
+			}
+			if reason, call := run(p.h, req); reason == authz.OK || !call.Fingerprint.IsZero() {
+				t.Fatalf("bit %d, in the body %v: %s", bit, inBody, reason)
+			}
+		}
+	})
+}
+
 // One scheme serves many requests at once.
 func TestPublicKeysConcurrently(t *testing.T) {
 	for name, a := range algorithms {

@@ -212,6 +212,7 @@ type scratch struct {
 	skipped    int      // entries that could not be decoded
 	overflow   bool     // there were more than MaxSignatures
 	place      int      // of the header that is being read
+	tries      int      // verifications by public keys
 	// unavailable is why keys could not be looked for; 0 if they could.
 	unavailable authz.Reason
 	sum         [maxMAC]byte

@@ -59,6 +59,24 @@ func TestCompareRenamed(t *testing.T) {
 	}
 }
 
+// Whose deliveries are accepted, and how many signatures are tried.
+func TestCompareParameters(t *testing.T) {
+	const rest = "name: a, match: {path: /a}, provider: kick, secrets: [{file: s}]"
+	before := set(t, "{"+rest+", parameters: {broadcaster_user_ids: [1, 2]}}")
+	for after, want := range map[string]string{
+		"parameters: {broadcaster_user_ids: [2]}":                                 "[parameters] []",
+		"parameters: {broadcaster_user_ids: [2, 3]}":                              "[parameters] [another broadcaster_user_ids]",
+		"parameters: {broadcaster_user_ids: [1, 2]}, limits: {max_signatures: 5}": "[limits] []",
+		"parameters: {broadcaster_user_ids: [1, 2]}, limits: {max_signatures: 6}": "[limits] [more signatures]",
+		"mode: ENFORCE": "[mode parameters] [another broadcaster_user_ids]",
+	} {
+		c := changes(t, before, set(t, "{"+rest+", "+after+"}"))
+		if len(c) != 1 || fmt.Sprint(c[0].Keys, " ", c[0].Wider) != want {
+			t.Errorf("%s: %+v, want %s", after, c, want)
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	open := "unverified: {reason: a test needs it}"
 	hook := func(name, path, rest string) string {

@@ -292,6 +292,21 @@ func replayWider(before, after *policyv1.Webhook) []string {
 	return wider
 }
 
+// signatures is how many candidates of a request are tried.
+func signatures(w *policyv1.Webhook) int {
+	if n := w.GetLimits().GetMaxSignatures(); n > 0 {
+		return int(n)
+	}
+	most := 0
+	for _, s := range schemesOf(w) {
+		most = max(most, scheme.MaxSignaturesOf(w, s))
+	}
+	if most == 0 {
+		return scheme.DefaultMaxSignatures
+	}
+	return most
+}
+
 func limitsWider(before, after *policyv1.Webhook) []string {
 	was, is := before.GetLimits(), after.GetLimits()
 	size := func(set bool, n, otherwise uint64) uint64 {
@@ -304,8 +319,7 @@ func limitsWider(before, after *policyv1.Webhook) []string {
 	wider := when(size(is.GetMaxBodyBytes() > 0, is.GetMaxBodyBytes(), unlimited) > size(was.GetMaxBodyBytes() > 0, was.GetMaxBodyBytes(), unlimited), "larger bodies")
 	wider = append(wider, when(size(is.GetMaxHeaderBytes() > 0, is.GetMaxHeaderBytes(), policy.DefaultMaxHeaderBytes) >
 		size(was.GetMaxHeaderBytes() > 0, was.GetMaxHeaderBytes(), policy.DefaultMaxHeaderBytes), "larger headers")...)
-	wider = append(wider, when(size(is.GetMaxSignatures() > 0, uint64(is.GetMaxSignatures()), scheme.DefaultMaxSignatures) >
-		size(was.GetMaxSignatures() > 0, uint64(was.GetMaxSignatures()), scheme.DefaultMaxSignatures), "more signatures")...)
+	wider = append(wider, when(signatures(after) > signatures(before), "more signatures")...)
 	if len(was.GetContentTypes()) > 0 && len(is.GetContentTypes()) == 0 {
 		wider = append(wider, "any content type")
 	}

@@ -44,21 +44,21 @@ func NewPlans(faults *strictyaml.Faults) *Plans {
 // place is that of the webhook.
 func (c *Plans) Content(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.Plan {
 	return planned(c, newPlanKey(s, w, publicURL), func() *signature.Plan {
-		return signature.NewPlan(c.contentConfig(s, maxSignatures(w, s), publicURL, pinOf(w, s), at))
+		return signature.NewPlan(c.contentConfig(s, MaxSignaturesOf(w, s), publicURL, pinOf(w, s), at))
 	})
 }
 
 // JWS returns the plan of a webhook's scheme that is a JSON Web Token.
 func (c *Plans) JWS(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.JWSPlan {
 	return planned(c, newPlanKey(s, w, publicURL), func() *signature.JWSPlan {
-		return signature.NewJWSPlan(c.jwsConfig(s.GetJws(), maxSignatures(w, s), publicURL, at.At("scheme", "jws")))
+		return signature.NewJWSPlan(c.jwsConfig(s.GetJws(), MaxSignaturesOf(w, s), publicURL, at.At("scheme", "jws")))
 	})
 }
 
 // HTTP returns the plan of a webhook's scheme that is a signature of HTTP messages.
 func (c *Plans) HTTP(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string, at strictyaml.Place) *signature.HTTPPlan {
 	return planned(c, newPlanKey(s, w, publicURL), func() *signature.HTTPPlan {
-		return signature.NewHTTPPlan(c.httpConfig(s.GetHttpSignature(), maxSignatures(w, s), publicURL, at))
+		return signature.NewHTTPPlan(c.httpConfig(s.GetHttpSignature(), MaxSignaturesOf(w, s), publicURL, at))
 	})
 }
 
@@ -80,7 +80,7 @@ type planKey struct {
 }
 
 func newPlanKey(s *policyv1.Scheme, w *policyv1.Webhook, publicURL string) planKey {
-	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: maxSignatures(w, s), pin: pinOf(w, s)}
+	key := planKey{scheme: s, publicURL: publicURL, maxSignatures: MaxSignaturesOf(w, s), pin: pinOf(w, s)}
 	if w.GetParameters() != nil {
 		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(w.GetParameters())
 		key.parameters = string(encoded)
@@ -125,9 +125,9 @@ func (c *Plans) PublicURL(w *policyv1.Webhook, at strictyaml.Place) string {
 	return text
 }
 
-// maxSignatures bounds the candidates of a request. A provider that numbers its
+// MaxSignaturesOf bounds the candidates of a request. A provider that numbers its
 // headers has one for each of its keys.
-func maxSignatures(w *policyv1.Webhook, s *policyv1.Scheme) int {
+func MaxSignaturesOf(w *policyv1.Webhook, s *policyv1.Scheme) int {
 	if n := w.GetLimits().GetMaxSignatures(); n != 0 {
 		return int(n)
 	}

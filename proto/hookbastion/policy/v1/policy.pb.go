@@ -1899,7 +1899,8 @@ type Limits struct {
 	// Names and values together. Default: 64KiB.
 	MaxHeaderBytes *uint64 `protobuf:"varint,2,opt,name=max_header_bytes,json=maxHeaderBytes,proto3,oneof" json:"max_header_bytes,omitempty"`
 	// Signatures tried per request. Default: 16, or 100 for a provider that numbers
-	// the headers that hold them.
+	// the headers that hold them, or 5 for public keys, each of which costs as much as a
+	// hundred of the others.
 	MaxSignatures *uint32 `protobuf:"varint,3,opt,name=max_signatures,json=maxSignatures,proto3,oneof" json:"max_signatures,omitempty"`
 	// Media types without parameters. Absent: any.
 	ContentTypes  []string `protobuf:"bytes,4,rep,name=content_types,json=contentTypes,proto3" json:"content_types,omitempty"`
