@@ -29,7 +29,11 @@ func TestGuidePublished(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			text := "webhooks:\n  - name: a\n    match: {path: /a}\n    credentials: [" + strings.Join(credentials, ", ") + "]\n    scheme:\n" +
+			given := ""
+			if len(credentials) > 0 {
+				given = "    credentials: [" + strings.Join(credentials, ", ") + "]\n"
+			}
+			text := "webhooks:\n  - name: a\n    match: {path: /a}\n" + given + "    scheme:\n" +
 				"      rsa: {hash: SHA256, encoding: HEX, signature: {headers: [X-Sig]}, content: [{body: {}}], key_id: {headers: [X-Key]}}\n      published: " + published + "\n"
 			if err := os.WriteFile(filepath.Join(dir, "p.yaml"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
