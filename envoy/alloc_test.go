@@ -28,13 +28,13 @@ func TestAllocationsFromBytesToBytes(t *testing.T) {
 	ctx, out := tracedCalls()(1), make([]byte, 0, 4<<10)
 	for _, webhook := range []string{"github", "stripe", "gitlab"} {
 		for _, message := range fresh(t, table, webhook, 200, 2000) { // the nonce store grows, too
-			out, _ = s.AnswerPieces(ctx, message, out[:0])
+			out, _ = s.AnswerChunks(ctx, message, out[:0])
 		}
 		for _, size := range []int{1 << 10, 1 << 20} {
 			const runs = 50
 			messages, next := fresh(t, table, webhook, size, runs+1), 0
 			n := testing.AllocsPerRun(runs, func() {
-				out, _ = s.AnswerPieces(ctx, messages[next], out[:0])
+				out, _ = s.AnswerChunks(ctx, messages[next], out[:0])
 				next++
 			})
 			if a := decode(t, out); !a.allowed {
@@ -46,7 +46,7 @@ func TestAllocationsFromBytesToBytes(t *testing.T) {
 		}
 	}
 	copied := fresh(t, table, "github", 1<<10, 1)[0]
-	if n := testing.AllocsPerRun(100, func() { out, _ = s.AnswerPieces(ctx, copied, out[:0]) }); n > maxAllocations || decode(t, out).status != 409 {
+	if n := testing.AllocsPerRun(100, func() { out, _ = s.AnswerChunks(ctx, copied, out[:0]) }); n > maxAllocations || decode(t, out).status != 409 {
 		t.Errorf("a denial: %v allocations, status %d", n, decode(t, out).status)
 	}
 	if n := testing.AllocsPerRun(100, func() { out = s.Refuse(ctx, authz.Overloaded, out[:0]) }); n > maxAllocations {
@@ -63,7 +63,7 @@ func TestAllocationsWithTenants(t *testing.T) {
 	s.Telemetry = observed(t)
 	ctx, out := tracedCalls()(1), make([]byte, 0, 4<<10)
 	for i := range 2000 { // the nonce store grows, too
-		out, _ = s.AnswerPieces(ctx, [][]byte{all.message(t, i%count)}, out[:0])
+		out, _ = s.AnswerChunks(ctx, [][]byte{all.message(t, i%count)}, out[:0])
 	}
 	var messages [runs + 1][][]byte
 	for i := range messages {
@@ -71,7 +71,7 @@ func TestAllocationsWithTenants(t *testing.T) {
 	}
 	next := 0
 	n := testing.AllocsPerRun(runs, func() {
-		out, _ = s.AnswerPieces(ctx, messages[next], out[:0])
+		out, _ = s.AnswerChunks(ctx, messages[next], out[:0])
 		next++
 	})
 	if a := decode(t, out); !a.allowed || n > maxAllocations {

@@ -43,7 +43,7 @@ func benchmarkAnswer(b *testing.B, table *authz.Table, webhook string, size int,
 	for i := range 14 {
 		more.Set(fmt.Sprintf("X-Header-%d", i), "a value of ordinary length")
 	}
-	out, piece := make([]byte, 0, 4<<10), make([][]byte, 1)
+	out, chunk := make([]byte, 0, 4<<10), make([][]byte, 1)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -59,8 +59,8 @@ func benchmarkAnswer(b *testing.B, table *authz.Table, webhook string, size int,
 			}
 			b.StartTimer()
 		}
-		piece[0] = messages[i%prepared]
-		out, _ = s.AnswerPieces(call(i), piece, out[:0])
+		chunk[0] = messages[i%prepared]
+		out, _ = s.AnswerChunks(call(i), chunk, out[:0])
 		if i == 0 && !decode(b, out).allowed {
 			b.Fatalf("denied: %q", out)
 		}

@@ -90,11 +90,11 @@ func (s *Service) Answer(ctx context.Context, check []byte, out []byte) []byte {
 	return out
 }
 
-// AnswerPieces is Answer for a message that came in pieces. Of them nothing is
+// AnswerChunks is Answer for a message that came in chunks. Of them nothing is
 // kept or changed, and a body is not joined unless its scheme must parse it. It
 // also returns what was reserved for the request, to be given back if the
 // answer cannot be sent.
-func (s *Service) AnswerPieces(ctx Caller, check [][]byte, out []byte) ([]byte, authz.Reservation) {
+func (s *Service) AnswerChunks(ctx Caller, check [][]byte, out []byte) ([]byte, authz.Reservation) {
 	return s.answer(ctx, check, authz.OK, out)
 }
 

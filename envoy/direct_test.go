@@ -29,7 +29,7 @@ func BenchmarkDirect(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				out, _ = s.AnswerPieces(plainCall(), message, out[:0])
+				out, _ = s.AnswerChunks(plainCall(), message, out[:0])
 			}
 			if !decode(b, out).allowed {
 				b.Fatal("denied")
@@ -47,7 +47,7 @@ func BenchmarkDirect(b *testing.B) {
 	}
 }
 
-// fresh returns new deliveries of a webhook, in pieces of 16 KiB, as they come
+// fresh returns new deliveries of a webhook, in chunks of 16 KiB, as they come
 // over HTTP/2.
 func fresh(t testing.TB, table *authz.Table, webhook string, size, n int) [][][]byte {
 	t.Helper()
@@ -112,7 +112,7 @@ func BenchmarkWebhooks(b *testing.B) {
 			runtime.ReadMemStats(&after)
 			s, out := service(table), make([]byte, 0, 4<<10)
 			for b.Loop() {
-				out, _ = s.AnswerPieces(plainCall(), message, out[:0])
+				out, _ = s.AnswerChunks(plainCall(), message, out[:0])
 			}
 			if !decode(b, out).allowed {
 				b.Fatal("denied")

@@ -63,14 +63,14 @@ func (m *mapped) reset() {
 	m.check.Reset()
 }
 
-// read fills m from a message of the call that came in pieces. Nothing is normalised except
+// read fills m from a message of the call that came in chunks. Nothing is normalised except
 // that header names are in lower case, which Envoy's are already. The request
-// is valid as long as the pieces are. It is malformed, and otherwise empty, if
+// is valid as long as the chunks are. It is malformed, and otherwise empty, if
 // they are no CheckRequest.
-func (p *Mapping) read(call Caller, pieces [][]byte, m *mapped) error {
+func (p *Mapping) read(call Caller, chunks [][]byte, m *mapped) error {
 	m.Request = authz.Request{}
 	c := &m.check
-	if err := c.Read(pieces); err != nil {
+	if err := c.Read(chunks); err != nil {
 		c.Reset()
 		m.Malformed = true
 		return err
@@ -148,7 +148,7 @@ func (p *Mapping) altered(text [][]byte) bool {
 	case StringBodyTrust:
 		return false
 	case StringBodyExact:
-		return slices.ContainsFunc(text, func(piece []byte) bool { return bytes.IndexByte(piece, '!') >= 0 })
+		return slices.ContainsFunc(text, func(chunk []byte) bool { return bytes.IndexByte(chunk, '!') >= 0 })
 	default:
 		return true
 	}

@@ -54,7 +54,7 @@ func (c told) Only(name string) string {
 	return ""
 }
 
-// read reads the message in pieces of 7 bytes, and compares the request with
+// read reads the message in chunks of 7 bytes, and compares the request with
 // the one of the slow way.
 func read(t testing.TB, p Mapping, check *authv3.CheckRequest) *mapped {
 	t.Helper()
@@ -78,7 +78,7 @@ func readOf(t testing.TB, call Caller, p Mapping, check *authv3.CheckRequest) *m
 
 func cut(message []byte, n int) [][]byte { return slices.Collect(slices.Chunk(message, n)) }
 
-// same fails the test unless the requests are the same but for the pieces of
+// same fails the test unless the requests are the same but for the chunks of
 // the body, and for the order of headers with different names.
 func same(t testing.TB, got, want *authz.Request) {
 	t.Helper()

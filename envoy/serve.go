@@ -95,7 +95,7 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 		},
 		MaxMessage:  int(limits.MaxRequestBytes) + messageHeadroom,
 		Connections: limits.Connections, Streams: uint32(limits.InFlight), InFlight: int64(limits.InFlight),
-		Bytes: limits.BytesInFlight, Copies: copies, Overhead: typicalHeaders, Window: limits.window(), Pool: pool,
+		Bytes: limits.BytesInFlight, Copies: copies, Overhead: typicalHeaders, Window: limits.window(), Unasked: limits.unasked(), Pool: pool,
 		MaxAge: limits.MaxAge, Grace: limits.Grace, Linger: limits.Shutdown / lingerPart,
 		Idle: time.Minute, Answer: 20 * time.Second,
 		Refused: s.refused,
@@ -105,12 +105,16 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 }
 
 // window divides the byte budget. What calls send before there is room for
-// their message is bounded by their number times this: a quarter of the budget,
-// or HTTP/2's default.
+// their message is bounded by their number times this: a part of the budget,
+// or HTTP/2's default. As the limits are by default it is 96 KiB, so that a message
+// with a body of 64 KiB need not wait for more.
 func (l *Limits) window() int32 {
 	const largest = 1 << 30
-	return int32(min(max(l.BytesInFlight/4/int64(l.InFlight), minStreamWindow), largest))
+	return int32(min(max(l.unasked()/int64(l.InFlight), minStreamWindow), largest))
 }
+
+// unasked is the part of the budget that windows take.
+func (l *Limits) unasked() int64 { return l.BytesInFlight / 8 * 3 }
 
 // refused counts a connection that there was no place for.
 func (s *Server) refused(peer net.Addr) {
@@ -132,7 +136,7 @@ func (s *Server) check(call *h2.Call) {
 		call.Deny(s.service.Refuse(call, refusals[refusal], a.bytes[:0]))
 		return
 	}
-	encoded, reserved := s.service.AnswerPieces(call, message, a.bytes[:0])
+	encoded, reserved := s.service.AnswerChunks(call, message, a.bytes[:0])
 	if cap(encoded) <= maxAnswerBytes {
 		a.bytes = encoded
 	}

@@ -117,7 +117,7 @@ func pathTarget(name string, table *authz.Table, path string, header [2]string, 
 	place := message[bytes.Index(message, []byte(header[1]))+skip:][:len(header[1])-skip]
 	service := &envoy.Service{Source: fixed{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}}
 	pieces, out := [][]byte{message}, make([]byte, 0, 4<<10)
-	run := func() { out, _ = service.AnswerPieces(envoy.Plain(context.Background()), pieces, out[:0]) }
+	run := func() { out, _ = service.AnswerChunks(envoy.Plain(context.Background()), pieces, out[:0]) }
 	return &target{name: name, batch: 1, place: place, run: run, accepted: func() bool {
 		run()
 		var answer authv3.CheckResponse

@@ -16,10 +16,18 @@ const (
 	maxTable = 4096
 )
 
+// The kinds of fields by the highest bit that is set in their first byte, but for
+// literals that do not enter the table (RFC 7541, section 6).
+const (
+	indexedField  = 0x80 // name and value are in the table
+	enteringField = 0x40 // a literal that enters the table
+	newTableSize  = 0x20 // no field: the table has another size from here on
+)
+
 var errCompression = errors.New("bad header compression")
 
-// headerBlock decodes the headers of one frame and those that continue it, piece
-// by piece. What is too long is skipped as it comes, and only its effect on the
+// headerBlock decodes the headers of one frame and those that continue it, chunk
+// by chunk. What is too long is skipped as it comes, and only its effect on the
 // table is kept (RFC 7541, section 4.4): a peer may copy headers of strangers,
 // which must not end its connection. It is the reader's alone.
 type headerBlock struct {
@@ -44,7 +52,7 @@ func newHeaderBlock(take func(hpack.HeaderField)) *headerBlock {
 	return b
 }
 
-// write takes a piece of the block.
+// write takes a chunk of the block.
 func (b *headerBlock) write(p []byte) error {
 	for len(p) > 0 {
 		if b.skip > 0 {
@@ -128,11 +136,11 @@ func (b *headerBlock) fields(p []byte) (n int, err error) {
 func (b *headerBlock) field(p []byte) (size int, err error) {
 	bits, strings := uint(4), 2 // a literal that does not enter the table
 	switch first := p[0]; {
-	case first&0x80 != 0:
+	case first&indexedField != 0:
 		bits, strings = 7, 0
-	case first&0xc0 == 0x40:
+	case first&enteringField != 0:
 		bits = 6
-	case first&0xe0 == 0x20:
+	case first&newTableSize != 0:
 		bits, strings = 5, 0
 	}
 	index, size := prefixed(p, bits)
@@ -181,7 +189,7 @@ func (b *headerBlock) leaveOut() error {
 
 // tooLarge is a field that no table can hold.
 var tooLarge = func() []byte {
-	field := []byte{0x40, 1, 'x', 0x7f}
+	field := []byte{enteringField, 1, 'x', 0x7f}
 	n := maxTable - 0x7f
 	for ; n >= 0x80; n >>= 7 {
 		field = append(field, 0x80|byte(n))

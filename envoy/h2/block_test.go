@@ -90,13 +90,13 @@ func TestBlocks(t *testing.T) {
 					err = b.close()
 				}
 				if (err != nil) != (wantErr != nil) {
-					t.Errorf("%s, block %d in pieces of %d: %v, and a decoder says %v", name, i, most, err, wantErr)
+					t.Errorf("%s, block %d in chunks of %d: %v, and a decoder says %v", name, i, most, err, wantErr)
 				}
 				if err != nil {
 					break
 				}
 				if !slices.Equal(got, want) {
-					t.Errorf("%s, block %d in pieces of %d: %d fields, want %d", name, i, most, len(got), len(want))
+					t.Errorf("%s, block %d in chunks of %d: %d fields, want %d", name, i, most, len(got), len(want))
 				}
 				if b.skipped != (len(want) < len(fields)) {
 					t.Errorf("%s, block %d: skipped: %t", name, i, b.skipped)

@@ -47,12 +47,12 @@ type Call struct {
 	prefix    [prefixSize]byte
 	prefixed  int // bytes of the prefix that are there
 	size, got int // of the message
-	pieces    [][]byte
+	chunks    [][]byte
 	room      []byte    // of the last buffer
-	copied    bool      // the last piece is in it
+	copied    bool      // the last chunk is in it
 	buffers   []*[]byte // what was copied
 	blocks    []*block  // what was not
-	onePiece  [1][]byte // memory for pieces and buffers of a small message
+	oneChunk  [1][]byte // memory for chunks and buffers of a small message
 	oneBuffer [1]*[]byte
 	charged   int64 // of the budget
 	granted   bool  // the whole message has room
@@ -113,13 +113,13 @@ func (c *Call) Values(name string) []string {
 // otherwise it is empty.
 func (c *Call) Only(name string) string { return only(c.headers, name) }
 
-// Message returns the message of a unary call in pieces, which are valid until
+// Message returns the message of a unary call in chunks, which are valid until
 // Serve returns, or why there is none.
 func (c *Call) Message() ([][]byte, Refusal) {
 	if c.refusal != None {
 		return nil, c.refusal
 	}
-	return c.pieces, None
+	return c.chunks, None
 }
 
 // Deadline is when the peer stops waiting, if it has said so.
@@ -243,7 +243,7 @@ func (c *Call) release() {
 	for _, b := range c.blocks {
 		s.letGo(b)
 	}
-	c.pieces, c.room, c.buffers, c.blocks = nil, nil, nil, nil
+	c.chunks, c.room, c.buffers, c.blocks = nil, nil, nil, nil
 	s.budget.give(c.charged)
 	if !c.uncounted {
 		s.inFlight.Add(-1)

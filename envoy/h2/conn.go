@@ -31,7 +31,7 @@ const (
 	// lingerTime is how long we read on after the last word, so that the peer
 	// gets it.
 	lingerTime = time.Second
-	// drainTime is how long calls that cross with our farewell are taken.
+	// drainTime is how long calls that cross with our GOAWAY are taken.
 	drainTime = time.Second
 	// deadlineStep is how exact the times for reading and writing are.
 	deadlineStep = 5 * time.Second
@@ -59,18 +59,18 @@ type conn struct {
 	stalledUntil atomic.Int64
 
 	// The reader's alone.
-	input      input
-	framer     *http2.Framer
-	block      *headerBlock
-	known      knownBlocks
-	request    request // whose headers are read
-	settled    bool    // the peer's first settings have come
-	acked      bool    // the peer has ours
-	recvWindow int32
-	consumed   int32 // of that window, not yet given back
-	pinged     bool
-	readUntil  time.Time
-	lingering  bool // readUntil is the last one
+	input       input
+	framer      *http2.Framer
+	block       *headerBlock
+	known       knownBlocks
+	request     request // whose headers are read
+	gotSettings bool    // the peer's first settings have come
+	acked       bool    // the peer has ours
+	recvWindow  int32
+	consumed    int32 // of that window, not yet given back
+	pinged      bool
+	readUntil   time.Time
+	lingering   bool // readUntil is the last one
 
 	// inline is the call that the reader serves. Who takes it away must read.
 	inline  atomic.Pointer[Call]
@@ -81,9 +81,9 @@ type conn struct {
 	calls       map[uint32]*Call
 	headerBytes int    // of the calls
 	latest      uint32 // the highest id of a call
-	last        uint32 // calls above are ignored, if bye
+	last        uint32 // calls above are ignored, if wentAway
 	greeted     bool   // our settings are sent
-	bye         bool   // the last farewell is sent
+	wentAway    bool   // the last GOAWAY is sent
 	draining    bool
 	dead        bool
 	out, spare  []byte
@@ -179,11 +179,11 @@ func (c *conn) step() error {
 	if err != nil {
 		return err
 	}
-	if !c.settled {
+	if !c.gotSettings {
 		if h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck) {
 			return http2.ConnectionError(http2.ErrCodeProtocol)
 		}
-		c.settled, c.readUntil = true, time.Time{} // the time of the preface is over
+		c.gotSettings, c.readUntil = true, time.Time{} // the time of the preface is over
 		c.spoke.Store(true)
 	}
 	switch {

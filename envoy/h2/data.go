@@ -9,8 +9,8 @@ import (
 // A message is held in views of blocks while they have about that size, but for
 // the first ones: what a view itself needs is not counted.
 const (
-	somePieces = 16
-	meanPiece  = 1 << 10
+	someChunks = 16
+	meanChunk  = 1 << 10
 )
 
 // data takes a frame of DATA.
@@ -112,9 +112,9 @@ func (c *conn) enqueue(call *Call, n int) error {
 		if err := c.input.fill(); err != nil {
 			return err
 		}
-		piece := c.input.next(n)
-		call.queue.add(piece)
-		n -= len(piece)
+		chunk := c.input.next(n)
+		call.queue.add(chunk)
+		n -= len(chunk)
 	}
 	return nil
 }
@@ -168,11 +168,11 @@ func (c *conn) takeIn(call *Call, n int) int {
 
 // receive takes at most n bytes of a message, which are there: of a large one
 // as a view of what was read, unless too much of that is held already or the
-// pieces are small, and else as a copy.
+// chunks are small, and else as a copy.
 func (c *conn) receive(call *Call, n int) int {
-	if call.size > maxCopied && len(call.room) == 0 && len(call.pieces) < somePieces+call.got/meanPiece {
+	if call.size > maxCopied && len(call.room) == 0 && len(call.chunks) < someChunks+call.got/meanChunk {
 		if view := c.input.lend(call, n); view != nil {
-			call.pieces = append(call.pieces, view)
+			call.chunks = append(call.chunks, view)
 			return len(view)
 		}
 	}
@@ -183,17 +183,17 @@ func (c *conn) receive(call *Call, n int) int {
 		call.refusal = Malformed
 		return 0
 	}
-	piece := call.room[:min(n, len(call.room))]
-	copy(piece, c.input.next(len(piece)))
-	call.room = call.room[len(piece):]
+	chunk := call.room[:min(n, len(call.room))]
+	copy(chunk, c.input.next(len(chunk)))
+	call.room = call.room[len(chunk):]
 	if call.copied {
-		last := &call.pieces[len(call.pieces)-1]
-		*last = (*last)[:len(*last)+len(piece)]
+		last := &call.chunks[len(call.chunks)-1]
+		*last = (*last)[:len(*last)+len(chunk)]
 	} else {
-		call.pieces = append(call.pieces, piece[:len(piece):len(piece)+len(call.room)])
+		call.chunks = append(call.chunks, chunk[:len(chunk):len(chunk)+len(call.room)])
 		call.copied = true
 	}
-	return len(piece)
+	return len(chunk)
 }
 
 // makeRoom finds room for a message of which the length is known. What a call
@@ -215,15 +215,15 @@ func (c *conn) makeRoom(call *Call) {
 		return
 	}
 	if call.size > maxInline {
-		call.pieces = make([][]byte, 0, min(call.size/maxFrame*5/4+4, somePieces*8))
-		call.blocks = make([]*block, 0, min(call.size/(blockSize-minRead)+2, somePieces*2))
+		call.chunks = make([][]byte, 0, min(call.size/maxFrame*5/4+4, someChunks*8))
+		call.blocks = make([]*block, 0, min(call.size/(blockSize-minRead)+2, someChunks*2))
 	}
 	small := int(config.Window) - prefixSize
 	whole := min(config.Copies*(int64(call.size)+config.Overhead), c.server.budget.limit)
 	if call.size <= small {
 		call.charged, call.granted = whole, true
 		c.server.budget.give(-whole)
-		if call.size > small/2 {
+		if call.size > small/8*7 {
 			c.returnWindow(call, call.size)
 		}
 		return

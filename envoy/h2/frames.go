@@ -15,8 +15,8 @@ const (
 
 // What our pings say.
 var (
-	alive    = [8]byte{'a', 'l', 'i', 'v', 'e', '?'}
-	farewell = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
+	alive      = [8]byte{'a', 'l', 'i', 'v', 'e', '?'}
+	goAwayPing = [8]byte{'g', 'o', ' ', 'a', 'w', 'a', 'y', '?'}
 )
 
 // appendFrame appends the header of a frame (RFC 9113, section 4.1).

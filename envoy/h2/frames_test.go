@@ -84,7 +84,7 @@ func TestFramesThatBreakRules(t *testing.T) {
 		{"no POST", func(p *peer) { p.headers(1, true, append([]string{":method", "GET"}, reserved[2:]...)...) }, "HEADERS :status=405", ""},
 		{"no gRPC", func(p *peer) { p.headers(1, true, append(reserved[:6:6], "content-type", "application/grpcx")...) }, "HEADERS :status=415", ""},
 		{"an unknown method", func(p *peer) { p.call(1, "/test/Other", false) }, "HEADERS :status=200 status=12 message=unknown method, RST NO_ERROR", ""},
-		{"a farewell", func(p *peer) {
+		{"GOAWAY", func(p *peer) {
 			p.WriteGoAway(0, 0, nil)
 			p.call(1, unaryPath, false)
 			p.data(1, true, whole, 100)
@@ -96,7 +96,7 @@ func TestFramesThatBreakRules(t *testing.T) {
 			p.rude = true
 			c.send(p)
 			if c.goaway != "" {
-				if got := p.farewell(); !strings.HasSuffix(got, " "+c.goaway) {
+				if got := p.ends(); !strings.HasSuffix(got, " "+c.goaway) {
 					t.Errorf("the last word is %s", got)
 				}
 			} else {

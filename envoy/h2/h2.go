@@ -13,13 +13,13 @@
 // counted; for a larger message there must be room in a byte budget before its
 // window grows. Large messages are not copied: they hold blocks of what was read
 // until they have been served, a quarter of the budget at most, and are copied
-// beyond that, or where they come in small pieces. Other calls than unary ones are
+// beyond that, or where they come in small chunks. Other calls than unary ones are
 // counted apart, and their headers for each connection. What a peer makes us say
 // and does not read ends its connection, and a unary call of which the message
 // does not come in a minute, or in its own time, is refused: whoever begins and does
 // not go on keeps nothing, and less time when others need the room.
 //
-// A connection is asked to go with two farewells, so that no call is lost. Calls
+// A connection is asked to go with two GOAWAY frames, so that no call is lost. Calls
 // that last are ended by us then, as soon as the peer has nothing under way, and
 // what crosses with that is received.
 //
@@ -35,7 +35,7 @@
 // # What strangers can cause
 //
 // Whoever sends a request to Envoy has some influence on the call that Envoy makes
-// for it. An error of gRPC, a reset or a farewell would leave the decision to
+// for it. An error of gRPC, a reset or a GOAWAY would leave the decision to
 // failure_mode_allow, so that each of these ways ends in an answer, which is the
 // method's and denies:
 //
@@ -52,7 +52,7 @@
 //	a cancellation                              no answer; what was not sent       TestAnswersThatHaveLeft
 //	                                            is given back
 //	cancellations, over and over                the connection goes on             TestFloods
-//	requests while a connection is to go        served, if they crossed with that  TestFarewells
+//	requests while a connection is to go        served, if they crossed with that  TestGoAways
 //
 // What remains is of the peer's own making, and no sender can make Envoy do it:
 // names of headers, frames, windows and lengths that break HTTP/2, other methods, more

@@ -27,7 +27,7 @@ func indexed(block []byte) (place uint, ok bool) {
 		return 0, false
 	}
 	for _, c := range block {
-		if c <= 0x80 || c == 0xff { // another kind, no field, or a longer number
+		if c <= indexedField || c == 0xff { // another kind, no field, or a longer number
 			return 0, false
 		}
 		place = place*31 + uint(c)

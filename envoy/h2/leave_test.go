@@ -13,7 +13,7 @@ import (
 const linger = 500 * time.Millisecond
 
 // leaving dials, makes a lasting call with one message, and has the connection
-// say goodbye.
+// go away.
 func (s *service) leaving(t *testing.T) *peer {
 	t.Helper()
 	p := s.dial(t)
@@ -22,8 +22,8 @@ func (s *service) leaving(t *testing.T) *peer {
 	p.data(1, false, entry, 1000)
 	synctest.Wait()
 	s.Drain()
-	p.awaits("PING false farewell")
-	p.must(p.WritePing(true, farewell))
+	p.awaits("PING false go away?")
+	p.must(p.WritePing(true, goAwayPing))
 	p.awaits("GOAWAY 1 NO_ERROR")
 	return p
 }
@@ -53,7 +53,7 @@ func TestLastingCallsLoseNothing(t *testing.T) {
 		timed(t, name, config, func(t *testing.T, s *service) {
 			p := s.leaving(t)
 			p.data(1, false, entry, 1000)
-			s.wants(t, p, "at the farewell", "", 2)
+			s.wants(t, p, "at the GOAWAY", "", 2)
 			time.Sleep(linger)
 			s.wants(t, p, "later", answered(""), 2)
 			for range 100 { // more than a window
@@ -62,7 +62,7 @@ func TestLastingCallsLoseNothing(t *testing.T) {
 			}
 			p.must(end(p))
 			s.wants(t, p, "in the end", answered(""), 102)
-			p.farewell()
+			p.ends()
 			s.Wait()
 		})
 	}
@@ -77,7 +77,7 @@ func TestLastingCallsLoseNothing(t *testing.T) {
 	timed(t, "with half a message for good", config, func(t *testing.T, s *service) {
 		p, began := s.leaving(t), time.Now()
 		p.data(1, false, entry[:100], 100)
-		p.farewell()
+		p.ends()
 		if took := time.Since(began); took > 4*time.Second {
 			t.Errorf("after %v", took)
 		}
@@ -94,7 +94,7 @@ func TestLastingCallsLoseNothing(t *testing.T) {
 		s.wants(t, p, "while it goes on", answered(""), 11)
 		time.Sleep(2 * time.Second)
 		s.wants(t, p, "after a silence", answered("")+", RST NO_ERROR", 11)
-		p.farewell()
+		p.ends()
 		s.Wait()
 	})
 	timed(t, "with a connection that ends", config, func(t *testing.T, s *service) {
@@ -139,7 +139,7 @@ func TestLastingCallsWaitForWhatIsUnderWay(t *testing.T) {
 		p.data(3, true, entry, 1000)
 		<-s.entered
 		s.Drain()
-		p.must(p.WritePing(true, farewell))
+		p.must(p.WritePing(true, goAwayPing))
 		time.Sleep(linger)
 		for range 10 {
 			p.data(1, false, entry, 1000)
@@ -161,8 +161,8 @@ func TestLeaving(t *testing.T) {
 		p := s.dial(t)
 		p.call(1, waitPath, true)
 		call := <-s.entered
-		p.awaits("PING false farewell")
-		p.must(p.WritePing(true, farewell))
+		p.awaits("PING false go away?")
+		p.must(p.WritePing(true, goAwayPing))
 		began := time.Now()
 		<-call.Leaving()
 		if took := time.Since(began); took != linger {
@@ -172,6 +172,6 @@ func TestLeaving(t *testing.T) {
 		if got := p.answer(1); got != "HEADERS :status=200 status=14" {
 			t.Error(got)
 		}
-		p.farewell()
+		p.ends()
 	})
 }

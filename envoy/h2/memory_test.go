@@ -118,7 +118,7 @@ func TestAnswersThatAreHeldBack(t *testing.T) {
 		p.call(2*i+1, echoPath, false)
 		p.data(2*i+1, false, question, 1<<14)
 	}
-	p.farewell()
+	p.ends()
 }
 
 // A call that waits keeps nobody waiting, and neither does a large one.

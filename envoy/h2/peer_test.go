@@ -257,9 +257,9 @@ func (p *peer) answer(id uint32) string {
 	return p.said(id)
 }
 
-// farewell waits for the end of the connection, and returns what the server
+// ends waits for the end of the connection, and returns what the server
 // said last.
-func (p *peer) farewell() string {
+func (p *peer) ends() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for !p.ended {

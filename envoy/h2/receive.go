@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
 )
 
 const (
@@ -44,7 +45,7 @@ func (c *conn) frame(f http2.Frame) error {
 		}
 	case *http2.PushPromiseFrame:
 		return protocolError()
-	default: // a farewell, after which the peer closes; or one that is unknown
+	default: // a GOAWAY, after which the peer closes; or one that is unknown
 	}
 	return nil
 }
@@ -118,7 +119,7 @@ func (c *conn) begin(r *request) error {
 	full := method != nil && method.Unary && !c.server.enter()
 	c.mu.Lock()
 	c.latest = id
-	ignored := c.bye && id > c.last
+	ignored := c.wentAway && id > c.last
 	busy := len(c.calls) >= int(c.server.config.Streams)
 	switch {
 	case ignored:
@@ -128,12 +129,12 @@ func (c *conn) begin(r *request) error {
 		c.out = appendHTTPError(c.out, &c.table, id, status)
 		c.refuseRest(r)
 	case method == nil:
-		c.refuse(r, Status{Code: 12, Message: "unknown method"})
+		c.refuse(r, Status{Code: uint8(codes.Unimplemented), Message: "unknown method"})
 	case busy && (c.acked || !method.Unary):
 		c.resetLocked(id, http2.ErrCodeRefusedStream) // it knows how many it may have
 	case !method.Unary && c.server.streams.Add(1) > c.server.config.InFlight:
 		c.server.streams.Add(-1)
-		c.refuse(r, Status{Code: 8, Message: "too many streams"})
+		c.refuse(r, Status{Code: uint8(codes.ResourceExhausted), Message: "too many streams"})
 	default:
 		call := c.newCall(r, method)
 		switch {
@@ -190,7 +191,7 @@ func (c *conn) newCall(r *request, method *Method) *Call {
 		conn: c, id: r.id, method: method, headers: r.fields, promised: r.promised,
 		sendWindow: c.callWindow,
 	}
-	call.pieces, call.buffers = call.onePiece[:0], call.oneBuffer[:0]
+	call.chunks, call.buffers = call.oneChunk[:0], call.oneBuffer[:0]
 	call.window.Store(c.server.config.Window)
 	now := time.Now()
 	call.since = now
@@ -220,8 +221,8 @@ func (c *conn) ping(f *http2.PingFrame) {
 	case !f.IsAck():
 		c.out = appendPing(c.out, true, f.Data)
 		c.queued()
-	case f.Data == farewell:
-		c.sayBye()
+	case f.Data == goAwayPing:
+		c.sendLastGoAway()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
 )
 
 // reply is what is sent for a call.
@@ -138,7 +139,7 @@ func (c *conn) remove(call *Call) {
 
 // noAnswer ends a call that its method has not ended, or whose time was over.
 func (c *conn) noAnswer(call *Call) {
-	if taken, _ := c.respond(call, reply{end: true, status: Status{Code: 13, Message: "not answered"}}); taken {
+	if taken, _ := c.respond(call, reply{end: true, status: Status{Code: uint8(codes.Internal), Message: "not answered"}}); taken {
 		return
 	}
 	c.mu.Lock()
@@ -168,14 +169,14 @@ func (c *conn) wasReset(id uint32) bool {
 	return slices.Contains(c.resets[:], id)
 }
 
-// ignored reports whether a call came after our farewell.
+// ignored reports whether a call came after our last GOAWAY.
 func (c *conn) ignored(id uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bye && id > c.last
+	return c.wentAway && id > c.last
 }
 
-// giveBack gives a call's window back when its data was taken. Small pieces wait
+// giveBack gives a call's window back when its data was taken. Small chunks wait
 // for others.
 func (c *conn) giveBack(call *Call, n int) {
 	c.mu.Lock()

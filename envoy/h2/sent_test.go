@@ -101,8 +101,8 @@ func TestAnswersThatHaveLeft(t *testing.T) {
 		{name: "a reset that crosses with it", do: ask(small), then: func(_ *service, p *peer) {
 			_ = p.WriteRSTStream(1, http2.ErrCodeCancel)
 		}},
-		{name: "a farewell of the peer", do: func(p *peer) { _ = p.WriteGoAway(0, http2.ErrCodeNo, nil); ask(small)(p) }},
-		{name: "a farewell of ours", do: ask(small), then: func(s *service, _ *peer) { s.Drain() }},
+		{name: "a GOAWAY of the peer", do: func(p *peer) { _ = p.WriteGoAway(0, http2.ErrCodeNo, nil); ask(small)(p) }},
+		{name: "a GOAWAY of ours", do: ask(small), then: func(s *service, _ *peer) { s.Drain() }},
 	} {
 		timed(t, c.name, testConfig(), func(t *testing.T, s *service) {
 			client, server := net.Pipe()

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -53,8 +54,11 @@ type Config struct {
 	// Bytes bounds the messages of unary calls that are held at once: each counts
 	// Copies times, with Overhead. Who finds no room waits for half of its time,
 	// and is then served as Overloaded.
-	Bytes    int64
-	Copies   int64
+	Bytes  int64
+	Copies int64
+	// Unasked is how much of Bytes is kept for what calls send before there is room for
+	// their message; a quarter if 0.
+	Unasked  int64
 	Overhead int64
 	// Window is how much a call may send before its message has found room, at
 	// least 16 bytes.
@@ -64,7 +68,7 @@ type Config struct {
 	// MaxAge is when a connection is asked to go, so that new replicas get their
 	// share, and Grace how long its calls may then take.
 	MaxAge, Grace time.Duration
-	// Linger is how long calls that are not unary go on after the farewell of
+	// Linger is how long calls that are not unary go on after the last GOAWAY of
 	// their connection before they are asked to end.
 	Linger time.Duration
 	// Idle is when a silent peer is asked whether it is there, and Answer how
@@ -95,7 +99,7 @@ type Server struct {
 // New returns a server.
 func New(config Config) *Server {
 	// What calls send unasked is counted when it comes, and needs room, too.
-	limit := max(config.Bytes-config.Bytes/4, config.Copies*(int64(config.MaxMessage)+config.Overhead))
+	limit := max(config.Bytes-cmp.Or(config.Unasked, config.Bytes/4), config.Copies*(int64(config.MaxMessage)+config.Overhead))
 	return &Server{
 		config: config, budget: budget{limit: min(limit, config.Bytes)},
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},

@@ -103,14 +103,14 @@ func say(c *h2.Call) {
 }
 
 // summary says what came.
-func summary(pieces [][]byte, refusal h2.Refusal) string {
+func summary(chunks [][]byte, refusal h2.Refusal) string {
 	if refusal != h2.None {
 		return []string{"", "overloaded", "too large", "malformed", "unreadable"}[refusal]
 	}
 	sum, n := crc32.NewIEEE(), 0
-	for _, piece := range pieces {
-		sum.Write(piece)
-		n += len(piece)
+	for _, chunk := range chunks {
+		sum.Write(chunk)
+		n += len(chunk)
 	}
 	return fmt.Sprintf("%d %08x", n, sum.Sum32())
 }

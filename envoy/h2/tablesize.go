@@ -35,11 +35,11 @@ func (t *tableSize) append(b []byte) []byte {
 
 // appendTableSize appends a size (RFC 7541, sections 6.3 and 5.1).
 func appendTableSize(b []byte, size uint32) []byte {
-	const kind, most = 0x20, 0x1f
+	const most = newTableSize - 1
 	if size < most {
-		return append(b, kind|byte(size))
+		return append(b, newTableSize|byte(size))
 	}
-	b = append(b, kind|most)
+	b = append(b, newTableSize|most)
 	for size -= most; size >= 0x80; size >>= 7 {
 		b = append(b, 0x80|byte(size))
 	}

@@ -192,7 +192,7 @@ func TestAnswersThatNobodyTakes(t *testing.T) {
 func TestSlowPeers(t *testing.T) {
 	config := testConfig()
 	config.Idle, config.Answer = time.Minute, 20*time.Second
-	timed(t, "a preface in small pieces", config, func(t *testing.T, s *service) {
+	timed(t, "a preface in small chunks", config, func(t *testing.T, s *service) {
 		p, began := s.mute(t), time.Now()
 		p.hear()
 		sent := make(chan struct{})
@@ -203,7 +203,7 @@ func TestSlowPeers(t *testing.T) {
 				time.Sleep(2 * time.Second)
 			}
 		}()
-		if p.farewell(); time.Since(began) > 22*time.Second {
+		if p.ends(); time.Since(began) > 22*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}
 		<-sent
@@ -212,14 +212,14 @@ func TestSlowPeers(t *testing.T) {
 		p, began := s.mute(t), time.Now()
 		p.hear()
 		p.raw([]byte(http2.ClientPreface))
-		if p.farewell(); time.Since(began) != 20*time.Second {
+		if p.ends(); time.Since(began) != 20*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}
 	})
 	timed(t, "no answer to a ping", config, func(t *testing.T, s *service) {
 		p, began := s.dial(t), time.Now()
 		p.awaits("PING false alive?")
-		if p.farewell(); time.Since(began) > 81*time.Second || time.Since(began) < 70*time.Second {
+		if p.ends(); time.Since(began) > 81*time.Second || time.Since(began) < 70*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}
 	})

@@ -89,7 +89,7 @@ func TestManyCallsOverTLS(t *testing.T) {
 
 // A read that has run out of time does not end a connection with TLS, and its
 // peer is told of the end.
-func TestSilenceAndFarewellOverTLS(t *testing.T) {
+func TestSilenceAndGoAwayOverTLS(t *testing.T) {
 	config := testConfig()
 	config.Idle, config.Answer = 5*time.Millisecond, time.Minute
 	s, dial := secured(t, config)
@@ -113,10 +113,10 @@ func TestSilenceAndFarewellOverTLS(t *testing.T) {
 		}
 	}
 	s.Drain()
-	p.awaits("PING false farewell")
-	p.must(p.WritePing(true, farewell))
+	p.awaits("PING false go away?")
+	p.must(p.WritePing(true, goAwayPing))
 	p.awaits("GOAWAY 5 NO_ERROR")
-	if got := p.farewell(); !strings.HasPrefix(got, "GOAWAY") && got != "end" {
+	if got := p.ends(); !strings.HasPrefix(got, "GOAWAY") && got != "end" {
 		t.Error(got)
 	}
 	p.Conn.Close()

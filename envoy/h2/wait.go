@@ -31,7 +31,7 @@ func (s socket) Read(p []byte) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || c.closed.Load() {
 			return 0, errors.Join(errGone, err)
 		}
-		if c.pinged || !c.settled {
+		if c.pinged || !c.gotSettings {
 			return 0, errGone
 		}
 		c.pinged = true
@@ -51,7 +51,7 @@ func (c *conn) arm() {
 	case c.closed.Load():
 		c.lingering = true
 		_ = c.net.SetReadDeadline(now.Add(lingerTime))
-	case !c.settled: // the preface's time goes on
+	case !c.gotSettings: // the preface's time goes on
 	case c.pinged:
 		_ = c.net.SetReadDeadline(now.Add(config.Answer))
 	case now.Add(config.Idle - min(deadlineStep, config.Idle/4)).After(c.readUntil):

@@ -31,8 +31,8 @@ const (
 // reader walks a message. Positions are counted from the end: a message that
 // ends where n bytes are left has the end n.
 type reader struct {
-	cur   []byte   // what is left of a piece
-	next  [][]byte // the pieces after it
+	cur   []byte   // what is left of a chunk
+	next  [][]byte // the chunks after it
 	left  int      // bytes in cur and next
 	check *Check
 
@@ -108,10 +108,10 @@ func (r *reader) delimited(f field, end, depth int) bool {
 	case f.kind >= message:
 		return r.nested(f, r.left-n, depth)
 	case f.to == toBody:
-		r.check.Body = r.pieces(r.check.Body[:0], n)
+		r.check.Body = r.chunks(r.check.Body[:0], n)
 		return true
 	case f.to == toText:
-		r.check.Text = r.pieces(r.check.Text[:0], n)
+		r.check.Text = r.chunks(r.check.Text[:0], n)
 		return validUTF8(r.check.Text)
 	case f.to == toNamedPort:
 		r.check.SourcePort = 0
@@ -180,7 +180,7 @@ const (
 
 // plainHeaders appends to dst those headers with that tag at the beginning of
 // the next n bytes that are as plain as Envoy's, which are most of a message: in
-// one piece, nothing unknown, no length above 127, all of it ASCII where it must
+// one chunk, nothing unknown, no length above 127, all of it ASCII where it must
 // be UTF-8. What follows them is read as any message.
 func (r *reader) plainHeaders(dst authz.Headers, tag byte, n int) authz.Headers {
 	b := r.cur[:min(n, len(r.cur))]

@@ -82,21 +82,21 @@ func decoded(m *authv3.CheckRequest) string {
 	return f.asText()
 }
 
-// compare reads a message with both decoders, cut into pieces: each byte of
+// compare reads a message with both decoders, cut into chunks: each byte of
 // cuts is the length of one, and they are used in turn.
 func compare(t *testing.T, c *wire.Check, message, cuts []byte) {
 	t.Helper()
-	var pieces [][]byte
+	var chunks [][]byte
 	for rest, i := message, 0; len(rest) > 0; i++ {
 		n := len(rest)
 		if len(cuts) > 0 && i < 1<<16 {
 			n = min(int(cuts[i%len(cuts)]), n)
 		}
-		pieces = append(pieces, rest[:n:n])
+		chunks = append(chunks, rest[:n:n])
 		rest = rest[n:]
 	}
 	var want authv3.CheckRequest
-	wantErr, err := proto.Unmarshal(message, &want), c.Read(pieces)
+	wantErr, err := proto.Unmarshal(message, &want), c.Read(chunks)
 	if (wantErr == nil) != (err == nil) {
 		t.Fatalf("the generated decoder says %v, ours %v\n%x cut at %v", wantErr, err, message, cuts)
 	}
@@ -124,7 +124,7 @@ func FuzzRead(f *testing.F) {
 }
 
 // TestReadsWhatTheGeneratedDecoderReads cuts each message in two at every place
-// and into pieces of every short length, and damages each byte.
+// and into chunks of every short length, and damages each byte.
 func TestReadsWhatTheGeneratedDecoderReads(t *testing.T) {
 	var c wire.Check // one for all: nothing of a message may be seen in the next
 	for name, message := range messages(t) {
@@ -303,7 +303,7 @@ func oddities() map[string][]byte {
 	}
 }
 
-// What lies in one piece is not copied, and a body never is.
+// What lies in one chunk is not copied, and a body never is.
 func TestViewsAliasThePieces(t *testing.T) {
 	message := http(textField(4, "/path"), field(12, bytes.Repeat([]byte("b"), 1<<20)), field(13, field(1, textField(1, "name"), textField(3, "value"))))
 	var c wire.Check
@@ -317,7 +317,7 @@ func TestViewsAliasThePieces(t *testing.T) {
 		t.Errorf("copied: %s %s", c.Path, c.Headers)
 	}
 	if len(c.Body) != 2 || c.Body[0][0] != '#' || c.Body[1][0] != '#' {
-		t.Errorf("the body is in %d pieces", len(c.Body))
+		t.Errorf("the body is in %d chunks", len(c.Body))
 	}
 }
 
@@ -326,14 +326,14 @@ func TestReadingAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pieces [][]byte
+	var chunks [][]byte
 	for len(message) > 0 {
 		n := min(100, len(message))
-		pieces, message = append(pieces, message[:n]), message[n:]
+		chunks, message = append(chunks, message[:n]), message[n:]
 	}
 	var c wire.Check
 	if n := testing.AllocsPerRun(100, func() {
-		if err := c.Read(pieces); err != nil {
+		if err := c.Read(chunks); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -348,12 +348,12 @@ func TestReadingAllocatesNothing(t *testing.T) {
 // BenchmarkRead is with a message of Envoy, and the generated decoder for scale.
 func BenchmarkRead(b *testing.B) {
 	message := messages(b)["raw"]
-	pieces := [][]byte{message}
+	chunks := [][]byte{message}
 	b.Run("in place", func(b *testing.B) {
 		b.ReportAllocs()
 		var c wire.Check
 		for b.Loop() {
-			if c.Read(pieces) != nil {
+			if c.Read(chunks) != nil {
 				b.Fatal("malformed")
 			}
 		}

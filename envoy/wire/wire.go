@@ -3,14 +3,14 @@
 //
 // The generated decoder copies the body and makes some 175 objects for a
 // message of which the service needs a dozen fields; it costs more than the
-// whole check. [Check.Read] walks the message once, in the pieces in which it
+// whole check. [Check.Read] walks the message once, in the chunks in which it
 // was received, and keeps views of them. It accepts what the generated decoder
 // accepts, refuses what that refuses, and finds the same values: a fuzz target
 // compares the two. The parts of a message that nobody asks for are walked for
 // that reason only.
 //
-// What is read aliases the pieces and is valid as long as they are. Short
-// fields that lie across the end of a piece are copied; a body never is.
+// What is read aliases the chunks and is valid as long as they are. Short
+// fields that lie across the end of a chunk are copied; a body never is.
 //
 // The writers append single fields of an answer. Which fields an answer may
 // have is decided in package envoy, as is what stands in them; here nothing is
@@ -42,7 +42,7 @@ type Check struct {
 	// Headers are those of header_map, or those of the map if that has none.
 	// Names are as they were sent.
 	Headers authz.Headers
-	// Body is raw_body and Text is body, in pieces that are not empty. Envoy
+	// Body is raw_body and Text is body, in chunks that are not empty. Envoy
 	// sends at most one of them.
 	Body, Text [][]byte
 	// Source is the address of the downstream socket; empty if it is none.
@@ -60,7 +60,7 @@ type Check struct {
 	extensions []pair
 	mapped     authz.Headers // of the map
 	source     target        // what kind of address the source is
-	arena      []byte        // copies of fields that lay across pieces
+	arena      []byte        // copies of fields that lay across chunks
 }
 
 // pair is an entry of a map.
@@ -95,13 +95,13 @@ func (c *Check) Reset() {
 	}
 }
 
-// Read reads one message that stands in the pieces. After an error the check
-// must not be used but for Reset or another Read. It keeps the pieces until
+// Read reads one message that stands in the chunks. After an error the check
+// must not be used but for Reset or another Read. It keeps the chunks until
 // then, and not the list of them.
-func (c *Check) Read(pieces [][]byte) error {
+func (c *Check) Read(chunks [][]byte) error {
 	c.Reset()
-	r := reader{next: pieces, check: c}
-	for _, p := range pieces {
+	r := reader{next: chunks, check: c}
+	for _, p := range chunks {
 		r.left += len(p)
 	}
 	if !r.message(checkRequest, 0, maxDepth) {

@@ -6,7 +6,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// more makes the next piece that is not empty the current one. There is one if
+// more makes the next chunk that is not empty the current one. There is one if
 // left is not 0.
 func (r *reader) more() {
 	for len(r.cur) == 0 {
@@ -41,7 +41,7 @@ func (r *reader) longVarint(end int) (uint64, bool) {
 }
 
 // take returns the next n bytes, of which it makes a copy if they lie in more
-// than one piece. Whoever calls it has looked that they are there.
+// than one chunk. Whoever calls it has looked that they are there.
 func (r *reader) take(n int) authz.View {
 	if n == 0 {
 		return nil
@@ -54,29 +54,29 @@ func (r *reader) take(n int) authz.View {
 	start := len(a)
 	for n > 0 {
 		r.more()
-		piece := r.cut(min(n, len(r.cur)))
-		a = append(a, piece...)
-		n -= len(piece)
+		chunk := r.cut(min(n, len(r.cur)))
+		a = append(a, chunk...)
+		n -= len(chunk)
 	}
 	r.check.arena = a
 	return a[start:len(a):len(a)]
 }
 
-// cut takes n bytes off the current piece.
+// cut takes n bytes off the current chunk.
 func (r *reader) cut(n int) []byte {
-	piece := r.cur[:n:n]
+	chunk := r.cur[:n:n]
 	r.cur = r.cur[n:]
 	r.left -= n
-	return piece
+	return chunk
 }
 
-// pieces appends the next n bytes to dst, in the pieces in which they lie.
-func (r *reader) pieces(dst [][]byte, n int) [][]byte {
+// chunks appends the next n bytes to dst, in the chunks in which they lie.
+func (r *reader) chunks(dst [][]byte, n int) [][]byte {
 	for n > 0 {
 		r.more()
-		piece := r.cut(min(n, len(r.cur)))
-		dst = append(dst, piece)
-		n -= len(piece)
+		chunk := r.cut(min(n, len(r.cur)))
+		dst = append(dst, chunk)
+		n -= len(chunk)
 	}
 	return dst
 }
@@ -98,16 +98,16 @@ func (r *reader) skipText(n int) bool {
 	valid := true
 	for n > 0 {
 		r.more()
-		piece := r.cut(min(n, len(r.cur)))
-		valid = valid && u.add(piece)
-		n -= len(piece)
+		chunk := r.cut(min(n, len(r.cur)))
+		valid = valid && u.add(chunk)
+		n -= len(chunk)
 	}
 	return valid && u.held == 0
 }
 
-func validUTF8(pieces [][]byte) bool {
+func validUTF8(chunks [][]byte) bool {
 	var u runes
-	for _, p := range pieces {
+	for _, p := range chunks {
 		if !u.add(p) {
 			return false
 		}
@@ -124,19 +124,19 @@ func isASCII(b []byte) bool {
 	return true
 }
 
-// runes looks whether text that comes in pieces is UTF-8. A piece may end
-// within a character, which is held until the next piece.
+// runes looks whether text that comes in chunks is UTF-8. A chunk may end
+// within a character, which is held until the next chunk.
 type runes struct {
 	tail [utf8.UTFMax]byte
 	held int
 }
 
-// add reports whether the text can still be UTF-8 with this piece.
-func (u *runes) add(piece []byte) bool {
-	for u.held > 0 && len(piece) > 0 {
-		u.tail[u.held] = piece[0]
+// add reports whether the text can still be UTF-8 with this chunk.
+func (u *runes) add(chunk []byte) bool {
+	for u.held > 0 && len(chunk) > 0 {
+		u.tail[u.held] = chunk[0]
 		u.held++
-		piece = piece[1:]
+		chunk = chunk[1:]
 		if utf8.FullRune(u.tail[:u.held]) {
 			if _, size := utf8.DecodeRune(u.tail[:u.held]); size != u.held {
 				return false
@@ -145,17 +145,17 @@ func (u *runes) add(piece []byte) bool {
 		}
 	}
 	if u.held > 0 {
-		return true // the piece was short
+		return true // the chunk was short
 	}
-	whole := len(piece)
-	for i := len(piece) - 1; i >= 0 && i >= len(piece)-utf8.UTFMax; i-- {
-		if utf8.RuneStart(piece[i]) {
-			if !utf8.FullRune(piece[i:]) {
+	whole := len(chunk)
+	for i := len(chunk) - 1; i >= 0 && i >= len(chunk)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(chunk[i]) {
+			if !utf8.FullRune(chunk[i:]) {
 				whole = i
 			}
 			break
 		}
 	}
-	u.held = copy(u.tail[:], piece[whole:])
-	return utf8.Valid(piece[:whole])
+	u.held = copy(u.tail[:], chunk[whole:])
+	return utf8.Valid(chunk[:whole])
 }

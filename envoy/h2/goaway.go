@@ -27,30 +27,30 @@ func (c *conn) drain() {
 // askToGo sends the warning, with mu held.
 func (c *conn) askToGo() {
 	c.out = appendGoAway(c.out, maxID, http2.ErrCodeNo)
-	c.out = appendPing(c.out, false, farewell)
+	c.out = appendPing(c.out, false, goAwayPing)
 	c.flushApart()
 	c.drained = time.AfterFunc(drainTime, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.sayBye()
+		c.sendLastGoAway()
 	})
 }
 
-// sayBye sends the last farewell, with mu held.
-func (c *conn) sayBye() {
-	if c.bye || c.dead {
+// sendLastGoAway sends the last GOAWAY, with mu held.
+func (c *conn) sendLastGoAway() {
+	if c.wentAway || c.dead {
 		return
 	}
-	c.bye, c.last = true, c.latest
+	c.wentAway, c.last = true, c.latest
 	c.out = appendGoAway(c.out, c.last, http2.ErrCodeNo)
 	c.parting = time.AfterFunc(c.server.config.Linger, func() { close(c.leaving) })
 	c.flush()
 }
 
-// closeIfIdle ends a connection that has said goodbye and has no calls, with mu
+// closeIfIdle ends a connection that has sent its last GOAWAY and has no calls, with mu
 // held. The reader ends when the peer closes, or soon.
 func (c *conn) closeIfIdle() {
-	if !c.bye || len(c.calls)+len(c.out) > 0 || c.closed.Load() {
+	if !c.wentAway || len(c.calls)+len(c.out) > 0 || c.closed.Load() {
 		return
 	}
 	c.closed.Store(true)
@@ -62,7 +62,7 @@ func (c *conn) closeIfIdle() {
 	}()
 }
 
-// end says goodbye with a code and takes the connection down. Only the reader
+// end sends a GOAWAY with a code and takes the connection down. Only the reader
 // may call it, as its last deed.
 func (c *conn) end(code http2.ErrCode) {
 	c.closed.Store(true)

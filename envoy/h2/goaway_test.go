@@ -10,10 +10,10 @@ import (
 	"golang.org/x/net/http2"
 )
 
-var farewell = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
+var goAwayPing = [8]byte{'g', 'o', ' ', 'a', 'w', 'a', 'y', '?'}
 
-// Calls that cross with the farewell are served, and later ones are not.
-func TestFarewells(t *testing.T) {
+// Calls that cross with the GOAWAY are served, and later ones are not.
+func TestGoAways(t *testing.T) {
 	whole, said := message(10)
 	const warning, last = "GOAWAY 2147483647 NO_ERROR", "GOAWAY 3 NO_ERROR"
 	timed(t, "a peer that heeds it", testConfig(), func(t *testing.T, s *service) {
@@ -22,9 +22,9 @@ func TestFarewells(t *testing.T) {
 		synctest.Wait()
 		s.Drain()
 		p.awaits(warning)
-		p.awaits("PING false farewell")
+		p.awaits("PING false go away?")
 		p.call(3, unaryPath, false) // it has crossed
-		p.must(p.WritePing(true, farewell))
+		p.must(p.WritePing(true, goAwayPing))
 		p.awaits(last)
 		p.call(5, unaryPath, false) // it comes too late
 		p.data(5, true, whole, 100)
@@ -35,7 +35,7 @@ func TestFarewells(t *testing.T) {
 				t.Errorf("%d: %s", id, got)
 			}
 		}
-		p.farewell()
+		p.ends()
 		if got := p.said(5); got != "" {
 			t.Errorf("the last one: %s", got)
 		}
@@ -46,7 +46,7 @@ func TestFarewells(t *testing.T) {
 		synctest.Wait()
 		s.Drain()
 		p.awaits("GOAWAY 0 NO_ERROR")
-		if p.farewell(); time.Since(began) > 3*time.Second {
+		if p.ends(); time.Since(began) > 3*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}
 		s.Wait()
@@ -76,7 +76,7 @@ func TestFarewells(t *testing.T) {
 		slow.must(slow.WriteSettings())
 		slow.awaits(warning)
 		s.Wait()
-		slow.farewell()
+		slow.ends()
 		if first := slow.noted[0]; first != "SETTINGS false" {
 			t.Errorf("the first word is %s", first)
 		}
@@ -104,7 +104,7 @@ func TestFarewells(t *testing.T) {
 		p.data(1, true, whole, 100)
 		call := <-s.entered
 		s.Drain()
-		p.must(p.WritePing(true, farewell))
+		p.must(p.WritePing(true, goAwayPing))
 		ended := make(chan struct{})
 		go func() { s.Wait(); close(ended) }()
 		synctest.Wait()
@@ -136,7 +136,7 @@ func TestAge(t *testing.T) {
 		asked := time.Now()
 		p.data(1, false, []byte{0, 0, 0, 0, 0}, 100)
 		p.awaits(`1 DATA ""`)
-		if p.farewell(); time.Since(asked) > 10*time.Second {
+		if p.ends(); time.Since(asked) > 10*time.Second {
 			t.Errorf("killed %v later", time.Since(asked))
 		}
 	})
@@ -161,9 +161,9 @@ func TestTheEndOfAConnection(t *testing.T) {
 	p.greet()
 	p.awaits("SETTINGS true")
 	s.Drain()
-	p.awaits("PING false farewell")
-	p.must(p.WritePing(true, farewell))
-	if got := p.farewell(); !strings.HasPrefix(got, "GOAWAY 0") {
+	p.awaits("PING false go away?")
+	p.must(p.WritePing(true, goAwayPing))
+	if got := p.ends(); !strings.HasPrefix(got, "GOAWAY 0") {
 		t.Error(got)
 	}
 	p.Conn.Close()
@@ -199,7 +199,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			began := time.Now()
 			third := s.mute(t)
 			third.hear()
-			if got := third.farewell(); got != "end" || time.Since(began) > 0 {
+			if got := third.ends(); got != "end" || time.Since(began) > 0 {
 				t.Errorf("a third one: %s, after %v", got, time.Since(began))
 			}
 			if synctest.Wait(); refused != i+1 {
@@ -220,14 +220,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 		used.awaits("SETTINGS true")
 		early := s.mute(t)
 		early.hear()
-		early.farewell() // the others have had no time to speak
+		early.ends() // the others have had no time to speak
 		for range 5 {
 			time.Sleep(2 * time.Second)
 			silent := s.mute(t)
 			silent.hear()
 			synctest.Wait()
 		}
-		half.farewell()
+		half.ends()
 		time.Sleep(2 * time.Second)
 		ask(t, s.dial(t), 1)
 		ask(t, used, 1)
