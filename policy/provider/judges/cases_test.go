@@ -68,7 +68,7 @@ func (j *judge) cases(t *testing.T, s *policyv1.NamedScheme, us *ours, h *host) 
 	list = append(list, listCases(s, parts, signed)...)
 	list = append(list, timeCases(j, s, parts, signed, sign)...)
 	list = append(list, formCases(j, signed, sign)...)
-	list = append(list, tokenCases(t, s, parts, signed, j.secretFor(s))...)
+	list = append(list, tokenCases(t, j, s, signed)...)
 	list = append(list, itemCases(j, signed)...)
 	list = append(list, randomCases(j, parts, signed)...)
 	for i := range list {
@@ -82,7 +82,7 @@ func (j *judge) cases(t *testing.T, s *policyv1.NamedScheme, us *ours, h *host) 
 // secrets are unusual ones, where the provider's secret is any text.
 func (j *judge) secrets(s *policyv1.NamedScheme) []struct{ name, secret string } {
 	hmac := s.GetScheme().GetHmac()
-	if hmac.GetKeyEncoding() > policyv1.Key_TEXT || len(hmac.GetKeyPrefixes()) > 0 || j.secret == hexSecret {
+	if hmac.GetKeyEncoding() > policyv1.Key_TEXT || len(hmac.GetKeyPrefixes()) > 0 || j.secret == hexSecret || j.pair != nil {
 		return nil
 	}
 	return []struct{ name, secret string }{
@@ -116,7 +116,11 @@ func (j *judge) bodyAt(at time.Time) string {
 // theirs lets the library sign.
 func (j *judge) theirs(t *testing.T, h *host, s *policyv1.NamedScheme, d *delivery) *delivery {
 	t.Helper()
-	answer := h.ask(t, d.question("sign", j, j.secretFor(s), signedAt))
+	secret := j.secretFor(s)
+	if j.pair != nil {
+		secret = j.pair.privatePEM()
+	}
+	answer := h.ask(t, d.question("sign", j, secret, signedAt))
 	if !answer.OK || len(answer.Headers) == 0 {
 		t.Fatalf("%s does not sign: %s", j.name(), answer.Error)
 	}

@@ -32,8 +32,13 @@ var (
 		"list: a separator behind", "list: an empty item", "list: an item without a value", "list: the time twice",
 		"list: another time before", "list: another time behind",
 	}
-	early     = []string{"time: 61s earlier", "time: 1??s earlier", "time: 2??s earlier", "time: 3??s earlier", "time: 86400s earlier"}
-	late      = []string{"time: 3?1s later", "time: 599s later", "time: 60?s later", "time: 1???s later", "time: 86400s later"}
+	early = []string{"time: 61s earlier", "time: 1??s earlier", "time: 2??s earlier", "time: 3??s earlier", "time: 86400s earlier"}
+	late  = []string{"time: 3?1s later", "time: 599s later", "time: 60?s later", "time: 1???s later", "time: 86400s later"}
+	// Texts of one token, which anybody can make.
+	looseToken = []string{
+		"token: padding", "token: too much padding", "token: base64 for texts", "token: other unused bits", "token: a line break behind",
+		"signature: one character more", "random: signature*", "body: one space added", "random: body*",
+	}
 	lateToken = []string{
 		"time: 60s later", "time: 6?s later", "time: 91s later", "time: 151s later", "time: 301s later", "time: 3600s later",
 		"time: a year later", "token: exp -*",
@@ -50,7 +55,7 @@ var differences = []difference{
 		"A plain hash can be made longer by anyone, and what was made longer has a NUL byte. JSON and forms have none."},
 	{[]string{"anymail-mailgun"}, []string{"random: body, letter case"}, weAccept,
 		"A digit of the MAC in capitals is the same byte. Other letters of the body are not signed."},
-	{[]string{"PyPI messagebird", "nuxt-webhook-validators/netlify"}, []string{"token: * in capitals"}, weAccept,
+	{[]string{"PyPI messagebird", "nuxt-webhook-validators/netlify", "jose/plaid"}, []string{"token: * in capitals"}, weAccept,
 		"The library compares a digest in a claim as text. In capitals it is the same bytes, and the claim is signed."},
 
 	// Bodies.
@@ -135,12 +140,14 @@ var differences = []difference{
 	// the provider names no others.
 	{[]string{"@hookflo/tern*"}, []string{"time: *s later"}, weRefuse,
 		"The library allows 300 s for every provider. Paddle's own libraries allow 5 s."},
+	{[]string{"truelayer-signing"}, []string{"time: -*s later"}, weRefuse,
+		"The library does not look at the signed time. A delivery of the future could be kept and sent later."},
 	{[]string{"*"}, early, weRefuse,
 		"The library does not limit, or limits to more, how far a time may be in the future. Such a delivery could be kept and sent later."},
 	{[]string{
 		"anymail-mailgun", "sinch-conversation", "@hygraph/utils", "@sanity/webhook", "npm pusher", "webflow-api", "nuxt-webhook-validators/twitch",
-		"sinch-service",
-	}, late, weRefuse, "The library does not look at the signed time. An old delivery could be sent again at any time."},
+		"sinch-service", "truelayer-signing",
+	}, append(late, "time: 301s later", "time: 3600s later", "time: a year later"), weRefuse, "The library does not look at the signed time. An old delivery could be sent again at any time."},
 	{[]string{"boxsdk"}, []string{"time: *s earlier"}, weAccept,
 		"The library allows no time in the future. Clocks differ by seconds."},
 	{[]string{"PyPI paddle"}, []string{"time: *s earlier"}, weAccept,
@@ -153,7 +160,23 @@ var differences = []difference{
 		"The libraries disagree about the window: 10 s in Python, 100 s in Node. We allow 300 s."},
 
 	// JSON Web Tokens.
-	{[]string{"PyPI messagebird", "vonage-jwt"}, []string{"time: -5s later", "time: 61s later", "time: 64s later", "token: nbf +5s", "token: iat +5s"}, weAccept,
+	{[]string{"npm jose/*", "@apple/app-store-server-library", "truelayer-signing", "PyPI atlassian-jwt", "PyPI vonage-jwt", "PyPI messagebird", "livekit-server-sdk", "npm messagebird", "nuxt-webhook-validators/netlify"}, looseToken, weRefuse,
+		"The library's decoder takes padding, the alphabet for texts, white space or unused bits. Anybody could make many texts of one token."},
+	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: header with alg twice", "token: a claim twice"}, weRefuse,
+		"The library takes the last of two values of one name. Another parser may take the first."},
+	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: claims not UTF-8"}, weRefuse,
+		"The library reads bytes that are no text as the sign for that. Another parser may read something else."},
+	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: exp that is huge"}, weRefuse,
+		"The library takes any number. No time has that one."},
+	{[]string{"@apple/app-store-server-library"}, []string{"token: header with crit", "token: header with an unencoded payload"}, weRefuse,
+		"The library does not look at crit. RFC 7515 says that what it names must be understood, and we understand nothing."},
+	{[]string{"jose/google-pubsub"}, []string{"signature: in quotes"}, weRefuse,
+		"Google's sample finds the token anywhere behind the word Bearer. The word must be first."},
+	{[]string{"truelayer-signing"}, []string{"token: four parts"}, weRefuse,
+		"The library looks at three parts and passes over more. A token has three."},
+	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: nbf with a fraction", "token: iat with a fraction"}, weAccept,
+		"The library compares parts of a second. We compare whole ones."},
+	{[]string{"PyPI messagebird", "vonage-jwt", "jose/plaid"}, []string{"time: -5s later", "time: 61s later", "time: 64s later", "token: nbf +5s", "token: iat +5s"}, weAccept,
 		"The library allows less between clocks than we do."},
 	{[]string{"livekit-server-sdk"}, []string{"time: -31s later", "time: 91s later"}, weAccept,
 		"The library allows 10 s between clocks, LiveKit's library for Go a minute. We allow a minute."},
@@ -164,7 +187,7 @@ var differences = []difference{
 	{[]string{"atlassian-jwt", "vonage-jwt", "PyPI messagebird", "npm messagebird"}, []string{
 		"token: * as text", "token: without exp", "token: without iat", "token: without nbf", "token: iat -*", "token: nbf -*",
 	}, weRefuse, "The library does not ask for this time, takes it as text, or lets it be old. A token must be of now."},
-	{[]string{"livekit-server-sdk", "npm messagebird"}, []string{"token: iat as text"}, weAccept,
+	{[]string{"livekit-server-sdk", "npm messagebird", "npm jose/*"}, []string{"token: iat as text"}, weAccept,
 		"The library refuses a time of another type, even one that decides nothing."},
 	{[]string{"atlassian-jwt", "livekit-server-sdk"}, []string{"token: *iss*"}, weAccept,
 		"The library finds the secret by the issuer. A policy has the secret, and what signs with it may call itself what it likes."},

@@ -22,7 +22,10 @@ import (
 const publicURL = "https://hooks.example.com"
 
 // ours is our side: a policy with one webhook, as a user would write it.
-type ours struct{ table *authz.Table }
+type ours struct {
+	table *authz.Table
+	judge *judge
+}
 
 // newOurs compiles a policy for a judge's provider. There is no replay check:
 // one delivery is judged at many times.
@@ -40,6 +43,9 @@ func newOurs(t *testing.T, j *judge, secret string) *ours {
 		"provider":        j.provider,
 		"provider_scheme": j.scheme,
 		"secrets":         []any{map[string]any{"id": id, "file": "secret"}},
+	}
+	if j.parameters != nil {
+		hook["parameters"] = j.parameters
 	}
 	text, err := yaml.Marshal(map[string]any{"webhooks": []any{hook}})
 	if err != nil {
@@ -64,7 +70,7 @@ func newOurs(t *testing.T, j *judge, secret string) *ours {
 	}
 	w := table.Webhook("judged")
 	w.Chain = slices.DeleteFunc(w.Chain, func(c authz.Check) bool { return c.Stage() == authz.StageReplay })
-	return &ours{table}
+	return &ours{table, j}
 }
 
 func (d *delivery) request() *authz.Request {
@@ -99,6 +105,12 @@ func (o *ours) decide(d *delivery, now time.Time) authz.Reason {
 func (o *ours) sign(d *delivery, now time.Time) *delivery {
 	req := d.request()
 	with := authz.Signing{Now: now, NewID: func() string { return "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W" }}
+	if o.judge.pair != nil {
+		with.Private = o.judge.pair.private
+	}
+	if o.judge.chain != nil {
+		with.X5C = o.judge.chain.x5c
+	}
 	if err := o.table.Webhook("judged").Sign(req, with); err != nil {
 		return nil
 	}

@@ -55,7 +55,9 @@ other claims, random changes) both say the same, or the table of differences say
 The libraries are pinned by hash, fetched by ` + "`make judges`" + ` and run unmodified.
 
 The issuer of Atlassian's and LiveKit's tokens is the account, which a policy does not
-know; it is filled in first.
+know; it is filled in first. Tokens of public keys are signed here with keys of the test,
+since nobody has the provider's; jose is called as the provider's page, or a receiver that
+it names, does.
 
 ## Libraries
 
@@ -83,7 +85,7 @@ know; it is filled in first.
 		b.WriteString(rows[key])
 	}
 	b.WriteString(`
-nuxt-webhook-validators, @hookflo/tern and django-anymail are not of the providers whose
+nuxt-webhook-validators, @hookflo/tern, django-anymail and jose are not of the providers whose
 deliveries they verify.
 
 ## Differences

@@ -200,7 +200,7 @@ func (d *delivery) without(name string) *delivery {
 
 func (d *delivery) question(op string, j *judge, secret string, now time.Time) *question {
 	return &question{
-		Op: op, Judge: j.id, Secret: secret, Method: d.method, URL: d.url, Headers: d.headers,
+		Op: op, Judge: j.id, Secret: secret, Method: d.method, URL: d.url, Headers: append([][2]string{}, d.headers...),
 		Body: base64.StdEncoding.EncodeToString(d.body),
 		Now:  float64(now.UnixMilli()) / 1000,
 	}

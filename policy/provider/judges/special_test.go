@@ -1,18 +1,9 @@
 package judges_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
-	"testing"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
-
-	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 // formCases write the same and other parameters.
@@ -94,74 +85,6 @@ func mandrillCases(signed *delivery, sign signer) []testCase {
 	return list
 }
 
-// token returns the claims of a token and a function that signs others.
-func parseToken(t *testing.T, value, secret string) (prefix string, claims jwt.MapClaims, resign func(jwt.SigningMethod, jwt.MapClaims) string) {
-	t.Helper()
-	at := strings.LastIndexByte(value, ' ') + 1
-	claims = jwt.MapClaims{}
-	if _, _, err := jwt.NewParser(jwt.WithJSONNumber()).ParseUnverified(value[at:], claims); err != nil {
-		t.Fatal(err)
-	}
-	return value[:at], claims, func(method jwt.SigningMethod, claims jwt.MapClaims) string {
-		var key any = []byte(secret)
-		if method == jwt.SigningMethodNone {
-			key = jwt.UnsafeAllowNoneSignatureType
-		}
-		text, err := jwt.NewWithClaims(method, claims).SignedString(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value[:at] + text
-	}
-}
-
-// tokenCases are JSON Web Tokens with other claims, signed with the right key.
-func tokenCases(t *testing.T, s *policyv1.NamedScheme, parts []part, signed *delivery, secret string) []testCase {
-	t.Helper()
-	if s.GetScheme().GetJws() == nil {
-		return nil
-	}
-	p := parts[0]
-	_, claims, resign := parseToken(t, p.value, secret)
-	var list []testCase
-	add := func(name, value string) {
-		list = append(list, testCase{name: "token: " + name, delivery: signed.with(p.name, value)})
-	}
-	for _, method := range []jwt.SigningMethod{jwt.SigningMethodHS384, jwt.SigningMethodHS512, jwt.SigningMethodNone} {
-		add("signed with "+method.Alg(), resign(method, claims))
-	}
-	with := func(name string, value any) jwt.MapClaims {
-		other := jwt.MapClaims{}
-		for k, v := range claims {
-			other[k] = v
-		}
-		other[name] = value
-		if value == nil {
-			delete(other, name)
-		}
-		return other
-	}
-	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		add("without "+name, resign(jwt.SigningMethodHS256, with(name, nil)))
-		if text, ok := claims[name].(string); ok {
-			add(name+" in capitals", resign(jwt.SigningMethodHS256, with(name, strings.ToUpper(text))))
-			add(name+" empty", resign(jwt.SigningMethodHS256, with(name, "")))
-			continue
-		}
-		for _, seconds := range []int64{-3600, -301, -61, -5, 5, 61, 301, 3600} {
-			at := signedAt.Unix() + seconds
-			add(fmt.Sprintf("%s %+ds", name, seconds), resign(jwt.SigningMethodHS256, with(name, at)))
-		}
-		add(name+" as text", resign(jwt.SigningMethodHS256, with(name, fmt.Sprint(claims[name]))))
-		add(name+" with a fraction", resign(jwt.SigningMethodHS256, with(name, json.Number(fmt.Sprintf("%v.5", claims[name])))))
-	}
-	for _, seconds := range []int{-3600, -301, -91, -61, -31, -6, -5, -1, 1, 5, 59, 60, 61, 64, 65, 66, 91, 151, 301, 3600} {
-		name := fmt.Sprintf("time: %ds later", seconds)
-		list = append(list, testCase{name: name, delivery: signed, now: signedAt.Add(time.Duration(seconds) * time.Second)})
-	}
-	return list
-}
-
 // itemCases are Adyen's lists of items, and Braintree's pairs of signatures.
 func itemCases(j *judge, signed *delivery) []testCase {
 	var list []testCase
@@ -192,17 +115,6 @@ func itemCases(j *judge, signed *delivery) []testCase {
 		change("a character that is no base64", "bt_payload=", "bt_payload=-")
 	}
 	return list
-}
-
-// issuer puts the account's id into the token, which a policy does not know and
-// sign therefore leaves out.
-func issuer(name string) func(*testing.T, *delivery, string) *delivery {
-	return func(t *testing.T, d *delivery, secret string) *delivery {
-		t.Helper()
-		_, claims, resign := parseToken(t, d.get("authorization"), secret)
-		claims["iss"] = name
-		return d.with("authorization", resign(jwt.SigningMethodHS256, claims))
-	}
 }
 
 func adyenBody(time.Time) string {

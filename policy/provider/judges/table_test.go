@@ -19,12 +19,17 @@ type judge struct {
 	// What the library needs besides. Secrets have a form that the provider
 	// gives them; where these are empty, one for the scheme's encoding.
 	secret, otherSecret string
-	keyID               string
-	headers             [][2]string
-	path                string
-	form                bool
-	method              string // default POST
-	variant             string // tells rows of one judge apart
+	// Of tokens that are signed with a private key: it, and the certificates where
+	// tokens bring them.
+	pair       *pair
+	chain      *chain
+	parameters map[string]string
+	keyID      string
+	headers    [][2]string
+	path       string
+	form       bool
+	method     string // default POST
+	variant    string // tells rows of one judge apart
 	// adapt changes what our sign command made into the form in which the
 	// provider sends it, where sign leaves that open.
 	adapt func(t *testing.T, d *delivery, secret string) *delivery
@@ -44,7 +49,7 @@ func (j *judge) library() string {
 	if name, ok := inPackage[j.host+" "+j.id]; ok {
 		return name
 	}
-	for _, name := range []string{"@hookflo/tern", "nuxt-webhook-validators"} {
+	for _, name := range []string{"@hookflo/tern", "jose", "nuxt-webhook-validators"} {
 		if strings.HasPrefix(j.id, name) {
 			return name
 		}
@@ -88,6 +93,15 @@ var inPackage = map[string]string{
 }
 
 var judges = []judge{
+	{host: "npm", id: "@apple/app-store-server-library", provider: "apple-app-store-v2", scheme: "apple-asn2", pair: p256Pair, chain: appleChain, body: noBody, parameters: map[string]string{"bundle_id": "com.example.app", "environment": "Sandbox"}},
+	{host: "npm", id: "jose/fireblocks", provider: "fireblocks", scheme: "detached-jws-body", pair: rsaPair},
+	{host: "npm", id: "jose/fusionauth", provider: "fusionauth", scheme: "jwt", pair: ed25519Pair},
+	{host: "npm", id: "jose/fusionauth", variant: "ES512", provider: "fusionauth", scheme: "jwt", pair: p521Pair},
+	{host: "npm", id: "jose/google-pubsub", provider: "google-pubsub", scheme: "jwt", pair: rsaPair, parameters: map[string]string{"audience": publicURL + "/hook/a", "service_account": "push@project.iam.gserviceaccount.com"}},
+	{host: "npm", id: "jose/kinde", provider: "kinde", scheme: "jwt", pair: rsaPair, body: noBody, parameters: map[string]string{"issuer": "https://example.kinde.com"}},
+	{host: "npm", id: "jose/plaid", provider: "plaid", scheme: "jwt", pair: p256Pair},
+	{host: "npm", id: "jose/sign-in-with-apple", provider: "sign-in-with-apple", scheme: "jwt", pair: rsaPair, body: noBody, parameters: map[string]string{"client_id": "com.example.app"}},
+	{host: "npm", id: "truelayer-signing", provider: "truelayer", scheme: "truelayer", signs: true, pair: p521Pair, path: "/hook/a?b=2&a=1"},
 	{host: "PyPI", id: "adyen", provider: "adyen", scheme: "items", signs: true, secret: hexSecret, otherSecret: otherHexSecret, body: adyenBody},
 	{host: "PyPI", id: "adyen-platform", provider: "adyen-platform", scheme: "hmac-sha256", signs: true},
 	{host: "PyPI", id: "anymail-mailgun", provider: "mailgun", scheme: "json"},
@@ -197,6 +211,9 @@ func pusherBody(at time.Time) string {
 	return fmt.Sprintf(`{"time_ms":%d,"events":[{"name":"channel_occupied","channel":"test"}]}`, at.UnixMilli())
 }
 
+// noBody is for those whose body is made by signing.
+func noBody(time.Time) string { return "{}" }
+
 func linearBody(at time.Time) string {
 	return fmt.Sprintf(`{"action":"create","type":"Issue","webhookTimestamp":%d}`, at.UnixMilli())
 }
@@ -211,15 +228,25 @@ const (
 )
 
 func (j *judge) secretFor(s *policyv1.NamedScheme) string {
-	if j.secret != "" {
+	switch {
+	case j.secret != "":
 		return j.secret
+	case j.chain != nil:
+		return j.chain.root
+	case j.pair != nil:
+		return j.pair.public
 	}
 	return shaped(s, base64Secret, hexSecret)
 }
 
 func (j *judge) otherSecretFor(s *policyv1.NamedScheme) string {
-	if j.otherSecret != "" {
+	switch {
+	case j.otherSecret != "":
 		return j.otherSecret
+	case j.chain != nil:
+		return otherChain.root
+	case j.pair != nil:
+		return j.pair.other
 	}
 	return shaped(s, otherBase64Secret, otherHexSecret)
 }

@@ -2,9 +2,10 @@
 // documentation does, and returns true or nothing, or throws, or returns false.
 
 import { parse as parseQuery } from 'node:querystring';
-import { createSecretKey } from 'node:crypto';
+import { createHash, createPublicKey, createSecretKey } from 'node:crypto';
 
 export async function load(libraries) {
+  const jose = await libraries.import('jose/dist/node/esm/index.js');
   const octokit = await libraries.import('@octokit/webhooks-methods/dist-node/index.js');
   const line = await libraries.import('@line/bot-sdk/dist/validate-signature.js');
   const linear = await libraries.import('@linear/sdk/dist/webhooks/index.mjs');
@@ -12,6 +13,8 @@ export async function load(libraries) {
   const contentful = await libraries.import('@contentful/node-apps-toolkit/lib/requests/index.mjs');
   const livekit = await libraries.import('livekit-server-sdk/dist/WebhookReceiver.js');
   const livekitToken = await libraries.import('livekit-server-sdk/dist/AccessToken.js');
+  const apple = libraries.load('@apple/app-store-server-library/dist/jws_verification.js');
+  const trueLayer = libraries.load('truelayer-signing/lib/lib.js');
   const mux = libraries.load('@mux/mux-node/resources/webhooks/webhooks.js');
   const openai = libraries.load('openai/resources/webhooks.js');
   const modernTreasury = libraries.load('modern-treasury/resources/webhooks.js');
@@ -38,9 +41,13 @@ export async function load(libraries) {
   const tern = libraries.load('@hookflo/tern/dist/index.js');
 
   const form = (r) => ({ ...parseQuery(r.text) });
+  const digest = (r, encoding) => createHash('sha256').update(r.bytes).digest(encoding);
+  const claims = async (r, token, options) => (await jose.jwtVerify(token, createPublicKey(r.secret), options)).payload;
   const sharedTolerance = 300; // seconds, for those that leave it to the caller
 
   const verifiers = {
+    '@apple/app-store-server-library': (r) => new apple.SignedDataVerifier([r.secret], false, 'Sandbox', 'com.example.app')
+      .verifyAndDecodeNotification(JSON.parse(r.text).signedPayload).then(() => true),
     '@contentful/node-apps-toolkit': (r) => contentful.verifyRequest(
       r.secret, { method: r.method, path: r.path, headers: r.headers, body: r.text }),
     '@hygraph/utils': (r) => hygraph.verifyWebhookSignature(
@@ -58,6 +65,36 @@ export async function load(libraries) {
       { apiSecretKey: r.secret, logger: { level: -1, log: () => {} } })(
       { rawBody: r.text, rawRequest: { headers: r.headers, method: r.method, url: r.path } })).valid,
     '@slack/bolt': (r) => slack.verifySlackRequest({ signingSecret: r.secret, body: r.text, headers: r.headers }),
+    // No provider's own, but what their pages tell receivers to take.
+    'jose/fireblocks': async (r) => {
+      const token = r.headers['fireblocks-webhook-signature'].replace('..', `.${r.bytes.toString('base64url')}.`);
+      const { payload } = await jose.compactVerify(token, createPublicKey(r.secret), { algorithms: ['RS512'] });
+      return r.bytes.equals(payload);
+    },
+    'jose/fusionauth': async (r) => (await claims(
+      r, r.headers['x-fusionauth-signature-jwt'])).request_body_sha256 === digest(r, 'base64'),
+    'jose/google-pubsub': async (r) => {
+      const [, token] = r.headers.authorization.match(/Bearer (.*)/);
+      const { email, email_verified } = await claims(r, token, {
+        algorithms: ['RS256'], issuer: ['https://accounts.google.com', 'accounts.google.com'],
+        audience: 'https://hooks.example.com/hook/a', clockTolerance: 60, requiredClaims: ['exp'],
+      });
+      return email === 'push@project.iam.gserviceaccount.com' && email_verified === true;
+    },
+    'jose/kinde': async (r) => {
+      await claims(r, r.text, { algorithms: ['RS256'], issuer: 'https://example.kinde.com' });
+      return true;
+    },
+    'jose/plaid': async (r) => {
+      const options = { algorithms: ['ES256'], maxTokenAge: '5 min' };
+      return (await claims(r, r.headers['plaid-verification'], options)).request_body_sha256 === digest(r, 'hex');
+    },
+    'jose/sign-in-with-apple': async (r) => {
+      await claims(r, JSON.parse(r.text).payload, {
+        algorithms: ['RS256'], issuer: 'https://appleid.apple.com', audience: 'com.example.app', requiredClaims: ['exp'],
+      });
+      return true;
+    },
     'livekit-server-sdk': (r) => new livekit.WebhookReceiver('key-2026', r.secret)
       .receive(r.text, r.headers.authorization).then(() => true),
     mercadopago: (r) => mercadopago.WebhookSignatureValidator.validate({
@@ -88,6 +125,10 @@ export async function load(libraries) {
     stripe: (r) => stripe.webhooks.signature.verifyHeader(
       r.bytes, r.headers['stripe-signature'], r.secret, stripe.webhooks.DEFAULT_TOLERANCE),
     svix: (r) => { new svix.Webhook(r.secret).verify(r.bytes, r.headers); },
+    'truelayer-signing': (r) => trueLayer.verify({
+      publicKeyPem: r.secret, signature: r.headers['tl-signature'], method: r.method, path: r.path, headers: r.headers,
+      body: r.text, requiredHeaders: ['X-Tl-Webhook-Timestamp'],
+    }),
     twilio: (r) => (new URL(r.url).searchParams.has('bodySHA256')
       ? twilio.validateRequestWithBody(r.secret, r.headers['x-twilio-signature'], r.url, r.text)
       : twilio.validateRequest(r.secret, r.headers['x-twilio-signature'], r.url, r.isForm ? form(r) : {})),
@@ -155,6 +196,13 @@ export async function load(libraries) {
     stripe: (r) => ({ 'stripe-signature': stripe.webhooks.generateTestHeaderString(
       { payload: r.text, secret: r.secret }) }),
     svix: stamped('svix', svix.Webhook),
+    'truelayer-signing': (r) => {
+      const headers = { 'X-Tl-Webhook-Timestamp': new Date().toISOString() };
+      const signature = trueLayer.sign({
+        kid: '2026', privateKeyPem: r.secret, method: r.method, path: r.path, headers, body: r.text,
+      });
+      return { ...headers, 'tl-signature': signature };
+    },
     twilio: (r) => ({ 'x-twilio-signature': twilio.getExpectedTwilioSignature(
       r.secret, r.url, r.isForm ? form(r) : {}) }),
   };
