@@ -88,7 +88,9 @@ type audit struct {
 	clusters []node
 	routes   map[string][]node // route configurations outside a manager, by name
 	root     node              // of the first file
-	dynamic  bool              // there are clusters that no file shows
+	// byCluster are the addresses of clusters by name; see addresses.
+	byCluster map[string][]string
+	dynamic   bool // there are clusters that no file shows
 	// listeners is how many were seen, unread says that something was not read.
 	listeners int
 	unread    bool
@@ -98,6 +100,11 @@ type audit struct {
 // report adds a finding at a node, or where an absent node would stand. The
 // details follow the rule's own text.
 func (a *audit) report(r finding.Rule, n node, details ...string) {
+	a.reportAs(r.Severity, r, n, details...)
+}
+
+// reportAs adds one that does not have the rule's own severity.
+func (a *audit) reportAs(severity finding.Severity, r finding.Rule, n node, details ...string) {
 	p := finding.Place{File: n.file, Line: 1, Column: 1, Path: n.path.String()}
 	if n.at != nil {
 		p.Line, p.Column = n.at.Line, n.at.Column
@@ -106,7 +113,9 @@ func (a *audit) report(r finding.Rule, n node, details ...string) {
 	if len(details) > 0 {
 		message += ": " + strings.Join(details, ", ")
 	}
-	a.findings = append(a.findings, r.At(p, message))
+	f := r.At(p, message)
+	f.Severity = severity
+	a.findings = append(a.findings, f)
 }
 
 func (a *audit) check() {

@@ -76,11 +76,20 @@ func speaksHTTP2(c node) bool {
 // hosts returns the places of a cluster's addresses.
 func hosts(c node) []node {
 	var found []node
+	for _, at := range endpoints(c) {
+		if host := at.get("socket_address", "address"); host.ok() {
+			found = append(found, host)
+		}
+	}
+	return found
+}
+
+// endpoints returns the addresses of a cluster, sockets or pipes.
+func endpoints(c node) []node {
+	var found []node
 	for _, locality := range c.get("load_assignment", "endpoints").items() {
 		for _, endpoint := range locality.get("lb_endpoints").items() {
-			if host := endpoint.get("endpoint", "address", "socket_address", "address"); host.ok() {
-				found = append(found, host)
-			}
+			found = append(found, endpoint.get("endpoint", "address"))
 		}
 	}
 	return found

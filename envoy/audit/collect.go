@@ -233,7 +233,9 @@ func (a *audit) choose() {
 				continue
 			}
 			cluster := target(f.body).text()
-			all = append(all, f)
+			if !f.body.get("http_service").ok() { // which Hookbastion does not speak
+				all = append(all, f)
+			}
 			if a.Cluster != "" && cluster == a.Cluster || a.Cluster == "" && strings.Contains(strings.ToLower(cluster), "hookbastion") {
 				named = append(named, f)
 			}
@@ -241,6 +243,9 @@ func (a *audit) choose() {
 	}
 	if a.Cluster == "" && len(named) == 0 {
 		named = all
+		for _, f := range all {
+			a.report(otherService, target(f.body), target(f.body).text())
+		}
 	}
 	for _, f := range named {
 		f.ours = true

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/finding"
 )
 
 // ownHeaders are the headers that the service sets.
@@ -116,6 +117,14 @@ func (w way) verified(f *filter) (bool, node) {
 	return true, node{}
 }
 
+// asks reports whether one of the filters asks the service on a way.
+func (w way) asks(filters []filter) bool {
+	return slices.ContainsFunc(filters, func(f filter) bool {
+		on, _ := w.verified(&f)
+		return f.ours && on
+	})
+}
+
 // removed returns the place where a way removes the header that says that a
 // delivery was verified, if it does.
 func (w way) removed() node {
@@ -147,7 +156,7 @@ func (a *audit) checkRoutes(m *manager) {
 	levels := a.levels(m)
 	for i := range m.filters {
 		if f := &m.filters[i]; f.ours {
-			a.checkSwitch(levels, f)
+			a.checkSwitch(m, levels, f)
 			for _, l := range levels {
 				a.checkSettings(m, f, l.settings(f.name))
 			}
@@ -161,7 +170,7 @@ func (a *audit) checkRoutes(m *manager) {
 }
 
 // checkSwitch is for a filter that is off unless a route enables it.
-func (a *audit) checkSwitch(levels []level, f *filter) {
+func (a *audit) checkSwitch(m *manager, levels []level, f *filter) {
 	off := f.entry.get("disabled")
 	if !off.truth() {
 		return
@@ -173,15 +182,17 @@ func (a *audit) checkSwitch(levels []level, f *filter) {
 		a.report(filterOff, off)
 		return
 	}
-	a.report(filterOffByDefault, off)
+	ways := a.ways(m)
+	severity := filterOffByDefault.Severity
+	if len(ways) > 0 && !slices.ContainsFunc(ways, func(w way) bool { return !w.asks(m.filters) }) {
+		severity = finding.Info
+	}
+	a.reportAs(severity, filterOffByDefault, off)
 }
 
 // checkSettings judges what a level says of the filter.
 func (a *audit) checkSettings(m *manager, f *filter, s node) {
 	check := s.get("check_settings")
-	if v := check.get("disable_request_body_buffering"); v.truth() {
-		a.report(bodyOffOnRoute, v)
-	}
 	a.checkCall(check.get("grpc_service"))
 	a.checkDuration(check.get("grpc_service"))
 	body := check.get("with_request_body")
@@ -221,7 +232,11 @@ func (a *audit) checkWays(m *manager, f *filter) {
 		if n := w.extension(f.name); verified && slices.Contains(a.ExtensionOnly, n.text()) && !w.exact() {
 			a.report(wideRoute, n, n.text())
 		}
+		if v := w.setting(f.name).get("check_settings", "disable_request_body_buffering"); verified && v.truth() {
+			a.report(bodyOffOnRoute, v)
+		}
 		switch {
+		case !verified && w.asks(m.filters): // another filter does
 		case !verified && !removed.ok() && !m.removesEarly():
 			a.report(unverifiedRoute, place, "cluster "+w.cluster.text())
 		case verified && removed.ok():
@@ -270,13 +285,24 @@ func (a *audit) checkBypasses() {
 			}
 		}
 	}
+	served := map[string]bool{}
+	for name := range clusters {
+		for _, address := range a.addresses(name) {
+			served[address] = true
+		}
+	}
 	for _, m := range a.managers {
 		if m.asks() || m.removesEarly() {
 			continue
 		}
 		for _, w := range a.ways(m) {
-			if w.cluster.text() != "" && clusters[w.cluster.text()] && !w.removed().ok() {
-				a.report(bypass, w.cluster, w.cluster.text())
+			name := w.cluster.text()
+			if w.removed().ok() || name == "" {
+				continue
+			}
+			same := func(address string) bool { return served[address] }
+			if clusters[name] || slices.ContainsFunc(a.addresses(name), same) {
+				a.report(bypass, w.cluster, name)
 			}
 		}
 	}

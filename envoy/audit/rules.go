@@ -12,7 +12,12 @@ func Rules() []finding.Rule { return slices.Clone(rules) }
 var rules []finding.Rule
 
 func rule(id string, severity finding.Severity, link, title, risk, fix string) finding.Rule {
-	r := finding.Rule{ID: id, Severity: severity, Title: title, Risk: risk, Fix: fix, Link: link}
+	return ruleElse("", id, severity, link, title, risk, fix)
+}
+
+// ruleElse declares a rule of which some findings have another severity.
+func ruleElse(other, id string, severity finding.Severity, link, title, risk, fix string) finding.Rule {
+	r := finding.Rule{ID: id, Severity: severity, Else: other, Title: title, Risk: risk, Fix: fix, Link: link}
 	rules = append(rules, r)
 	return r
 }
@@ -40,7 +45,7 @@ var (
 	filterOff = rule("HE006", finding.Error, "envoy.md#routes", "the filter is disabled, and no route enables it",
 		"Every request reaches the application unverified.",
 		"Remove disabled from the filter.")
-	filterOffByDefault = rule("HE007", finding.Warning, "envoy.md#routes", "the filter is disabled except on routes that enable it",
+	filterOffByDefault = ruleElse("info while each route that there is is verified", "HE007", finding.Warning, "envoy.md#routes", "the filter is disabled except on routes that enable it",
 		"A route that somebody adds is not verified.",
 		"Remove disabled from the filter, and disable it on the routes that need no verification.")
 	askedTwice = rule("HE008", finding.Warning, "envoy.md#routes", "the service is asked twice for one request",
@@ -58,6 +63,9 @@ var (
 	notRead = rule("HE012", finding.Error, "envoy.md", "not read",
 		"Nothing is known of it, neither whether requests reach the application unverified nor whether valid deliveries are refused.",
 		"Give Envoy's bootstrap, or what a running Envoy answers at /config_dump, which has what a control plane has sent.")
+	otherService = rule("HE013", finding.Warning, "envoy.md#the-filter", "no filter asks a cluster with hookbastion in its name, and those that ask another are judged",
+		"If another service is asked, no delivery is verified, whatever else stands here.",
+		"Say with --cluster which one is Hookbastion's, or name the cluster so.")
 )
 
 // The body.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,11 +61,39 @@ func (a *audit) isService(m *manager, common node) bool {
 		return true
 	}
 	for i := range m.filters {
-		if m.filters[i].ours && target(m.filters[i].body).text() == to {
+		if !m.filters[i].ours {
+			continue
+		}
+		if asked := target(m.filters[i].body).text(); asked == to || a.sameServer(asked, to) {
 			return true
 		}
 	}
 	return false
+}
+
+// sameServer reports whether two clusters have an address in common: control planes
+// make one for each use.
+func (a *audit) sameServer(one, other string) bool {
+	return slices.ContainsFunc(a.addresses(other), func(address string) bool {
+		return slices.Contains(a.addresses(one), address)
+	})
+}
+
+// addresses are those of a cluster, as far as a file says them.
+func (a *audit) addresses(cluster string) []string {
+	if a.byCluster == nil {
+		a.byCluster = map[string][]string{}
+		for _, c := range a.clusters {
+			name := c.get("name").text()
+			for _, at := range endpoints(c) {
+				socket := at.get("socket_address")
+				if host := socket.get("address").text() + at.get("pipe", "path").text(); host != "" {
+					a.byCluster[name] = append(a.byCluster[name], host+" "+socket.get("port_value").text())
+				}
+			}
+		}
+	}
+	return a.byCluster[cluster]
 }
 
 // kinds are kinds of last entries of deliveries, by what a filter can look at.
