@@ -49,20 +49,20 @@ type Family struct {
 	fetcher  *Fetcher
 	source   FamilySource
 	identity string
-	// known are members by their key. It is replaced, never changed, so that a
+	// known are members by their places. It is replaced, never changed, so that a
 	// request needs no lock.
-	known atomic.Pointer[map[string]*Document]
+	known atomic.Pointer[map[place]*Document]
 
 	// The rest is guarded by the fetcher's lock.
 	served   bool
-	nothing  map[string]time.Time // keys without anything behind them, until when
-	inFlight map[string]bool      // keys that are asked for
-	askers   map[string]*Asker    // by webhook
-	asking   map[string]*Asker    // those with candidates
+	nothing  map[place]time.Time // without anything behind them, until when
+	inFlight map[place]bool      // those that are asked for
+	askers   map[string]*Asker   // by webhook
+	asking   map[string]*Asker   // those with candidates
 }
 
-// key tells a member from the others.
-func (d *Document) key() string { return place{d.source.URL, d.id}.key() }
+// place tells a member from the others.
+func (d *Document) place() place { return place{d.source.URL, d.id} }
 
 // Asker is a family as one webhook uses it, so that what strangers do to one
 // webhook does not hold up another. It is safe for concurrent use.
@@ -95,24 +95,25 @@ func (u *Use) Family(s FamilySource, webhook string) *Asker {
 	if !slices.Contains(u.families, family) {
 		u.families = append(u.families, family)
 	}
-	if a := family.askers[webhook]; a != nil {
-		return a // which knows what it has asked for
+	a := family.askers[webhook] // which knows what it has asked for
+	if a == nil {
+		a = &Asker{family: family, webhook: webhook}
+		family.askers[webhook] = a
 	}
-	a := &Asker{family: family, webhook: webhook}
-	family.askers[webhook] = a
+	u.askers[a] = true
 	return a
 }
 
 func (f *Fetcher) newFamily(s FamilySource, identity string) *Family {
 	family := &Family{
-		fetcher: f, source: s, identity: identity, nothing: map[string]time.Time{}, inFlight: map[string]bool{},
+		fetcher: f, source: s, identity: identity, nothing: map[place]time.Time{}, inFlight: map[place]bool{},
 		askers: map[string]*Asker{}, asking: map[string]*Asker{},
 	}
-	known := map[string]*Document{}
+	known := map[place]*Document{}
 	for _, k := range f.store.readAll(identity) {
 		if p, err := s.Named.place(s.Patterns, k.ID); err == nil && len(known) < maxKnown {
 			if d := family.member(p); d.restore(k) {
-				known[p.key()] = d
+				known[p] = d
 			}
 		}
 	}
@@ -137,7 +138,7 @@ func (a *Asker) Look(id []byte, now time.Time) (*Version, State, error) {
 	if err != nil {
 		return nil, Missing, err
 	}
-	if d := (*fam.known.Load())[p.key()]; d != nil {
+	if d := (*fam.known.Load())[p]; d != nil {
 		if v := d.Load(now); v != nil {
 			return v, Ready, nil
 		}
@@ -146,28 +147,25 @@ func (a *Asker) Look(id []byte, now time.Time) (*Version, State, error) {
 	return nil, a.ask(p, now), nil
 }
 
-// Known returns the keys of all members: their URLs, and behind a space their ids.
-func (a *Asker) Known() []string { return slices.Sorted(maps.Keys(*a.family.known.Load())) }
-
 func (a *Asker) ask(p place, now time.Time) State {
-	fam, f, key := a.family, a.family.fetcher, p.key()
+	fam, f := a.family, a.family.fetcher
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if until, ok := fam.nothing[key]; ok {
+	if until, ok := fam.nothing[p]; ok {
 		if now.Before(until) {
 			return Missing
 		}
-		delete(fam.nothing, key)
+		delete(fam.nothing, p)
 	}
-	if !fam.served || fam.inFlight[key] {
+	if !fam.served || fam.inFlight[p] {
 		return Due
 	}
 	if !a.note(candidate{p, now}) {
 		return Due
 	}
-	fam.asking[a.webhook] = a
-	if now.Sub(a.last) >= AskInterval || len(a.candidates) == 1 {
-		f.awake()
+	if fam.asking[a.webhook] == nil {
+		fam.asking[a.webhook] = a
+		f.awake() // later it knows when to look
 	}
 	return Due
 }
@@ -200,9 +198,8 @@ func (a *Asker) draw(now time.Time) (p place, ok bool) {
 	fam := a.family
 	known := *fam.known.Load()
 	a.candidates = slices.DeleteFunc(a.candidates, func(c candidate) bool {
-		key := c.key()
-		_, nothing := fam.nothing[key]
-		return known[key] != nil || nothing || fam.inFlight[key] || now.Sub(c.at) > forgetAfter
+		_, nothing := fam.nothing[c.place]
+		return known[c.place] != nil || nothing || fam.inFlight[c.place] || now.Sub(c.at) > forgetAfter
 	})
 	a.seen = 0
 	if len(a.candidates) == 0 {
@@ -213,7 +210,7 @@ func (a *Asker) draw(now time.Time) (p place, ok bool) {
 	c := a.candidates[at]
 	a.candidates = slices.Delete(a.candidates, at, at+1)
 	a.last = now
-	fam.inFlight[c.key()] = true
+	fam.inFlight[c.place] = true
 	return c.place, true
 }
 
@@ -224,14 +221,14 @@ func (fam *Family) explore(ctx context.Context, p place) {
 	v, good, err := f.fetch(ctx, d)
 	now := time.Now()
 	f.mu.Lock()
-	delete(fam.inFlight, p.key())
+	delete(fam.inFlight, p)
 	switch failure := FailureOf(err); {
 	case err == nil:
 		d.tried = v.Confirmed
 		d.took(v, max(good, usualMember), now)
 		fam.admit(d)
 	case fam.isNothing(failure):
-		fam.remember(p.key(), now)
+		fam.remember(p, now)
 	}
 	f.count(d.name(), FailureOf(err))
 	f.mu.Unlock()
@@ -249,14 +246,14 @@ func (fam *Family) isNothing(f Failure) bool {
 	return f.definite() || f == Credentials && len(fam.source.Ask.Credentials) == 0 || f == Redirect
 }
 
-func (fam *Family) remember(key string, now time.Time) {
+func (fam *Family) remember(p place, now time.Time) {
 	for other, until := range fam.nothing { // in random order
 		if len(fam.nothing) < maxNothing && now.Before(until) {
 			break
 		}
 		delete(fam.nothing, other)
 	}
-	fam.nothing[key] = now.Add(forgetAfter)
+	fam.nothing[p] = now.Add(forgetAfter)
 }
 
 // admit makes a document a member. Of too many, the one that has proven something
@@ -264,12 +261,12 @@ func (fam *Family) remember(key string, now time.Time) {
 // proves anything.
 func (fam *Family) admit(d *Document) {
 	known := maps.Clone(*fam.known.Load())
-	known[d.key()] = d
+	known[d.place()] = d
 	if len(known) > maxKnown {
-		oldest := ""
-		for key, other := range known {
-			if other != d && (oldest == "" || other.proven.Load() < known[oldest].proven.Load()) {
-				oldest = key
+		var oldest place
+		for at, other := range known {
+			if other != d && (oldest == place{} || other.proven.Load() < known[oldest].proven.Load()) {
+				oldest = at
 			}
 		}
 		known[oldest].served = false
@@ -285,8 +282,8 @@ func (d *Document) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := maps.Clone(*fam.known.Load())
-	if known[d.key()] == d {
-		delete(known, d.key())
+	if known[d.place()] == d {
+		delete(known, d.place())
 		d.served = false
 		fam.known.Store(&known)
 		f.store.remove(fam.identity, d.id)
@@ -299,7 +296,7 @@ func (a *Asker) Proved(id []byte, now time.Time) {
 	if err != nil {
 		return
 	}
-	if d := (*a.family.known.Load())[p.key()]; d != nil {
+	if d := (*a.family.known.Load())[p]; d != nil {
 		if at := now.Unix(); d.proven.Load() < at {
 			d.proven.Store(at)
 		}

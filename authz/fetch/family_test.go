@@ -259,7 +259,7 @@ func TestMembersAreBounded(t *testing.T) {
 			time.Sleep(AskInterval)
 		}
 		synctest.Wait()
-		if n := len(askers[0].Known()); n != maxKnown {
+		if n := len(*askers[0].family.known.Load()); n != maxKnown {
 			t.Errorf("%d members", n)
 		}
 		if _, state := look(t, askers[0], "0"); state != Ready {
@@ -327,4 +327,55 @@ func TestPatterns(t *testing.T) {
 	if p := pattern(t, "https://127.0.0.1:8443/jwks.json"); !p.Fixed() || !p.Match(p.String()) || p.Match(p.String()+"x") {
 		t.Error(p.String())
 	}
+}
+
+// A webhook that is gone keeps nothing, and one that stays keeps what it has asked for.
+func TestAskersOfWebhooksThatAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{bodies: map[string]string{}}
+		fetcher, askers := family(t, f, Config{}, "stays", "goes")
+		for _, a := range askers {
+			look(t, a, "x")
+			synctest.Wait()
+			look(t, a, "y")
+		}
+		use := fetcher.NewUse()
+		if again := use.Family(askers[0].family.source, "stays"); again != askers[0] {
+			t.Error("a reload makes a webhook forget when it may ask")
+		}
+		fetcher.Serve(use)
+		if n := len(askers[0].family.askers); n != 1 || askers[0].family.asking["goes"] != nil {
+			t.Errorf("%d webhooks", n)
+		}
+	})
+}
+
+func BenchmarkLook(b *testing.B) {
+	p, err := ParsePattern(keyURL + "{id}")
+	if err != nil {
+		b.Fatal(err)
+	}
+	use := New(Config{}).NewUse()
+	a := use.Family(FamilySource{Patterns: []Pattern{p}, Parse: text}, "webhook")
+	d := a.family.member(place{keyURL + "one", "one"})
+	now := time.Now()
+	d.current.Store(&Version{Value: "key", Confirmed: now})
+	a.family.admit(d)
+	b.Run("known", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, state, _ := a.Look([]byte("one"), now); state != Ready {
+				b.Fatal(state)
+			}
+		}
+	})
+	b.Run("unknown", func(b *testing.B) {
+		b.ReportAllocs()
+		a.family.served = true
+		for i := 0; b.Loop(); i++ {
+			if _, state, _ := a.Look(fmt.Append(nil, i), now); state != Due {
+				b.Fatal(state)
+			}
+		}
+	})
 }

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -71,10 +72,11 @@ type Use struct {
 	fetcher   *Fetcher
 	documents []*Document
 	families  []*Family
+	askers    map[*Asker]bool
 }
 
 // NewUse returns a use without anything.
-func (f *Fetcher) NewUse() *Use { return &Use{fetcher: f} }
+func (f *Fetcher) NewUse() *Use { return &Use{fetcher: f, askers: map[*Asker]bool{}} }
 
 // Document returns the document of a source: the one that is there already, if
 // there is one.
@@ -122,6 +124,12 @@ func (f *Fetcher) Serve(u *Use) {
 		for _, family := range u.families {
 			family.served = true
 			f.families[family.identity] = family
+			maps.DeleteFunc(family.askers, func(webhook string, a *Asker) bool {
+				if !u.askers[a] {
+					delete(family.asking, webhook)
+				}
+				return !u.askers[a]
+			})
 		}
 	}
 	f.awake()

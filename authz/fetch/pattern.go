@@ -155,11 +155,9 @@ const (
 	NamedByPath
 )
 
-// place is a URL, and the key id that it is asked with.
+// place is a URL, and the key id that it is asked with. Where the id is not part of the
+// URL, it alone tells two apart.
 type place struct{ url, id string }
-
-// key tells places apart. Where the id is not part of the URL, it alone does.
-func (p place) key() string { return p.url + " " + p.id }
 
 // place returns where a key id leads, if it leads anywhere.
 func (n Named) place(patterns []Pattern, id string) (place, error) {
