@@ -48,4 +48,4 @@ func retryAfter(failures int) time.Duration {
 }
 
 // jitter takes up to a tenth off, so that replicas do not ask together.
-func jitter(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
+func jitter(d time.Duration) time.Duration { return d - rand.N(d/10+1) } //nolint:gosec // nobody gains by guessing it

@@ -185,7 +185,7 @@ func (a *Asker) note(c candidate) bool {
 		a.candidates = append(a.candidates, c)
 		return true
 	}
-	if at := rand.N(a.seen); at < maxCandidates {
+	if at := rand.N(a.seen); at < maxCandidates { //nolint:gosec // the generator is seeded by the system and cannot be guessed from outside
 		a.candidates[at] = c
 		return true
 	}
@@ -206,7 +206,7 @@ func (a *Asker) draw(now time.Time) (p place, ok bool) {
 		delete(fam.asking, a.webhook)
 		return place{}, false
 	}
-	at := rand.N(len(a.candidates))
+	at := rand.N(len(a.candidates)) //nolint:gosec // as above
 	c := a.candidates[at]
 	a.candidates = slices.Delete(a.candidates, at, at+1)
 	a.last = now

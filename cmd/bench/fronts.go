@@ -75,36 +75,36 @@ func statuses(op string, value int, runtime string) any {
 }
 
 // start starts the server and the Envoy of a front.
-func (r *front) start(ctx context.Context, o *options, f *field, policyFile, spans string, application net.Addr) error {
+func (f *front) start(ctx context.Context, o *options, all *field, policyFile, spans string, application net.Addr) error {
 	switch {
-	case r.name == nameNone:
-	case r.command != "":
+	case f.name == nameNone:
+	case f.command != "":
 		self, err := os.Executable()
 		if err != nil {
 			return err
 		}
-		if err := f.add(ctx, &server{name: r.name}, self, nil, r.command); err != nil {
+		if err := all.add(ctx, &server{name: f.name}, self, nil, f.command); err != nil {
 			return err
 		}
 	default:
-		if err := f.addService(ctx, o, r.name, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+spans, policyFile, r.flags...); err != nil {
+		if err := all.addService(ctx, o, f.name, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+spans, policyFile, f.flags...); err != nil {
 			return err
 		}
 	}
-	config, err := r.config()
+	config, err := f.config()
 	if err != nil {
 		return err
 	}
 	config.SetCluster("application", application)
-	if r.name != nameNone {
-		r.server = f.servers[len(f.servers)-1]
-		address, err := net.ResolveTCPAddr("tcp", r.server.grpc)
+	if f.name != nameNone {
+		f.server = all.servers[len(all.servers)-1]
+		address, err := net.ResolveTCPAddr("tcp", f.server.grpc)
 		if err != nil {
 			return err
 		}
 		config.SetCluster("hookbastion", address)
 	}
-	dir, err := os.MkdirTemp(f.dir, "envoy")
+	dir, err := os.MkdirTemp(all.dir, "envoy")
 	if err != nil {
 		return err
 	}
@@ -112,15 +112,15 @@ func (r *front) start(ctx context.Context, o *options, f *field, policyFile, spa
 	if len(args) == 0 {
 		args = []string{"--concurrency", "1"}
 	}
-	r.envoy, err = envoytest.StartWith(ctx, config, dir, args...)
+	f.envoy, err = envoytest.StartWith(ctx, config, dir, args...)
 	return err
 }
 
 // config is Envoy's configuration. The service's is the one that the documentation
 // shows, but for time: a machine that measures is slow.
-func (r *front) config() (envoytest.Config, error) {
+func (f *front) config() (envoytest.Config, error) {
 	text := envoyConfig
-	if len(r.filters) == 0 {
+	if len(f.filters) == 0 {
 		var err error
 		if text, err = examples.Quickstart.ReadFile("quickstart/plain.yaml"); err != nil {
 			return nil, err
@@ -130,27 +130,27 @@ func (r *front) config() (envoytest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(r.filters) > 0 {
+	if len(f.filters) > 0 {
 		filters, _ := config.Manager()["http_filters"].([]any)
-		config.Manager()["http_filters"] = slices.DeleteFunc(filters, func(f any) bool {
-			filter, _ := f.(map[string]any)
+		config.Manager()["http_filters"] = slices.DeleteFunc(filters, func(other any) bool {
+			filter, _ := other.(map[string]any)
 			name, _ := filter["name"].(string)
-			return name != "envoy.filters.http.router" && !slices.Contains(r.filters, name)
+			return name != "envoy.filters.http.router" && !slices.Contains(f.filters, name)
 		})
 		return config, nil
 	}
 	resources := config.Map("static_resources")
 	listeners, _ := resources["listeners"].([]any)
 	resources["listeners"] = listeners[:1] // the other one is a small application
-	if !r.log {
+	if !f.log {
 		delete(config.Manager(), "access_log")
 	}
-	if log, ok := config.At("static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "access_log", 0).(map[string]any); ok && r.filter != nil {
-		log["filter"] = r.filter
+	if log, ok := config.At("static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "access_log", 0).(map[string]any); ok && f.filter != nil {
+		log["filter"] = f.filter
 	}
 	grpc, ok := config.ExtAuthz()["grpc_service"].(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: no grpc_service", r.name)
+		return nil, fmt.Errorf("%s: no grpc_service", f.name)
 	}
 	grpc["timeout"] = "5s"
 	return config, nil

@@ -27,7 +27,7 @@ func logged(seal *structpb.Value) *accesslogv3.HTTPAccessLogEntry {
 			StartTime:                   &timestamppb.Timestamp{Seconds: 1_700_000_000, Nanos: 5},
 			Duration:                    durationpb.New(1_500_000_001),
 			UpstreamRequestAttemptCount: 2,
-			IntermediateLogEntry:        true,
+			IntermediateLogEntry:        true, //nolint:staticcheck // older Envoys send it
 			AccessLogType:               accesslogv3.AccessLogType_DownstreamEnd,
 			UpstreamCluster:             "application",
 			ResponseFlags: &accesslogv3.ResponseFlags{
@@ -132,7 +132,7 @@ func entrySeeds(tb testing.TB) [][]byte {
 		nil, whole, bytes.Repeat(whole, 2), append(bytes.Clone(whole), encode(logged(structpb.NewNumberValue(1)))...),
 		encode(logged(structpb.NewNullValue())), encode(logged(structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{{}}}))),
 		encode(logged(nil)), encode(&accesslogv3.HTTPAccessLogEntry{}),
-		sealed(field(2, text)), sealed(field(2, text), field(2, field(1))), sealed(field(2, text, []byte{4<<3 | 0, 1})), sealed(field(2, text, []byte{4<<3 | 5, 1, 0, 0, 0})),
+		sealed(field(2, text)), sealed(field(2, text), field(2, field(1))), sealed(field(2, text, []byte{4 << 3, 1})), sealed(field(2, text, []byte{4<<3 | 5, 1, 0, 0, 0})),
 		sealed(field(2, text), key("other")), sealed(key("other"), key(sealPlace.Key), field(2, text)), sealed(), append(sealed(field(2, text)), sealed()...),
 		field(1, field(17, field(1, field(2, field(1, key(sealPlace.Key), field(2, text))), key(sealPlace.Namespace)))),
 		field(1, field(16, []byte{7 << 3, 1, 7 << 3, 0, 5 << 3, 2})), field(4, field(1, []byte{1 << 3, 0xf4, 3}), field(1)),
