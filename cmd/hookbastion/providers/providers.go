@@ -5,6 +5,7 @@ package providers
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -112,9 +113,13 @@ func newProvidersList() *cobra.Command {
 // kinds are what a policy can say of a sender that the catalogue does not have, by
 // the key of its scheme.
 var kinds = map[string]string{
-	"hmac":         "a keyed hash over body, time, URL or headers (hmac)",
-	"jws":          "a JSON Web Token signed with a shared secret (jws)",
-	"shared_token": "a shared token in a header, the query or the body (shared_token)",
+	"hmac":           "a keyed hash over body, time, URL or headers (hmac)",
+	"rsa":            "an RSA signature over the same, checked with a public key (rsa)",
+	"ecdsa":          "an ECDSA signature over the same (ecdsa)",
+	"ed25519":        "an Ed25519 signature over the same (ed25519)",
+	"jws":            "a JSON Web Token or other JWS, signed with a secret or a private key (jws)",
+	"http_signature": "an HTTP message signature of RFC 9421, or of its draft (http_signature)",
+	"shared_token":   "a shared token in a header, the query or the body (shared_token)",
 }
 
 // noMatch says that nothing is listed, and what to do about a sender that is not in
@@ -129,8 +134,8 @@ func (f *wanted) noMatch() error {
 		}
 	}
 	return fmt.Errorf("%s\nA policy can describe a sender of its own, without any code, if it signs or sends:\n"+
-		"  %s\n  %s\n  %s\nThe guide is docs/concepts.md#a-signature-of-your-own-kind, and for the catalogue docs/providers/adding.md", message,
-		kinds["hmac"], kinds["jws"], kinds["shared_token"])
+		"  %s\nThe guide is docs/concepts.md#a-signature-of-your-own-kind, and for the catalogue docs/providers/adding.md",
+		message, strings.Join(slices.Sorted(maps.Values(kinds)), "\n  "))
 }
 
 func listProviders(want *wanted) ([]listed, error) {
