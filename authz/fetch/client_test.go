@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,10 +228,12 @@ func names(t *testing.T, address func(name string) netip.Addr) *net.Resolver {
 // A name that is moved to an address of the inside is refused at the moment in
 // which it would be dialled, whatever it was a moment before.
 func TestRebinding(t *testing.T) {
-	asked := 0
-	s, roots := server(t, func(w http.ResponseWriter, _ *http.Request) { asked++; _, _ = io.WriteString(w, "keys") }, nil)
-	where := netip.MustParseAddr("127.0.0.1")
-	client := NewClient(ClientConfig{AllowPrivate: loopback, Roots: roots, Resolver: names(t, func(string) netip.Addr { return where })})
+	var asked atomic.Int64
+	s, roots := server(t, func(w http.ResponseWriter, _ *http.Request) { asked.Add(1); _, _ = io.WriteString(w, "keys") }, nil)
+	var where atomic.Pointer[netip.Addr]
+	move := func(a netip.Addr) { where.Store(&a) }
+	move(netip.MustParseAddr("127.0.0.1"))
+	client := NewClient(ClientConfig{AllowPrivate: loopback, Roots: roots, Resolver: names(t, func(string) netip.Addr { return *where.Load() })})
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
 	get := func() error {
 		_, err := client.Get(t.Context(), &Request{URL: "https://example.com:" + port + "/"}) // a name of the server's certificate
@@ -240,25 +243,25 @@ func TestRebinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, private := range []string{"127.0.0.2", "169.254.169.254", "10.1.2.3", "100.100.100.200", "0.0.0.0"} {
-		where = netip.MustParseAddr(private)
+		move(netip.MustParseAddr(private))
 		if err := get(); FailureOf(err) != Address {
 			t.Errorf("%s: %v", private, err)
 		}
 	}
-	where = netip.Addr{}
+	move(netip.Addr{})
 	if err := get(); FailureOf(err) != DNS {
 		t.Errorf("no address: %v", err)
 	}
-	if asked != 1 {
-		t.Errorf("the server was asked %d times", asked)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the server was asked %d times", n)
 	}
 }
 
 func TestProxyOnlyOfSettings(t *testing.T) {
 	s, roots := server(t, answer(200, "keys"), nil)
-	connects := 0
+	var connects atomic.Int64
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connects++
+		connects.Add(1)
 		out, err := net.Dial("tcp", s.Listener.Addr().String())
 		if err != nil || r.Method != http.MethodConnect {
 			w.WriteHeader(http.StatusBadGateway)
@@ -279,16 +282,16 @@ func TestProxyOnlyOfSettings(t *testing.T) {
 	resolver := names(t, func(string) netip.Addr { return netip.MustParseAddr("127.0.0.1") })
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
 	r := &Request{URL: "https://example.com:" + port + "/"}
-	if _, err := NewClient(ClientConfig{AllowPrivate: loopback, Roots: roots, Resolver: resolver}).Get(t.Context(), r); err != nil || connects != 0 {
-		t.Errorf("%v, and the proxy of the environment was asked %d times", err, connects)
+	if _, err := NewClient(ClientConfig{AllowPrivate: loopback, Roots: roots, Resolver: resolver}).Get(t.Context(), r); err != nil || connects.Load() != 0 {
+		t.Errorf("%v, and the proxy of the environment was asked %d times", err, connects.Load())
 	}
 	through, err := url.Parse(proxy.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp, err := NewClient(ClientConfig{Proxy: through, Roots: roots}).Get(t.Context(), r)
-	if err != nil || string(resp.Body) != "keys" || connects != 1 {
-		t.Errorf("%v, and the proxy of the settings was asked %d times", err, connects)
+	if err != nil || string(resp.Body) != "keys" || connects.Load() != 1 {
+		t.Errorf("%v, and the proxy of the settings was asked %d times", err, connects.Load())
 	}
 }
 

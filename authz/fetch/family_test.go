@@ -162,9 +162,11 @@ func TestFloodDoesNotStarve(t *testing.T) {
 		if most := int(time.Since(began)/AskInterval) + 1; f.count() > most {
 			t.Errorf("%d fetches in %d intervals", f.count(), most)
 		}
+		fetcher.mu.Lock()
 		if len(flooded.candidates) > maxCandidates || len(flooded.family.nothing) > maxNothing {
 			t.Errorf("%d candidates, %d remembered", len(flooded.candidates), len(flooded.family.nothing))
 		}
+		fetcher.mu.Unlock()
 		f.set(func() { f.bodies[keyURL+"other"] = "key" })
 		look(t, quiet, "other")
 		synctest.Wait()
@@ -179,7 +181,6 @@ func TestFloodDoesNotStarve(t *testing.T) {
 		if f.count() != n {
 			t.Errorf("%d fetches after the flood", f.count()-n)
 		}
-		_ = fetcher
 	})
 }
 

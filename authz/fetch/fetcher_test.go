@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,6 +62,31 @@ func (f *fake) set(change func()) {
 	change()
 }
 
+// all are the requests so far.
+func (f *fake) all() []call {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
+// notes are written by fetches and read by a test.
+type notes struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (n *notes) add(line string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, line)
+}
+
+func (n *notes) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.lines)
+}
+
 func (f *fake) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,9 +126,9 @@ func value(d *Document) any {
 
 func TestDocumentIsKeptFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var events []string
+		var events notes
 		f := &fake{bodies: map[string]string{keysURL: "one"}, good: 2 * time.Hour}
-		fetcher := running(t, f, Config{OnEvent: func(e Event) { events = append(events, fmt.Sprint(e.Err, " ", e.Held)) }})
+		fetcher := running(t, f, Config{OnEvent: func(e Event) { events.add(fmt.Sprint(e.Err, " ", e.Held)) }})
 		use := fetcher.NewUse()
 		d := use.Document(Source{URL: keysURL, Parse: text})
 		if use.Document(Source{URL: keysURL, Parse: text}) != d {
@@ -122,8 +148,8 @@ func TestDocumentIsKeptFresh(t *testing.T) {
 			t.Errorf("%d fetches before the time", f.count())
 		}
 		time.Sleep(14 * time.Minute)
-		if f.count() != 2 || f.calls[1].etag != "e:one" {
-			t.Errorf("%d fetches, the second asked for %v", f.count(), f.calls[1:])
+		if f.count() != 2 || f.all()[1].etag != "e:one" {
+			t.Errorf("%d fetches, the second asked for %v", f.count(), f.all()[1:])
 		}
 
 		// The server dies: what was good stays, is asked for less and less, and one day
@@ -149,7 +175,7 @@ func TestDocumentIsKeptFresh(t *testing.T) {
 		if value(d) != "two" {
 			t.Error("it does not come back")
 		}
-		if got := strings.Join(events, ", "); got != "<nil> true, connect: dead true, <nil> true" {
+		if got := strings.Join(events.all(), ", "); got != "<nil> true, connect: dead true, <nil> true" {
 			t.Errorf("events: %s", got)
 		}
 		results := fetcher.Stats(time.Now()).Results[keysURL]
@@ -237,8 +263,9 @@ func TestFloodOfUnknownIDs(t *testing.T) {
 				if n := f.count() - began; n > 20 || n < 15 {
 					t.Errorf("%d fetches in ten minutes", n)
 				}
-				for i := range f.calls[1:] {
-					if gap := f.calls[i+1].at.Sub(f.calls[i].at); gap < AskInterval-AskInterval/10 {
+				calls := f.all()
+				for i := range calls[1:] {
+					if gap := calls[i+1].at.Sub(calls[i].at); gap < AskInterval-AskInterval/10 {
 						t.Fatalf("two fetches within %v", gap)
 					}
 				}
@@ -272,7 +299,7 @@ func TestLastGoodSurvivesARestart(t *testing.T) {
 	}
 	good, dead := &fake{bodies: map[string]string{keysURL: "one"}}, &fake{err: fail(Connect, "dead")}
 	start(t, good, "one", nil)
-	if got := good.calls[0].request.Header.Get("Authorization"); got != "Bearer a-secret-value" {
+	if got := good.all()[0].request.Header.Get("Authorization"); got != "Bearer a-secret-value" {
 		t.Errorf("the server was told %q", got)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -285,7 +312,7 @@ func TestLastGoodSurvivesARestart(t *testing.T) {
 	}
 	start(t, dead, "one", func(d *Document) {
 		time.Sleep(time.Minute)
-		if dead.count() < 2 || dead.calls[0].etag != "e:one" {
+		if dead.count() < 2 || dead.all()[0].etag != "e:one" {
 			t.Errorf("it was asked for %d times", dead.count())
 		}
 		time.Sleep(DefaultMaxStale)
@@ -324,15 +351,15 @@ func TestStoreThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var said []string
+		var said notes
 		f := &fake{bodies: map[string]string{keysURL: "one"}}
-		fetcher := running(t, f, Config{Directory: file, OnEvent: func(e Event) { said = append(said, fmt.Sprint(e.Err)) }})
+		fetcher := running(t, f, Config{Directory: file, OnEvent: func(e Event) { said.add(fmt.Sprint(e.Err)) }})
 		use := fetcher.NewUse()
 		d := use.Document(Source{URL: keysURL, Parse: text})
 		fetcher.Serve(use)
 		synctest.Wait()
-		if value(d) != "one" || len(said) != 2 || !strings.Contains(said[0], file) {
-			t.Errorf("%v, %v", value(d), said)
+		if value(d) != "one" || len(said.all()) != 2 || !strings.Contains(said.all()[0], file) {
+			t.Errorf("%v, %v", value(d), said.all())
 		}
 	})
 }
