@@ -162,7 +162,7 @@ func canSign(t *testing.T, table *authz.Table, w *authz.Webhook) {
 			if path := hmac.Config().Time.JSON; path != "" {
 				keys := strings.Split(path, ".")
 				stamp := map[signature.Unit]string{
-					signature.Seconds: "1800000000", signature.Milliseconds: "1800000000000", signature.RFC3339: `"2027-01-15T08:00:00Z"`,
+					signature.Seconds: "1800000000", signature.Milliseconds: "1800000000000", signature.RFC3339: `"2027-01-15T08:00:00Z"`, signature.HTTPDate: `"Fri, 15 Jan 2027 08:00:00 GMT"`,
 				}[hmac.Config().Time.Unit]
 				body = `{"` + strings.Join(keys, `":{"`) + `":` + stamp + strings.Repeat("}", len(keys))
 			}

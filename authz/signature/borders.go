@@ -59,8 +59,12 @@ func (c *Config) shapeOf(i int) shape {
 		// Z or an offset.
 		s := of(charsOf(digits))
 		s.begins, s.ends = true, true
-		if c.Time.Unit == RFC3339 {
+		switch c.Time.Unit {
+		case RFC3339:
 			s.chars, s.last = anything, charsOf(digits+"Zz")
+		case HTTPDate: // 29 characters, from Mon to GMT
+			s.chars, s.first, s.last = setOf(DateChars.has), charsOf("MTWFS"), charsOf("T")
+		default:
 		}
 		return s
 	case HeaderValue:
@@ -130,11 +134,24 @@ func (c *Config) shapeOfURL(p *Part) shape {
 // that one signature fits several requests; none if each content can be read in
 // one way. What a form itself joins is not told apart: its names and values.
 func (c *Config) Open() []string {
-	shapes := make([]shape, len(c.Content))
+	var names []string
+	begin := 0
 	for i := range c.Content {
+		// Nobody knows the secret, so that nobody can put it anywhere else.
+		if c.Content[i].Kind == Secret {
+			names = append(names, c.openBetween(begin, i)...)
+			begin = i + 1
+		}
+	}
+	return append(names, c.openBetween(begin, len(c.Content))...)
+}
+
+func (c *Config) openBetween(begin, end int) []string {
+	shapes := make([]shape, len(c.Content))
+	for i := begin; i < end; i++ {
 		shapes[i] = c.shapeOf(i)
 	}
-	begin, end := 0, len(shapes) // what is between is not told apart yet
+	// What is between begin and end is not told apart yet.
 	for moved := true; moved; {
 		moved = false
 		for end-begin > 1 && beginsVisibly(shapes[begin:end]) {
@@ -144,7 +161,10 @@ func (c *Config) Open() []string {
 			begin, moved = begin+1, true
 		}
 	}
-	if end-begin == 1 {
+	if end-begin <= 1 {
+		if begin == end {
+			return nil
+		}
 		if p := &c.Content[begin]; p.Kind == PlivoV3 && !c.Pin.fixes() && !c.Pin.NoBody {
 			return []string{"query", "form parameters"}
 		}

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"crypto/md5"  //nolint:gosec // only just not broken as an HMAC, and some providers offer nothing else
 	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is not broken, and some providers offer nothing else
 	"crypto/sha256"
 	"crypto/sha512"
@@ -18,6 +19,7 @@ const (
 	SHA256 Hash = iota + 1
 	SHA512
 	SHA1
+	MD5
 )
 
 func (h Hash) new() func() hash.Hash {
@@ -26,6 +28,8 @@ func (h Hash) new() func() hash.Hash {
 		return sha512.New
 	case SHA1:
 		return sha1.New
+	case MD5:
+		return md5.New
 	default:
 		return sha256.New
 	}
@@ -38,6 +42,8 @@ func (h Hash) Size() int {
 		return sha512.Size
 	case SHA1:
 		return sha1.Size
+	case MD5:
+		return md5.Size
 	default:
 		return sha256.Size
 	}
@@ -50,6 +56,8 @@ func (h Hash) String() string {
 		return "HMAC-SHA512"
 	case SHA1:
 		return "HMAC-SHA1"
+	case MD5:
+		return "HMAC-MD5"
 	default:
 		return "HMAC-SHA256"
 	}
@@ -92,6 +100,8 @@ const (
 	Credential
 	// Base64JSON: base64 of a JSON object, the signature under Config.Key.
 	Base64JSON
+	// KeyHashList: "id/hash/signature" entries, the hash's name in Config.Prefix.
+	KeyHashList
 )
 
 // PartKind is the kind of one piece of the signed content.
@@ -106,6 +116,8 @@ const (
 	Method
 	URL
 	Path
+	// Secret: the key itself, where PlainHash is set.
+	Secret
 	// What follows is prepared before it is signed.
 
 	// Form: the parameters of a form, sorted, with nothing between.
@@ -221,16 +233,6 @@ const (
 	lowerID
 )
 
-// Unit is how a time is written.
-type Unit uint8
-
-// The units.
-const (
-	Seconds Unit = iota + 1
-	Milliseconds
-	RFC3339
-)
-
 // Time says where the signed time stands. At most one of Header, Key, First, JSON
 // and Field is set; with none, the scheme has no signed time.
 type Time struct {
@@ -283,6 +285,10 @@ type Config struct {
 	Encoding    Encoding
 	// SecretFirst: no HMAC but the plain hash of the secret and the content.
 	SecretFirst bool
+	// PlainHash: no HMAC but the plain hash of the content, of which Secret is a part.
+	PlainHash bool
+	// KeySuffix stands behind the secret in the key.
+	KeySuffix string
 	// Headers hold the signature. If a header holds the time as well, the
 	// first one that is there counts, else all.
 	Headers []string
@@ -290,6 +296,10 @@ type Config struct {
 	JSON string
 	// Field, in place of Headers, is the signature's field of the form.
 	Field string
+	// Query, in place of Headers, is the signature's parameter of the query.
+	Query string
+	// Sets: a KeyValue header may hold several lists, each with its own time.
+	Sets bool
 	// Numbered: the headers are name-1 to name-100.
 	Numbered bool
 	// Repeated: a header may stand there more than once.

@@ -189,6 +189,8 @@ func (h *Content) write(req *authz.Request, s *scratch, form urlForm, mac io.Wri
 			feed(s.time)
 		case Literal:
 			feed(part.bytes)
+		case Secret:
+			_, _ = mac.Write(s.secret) // it is the key's and no part of what is fingerprinted
 		case HeaderValue:
 			value, _ := req.Headers.Lookup(part.Text)
 			feed(value)

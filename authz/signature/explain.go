@@ -11,6 +11,17 @@ import (
 // The texts of this file are for `hookbastion explain`. None of them holds a
 // key, a MAC or a part of the body.
 
+// Unit is how a time is written.
+type Unit uint8
+
+// The units.
+const (
+	Seconds Unit = iota + 1
+	Milliseconds
+	RFC3339
+	HTTPDate
+)
+
 // String returns the unit's name.
 func (u Unit) String() string {
 	switch u {
@@ -20,6 +31,8 @@ func (u Unit) String() string {
 		return "Unix milliseconds"
 	case RFC3339:
 		return "RFC 3339"
+	case HTTPDate:
+		return "the form of HTTP, as Sun, 06 Nov 1994 08:49:37 GMT"
 	default:
 		return "no unit"
 	}
@@ -90,6 +103,8 @@ func (c *Config) form() string {
 		mac = c.Prefix + " <id>:" + mac
 	case SpaceList:
 		mac = c.Prefix + "," + mac
+	case KeyHashList:
+		mac = "<id>/" + c.Prefix + "/" + mac
 	case KeyValue:
 		mac = c.Key + "=" + mac
 		if c.Time.Key != "" {
@@ -105,6 +120,8 @@ func (c *Config) form() string {
 		return c.JSON + " in the JSON body: " + mac
 	case c.Field != "":
 		return c.Field + " of the form: " + mac
+	case c.Query != "":
+		return c.Query + " of the query: " + mac
 	}
 	header := c.Headers[0]
 	if c.Numbered {
@@ -120,6 +137,8 @@ func (h *Content) Place() string {
 		return h.config.JSON + " in the JSON body"
 	case h.config.Field != "":
 		return h.config.Field + " of the form"
+	case h.config.Query != "":
+		return h.config.Query + " of the query"
 	}
 	return strings.Join(h.config.Headers, " or ")
 }
@@ -147,6 +166,9 @@ func (c *Config) macName() string {
 	name := c.Hash.String()
 	if c.SecretFirst {
 		return strings.TrimPrefix(name, "HMAC-") + " of the secret,"
+	}
+	if c.PlainHash {
+		return strings.TrimPrefix(name, "HMAC-")
 	}
 	return name
 }
@@ -185,7 +207,7 @@ func (p *Part) describe() string {
 
 var partNames = map[PartKind]string{
 	Body: "body", Timestamp: "timestamp", Method: "method", URL: "url", Path: "path",
-	Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
+	Secret: "secret", Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
 	SortedQuery: "sorted query", PlivoV3: "url, query and form parameters",
 	Contentful: "method, path and signed headers", MercadoPago: "id, request id and time", JSONFields: "fields of the JSON object",
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"net/http"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ func (h *Content) collect(req *authz.Request, s *scratch) authz.Reason {
 		if err != nil || len(texts) > 1 || len(texts) == 1 && !h.parse([]byte(texts[0]), s) {
 			return authz.SignatureMalformed
 		}
+	}
+	if h.config.Query != "" && !h.parseQuery(req, s) {
+		return authz.SignatureMalformed
 	}
 	headers := req.Headers
 	for i := range headers {
@@ -135,6 +139,12 @@ func (h *Content) parse(value authz.View, s *scratch) bool {
 			return false
 		}
 		h.add(mac, s)
+	case KeyHashList:
+		h.parseList(value, ',', s, func(item []byte) ([]byte, bool) {
+			_, rest, _ := bytes.Cut(item, []byte{'/'})
+			hash, mac, ok := bytes.Cut(rest, []byte{'/'})
+			return mac, ok && string(hash) == c.Prefix
+		})
 	case KeyValue:
 		return h.parseKeyValue(value, s)
 	case Base64JSON:
@@ -315,6 +325,10 @@ func decodeBase64(dst *macBytes, text []byte, encoding *base64.Encoding, size in
 // parseTime reads a time as it was sent. Numbers have no sign, no leading zero
 // and at most 15 digits.
 func parseTime(text authz.View, unit Unit) (time.Time, bool) {
+	if unit == HTTPDate {
+		t, err := time.Parse(http.TimeFormat, string(text))
+		return t, err == nil && t.Format(http.TimeFormat) == string(text) // one form, and the weekday is right
+	}
 	if unit == RFC3339 {
 		// A digit that is missing from the hour is no fault to time.Parse.
 		if len(text) > 64 || len(text) < len("2006-01-02T15:04:05Z") || text[13] != ':' {

@@ -19,7 +19,9 @@ import (
 type slot struct {
 	Key
 	hash        Hash
-	secretFirst bool
+	secretFirst bool // the hash of the secret and the content
+	plain       bool // the hash of the content alone, which has the secret
+	suffix      string
 	roots       bool // the text is certificates
 }
 
@@ -84,12 +86,20 @@ func (s *slot) key(version *secret.Version) *key {
 		return k
 	}
 	k.macs.New = func() any {
-		if s.secretFirst {
+		if s.secretFirst || s.plain {
 			return s.hash.new()()
 		}
-		return hmac.New(s.hash.new(), k.Secret.Reveal())
+		return hmac.New(s.hash.new(), k.material())
 	}
 	return k
+}
+
+// material is the secret as the provider keys its hash with it.
+func (k *key) material() []byte {
+	if k.suffix == "" {
+		return k.Secret.Reveal()
+	}
+	return append(slices.Clone(k.Secret.Reveal()), k.suffix...)
 }
 
 // begin returns a hash that is ready for the content. It is given back by end.
@@ -97,7 +107,7 @@ func (k *key) begin() hash.Hash {
 	mac, _ := k.macs.Get().(hash.Hash)
 	mac.Reset()
 	if k.secretFirst {
-		_, _ = mac.Write(k.Secret.Reveal()) // hashes never fail
+		_, _ = mac.Write(k.material()) // hashes never fail
 	}
 	return mac
 }

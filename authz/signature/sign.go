@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 		setJSON(req, map[string]string{c.Time.JSON: stamp}) // unless the body has a time
 	}
 	// The other items of the header are signed, so that they come first.
-	if c.JSON+c.Field == "" {
+	if c.JSON+c.Field+c.Query == "" {
 		req.Set(c.header(), h.withKeyID(c.headerValue(stamp, ""), k, with))
 	}
 	if !h.guarded(&authz.Call{Request: req}) {
@@ -66,6 +67,8 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 		setJSON(req, map[string]string{c.JSON: text})
 	case c.Field != "":
 		setFields(req, map[string]string{c.Field: c.headerValue(stamp, text)})
+	case c.Query != "":
+		setQuery(req, c.Query, c.headerValue(stamp, text))
 	default:
 		req.Set(c.header(), h.withKeyID(c.headerValue(stamp, text), k, with))
 	}
@@ -79,11 +82,7 @@ func (h *Content) make(req *authz.Request, k *key, s *scratch, with authz.Signin
 		signature, err := h.config.Algorithm.Sign(with.Private, h.signedContent(req, s, 0, nil))
 		return signature, err == nil
 	}
-	mac := k.begin()
-	h.write(req, s, h.forms[0], mac, nil)
-	sum := mac.Sum(nil)
-	k.end(mac)
-	return sum, true
+	return h.sum(req, k, s, h.forms[0], nil), true
 }
 
 // signHeaders adds what the scheme looks for in headers, except the signature.
@@ -291,6 +290,8 @@ func (c *Config) headerValue(stamp, mac string) string {
 		return c.Prefix + "," + mac
 	case Credential:
 		return c.Prefix + " sample:" + mac
+	case KeyHashList:
+		return "1/" + c.Prefix + "/" + mac
 	case KeyValue:
 		return c.items(stamp, mac)
 	case Positional:
@@ -329,6 +330,8 @@ func appendTime(dst []byte, t time.Time, unit Unit) []byte {
 		return strconv.AppendInt(dst, t.UnixMilli(), 10)
 	case RFC3339:
 		return t.UTC().AppendFormat(dst, time.RFC3339Nano)
+	case HTTPDate:
+		return t.UTC().AppendFormat(dst, http.TimeFormat)
 	default:
 		return strconv.AppendInt(dst, t.Unix(), 10)
 	}

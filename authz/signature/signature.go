@@ -139,6 +139,9 @@ func (p *Plan) With(configured []Key) (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, slot := range ks {
+		slot.plain, slot.suffix = p.config.PlainHash, p.config.KeySuffix
+	}
 	return &Content{p, ks}, nil
 }
 
@@ -217,6 +220,7 @@ type scratch struct {
 	unavailable authz.Reason
 	sum         [maxMAC]byte
 	time        authz.View // as sent
+	secret      []byte     // while the content is hashed that has it
 	parts       [][]byte   // prepared parts of the content, by their place
 	url         []byte     // the URL in the form that is being tried
 }

@@ -78,12 +78,21 @@ func (h *Content) Present(req *authz.Request) bool {
 		return req.Body.Len() > 0 && !isForm(req) && !isMultipart(req)
 	case h.config.Field != "":
 		return req.Body.Len() > 0 && (isForm(req) || isMultipart(req))
+	case h.config.Query != "":
+		return h.inQuery(req)
 	}
 	return h.first(req.Headers) >= 0
 }
 
 // Verify verifies the signature.
 func (h *Content) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
+	if h.config.Sets {
+		return h.verifySets(call, f)
+	}
+	return h.verify(call, f)
+}
+
+func (h *Content) verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 	s, _ := h.scratch.Get().(*scratch)
 	defer func() {
 		s.forget()
@@ -115,7 +124,7 @@ func (h *Content) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason 
 			return reason
 		}
 	}
-	if h.config.SecretFirst && h.extended(call.Request, s) {
+	if h.config.extensible() && h.extended(call.Request, s) {
 		call.Explain("content that nobody has made longer", "a NUL byte, which stands in all content that was")
 		return authz.SignatureInvalid
 	}
@@ -319,10 +328,7 @@ func (h *Content) oneForm(req *authz.Request) bool {
 // matches compares the MAC of the content with every candidate, without an
 // early exit.
 func (h *Content) matches(req *authz.Request, k *key, s *scratch, form urlForm, digest *authz.Fingerprinting) bool {
-	mac := k.begin()
-	h.write(req, s, form, mac, digest)
-	sum := mac.Sum(s.sum[:0])
-	k.end(mac)
+	sum := h.sum(req, k, s, form, digest)
 	match := false
 	for i := range s.candidates {
 		if secret.Equal(sum, s.candidates[i].bytes) && s.candidates[i].allows(k, nil) {

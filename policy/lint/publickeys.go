@@ -62,3 +62,25 @@ var brokenHash = Rule{
 		}
 	},
 }
+
+var weakHash = Rule{
+	Rule: finding.Rule{
+		ID: "HB085", Severity: finding.Info,
+		Title: "the signature is an HMAC over MD5, or no HMAC at all",
+		Risk:  "A plain hash was not made to be keyed, and MD5 is broken: what is known of both is one step away from a forged signature.",
+		Fix:   "Take another scheme of the provider, if there is one. Limit the sources, and keep the lifetime of nonces long.",
+		Link:  "policy.md#hmac",
+	},
+	each: func(p *pass, w *webhook) {
+		for _, s := range w.schemes {
+			switch h := s.GetHmac(); {
+			case h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT, h.GetConstruction() == policyv1.Hmac_HASH_OF_CONTENT:
+				p.report(w.proof(), "is verified by a plain "+h.GetHash().String()+" that has the secret, which is no HMAC")
+				return
+			case h.GetHash() == policyv1.Hmac_MD5:
+				p.report(w.proof(), "is verified by an HMAC over MD5, which is broken as a hash")
+				return
+			}
+		}
+	},
+}

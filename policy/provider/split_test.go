@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -204,6 +205,8 @@ func (sp *splitter) stamp() string {
 		return form.Get(t.GetField())
 	case t.GetUnit() == policyv1.Timestamp_MILLISECONDS:
 		return fmt.Sprint(now.UnixMilli())
+	case t.GetUnit() == policyv1.Timestamp_HTTP_DATE:
+		return now.UTC().Format(http.TimeFormat)
 	case t.GetUnit() == policyv1.Timestamp_RFC3339:
 		return now.UTC().Format("2006-01-02T15:04:05Z")
 	default:

@@ -34,6 +34,10 @@ func (c *Plans) contentConfig(s *policyv1.Scheme, maxSignatures int, publicURL s
 		MaxSignatures:  maxSignatures,
 		Spaced:         sig.GetSpaced(),
 		SecretFirst:    s.GetHmac().GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT,
+		PlainHash:      s.GetHmac().GetConstruction() == policyv1.Hmac_HASH_OF_CONTENT,
+		KeySuffix:      s.GetHmac().GetKeySuffix(),
+		Query:          sig.GetQuery(),
+		Sets:           sig.GetSets(),
 		JSON:           sig.GetJson(),
 		Field:          sig.GetField(),
 		KeyID:          keyID(s),
@@ -74,12 +78,14 @@ func (c *Plans) checkScheme(config *signature.Config, s *policyv1.Scheme, at str
 		needs(config.Prefix != "", sig, "grammar CREDENTIAL needs prefix, the word before the id, such as application")
 	case signature.Prefix, signature.PrefixList:
 		needs(config.Prefix != "", sig, "grammar "+h.GetSignature().GetGrammar().String()+" needs prefix")
+	case signature.KeyHashList:
+		needs(config.Prefix != "", sig, "grammar KEY_HASH_LIST needs prefix, the name of the hash, such as SHA256")
 	case signature.SpaceList:
 		needs(config.Prefix != "", sig, "grammar SPACE_LIST needs prefix, the version, such as v1")
 	case signature.KeyValue, signature.Base64JSON:
 		needs(config.Key != "", sig, "grammar "+h.GetSignature().GetGrammar().String()+" needs key, the name of the signature's item")
 	}
-	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList, signature.Credential}, config.Grammar),
+	needs(config.Prefix == "" || slices.Contains([]signature.Grammar{signature.Prefix, signature.PrefixList, signature.SpaceList, signature.Credential, signature.KeyHashList}, config.Grammar),
 		sig.At("prefix"), "has no use in this grammar")
 	needs(!config.PrefixOptional || config.Grammar == signature.Prefix, sig.At("prefix_optional"), "has no use in this grammar")
 	needs(config.Key == "" || config.Grammar == signature.KeyValue || config.Grammar == signature.Base64JSON, sig.At("key"), "has no use in this grammar")
@@ -88,7 +94,7 @@ func (c *Plans) checkScheme(config *signature.Config, s *policyv1.Scheme, at str
 		sig.At("separator"), "has no use in this grammar")
 	needs(separator == "" || !strings.Contains(alphabet(config), separator), sig.At("separator"), "must not be a character of the items")
 	stops := map[signature.Grammar]string{
-		signature.PrefixList: ",", signature.SpaceList: ", ", signature.Credential: " :", signature.KeyValue: "= " + string(config.Separator),
+		signature.PrefixList: ",", signature.SpaceList: ", ", signature.Credential: " :", signature.KeyHashList: ",/", signature.KeyValue: "= " + string(config.Separator),
 	}[config.Grammar]
 	needs(plainText(config.Prefix, stops), sig.At("prefix"), "has a character that cannot stand there")
 	needs(plainText(config.Key, stops), sig.At("key"), "has a character that cannot stand there")
@@ -97,13 +103,15 @@ func (c *Plans) checkScheme(config *signature.Config, s *policyv1.Scheme, at str
 	needs(config.Time.Key == "" || config.Grammar == signature.KeyValue, at.At("timestamp", "key"), "needs grammar KEY_VALUE")
 	needs(config.Time.Key == "" || config.Time.Key != config.Key, at.At("timestamp", "key"), "is the key of the signature")
 	needs(config.Time.First == (config.Grammar == signature.Positional), at.At("timestamp"), "first and grammar POSITIONAL belong together")
+	needs(!config.Sets || config.Grammar == signature.KeyValue && !config.Spaced && len(config.Headers) > 0, sig.At("sets"), "needs grammar KEY_VALUE in a header, without spaced")
+	needs(!config.Sets || !config.Repeated && !config.Numbered, sig.At("sets"), "cannot be where the header may stand there more than once")
 	needs(!h.GetSignature().GetRepeated() || config.Time.Key == "" && !config.Time.First, sig.At("repeated"), "cannot be where the header holds the time")
 	needs(!h.GetSignature().GetNumbered() || config.Time.Key == "" && !config.Time.First, sig.At("numbered"), "cannot be where the header holds the time")
 	for _, several := range []struct {
 		name string
 		set  bool
 	}{{"numbered", config.Numbered}, {"repeated", config.Repeated}} {
-		needs(!several.set || config.JSON+config.Field == "", sig.At(several.name), "has no use with json or field: there is no header")
+		needs(!several.set || config.JSON+config.Field+config.Query == "", sig.At(several.name), "has no use with json, field or query: there is no header")
 		needs(!several.set || !signsItem(config), sig.At(several.name), "cannot be where content signs an item of the one header")
 	}
 	c.checkTime(config, h, at)
@@ -147,7 +155,11 @@ func (c *Plans) checkContent(config *signature.Config, s *policyv1.Scheme, at st
 		c.faults.Fail(at.At("body_unsigned"), "contradicts content, which signs the body")
 	}
 	if places := signaturePlaces(h.GetSignature()); places != 1 {
-		c.faults.Fail(at.At("signature"), "needs one of headers, json and field")
+		c.faults.Fail(at.At("signature"), "needs one of headers, json, field and query")
+	}
+	c.checkPlainHash(config, at)
+	if config.Query != "" && SignsQuery(s) {
+		c.faults.Fail(at.At("signature", "query"), "stands in the URL, of which content signs the query")
 	}
 	if inURL != nil && !config.SignsURL() {
 		c.faults.Fail(at.At("body_digest"), "stands in the URL, which content does not sign")
@@ -188,10 +200,26 @@ func (c *Plans) checkContent(config *signature.Config, s *policyv1.Scheme, at st
 	}
 }
 
+// checkPlainHash looks whether the secret is where the construction wants it.
+func (c *Plans) checkPlainHash(config *signature.Config, at strictyaml.Place) {
+	secrets := 0
+	for i, part := range config.Content {
+		if part.Kind != signature.Secret {
+			continue
+		}
+		if secrets++; !config.PlainHash {
+			c.faults.Fail(at.At("content", i), "secret needs construction: HASH_OF_CONTENT")
+		}
+	}
+	if config.PlainHash && secrets != 1 {
+		c.faults.Fail(at.At("construction"), "HASH_OF_CONTENT needs one secret: {} in content")
+	}
+}
+
 // signaturePlaces counts the places where a signature is said to stand.
 func signaturePlaces(s *policyv1.Signature) int {
 	n := 0
-	for _, there := range []bool{len(s.GetHeaders()) > 0, s.GetJson() != "", s.GetField() != ""} {
+	for _, there := range []bool{len(s.GetHeaders()) > 0, s.GetJson() != "", s.GetField() != "", s.GetQuery() != ""} {
 		if there {
 			n++
 		}
@@ -209,8 +237,12 @@ func alphabet(config *signature.Config) string {
 		text += "-_"
 	case signature.Hex:
 	}
-	if config.Time.Unit == signature.RFC3339 {
+	switch config.Time.Unit {
+	case signature.RFC3339:
 		text += "-:.+"
+	case signature.HTTPDate:
+		text += ", :"
+	default:
 	}
 	return text
 }
@@ -252,6 +284,7 @@ var (
 		policyv1.Hmac_SHA256: signature.SHA256,
 		policyv1.Hmac_SHA512: signature.SHA512,
 		policyv1.Hmac_SHA1:   signature.SHA1,
+		policyv1.Hmac_MD5:    signature.MD5,
 	}
 	encodings = map[policyv1.Hmac_Encoding]signature.Encoding{
 		policyv1.Hmac_HEX:       signature.Hex,
@@ -269,11 +302,13 @@ var (
 		policyv1.Signature_LIST:                signature.List,
 		policyv1.Signature_CREDENTIAL:          signature.Credential,
 		policyv1.Signature_BASE64_JSON:         signature.Base64JSON,
+		policyv1.Signature_KEY_HASH_LIST:       signature.KeyHashList,
 	}
 	units = map[policyv1.Timestamp_Unit]signature.Unit{
 		policyv1.Timestamp_SECONDS:      signature.Seconds,
 		policyv1.Timestamp_MILLISECONDS: signature.Milliseconds,
 		policyv1.Timestamp_RFC3339:      signature.RFC3339,
+		policyv1.Timestamp_HTTP_DATE:    signature.HTTPDate,
 	}
 )
 

@@ -53,6 +53,8 @@ func (c *Plans) contentPart(p *policyv1.Part) signature.Part {
 			text = part.Parameter // which has its own error
 		}
 		return signature.Part{Kind: signature.Literal, Text: text}
+	case *policyv1.Part_Secret:
+		return signature.Part{Kind: signature.Secret}
 	case *policyv1.Part_Json:
 		return signature.Part{Kind: signature.JSON, Text: part.Json}
 	case *policyv1.Part_Item:

@@ -53,6 +53,9 @@ func describeSigned(s *policyv1.Scheme) Description {
 	h, how, key := s.Signed(), howWords(s), publicKeyWords(s)
 	if mac := s.GetHmac(); mac != nil {
 		key = keyWords(mac.GetKeyEncoding(), mac.GetKeyPrefixes())
+		if suffix := mac.GetKeySuffix(); suffix != "" {
+			key += ", followed by " + suffix
+		}
 	}
 	d := Description{Where: signaturePlace(h), What: how + contentWords(h) + urlFormWords(h), Key: key}
 	if digest := s.GetHmac().GetBodyDigest(); digest != nil {
@@ -104,6 +107,8 @@ func contentWords(h policyv1.Signed) string {
 			b.WriteString(bodyWords(p.Body))
 		case *policyv1.Part_Fields:
 			b.WriteString(fieldsWords(p.Fields))
+		case *policyv1.Part_Secret:
+			b.WriteString("{secret}")
 		case *policyv1.Part_Json:
 			b.WriteString("{" + p.Json + " of the body}")
 		case *policyv1.Part_Field:
@@ -221,6 +226,7 @@ func withoutQuery(name string, without bool) string {
 
 var unitWords = map[policyv1.Timestamp_Unit]string{
 	policyv1.Timestamp_SECONDS: "Unix seconds", policyv1.Timestamp_MILLISECONDS: "Unix milliseconds", policyv1.Timestamp_RFC3339: "RFC 3339",
+	policyv1.Timestamp_HTTP_DATE: "the date of HTTP",
 }
 
 func timePlace(t *policyv1.Timestamp) string {

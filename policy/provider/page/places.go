@@ -15,6 +15,8 @@ func signaturePlace(h policyv1.Signed) string {
 		return s.GetJson() + " of the JSON body: " + mac
 	case s.GetField() != "":
 		return s.GetField() + " of the form: " + mac
+	case s.GetQuery() != "":
+		return "the query's parameter " + s.GetQuery() + ": " + mac
 	}
 	separator := s.GetSeparator()
 	if separator == "" {
@@ -34,6 +36,8 @@ func signaturePlace(h policyv1.Signed) string {
 		mac = s.GetPrefix() + "," + mac + "[ …]"
 	case policyv1.Signature_CREDENTIAL:
 		mac = s.GetPrefix() + " <id>:" + mac
+	case policyv1.Signature_KEY_HASH_LIST:
+		mac = "<id>/" + s.GetPrefix() + "/" + mac + "[,…]"
 	case policyv1.Signature_BASE64_JSON:
 		mac = "base64 of {\"" + s.GetKey() + "\": \"" + mac + "\", …}"
 	case policyv1.Signature_POSITIONAL:
@@ -42,6 +46,9 @@ func signaturePlace(h policyv1.Signed) string {
 		mac = s.GetKey() + "=" + mac
 		if key := h.GetTimestamp().GetKey(); key != "" {
 			mac = key + "=<time>" + separator + mac
+		}
+		if s.GetSets() {
+			mac += "[ …]"
 		}
 	default: // BARE: the signature alone
 	}

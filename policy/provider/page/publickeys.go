@@ -32,6 +32,9 @@ func howWords(s *policyv1.Scheme) string {
 	if s.GetHmac().GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT {
 		return s.GetHmac().GetHash().String() + ", without HMAC, over the secret and then "
 	}
+	if s.GetHmac().GetConstruction() == policyv1.Hmac_HASH_OF_CONTENT {
+		return s.GetHmac().GetHash().String() + ", without HMAC," + what
+	}
 	return "HMAC-" + s.GetHmac().GetHash().String() + what
 }
 

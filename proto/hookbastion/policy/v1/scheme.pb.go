@@ -37,6 +37,10 @@ const (
 	// for SHA-2, whoever has one can make one of longer content. Such content
 	// has a NUL byte, so that all content with one is refused.
 	Hmac_SECRET_THEN_CONTENT Hmac_Construction = 2
+	// The plain hash of the content, in which the secret is a part: secret: {}.
+	// Weaker than an HMAC as well. Where the secret does not stand last, content with
+	// a NUL byte is refused, as above.
+	Hmac_HASH_OF_CONTENT Hmac_Construction = 3
 )
 
 // Enum value maps for Hmac_Construction.
@@ -45,11 +49,13 @@ var (
 		0: "CONSTRUCTION_UNSPECIFIED",
 		1: "HMAC",
 		2: "SECRET_THEN_CONTENT",
+		3: "HASH_OF_CONTENT",
 	}
 	Hmac_Construction_value = map[string]int32{
 		"CONSTRUCTION_UNSPECIFIED": 0,
 		"HMAC":                     1,
 		"SECRET_THEN_CONTENT":      2,
+		"HASH_OF_CONTENT":          3,
 	}
 )
 
@@ -88,6 +94,9 @@ const (
 	Hmac_SHA512           Hmac_Hash = 2
 	// Weak, but not broken as an HMAC. For providers that offer nothing else.
 	Hmac_SHA1 Hmac_Hash = 3
+	// Broken as a hash, and only just not as an HMAC. For providers that offer nothing
+	// else.
+	Hmac_MD5 Hmac_Hash = 4
 )
 
 // Enum value maps for Hmac_Hash.
@@ -97,12 +106,14 @@ var (
 		1: "SHA256",
 		2: "SHA512",
 		3: "SHA1",
+		4: "MD5",
 	}
 	Hmac_Hash_value = map[string]int32{
 		"HASH_UNSPECIFIED": 0,
 		"SHA256":           1,
 		"SHA512":           2,
 		"SHA1":             3,
+		"MD5":              4,
 	}
 )
 
@@ -808,21 +819,25 @@ const (
 	Signature_CREDENTIAL Signature_Grammar = 8
 	// Standard base64 of a JSON object; key names the signature in it.
 	Signature_BASE64_JSON Signature_Grammar = 9
+	// id/prefix/signature entries with commas between, as in 1/SHA256/…; the id of the
+	// key is not looked at.
+	Signature_KEY_HASH_LIST Signature_Grammar = 10
 )
 
 // Enum value maps for Signature_Grammar.
 var (
 	Signature_Grammar_name = map[int32]string{
-		0: "GRAMMAR_UNSPECIFIED",
-		1: "BARE",
-		2: "PREFIX",
-		3: "KEY_VALUE",
-		4: "SPACE_LIST",
-		5: "PREFIX_LIST",
-		6: "POSITIONAL",
-		7: "LIST",
-		8: "CREDENTIAL",
-		9: "BASE64_JSON",
+		0:  "GRAMMAR_UNSPECIFIED",
+		1:  "BARE",
+		2:  "PREFIX",
+		3:  "KEY_VALUE",
+		4:  "SPACE_LIST",
+		5:  "PREFIX_LIST",
+		6:  "POSITIONAL",
+		7:  "LIST",
+		8:  "CREDENTIAL",
+		9:  "BASE64_JSON",
+		10: "KEY_HASH_LIST",
 	}
 	Signature_Grammar_value = map[string]int32{
 		"GRAMMAR_UNSPECIFIED": 0,
@@ -835,6 +850,7 @@ var (
 		"LIST":                7,
 		"CREDENTIAL":          8,
 		"BASE64_JSON":         9,
+		"KEY_HASH_LIST":       10,
 	}
 )
 
@@ -1175,6 +1191,9 @@ const (
 	Timestamp_MILLISECONDS Timestamp_Unit = 2
 	// RFC 3339, with any fraction and a zone.
 	Timestamp_RFC3339 Timestamp_Unit = 3
+	// A date as HTTP has it, as in Sun, 06 Nov 1994 08:49:37 GMT (RFC 9110 §5.6.7). The
+	// older forms are refused.
+	Timestamp_HTTP_DATE Timestamp_Unit = 4
 )
 
 // Enum value maps for Timestamp_Unit.
@@ -1184,12 +1203,14 @@ var (
 		1: "SECONDS",
 		2: "MILLISECONDS",
 		3: "RFC3339",
+		4: "HTTP_DATE",
 	}
 	Timestamp_Unit_value = map[string]int32{
 		"UNIT_UNSPECIFIED": 0,
 		"SECONDS":          1,
 		"MILLISECONDS":     2,
 		"RFC3339":          3,
+		"HTTP_DATE":        4,
 	}
 )
 
@@ -1852,6 +1873,9 @@ type Hmac struct {
 	Construction Hmac_Construction `protobuf:"varint,12,opt,name=construction,proto3,enum=hookbastion.policy.v1.Hmac_Construction" json:"construction,omitempty"`
 	// Where a delivery names its key, in place of key_id_header.
 	KeyId *KeyId `protobuf:"bytes,13,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Text that the provider puts behind the secret, after key_encoding, as the & of
+	// OAuth 1.
+	KeySuffix string `protobuf:"bytes,14,opt,name=key_suffix,json=keySuffix,proto3" json:"key_suffix,omitempty"`
 	// Says that parts of the content have nothing between them and no alphabets
 	// that would tell where one ends, so that characters could move from one to
 	// the next under the same signature. A webhook then proves less, as with
@@ -1981,6 +2005,13 @@ func (x *Hmac) GetKeyId() *KeyId {
 		return x.KeyId
 	}
 	return nil
+}
+
+func (x *Hmac) GetKeySuffix() string {
+	if x != nil {
+		return x.KeySuffix
+	}
+	return ""
 }
 
 func (x *Hmac) GetSlides() *Slides {
@@ -3178,7 +3209,7 @@ type Signature struct {
 	Grammar Signature_Grammar `protobuf:"varint,2,opt,name=grammar,proto3,enum=hookbastion.policy.v1.Signature_Grammar" json:"grammar,omitempty"`
 	// PREFIX and PREFIX_LIST: the text before the signature, as in sha256=.
 	// SPACE_LIST: the version before it, as in v1. CREDENTIAL: the word before
-	// the id.
+	// the id. KEY_HASH_LIST: the name of the hash, as SHA256.
 	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// KEY_VALUE: the name of the signature's item, as in v1. BASE64_JSON: the same.
 	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
@@ -3199,6 +3230,12 @@ type Signature struct {
 	Json string `protobuf:"bytes,8,opt,name=json,proto3" json:"json,omitempty"`
 	// In place of headers: a field of the form in the body, by its name.
 	Field string `protobuf:"bytes,20,opt,name=field,proto3" json:"field,omitempty"`
+	// In place of headers: a parameter of the query, which then cannot be signed. It ends
+	// in many logs.
+	Query string `protobuf:"bytes,22,opt,name=query,proto3" json:"query,omitempty"`
+	// KEY_VALUE: the header may hold several such lists with a space between, each with a
+	// time of its own, as while a secret is rolled. The first good one counts, of four.
+	Sets bool `protobuf:"varint,23,opt,name=sets,proto3" json:"sets,omitempty"`
 	// PREFIX: the signature may stand there without the prefix as well.
 	PrefixOptional bool `protobuf:"varint,21,opt,name=prefix_optional,json=prefixOptional,proto3" json:"prefix_optional,omitempty"`
 	unknownFields  protoimpl.UnknownFields
@@ -3305,6 +3342,20 @@ func (x *Signature) GetField() string {
 	return ""
 }
 
+func (x *Signature) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *Signature) GetSets() bool {
+	if x != nil {
+		return x.Sets
+	}
+	return false
+}
+
 func (x *Signature) GetPrefixOptional() bool {
 	if x != nil {
 		return x.PrefixOptional
@@ -3326,6 +3377,7 @@ type Part struct {
 	//	*Part_Path
 	//	*Part_Form
 	//	*Part_Digest
+	//	*Part_Secret
 	//	*Part_Json
 	//	*Part_Item
 	//	*Part_SortedQuery
@@ -3456,6 +3508,15 @@ func (x *Part) GetDigest() *Digest {
 	return nil
 }
 
+func (x *Part) GetSecret() *emptypb.Empty {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Secret); ok {
+			return x.Secret
+		}
+	}
+	return nil
+}
+
 func (x *Part) GetJson() string {
 	if x != nil {
 		if x, ok := x.Part.(*Part_Json); ok {
@@ -3570,6 +3631,11 @@ type Part_Digest struct {
 	Digest *Digest `protobuf:"bytes,9,opt,name=digest,proto3,oneof"`
 }
 
+type Part_Secret struct {
+	// The secret itself, after key_encoding. Once, with construction HASH_OF_CONTENT.
+	Secret *emptypb.Empty `protobuf:"bytes,40,opt,name=secret,proto3,oneof"`
+}
+
 type Part_Json struct {
 	// A text in the JSON body, by its keys with dots between.
 	Json string `protobuf:"bytes,10,opt,name=json,proto3,oneof"`
@@ -3625,6 +3691,8 @@ func (*Part_Path) isPart_Part() {}
 func (*Part_Form) isPart_Part() {}
 
 func (*Part_Digest) isPart_Part() {}
+
+func (*Part_Secret) isPart_Part() {}
 
 func (*Part_Json) isPart_Part() {}
 
@@ -5805,7 +5873,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\tpublished\x18\x1e \x01(\v2 .hookbastion.policy.v1.PublishedR\tpublished\x129\n" +
 	"\x04when\x18\x1f \x03(\v2\x1b.hookbastion.policy.v1.WhenB\b\xbaH\x05\x92\x01\x02\x10\bR\x04when\x12;\n" +
 	"\x05retry\x18\x14 \x01(\x0e2%.hookbastion.policy.v1.Provider.RetryR\x05retryB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xe7\b\n" +
+	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xad\t\n" +
 	"\x04Hmac\x12<\n" +
 	"\x04hash\x18\x01 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12H\n" +
 	"\bencoding\x18\x02 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingB\x06\xbaH\x03\xc8\x01\x01R\bencoding\x12F\n" +
@@ -5822,19 +5890,23 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"bodyDigest\x12#\n" +
 	"\rbody_unsigned\x18\v \x01(\bR\fbodyUnsigned\x12L\n" +
 	"\fconstruction\x18\f \x01(\x0e2(.hookbastion.policy.v1.Hmac.ConstructionR\fconstruction\x123\n" +
-	"\x06key_id\x18\r \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x125\n" +
-	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"O\n" +
+	"\x06key_id\x18\r \x01(\v2\x1c.hookbastion.policy.v1.KeyIdR\x05keyId\x12&\n" +
+	"\n" +
+	"key_suffix\x18\x0e \x01(\tB\a\xbaH\x04r\x02(@R\tkeySuffix\x125\n" +
+	"\x06slides\x18\x14 \x01(\v2\x1d.hookbastion.policy.v1.SlidesR\x06slides\"d\n" +
 	"\fConstruction\x12\x1c\n" +
 	"\x18CONSTRUCTION_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04HMAC\x10\x01\x12\x17\n" +
-	"\x13SECRET_THEN_CONTENT\x10\x02\">\n" +
+	"\x13SECRET_THEN_CONTENT\x10\x02\x12\x13\n" +
+	"\x0fHASH_OF_CONTENT\x10\x03\"G\n" +
 	"\x04Hash\x12\x14\n" +
 	"\x10HASH_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06SHA256\x10\x01\x12\n" +
 	"\n" +
 	"\x06SHA512\x10\x02\x12\b\n" +
-	"\x04SHA1\x10\x03\"H\n" +
+	"\x04SHA1\x10\x03\x12\a\n" +
+	"\x03MD5\x10\x04\"H\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03HEX\x10\x01\x12\n" +
@@ -6004,7 +6076,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"BodyDigest\x124\n" +
 	"\x05query\x18\x01 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$R\x05query\x124\n" +
 	"\x04hash\x18\x02 \x01(\x0e2 .hookbastion.policy.v1.Hmac.HashR\x04hash\x12@\n" +
-	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xff\x04\n" +
+	"\bencoding\x18\x03 \x01(\x0e2$.hookbastion.policy.v1.Hmac.EncodingR\bencoding\"\xdf\x05\n" +
 	"\tSignature\x12=\n" +
 	"\aheaders\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\x10\b\"\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\aheaders\x12B\n" +
 	"\agrammar\x18\x02 \x01(\x0e2(.hookbastion.policy.v1.Signature.GrammarR\agrammar\x12\x16\n" +
@@ -6015,8 +6087,10 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\brepeated\x18\a \x01(\bR\brepeated\x12\x16\n" +
 	"\x06spaced\x18\t \x01(\bR\x06spaced\x12F\n" +
 	"\x04json\x18\b \x01(\tB2\xbaH/r-2+^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7})?$R\x04json\x127\n" +
-	"\x05field\x18\x14 \x01(\tB!\xbaH\x1er\x1c2\x1a^([A-Za-z0-9_.-]{1,128})?$R\x05field\x12'\n" +
-	"\x0fprefix_optional\x18\x15 \x01(\bR\x0eprefixOptional\"\xa3\x01\n" +
+	"\x05field\x18\x14 \x01(\tB!\xbaH\x1er\x1c2\x1a^([A-Za-z0-9_.-]{1,128})?$R\x05field\x127\n" +
+	"\x05query\x18\x16 \x01(\tB!\xbaH\x1er\x1c2\x1a^([A-Za-z0-9_.-]{1,128})?$R\x05query\x12\x12\n" +
+	"\x04sets\x18\x17 \x01(\bR\x04sets\x12'\n" +
+	"\x0fprefix_optional\x18\x15 \x01(\bR\x0eprefixOptional\"\xb6\x01\n" +
 	"\aGrammar\x12\x17\n" +
 	"\x13GRAMMAR_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04BARE\x10\x01\x12\n" +
@@ -6031,7 +6105,9 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04LIST\x10\a\x12\x0e\n" +
 	"\n" +
 	"CREDENTIAL\x10\b\x12\x0f\n" +
-	"\vBASE64_JSON\x10\t\"\xd6\a\n" +
+	"\vBASE64_JSON\x10\t\x12\x11\n" +
+	"\rKEY_HASH_LIST\x10\n" +
+	"\"\x88\b\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -6041,7 +6117,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x03url\x18\x06 \x01(\v2\x1a.hookbastion.policy.v1.UrlH\x00R\x03url\x121\n" +
 	"\x04path\x18\a \x01(\v2\x1b.hookbastion.policy.v1.PathH\x00R\x04path\x121\n" +
 	"\x04form\x18\b \x01(\v2\x1b.hookbastion.policy.v1.FormH\x00R\x04form\x127\n" +
-	"\x06digest\x18\t \x01(\v2\x1d.hookbastion.policy.v1.DigestH\x00R\x06digest\x12E\n" +
+	"\x06digest\x18\t \x01(\v2\x1d.hookbastion.policy.v1.DigestH\x00R\x06digest\x120\n" +
+	"\x06secret\x18( \x01(\v2\x16.google.protobuf.EmptyH\x00R\x06secret\x12E\n" +
 	"\x04json\x18\n" +
 	" \x01(\tB/\xbaH,r*2(^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$H\x00R\x04json\x121\n" +
 	"\x04item\x18\v \x01(\v2\x1b.hookbastion.policy.v1.ItemH\x00R\x04item\x12;\n" +
@@ -6122,7 +6199,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
 	"\x06DIGITS\x10\x02\x12\x06\n" +
 	"\x02ID\x10\x03\x12\b\n" +
-	"\x04DATE\x10\x04\"\xad\x04\n" +
+	"\x04DATE\x10\x04\"\xbc\x04\n" +
 	"\tTimestamp\x126\n" +
 	"\x06header\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$H\x00R\x06header\x12\x12\n" +
 	"\x03key\x18\x02 \x01(\tH\x00R\x03key\x12.\n" +
@@ -6132,12 +6209,13 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04unit\x18\x04 \x01(\x0e2%.hookbastion.policy.v1.Timestamp.UnitB\x06\xbaH\x03\xc8\x01\x01R\x04unit\x12G\n" +
 	"\ttolerance\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\ttolerance\x12@\n" +
 	"\x06future\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"H\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x06future\"W\n" +
 	"\x04Unit\x12\x14\n" +
 	"\x10UNIT_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aSECONDS\x10\x01\x12\x10\n" +
 	"\fMILLISECONDS\x10\x02\x12\v\n" +
-	"\aRFC3339\x10\x03B\r\n" +
+	"\aRFC3339\x10\x03\x12\r\n" +
+	"\tHTTP_DATE\x10\x04B\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"a\n" +
 	"\x0eConstantHeader\x120\n" +
 	"\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{1,128}$R\x04name\x12\x1d\n" +
@@ -6460,47 +6538,48 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	45,  // 73: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
 	47,  // 74: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
 	48,  // 75: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	49,  // 76: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	68,  // 77: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
-	15,  // 78: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
-	46,  // 79: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
-	16,  // 80: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	17,  // 81: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	18,  // 82: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	19,  // 83: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	68,  // 84: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	20,  // 85: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	67,  // 86: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	67,  // 87: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	68,  // 88: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	21,  // 89: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	13,  // 90: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	58,  // 91: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	58,  // 92: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	67,  // 93: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	67,  // 94: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	67,  // 95: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	55,  // 96: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
-	55,  // 97: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
-	56,  // 98: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
-	57,  // 99: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
-	51,  // 100: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	22,  // 101: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	23,  // 102: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	24,  // 103: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	25,  // 104: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	64,  // 105: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	63,  // 106: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	52,  // 107: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	62,  // 108: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	61,  // 109: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	26,  // 110: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 111: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	112, // [112:112] is the sub-list for method output_type
-	112, // [112:112] is the sub-list for method input_type
-	112, // [112:112] is the sub-list for extension type_name
-	112, // [112:112] is the sub-list for extension extendee
-	0,   // [0:112] is the sub-list for field type_name
+	68,  // 76: hookbastion.policy.v1.Part.secret:type_name -> google.protobuf.Empty
+	49,  // 77: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	68,  // 78: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	15,  // 79: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
+	46,  // 80: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
+	16,  // 81: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	17,  // 82: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	18,  // 83: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	19,  // 84: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	68,  // 85: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	20,  // 86: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	67,  // 87: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	67,  // 88: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	68,  // 89: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	21,  // 90: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	13,  // 91: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	58,  // 92: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	58,  // 93: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	67,  // 94: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	67,  // 95: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	67,  // 96: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	55,  // 97: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
+	55,  // 98: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
+	56,  // 99: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
+	57,  // 100: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
+	51,  // 101: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	22,  // 102: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	23,  // 103: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	24,  // 104: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	25,  // 105: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	64,  // 106: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	63,  // 107: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	52,  // 108: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	62,  // 109: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	61,  // 110: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	26,  // 111: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 112: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	113, // [113:113] is the sub-list for method output_type
+	113, // [113:113] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -6528,6 +6607,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Path)(nil),
 		(*Part_Form)(nil),
 		(*Part_Digest)(nil),
+		(*Part_Secret)(nil),
 		(*Part_Json)(nil),
 		(*Part_Item)(nil),
 		(*Part_SortedQuery)(nil),
