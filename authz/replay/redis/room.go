@@ -86,9 +86,9 @@ func (s *Store) shareSlots() {
 }
 
 // roomFor is what a reservation says of the webhook's partition: whose it is, how many
-// seconds are counted as one, the database, the room in keys, and how many shards
-// there are on the server.
-func (s *Store) roomFor(nonce *replay.Nonce, sh *shard) [5]string {
+// seconds are counted as one, the room in keys, and how many shards there are on
+// the server.
+func (s *Store) roomFor(nonce *replay.Nonce, sh *shard) [4]string {
 	id := sha256.Sum256([]byte(nonce.Webhook))
 	seconds := max(1, int64(nonce.Span/time.Second)/ages)
 	keys, slots := int64(0), int64(len(s.shards))
@@ -99,7 +99,7 @@ func (s *Store) roomFor(nonce *replay.Nonce, sh *shard) [5]string {
 		slots = int64(n)
 	}
 	return [...]string{
-		hex.EncodeToString(id[:partitionID]), strconv.FormatInt(seconds, 10), strconv.Itoa(s.config.Database),
+		hex.EncodeToString(id[:partitionID]), strconv.FormatInt(seconds, 10),
 		strconv.FormatInt(keys, 10), strconv.FormatInt(slots, 10),
 	}
 }

@@ -11,10 +11,9 @@ local now = tonumber(ARGV[1])
 -- epoch says so: it is a master, its history of replication has the name that it
 -- had then (it changes with each demotion, promotion and restart), and nothing
 -- was evicted. It must hold where anything is let through.
-local info
 local function unbroken()
   local history, evicted = string.match(epoch, '^%x+ %d+ (%S+) (%d+)')
-  info = redis.call('INFO', 'replication', 'stats', 'keyspace')
+  local info = redis.call('INFO', 'replication', 'stats')
   local function has(line) return string.find(info, '\r\n' .. line .. '\r\n', 1, true) end
   return history and has('role:master') and has('master_replid:' .. history) and has('evicted_keys:' .. evicted)
 end

@@ -1,7 +1,7 @@
 -- now, expires, id, owner, check, ends, final, unknown, signed, recovery, likeness,
--- the webhook's partition, how many seconds are counted as one, the database, how many
--- keys the server has room for or 0, how many slots like this one it has, 1 if it
--- may have been forgotten elsewhere
+-- the webhook's partition, how many seconds are counted as one, how many keys the
+-- server has room for or 0, how many slots like this one it has, 1 if it may have
+-- been forgotten elsewhere
 local OUTCOME = {reserved = 1, copy = 2, copy_unknown = 3, pending = 4, uncertain = 5, full = 6}
 local POSSIBLE, REDELIVERED = 2, 3
 local final = ARGV[7] == '1'
@@ -24,9 +24,8 @@ end
 -- multiple of what is left free, less what is kept for those who have next to
 -- nothing. What it has here and what is left for this slot are compared.
 local function has_room(s)
-  local room, slots = tonumber(ARGV[15]), tonumber(ARGV[16])
-  local keys = tonumber(string.match(info, '\r\ndb' .. ARGV[14] .. ':keys=(%d+)') or 0)
-  local left = room - keys
+  local room, slots = tonumber(ARGV[14]), tonumber(ARGV[15])
+  local left = room - redis.call('DBSIZE')
   return left > 0 and (s.nonces * slots < TIMES_FREE * (left - room / RESERVE) or s.nonces * slots < room / LEAST)
 end
 
@@ -38,7 +37,7 @@ local function forgotten(since, window)
     return false
   end
   local alone = tonumber(redis.call('GET', ALONE) or 0)
-  return ARGV[17] == '1' or now < math.max(since, alone) + window + SKEW
+  return ARGV[16] == '1' or now < math.max(since, alone) + window + SKEW
 end
 
 if not unbroken() then
@@ -96,7 +95,7 @@ else
   end
   expires, new = wanted, 1
   hold(forgotten(since, wanted - now) and POSSIBLE or 0, true, final)
-  if ARGV[15] ~= '0' then
+  if ARGV[14] ~= '0' then
     local s, seconds = partition(ARGV[12]), tonumber(ARGV[13])
     if not has_room(s) then
       held, new = nil, 0
