@@ -48,6 +48,7 @@ func (a *audit) checkCluster(c node) {
 		a.report(notHTTP2, c.get("name"), c.get("name").text())
 	}
 	a.checkClusterFilters(c)
+	a.checkConnections(c)
 	if c.get("transport_socket_matches").ok() {
 		return
 	}
@@ -62,6 +63,25 @@ func (a *audit) checkCluster(c node) {
 			if !onThisMachine(host.text()) {
 				a.report(plainText, host, host.text())
 			}
+		}
+	}
+}
+
+// fewCalls is how many calls a connection should take at least, at once and in all.
+const fewCalls = 1000
+
+// checkConnections looks whether calls get connections of their own.
+func (a *audit) checkConnections(c node) {
+	_, options := c.get("typed_extension_protocol_options").key(protocolOptions).typed()
+	for _, limit := range []node{
+		c.get("http2_protocol_options", "max_concurrent_streams"),
+		options.get("explicit_http_config", "http2_protocol_options", "max_concurrent_streams"),
+		options.get("auto_config", "http2_protocol_options", "max_concurrent_streams"),
+		options.get("common_http_protocol_options", "max_requests_per_connection"),
+		c.get("max_requests_per_connection"),
+	} {
+		if n, ok := limit.number(); ok && n < fewCalls {
+			a.report(manyConnections, limit, limit.text())
 		}
 	}
 }

@@ -29,6 +29,7 @@ func (a *audit) checkFilter(m *manager, f *filter) {
 	if b.get("shadow_mode").truth() {
 		a.report(shadowMode, b.get("shadow_mode"))
 	}
+	a.checkWork(b)
 	if !b.get("encode_raw_headers").truth() {
 		a.report(joinedHeaders, b.get("encode_raw_headers"))
 	}
@@ -133,6 +134,16 @@ func (a *audit) checkDuration(grpc node) {
 	}
 	if !said {
 		a.report(noDuration, metadata)
+	}
+}
+
+// checkWork looks for what Envoy does for each check in vain.
+func (a *audit) checkWork(b node) {
+	if grpc := b.get("grpc_service", "envoy_grpc"); grpc.ok() && !grpc.get("skip_envoy_headers").truth() {
+		a.report(uselessWork, grpc, "skip_envoy_headers is not true")
+	}
+	if charge := b.get("charge_cluster_response_stats"); !charge.ok() || charge.truth() {
+		a.report(uselessWork, charge, "charge_cluster_response_stats is not false")
 	}
 }
 
