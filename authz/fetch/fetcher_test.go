@@ -413,3 +413,56 @@ func TestAsk(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 }
+
+// Requests, reloads, fetches and scrapes go on together.
+func TestConcurrentUse(t *testing.T) {
+	f := &fake{bodies: map[string]string{keysURL: "one", keyURL + "a": "key"}}
+	fetcher := New(Config{Get: f.get, Directory: t.TempDir()})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); fetcher.Run(ctx) }()
+	pattern, err := ParsePattern(keyURL + "{id}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func() (*Use, *Document, *Asker) {
+		u := fetcher.NewUse()
+		return u, u.Document(Source{URL: keysURL, Parse: text}), u.Family(FamilySource{Patterns: []Pattern{pattern}, Parse: text}, "webhook")
+	}
+	u, document, asker := use()
+	fetcher.Serve(u)
+	var work sync.WaitGroup
+	for n := range 4 {
+		work.Go(func() {
+			for i := range 2000 {
+				now := time.Now()
+				document.Load(now)
+				document.Wanted(now)
+				for _, id := range []string{"a", fmt.Sprint(n, "-", i)} {
+					if v, state, err := asker.Look([]byte(id), now); err != nil || (v != nil) != (state == Ready) {
+						t.Errorf("%v %v %v", v, state, err)
+					}
+				}
+				asker.Proved([]byte("a"), now)
+			}
+		})
+	}
+	work.Go(func() {
+		for i := range 200 {
+			next, _, _ := use()
+			if i%10 == 0 {
+				fetcher.Serve(nil)
+			}
+			fetcher.Serve(next)
+			fetcher.Stats(time.Now())
+		}
+	})
+	work.Wait()
+	cancel()
+	<-done
+	for _, call := range f.all() {
+		if call.url != keysURL && !strings.HasPrefix(call.url, keyURL) {
+			t.Errorf("asked for %s", call.url)
+		}
+	}
+}
