@@ -47,6 +47,25 @@ func foldPath(dst, path []byte) []byte {
 	return dst
 }
 
+// isFolded reports whether a path is one of those, by far the most, that folding
+// leaves as they are. Some others it leaves, too.
+func isFolded(path []byte) bool {
+	if len(path) == 0 || path[0] != '/' {
+		return false
+	}
+	before := byte('/')
+	for _, c := range path[1:] {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '-', c == '~', c == ':', c == '.':
+		case c == '/' && before != '/' && before != '.':
+		default:
+			return false
+		}
+		before = c
+	}
+	return len(path) == 1 || before != '/' && before != '.'
+}
+
 // unescape appends text without any escape: where decoding one makes another,
 // as in %2573, that one is decoded too.
 func unescape(dst, text []byte) []byte {

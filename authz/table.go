@@ -213,7 +213,10 @@ func (t *Table) find(host []byte, path View) (end *node, wide bool) {
 // webhook verifies the request, and the other one's handler would get it.
 func (t *Table) meant(host []byte, path View, r *route) *route {
 	var buf [256]byte
-	folded := foldPath(buf[:0], path)
+	folded := []byte(path)
+	if !isFolded(path) {
+		folded = foldPath(buf[:0], path)
+	}
 	var end *node
 	t.eachTree(host, func(tree *tree) bool {
 		end = tree.folded.read(folded)
