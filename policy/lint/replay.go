@@ -72,8 +72,12 @@ var noSignedTime = Rule{
 	each: func(p *pass, w *webhook) {
 		untimed := func(s *policyv1.Scheme) bool { return s.GetKind() != nil && provider.Untimed(s) }
 		if w.GetReplay().GetWindow() == nil && slices.ContainsFunc(w.schemes, untimed) {
+			passes := "passes after that"
+			if !slices.ContainsFunc(w.schemes, func(s *policyv1.Scheme) bool { return untimed(s) && !s.GetJws().GetExpires() }) {
+				passes += " if its token is still good"
+			}
 			p.report(w.proof(), "signs no time: a delivery is known for "+strictyaml.FormatDuration(verification.DefaultWindow)+
-				", and a copy of it passes after that; say with replay.window how long, up to 744h, at the price that docs/replay.md names")
+				", and a copy of it "+passes+"; say with replay.window how long, up to 744h, at the price that docs/replay.md names")
 		}
 	},
 }

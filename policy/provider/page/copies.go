@@ -21,7 +21,11 @@ func copyWords(p *policyv1.Provider) string {
 		words = "A copy gets 200 and is not forwarded, if the first delivery is known to have been taken and all of both is the same, and else 409."
 	}
 	if provider.Untimed(scheme) {
-		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and passes once more after that, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", strictyaml.FormatDuration(verification.DefaultWindow))
+		passes := "passes once more after that"
+		if scheme.GetJws().GetExpires() {
+			passes += " if its token is still good"
+		}
+		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and %s, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", strictyaml.FormatDuration(verification.DefaultWindow), passes)
 	}
 	return words
 }
