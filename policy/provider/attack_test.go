@@ -148,7 +148,7 @@ var attacks = []attack{
 	{"the proof is gone", func(_ *testing.T, s *scheme, req *authz.Request) bool {
 		place := s.place()
 		req.Headers = slices.DeleteFunc(req.Headers, func(h authz.Header) bool { return string(h.Name) == place })
-		if s.token().GetQuery() != "" {
+		if s.token().GetQuery()+s.content().GetSignature().GetQuery() != "" {
 			req.Path = authz.View("/a/x")
 		} else if place == "" {
 			req.Body.Segments = [][]byte{[]byte("{}")}
