@@ -1,17 +1,20 @@
 package h2
 
-// Envoy compresses the headers of its calls: after the first ones, a block is a
-// dozen numbers of fields in the table, one byte each, and most blocks are the same.
+import "encoding/binary"
+
+// Envoy compresses the headers of its calls: after the first ones, a block is a dozen
+// numbers of fields in the table and a path that it never puts there, and most blocks
+// are the same.
 const (
 	// maxKnown bounds the length of a block that is remembered, and knownCount is how
 	// many are.
-	maxKnown   = 32
+	maxKnown   = 160
 	knownCount = 16
 )
 
-// knownBlocks remembers what blocks of headers say that consist of such numbers
-// alone. They change nothing in the table (RFC 7541, section 2.3.2), so that as long
-// as nothing else does, the same bytes are the same fields. It is the reader's alone.
+// knownBlocks remembers what blocks of headers say that change nothing in the table
+// (RFC 7541, sections 6.1, 6.2.2 and 6.2.3), so that as long as nothing else does, the
+// same bytes are the same fields. It is the reader's alone.
 type knownBlocks [knownCount]knownBlock
 
 type knownBlock struct {
@@ -20,25 +23,25 @@ type knownBlock struct {
 	request request
 }
 
-// indexed reports whether a block consists of fields of the table, one byte each
-// (RFC 7541, section 6.1), and returns its place.
-func indexed(block []byte) (place uint, ok bool) {
-	if len(block) == 0 || len(block) > maxKnown {
-		return 0, false
+// place is where a block is remembered.
+func place(block []byte) uint64 {
+	sum := uint64(len(block))
+	for ; len(block) >= 8; block = block[8:] {
+		sum = (sum ^ binary.LittleEndian.Uint64(block)) * 0x9e3779b97f4a7c15
+		sum ^= sum >> 32
 	}
 	for _, c := range block {
-		if c <= indexedField || c == 0xff { // another kind, no field, or a longer number
-			return 0, false
-		}
-		place = place*31 + uint(c)
+		sum = (sum ^ uint64(c)) * 0x9e3779b97f4a7c15
 	}
-	return place % knownCount, true
+	return sum >> 32 % knownCount
 }
 
 // find returns what a block says; nil if it is not known.
 func (k *knownBlocks) find(block []byte) *request {
-	place, ok := indexed(block)
-	if known := &k[place]; ok && string(known.bytes[:known.length]) == string(block) {
+	if len(block) == 0 || len(block) > maxKnown {
+		return nil
+	}
+	if known := &k[place(block)]; string(known.bytes[:known.length]) == string(block) {
 		return &known.request
 	}
 	return nil
@@ -48,13 +51,49 @@ func (k *knownBlocks) find(block []byte) *request {
 // changed the table. What is remembered shares its fields with calls, which only read
 // them.
 func (k *knownBlocks) note(block []byte, r *request) {
-	place, ok := indexed(block)
-	if !ok {
+	if !leavesTable(block) {
 		for i := range k {
 			k[i].length = 0
 		}
 		return
 	}
-	k[place].length = copy(k[place].bytes[:], block)
-	k[place].request = *r
+	if len(block) > maxKnown {
+		return
+	}
+	known := &k[place(block)]
+	known.length = copy(known.bytes[:], block)
+	known.request = *r
+}
+
+// leavesTable reports whether a block has nothing but fields of the table and literals
+// that do not enter it.
+func leavesTable(block []byte) bool {
+	if len(block) == 0 {
+		return false
+	}
+	for len(block) > 0 {
+		bits, strings := uint(7), 0
+		switch c := block[0]; {
+		case c&indexedField != 0:
+		case c&(enteringField|newTableSize) != 0:
+			return false
+		default:
+			bits, strings = 4, 2
+		}
+		index, size := prefixed(block, bits)
+		if size <= 0 {
+			return false
+		}
+		if strings > 0 && index > 0 {
+			strings-- // its name is in a table
+		}
+		for ; strings > 0; strings-- {
+			length, n := prefixed(block[size:], 7)
+			if size += n + length; n <= 0 || size > len(block) {
+				return false
+			}
+		}
+		block = block[size:]
+	}
+	return true
 }
