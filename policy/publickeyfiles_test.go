@@ -116,6 +116,9 @@ func TestPublicKeyFiles(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 		both(name, authz.OK, authz.SignatureInvalid)
+		if write(oldPublic) { // the same error is not told twice
+			t.Errorf("after %s, the old key is refused", name)
+		}
 	}
 	if write(nextPublic) {
 		t.Error("the next key is refused")
