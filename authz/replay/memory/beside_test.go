@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -81,7 +82,9 @@ func (m mapped) first(n uint64) bool {
 // each nonce, nanoseconds for a new one and for a copy at 1, 8 and 64
 // goroutines, and for a new one by the processor time of its thread, the longest
 // of these insertions, by the clock and by that time, and of those that filled it,
-// and the length of a collection.
+// and the length of a collection. Beside them stands what one line of memory costs,
+// of as many bytes, whose place nobody could know before: a new nonce waits for one
+// at least.
 func BenchmarkNonces(b *testing.B) {
 	for _, n := range []int{1_000_000, 10_000_000} {
 		for _, kind := range []struct {
@@ -137,6 +140,22 @@ func benchmarkNonces(b *testing.B, build func() nonces, n int) {
 	next += operations
 	b.ReportMetric(float64(longest(operations, func(i int) { s.first(next + uint64(i)) }).Microseconds()), "worst-CPU-µs")
 	runtime.KeepAlive(s)
+	b.ReportMetric(float64(lineOf(n*27).Nanoseconds()), "line-CPU-ns")
+}
+
+// lineOf returns what it costs to read one line of so many bytes when the line
+// before says which.
+func lineOf(bytes int) time.Duration {
+	const perLine = 64 / 8
+	lines := make([]uint64, bytes/8/perLine*perLine)
+	order := rand.New(rand.NewPCG(1, 2)).Perm(len(lines) / perLine) //nolint:gosec // not to be guessed by the processor
+	for i, at := range order {
+		lines[at*perLine] = uint64(order[(i+1)%len(order)] * perLine)
+	}
+	at := uint64(0)
+	took := mean(1<<20, func(int) { at = lines[at] })
+	runtime.KeepAlive(at)
+	return took
 }
 
 func liveHeap() int64 {
