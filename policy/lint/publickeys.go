@@ -5,6 +5,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy/scheme"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
@@ -29,10 +30,11 @@ var anybodysDeliveries = Rule{
 		ID: "HB083", Severity: finding.Info,
 		Title: "the provider signs everybody's deliveries with one key, and the policy does not say which are yours",
 		Risk:  "Whoever is a customer of the provider as well can send you a delivery of an own account, and it verifies.",
-		Fix:   "Give the parameter that the message names, or ask for a field of the body in conditions.",
+		Fix:   "Give the parameter or the claim that the message asks for, or ask for a field of the body in conditions.",
 		Link:  "policy.md#pin",
 	},
 	each: func(p *pass, w *webhook) {
+		anybodysTokens(p, w)
 		given := scheme.ParametersOf(w.Webhook)
 		for _, s := range w.schemes {
 			for _, pin := range s.GetPins() {
@@ -43,6 +45,29 @@ var anybodysDeliveries = Rule{
 			}
 		}
 	},
+}
+
+// generous are issuers that give whoever has an account with them, or a job that runs
+// there, a token for any audience (Google's service accounts; GitHub's and GitLab's
+// tokens of workflows).
+var generous = []string{
+	"https://accounts.google.com", "accounts.google.com", "https://token.actions.githubusercontent.com", "https://gitlab.com",
+}
+
+// anybodysTokens finds tokens of such issuers of which no other claim is asked for.
+func anybodysTokens(p *pass, w *webhook) {
+	find := func(issuers []string, claims []*policyv1.Claim, at strictyaml.Place) {
+		for _, issuer := range issuers {
+			if len(claims) == 0 && slices.Contains(generous, issuer) {
+				p.report(at, "takes tokens of "+issuer+", which gives anybody one for your audience: say in claims which account of theirs it must be")
+				return
+			}
+		}
+	}
+	j := w.GetScheme().GetJws()
+	find(append([]string{j.GetIssuer()}, j.GetIssuers()...), j.GetClaims(), w.proof())
+	t := w.GetToken().GetJwt()
+	find(t.GetIssuers(), t.GetClaims(), w.at.At("token"))
 }
 
 var brokenHash = Rule{
