@@ -18,7 +18,8 @@ type Source struct {
 	// Its errors hold nothing of the answer that is not printable and short.
 	Parse func(body []byte, at time.Time) (any, error)
 	// Judge, if it is not nil, says why a new value must not take the place of the
-	// last good one yet, which is nil at first.
+	// last good one yet, which is nil at first. It is asked again at each fetch until it
+	// has nothing to say, or the old value is back.
 	Judge func(last *Version, value any, now time.Time) error
 	// MaxStale is how long the last good one counts after it was confirmed; 0: as
 	// the fetcher's configuration says; negative: for ever.
@@ -73,6 +74,15 @@ func (d *Document) stale(v *Version, now time.Time) bool {
 		most = d.fetcher.config.MaxStale
 	}
 	return most > 0 && now.Sub(v.Confirmed) > most
+}
+
+// Again has the document fetched at once, for an operator. A fetch that is running may
+// be the one.
+func (d *Document) Again(now time.Time) {
+	d.fetcher.mu.Lock()
+	defer d.fetcher.mu.Unlock()
+	d.due = now
+	d.fetcher.awake()
 }
 
 // URL is where it is.

@@ -65,11 +65,13 @@ const (
 	Content
 	// Transport: an answer that is no HTTP, or broke off.
 	Transport
+	// Held: what came is sound, and waits for its Source's Judge.
+	Held
 	failureCount
 )
 
 var failureNames = [failureCount]string{
-	"", "url", "credentials", "dns", "address", "connect", "tls", "timeout", "redirect", "not_found", "status", "too_large", "content", "transport",
+	"", "url", "credentials", "dns", "address", "connect", "tls", "timeout", "redirect", "not_found", "status", "too_large", "content", "transport", "held",
 }
 
 // String returns the word, empty for None.

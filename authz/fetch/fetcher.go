@@ -277,7 +277,7 @@ func (f *Fetcher) fetch(ctx context.Context, d *Document) (*Version, time.Durati
 		}
 		if d.source.Judge != nil {
 			if err := d.source.Judge(last, next.Value, began); err != nil {
-				return nil, 0, &Error{Failure: Content, Detail: err.Error(), cause: err}
+				return nil, 0, &Error{Failure: Held, Detail: err.Error(), cause: err}
 			}
 		}
 	}

@@ -378,9 +378,17 @@ func TestJudge(t *testing.T) {
 		fetcher.Serve(use)
 		synctest.Wait()
 		f.set(func() { f.bodies[keysURL] = "two" })
-		time.Sleep(2 * time.Hour)
-		if s := fetcher.Stats(time.Now()).Sources[0]; value(d) != "three" || !strings.Contains(s.Detail, "shrunk") {
+		d.Again(time.Now())
+		synctest.Wait()
+		if s := fetcher.Stats(time.Now()).Sources[0]; value(d) != "three" || s.Failure != Held || s.Detail != "held: it has shrunk" || f.count() != 2 {
 			t.Errorf("%v, %+v", value(d), s)
+		}
+		time.Sleep(2 * time.Hour)
+		f.set(func() { f.bodies[keysURL] = "three" })
+		d.Again(time.Now())
+		synctest.Wait()
+		if s := fetcher.Stats(time.Now()).Sources[0]; value(d) != "three" || s.Failure != None || s.Failures != 0 {
+			t.Errorf("the old one is back: %+v", s)
 		}
 	})
 }
