@@ -166,8 +166,9 @@ func (h *HTTP) Verify(call *authz.Call, f *authz.Fingerprinter) authz.Reason {
 		return fail(httpFailure{problem.Reason, "signatures that can be read in one way", problem.Found})
 	}
 	failure := httpFailure{authz.SignatureMissing, h.expected(), "none"}
+	tries := 0 // of all candidates
 	for i := range candidates {
-		if failure = h.verify(call, &candidates[i], f); failure.reason == authz.OK {
+		if failure = h.verify(call, &candidates[i], f, &tries); failure.reason == authz.OK {
 			call.Explain(h.expected(), failure.found)
 			return authz.OK
 		}
@@ -194,8 +195,11 @@ func (h *HTTP) read(headers authz.Headers) ([]httpCandidate, httpsig.Problem) {
 		if problem.Exists() || c == nil {
 			return nil, problem
 		}
+		// These parameters are signed only where they are listed. Who has a delivery could add
+		// or change any other, and make a copy look new.
 		params := httpsig.Params{
-			Created: c.Created, HasCreated: c.HasCreated, Expires: c.Expires, HasExpires: c.HasExpires,
+			Created: c.Created, HasCreated: c.HasCreated && c.Covers("(created)"),
+			Expires: c.Expires, HasExpires: c.HasExpires && c.Covers("(expires)"),
 			KeyID: c.KeyID, HasKeyID: true, Alg: c.Algorithm,
 		}
 		return []httpCandidate{{params, c.Value, func(of httpsig.Component) bool { return c.Covers(cavageName(of)) }, c.Covers, c.Covers, c.Base}}, httpsig.Problem{}
@@ -221,7 +225,7 @@ func cavageName(c httpsig.Component) string {
 
 // verify judges one signature: what it covers first, then who made it, then what it
 // says, since nothing of it is true before.
-func (h *HTTP) verify(call *authz.Call, s *httpCandidate, f *authz.Fingerprinter) httpFailure {
+func (h *HTTP) verify(call *authz.Call, s *httpCandidate, f *authz.Fingerprinter, tries *int) httpFailure {
 	if failure := h.enough(call.Request, s); failure.reason != authz.OK {
 		return failure
 	}
@@ -233,7 +237,7 @@ func (h *HTTP) verify(call *authz.Call, s *httpCandidate, f *authz.Fingerprinter
 		if base, problem = s.base(m); problem.Exists() {
 			return httpFailure{problem.Reason, "what the signature covers", problem.Found}
 		}
-		if match, valid, unavailable = h.by(call, s, base); match != nil {
+		if match, valid, unavailable = h.by(call, s, base, tries); match != nil {
 			break
 		}
 	}
@@ -360,8 +364,9 @@ func (h *HTTP) message(req *authz.Request) *httpsig.Message {
 }
 
 // by finds the key that made the signature. One that names its key is tried with that
-// key alone.
-func (h *HTTP) by(call *authz.Call, s *httpCandidate, base []byte) (match *key, valid, unavailable bool) {
+// key alone; one that names none with each, as long as the request has caused no more than
+// maxVerifications.
+func (h *HTTP) by(call *authz.Call, s *httpCandidate, base []byte, tries *int) (match *key, valid, unavailable bool) {
 	algorithms := h.named(s.Alg)
 	match, valid = h.keys.match(call, nil, func(k *key) bool {
 		named := func(public *publickey.Key) bool {
@@ -386,7 +391,13 @@ func (h *HTTP) by(call *authz.Call, s *httpCandidate, base []byte) (match *key, 
 			}
 			content := a.Public.Content(base)
 			for i := range public {
-				if (k.Source != nil || named(&public[i])) && a.Public.Verify(&public[i], content, s.value) {
+				if k.Source == nil && !named(&public[i]) {
+					continue
+				}
+				if *tries++; *tries > maxVerifications {
+					return false
+				}
+				if a.Public.Verify(&public[i], content, s.value) {
 					return true
 				}
 			}

@@ -5,7 +5,9 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +226,58 @@ func TestHTTPCopies(t *testing.T) {
 	}
 }
 
+// The draft signs its parameters only where they are listed: one that is not makes no
+// copy look new, gives no time and takes none.
+func TestCavageParametersThatNothingSigns(t *testing.T) {
+	keys, private := httpKeys(t)
+	config := httpConfig(t)
+	cavage(t, &config)
+	dated, err := signature.NewHTTPPlan(config).With(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Time = signature.Created
+	created, err := signature.NewHTTPPlan(config).With(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Time, config.Expires = signature.Date, true
+	expiring, err := signature.NewHTTPPlan(config).With(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := authz.NewFingerprinter(authz.NewFingerprintKey())
+	req := httpRequest()
+	if !dated.Sign(req, authz.Signing{Now: now, Private: private[0], NewID: func() string { return "id" }}) {
+		t.Fatal("not signed")
+	}
+	_, first := httpVerify(dated, req, f)
+	signed, _ := req.Headers.Lookup("signature")
+	for _, test := range []struct {
+		scheme *signature.HTTP
+		added  string
+		want   authz.Reason
+	}{
+		{dated, "", authz.OK},
+		{dated, ",created=1795500000", authz.OK},
+		{dated, ",created=1795499999", authz.OK},
+		{dated, ",created=9223372036854775807", authz.OK},
+		{dated, ",expires=1", authz.OK},
+		{created, "", authz.TimestampMissing},
+		{created, ",created=1795500000", authz.TimestampMissing},
+		{expiring, ",expires=1795500060", authz.TimestampMissing},
+	} {
+		req.Set("signature", string(signed)+test.added)
+		reason, call := httpVerify(test.scheme, req, f)
+		if reason != test.want {
+			t.Errorf("with %q: %v, want %v", test.added, reason, test.want)
+		}
+		if reason == authz.OK && (call.Fingerprint != first.Fingerprint || !call.SignedTime.Equal(now)) {
+			t.Errorf("with %q: another delivery, of %v", test.added, call.SignedTime)
+		}
+	}
+}
+
 // A key of a signature that is wrong does not keep the other one from counting.
 func TestHTTPSeveralSignatures(t *testing.T) {
 	keys, private := httpKeys(t)
@@ -239,5 +293,52 @@ func TestHTTPSeveralSignatures(t *testing.T) {
 	req.Set("signature", "x=:AAAA:, "+string(value))
 	if reason, call := httpVerify(scheme, req, nil); reason != authz.OK || call.KeyID != "old" {
 		t.Errorf("%v by %q", reason, call.KeyID)
+	}
+}
+
+// Signatures that name no key cause no more verifications than there may be, however many
+// keys a set has.
+func TestHTTPVerificationsAreBounded(t *testing.T) {
+	var members []string
+	var last crypto.Signer
+	for i := range 20 {
+		public, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = private
+		members = append(members, fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","kid":"%d","x":%q}`, i, base64.RawURLEncoding.EncodeToString(public)))
+	}
+	scheme, err := signature.NewHTTPPlan(httpConfig(t)).With([]signature.Key{{
+		ID: "set", Secret: secret.New([]byte(`{"keys":[` + strings.Join(members, ",") + `]}`)), Reader: &publickey.Reader{Format: publickey.JWKS},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httpRequest()
+	if !scheme.Sign(req, authz.Signing{Now: now, Private: last, NewID: func() string { return "id" }}) {
+		t.Fatal("not signed")
+	}
+	input, _ := req.Headers.Lookup("signature-input")
+	value, _ := req.Headers.Lookup("signature")
+	_, params, _ := strings.Cut(string(input), "=")
+	nameless, _, _ := strings.Cut(params, ";keyid=")
+	bad := base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize))
+	// One that names no key is tried with all 20, and the good one with its own.
+	for n, want := range map[int]authz.Reason{2: authz.OK, 3: authz.OK, 4: authz.SignatureInvalid} {
+		var inputs, values []string
+		for i := range n {
+			inputs = append(inputs, fmt.Sprintf("x%d=%s", i, nameless))
+			values = append(values, fmt.Sprintf("x%d=:%s:", i, bad))
+		}
+		config := httpConfig(t)
+		config.MaxSignatures = 8
+		many := *scheme
+		many.HTTPPlan = signature.NewHTTPPlan(config)
+		req.Set("signature-input", strings.Join(append(inputs, string(input)), ", "))
+		req.Set("signature", strings.Join(append(values, string(value)), ", "))
+		if reason, _ := httpVerify(&many, req, nil); reason != want {
+			t.Errorf("%d before the good one: %v, want %v", n, reason, want)
+		}
 	}
 }
