@@ -1,15 +1,18 @@
 package jose_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"errors"
+	"io"
 	"math/big"
 	"slices"
 	"strings"
@@ -35,6 +38,16 @@ var serial int64
 
 func issue(t testing.TB, by *issued, change func(*x509.Certificate)) *issued {
 	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issueTo(t, by, key, change)
+}
+
+// issueTo issues a certificate to the holder of a key.
+func issueTo(t testing.TB, by *issued, key crypto.Signer, change func(*x509.Certificate)) *issued {
+	t.Helper()
 	serial++
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "certificate " + big.NewInt(serial).String()},
@@ -42,10 +55,6 @@ func issue(t testing.TB, by *issued, change func(*x509.Certificate)) *issued {
 	}
 	if change != nil {
 		change(template)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
 	}
 	parent, signer := template, crypto.Signer(key)
 	if by != nil {
@@ -60,6 +69,36 @@ func issue(t testing.TB, by *issued, change func(*x509.Certificate)) *issued {
 		t.Fatal(err)
 	}
 	return &issued{certificate, key}
+}
+
+// bigRSA is an RSA key of more than 8192 bits. It has many primes, since two would take
+// minutes to find.
+type bigRSA struct{ n, d *big.Int }
+
+func hugeRSA(t testing.TB) *bigRSA {
+	t.Helper()
+	n, phi, one := big.NewInt(1), big.NewInt(1), big.NewInt(1)
+	for n.BitLen() <= 8192 {
+		p, err := rand.Prime(rand.Reader, 512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if less := new(big.Int).Sub(p, one); new(big.Int).GCD(nil, nil, less, big.NewInt(65537)).Cmp(one) == 0 {
+			n.Mul(n, p)
+			phi.Mul(phi, less)
+		}
+	}
+	return &bigRSA{n, new(big.Int).ModInverse(big.NewInt(65537), phi)}
+}
+
+func (k *bigRSA) Public() crypto.PublicKey { return &rsa.PublicKey{N: k.n, E: 65537} }
+
+// Sign signs by PKCS #1 v1.5 with SHA-256 (RFC 8017 §9.2).
+func (k *bigRSA) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
+	info := append([]byte{0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20}, digest...)
+	size := (k.n.BitLen() + 7) / 8
+	block := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, size-3-len(info)), []byte{0}, info)
+	return new(big.Int).Exp(new(big.Int).SetBytes(block), k.d, k.n).FillBytes(make([]byte, size)), nil
 }
 
 func with(oid asn1.ObjectIdentifier) func(*x509.Certificate) {
@@ -103,6 +142,7 @@ func TestChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	reissued := &issued{Certificate: &x509.Certificate{Raw: der}}
+	huge := issueTo(t, root, hugeRSA(t), with(caOID))
 	noCA := issue(t, root, func(c *x509.Certificate) { with(caOID)(c); c.IsCA = false; c.KeyUsage = 0 })
 	for name, c := range map[string]struct {
 		header jose.Members
@@ -131,6 +171,8 @@ func TestChain(t *testing.T) {
 		"a leaf that is a CA":             {x5c(issue(t, ca, with(leafOID)), ca, root), jose.ErrBadChain},
 		"the root in each place":          {x5c(root, root, root), jose.ErrBadChain},
 		"a certificate that is too large": {jose.Members{"x5c": []any{strings.Repeat("A", 12<<10), "", base64.StdEncoding.EncodeToString(root.Raw)}}, jose.ErrBadChain},
+		"a CA with a key beyond bounds":   {x5c(issue(t, huge, asLeaf), huge, root), jose.ErrBadChain},
+		"a leaf with a key beyond bounds": {x5c(issueTo(t, ca, hugeRSA(t), asLeaf), ca, root), jose.ErrBadChain},
 		"base64url": {jose.Members{"x5c": []any{
 			base64.RawURLEncoding.EncodeToString(leaf.Raw), base64.RawURLEncoding.EncodeToString(ca.Raw), base64.RawURLEncoding.EncodeToString(root.Raw),
 		}}, jose.ErrBadChain},
