@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -110,13 +111,16 @@ func isBinary(text []byte) bool {
 	return bytes.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\r' && c != '\n' || c > '~' })
 }
 
+// privateBlock is where a private key begins, as behind a certificate or parameters.
+var privateBlock = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)
+
 // readPEM reads the one block that there is.
 func readPEM(text []byte) (Key, error) {
 	block, rest := pem.Decode(text)
 	switch {
 	case block == nil:
 		return Key{}, ErrFormat
-	case strings.Contains(block.Type, "PRIVATE KEY"):
+	case strings.Contains(block.Type, "PRIVATE KEY"), privateBlock.Match(rest):
 		return Key{}, ErrPrivate
 	case len(bytes.TrimSpace(rest)) > 0 && block.Type != "CERTIFICATE":
 		return Key{}, ErrSeveral

@@ -176,6 +176,8 @@ func TestRefused(t *testing.T) {
 		{"PKCS #1", publickey.Reader{}, block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(m.rsa)), publickey.ErrPrivate},
 		{"SEC 1", publickey.Reader{}, block("EC PRIVATE KEY", sec1), publickey.ErrPrivate},
 		{"encrypted", publickey.Reader{}, block("ENCRYPTED PRIVATE KEY", []byte("x")), publickey.ErrPrivate},
+		{"a certificate and its private key", publickey.Reader{}, block("CERTIFICATE", certificate(t, m.rsa)) + block("PRIVATE KEY", pkcs8(t, m.rsa)), publickey.ErrPrivate},
+		{"parameters and a private key", publickey.Reader{}, block("EC PARAMETERS", []byte("x")) + block("EC PRIVATE KEY", sec1), publickey.ErrPrivate},
 		{"a private key as DER", publickey.Reader{Format: publickey.DER}, string(pkcs8(t, m.ed25519)), publickey.ErrPrivate},
 		{"a private key as base64", publickey.Reader{}, base64.StdEncoding.EncodeToString(pkcs8(t, m.p256)), publickey.ErrPrivate},
 		{"whsk_", publickey.Reader{}, whsk, publickey.ErrPrivate},
