@@ -20,6 +20,7 @@ const (
 	nameFloor = "empty message"
 	nameNoLog = nameService + " without access log"
 	nameLog   = nameService + " as documented"
+	nameShort = nameService + " with short metadata"
 	nameFail  = nameService + " with failures alone"
 )
 
@@ -51,6 +52,7 @@ func newFronts() []*front {
 		{name: nameAgain, filters: []string{authz}, command: noopCommand},
 		{name: nameNoLog, flags: []string{"--replay-access-log=false"}},
 		{name: nameLog, log: true},
+		{name: nameShort, log: true, flags: []string{"--envoy-metadata=ID"}},
 		{name: nameFail, log: true, filter: failuresFilter, flags: []string{"--replay-access-log=FAILURES", "--replay-max-pending=4000000"}},
 	}
 }
