@@ -72,3 +72,42 @@ func TestManyTenantsInAnyRoom(t *testing.T) {
 		}
 	}
 }
+
+// Where the lease is longer than the window, a nonce can be gone while its outcome
+// is still open. What is then told of it says nothing of the next delivery.
+func TestLeaseOutlivesItsNonce(t *testing.T) {
+	const window = replaytest.Lease / 2
+	for name, second := range map[string]replay.Claim{
+		"two phases": replaytest.Claim(2, 2, replay.Taken),
+		"one phase":  {Owner: 2},
+	} {
+		for _, fate := range []replay.Fate{replay.Delivered, replay.Undelivered} {
+			m, later := roomFor(1000), start.Add(window+window/8)
+			first := m.ReserveNoted(replaytest.Unsigned(1, start, window), replaytest.Claim(1, 1, replay.Taken), start, nil)
+			next := m.ReserveNoted(replaytest.Unsigned(1, later, window), second, later, nil)
+			if first.Outcome != replay.Reserved || next.Outcome != replay.Reserved || next.Adopted {
+				t.Fatalf("%s: %+v, %+v", name, first, next)
+			}
+			want := replay.Pending
+			if second.Lease == 0 {
+				want = replay.CopyUnknown
+			}
+			if ok := m.SettleNoted(first.Reservation, fate, later, nil); ok {
+				t.Errorf("%s: the first was settled", name)
+			}
+			if ok := m.ReleaseNoted(first.Reservation, later, nil); ok {
+				t.Errorf("%s: the first was released", name)
+			}
+			third := m.ReserveNoted(replaytest.Unsigned(1, later, window), replaytest.Claim(3, 3, replay.Taken), later, nil)
+			if third.Outcome != want {
+				t.Errorf("%s: outcome %d after the first was settled as %d, want %d", name, third.Outcome, fate, want)
+			}
+			if ok := m.SettleNoted(next.Reservation, replay.Delivered, later, nil); ok != (second.Lease > 0) {
+				t.Errorf("%s: the second was settled: %t", name, ok)
+			}
+			if got := m.Stats().Pending; got != 0 {
+				t.Errorf("%s: %d are open", name, got)
+			}
+		}
+	}
+}

@@ -256,6 +256,9 @@ func (m *Store) reopen(pt *partition, st *stripe, at place, nonce *replay.Nonce,
 
 // add takes down who holds what was reserved.
 func (m *Store) add(pt *partition, st *stripe, claim *replay.Claim, o open, now time.Time, named *Answer) {
+	if old := st.open.find(named.Reservation.Fingerprint); old != nil {
+		m.forget(pt, st, old) // its nonce has expired, or was evicted, before its lease ended
+	}
 	named.Outcome, named.Mark, named.New, named.joined = replay.Reserved, o.mark, o.absent, true
 	named.Reservation.ID, named.Reservation.Owner = rand.Uint64()|1, claim.Owner //nolint:gosec // it is sealed before it leaves
 	lease := claim.Lease
