@@ -2,6 +2,7 @@ package judges_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,11 +66,13 @@ func (j *judge) cases(t *testing.T, s *policyv1.NamedScheme, us *ours, h *host) 
 	parts := partsOf(s, plain(""), signed)
 	list = append(list, headerCases(parts, signed)...)
 	list = append(list, textCases(s, parts, signed, sign, j)...)
+	list = append(list, publicKeyCases(s, parts, signed)...)
 	list = append(list, listCases(s, parts, signed)...)
 	list = append(list, timeCases(j, s, parts, signed, sign)...)
 	list = append(list, formCases(j, signed, sign)...)
 	list = append(list, tokenCases(t, j, s, signed)...)
 	list = append(list, itemCases(j, signed)...)
+	list = append(list, messageCases(j, signed)...)
 	list = append(list, randomCases(j, parts, signed)...)
 	for i := range list {
 		if list[i].now.IsZero() {
@@ -217,13 +220,15 @@ func partsOf(s *policyv1.NamedScheme, plain, signed *delivery) []part {
 			p.role = "signature"
 			parts = append([]part{p}, parts...)
 			continue
-		case strings.EqualFold(scheme.GetHmac().GetTimestamp().GetHeader(), h[0]):
+		case strings.EqualFold(scheme.Signed().GetTimestamp().GetHeader(), h[0]):
 			p.role = "time"
 		}
-		if strings.EqualFold(scheme.GetHmac().GetKeyIdHeader(), h[0]) {
-			p.role = "key id"
+		for _, name := range scheme.KeyIDHeaders() {
+			if strings.EqualFold(name, h[0]) {
+				p.role = "key id"
+			}
 		}
-		for _, c := range scheme.GetHmac().GetConstantHeaders() {
+		for _, c := range scheme.Signed().GetConstantHeaders() {
 			if strings.EqualFold(c.GetName(), h[0]) {
 				p.role = "constant"
 			}
@@ -234,8 +239,11 @@ func partsOf(s *policyv1.NamedScheme, plain, signed *delivery) []part {
 }
 
 func isSignature(s *policyv1.Scheme, name string) bool {
-	names := s.GetHmac().GetSignature().GetHeaders()
-	for _, want := range append(names, s.GetJws().GetHeader(), s.GetSharedToken().GetHeader()) {
+	if s.GetHttpSignature() != nil && strings.EqualFold(name, "signature") {
+		return true
+	}
+	names := s.Signed().GetSignature().GetHeaders()
+	for _, want := range append(slices.Clone(names), s.GetJws().GetHeader(), s.GetSharedToken().GetHeader()) {
 		if strings.EqualFold(want, name) || s.GetHmac().GetSignature().GetNumbered() && strings.EqualFold(want+"-1", name) {
 			return true
 		}

@@ -23,6 +23,7 @@ var (
 		"MAC: alphabet for URLs", "MAC: more padding", "MAC: other unused bits", "MAC: without padding", "signature: in quotes",
 		"signature: last character missing", "signature: one character more", "signature: written twice",
 		"signature: header twice", "list: a wrong one behind, comma", "random: signature*",
+		"key: without padding", "key: alphabet for URLs", "key: other unused bits",
 	}
 	looseTimes = []string{
 		"time: with a fraction", "time: with a plus before", "time: with a zero before", "time: with an exponent",
@@ -39,7 +40,9 @@ var (
 		"token: padding", "token: too much padding", "token: base64 for texts", "token: other unused bits", "token: a line break behind",
 		"signature: one character more", "random: signature*", "body: one space added", "random: body*",
 	}
-	lateToken = []string{
+	// Libraries that read tokens in the same way.
+	tokenReaders = []string{"npm jose/*", "@kinde/webhooks", "@wix/sdk", "botframework-connector", "google-auth-library/*"}
+	lateToken    = []string{
 		"time: 60s later", "time: 6?s later", "time: 91s later", "time: 151s later", "time: 301s later", "time: 3600s later",
 		"time: a year later", "token: exp -*",
 	}
@@ -125,7 +128,11 @@ var differences = []difference{
 		"The library takes the names of the items in either letter case. Retell writes small letters."},
 
 	// Encodings that have several texts for the same bytes.
-	{[]string{"@line/bot-sdk", "messagebird-legacy", "npm openai"}, anyBase64, weRefuse,
+	{[]string{
+		"@line/bot-sdk", "messagebird-legacy", "npm openai", "@copilot-extensions/preview-sdk", "@sendgrid/eventwebhook", "alexa-verifier",
+		"event-notification-nodejs-sdk", "jsrsasign/*", "starkbank-ecdsa/*", "telnyx", "wechatpay-axios-plugin", "@adobe/aio-lib-events",
+		"nuxt-webhook-validators/kick",
+	}, anyBase64, weRefuse,
 		"The library's decoder passes over what is no base64, or wants no padding. One signature would have many texts."},
 	{[]string{"@hygraph/utils"}, []string{"signature: written twice"}, weRefuse,
 		"The library looks at the first three items only."},
@@ -146,7 +153,8 @@ var differences = []difference{
 		"The library does not limit, or limits to more, how far a time may be in the future. Such a delivery could be kept and sent later."},
 	{[]string{
 		"anymail-mailgun", "sinch-conversation", "@hygraph/utils", "@sanity/webhook", "npm pusher", "webflow-api", "nuxt-webhook-validators/twitch",
-		"sinch-service", "truelayer-signing",
+		"sinch-service", "truelayer-signing", "discord-interactions", "nuxt-webhook-validators/discord", "nuxt-webhook-validators/kick",
+		"npm sns-validator*", "wechatpay-axios-plugin",
 	}, append(late, "time: 301s later", "time: 3600s later", "time: a year later"), weRefuse, "The library does not look at the signed time. An old delivery could be sent again at any time."},
 	{[]string{"boxsdk"}, []string{"time: *s earlier"}, weAccept,
 		"The library allows no time in the future. Clocks differ by seconds."},
@@ -160,22 +168,24 @@ var differences = []difference{
 		"The libraries disagree about the window: 10 s in Python, 100 s in Node. We allow 300 s."},
 
 	// JSON Web Tokens.
-	{[]string{"npm jose/*", "@apple/app-store-server-library", "truelayer-signing", "PyPI atlassian-jwt", "PyPI vonage-jwt", "PyPI messagebird", "livekit-server-sdk", "npm messagebird", "nuxt-webhook-validators/netlify"}, looseToken, weRefuse,
+	{[]string{"npm jose/*", "@kinde/webhooks", "@wix/sdk", "botframework-connector", "google-auth-library/*", "@apple/app-store-server-library", "truelayer-signing", "PyPI atlassian-jwt", "PyPI vonage-jwt", "PyPI messagebird", "livekit-server-sdk", "npm messagebird", "nuxt-webhook-validators/netlify"}, looseToken, weRefuse,
 		"The library's decoder takes padding, the alphabet for texts, white space or unused bits. Anybody could make many texts of one token."},
-	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: header with alg twice", "token: a claim twice"}, weRefuse,
+	{append(tokenReaders, "@apple/app-store-server-library"), []string{"token: header with alg twice", "token: a claim twice"}, weRefuse,
 		"The library takes the last of two values of one name. Another parser may take the first."},
-	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: claims not UTF-8"}, weRefuse,
+	{append(tokenReaders, "@apple/app-store-server-library"), []string{"token: claims not UTF-8"}, weRefuse,
 		"The library reads bytes that are no text as the sign for that. Another parser may read something else."},
-	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: exp that is huge"}, weRefuse,
+	{append(tokenReaders, "@apple/app-store-server-library"), []string{"token: exp that is huge"}, weRefuse,
 		"The library takes any number. No time has that one."},
-	{[]string{"@apple/app-store-server-library"}, []string{"token: header with crit", "token: header with an unencoded payload"}, weRefuse,
+	{[]string{"@apple/app-store-server-library", "botframework-connector", "google-auth-library/*"}, []string{"token: header with crit", "token: header with an unencoded payload"}, weRefuse,
 		"The library does not look at crit. RFC 7515 says that what it names must be understood, and we understand nothing."},
 	{[]string{"jose/google-pubsub"}, []string{"signature: in quotes"}, weRefuse,
 		"Google's sample finds the token anywhere behind the word Bearer. The word must be first."},
 	{[]string{"truelayer-signing"}, []string{"token: four parts"}, weRefuse,
 		"The library looks at three parts and passes over more. A token has three."},
-	{[]string{"npm jose/*", "@apple/app-store-server-library"}, []string{"token: nbf with a fraction", "token: iat with a fraction"}, weAccept,
+	{append(tokenReaders, "@apple/app-store-server-library"), []string{"token: nbf with a fraction", "token: iat with a fraction"}, weAccept,
 		"The library compares parts of a second. We compare whole ones."},
+	{[]string{"jose/atlassian-forge"}, []string{"time: -6s later", "time: -5s later", "time: -1s later", "time: 60s later", "time: 6?s later", "token: exp -5s", "token: nbf +5s"}, weAccept,
+		"Atlassian's sample allows nothing between clocks. We allow 30 s."},
 	{[]string{"PyPI messagebird", "vonage-jwt", "jose/plaid"}, []string{"time: -5s later", "time: 61s later", "time: 64s later", "token: nbf +5s", "token: iat +5s"}, weAccept,
 		"The library allows less between clocks than we do."},
 	{[]string{"livekit-server-sdk"}, []string{"time: -31s later", "time: 91s later"}, weAccept,
@@ -187,7 +197,7 @@ var differences = []difference{
 	{[]string{"atlassian-jwt", "vonage-jwt", "PyPI messagebird", "npm messagebird"}, []string{
 		"token: * as text", "token: without exp", "token: without iat", "token: without nbf", "token: iat -*", "token: nbf -*",
 	}, weRefuse, "The library does not ask for this time, takes it as text, or lets it be old. A token must be of now."},
-	{[]string{"livekit-server-sdk", "npm messagebird", "npm jose/*"}, []string{"token: iat as text"}, weAccept,
+	{append(tokenReaders, "livekit-server-sdk", "npm messagebird"), []string{"token: iat as text"}, weAccept,
 		"The library refuses a time of another type, even one that decides nothing."},
 	{[]string{"atlassian-jwt", "livekit-server-sdk"}, []string{"token: *iss*"}, weAccept,
 		"The library finds the secret by the issuer. A policy has the secret, and what signs with it may call itself what it likes."},
@@ -195,6 +205,48 @@ var differences = []difference{
 		"The library wants an id for its own replay check. Ours needs none."},
 	{[]string{"livekit-server-sdk"}, []string{"token: signed with HS384", "token: signed with HS512"}, weRefuse,
 		"The library takes any HMAC that the token names. LiveKit signs with HS256."},
+
+	{[]string{"@kinde/webhooks"}, []string{"token: *iss*"}, weRefuse,
+		"The library does not look at the issuer. Kinde's keys sign for each of its customers."},
+	{[]string{"@wix/sdk"}, []string{"token: signed with RS384", "token: signed with PS256"}, weRefuse,
+		"The library takes any algorithm that fits the key. Wix signs with RS256."},
+	{[]string{"@wix/sdk", "botframework-connector"}, []string{"token: without exp"}, weRefuse,
+		"The library takes a token that never ends."},
+	{[]string{"botframework-connector", "google-auth-library/*"}, []string{"token: header with no kid"}, weAccept,
+		"The library finds the key by kid. Without one, we try the keys that the policy has."},
+	{[]string{"botframework-connector", "google-auth-library/*"}, []string{"token: aud as list"}, weAccept,
+		"The library takes one audience as text. RFC 7519 allows a list."},
+	{[]string{"google-auth-library/*"}, []string{"token: header with no alg", "token: header with alg as list"}, weRefuse,
+		"The library does not look at alg, since all of Google's keys are for RS256. RFC 7515 wants it."},
+	{[]string{"google-auth-library/*"}, []string{
+		"token: exp -61s", "token: exp as text", "token: nbf*", "time: -*", "time: 151s later", "time: 301s later",
+	}, weRefuse, "The library allows 300 s between clocks and does not look at nbf. We allow 60 s, and read nbf."},
+	{[]string{"google-auth-library/*"}, []string{"token: email_verified as text"}, weRefuse,
+		"Google's sample takes any value but an empty one for true. Google sends a boolean."},
+	{[]string{"google-auth-library/*"}, []string{"token: without iat", "token: iat +*"}, weAccept,
+		"The library wants iat, and not of the future. RFC 7519 says that it tells the age, and exp and nbf decide."},
+
+	// Signatures by public keys.
+	{[]string{"@sendgrid/eventwebhook", "starkbank-ecdsa/*"}, []string{"key: a long form of the length", "key: a wrong length"}, weRefuse,
+		"The library reads lengths loosely. DER has one form, and one signature would have many texts."},
+	{[]string{"event-notification-nodejs-sdk"}, []string{"body: one space added"}, weRefuse,
+		"The library writes the JSON anew before it verifies. What was sent must be what was signed."},
+	{[]string{"nuxt-webhook-validators/discord"}, []string{"signature: one character more"}, weRefuse,
+		"The library passes over a hexadecimal digit that is half a byte."},
+	{[]string{"npm sns-validator*"}, []string{"random: body*"}, weRefuse,
+		"The library's decoder passes over what is no base64. One signature would have many texts."},
+	{[]string{"npm sns-validator*"}, []string{"message: a member twice", "message: a subject more", "message: an empty subject", "message: a null subject"}, weRefuse,
+		"The library takes the last of two members of one name, and drops null. Another parser may take the first."},
+	{[]string{"npm sns-validator*"}, []string{"message: a subject more", "message: an empty subject"}, weAccept,
+		"The library signs a subject that stands in a confirmation. Amazon's page does not, and confirmations have none."},
+	{[]string{"http-message-signatures/*"}, []string{"body: one byte changed", "body: one space added", "body: taken away", "random: body*"}, weRefuse,
+		"The library leaves Content-Digest to its caller. We compute it over the body."},
+	{[]string{"http-message-signatures/ucp"}, []string{"URL: query added"}, weRefuse,
+		"The library is given a list of what must be covered. UCP says that a query must be, where there is one."},
+	{[]string{"http-message-signatures/*"}, []string{"signed header: header twice*"}, weRefuse,
+		"The library reads equal members of a field as one, the last. Another reader may take the first."},
+	{[]string{"http-message-signatures/adcp"}, []string{"body: *, signed"}, weAccept,
+		"AdCP writes signatures in base64 for URLs. The library knows the alphabet of RFC 9421 only."},
 
 	// Keys.
 	{[]string{"@contentful/node-apps-toolkit"}, []string{"secret: *"}, weAccept,

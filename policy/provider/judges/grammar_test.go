@@ -192,7 +192,7 @@ var offsets = []int{
 
 // timeCases come at other times, and write the time in other ways.
 func timeCases(j *judge, s *policyv1.NamedScheme, parts []part, signed *delivery, sign signer) []testCase {
-	stamp := s.GetScheme().GetHmac().GetTimestamp()
+	stamp := s.GetScheme().Signed().GetTimestamp()
 	if stamp == nil {
 		late := testCase{name: "time: a year later", delivery: signed, now: signedAt.AddDate(1, 0, 0)}
 		return []testCase{late}

@@ -18,8 +18,12 @@ import (
 // signedAt is when all deliveries are signed: a whole second.
 var signedAt = time.Unix(1_800_000_000, 0)
 
-// minJudges is how many libraries must have been heard.
-const minJudges = 50
+// minJudges is how many libraries must have been heard, and minPublic how many entries
+// that sign with a private key or send a token must have a judge.
+const (
+	minJudges = 65
+	minPublic = 25
+)
 
 func TestJudges(t *testing.T) {
 	hosts := startHosts(t)
@@ -34,6 +38,9 @@ func TestJudges(t *testing.T) {
 	}
 	if len(libraries) < minJudges {
 		t.Errorf("only %d libraries were heard", len(libraries))
+	}
+	if judged, _ := publicEntries(t); len(judged) < minPublic {
+		t.Errorf("only %d entries by public key or token have a judge", len(judged))
 	}
 	for i, d := range differences {
 		if used[i] == nil && !t.Failed() {

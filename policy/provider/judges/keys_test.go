@@ -102,13 +102,13 @@ func newChain(with byte) *chain {
 }
 
 // certify makes a certificate with a mark, of ten years around signedAt.
-func certify(name string, parentDER []byte, public crypto.PublicKey, by crypto.Signer, mark asn1.ObjectIdentifier) []byte {
+func certify(name string, parentDER []byte, public crypto.PublicKey, by crypto.Signer, mark asn1.ObjectIdentifier, names ...string) []byte {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2026),
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    signedAt.Add(-5 * 365 * 24 * time.Hour), NotAfter: signedAt.Add(5 * 365 * 24 * time.Hour),
 		IsCA: name != "leaf", BasicConstraintsValid: true,
-		SubjectKeyId: []byte(name),
+		SubjectKeyId: []byte(name), DNSNames: names,
 	}
 	if mark != nil {
 		template.ExtraExtensions = []pkix.Extension{{Id: mark, Value: asn1.NullBytes}}

@@ -44,6 +44,9 @@ func newOurs(t *testing.T, j *judge, secret string) *ours {
 		"provider_scheme": j.scheme,
 		"secrets":         []any{map[string]any{"id": id, "file": "secret"}},
 	}
+	if j.kid != "" {
+		hook["secrets"] = []any{map[string]any{"id": id, "kid": j.kid, "file": "secret"}}
+	}
 	if j.parameters != nil {
 		hook["parameters"] = j.parameters
 	}

@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/hookbastion/hookbastion/policy/provider"
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
 var update = flag.Bool("update", false, "write docs/providers/judges.md")
@@ -85,9 +88,26 @@ it names, does.
 		b.WriteString(rows[key])
 	}
 	b.WriteString(`
-nuxt-webhook-validators, @hookflo/tern, django-anymail and jose are not of the providers whose
-deliveries they verify.
+nuxt-webhook-validators, @hookflo/tern, django-anymail, jose, jsrsasign, starkbank-ecdsa,
+http-message-signatures, alexa-verifier and wechatpay-axios-plugin are not of the providers
+whose deliveries they verify. Of those, jose, jsrsasign, starkbank-ecdsa and
+http-message-signatures know no webhooks: the test tells them the header, and the rules
+that the provider's page has for receivers. @copilot-extensions/preview-sdk is GitHub's,
+and verifies what GitHub signs in the same way for another service.
 
+Some libraries fetch the provider's keys or certificates. Their client for HTTP is stood in
+for by one that answers with the test's key at the provider's address, as are their caches
+and logs: @adobe/aio-lib-events, @copilot-extensions/preview-sdk, @kinde/webhooks,
+alexa-verifier, botframework-connector, event-notification-nodejs-sdk, google-auth-library
+and sns-validator. So what they say of a chain of certificates is not asked.
+
+`)
+	judged, others := publicEntries(t)
+	fmt.Fprintf(&b, "## Public keys and tokens\n\n"+
+		"Of the %d entries that sign with a private key, or send a token, %d have a judge:\n%s.\n\n"+
+		"These have none, since no library of theirs was found that can be run here:\n%s.\n",
+		len(judged)+len(others), len(judged), strings.Join(judged, ", "), strings.Join(others, ", "))
+	b.WriteString(`
 ## Differences
 
 Where a library refuses and we accept, the bytes that were signed are the same, or what
@@ -170,4 +190,34 @@ func pinned(t *testing.T) map[string]string {
 		versions["npm "+strings.ToLower(name)] = version
 	}
 	return versions
+}
+
+// publicEntries are the entries of the catalogue with a scheme of public keys or tokens:
+// those that have a judge for such a scheme, and the others.
+func publicEntries(t *testing.T) (judged, others []string) {
+	t.Helper()
+	names, err := provider.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		p, err := provider.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public := p.GetSchemes()
+		public = slices.DeleteFunc(slices.Clone(public), func(s *policyv1.NamedScheme) bool {
+			return !s.GetScheme().Public() && s.GetScheme().GetJws() == nil
+		})
+		has := slices.ContainsFunc(judges, func(j judge) bool {
+			return j.provider == name && slices.ContainsFunc(public, func(s *policyv1.NamedScheme) bool { return s.GetName() == j.scheme })
+		})
+		switch {
+		case has:
+			judged = append(judged, name)
+		case len(public) > 0:
+			others = append(others, name)
+		}
+	}
+	return judged, others
 }

@@ -23,7 +23,7 @@ const cache = "../../../.cache/judges"
 // .ci/fetch-judges.
 var pins = []string{"python/requirements.txt", "node/package.json", "node/package-lock.json"}
 
-var drivers = []string{"python/judge.py", "python/judges.py", "node/judge.mjs", "node/judges.mjs"}
+var drivers = []string{"python/judge.py", "python/judges.py", "node/judge.mjs", "node/judges.mjs", "node/publickeys.mjs"}
 
 // host is a process that runs the libraries of one language. It answers one
 // question at a time.

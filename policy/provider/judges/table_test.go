@@ -25,6 +25,7 @@ type judge struct {
 	chain      *chain
 	parameters map[string]string
 	keyID      string
+	kid        string // of the public key, where it has one
 	headers    [][2]string
 	path       string
 	form       bool
@@ -49,7 +50,7 @@ func (j *judge) library() string {
 	if name, ok := inPackage[j.host+" "+j.id]; ok {
 		return name
 	}
-	for _, name := range []string{"@hookflo/tern", "jose", "nuxt-webhook-validators"} {
+	for _, name := range []string{"@hookflo/tern", "google-auth-library", "http-message-signatures", "jose", "jsrsasign", "nuxt-webhook-validators", "starkbank-ecdsa"} {
 		if strings.HasPrefix(j.id, name) {
 			return name
 		}
@@ -92,7 +93,7 @@ var inPackage = map[string]string{
 	"npm plivo-v3":            "plivo",
 }
 
-var judges = []judge{
+var judges = append([]judge{
 	{host: "npm", id: "@apple/app-store-server-library", provider: "apple-app-store-v2", scheme: "apple-asn2", pair: p256Pair, chain: appleChain, body: noBody, parameters: map[string]string{"bundle_id": "com.example.app", "environment": "Sandbox"}},
 	{host: "npm", id: "jose/fireblocks", provider: "fireblocks", scheme: "detached-jws-body", pair: rsaPair},
 	{host: "npm", id: "jose/fusionauth", provider: "fusionauth", scheme: "jwt", pair: ed25519Pair},
@@ -195,7 +196,7 @@ var judges = []judge{
 	{host: "npm", id: "twilio", provider: "twilio", scheme: "sha1", signs: true, form: true, path: "/hook/a?b=2&a=1"},
 	{host: "npm", id: "twilio", variant: "JSON", provider: "twilio", scheme: "sha1", path: "/hook/a?b=2&a=1"},
 	{host: "npm", id: "webflow-api", provider: "webflow", scheme: "sha256"},
-}
+}, publicKeyJudges...)
 
 // What the libraries want to see besides the signature.
 var (

@@ -43,6 +43,12 @@ func tokenOf(t *testing.T, j *judge, jws *policyv1.Jws, d *delivery, secret stri
 	switch name := strings.ToLower(jws.GetHeader()); {
 	case jws.GetWholeBody():
 		k.text, k.put = string(d.body), body
+	case strings.HasSuffix(jws.GetJson(), "[]"):
+		name := strings.TrimSuffix(jws.GetJson(), "[]")
+		members := map[string][]string{}
+		k.decode(d.body, &members)
+		k.text = members[name][0]
+		k.put = func(text string) *delivery { return body(fmt.Sprintf(`{%q:[%q]}`, name, text)) }
 	case jws.GetJson() != "":
 		members := map[string]string{}
 		k.decode(d.body, &members)

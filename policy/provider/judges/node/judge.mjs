@@ -1,6 +1,7 @@
 // Answers, one JSON line for each on standard input, what a library says of a
 // delivery. The argument is the folder that has node_modules.
 
+import { createHash } from 'node:crypto';
 import { createRequire, register } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -18,9 +19,17 @@ globalThis.Date = class extends RealDate {
   }
 };
 
-// A Nuxt module reads its settings from a name that only a Nuxt build has.
+// A Nuxt module reads its settings from a name that only a Nuxt build has. And a library
+// that keeps certificates is imported anew where its name says for which.
 register('data:text/javascript,' + encodeURIComponent(`
   export async function resolve(name, context, next) {
+    if (name === '@octokit/request') { // a client of HTTP
+      return { shortCircuit: true, url: 'data:text/javascript,export const request = undefined;' };
+    }
+    if (context.parentURL?.includes('?judge=') && name.startsWith('.')) { // a fresh copy, whole
+      const found = await next(name, context);
+      return { ...found, url: found.url + new URL(context.parentURL).search };
+    }
     if (name !== '#imports') return next(name, context);
     return { shortCircuit: true, url: 'data:text/javascript,export const useRuntimeConfig = () => globalThis.judgeConfig;' };
   }`));
@@ -30,7 +39,15 @@ const require = createRequire(join(root, 'package.json'));
 const libraries = {
   // By path, since packages do not export the file that has their verifier alone.
   load: (path) => require(join(root, 'node_modules', path)),
-  import: (path) => import(pathToFileURL(join(root, 'node_modules', path)).href),
+  anew: (path) => {
+    const file = join(root, 'node_modules', path);
+    delete require.cache[require.resolve(file)];
+    return require(file);
+  },
+  import: (path) => {
+    const [file, query] = path.split('?');
+    return import(pathToFileURL(join(root, 'node_modules', file)).href + (query ? `?${query}` : ''));
+  },
 };
 
 class Delivery {
@@ -51,6 +68,9 @@ class Delivery {
   get path() {
     const { pathname, search } = new URL(this.url);
     return pathname + search;
+  }
+  get contentDigest() {
+    return `sha-256=:${createHash('sha256').update(this.bytes).digest('base64')}:`;
   }
   get isForm() {
     return (this.headers['content-type'] ?? '').startsWith('application/x-www-form-urlencoded');
@@ -75,8 +95,12 @@ async function answer(judges, message) {
   }
 }
 
-const { load } = await import('./judges.mjs');
-const judges = await load(libraries);
+const judges = { verifiers: {}, signers: {} };
+for (const file of ['./judges.mjs', './publickeys.mjs']) {
+  const { verifiers, signers } = await (await import(file)).load(libraries);
+  Object.assign(judges.verifiers, verifiers);
+  Object.assign(judges.signers, signers);
+}
 for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(JSON.stringify(await answer(judges, JSON.parse(line))) + '\n');
 }
