@@ -153,7 +153,9 @@ func (m *Message) field(c component) (string, Problem) {
 		return "", Problem{authz.SignatureInvalid, "a signed trailer, which Envoy does not forward"}
 	}
 	values := lines(m.Headers, c.name)
-	if c.name == "host" && len(values) == 0 {
+	if c.name == "host" {
+		// Envoy has no such field beside :authority. A captured request has one, which may be
+		// that of a hop, as the sender's is in the public URL.
 		values = []string{m.Host}
 	}
 	if len(values) == 0 {

@@ -142,6 +142,7 @@ func TestHTTPSignatures(t *testing.T) {
 		{"the draft", func(c *signature.HTTPConfig) { cavage(t, c) }, nil, authz.OK},
 		{"the draft, another body", func(c *signature.HTTPConfig) { cavage(t, c) }, func(req *authz.Request) { req.Body.Segments = [][]byte{[]byte("{}")} }, authz.SignatureInvalid},
 		{"the draft, another path", func(c *signature.HTTPConfig) { cavage(t, c) }, func(req *authz.Request) { req.Path = authz.View("/i?x=1") }, authz.SignatureInvalid},
+		{"the draft, captured with a hop's host", func(c *signature.HTTPConfig) { cavage(t, c) }, set("host", "internal"), authz.OK},
 		{"nothing", nil, func(req *authz.Request) { req.Headers = nil }, authz.SignatureMissing},
 		{"no signature", nil, set("signature", ""), authz.SignatureMalformed},
 		{"a signature too short", nil, set("signature", "sig1=:AAAA:"), authz.SignatureInvalid},
