@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
@@ -126,7 +125,7 @@ func TestChunks(t *testing.T) {
 // Each call looks at the head of a segment, which costs it a line of memory, and
 // the collector at no open reservation.
 func TestWhatIsLookedAt(t *testing.T) {
-	if size := unsafe.Sizeof(segment{}); size != 64 {
+	if size := reflect.TypeFor[segment]().Size(); size != 64 {
 		t.Errorf("the head of a segment has %d bytes, more than a line of memory", size)
 	}
 	for field := range reflect.TypeFor[open]().Fields() {
