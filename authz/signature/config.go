@@ -136,6 +136,8 @@ const (
 	SortedQuery
 	// FieldText: a field of the form in the body; Text is its name.
 	FieldText
+	// PHPForm: the fields of a form as PHP's serialize writes them.
+	PHPForm
 	// PlivoV3, Contentful and MercadoPago are in code.go.
 	PlivoV3
 	Contentful
@@ -212,7 +214,9 @@ func (p *Part) written() bool {
 }
 
 // readsForm reports whether the part is another one if the body is a form.
-func (p *Part) readsForm() bool { return p.Kind == Form || p.Kind == FormField || p.Kind == PlivoV3 }
+func (p *Part) readsForm() bool {
+	return p.Kind == Form || p.Kind == FormField || p.Kind == PHPForm || p.Kind == PlivoV3
+}
 
 // URLForm is another form in which a provider may have signed the URL.
 type URLForm uint8
@@ -368,7 +372,7 @@ func (c *Config) sizes() (least, most int) {
 }
 
 // signsForm reports whether a body is covered if it is a form.
-func (c *Config) signsForm() bool { return c.signs(Form, PlivoV3) }
+func (c *Config) signsForm() bool { return c.signs(Form, PHPForm, PlivoV3) }
 
 // SignsTime reports whether the time is part of the content, by itself or in
 // the body. A time that is not signed is no defence.

@@ -63,6 +63,8 @@ func (h *Content) preparePart(req *authz.Request, s *scratch, part *Part, form u
 		return sortedQuery(req)
 	case FieldText:
 		return fieldText(req, part.Text)
+	case PHPForm:
+		return h.phpForm(req)
 	case PlivoV3:
 		return h.plivoV3(req, part, form)
 	case Contentful:

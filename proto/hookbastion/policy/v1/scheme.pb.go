@@ -3385,6 +3385,7 @@ type Part struct {
 	//	*Part_Field
 	//	*Part_Parameter
 	//	*Part_Fields
+	//	*Part_PhpForm
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3580,6 +3581,15 @@ func (x *Part) GetFields() *Fields {
 	return nil
 }
 
+func (x *Part) GetPhpForm() *emptypb.Empty {
+	if x != nil {
+		if x, ok := x.Part.(*Part_PhpForm); ok {
+			return x.PhpForm
+		}
+	}
+	return nil
+}
+
 type isPart_Part interface {
 	isPart_Part()
 }
@@ -3674,6 +3684,12 @@ type Part_Fields struct {
 	Fields *Fields `protobuf:"bytes,30,opt,name=fields,proto3,oneof"`
 }
 
+type Part_PhpForm struct {
+	// The fields of the form in the body, but for signature.field, sorted by name and
+	// written as PHP's serialize writes an array of texts. Each name is there once.
+	PhpForm *emptypb.Empty `protobuf:"bytes,41,opt,name=php_form,json=phpForm,proto3,oneof"`
+}
+
 func (*Part_Body) isPart_Part() {}
 
 func (*Part_Timestamp) isPart_Part() {}
@@ -3707,6 +3723,8 @@ func (*Part_Field) isPart_Part() {}
 func (*Part_Parameter) isPart_Part() {}
 
 func (*Part_Fields) isPart_Part() {}
+
+func (*Part_PhpForm) isPart_Part() {}
 
 // Body is the body as it is signed: with {}, byte for byte.
 type Body struct {
@@ -6107,7 +6125,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"CREDENTIAL\x10\b\x12\x0f\n" +
 	"\vBASE64_JSON\x10\t\x12\x11\n" +
 	"\rKEY_HASH_LIST\x10\n" +
-	"\"\x88\b\n" +
+	"\"\xbd\b\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -6126,7 +6144,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04code\x18\r \x01(\x0e2$.hookbastion.policy.v1.Part.CodePartH\x00R\x04code\x126\n" +
 	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\x12=\n" +
 	"\tparameter\x18\x15 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameter\x127\n" +
-	"\x06fields\x18\x1e \x01(\v2\x1d.hookbastion.policy.v1.FieldsH\x00R\x06fields\"U\n" +
+	"\x06fields\x18\x1e \x01(\v2\x1d.hookbastion.policy.v1.FieldsH\x00R\x06fields\x123\n" +
+	"\bphp_form\x18) \x01(\v2\x16.google.protobuf.EmptyH\x00R\aphpForm\"U\n" +
 	"\bCodePart\x12\x19\n" +
 	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bPLIVO_V3\x10\x01\x12\x0e\n" +
@@ -6543,43 +6562,44 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	68,  // 78: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
 	15,  // 79: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
 	46,  // 80: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
-	16,  // 81: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	17,  // 82: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	18,  // 83: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	19,  // 84: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	68,  // 85: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	20,  // 86: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	67,  // 87: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	67,  // 88: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	68,  // 89: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	21,  // 90: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	13,  // 91: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	58,  // 92: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	58,  // 93: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	67,  // 94: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	67,  // 95: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	67,  // 96: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	55,  // 97: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
-	55,  // 98: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
-	56,  // 99: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
-	57,  // 100: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
-	51,  // 101: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	22,  // 102: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	23,  // 103: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	24,  // 104: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	25,  // 105: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	64,  // 106: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	63,  // 107: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	52,  // 108: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	62,  // 109: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	61,  // 110: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	26,  // 111: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 112: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	113, // [113:113] is the sub-list for method output_type
-	113, // [113:113] is the sub-list for method input_type
-	113, // [113:113] is the sub-list for extension type_name
-	113, // [113:113] is the sub-list for extension extendee
-	0,   // [0:113] is the sub-list for field type_name
+	68,  // 81: hookbastion.policy.v1.Part.php_form:type_name -> google.protobuf.Empty
+	16,  // 82: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	17,  // 83: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	18,  // 84: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	19,  // 85: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	68,  // 86: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	20,  // 87: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	67,  // 88: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	67,  // 89: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	68,  // 90: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	21,  // 91: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	13,  // 92: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	58,  // 93: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	58,  // 94: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	67,  // 95: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	67,  // 96: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	67,  // 97: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	55,  // 98: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
+	55,  // 99: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
+	56,  // 100: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
+	57,  // 101: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
+	51,  // 102: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	22,  // 103: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	23,  // 104: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	24,  // 105: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	25,  // 106: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	64,  // 107: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	63,  // 108: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	52,  // 109: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	62,  // 110: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	61,  // 111: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	26,  // 112: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 113: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	114, // [114:114] is the sub-list for method output_type
+	114, // [114:114] is the sub-list for method input_type
+	114, // [114:114] is the sub-list for extension type_name
+	114, // [114:114] is the sub-list for extension extendee
+	0,   // [0:114] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -6615,6 +6635,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Field)(nil),
 		(*Part_Parameter)(nil),
 		(*Part_Fields)(nil),
+		(*Part_PhpForm)(nil),
 	}
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[24].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
