@@ -9,6 +9,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -115,5 +117,47 @@ func TestPublicKeySchemes(t *testing.T) {
 				t.Errorf("the delivery for a test is for %s", got)
 			}
 		})
+	}
+}
+
+// A public key in any form is no shared secret: everybody has it, and could sign.
+func TestPublicKeysAreNoSecrets(t *testing.T) {
+	der := func(private crypto.Signer, err error) []byte {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := x509.MarshalPKIXPublicKey(private.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modulus := der(rsa.GenerateKey(rand.Reader, 2048))
+	curve := der(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // which never fails
+	for _, test := range []struct {
+		name, text string
+		public     bool
+	}{
+		{"DER", string(modulus), true},
+		{"RSA in base64", base64.StdEncoding.EncodeToString(modulus), true},
+		{"ECDSA in base64", base64.StdEncoding.EncodeToString(curve), true},
+		{"Ed25519 in base64", base64.StdEncoding.EncodeToString(der(edwards, nil)), true},
+		{"in hexadecimal", hex.EncodeToString(curve), true},
+		{"a secret in hexadecimal", hex.EncodeToString(secret), false},
+		{"a secret in base64", base64.StdEncoding.EncodeToString(secret), false},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "key"), test.text)
+		write(t, filepath.Join(dir, "p.yaml"), `webhooks: [{name: w, match: {path: /}, scheme: {jws: {header: X-T, algorithms: [HS256], expires: true}}, secrets: [{file: key}]}]`)
+		if _, err := compile(dir); (err != nil) != test.public {
+			t.Errorf("%s: %v", test.name, err)
+		}
 	}
 }

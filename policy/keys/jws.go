@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"errors"
-	"slices"
 
 	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/publickey"
@@ -58,18 +57,27 @@ func (k *Loaded) asIssued() bool {
 // errPublic says that a text is no secret.
 var errPublic = errors.New("it is a public key or a certificate, which everybody may know: no shared secret")
 
-// isPublic reports whether a text is PEM, a JWK or a JWKS. Whoever takes such a text for
-// the key of an HMAC lets everybody sign.
+// isPublic reports whether a text is PEM, a JWK or a JWKS, or DER, by itself or in base64 or
+// hexadecimal. Whoever takes such a text for the key of an HMAC lets everybody sign. 32 bytes
+// can be a public key of Ed25519 as well as a secret, and count as none.
 func isPublic(text []byte) bool {
 	text = bytes.TrimSpace(text)
-	if bytes.HasPrefix(text, []byte("-----BEGIN ")) {
+	if bytes.HasPrefix(text, []byte("-----BEGIN ")) || bytes.HasPrefix(text, []byte(ed25519Begins)) {
 		return true
 	}
-	return bytes.HasPrefix(text, []byte("{")) && slices.ContainsFunc([]publickey.Format{publickey.JWK, publickey.JWKS}, func(f publickey.Format) bool {
-		_, err := (&publickey.Reader{Format: f, AllowWeak: true}).Read(text)
-		return err == nil
-	})
+	for _, reader := range []publickey.Reader{
+		{Format: publickey.JWK}, {Format: publickey.JWKS}, {Kind: publickey.RSA}, {Kind: publickey.ECDSA},
+	} {
+		reader.AllowWeak = true
+		if _, err := reader.Read(text); err == nil {
+			return true
+		}
+	}
+	return false
 }
+
+// ed25519Begins is how the SubjectPublicKeyInfo of each Ed25519 key begins in base64 (RFC 8410).
+const ed25519Begins = "MCowBQYDK2VwAyEA"
 
 // roots makes keys of certificates that chains lead to.
 func (l *Loader) roots(keys []Loaded) []signature.Key {
