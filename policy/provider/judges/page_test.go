@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,7 +18,10 @@ import (
 
 var update = flag.Bool("update", false, "write docs/providers/judges.md")
 
-const page = "../../../docs/providers/judges.md"
+const (
+	page       = "../../../docs/providers/judges.md"
+	judgedFile = "../page/judged.json"
+)
 
 // evidence is what a difference was seen with.
 type evidence struct{ libraries, cases map[string]bool }
@@ -27,20 +29,44 @@ type evidence struct{ libraries, cases map[string]bool }
 // checkPage holds the page equal to what was seen.
 func checkPage(t *testing.T, used map[int]*evidence) {
 	t.Helper()
-	want := writePage(t, used)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(page), 0o750); err != nil {
-			t.Fatal(err)
+	for name, want := range map[string]string{page: writePage(t, used), judgedFile: writeJudged(t)} {
+		if *update {
+			if err := os.WriteFile(name, []byte(want), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
 		}
-		if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
+		have, err := os.ReadFile(name)
+		if err != nil || string(have) != want {
+			t.Errorf("%s is not what the judges say; go test ./policy/provider/judges -update writes it, and then make generate: %v", name, err)
 		}
-		return
 	}
-	have, err := os.ReadFile(page)
-	if err != nil || string(have) != want {
-		t.Errorf("docs/providers/judges.md is not what the judges say; go test ./policy/provider/judges -update writes it: %v", err)
+}
+
+// writeJudged is what the pages of the providers say.
+func writeJudged(t *testing.T) string {
+	t.Helper()
+	all := map[string]map[string][]string{}
+	for i := range judges {
+		j := &judges[i]
+		if all[j.provider] == nil {
+			all[j.provider] = map[string][]string{}
+		}
+		library := fmt.Sprintf("%s (%s)", j.library(), j.host)
+		if have := all[j.provider][j.scheme]; !slices.Contains(have, library) {
+			all[j.provider][j.scheme] = append(have, library)
+		}
 	}
+	for _, schemes := range all {
+		for _, libraries := range schemes {
+			slices.Sort(libraries)
+		}
+	}
+	text, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text) + "\n"
 }
 
 func writePage(t *testing.T, used map[int]*evidence) string {

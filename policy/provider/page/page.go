@@ -28,7 +28,7 @@ func write(p *policyv1.Provider, to *writer) string {
 	}
 	to.list("Parameters", parameterWords(p))
 	for _, s := range p.GetSchemes() {
-		to.scheme(s, len(p.GetSchemes()) > 1)
+		to.scheme(p, s)
 	}
 	to.heading("## ", "Refusals and retries")
 	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", provider.DeniedStatus(p), deniedWords(p), refusalWords(to, p)))
@@ -45,11 +45,11 @@ func write(p *policyv1.Provider, to *writer) string {
 	return strings.TrimRight(to.String(), "\n") + "\n"
 }
 
-func (to *writer) scheme(s *policyv1.NamedScheme, several bool) {
+func (to *writer) scheme(p *policyv1.Provider, s *policyv1.NamedScheme) {
 	switch {
 	case s.GetOptional():
 		to.heading("## ", fmt.Sprintf("Scheme `%s`, only with `provider_scheme: %s`", s.GetName(), s.GetName()))
-	case several:
+	case len(p.GetSchemes()) > 1:
 		to.heading("## ", fmt.Sprintf("Scheme `%s`", s.GetName()))
 	default:
 		to.heading("## ", "What it sends")
@@ -65,6 +65,7 @@ func (to *writer) scheme(s *policyv1.NamedScheme, several bool) {
 	to.table([][2]string{
 		{"where", d.Where}, {"signed", d.What}, {"key", d.Key}, {"time", d.Time},
 		{"covered", covered}, {"not covered", strings.Join(d.NotCovered, ", ")},
+		{"judged by", judgedWords(p.GetName(), s.GetName())},
 	})
 }
 

@@ -168,7 +168,7 @@ class Connect(atlassian_jwt.Authenticator):
         self.secret = secret
 
     def get_shared_secret(self, client_key):
-        return self.secret
+        return {"client-1": self.secret}[client_key]
 
 
 def verify_jira_connect(r):
