@@ -186,6 +186,8 @@ func (c *Config) endsVisibly(shapes []shape, at int) bool {
 	p, s := &c.Content[at], shapes[0]
 	next := c.Content[at+1]
 	switch {
+	case c.endsBeforeBody(at):
+		return true
 	case p.Kind == URL && s.ends:
 		// The digest of the body may follow a pinned query, but not begin a form.
 		return c.BodyDigest.Query == "" || !shapes[1].first.meets(charsOf("?&"))

@@ -144,6 +144,8 @@ const (
 	MercadoPago
 	// JSONFields: texts of the JSON object that is the body; Keys are theirs.
 	JSONFields
+	// Listed: names and values of the headers that item Text lists; Names must be among them.
+	Listed
 )
 
 // Part is one piece of the signed content.
@@ -161,7 +163,8 @@ type Part struct {
 	// WantsJSON: a Body, FormField or a Form's values must be JSON objects or
 	// lists; a Body may be empty.
 	WantsJSON bool
-	// Names are those that a Form may have, each once; none: any.
+	// Names are those that a Form may have, each once; none: any. With Listed, headers
+	// that must be there.
 	Names []string
 	// WithoutQuery ends a URL or Path before its query.
 	WithoutQuery bool

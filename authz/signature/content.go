@@ -73,6 +73,8 @@ func (h *Content) preparePart(req *authz.Request, s *scratch, part *Part, form u
 		return mercadoPago(req, s.time, form.lowerID)
 	case JSONFields:
 		return part.jsonFields(req)
+	case Listed:
+		return h.listed(req, part)
 	default:
 		return nil, false
 	}

@@ -200,6 +200,8 @@ func (p *Part) describe() string {
 		return p.Text + " of the form"
 	case Item:
 		return p.Text + " of the signature header"
+	case Listed:
+		return "headers listed in " + p.Text
 	default:
 		return partNames[p.Kind]
 	}

@@ -101,6 +101,12 @@ func (h *Content) signHeaders(req *authz.Request, k *key, stamp string, with aut
 		switch _, there := req.Headers.Lookup(part.Text); {
 		case part.Kind == HeaderValue && there == 0:
 			req.Set(part.Text, part.Charset.sample(with))
+		case part.Kind == Listed:
+			for _, name := range part.Names {
+				if _, count := req.Headers.Lookup(name); count == 0 {
+					req.Set(name, TokenChars.sample(with))
+				}
+			}
 		case part.Kind == Contentful:
 			req.Set(contentfulHeaders, contentfulHeaders+","+c.Time.Header)
 		}
@@ -310,8 +316,12 @@ func (c *Config) items(stamp, mac string) string {
 	}
 	items := []string{c.Key + "=" + mac}
 	for _, part := range c.Content {
-		if part.Kind == Item {
+		switch part.Kind {
+		case Item:
 			items = append(items, part.Text+"=sample")
+		case Listed:
+			items = append(items, part.Text+"="+strings.Join(part.Names, " "))
+		default:
 		}
 	}
 	switch timed := c.Time.Key + "=" + stamp; {

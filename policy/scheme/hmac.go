@@ -124,7 +124,7 @@ func (c *Plans) checkScheme(config *signature.Config, s *policyv1.Scheme, at str
 }
 
 func signsItem(config *signature.Config) bool {
-	return slices.ContainsFunc(config.Content, func(p signature.Part) bool { return p.Kind == signature.Item })
+	return slices.ContainsFunc(config.Content, func(p signature.Part) bool { return p.Kind == signature.Item || p.Kind == signature.Listed })
 }
 
 // checkTime looks for times that are no defence, and for content without one.
@@ -188,6 +188,10 @@ func (c *Plans) checkContent(config *signature.Config, s *policyv1.Scheme, at st
 			c.checkFields(config, part.Fields, here.At("fields"))
 		case *policyv1.Part_Digest:
 			c.checkDigest(part.Digest, here.At("digest"))
+		case *policyv1.Part_Listed:
+			if config.Grammar != signature.KeyValue || len(config.Headers) != 1 {
+				c.faults.Fail(here, "listed needs one signature header with grammar KEY_VALUE")
+			}
 		case *policyv1.Part_Item:
 			if config.Grammar != signature.KeyValue || len(config.Headers) != 1 {
 				c.faults.Fail(here, "item needs one signature header with grammar KEY_VALUE")

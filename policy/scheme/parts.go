@@ -67,6 +67,8 @@ func (c *Plans) contentPart(p *policyv1.Part) signature.Part {
 		return signature.Part{Kind: signature.SortedQuery}
 	case *policyv1.Part_Fields:
 		return fieldsPart(part.Fields)
+	case *policyv1.Part_Listed:
+		return signature.Part{Kind: signature.Listed, Text: part.Listed.GetKey(), Names: part.Listed.GetRequired()}
 	case *policyv1.Part_Code:
 		return signature.Part{Kind: codeParts[part.Code]}
 	}

@@ -1,6 +1,10 @@
 package page
 
-import policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+import (
+	"strings"
+
+	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
+)
 
 // coverage is what of a request a proof covers.
 type coverage struct {
@@ -75,6 +79,8 @@ func coverageOf(h policyv1.Signed) coverage {
 			c.parts, c.bodyParts = append(c.parts, p.Json+" of the body"), true
 		case *policyv1.Part_Field:
 			c.parts, c.bodyParts = append(c.parts, p.Field+" of the form"), true
+		case *policyv1.Part_Listed:
+			c.parts = append(c.parts, "the headers that the delivery lists, "+strings.Join(p.Listed.GetRequired(), ", ")+" among them")
 		case *policyv1.Part_Item:
 			c.parts = append(c.parts, p.Item.GetKey()+" of the signature header")
 		case *policyv1.Part_Code:

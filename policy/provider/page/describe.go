@@ -113,6 +113,8 @@ func contentWords(h policyv1.Signed) string {
 			b.WriteString("{" + p.Json + " of the body}")
 		case *policyv1.Part_Field:
 			b.WriteString("{" + p.Field + " of the form}")
+		case *policyv1.Part_Listed:
+			b.WriteString("{" + p.Listed.GetKey() + " of the signature header}.{the headers that it lists}")
 		case *policyv1.Part_Item:
 			b.WriteString("{" + p.Item.GetKey() + " of the signature header}")
 		case *policyv1.Part_Url:

@@ -1060,7 +1060,7 @@ func (x Digest_Hash) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Hash.Descriptor instead.
 func (Digest_Hash) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22, 0}
 }
 
 type Digest_Encoding int32
@@ -1119,7 +1119,7 @@ func (x Digest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Digest_Encoding.Descriptor instead.
 func (Digest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22, 1}
 }
 
 type SignedHeader_Charset int32
@@ -1178,7 +1178,7 @@ func (x SignedHeader_Charset) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignedHeader_Charset.Descriptor instead.
 func (SignedHeader_Charset) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
 }
 
 type Timestamp_Unit int32
@@ -1238,7 +1238,7 @@ func (x Timestamp_Unit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Timestamp_Unit.Descriptor instead.
 func (Timestamp_Unit) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25, 0}
 }
 
 type Jws_Algorithm int32
@@ -1325,7 +1325,7 @@ func (x Jws_Algorithm) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Jws_Algorithm.Descriptor instead.
 func (Jws_Algorithm) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28, 0}
 }
 
 type ClaimDigest_Encoding int32
@@ -1380,7 +1380,7 @@ func (x ClaimDigest_Encoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimDigest_Encoding.Descriptor instead.
 func (ClaimDigest_Encoding) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32, 0}
 }
 
 type Code_Name int32
@@ -1434,7 +1434,7 @@ func (x Code_Name) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code_Name.Descriptor instead.
 func (Code_Name) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33, 0}
 }
 
 type Provider_Confidence int32
@@ -1485,7 +1485,7 @@ func (x Provider_Confidence) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Confidence.Descriptor instead.
 func (Provider_Confidence) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34, 0}
 }
 
 type Provider_Retry int32
@@ -1543,7 +1543,7 @@ func (x Provider_Retry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Provider_Retry.Descriptor instead.
 func (Provider_Retry) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33, 1}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34, 1}
 }
 
 type Refusal_Effect int32
@@ -1598,7 +1598,7 @@ func (x Refusal_Effect) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Effect.Descriptor instead.
 func (Refusal_Effect) EnumDescriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{35, 0}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Scheme is one way to prove that a delivery comes from the provider.
@@ -3386,6 +3386,7 @@ type Part struct {
 	//	*Part_Parameter
 	//	*Part_Fields
 	//	*Part_PhpForm
+	//	*Part_Listed
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3590,6 +3591,15 @@ func (x *Part) GetPhpForm() *emptypb.Empty {
 	return nil
 }
 
+func (x *Part) GetListed() *Listed {
+	if x != nil {
+		if x, ok := x.Part.(*Part_Listed); ok {
+			return x.Listed
+		}
+	}
+	return nil
+}
+
 type isPart_Part interface {
 	isPart_Part()
 }
@@ -3690,6 +3700,11 @@ type Part_PhpForm struct {
 	PhpForm *emptypb.Empty `protobuf:"bytes,41,opt,name=php_form,json=phpForm,proto3,oneof"`
 }
 
+type Part_Listed struct {
+	// Headers that an item of a KEY_VALUE signature header lists.
+	Listed *Listed `protobuf:"bytes,42,opt,name=listed,proto3,oneof"`
+}
+
 func (*Part_Body) isPart_Part() {}
 
 func (*Part_Timestamp) isPart_Part() {}
@@ -3725,6 +3740,8 @@ func (*Part_Parameter) isPart_Part() {}
 func (*Part_Fields) isPart_Part() {}
 
 func (*Part_PhpForm) isPart_Part() {}
+
+func (*Part_Listed) isPart_Part() {}
 
 // Body is the body as it is signed: with {}, byte for byte.
 type Body struct {
@@ -3994,6 +4011,65 @@ func (x *Fields) GetBeside() []string {
 	return nil
 }
 
+// Listed is headers whose names stand in an item of a KEY_VALUE signature header, with a
+// space between, as in h=content-type x-event-id: the names as they stand there, a dot, and
+// the values in that order with dots between. Only the last value may have a dot, and none a
+// bracket or a brace, so that the content can be read in one way. The last two parts of
+// the content follow: fixed text, and a body with json: true.
+type Listed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The item's name.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Headers that must be listed.
+	Required      []string `protobuf:"bytes,2,rep,name=required,proto3" json:"required,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Listed) Reset() {
+	*x = Listed{}
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Listed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Listed) ProtoMessage() {}
+
+func (x *Listed) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Listed.ProtoReflect.Descriptor instead.
+func (*Listed) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Listed) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Listed) GetRequired() []string {
+	if x != nil {
+		return x.Required
+	}
+	return nil
+}
+
 // Form is the parameters of an application/x-www-form-urlencoded body: for each
 // name, in byte order, for each of its values in byte order, name and value
 // decoded, with nothing between. b=2&a=1+x is signed as a1 xb2. Where it follows
@@ -4013,7 +4089,7 @@ type Form struct {
 
 func (x *Form) Reset() {
 	*x = Form{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4025,7 +4101,7 @@ func (x *Form) String() string {
 func (*Form) ProtoMessage() {}
 
 func (x *Form) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4038,7 +4114,7 @@ func (x *Form) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Form.ProtoReflect.Descriptor instead.
 func (*Form) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{20}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Form) GetDistinct() bool {
@@ -4077,7 +4153,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +4165,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +4178,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{21}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Digest) GetHash() Digest_Hash {
@@ -4140,7 +4216,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4152,7 +4228,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4165,7 +4241,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{22}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Item) GetKey() string {
@@ -4197,7 +4273,7 @@ type SignedHeader struct {
 
 func (x *SignedHeader) Reset() {
 	*x = SignedHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4209,7 +4285,7 @@ func (x *SignedHeader) String() string {
 func (*SignedHeader) ProtoMessage() {}
 
 func (x *SignedHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4222,7 +4298,7 @@ func (x *SignedHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedHeader.ProtoReflect.Descriptor instead.
 func (*SignedHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{23}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SignedHeader) GetName() string {
@@ -4263,7 +4339,7 @@ type Timestamp struct {
 
 func (x *Timestamp) Reset() {
 	*x = Timestamp{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4275,7 +4351,7 @@ func (x *Timestamp) String() string {
 func (*Timestamp) ProtoMessage() {}
 
 func (x *Timestamp) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4288,7 +4364,7 @@ func (x *Timestamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timestamp.ProtoReflect.Descriptor instead.
 func (*Timestamp) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{24}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Timestamp) GetFrom() isTimestamp_From {
@@ -4418,7 +4494,7 @@ type ConstantHeader struct {
 
 func (x *ConstantHeader) Reset() {
 	*x = ConstantHeader{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4430,7 +4506,7 @@ func (x *ConstantHeader) String() string {
 func (*ConstantHeader) ProtoMessage() {}
 
 func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4443,7 +4519,7 @@ func (x *ConstantHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConstantHeader.ProtoReflect.Descriptor instead.
 func (*ConstantHeader) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{25}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ConstantHeader) GetName() string {
@@ -4479,7 +4555,7 @@ type SharedToken struct {
 
 func (x *SharedToken) Reset() {
 	*x = SharedToken{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4491,7 +4567,7 @@ func (x *SharedToken) String() string {
 func (*SharedToken) ProtoMessage() {}
 
 func (x *SharedToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4504,7 +4580,7 @@ func (x *SharedToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedToken.ProtoReflect.Descriptor instead.
 func (*SharedToken) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{26}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SharedToken) GetPlace() isSharedToken_Place {
@@ -4676,7 +4752,7 @@ type Jws struct {
 
 func (x *Jws) Reset() {
 	*x = Jws{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4764,7 @@ func (x *Jws) String() string {
 func (*Jws) ProtoMessage() {}
 
 func (x *Jws) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4777,7 @@ func (x *Jws) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Jws.ProtoReflect.Descriptor instead.
 func (*Jws) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{27}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Jws) GetHeader() string {
@@ -4915,7 +4991,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4927,7 +5003,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4940,7 +5016,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{28}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Claim) GetClaim() string {
@@ -5067,7 +5143,7 @@ type X5C struct {
 
 func (x *X5C) Reset() {
 	*x = X5C{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5079,7 +5155,7 @@ func (x *X5C) String() string {
 func (*X5C) ProtoMessage() {}
 
 func (x *X5C) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[29]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5092,7 +5168,7 @@ func (x *X5C) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use X5C.ProtoReflect.Descriptor instead.
 func (*X5C) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{29}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *X5C) GetCertificates() uint32 {
@@ -5136,7 +5212,7 @@ type Detached struct {
 
 func (x *Detached) Reset() {
 	*x = Detached{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5148,7 +5224,7 @@ func (x *Detached) String() string {
 func (*Detached) ProtoMessage() {}
 
 func (x *Detached) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[30]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5161,7 +5237,7 @@ func (x *Detached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detached.ProtoReflect.Descriptor instead.
 func (*Detached) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{30}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Detached) GetRequestLine() bool {
@@ -5207,7 +5283,7 @@ type ClaimDigest struct {
 
 func (x *ClaimDigest) Reset() {
 	*x = ClaimDigest{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5219,7 +5295,7 @@ func (x *ClaimDigest) String() string {
 func (*ClaimDigest) ProtoMessage() {}
 
 func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[31]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5232,7 +5308,7 @@ func (x *ClaimDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimDigest.ProtoReflect.Descriptor instead.
 func (*ClaimDigest) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{31}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ClaimDigest) GetClaim() string {
@@ -5267,7 +5343,7 @@ type Code struct {
 
 func (x *Code) Reset() {
 	*x = Code{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5279,7 +5355,7 @@ func (x *Code) String() string {
 func (*Code) ProtoMessage() {}
 
 func (x *Code) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[32]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5292,7 +5368,7 @@ func (x *Code) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Code.ProtoReflect.Descriptor instead.
 func (*Code) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{32}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Code) GetName() Code_Name {
@@ -5344,7 +5420,7 @@ type Provider struct {
 
 func (x *Provider) Reset() {
 	*x = Provider{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5356,7 +5432,7 @@ func (x *Provider) String() string {
 func (*Provider) ProtoMessage() {}
 
 func (x *Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[33]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5369,7 +5445,7 @@ func (x *Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provider.ProtoReflect.Descriptor instead.
 func (*Provider) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{33}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Provider) GetName() string {
@@ -5505,7 +5581,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5517,7 +5593,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[34]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5530,7 +5606,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{34}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Parameter) GetName() string {
@@ -5583,7 +5659,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5595,7 +5671,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[35]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5608,7 +5684,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{35}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Refusal) GetEffect() Refusal_Effect {
@@ -5648,7 +5724,7 @@ type Ranges struct {
 
 func (x *Ranges) Reset() {
 	*x = Ranges{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5660,7 +5736,7 @@ func (x *Ranges) String() string {
 func (*Ranges) ProtoMessage() {}
 
 func (x *Ranges) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[36]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5673,7 +5749,7 @@ func (x *Ranges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
 func (*Ranges) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{36}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Ranges) GetDocumentation() string {
@@ -5710,7 +5786,7 @@ type NamedScheme struct {
 
 func (x *NamedScheme) Reset() {
 	*x = NamedScheme{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[37]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5722,7 +5798,7 @@ func (x *NamedScheme) String() string {
 func (*NamedScheme) ProtoMessage() {}
 
 func (x *NamedScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[37]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5735,7 +5811,7 @@ func (x *NamedScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedScheme.ProtoReflect.Descriptor instead.
 func (*NamedScheme) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{37}
+	return file_hookbastion_policy_v1_scheme_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *NamedScheme) GetName() string {
@@ -5772,7 +5848,7 @@ type Published_Text struct {
 
 func (x *Published_Text) Reset() {
 	*x = Published_Text{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[38]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5784,7 +5860,7 @@ func (x *Published_Text) String() string {
 func (*Published_Text) ProtoMessage() {}
 
 func (x *Published_Text) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[38]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5830,7 +5906,7 @@ type Published_Certificate struct {
 
 func (x *Published_Certificate) Reset() {
 	*x = Published_Certificate{}
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[39]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5842,7 +5918,7 @@ func (x *Published_Certificate) String() string {
 func (*Published_Certificate) ProtoMessage() {}
 
 func (x *Published_Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[39]
+	mi := &file_hookbastion_policy_v1_scheme_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6125,7 +6201,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"CREDENTIAL\x10\b\x12\x0f\n" +
 	"\vBASE64_JSON\x10\t\x12\x11\n" +
 	"\rKEY_HASH_LIST\x10\n" +
-	"\"\xbd\b\n" +
+	"\"\xf6\b\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -6145,7 +6221,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\x12=\n" +
 	"\tparameter\x18\x15 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameter\x127\n" +
 	"\x06fields\x18\x1e \x01(\v2\x1d.hookbastion.policy.v1.FieldsH\x00R\x06fields\x123\n" +
-	"\bphp_form\x18) \x01(\v2\x16.google.protobuf.EmptyH\x00R\aphpForm\"U\n" +
+	"\bphp_form\x18) \x01(\v2\x16.google.protobuf.EmptyH\x00R\aphpForm\x127\n" +
+	"\x06listed\x18* \x01(\v2\x1d.hookbastion.policy.v1.ListedH\x00R\x06listed\"U\n" +
 	"\bCodePart\x12\x19\n" +
 	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bPLIVO_V3\x10\x01\x12\x0e\n" +
@@ -6180,7 +6257,10 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	" \x01(\bR\arfc3986\"\x84\x01\n" +
 	"\x06Fields\x12=\n" +
 	"\x04keys\x18\x01 \x03(\tB)\xbaH&\x92\x01#\b\x01\x10 \"\x1dr\x1b2\x19^[A-Za-z0-9_-]{1,64}[?]?$R\x04keys\x12;\n" +
-	"\x06beside\x18\x02 \x03(\tB#\xbaH \x92\x01\x1d\x10 \"\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06beside\"z\n" +
+	"\x06beside\x18\x02 \x03(\tB#\xbaH \x92\x01\x1d\x10 \"\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06beside\"d\n" +
+	"\x06Listed\x12\x19\n" +
+	"\x03key\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03key\x12?\n" +
+	"\brequired\x18\x02 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10\x10\x18\x01\"\x15r\x132\x11^[a-z0-9-]{1,64}$R\brequired\"z\n" +
 	"\x04Form\x12\x1a\n" +
 	"\bdistinct\x18\x01 \x01(\bR\bdistinct\x12B\n" +
 	"\x05names\x18\n" +
@@ -6408,7 +6488,7 @@ func file_hookbastion_policy_v1_scheme_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_scheme_proto_enumTypes = make([]protoimpl.EnumInfo, 27)
-var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_hookbastion_policy_v1_scheme_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(Hmac_Construction)(0),        // 0: hookbastion.policy.v1.Hmac.Construction
 	(Hmac_Hash)(0),                // 1: hookbastion.policy.v1.Hmac.Hash
@@ -6457,34 +6537,35 @@ var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(*Url)(nil),                   // 44: hookbastion.policy.v1.Url
 	(*Path)(nil),                  // 45: hookbastion.policy.v1.Path
 	(*Fields)(nil),                // 46: hookbastion.policy.v1.Fields
-	(*Form)(nil),                  // 47: hookbastion.policy.v1.Form
-	(*Digest)(nil),                // 48: hookbastion.policy.v1.Digest
-	(*Item)(nil),                  // 49: hookbastion.policy.v1.Item
-	(*SignedHeader)(nil),          // 50: hookbastion.policy.v1.SignedHeader
-	(*Timestamp)(nil),             // 51: hookbastion.policy.v1.Timestamp
-	(*ConstantHeader)(nil),        // 52: hookbastion.policy.v1.ConstantHeader
-	(*SharedToken)(nil),           // 53: hookbastion.policy.v1.SharedToken
-	(*Jws)(nil),                   // 54: hookbastion.policy.v1.Jws
-	(*Claim)(nil),                 // 55: hookbastion.policy.v1.Claim
-	(*X5C)(nil),                   // 56: hookbastion.policy.v1.X5c
-	(*Detached)(nil),              // 57: hookbastion.policy.v1.Detached
-	(*ClaimDigest)(nil),           // 58: hookbastion.policy.v1.ClaimDigest
-	(*Code)(nil),                  // 59: hookbastion.policy.v1.Code
-	(*Provider)(nil),              // 60: hookbastion.policy.v1.Provider
-	(*Parameter)(nil),             // 61: hookbastion.policy.v1.Parameter
-	(*Refusal)(nil),               // 62: hookbastion.policy.v1.Refusal
-	(*Ranges)(nil),                // 63: hookbastion.policy.v1.Ranges
-	(*NamedScheme)(nil),           // 64: hookbastion.policy.v1.NamedScheme
-	(*Published_Text)(nil),        // 65: hookbastion.policy.v1.Published.Text
-	(*Published_Certificate)(nil), // 66: hookbastion.policy.v1.Published.Certificate
-	(*durationpb.Duration)(nil),   // 67: google.protobuf.Duration
-	(*emptypb.Empty)(nil),         // 68: google.protobuf.Empty
+	(*Listed)(nil),                // 47: hookbastion.policy.v1.Listed
+	(*Form)(nil),                  // 48: hookbastion.policy.v1.Form
+	(*Digest)(nil),                // 49: hookbastion.policy.v1.Digest
+	(*Item)(nil),                  // 50: hookbastion.policy.v1.Item
+	(*SignedHeader)(nil),          // 51: hookbastion.policy.v1.SignedHeader
+	(*Timestamp)(nil),             // 52: hookbastion.policy.v1.Timestamp
+	(*ConstantHeader)(nil),        // 53: hookbastion.policy.v1.ConstantHeader
+	(*SharedToken)(nil),           // 54: hookbastion.policy.v1.SharedToken
+	(*Jws)(nil),                   // 55: hookbastion.policy.v1.Jws
+	(*Claim)(nil),                 // 56: hookbastion.policy.v1.Claim
+	(*X5C)(nil),                   // 57: hookbastion.policy.v1.X5c
+	(*Detached)(nil),              // 58: hookbastion.policy.v1.Detached
+	(*ClaimDigest)(nil),           // 59: hookbastion.policy.v1.ClaimDigest
+	(*Code)(nil),                  // 60: hookbastion.policy.v1.Code
+	(*Provider)(nil),              // 61: hookbastion.policy.v1.Provider
+	(*Parameter)(nil),             // 62: hookbastion.policy.v1.Parameter
+	(*Refusal)(nil),               // 63: hookbastion.policy.v1.Refusal
+	(*Ranges)(nil),                // 64: hookbastion.policy.v1.Ranges
+	(*NamedScheme)(nil),           // 65: hookbastion.policy.v1.NamedScheme
+	(*Published_Text)(nil),        // 66: hookbastion.policy.v1.Published.Text
+	(*Published_Certificate)(nil), // 67: hookbastion.policy.v1.Published.Certificate
+	(*durationpb.Duration)(nil),   // 68: google.protobuf.Duration
+	(*emptypb.Empty)(nil),         // 69: google.protobuf.Empty
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	28,  // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
-	53,  // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
-	54,  // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
-	59,  // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
+	54,  // 1: hookbastion.policy.v1.Scheme.shared_token:type_name -> hookbastion.policy.v1.SharedToken
+	55,  // 2: hookbastion.policy.v1.Scheme.jws:type_name -> hookbastion.policy.v1.Jws
+	60,  // 3: hookbastion.policy.v1.Scheme.code:type_name -> hookbastion.policy.v1.Code
 	29,  // 4: hookbastion.policy.v1.Scheme.rsa:type_name -> hookbastion.policy.v1.Rsa
 	30,  // 5: hookbastion.policy.v1.Scheme.ecdsa:type_name -> hookbastion.policy.v1.Ecdsa
 	31,  // 6: hookbastion.policy.v1.Scheme.ed25519:type_name -> hookbastion.policy.v1.Ed25519
@@ -6498,8 +6579,8 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	13,  // 14: hookbastion.policy.v1.Hmac.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
 	41,  // 15: hookbastion.policy.v1.Hmac.signature:type_name -> hookbastion.policy.v1.Signature
 	42,  // 16: hookbastion.policy.v1.Hmac.content:type_name -> hookbastion.policy.v1.Part
-	51,  // 17: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	52,  // 18: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	52,  // 17: hookbastion.policy.v1.Hmac.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	53,  // 18: hookbastion.policy.v1.Hmac.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
 	40,  // 19: hookbastion.policy.v1.Hmac.body_digest:type_name -> hookbastion.policy.v1.BodyDigest
 	0,   // 20: hookbastion.policy.v1.Hmac.construction:type_name -> hookbastion.policy.v1.Hmac.Construction
 	34,  // 21: hookbastion.policy.v1.Hmac.key_id:type_name -> hookbastion.policy.v1.KeyId
@@ -6509,10 +6590,10 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	2,   // 25: hookbastion.policy.v1.Rsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
 	41,  // 26: hookbastion.policy.v1.Rsa.signature:type_name -> hookbastion.policy.v1.Signature
 	42,  // 27: hookbastion.policy.v1.Rsa.content:type_name -> hookbastion.policy.v1.Part
-	51,  // 28: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	52,  // 29: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	52,  // 28: hookbastion.policy.v1.Rsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	53,  // 29: hookbastion.policy.v1.Rsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
 	34,  // 30: hookbastion.policy.v1.Rsa.key_id:type_name -> hookbastion.policy.v1.KeyId
-	48,  // 31: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	49,  // 31: hookbastion.policy.v1.Rsa.digest_first:type_name -> hookbastion.policy.v1.Digest
 	38,  // 32: hookbastion.policy.v1.Rsa.slides:type_name -> hookbastion.policy.v1.Slides
 	10,  // 33: hookbastion.policy.v1.Ecdsa.curve:type_name -> hookbastion.policy.v1.PublicKey.Curve
 	9,   // 34: hookbastion.policy.v1.Ecdsa.hash:type_name -> hookbastion.policy.v1.PublicKey.Hash
@@ -6520,86 +6601,87 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	2,   // 36: hookbastion.policy.v1.Ecdsa.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
 	41,  // 37: hookbastion.policy.v1.Ecdsa.signature:type_name -> hookbastion.policy.v1.Signature
 	42,  // 38: hookbastion.policy.v1.Ecdsa.content:type_name -> hookbastion.policy.v1.Part
-	51,  // 39: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	52,  // 40: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	52,  // 39: hookbastion.policy.v1.Ecdsa.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	53,  // 40: hookbastion.policy.v1.Ecdsa.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
 	34,  // 41: hookbastion.policy.v1.Ecdsa.key_id:type_name -> hookbastion.policy.v1.KeyId
-	48,  // 42: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
+	49,  // 42: hookbastion.policy.v1.Ecdsa.digest_first:type_name -> hookbastion.policy.v1.Digest
 	38,  // 43: hookbastion.policy.v1.Ecdsa.slides:type_name -> hookbastion.policy.v1.Slides
 	2,   // 44: hookbastion.policy.v1.Ed25519.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
 	41,  // 45: hookbastion.policy.v1.Ed25519.signature:type_name -> hookbastion.policy.v1.Signature
 	42,  // 46: hookbastion.policy.v1.Ed25519.content:type_name -> hookbastion.policy.v1.Part
-	51,  // 47: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	52,  // 48: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	52,  // 47: hookbastion.policy.v1.Ed25519.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	53,  // 48: hookbastion.policy.v1.Ed25519.constant_headers:type_name -> hookbastion.policy.v1.ConstantHeader
 	34,  // 49: hookbastion.policy.v1.Ed25519.key_id:type_name -> hookbastion.policy.v1.KeyId
-	48,  // 50: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
+	49,  // 50: hookbastion.policy.v1.Ed25519.digest_first:type_name -> hookbastion.policy.v1.Digest
 	38,  // 51: hookbastion.policy.v1.Ed25519.slides:type_name -> hookbastion.policy.v1.Slides
 	5,   // 52: hookbastion.policy.v1.HttpSignature.form:type_name -> hookbastion.policy.v1.HttpSignature.Form
 	6,   // 53: hookbastion.policy.v1.HttpSignature.algorithms:type_name -> hookbastion.policy.v1.HttpSignature.Algorithm
 	7,   // 54: hookbastion.policy.v1.HttpSignature.digest:type_name -> hookbastion.policy.v1.HttpSignature.Digest
 	8,   // 55: hookbastion.policy.v1.HttpSignature.time:type_name -> hookbastion.policy.v1.HttpSignature.Time
-	67,  // 56: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
+	68,  // 56: hookbastion.policy.v1.HttpSignature.lifetime:type_name -> google.protobuf.Duration
 	13,  // 57: hookbastion.policy.v1.HttpSignature.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	67,  // 58: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
-	67,  // 59: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
+	68,  // 58: hookbastion.policy.v1.HttpSignature.tolerance:type_name -> google.protobuf.Duration
+	68,  // 59: hookbastion.policy.v1.HttpSignature.future:type_name -> google.protobuf.Duration
 	11,  // 60: hookbastion.policy.v1.Published.name:type_name -> hookbastion.policy.v1.Published.Name
 	12,  // 61: hookbastion.policy.v1.Published.form:type_name -> hookbastion.policy.v1.Published.Form
-	66,  // 62: hookbastion.policy.v1.Published.certificate:type_name -> hookbastion.policy.v1.Published.Certificate
-	52,  // 63: hookbastion.policy.v1.Published.headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	65,  // 64: hookbastion.policy.v1.Published.post:type_name -> hookbastion.policy.v1.Published.Text
+	67,  // 62: hookbastion.policy.v1.Published.certificate:type_name -> hookbastion.policy.v1.Published.Certificate
+	53,  // 63: hookbastion.policy.v1.Published.headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	66,  // 64: hookbastion.policy.v1.Published.post:type_name -> hookbastion.policy.v1.Published.Text
 	1,   // 65: hookbastion.policy.v1.BodyDigest.hash:type_name -> hookbastion.policy.v1.Hmac.Hash
 	2,   // 66: hookbastion.policy.v1.BodyDigest.encoding:type_name -> hookbastion.policy.v1.Hmac.Encoding
 	14,  // 67: hookbastion.policy.v1.Signature.grammar:type_name -> hookbastion.policy.v1.Signature.Grammar
 	43,  // 68: hookbastion.policy.v1.Part.body:type_name -> hookbastion.policy.v1.Body
-	68,  // 69: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
-	50,  // 70: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
-	68,  // 71: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
+	69,  // 69: hookbastion.policy.v1.Part.timestamp:type_name -> google.protobuf.Empty
+	51,  // 70: hookbastion.policy.v1.Part.header:type_name -> hookbastion.policy.v1.SignedHeader
+	69,  // 71: hookbastion.policy.v1.Part.method:type_name -> google.protobuf.Empty
 	44,  // 72: hookbastion.policy.v1.Part.url:type_name -> hookbastion.policy.v1.Url
 	45,  // 73: hookbastion.policy.v1.Part.path:type_name -> hookbastion.policy.v1.Path
-	47,  // 74: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
-	48,  // 75: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
-	68,  // 76: hookbastion.policy.v1.Part.secret:type_name -> google.protobuf.Empty
-	49,  // 77: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
-	68,  // 78: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
+	48,  // 74: hookbastion.policy.v1.Part.form:type_name -> hookbastion.policy.v1.Form
+	49,  // 75: hookbastion.policy.v1.Part.digest:type_name -> hookbastion.policy.v1.Digest
+	69,  // 76: hookbastion.policy.v1.Part.secret:type_name -> google.protobuf.Empty
+	50,  // 77: hookbastion.policy.v1.Part.item:type_name -> hookbastion.policy.v1.Item
+	69,  // 78: hookbastion.policy.v1.Part.sorted_query:type_name -> google.protobuf.Empty
 	15,  // 79: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
 	46,  // 80: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
-	68,  // 81: hookbastion.policy.v1.Part.php_form:type_name -> google.protobuf.Empty
-	16,  // 82: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	17,  // 83: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	18,  // 84: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	19,  // 85: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	68,  // 86: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	20,  // 87: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	67,  // 88: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	67,  // 89: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	68,  // 90: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	21,  // 91: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	13,  // 92: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	58,  // 93: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	58,  // 94: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	67,  // 95: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	67,  // 96: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	67,  // 97: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	55,  // 98: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
-	55,  // 99: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
-	56,  // 100: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
-	57,  // 101: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
-	51,  // 102: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	22,  // 103: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	23,  // 104: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	24,  // 105: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	25,  // 106: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	64,  // 107: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	63,  // 108: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	52,  // 109: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	62,  // 110: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	61,  // 111: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	26,  // 112: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 113: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	114, // [114:114] is the sub-list for method output_type
-	114, // [114:114] is the sub-list for method input_type
-	114, // [114:114] is the sub-list for extension type_name
-	114, // [114:114] is the sub-list for extension extendee
-	0,   // [0:114] is the sub-list for field type_name
+	69,  // 81: hookbastion.policy.v1.Part.php_form:type_name -> google.protobuf.Empty
+	47,  // 82: hookbastion.policy.v1.Part.listed:type_name -> hookbastion.policy.v1.Listed
+	16,  // 83: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	17,  // 84: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	18,  // 85: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	19,  // 86: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	69,  // 87: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	20,  // 88: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	68,  // 89: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	68,  // 90: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	69,  // 91: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	21,  // 92: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	13,  // 93: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	59,  // 94: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	59,  // 95: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	68,  // 96: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	68,  // 97: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	68,  // 98: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	56,  // 99: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
+	56,  // 100: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
+	57,  // 101: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
+	58,  // 102: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
+	52,  // 103: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	22,  // 104: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	23,  // 105: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	24,  // 106: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	25,  // 107: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	65,  // 108: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	64,  // 109: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	53,  // 110: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	63,  // 111: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	62,  // 112: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	26,  // 113: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 114: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	115, // [115:115] is the sub-list for method output_type
+	115, // [115:115] is the sub-list for method input_type
+	115, // [115:115] is the sub-list for extension type_name
+	115, // [115:115] is the sub-list for extension extendee
+	0,   // [0:115] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -6636,35 +6718,36 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Parameter)(nil),
 		(*Part_Fields)(nil),
 		(*Part_PhpForm)(nil),
+		(*Part_Listed)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[24].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[25].OneofWrappers = []any{
 		(*Timestamp_Header)(nil),
 		(*Timestamp_Key)(nil),
 		(*Timestamp_First)(nil),
 		(*Timestamp_Json)(nil),
 		(*Timestamp_Field)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[26].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[27].OneofWrappers = []any{
 		(*SharedToken_Header)(nil),
 		(*SharedToken_Basic)(nil),
 		(*SharedToken_Query)(nil),
 		(*SharedToken_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[28].OneofWrappers = []any{
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[29].OneofWrappers = []any{
 		(*Claim_Equals)(nil),
 		(*Claim_Parameter)(nil),
 		(*Claim_Is)(nil),
 		(*Claim_Number)(nil),
 		(*Claim_Json)(nil),
 	}
-	file_hookbastion_policy_v1_scheme_proto_msgTypes[33].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_scheme_proto_msgTypes[34].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_scheme_proto_rawDesc), len(file_hookbastion_policy_v1_scheme_proto_rawDesc)),
 			NumEnums:      27,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
