@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/hookbastion/hookbastion/envoy/audit"
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/lint"
 )
 

@@ -24,7 +24,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hookbastion/hookbastion/files"
+	"github.com/hookbastion/hookbastion/authz/files"
 )
 
 const placeholder = "[secret]"

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/authz/secret"
-	"github.com/hookbastion/hookbastion/files"
 )
 
 // File returns the path of a tenant's file.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/authz/secret"
-	"github.com/hookbastion/hookbastion/files"
 )
 
 // content is what became of one file of a tenant.

@@ -26,8 +26,8 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/authz/secret"
-	"github.com/hookbastion/hookbastion/files"
 )
 
 // Placeholder stands in the name of a file where the tenant's name goes.

@@ -17,7 +17,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // File is one file's name, as it appears in findings, and its content.

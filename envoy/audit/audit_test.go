@@ -17,7 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

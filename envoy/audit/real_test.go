@@ -23,8 +23,8 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
-	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/envoy"
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // ownHeaders are the headers that the service sets.

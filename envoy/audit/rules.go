@@ -3,7 +3,7 @@ package audit
 import (
 	"slices"
 
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // Rules returns all rules in the order of their ids.

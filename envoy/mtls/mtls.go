@@ -20,9 +20,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
-	"github.com/hookbastion/hookbastion/files"
 )
 
 // Errors of New and Load, wrapped with the file.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/signature"
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/provider"
 )
 

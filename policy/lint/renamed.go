@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	"github.com/hookbastion/hookbastion/policy/verification"

@@ -3,7 +3,7 @@ package lint
 import (
 	"errors"
 
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/keys"
 )
 

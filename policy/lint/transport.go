@@ -1,6 +1,6 @@
 package lint
 
-import "github.com/hookbastion/hookbastion/finding"
+import "github.com/hookbastion/hookbastion/policy/finding"
 
 var noTLS = Rule{
 	Rule: finding.Rule{

@@ -1,7 +1,7 @@
 package watch
 
 import (
-	"github.com/hookbastion/hookbastion/files"
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/policy"
 )
 

@@ -29,8 +29,8 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/authz/secret"
-	"github.com/hookbastion/hookbastion/files"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/diff"
 )

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
-	"github.com/hookbastion/hookbastion/files"
 )
 
 // secure puts TLS on the listeners for Envoy and operators, or says what it

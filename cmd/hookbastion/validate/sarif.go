@@ -4,8 +4,8 @@ import (
 	"io"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
-	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/lint"
 )
 

@@ -18,8 +18,8 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
-	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/lint"
 )

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/hookbastion/hookbastion/finding"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // PlaceOf is the place of an error.

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/transport"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
-	"github.com/hookbastion/hookbastion/files"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 

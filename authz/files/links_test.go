@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hookbastion/hookbastion/files"
+	"github.com/hookbastion/hookbastion/authz/files"
 )
 
 // Each link is at -> to below one directory; every name says where a change of what it

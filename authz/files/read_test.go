@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/authztest"
-	"github.com/hookbastion/hookbastion/files"
+	"github.com/hookbastion/hookbastion/authz/files"
 )
 
 func TestRead(t *testing.T) {

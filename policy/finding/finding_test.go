@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/hookbastion/hookbastion/finding"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 func TestSeverities(t *testing.T) {
