@@ -212,7 +212,7 @@ func scalar(raw []byte, path string) (string, bool) {
 // Set is the keys at one URL. It is safe for concurrent use.
 type Set struct{ Document *fetch.Document }
 
-// Find returns the keys of an id, or all if it is nil. Where the set that is there has
+// Find returns the keys of an id, or all if it is nil or the one key has none. Where the set that is there has
 // no such key, it may be older than the key: the reason is KeysUnavailable while a
 // refresh is due.
 func (s *Set) Find(call *authz.Call, id authz.View) ([]publickey.Key, authz.Reason) {
@@ -224,8 +224,8 @@ func (s *Set) Find(call *authz.Call, id authz.View) ([]publickey.Key, authz.Reas
 	switch {
 	case !keys.validAt(call.Now):
 		return nil, authz.SignatureInvalid
-	case id == nil:
-		return keys.All, authz.OK
+	case id == nil, len(keys.All) == 1 && keys.All[0].ID == "":
+		return keys.All, authz.OK // a key without an id stands alone, and every id means it
 	}
 	for i := range keys.All {
 		if keys.All[i].ID == string(id) {

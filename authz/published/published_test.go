@@ -183,6 +183,25 @@ func set(t testing.TB, ids ...string) string {
 	return `{"keys":[` + strings.Join(keys, ",") + `]}`
 }
 
+// A key that stands alone at its URL, without an id, is meant by every id, as one in a file
+// is; one with an id by its own.
+func TestOneKeyAtURL(t *testing.T) {
+	const url = "https://keys.example/key"
+	_, der := newKey(t)
+	for body, want := range map[string]int{inPEM(der): 1, set(t, "a"): 0} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &server{bodies: map[string]string{url: body}}
+			format := published.Format{Reader: publickey.Reader{Kind: publickey.ECDSA}}
+			keys := &published.Set{}
+			running(t, s, func(u *fetch.Use) { keys.Document = u.Document(fetch.Source{URL: url, Parse: format.Parse}) })
+			synctest.Wait()
+			if n, reason := find(keys, "b"); n != want || (reason == authz.OK) != (want == 1) {
+				t.Errorf("%d, %v", n, reason)
+			}
+		})
+	}
+}
+
 // A rotation of a set: the new key is refused with 503 once, and then known.
 func TestSetOfKeys(t *testing.T) {
 	const url = "https://keys.example/jwks"
