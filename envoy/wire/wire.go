@@ -1,5 +1,5 @@
-// Package wire reads a CheckRequest in place and writes a CheckResponse from
-// prepared bytes.
+// Package wire reads a CheckRequest and entries of the access log in place, and writes
+// a CheckResponse from prepared bytes.
 //
 // The generated decoder copies the body and makes some 175 objects for a
 // message of which the service needs a dozen fields; it costs more than the
@@ -11,6 +11,10 @@
 //
 // What is read aliases the chunks and is valid as long as they are. Short
 // fields that lie across the end of a chunk are copied; a body never is.
+//
+// [Entry.Read] does the same for an entry of the access log, which comes in one chunk,
+// but walks over what nobody asks for: it finds what the generated decoder finds, and
+// takes some entries that that one refuses.
 //
 // The writers append single fields of an answer. Which fields an answer may
 // have is decided in package envoy, as is what stands in them; here nothing is
