@@ -115,8 +115,8 @@ it names, does.
 	}
 	b.WriteString(`
 nuxt-webhook-validators, @hookflo/tern, django-anymail, jose, jsrsasign, starkbank-ecdsa,
-http-message-signatures, alexa-verifier and wechatpay-axios-plugin are not of the providers
-whose deliveries they verify. Of those, jose, jsrsasign, starkbank-ecdsa and
+http-message-signatures, alexa-verifier, verify-paddle-webhook and wechatpay-axios-plugin are
+not of the providers whose deliveries they verify. Of those, jose, jsrsasign, starkbank-ecdsa and
 http-message-signatures know no webhooks: the test tells them the header, and the rules
 that the provider's page has for receivers. @copilot-extensions/preview-sdk is GitHub's,
 and verifies what GitHub signs in the same way for another service.

@@ -68,6 +68,7 @@ var publicKeyJudges = []judge{
 	{host: "npm", id: "starkbank-ecdsa/circle", provider: "circle", scheme: "ecdsa", pair: p256Pair, kid: "2026"},
 	{host: "PyPI", id: "atlassian-jwt", variant: "atlassian-connect", provider: "atlassian-connect", scheme: "jwt", keyID: "client-1", path: "/hook/a?b=2&a=1%202&b=1"},
 	{host: "npm", id: "telnyx", provider: "telnyx", scheme: "ed25519", pair: ed25519Pair},
+	{host: "npm", id: "verify-paddle-webhook", provider: "paddle-classic", scheme: "sha1", pair: rsaPair, form: true},
 	{host: "npm", id: "wechatpay-axios-plugin", provider: "wechat-pay", scheme: "rsa", signs: true, pair: rsaPair, kid: "2026"},
 }
 

@@ -29,6 +29,10 @@ func formCases(j *judge, signed *delivery, sign signer) []testCase {
 	} {
 		d := signed.clone()
 		d.body = []byte(c.body)
+		if j.provider == "paddle-classic" { // whose signature stands there
+			_, signature, _ := strings.Cut(string(signed.body), "&p_signature=")
+			d.body = []byte(c.body + "&p_signature=" + signature)
+		}
 		list = append(list, testCase{name: "form: " + c.name, delivery: d})
 	}
 	for _, c := range []struct{ name, body string }{
@@ -46,7 +50,9 @@ func formCases(j *judge, signed *delivery, sign signer) []testCase {
 		if strings.Contains(c.body, "%zz") || c.body == "" && j.provider == "plivo-v3" {
 			continue // sign makes no such delivery
 		}
-		list = append(list, testCase{name: "form: " + c.name + ", signed", delivery: sign(c.body, signedAt)})
+		if d := sign(c.body, signedAt); d != nil || j.provider != "paddle-classic" { // whose forms have a name once
+			list = append(list, testCase{name: "form: " + c.name + ", signed", delivery: d})
+		}
 	}
 	return list
 }

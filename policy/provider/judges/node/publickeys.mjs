@@ -6,6 +6,7 @@ import { createPublicKey } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import https from 'node:https';
 import Module from 'node:module';
+import { parse as parseQuery } from 'node:querystring';
 import { Readable } from 'node:stream';
 
 let published; // the PEM of the delivery that is judged
@@ -78,6 +79,7 @@ export async function load(libraries) {
   const sendgrid = libraries.load('@sendgrid/eventwebhook/src/eventwebhook.js');
   const starkbank = libraries.load('starkbank-ecdsa/index.js');
   const telnyx = libraries.load('telnyx/lib/webhooks.js');
+  const paddleClassic = libraries.load('verify-paddle-webhook/index.js');
   const wechatFormatter = libraries.load('wechatpay-axios-plugin/lib/formatter.js');
   const wechatRSA = libraries.load('wechatpay-axios-plugin/lib/rsa.js');
   const wix = libraries.load('@wix/sdk/cjs/build/auth/AppStrategy.js');
@@ -226,6 +228,7 @@ export async function load(libraries) {
       r.bytes, starkbank.Signature.fromBase64(r.headers['x-circle-signature']),
       starkbank.PublicKey.fromPem(inside({ 2026: r.secret }[r.headers['x-circle-key-id']]))),
     telnyx: (r) => new telnyx.TelnyxWebhook(raw(r).toString('base64')).verify(r.bytes, r.headers),
+    'verify-paddle-webhook': (r) => paddleClassic.verifyPaddleWebhook(r.secret, { ...parseQuery(r.text) }),
     'wechatpay-axios-plugin': (r) => wechatRSA.verify(
       wechatFormatter.response(r.headers['wechatpay-timestamp'], r.headers['wechatpay-nonce'], r.text),
       r.headers['wechatpay-signature'], { 2026: r.secret }[r.headers['wechatpay-serial']]),
