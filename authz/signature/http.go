@@ -196,10 +196,11 @@ func (h *HTTP) read(headers authz.Headers) ([]httpCandidate, httpsig.Problem) {
 			return nil, problem
 		}
 		// These parameters are signed only where they are listed. Who has a delivery could add
-		// or change any other, and make a copy look new.
+		// or change any other, and make a copy look new. An expires that nothing signs can end
+		// a delivery's life, but is not the one that a policy asks for.
 		params := httpsig.Params{
 			Created: c.Created, HasCreated: c.HasCreated && c.Covers("(created)"),
-			Expires: c.Expires, HasExpires: c.HasExpires && c.Covers("(expires)"),
+			Expires: c.Expires, HasExpires: c.HasExpires && (!h.config.Expires || c.Covers("(expires)")),
 			KeyID: c.KeyID, HasKeyID: true, Alg: c.Algorithm,
 		}
 		return []httpCandidate{{params, c.Value, func(of httpsig.Component) bool { return c.Covers(cavageName(of)) }, c.Covers, c.Covers, c.Base}}, httpsig.Problem{}

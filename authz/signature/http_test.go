@@ -228,7 +228,7 @@ func TestHTTPCopies(t *testing.T) {
 }
 
 // The draft signs its parameters only where they are listed: one that is not makes no
-// copy look new, gives no time and takes none.
+// copy look new, and is not what a policy asks for.
 func TestCavageParametersThatNothingSigns(t *testing.T) {
 	keys, private := httpKeys(t)
 	config := httpConfig(t)
@@ -263,7 +263,8 @@ func TestCavageParametersThatNothingSigns(t *testing.T) {
 		{dated, ",created=1795500000", authz.OK},
 		{dated, ",created=1795499999", authz.OK},
 		{dated, ",created=9223372036854775807", authz.OK},
-		{dated, ",expires=1", authz.OK},
+		{dated, ",expires=1", authz.TokenExpired},
+		{dated, ",expires=1795500060", authz.OK},
 		{created, "", authz.TimestampMissing},
 		{created, ",created=1795500000", authz.TimestampMissing},
 		{expiring, ",expires=1795500060", authz.TimestampMissing},
