@@ -21,6 +21,12 @@ func fuzzed(t testing.TB) map[string]*signature.Content {
 		"credential": func(c *signature.Config) { c.Grammar, c.Prefix = signature.Credential, "application" },
 		"numbered":   func(c *signature.Config) { c.Numbered = true },
 		"repeated":   func(c *signature.Config) { c.Repeated = true },
+		"key, hash":  func(c *signature.Config) { c.Grammar, c.Prefix = signature.KeyHashList, "SHA256" },
+		"sets": func(c *signature.Config) {
+			c.Grammar, c.Key, c.Separator, c.Sets = signature.KeyValue, "v1", ',', true
+			c.Time = signature.Time{Key: "t", Unit: signature.Seconds}
+			c.Content = []signature.Part{{Kind: signature.Timestamp}, {Kind: signature.Literal, Text: "."}, {Kind: signature.Body}}
+		},
 		"item": func(c *signature.Config) {
 			c.Grammar, c.Key, c.Separator = signature.KeyValue, "v1", ','
 			c.Content = []signature.Part{{Kind: signature.Body}, {Kind: signature.Item, Text: "env", JSONString: true}}
@@ -76,7 +82,11 @@ func FuzzGrammars(f *testing.F) {
 			req.Body.Segments = [][]byte{content}
 			sign(t, h, req)
 			right := value(req, header(h))
-			if reason, _ := run(h, req); reason != authz.OK && h.Config().Time.JSON == "" && !strings.HasPrefix(name, "item") {
+			reason, _ := run(h, req)
+			if reason == authz.MalformedRequest {
+				return // the body may be a form with a name of the query, whatever the signature
+			}
+			if reason != authz.OK && h.Config().Time.JSON == "" && !strings.HasPrefix(name, "item") {
 				t.Fatalf("%s: its own signature %q: %s", name, right, reason)
 			}
 			req.Set(header(h), text)
@@ -108,6 +118,9 @@ func hasMAC(h *signature.Content, text, right string) bool {
 	mac := right[strings.LastIndexAny(right, "=:, ")+1:]
 	if trimmed := strings.TrimRight(right, "="); len(trimmed) < len(right) { // padding is no separator
 		mac = right[strings.LastIndexAny(trimmed, "=:, ")+1:]
+	}
+	if c.Grammar == signature.KeyHashList {
+		mac = right[strings.LastIndexByte(right, '/')+1:]
 	}
 	return strings.Contains(strings.ToLower(text), strings.ToLower(mac))
 }

@@ -65,3 +65,52 @@ func TestListedHeaders(t *testing.T) {
 		t.Errorf("another id: %s", reason)
 	}
 }
+
+// Whatever the headers and the body are: where two deliveries of one list sign the same text,
+// they are the same.
+func FuzzListedHeaders(f *testing.F) {
+	f.Add("1a", "a.b", `{"a":1}`, "1", "a.a.b", `{"a":1}`)
+	f.Add("1a", "a.", `[1]`, "1a", "a", `.[1]`)
+	f.Add("1", "", "", "1.", "", "")
+	f.Fuzz(func(t *testing.T, id1, kind1, body1, id2, kind2, body2 string) {
+		if id1 == id2 && kind1 == kind2 && body1 == body2 {
+			return
+		}
+		text := func(id, kind, body string) string { return "x-id x-kind." + id + "." + kind + "." + body }
+		if text(id1, kind1, body1) != text(id2, kind2, body2) {
+			id2, kind2, body2 = resplit(id1, kind1, body1, len(id2), len(kind2))
+			if id1 == id2 && kind1 == kind2 && body1 == body2 {
+				return
+			}
+		}
+		h := several(t, func(c *signature.Config) {
+			c.Grammar, c.Key, c.Separator = signature.KeyValue, "v1", ','
+			c.Content = []signature.Part{{Kind: signature.Listed, Text: "h", Names: []string{"x-id"}}, {Kind: signature.Literal, Text: "."}, {Kind: signature.Body, WantsJSON: true}}
+		})
+		taken := 0
+		for _, d := range [][3]string{{id1, kind1, body1}, {id2, kind2, body2}} {
+			req := request()
+			req.Set("x-id", d[0])
+			req.Set("x-kind", d[1])
+			req.Body.Segments = [][]byte{[]byte(d[2])}
+			req.Set("x-sig", "h=x-id x-kind,v1="+macOf(text(d[0], d[1], d[2])))
+			if reason, _ := run(h, req); reason == authz.OK {
+				taken++
+			}
+		}
+		if taken == 2 {
+			t.Errorf("%q is read as %q and as %q", text(id1, kind1, body1), []string{id1, kind1, body1}, []string{id2, kind2, body2})
+		}
+	})
+}
+
+// resplit divides what three texts sign, with dots between, at two other dots.
+func resplit(id, kind, body string, first, second int) (string, string, string) {
+	parts := strings.Split(id+"."+kind+"."+body, ".")
+	if len(parts) < 4 {
+		return id, kind, body
+	}
+	i := 1 + first%(len(parts)-2)
+	j := i + 1 + second%(len(parts)-i-1)
+	return strings.Join(parts[:i], "."), strings.Join(parts[i:j], "."), strings.Join(parts[j:], ".")
+}
