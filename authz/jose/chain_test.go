@@ -56,7 +56,7 @@ func issueTo(t testing.TB, by *issued, key crypto.Signer, change func(*x509.Cert
 	if change != nil {
 		change(template)
 	}
-	parent, signer := template, crypto.Signer(key)
+	parent, signer := template, key
 	if by != nil {
 		parent, signer = by.Certificate, by.key
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // maxListedNames bounds the headers that a delivery lists.
@@ -25,7 +26,7 @@ func (h *Content) listed(req *authz.Request, part *Part) ([]byte, bool) {
 	text := append(bytes.Clone(names), '.')
 	for i, name := range all {
 		if len(name) == 0 || slices.ContainsFunc(name, func(c byte) bool { return !isHeaderByte(c) }) ||
-			slices.ContainsFunc(all[:i], func(other []byte) bool { return bytes.Equal(other, name) }) {
+			slices.ContainsFunc(all[:i], func(other []byte) bool { return secret.Equal(other, name) }) {
 			return nil, false
 		}
 		value, count := req.Headers.Lookup(string(name))

@@ -74,7 +74,7 @@ var noSignedTime = Rule{
 		if w.GetReplay().GetWindow() == nil && slices.ContainsFunc(w.schemes, untimed) {
 			passes := "passes after that"
 			if !slices.ContainsFunc(w.schemes, func(s *policyv1.Scheme) bool { return untimed(s) && !s.GetJws().GetExpires() }) {
-				passes += " if its token is still good"
+				passes = passes + " if its token is still good" //nolint:gosec // a sentence
 			}
 			p.report(w.proof(), "signs no time: a delivery is known for "+strictyaml.FormatDuration(verification.DefaultWindow)+
 				", and a copy of it "+passes+"; say with replay.window how long, up to 744h, at the price that docs/replay.md names")

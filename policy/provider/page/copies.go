@@ -23,7 +23,7 @@ func copyWords(p *policyv1.Provider) string {
 	if provider.Untimed(scheme) {
 		passes := "passes once more after that"
 		if scheme.GetJws().GetExpires() {
-			passes += " if its token is still good"
+			passes = passes + " if its token is still good" //nolint:gosec // a sentence
 		}
 		words += fmt.Sprintf(" There is no signed time, so that a delivery is known for %s and %s, and at once where the webhook is renamed without `formerly`. A longer `replay.window`, of up to 31 days, has its price in memory (docs/replay.md).", strictyaml.FormatDuration(verification.DefaultWindow), passes)
 	}
