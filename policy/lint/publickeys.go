@@ -109,3 +109,22 @@ var weakHash = Rule{
 		}
 	},
 }
+
+var nothingCovered = Rule{
+	Rule: finding.Rule{
+		ID: "HB086", Severity: finding.Warning,
+		Title: "a signature of the HTTP message need not cover anything",
+		Risk:  "What a signature covers is chosen by its maker. One that covers nothing, or a date alone, fits every request: whoever has seen one can send anything with it.",
+		Fix:   "Say in required what must be covered, at least @method, @target-uri and the digest of the body; leave body_unsigned out if the sender signs that.",
+		Link:  "policy.md#httpsignature",
+	},
+	each: func(p *pass, w *webhook) {
+		bare := func(s *policyv1.Scheme) bool {
+			h := s.GetHttpSignature()
+			return h.GetBodyUnsigned() && len(h.GetRequired()) == 0
+		}
+		if slices.ContainsFunc(w.schemes, bare) {
+			p.report(w.proof(), "takes a signature that covers nothing: there is body_unsigned, and required has no entry")
+		}
+	},
+}

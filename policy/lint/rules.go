@@ -7,6 +7,6 @@ var rules = []Rule{
 	weakSecret, publishedSecret,
 	noTLS, noTLSVersion, namesAlone,
 	onePhase, neverAcknowledged, asksAgain, noSignedTime,
-	noPublicURL, openBorders, checksumOnly, anybodysDeliveries, brokenHash, weakHash,
+	noPublicURL, openBorders, checksumOnly, anybodysDeliveries, brokenHash, weakHash, nothingCovered,
 	renamed, storeUnread,
 }
