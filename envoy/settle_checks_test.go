@@ -53,10 +53,13 @@ func repeatChecks(c envoytest.Config) {
 func TestLateAttemptTakesNothing(t *testing.T) {
 	for _, webhook := range []string{"taken", "release", "stripe"} {
 		t.Run(webhook, func(t *testing.T) {
-			g := settle(t, func(c envoytest.Config) {
+			g := settleUnproven(t, func(c envoytest.Config) {
 				repeatChecks(c)
 				c.GRPCService()["timeout"] = "1s"
 			})
+			g.settler.Pause = func(context.Context, time.Duration) bool { return false } // the time of an attempt is short
+			g.post(t, "github", "the first delivery", 200)
+			g.await(t, g.store.settled, true)
 			asked, entered, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
 			arrives := sync.OnceFunc(func() { close(entered) })
 			var attempts atomic.Int64
