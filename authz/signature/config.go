@@ -138,6 +138,8 @@ const (
 	FieldText
 	// PHPForm: the fields of a form as PHP's serialize writes them.
 	PHPForm
+	// RawForm: the form as it came, up to the signature, its last field.
+	RawForm
 	// PlivoV3, Contentful and MercadoPago are in code.go.
 	PlivoV3
 	Contentful
@@ -218,7 +220,7 @@ func (p *Part) written() bool {
 
 // readsForm reports whether the part is another one if the body is a form.
 func (p *Part) readsForm() bool {
-	return p.Kind == Form || p.Kind == FormField || p.Kind == PHPForm || p.Kind == PlivoV3
+	return p.Kind == Form || p.Kind == FormField || p.Kind == PHPForm || p.Kind == RawForm || p.Kind == PlivoV3
 }
 
 // URLForm is another form in which a provider may have signed the URL.
@@ -375,7 +377,7 @@ func (c *Config) sizes() (least, most int) {
 }
 
 // signsForm reports whether a body is covered if it is a form.
-func (c *Config) signsForm() bool { return c.signs(Form, PHPForm, PlivoV3) }
+func (c *Config) signsForm() bool { return c.signs(Form, PHPForm, RawForm, PlivoV3) }
 
 // SignsTime reports whether the time is part of the content, by itself or in
 // the body. A time that is not signed is no defence.

@@ -63,6 +63,8 @@ func (h *Content) preparePart(req *authz.Request, s *scratch, part *Part, form u
 		return sortedQuery(req)
 	case FieldText:
 		return fieldText(req, part.Text)
+	case RawForm:
+		return h.rawForm(req)
 	case PHPForm:
 		return h.phpForm(req)
 	case PlivoV3:

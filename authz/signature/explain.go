@@ -210,7 +210,7 @@ func (p *Part) describe() string {
 var partNames = map[PartKind]string{
 	Body: "body", Timestamp: "timestamp", Method: "method", URL: "url", Path: "path",
 	Secret: "secret", Form: "form parameters", BodyString: "body as JSON string", BodyHash: "digest of the body",
-	SortedQuery: "sorted query", PHPForm: "form fields as PHP serializes them", PlivoV3: "url, query and form parameters",
+	SortedQuery: "sorted query", PHPForm: "form fields as PHP serializes them", RawForm: "form before the signature", PlivoV3: "url, query and form parameters",
 	Contentful: "method, path and signed headers", MercadoPago: "id, request id and time", JSONFields: "fields of the JSON object",
 }
 

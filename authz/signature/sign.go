@@ -40,6 +40,8 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 	switch {
 	case c.JSON != "", c.KeyID.JSON != "":
 		h.signJSON(req, stamp, k.nameFor(with), with.NewID)
+	case c.signs(RawForm):
+		setLast(req, c.Field, "")
 	case c.Field != "", c.signs(FieldText):
 		h.signForm(req, stamp, with.NewID)
 	}
@@ -65,6 +67,8 @@ func (h *Content) Sign(req *authz.Request, with authz.Signing) bool {
 	switch {
 	case c.JSON != "":
 		setJSON(req, map[string]string{c.JSON: text})
+	case c.signs(RawForm):
+		setLast(req, c.Field, c.headerValue(stamp, text))
 	case c.Field != "":
 		setFields(req, map[string]string{c.Field: c.headerValue(stamp, text)})
 	case c.Query != "":

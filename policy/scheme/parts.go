@@ -61,6 +61,8 @@ func (c *Plans) contentPart(p *policyv1.Part) signature.Part {
 		return signature.Part{Kind: signature.Item, Text: part.Item.GetKey(), JSONString: part.Item.GetJsonString()}
 	case *policyv1.Part_Field:
 		return signature.Part{Kind: signature.FieldText, Text: part.Field}
+	case *policyv1.Part_RawForm:
+		return signature.Part{Kind: signature.RawForm}
 	case *policyv1.Part_PhpForm:
 		return signature.Part{Kind: signature.PHPForm}
 	case *policyv1.Part_SortedQuery:

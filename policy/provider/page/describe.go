@@ -127,6 +127,8 @@ func contentWords(h policyv1.Signed) string {
 			fmt.Fprintf(&b, "{%s of the body}", p.Digest.GetHash())
 		case *policyv1.Part_Parameter:
 			b.WriteString("{parameter " + p.Parameter + "}")
+		case *policyv1.Part_RawForm:
+			b.WriteString("{form as it is, up to the signature}")
 		case *policyv1.Part_PhpForm:
 			b.WriteString("{form fields but the signature, sorted, as PHP's serialize writes them}")
 		case *policyv1.Part_SortedQuery:

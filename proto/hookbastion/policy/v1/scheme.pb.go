@@ -3386,6 +3386,7 @@ type Part struct {
 	//	*Part_Parameter
 	//	*Part_Fields
 	//	*Part_PhpForm
+	//	*Part_RawForm
 	//	*Part_Listed
 	Part          isPart_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
@@ -3591,6 +3592,15 @@ func (x *Part) GetPhpForm() *emptypb.Empty {
 	return nil
 }
 
+func (x *Part) GetRawForm() *emptypb.Empty {
+	if x != nil {
+		if x, ok := x.Part.(*Part_RawForm); ok {
+			return x.RawForm
+		}
+	}
+	return nil
+}
+
 func (x *Part) GetListed() *Listed {
 	if x != nil {
 		if x, ok := x.Part.(*Part_Listed); ok {
@@ -3700,6 +3710,12 @@ type Part_PhpForm struct {
 	PhpForm *emptypb.Empty `protobuf:"bytes,41,opt,name=php_form,json=phpForm,proto3,oneof"`
 }
 
+type Part_RawForm struct {
+	// The form in the body as it came, up to its last field, which must be
+	// signature.field.
+	RawForm *emptypb.Empty `protobuf:"bytes,43,opt,name=raw_form,json=rawForm,proto3,oneof"`
+}
+
 type Part_Listed struct {
 	// Headers that an item of a KEY_VALUE signature header lists.
 	Listed *Listed `protobuf:"bytes,42,opt,name=listed,proto3,oneof"`
@@ -3740,6 +3756,8 @@ func (*Part_Parameter) isPart_Part() {}
 func (*Part_Fields) isPart_Part() {}
 
 func (*Part_PhpForm) isPart_Part() {}
+
+func (*Part_RawForm) isPart_Part() {}
 
 func (*Part_Listed) isPart_Part() {}
 
@@ -6201,7 +6219,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"CREDENTIAL\x10\b\x12\x0f\n" +
 	"\vBASE64_JSON\x10\t\x12\x11\n" +
 	"\rKEY_HASH_LIST\x10\n" +
-	"\"\xf6\b\n" +
+	"\"\xab\t\n" +
 	"\x04Part\x121\n" +
 	"\x04body\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.BodyH\x00R\x04body\x126\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\ttimestamp\x12\x1a\n" +
@@ -6221,7 +6239,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x05field\x18\x14 \x01(\tB\x1e\xbaH\x1br\x192\x17^[A-Za-z0-9_.-]{1,128}$H\x00R\x05field\x12=\n" +
 	"\tparameter\x18\x15 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameter\x127\n" +
 	"\x06fields\x18\x1e \x01(\v2\x1d.hookbastion.policy.v1.FieldsH\x00R\x06fields\x123\n" +
-	"\bphp_form\x18) \x01(\v2\x16.google.protobuf.EmptyH\x00R\aphpForm\x127\n" +
+	"\bphp_form\x18) \x01(\v2\x16.google.protobuf.EmptyH\x00R\aphpForm\x123\n" +
+	"\braw_form\x18+ \x01(\v2\x16.google.protobuf.EmptyH\x00R\arawForm\x127\n" +
 	"\x06listed\x18* \x01(\v2\x1d.hookbastion.policy.v1.ListedH\x00R\x06listed\"U\n" +
 	"\bCodePart\x12\x19\n" +
 	"\x15CODE_PART_UNSPECIFIED\x10\x00\x12\f\n" +
@@ -6644,44 +6663,45 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	15,  // 79: hookbastion.policy.v1.Part.code:type_name -> hookbastion.policy.v1.Part.CodePart
 	46,  // 80: hookbastion.policy.v1.Part.fields:type_name -> hookbastion.policy.v1.Fields
 	69,  // 81: hookbastion.policy.v1.Part.php_form:type_name -> google.protobuf.Empty
-	47,  // 82: hookbastion.policy.v1.Part.listed:type_name -> hookbastion.policy.v1.Listed
-	16,  // 83: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
-	17,  // 84: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
-	18,  // 85: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
-	19,  // 86: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
-	69,  // 87: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
-	20,  // 88: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
-	68,  // 89: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
-	68,  // 90: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
-	69,  // 91: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
-	21,  // 92: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	13,  // 93: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
-	59,  // 94: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
-	59,  // 95: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
-	68,  // 96: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
-	68,  // 97: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
-	68,  // 98: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
-	56,  // 99: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
-	56,  // 100: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
-	57,  // 101: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
-	58,  // 102: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
-	52,  // 103: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
-	22,  // 104: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
-	23,  // 105: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
-	24,  // 106: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
-	25,  // 107: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
-	65,  // 108: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
-	64,  // 109: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
-	53,  // 110: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
-	63,  // 111: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
-	62,  // 112: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	26,  // 113: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 114: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	115, // [115:115] is the sub-list for method output_type
-	115, // [115:115] is the sub-list for method input_type
-	115, // [115:115] is the sub-list for extension type_name
-	115, // [115:115] is the sub-list for extension extendee
-	0,   // [0:115] is the sub-list for field type_name
+	69,  // 82: hookbastion.policy.v1.Part.raw_form:type_name -> google.protobuf.Empty
+	47,  // 83: hookbastion.policy.v1.Part.listed:type_name -> hookbastion.policy.v1.Listed
+	16,  // 84: hookbastion.policy.v1.Url.also:type_name -> hookbastion.policy.v1.Url.Form
+	17,  // 85: hookbastion.policy.v1.Digest.hash:type_name -> hookbastion.policy.v1.Digest.Hash
+	18,  // 86: hookbastion.policy.v1.Digest.encoding:type_name -> hookbastion.policy.v1.Digest.Encoding
+	19,  // 87: hookbastion.policy.v1.SignedHeader.charset:type_name -> hookbastion.policy.v1.SignedHeader.Charset
+	69,  // 88: hookbastion.policy.v1.Timestamp.first:type_name -> google.protobuf.Empty
+	20,  // 89: hookbastion.policy.v1.Timestamp.unit:type_name -> hookbastion.policy.v1.Timestamp.Unit
+	68,  // 90: hookbastion.policy.v1.Timestamp.tolerance:type_name -> google.protobuf.Duration
+	68,  // 91: hookbastion.policy.v1.Timestamp.future:type_name -> google.protobuf.Duration
+	69,  // 92: hookbastion.policy.v1.SharedToken.basic:type_name -> google.protobuf.Empty
+	21,  // 93: hookbastion.policy.v1.Jws.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	13,  // 94: hookbastion.policy.v1.Jws.key_encoding:type_name -> hookbastion.policy.v1.Key.Encoding
+	59,  // 95: hookbastion.policy.v1.Jws.body:type_name -> hookbastion.policy.v1.ClaimDigest
+	59,  // 96: hookbastion.policy.v1.Jws.url:type_name -> hookbastion.policy.v1.ClaimDigest
+	68,  // 97: hookbastion.policy.v1.Jws.leeway:type_name -> google.protobuf.Duration
+	68,  // 98: hookbastion.policy.v1.Jws.tolerance:type_name -> google.protobuf.Duration
+	68,  // 99: hookbastion.policy.v1.Jws.future:type_name -> google.protobuf.Duration
+	56,  // 100: hookbastion.policy.v1.Jws.claims:type_name -> hookbastion.policy.v1.Claim
+	56,  // 101: hookbastion.policy.v1.Jws.header_claims:type_name -> hookbastion.policy.v1.Claim
+	57,  // 102: hookbastion.policy.v1.Jws.x5c:type_name -> hookbastion.policy.v1.X5c
+	58,  // 103: hookbastion.policy.v1.Jws.detached:type_name -> hookbastion.policy.v1.Detached
+	52,  // 104: hookbastion.policy.v1.Detached.timestamp:type_name -> hookbastion.policy.v1.Timestamp
+	22,  // 105: hookbastion.policy.v1.ClaimDigest.encoding:type_name -> hookbastion.policy.v1.ClaimDigest.Encoding
+	23,  // 106: hookbastion.policy.v1.Code.name:type_name -> hookbastion.policy.v1.Code.Name
+	24,  // 107: hookbastion.policy.v1.Provider.confidence:type_name -> hookbastion.policy.v1.Provider.Confidence
+	25,  // 108: hookbastion.policy.v1.Provider.retry:type_name -> hookbastion.policy.v1.Provider.Retry
+	65,  // 109: hookbastion.policy.v1.Provider.schemes:type_name -> hookbastion.policy.v1.NamedScheme
+	64,  // 110: hookbastion.policy.v1.Provider.ranges:type_name -> hookbastion.policy.v1.Ranges
+	53,  // 111: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
+	63,  // 112: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
+	62,  // 113: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
+	26,  // 114: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 115: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	116, // [116:116] is the sub-list for method output_type
+	116, // [116:116] is the sub-list for method input_type
+	116, // [116:116] is the sub-list for extension type_name
+	116, // [116:116] is the sub-list for extension extendee
+	0,   // [0:116] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -6718,6 +6738,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 		(*Part_Parameter)(nil),
 		(*Part_Fields)(nil),
 		(*Part_PhpForm)(nil),
+		(*Part_RawForm)(nil),
 		(*Part_Listed)(nil),
 	}
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[25].OneofWrappers = []any{

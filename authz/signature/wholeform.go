@@ -1,11 +1,48 @@
 package signature
 
 import (
+	"bytes"
+	"net/url"
 	"slices"
 	"strconv"
 
 	"github.com/hookbastion/hookbastion/authz"
 )
+
+// The signature may stand in the form that it signs. This file has the ways in which
+// senders sign the rest of it.
+
+// rawForm is the form as it came, up to its last field, which must be the one that holds
+// the signature: whatever stood behind it would not be signed.
+func (h *Content) rawForm(req *authz.Request) ([]byte, bool) {
+	all, err := formOf(req)
+	if err != nil || len(all) < 2 || all[len(all)-1].name != h.config.Field {
+		return nil, false
+	}
+	body := req.Body.Joined()
+	last := bytes.LastIndexByte(body, '&')
+	if name, _, _ := bytes.Cut(body[last+1:], []byte{'='}); string(name) != h.config.Field {
+		return nil, false // written in another way, or nothing behind it
+	}
+	return body[:last], true
+}
+
+// setLast gives the form a field at its end.
+func setLast(req *authz.Request, name, text string) {
+	values := url.Values{}
+	if all, err := formOf(req); err == nil {
+		for _, p := range all {
+			if p.name != name {
+				values.Add(p.name, p.value)
+			}
+		}
+	}
+	if len(values) == 0 {
+		values.Set("id", "sample")
+	}
+	req.Set("content-type", "application/x-www-form-urlencoded")
+	req.Body.Segments = [][]byte{[]byte(values.Encode() + "&" + name + "=" + url.QueryEscape(text))}
+}
 
 // phpForm writes the fields of a form, but for the one that holds the signature, as
 // PHP's serialize writes an array of texts that ksort has sorted. Each length stands
