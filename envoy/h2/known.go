@@ -1,6 +1,10 @@
 package h2
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
+)
 
 // Envoy compresses the headers of its calls: after the first ones, a block is a dozen
 // numbers of fields in the table and a path that it never puts there, and most blocks
@@ -41,7 +45,7 @@ func (k *knownBlocks) find(block []byte) *request {
 	if len(block) == 0 || len(block) > maxKnown {
 		return nil
 	}
-	if known := &k[place(block)]; string(known.bytes[:known.length]) == string(block) {
+	if known := &k[place(block)]; secret.Equal(known.bytes[:known.length], block) {
 		return &known.request
 	}
 	return nil

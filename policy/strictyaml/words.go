@@ -78,6 +78,7 @@ var patternTexts = map[string]string{
 	"^[A-Za-z]{0,32}$":                                          "must be one word, such as Bearer",
 	"^[A-Za-z0-9:._/-]{1,64}$":                                  "must be 1 to 64 letters, digits, ':', '.', '_', '/' or '-'",
 	"^(20[0-9]{2}-[01][0-9]-[0-3][0-9])?$":                      "must be a day, such as 2026-08-31",
+	"^[a-z0-9-]{1,64}$":                                         "must be the name of a header in lower case",
 	"^(date|[(]created[)])?$":                                   "must be date or (created)",
 	"^(debug|info|warn|error)?$":                                "must be debug, info, warn or error",
 	"^[A-Za-z0-9_.-]{0,128}$":                                   "must be the name of a parameter",
