@@ -1,0 +1,2 @@
+// Package secret is imported by a probe.
+package secret
