@@ -123,8 +123,9 @@ func (h *HTTP) Place() string {
 }
 
 func (h *HTTP) parameters(*authz.Request) parameters {
-	query := slices.ContainsFunc(h.config.Required, func(c httpsig.Component) bool {
+	covers := func(c httpsig.Component) bool {
 		return slices.Contains([]string{"@query", "@target-uri", "@request-target"}, c.Name())
-	})
+	}
+	query := slices.ContainsFunc(h.config.Required, covers) || slices.ContainsFunc(h.config.IfPresent, covers)
 	return parameters{query: query, form: h.ReadsBody()}
 }

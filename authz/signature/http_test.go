@@ -344,3 +344,27 @@ func TestHTTPVerificationsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A query that must be covered where it is there may have the names of a form.
+func TestHTTPQueryBesideForm(t *testing.T) {
+	keys, private := httpKeys(t)
+	for covered, want := range map[bool]authz.Reason{true: authz.OK, false: authz.MalformedRequest} {
+		config := httpConfig(t)
+		config.Required = components(t, "@method", "@path", "content-type")
+		if covered {
+			config.IfPresent = components(t, "@query")
+		}
+		scheme, err := signature.NewHTTPPlan(config).With(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := httpRequest()
+		req.Set("content-type", "application/x-www-form-urlencoded")
+		req.Body.Segments = [][]byte{[]byte("x=2")}
+		scheme.Sign(req, authz.Signing{Now: now, Private: private[0], NewID: func() string { return "id" }})
+		check := &signature.Check{Schemes: []signature.Scheme{scheme}}
+		if reason := check.Run(&authz.Call{Context: context.Background(), Request: req, Now: now}); reason != want {
+			t.Errorf("a query that is covered: %v; %v, want %v", covered, reason, want)
+		}
+	}
+}
