@@ -205,9 +205,9 @@ func findInForm(req *authz.Request, wanted func(name []byte) bool) string {
 	}
 }
 
-// settled refuses a request whose signature held, and which has a parameter that
+// readOneWay refuses a request whose signature held, and which has a parameter that
 // could be taken for a signed one.
-func settled(call *authz.Call, scheme Scheme) authz.Reason {
+func readOneWay(call *authz.Call, scheme Scheme) authz.Reason {
 	if bytes.IndexByte(call.Request.Path, '?') < 0 {
 		return authz.OK
 	}

@@ -26,7 +26,7 @@ func (c *TokenCheck) Run(call *authz.Call) authz.Reason {
 	if reason := c.Scheme.Verify(call, c.Fingerprinter); reason != authz.OK {
 		return reason
 	}
-	return settled(call, c.Scheme)
+	return readOneWay(call, c.Scheme)
 }
 
 // Sign gives the request a token.

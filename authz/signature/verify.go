@@ -33,7 +33,7 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 			if reason := scheme.Verify(call, c.Fingerprinter); reason != authz.OK {
 				return reason
 			}
-			if reason := settled(call, scheme); reason != authz.OK {
+			if reason := readOneWay(call, scheme); reason != authz.OK {
 				return reason
 			}
 			return addressed(call, c.pinned(i))
