@@ -108,9 +108,6 @@ func (h *HTTP) Present(req *authz.Request) bool {
 // ReadsBody reports whether a digest binds the body.
 func (h *HTTP) ReadsBody() bool { return !h.config.BodyUnsigned }
 
-// SignsTime reports whether a time is signed.
-func (h *HTTP) SignsTime() bool { return h.config.Time != NoTime }
-
 // WantsForm reports false.
 func (h *HTTP) WantsForm() bool { return false }
 

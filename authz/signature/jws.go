@@ -120,11 +120,6 @@ func (j *JWS) Proof() authz.Proof {
 	}
 }
 
-// SignsTime reports whether there is a signed time.
-func (j *JWS) SignsTime() bool {
-	return j.config.Time != "" || j.config.Detached != nil && j.config.Detached.Time.Header != ""
-}
-
 // WantsForm reports false.
 func (j *JWS) WantsForm() bool { return false }
 
