@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,14 +111,31 @@ func Find() error {
 }
 
 func binary(kind string) (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(file), "../../../../.cache/redis/bin", kind+"-server")
-	if _, err := os.Stat(path); err != nil {
-		if path, err = exec.LookPath(kind + "-server"); err != nil {
-			return "", fmt.Errorf("no %s-server: run `make redis` or put one on PATH", kind)
-		}
+	if path, ok := fetched(kind + "-server"); ok {
+		return path, nil
+	}
+	path, err := exec.LookPath(kind + "-server")
+	if err != nil {
+		return "", fmt.Errorf("no %s-server: run `make redis` or put one on PATH", kind)
 	}
 	return path, nil
+}
+
+// fetched looks in .cache of the directory that a test runs in and of those
+// above it: what the compiler knows of places is gone from a -trimpath build.
+func fetched(name string) (string, bool) {
+	dir, err := os.Getwd()
+	for err == nil {
+		path := filepath.Join(dir, ".cache/redis/bin", name)
+		if _, missing := os.Stat(path); missing == nil {
+			return path, true
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", false
 }
 
 // Start starts a server and stops it at the end of the test.
