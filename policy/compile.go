@@ -174,6 +174,9 @@ func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
 	for i := range checks {
 		checks[i] = c.share(checks[i])
 	}
+	if w.GetHandshake() != nil {
+		c.faults.Fail(at.At("handshake"), "is not answered by this version")
+	}
 	hook.Chain = authz.NewChain(checks...)
 	match := c.match(w.GetMatch(), at.At("match"))
 	if c.faults.Len() > before {

@@ -370,6 +370,61 @@ func (Replay_Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{14, 2}
 }
 
+type WebhookHandshake_Mode int32
+
+const (
+	WebhookHandshake_MODE_UNSPECIFIED WebhookHandshake_Mode = 0
+	// Those that can do no harm are answered.
+	WebhookHandshake_AUTO WebhookHandshake_Mode = 1
+	// None is answered, and their methods are refused.
+	WebhookHandshake_OFF WebhookHandshake_Mode = 2
+	// All are answered, those as well that the provider's page asks to think about.
+	WebhookHandshake_ON WebhookHandshake_Mode = 3
+)
+
+// Enum value maps for WebhookHandshake_Mode.
+var (
+	WebhookHandshake_Mode_name = map[int32]string{
+		0: "MODE_UNSPECIFIED",
+		1: "AUTO",
+		2: "OFF",
+		3: "ON",
+	}
+	WebhookHandshake_Mode_value = map[string]int32{
+		"MODE_UNSPECIFIED": 0,
+		"AUTO":             1,
+		"OFF":              2,
+		"ON":               3,
+	}
+)
+
+func (x WebhookHandshake_Mode) Enum() *WebhookHandshake_Mode {
+	p := new(WebhookHandshake_Mode)
+	*p = x
+	return p
+}
+
+func (x WebhookHandshake_Mode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WebhookHandshake_Mode) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_policy_v1_policy_proto_enumTypes[6].Descriptor()
+}
+
+func (WebhookHandshake_Mode) Type() protoreflect.EnumType {
+	return &file_hookbastion_policy_v1_policy_proto_enumTypes[6]
+}
+
+func (x WebhookHandshake_Mode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WebhookHandshake_Mode.Descriptor instead.
+func (WebhookHandshake_Mode) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{18, 0}
+}
+
 // Policy is one file. All files of a directory make one set.
 type Policy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -488,7 +543,10 @@ type Webhook struct {
 	Parameters *structpb.Struct `protobuf:"bytes,25,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// What the provider asks for before it gives its keys, where it asks for something.
 	// The page of a provider says which there are. They are sent to nobody else.
-	Credentials   []*Credential `protobuf:"bytes,40,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	Credentials []*Credential `protobuf:"bytes,40,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	// Requests by which the provider asks whether the endpoint is wanted. Default: those
+	// that can do no harm are answered, as its page says.
+	Handshake     *WebhookHandshake `protobuf:"bytes,60,opt,name=handshake,proto3" json:"handshake,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -673,6 +731,13 @@ func (x *Webhook) GetParameters() *structpb.Struct {
 func (x *Webhook) GetCredentials() []*Credential {
 	if x != nil {
 		return x.Credentials
+	}
+	return nil
+}
+
+func (x *Webhook) GetHandshake() *WebhookHandshake {
+	if x != nil {
+		return x.Handshake
 	}
 	return nil
 }
@@ -2059,6 +2124,82 @@ func (x *Unverified) GetReason() string {
 	return ""
 }
 
+// WebhookHandshake says which requests are answered by which a provider asks whether an
+// endpoint is wanted: docs/handshakes.md. With mode SHADOW of the webhook none is.
+type WebhookHandshake struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default: AUTO.
+	Mode WebhookHandshake_Mode `protobuf:"varint,1,opt,name=mode,proto3,enum=hookbastion.policy.v1.WebhookHandshake_Mode" json:"mode,omitempty"`
+	// What the provider was given to show that it is the one who asks, where it has such a
+	// thing, as Meta and eBay.
+	VerifyToken *WebhookHandshake_VerifyToken `protobuf:"bytes,2,opt,name=verify_token,json=verifyToken,proto3" json:"verify_token,omitempty"`
+	// Until when the provider may bring the secret itself, at most 24 hours ahead. The
+	// first one counts, and only when `hookbastion keys accept` has taken it.
+	SetupUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=setup_until,json=setupUntil,proto3" json:"setup_until,omitempty"`
+	// Where that secret is kept. It is one of the webhook's secrets.
+	Learnt        *WebhookHandshake_Learnt `protobuf:"bytes,4,opt,name=learnt,proto3" json:"learnt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookHandshake) Reset() {
+	*x = WebhookHandshake{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookHandshake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookHandshake) ProtoMessage() {}
+
+func (x *WebhookHandshake) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookHandshake.ProtoReflect.Descriptor instead.
+func (*WebhookHandshake) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WebhookHandshake) GetMode() WebhookHandshake_Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return WebhookHandshake_MODE_UNSPECIFIED
+}
+
+func (x *WebhookHandshake) GetVerifyToken() *WebhookHandshake_VerifyToken {
+	if x != nil {
+		return x.VerifyToken
+	}
+	return nil
+}
+
+func (x *WebhookHandshake) GetSetupUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SetupUntil
+	}
+	return nil
+}
+
+func (x *WebhookHandshake) GetLearnt() *WebhookHandshake_Learnt {
+	if x != nil {
+		return x.Learnt
+	}
+	return nil
+}
+
 // Assertion gives the application x-hookbastion-assertion, a JWT by which it can
 // tell a verified delivery from a request that went around the gateway. The
 // server's settings name the keys.
@@ -2072,7 +2213,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2225,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[18]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2238,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{18}
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Assertion) GetAudience() string {
@@ -2117,7 +2258,7 @@ type ClientCertificate_Authority struct {
 
 func (x *ClientCertificate_Authority) Reset() {
 	*x = ClientCertificate_Authority{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2270,7 @@ func (x *ClientCertificate_Authority) String() string {
 func (*ClientCertificate_Authority) ProtoMessage() {}
 
 func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[19]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2312,7 @@ type TokenJwt_From struct {
 
 func (x *TokenJwt_From) Reset() {
 	*x = TokenJwt_From{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +2324,7 @@ func (x *TokenJwt_From) String() string {
 func (*TokenJwt_From) ProtoMessage() {}
 
 func (x *TokenJwt_From) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2384,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2396,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2429,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2441,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2480,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2492,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2525,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2537,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2579,7 @@ type TokenRule_Json struct {
 
 func (x *TokenRule_Json) Reset() {
 	*x = TokenRule_Json{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2591,7 @@ func (x *TokenRule_Json) String() string {
 func (*TokenRule_Json) ProtoMessage() {}
 
 func (x *TokenRule_Json) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,14 +2621,154 @@ func (x *TokenRule_Json) GetValue() *TokenValue {
 	return nil
 }
 
+// VerifyToken is a text that was chosen for the provider, by reference.
+type WebhookHandshake_VerifyToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to From:
+	//
+	//	*WebhookHandshake_VerifyToken_File
+	//	*WebhookHandshake_VerifyToken_Env
+	From isWebhookHandshake_VerifyToken_From `protobuf_oneof:"from"`
+	// Takes one that is weak or published all the same.
+	AllowWeak     *AllowWeak `protobuf:"bytes,3,opt,name=allow_weak,json=allowWeak,proto3" json:"allow_weak,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookHandshake_VerifyToken) Reset() {
+	*x = WebhookHandshake_VerifyToken{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookHandshake_VerifyToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookHandshake_VerifyToken) ProtoMessage() {}
+
+func (x *WebhookHandshake_VerifyToken) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookHandshake_VerifyToken.ProtoReflect.Descriptor instead.
+func (*WebhookHandshake_VerifyToken) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{18, 0}
+}
+
+func (x *WebhookHandshake_VerifyToken) GetFrom() isWebhookHandshake_VerifyToken_From {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *WebhookHandshake_VerifyToken) GetFile() string {
+	if x != nil {
+		if x, ok := x.From.(*WebhookHandshake_VerifyToken_File); ok {
+			return x.File
+		}
+	}
+	return ""
+}
+
+func (x *WebhookHandshake_VerifyToken) GetEnv() string {
+	if x != nil {
+		if x, ok := x.From.(*WebhookHandshake_VerifyToken_Env); ok {
+			return x.Env
+		}
+	}
+	return ""
+}
+
+func (x *WebhookHandshake_VerifyToken) GetAllowWeak() *AllowWeak {
+	if x != nil {
+		return x.AllowWeak
+	}
+	return nil
+}
+
+type isWebhookHandshake_VerifyToken_From interface {
+	isWebhookHandshake_VerifyToken_From()
+}
+
+type WebhookHandshake_VerifyToken_File struct {
+	// A file, as a secret's file.
+	File string `protobuf:"bytes,1,opt,name=file,proto3,oneof"`
+}
+
+type WebhookHandshake_VerifyToken_Env struct {
+	// An environment variable of the server.
+	Env string `protobuf:"bytes,2,opt,name=env,proto3,oneof"`
+}
+
+func (*WebhookHandshake_VerifyToken_File) isWebhookHandshake_VerifyToken_From() {}
+
+func (*WebhookHandshake_VerifyToken_Env) isWebhookHandshake_VerifyToken_From() {}
+
+// Learnt is a secret that the provider brought.
+type WebhookHandshake_Learnt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file, in a directory that the service can write to. Until it is accepted, it
+	// stands beside it, in the same name with .new at its end.
+	File          string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookHandshake_Learnt) Reset() {
+	*x = WebhookHandshake_Learnt{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookHandshake_Learnt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookHandshake_Learnt) ProtoMessage() {}
+
+func (x *WebhookHandshake_Learnt) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookHandshake_Learnt.ProtoReflect.Descriptor instead.
+func (*WebhookHandshake_Learnt) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{18, 1}
+}
+
+func (x *WebhookHandshake_Learnt) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 var File_hookbastion_policy_v1_policy_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xb9\n" +
-	"\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\x80\v\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -2518,7 +2799,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"parameters\x18\x19 \x01(\v2\x17.google.protobuf.StructR\n" +
 	"parameters\x12M\n" +
-	"\vcredentials\x18( \x03(\v2!.hookbastion.policy.v1.CredentialB\b\xbaH\x05\x92\x01\x02\x10\bR\vcredentials\"5\n" +
+	"\vcredentials\x18( \x03(\v2!.hookbastion.policy.v1.CredentialB\b\xbaH\x05\x92\x01\x02\x10\bR\vcredentials\x12E\n" +
+	"\thandshake\x18< \x01(\v2'.hookbastion.policy.v1.WebhookHandshakeR\thandshake\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -2678,7 +2960,26 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x0e_denied_status\"-\n" +
 	"\n" +
 	"Unverified\x12\x1f\n" +
-	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"3\n" +
+	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\"\xad\x04\n" +
+	"\x10WebhookHandshake\x12@\n" +
+	"\x04mode\x18\x01 \x01(\x0e2,.hookbastion.policy.v1.WebhookHandshake.ModeR\x04mode\x12V\n" +
+	"\fverify_token\x18\x02 \x01(\v23.hookbastion.policy.v1.WebhookHandshake.VerifyTokenR\vverifyToken\x12;\n" +
+	"\vsetup_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"setupUntil\x12F\n" +
+	"\x06learnt\x18\x04 \x01(\v2..hookbastion.policy.v1.WebhookHandshake.LearntR\x06learnt\x1a\x99\x01\n" +
+	"\vVerifyToken\x12\x1d\n" +
+	"\x04file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\x04file\x12\x1b\n" +
+	"\x03env\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\x03env\x12?\n" +
+	"\n" +
+	"allow_weak\x18\x03 \x01(\v2 .hookbastion.policy.v1.AllowWeakR\tallowWeakB\r\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\x1a%\n" +
+	"\x06Learnt\x12\x1b\n" +
+	"\x04file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04file\"7\n" +
+	"\x04Mode\x12\x14\n" +
+	"\x10MODE_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04AUTO\x10\x01\x12\a\n" +
+	"\x03OFF\x10\x02\x12\x06\n" +
+	"\x02ON\x10\x03\"3\n" +
 	"\tAssertion\x12&\n" +
 	"\baudience\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\baudienceBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
@@ -2695,106 +2996,116 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 	return file_hookbastion_policy_v1_policy_proto_rawDescData
 }
 
-var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
-	(Webhook_Mode)(0),                   // 0: hookbastion.policy.v1.Webhook.Mode
-	(Secret_Format)(0),                  // 1: hookbastion.policy.v1.Secret.Format
-	(Transport_Version)(0),              // 2: hookbastion.policy.v1.Transport.Version
-	(Replay_OnReplay)(0),                // 3: hookbastion.policy.v1.Replay.OnReplay
-	(Replay_Release)(0),                 // 4: hookbastion.policy.v1.Replay.Release
-	(Replay_Outcome)(0),                 // 5: hookbastion.policy.v1.Replay.Outcome
-	(*Policy)(nil),                      // 6: hookbastion.policy.v1.Policy
-	(*Webhook)(nil),                     // 7: hookbastion.policy.v1.Webhook
-	(*Match)(nil),                       // 8: hookbastion.policy.v1.Match
-	(*Secret)(nil),                      // 9: hookbastion.policy.v1.Secret
-	(*Credential)(nil),                  // 10: hookbastion.policy.v1.Credential
-	(*Transport)(nil),                   // 11: hookbastion.policy.v1.Transport
-	(*ClientCertificate)(nil),           // 12: hookbastion.policy.v1.ClientCertificate
-	(*SourceIP)(nil),                    // 13: hookbastion.policy.v1.SourceIP
-	(*Token)(nil),                       // 14: hookbastion.policy.v1.Token
-	(*TokenJwt)(nil),                    // 15: hookbastion.policy.v1.TokenJwt
-	(*AllowWeak)(nil),                   // 16: hookbastion.policy.v1.AllowWeak
-	(*TokenRule)(nil),                   // 17: hookbastion.policy.v1.TokenRule
-	(*TokenValue)(nil),                  // 18: hookbastion.policy.v1.TokenValue
-	(*Freshness)(nil),                   // 19: hookbastion.policy.v1.Freshness
-	(*Replay)(nil),                      // 20: hookbastion.policy.v1.Replay
-	(*Limits)(nil),                      // 21: hookbastion.policy.v1.Limits
-	(*Respond)(nil),                     // 22: hookbastion.policy.v1.Respond
-	(*Unverified)(nil),                  // 23: hookbastion.policy.v1.Unverified
-	(*Assertion)(nil),                   // 24: hookbastion.policy.v1.Assertion
-	(*ClientCertificate_Authority)(nil), // 25: hookbastion.policy.v1.ClientCertificate.Authority
-	(*TokenJwt_From)(nil),               // 26: hookbastion.policy.v1.TokenJwt.From
-	(*TokenRule_Bearer)(nil),            // 27: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),            // 28: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),             // 29: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),             // 30: hookbastion.policy.v1.TokenRule.Query
-	(*TokenRule_Json)(nil),              // 31: hookbastion.policy.v1.TokenRule.Json
-	(*Scheme)(nil),                      // 32: hookbastion.policy.v1.Scheme
-	(*structpb.Struct)(nil),             // 33: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 34: google.protobuf.Timestamp
-	(Jws_Algorithm)(0),                  // 35: hookbastion.policy.v1.Jws.Algorithm
-	(*Claim)(nil),                       // 36: hookbastion.policy.v1.Claim
-	(*ClaimDigest)(nil),                 // 37: hookbastion.policy.v1.ClaimDigest
-	(*durationpb.Duration)(nil),         // 38: google.protobuf.Duration
+	(Webhook_Mode)(0),                    // 0: hookbastion.policy.v1.Webhook.Mode
+	(Secret_Format)(0),                   // 1: hookbastion.policy.v1.Secret.Format
+	(Transport_Version)(0),               // 2: hookbastion.policy.v1.Transport.Version
+	(Replay_OnReplay)(0),                 // 3: hookbastion.policy.v1.Replay.OnReplay
+	(Replay_Release)(0),                  // 4: hookbastion.policy.v1.Replay.Release
+	(Replay_Outcome)(0),                  // 5: hookbastion.policy.v1.Replay.Outcome
+	(WebhookHandshake_Mode)(0),           // 6: hookbastion.policy.v1.WebhookHandshake.Mode
+	(*Policy)(nil),                       // 7: hookbastion.policy.v1.Policy
+	(*Webhook)(nil),                      // 8: hookbastion.policy.v1.Webhook
+	(*Match)(nil),                        // 9: hookbastion.policy.v1.Match
+	(*Secret)(nil),                       // 10: hookbastion.policy.v1.Secret
+	(*Credential)(nil),                   // 11: hookbastion.policy.v1.Credential
+	(*Transport)(nil),                    // 12: hookbastion.policy.v1.Transport
+	(*ClientCertificate)(nil),            // 13: hookbastion.policy.v1.ClientCertificate
+	(*SourceIP)(nil),                     // 14: hookbastion.policy.v1.SourceIP
+	(*Token)(nil),                        // 15: hookbastion.policy.v1.Token
+	(*TokenJwt)(nil),                     // 16: hookbastion.policy.v1.TokenJwt
+	(*AllowWeak)(nil),                    // 17: hookbastion.policy.v1.AllowWeak
+	(*TokenRule)(nil),                    // 18: hookbastion.policy.v1.TokenRule
+	(*TokenValue)(nil),                   // 19: hookbastion.policy.v1.TokenValue
+	(*Freshness)(nil),                    // 20: hookbastion.policy.v1.Freshness
+	(*Replay)(nil),                       // 21: hookbastion.policy.v1.Replay
+	(*Limits)(nil),                       // 22: hookbastion.policy.v1.Limits
+	(*Respond)(nil),                      // 23: hookbastion.policy.v1.Respond
+	(*Unverified)(nil),                   // 24: hookbastion.policy.v1.Unverified
+	(*WebhookHandshake)(nil),             // 25: hookbastion.policy.v1.WebhookHandshake
+	(*Assertion)(nil),                    // 26: hookbastion.policy.v1.Assertion
+	(*ClientCertificate_Authority)(nil),  // 27: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenJwt_From)(nil),                // 28: hookbastion.policy.v1.TokenJwt.From
+	(*TokenRule_Bearer)(nil),             // 29: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),             // 30: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),              // 31: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),              // 32: hookbastion.policy.v1.TokenRule.Query
+	(*TokenRule_Json)(nil),               // 33: hookbastion.policy.v1.TokenRule.Json
+	(*WebhookHandshake_VerifyToken)(nil), // 34: hookbastion.policy.v1.WebhookHandshake.VerifyToken
+	(*WebhookHandshake_Learnt)(nil),      // 35: hookbastion.policy.v1.WebhookHandshake.Learnt
+	(*Scheme)(nil),                       // 36: hookbastion.policy.v1.Scheme
+	(*structpb.Struct)(nil),              // 37: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
+	(Jws_Algorithm)(0),                   // 39: hookbastion.policy.v1.Jws.Algorithm
+	(*Claim)(nil),                        // 40: hookbastion.policy.v1.Claim
+	(*ClaimDigest)(nil),                  // 41: hookbastion.policy.v1.ClaimDigest
+	(*durationpb.Duration)(nil),          // 42: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
-	7,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
-	8,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	32, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
-	9,  // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
-	13, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
-	14, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
-	19, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
-	20, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
-	21, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
+	8,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
+	9,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
+	36, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	10, // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
+	14, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
+	15, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
+	20, // 6: hookbastion.policy.v1.Webhook.freshness:type_name -> hookbastion.policy.v1.Freshness
+	21, // 7: hookbastion.policy.v1.Webhook.replay:type_name -> hookbastion.policy.v1.Replay
+	22, // 8: hookbastion.policy.v1.Webhook.limits:type_name -> hookbastion.policy.v1.Limits
 	0,  // 9: hookbastion.policy.v1.Webhook.mode:type_name -> hookbastion.policy.v1.Webhook.Mode
-	22, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
-	23, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
-	11, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
-	24, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
-	33, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
-	10, // 15: hookbastion.policy.v1.Webhook.credentials:type_name -> hookbastion.policy.v1.Credential
-	1,  // 16: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	34, // 17: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	34, // 18: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	16, // 19: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	2,  // 20: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
-	12, // 21: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	25, // 22: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	17, // 23: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	15, // 24: hookbastion.policy.v1.Token.jwt:type_name -> hookbastion.policy.v1.TokenJwt
-	26, // 25: hookbastion.policy.v1.TokenJwt.from:type_name -> hookbastion.policy.v1.TokenJwt.From
-	35, // 26: hookbastion.policy.v1.TokenJwt.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	9,  // 27: hookbastion.policy.v1.TokenJwt.keys:type_name -> hookbastion.policy.v1.Secret
-	36, // 28: hookbastion.policy.v1.TokenJwt.claims:type_name -> hookbastion.policy.v1.Claim
-	37, // 29: hookbastion.policy.v1.TokenJwt.body_hash:type_name -> hookbastion.policy.v1.ClaimDigest
-	38, // 30: hookbastion.policy.v1.TokenJwt.leeway:type_name -> google.protobuf.Duration
-	27, // 31: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	28, // 32: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	29, // 33: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	30, // 34: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	31, // 35: hookbastion.policy.v1.TokenRule.json:type_name -> hookbastion.policy.v1.TokenRule.Json
-	34, // 36: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	34, // 37: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	16, // 38: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	38, // 39: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	38, // 40: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	38, // 41: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	3,  // 42: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	4,  // 43: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	5,  // 44: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	5,  // 45: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	18, // 46: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	18, // 47: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	18, // 48: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	18, // 49: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	18, // 50: hookbastion.policy.v1.TokenRule.Json.value:type_name -> hookbastion.policy.v1.TokenValue
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	23, // 10: hookbastion.policy.v1.Webhook.respond:type_name -> hookbastion.policy.v1.Respond
+	24, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
+	12, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
+	26, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
+	37, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
+	11, // 15: hookbastion.policy.v1.Webhook.credentials:type_name -> hookbastion.policy.v1.Credential
+	25, // 16: hookbastion.policy.v1.Webhook.handshake:type_name -> hookbastion.policy.v1.WebhookHandshake
+	1,  // 17: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	38, // 18: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	38, // 19: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	17, // 20: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	2,  // 21: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	13, // 22: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	27, // 23: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	18, // 24: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	16, // 25: hookbastion.policy.v1.Token.jwt:type_name -> hookbastion.policy.v1.TokenJwt
+	28, // 26: hookbastion.policy.v1.TokenJwt.from:type_name -> hookbastion.policy.v1.TokenJwt.From
+	39, // 27: hookbastion.policy.v1.TokenJwt.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	10, // 28: hookbastion.policy.v1.TokenJwt.keys:type_name -> hookbastion.policy.v1.Secret
+	40, // 29: hookbastion.policy.v1.TokenJwt.claims:type_name -> hookbastion.policy.v1.Claim
+	41, // 30: hookbastion.policy.v1.TokenJwt.body_hash:type_name -> hookbastion.policy.v1.ClaimDigest
+	42, // 31: hookbastion.policy.v1.TokenJwt.leeway:type_name -> google.protobuf.Duration
+	29, // 32: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	30, // 33: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	31, // 34: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	32, // 35: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	33, // 36: hookbastion.policy.v1.TokenRule.json:type_name -> hookbastion.policy.v1.TokenRule.Json
+	38, // 37: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	38, // 38: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	17, // 39: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	42, // 40: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	42, // 41: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	42, // 42: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 43: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 44: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 45: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 46: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	6,  // 47: hookbastion.policy.v1.WebhookHandshake.mode:type_name -> hookbastion.policy.v1.WebhookHandshake.Mode
+	34, // 48: hookbastion.policy.v1.WebhookHandshake.verify_token:type_name -> hookbastion.policy.v1.WebhookHandshake.VerifyToken
+	38, // 49: hookbastion.policy.v1.WebhookHandshake.setup_until:type_name -> google.protobuf.Timestamp
+	35, // 50: hookbastion.policy.v1.WebhookHandshake.learnt:type_name -> hookbastion.policy.v1.WebhookHandshake.Learnt
+	19, // 51: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 52: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 53: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 54: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 55: hookbastion.policy.v1.TokenRule.Json.value:type_name -> hookbastion.policy.v1.TokenValue
+	17, // 56: hookbastion.policy.v1.WebhookHandshake.VerifyToken.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -2831,13 +3142,17 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 	}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
+	file_hookbastion_policy_v1_policy_proto_msgTypes[27].OneofWrappers = []any{
+		(*WebhookHandshake_VerifyToken_File)(nil),
+		(*WebhookHandshake_VerifyToken_Env)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   26,
+			NumEnums:      7,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

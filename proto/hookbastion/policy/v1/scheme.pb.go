@@ -5431,7 +5431,9 @@ type Provider struct {
 	// more. Such requests need on_replay: MARK.
 	AsksAgain string `protobuf:"bytes,21,opt,name=asks_again,json=asksAgain,proto3" json:"asks_again,omitempty"`
 	// What a webhook says about itself beside the secret, in parameters.
-	Parameters    []*Parameter `protobuf:"bytes,22,rep,name=parameters,proto3" json:"parameters,omitempty"`
+	Parameters []*Parameter `protobuf:"bytes,22,rep,name=parameters,proto3" json:"parameters,omitempty"`
+	// Requests by which the provider asks whether an endpoint is wanted, with their answers.
+	Handshakes    []*Handshake `protobuf:"bytes,60,rep,name=handshakes,proto3" json:"handshakes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5574,6 +5576,13 @@ func (x *Provider) GetAsksAgain() string {
 func (x *Provider) GetParameters() []*Parameter {
 	if x != nil {
 		return x.Parameters
+	}
+	return nil
+}
+
+func (x *Provider) GetHandshakes() []*Handshake {
+	if x != nil {
+		return x.Handshakes
 	}
 	return nil
 }
@@ -5970,7 +5979,7 @@ var File_hookbastion_policy_v1_scheme_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xd9\x05\n" +
+	"\"hookbastion/policy/v1/scheme.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a%hookbastion/policy/v1/handshake.proto\"\xd9\x05\n" +
 	"\x06Scheme\x121\n" +
 	"\x04hmac\x18\x01 \x01(\v2\x1b.hookbastion.policy.v1.HmacH\x00R\x04hmac\x12G\n" +
 	"\fshared_token\x18\x02 \x01(\v2\".hookbastion.policy.v1.SharedTokenH\x00R\vsharedToken\x12.\n" +
@@ -6430,7 +6439,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Name\x12\x14\n" +
 	"\x10NAME_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ADYEN\x10\x01\x12\r\n" +
-	"\tBRAINTREE\x10\x02\"\xf4\a\n" +
+	"\tBRAINTREE\x10\x02\"\xc0\b\n" +
 	"\bProvider\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1d\n" +
 	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05title\x125\n" +
@@ -6454,7 +6463,10 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"asks_again\x18\x15 \x01(\tR\tasksAgain\x12@\n" +
 	"\n" +
 	"parameters\x18\x16 \x03(\v2 .hookbastion.policy.v1.ParameterR\n" +
-	"parameters\"E\n" +
+	"parameters\x12J\n" +
+	"\n" +
+	"handshakes\x18< \x03(\v2 .hookbastion.policy.v1.HandshakeB\b\xbaH\x05\x92\x01\x02\x10\x04R\n" +
+	"handshakes\"E\n" +
 	"\n" +
 	"Confidence\x12\x1a\n" +
 	"\x16CONFIDENCE_UNSPECIFIED\x10\x00\x12\f\n" +
@@ -6579,6 +6591,7 @@ var file_hookbastion_policy_v1_scheme_proto_goTypes = []any{
 	(*Published_Certificate)(nil), // 67: hookbastion.policy.v1.Published.Certificate
 	(*durationpb.Duration)(nil),   // 68: google.protobuf.Duration
 	(*emptypb.Empty)(nil),         // 69: google.protobuf.Empty
+	(*Handshake)(nil),             // 70: hookbastion.policy.v1.Handshake
 }
 var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	28,  // 0: hookbastion.policy.v1.Scheme.hmac:type_name -> hookbastion.policy.v1.Hmac
@@ -6695,13 +6708,14 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	53,  // 111: hookbastion.policy.v1.Provider.denied_headers:type_name -> hookbastion.policy.v1.ConstantHeader
 	63,  // 112: hookbastion.policy.v1.Provider.refusal:type_name -> hookbastion.policy.v1.Refusal
 	62,  // 113: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
-	26,  // 114: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 115: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	116, // [116:116] is the sub-list for method output_type
-	116, // [116:116] is the sub-list for method input_type
-	116, // [116:116] is the sub-list for extension type_name
-	116, // [116:116] is the sub-list for extension extendee
-	0,   // [0:116] is the sub-list for field type_name
+	70,  // 114: hookbastion.policy.v1.Provider.handshakes:type_name -> hookbastion.policy.v1.Handshake
+	26,  // 115: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
+	27,  // 116: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	117, // [117:117] is the sub-list for method output_type
+	117, // [117:117] is the sub-list for method input_type
+	117, // [117:117] is the sub-list for extension type_name
+	117, // [117:117] is the sub-list for extension extendee
+	0,   // [0:117] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
@@ -6709,6 +6723,7 @@ func file_hookbastion_policy_v1_scheme_proto_init() {
 	if File_hookbastion_policy_v1_scheme_proto != nil {
 		return
 	}
+	file_hookbastion_policy_v1_handshake_proto_init()
 	file_hookbastion_policy_v1_scheme_proto_msgTypes[0].OneofWrappers = []any{
 		(*Scheme_Hmac)(nil),
 		(*Scheme_SharedToken)(nil),
