@@ -45,6 +45,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"conditions":      conditionsWider,
 	"parameters":      parametersWider,
 	"credentials":     nothingWider, // what the provider is told
+	"handshake":       handshakeWider,
 	"assertion":       nothingWider, // the application accepts it, or not
 }
 

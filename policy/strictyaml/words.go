@@ -84,6 +84,13 @@ var patternTexts = map[string]string{
 	"^[A-Za-z0-9_.-]{0,128}$":                                   "must be the name of a parameter",
 	`^([A-Za-z0-9_-]+(\[\])?([.][A-Za-z0-9_-]+(\[\])?){0,7})?$`: "must be the keys that lead to the value, with dots between and [] behind a list, such as validationTokens[]",
 	"^([0-2]([.](0|[1-9][0-9]{0,8})){1,15})?$":                  "must be numbers with dots between, such as 1.2.840.113635.100.6.11.1",
+	"^[a-z0-9][a-z0-9_]{0,62}$":                                 "must be 1 to 63 lower-case letters, digits or '_', and begin with a letter or digit",
+	"^(/[a-z_-]{1,32})?$":                                       "must be one segment of a path in lower case, such as /validate",
+	"^([A-Za-z0-9_-]{1,64})?$":                                  "must be 1 to 64 letters, digits, '_' or '-'",
+	`^(\[\][.])?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+){0,7}$`:        "must be the keys that lead to the value, with dots between, and [] in front for the item of a list, such as [].data.validationCode",
+	"^([a-z][a-z0-9_]{0,62})?$":                                 "must be the name of a parameter: lower-case letters, digits and _",
+	"^[A-Za-z0-9-]{1,64}$":                                      "must be the name of a header",
+	"^([A-Za-z0-9-]{1,64})?$":                                   "must be the name of a header",
 	"^(text|json)?$":                                            "must be text or json",
 }
 
