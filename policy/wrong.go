@@ -95,7 +95,7 @@ const own = 2
 func sameKey(a, b strictyaml.Path) bool { return len(a) > own && len(b) > own && a[own] == b[own] }
 
 // others are the keys of a webhook that say nothing of what proves a delivery.
-var others = []string{"name", "match", "limits", "source_ip", "transport", "conditions", "assertion", "mode", "respond", "formerly"}
+var others = []string{"name", "match", "limits", "source_ip", "transport", "conditions", "assertion", "mode", "respond", "formerly", "shadow_until", "suppress"}
 
 // ofProof reports whether a value is one of those that what proves a delivery is read
 // from, or a key that nobody knows, and that may be meant for one, or the webhook itself.

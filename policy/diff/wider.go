@@ -47,6 +47,8 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"credentials":     nothingWider, // what the provider is told
 	"handshake":       handshakeWider,
 	"assertion":       nothingWider, // the application accepts it, or not
+	"shadow_until":    nothingWider, // words for people
+	"suppress":        nothingWider, // for validate alone
 }
 
 var widerOrder = slices.Sorted(maps.Keys(widerRules))

@@ -87,6 +87,8 @@ type Finding struct {
 	Risk    string `json:"risk"`
 	Fix     string `json:"fix"`
 	Link    string `json:"link"`
+	// Suppressed is why it is known and accepted, where it is: it then counts for nothing.
+	Suppressed string `json:"suppressed,omitempty"`
 }
 
 // At returns a finding by the rule, with its severity.
@@ -99,18 +101,19 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s %s: %s", f.Place, f.Severity, f.ID, f.Message)
 }
 
-// Count returns how many findings have the severity.
+// Count returns how many findings have the severity and are not suppressed.
 func Count(found []Finding, s Severity) int {
 	n := 0
 	for i := range found {
-		if found[i].Severity == s {
+		if found[i].Severity == s && found[i].Suppressed == "" {
 			n++
 		}
 	}
 	return n
 }
 
-// Worst reports whether a finding is as bad as the severity, or worse.
+// Worst reports whether a finding that is not suppressed is as bad as the severity, or
+// worse.
 func Worst(found []Finding, s Severity) bool {
-	return slices.ContainsFunc(found, func(f Finding) bool { return f.Severity.AtLeast(s) })
+	return slices.ContainsFunc(found, func(f Finding) bool { return f.Suppressed == "" && f.Severity.AtLeast(s) })
 }

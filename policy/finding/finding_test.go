@@ -24,6 +24,10 @@ func TestSeverities(t *testing.T) {
 	if finding.Count(found, finding.Warning) != 1 || finding.Count(found, finding.Info) != 0 {
 		t.Error("it is counted for something else")
 	}
+	found[0].Suppressed = "known until spring"
+	if finding.Worst(found, finding.Info) || finding.Count(found, finding.Warning) != 0 {
+		t.Error("what is suppressed counts")
+	}
 }
 
 // Machines rely on the names.

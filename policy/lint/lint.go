@@ -11,6 +11,7 @@ package lint
 
 import (
 	"slices"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/policy"
@@ -30,6 +31,8 @@ type Input struct {
 	Table *authz.Table
 	// Keys are the secrets and tokens that compiling met.
 	Keys []keys.Key
+	// Now is when somebody asks.
+	Now time.Time
 	// Proofs is what the settings let the service know of a sender's connection.
 	Proofs policy.Proofs
 	// OnePhase says that the setting replay.access_log is false.
@@ -52,9 +55,11 @@ type Store struct {
 // Rule is one thing that can be found, and how.
 type Rule struct {
 	finding.Rule
-	// each is called with each webhook, set once. A rule has one of them.
-	each func(*pass, *webhook)
-	set  func(*pass)
+	// each is called with each webhook, set once before them, and after once when they were
+	// all seen. A rule has one of them.
+	each  func(*pass, *webhook)
+	set   func(*pass)
+	after func(*pass)
 	// broken: it also looks at sets that have errors.
 	broken bool
 }
@@ -68,10 +73,13 @@ func Rules() []finding.Rule {
 	return all
 }
 
-// Lint returns the findings in the order of files and places. The error is that of
-// reading the set or the catalogue.
+// Lint returns the findings in the order of files and places. Those that the policy
+// suppresses are among them, marked. The error is that of reading the set or the catalogue.
 func Lint(in Input) ([]finding.Finding, error) {
-	p := &pass{Input: in, found: []finding.Finding{}}
+	p := &pass{Input: in, found: []finding.Finding{}, ids: map[string]bool{}}
+	for i := range rules {
+		p.ids[rules[i].ID] = true
+	}
 	p.keys = map[string][]*keys.Key{}
 	for i := range in.Keys {
 		k := &in.Keys[i]
@@ -84,6 +92,7 @@ func Lint(in Input) ([]finding.Finding, error) {
 	})
 	err := in.Set.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		hook := p.webhook(w, at)
+		p.noteSuppressions(hook)
 		p.run(func(r *Rule) {
 			if r.each != nil {
 				r.each(p, hook)
@@ -93,6 +102,12 @@ func Lint(in Input) ([]finding.Finding, error) {
 	if err == nil {
 		err = p.err
 	}
+	p.suppress()
+	p.run(func(r *Rule) {
+		if r.after != nil {
+			r.after(p)
+		}
+	})
 	slices.SortStableFunc(p.found, func(a, b finding.Finding) int { return a.Compare(b.Place) })
 	return p.found, err
 }
@@ -100,10 +115,12 @@ func Lint(in Input) ([]finding.Finding, error) {
 // pass is one run of all rules.
 type pass struct {
 	Input
-	keys  map[string][]*keys.Key
-	rule  *Rule // that runs now
-	found []finding.Finding
-	err   error
+	keys         map[string][]*keys.Key
+	rule         *Rule // that runs now
+	found        []finding.Finding
+	err          error
+	ids          map[string]bool // of all rules
+	suppressions []*suppression
 	// kept is what the table remembers, gone what it no longer does; see lost.
 	kept map[string]watermark.Kept
 	gone []string

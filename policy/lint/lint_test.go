@@ -22,6 +22,9 @@ import (
 	"github.com/hookbastion/hookbastion/policy/lint"
 )
 
+// now is when all policies of this room are looked at.
+var now = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestRules: each rule has an archive of its name, with policies that have it and some
@@ -86,7 +89,7 @@ func input(t *testing.T, dir, file string, archive *txtar.Archive) lint.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := lint.Input{Set: set, Table: table, Keys: all}
+	in := lint.Input{Set: set, Table: table, Keys: all, Now: now}
 	for _, f := range archive.Files {
 		switch f.Name {
 		case "options":
@@ -165,5 +168,50 @@ func TestBroken(t *testing.T) {
 	found, err := lint.Lint(lint.Input{Set: set, Keys: all})
 	if err != nil || len(found) != 1 || found[0].ID != "HB050" || found[0].Line != 2 {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// TestSuppressed: what a policy suppresses is listed and does not count; errors, other
+// webhooks' findings and what has ended count as before.
+func TestSuppressed(t *testing.T) {
+	archive := txtar.Parse([]byte(`-- key --
+a secret that nobody can guess, 7f3a9c
+-- short --
+hunter2
+-- p.yaml --
+webhooks:
+  - name: known
+    match: {path: /a}
+    provider: github
+    secrets: [{file: key}]
+    suppress: [{finding: HB073, reason: the application knows the ids, until: 2026-12-01T00:00:00Z}]
+  - name: ended
+    match: {path: /b}
+    provider: shopify
+    secrets: [{file: key}]
+    suppress: [{finding: HB073, reason: the application knows the ids, until: 2026-11-29T12:00:00Z}]
+  - {name: other, match: {path: /c}, provider: linear, secrets: [{file: key}]}
+  - name: error
+    match: {path: /d}
+    provider: github
+    secrets: [{file: short}]
+    suppress: [{finding: HB050, reason: we have always had it, until: 2026-12-01T00:00:00Z}]
+`))
+	dir := t.TempDir()
+	for _, f := range archive.Files {
+		write(t, filepath.Join(dir, f.Name), f.Data)
+	}
+	in := input(t, dir, "p.yaml", archive)
+	var suppressed []string
+	for _, f := range append(of("HB073", in), of("HB050", in)...) {
+		if f.Suppressed != "" {
+			suppressed = append(suppressed, f.Path)
+		}
+	}
+	if len(suppressed) != 1 || !strings.HasPrefix(suppressed[0], "webhooks[0]") {
+		t.Errorf("suppressed: %q", suppressed)
+	}
+	if found := of("HB050", in); !finding.Worst(found, finding.Error) {
+		t.Errorf("the error is gone: %v", found)
 	}
 }

@@ -44,12 +44,14 @@ func New() *cobra.Command {
 	cmd.Flags().StringArrayVar(&v.p.Paths, "policy", nil, "directory or file with policies, as an argument is; may be repeated (default: policies)")
 	v.admin.AddFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
 	v.failOn.AddFlag(cmd)
+	cmd.Flags().StringVar(&v.now, "now", "", "the time for which to judge, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&v.output, "output", "text", "text, json or sarif")
 	return cmd
 }
 
 type validation struct {
 	output string
+	now    string
 	p      cli.Policies
 	admin  *cli.Admin
 	failOn cli.FailOn
@@ -62,8 +64,12 @@ func (v *validation) run(cmd *cobra.Command, args []string) error {
 	if err := v.failOn.Check(); err != nil {
 		return err
 	}
+	now, err := cli.ParseNow(v.now)
+	if err != nil {
+		return err
+	}
 	problem, found := policy.Errors(nil), []finding.Finding{}
-	s, err := settings.Check(v.p.Config, time.Now())
+	s, err := settings.Check(v.p.Config, now)
 	if err != nil && !errors.As(err, &problem) {
 		return err
 	}
@@ -76,7 +82,7 @@ func (v *validation) run(cmd *cobra.Command, args []string) error {
 		if table, all, err = v.p.Keys(); err != nil {
 			problem = append(problem, cli.AsErrors(err)...)
 		}
-		if found, err = v.findings(cmd.Context(), s, table, all); err != nil {
+		if found, err = v.findings(cmd.Context(), s, table, all, now); err != nil {
 			return err
 		}
 	}
@@ -117,9 +123,9 @@ func (v *validation) paths(cmd *cobra.Command, args []string, s *settings.Settin
 
 // findings lists what policies leave weak under these settings; of those that have
 // errors, as much as can be known.
-func (v *validation) findings(ctx context.Context, s *settings.Settings, table *authz.Table, all []keys.Key) ([]finding.Finding, error) {
+func (v *validation) findings(ctx context.Context, s *settings.Settings, table *authz.Table, all []keys.Key, now time.Time) ([]finding.Finding, error) {
 	set, _ := policy.Load(v.p.Paths...) // compiling has reported what is wrong
-	in := lint.Input{Set: set, Table: table, Keys: all, Proofs: s.Proofs(), OnePhase: s.Lease == 0, OnlyFailures: s.OnlyFailures}
+	in := lint.Input{Set: set, Table: table, Keys: all, Now: now, Proofs: s.Proofs(), OnePhase: s.Lease == 0, OnlyFailures: s.OnlyFailures}
 	if table != nil {
 		store, err := known(ctx, s, v.admin)
 		if err != nil {
@@ -165,6 +171,18 @@ func printCounts(w io.Writer, webhooks int, found []finding.Finding) {
 		errs = fmt.Sprintf("errors: %d", n)
 	}
 	fmt.Fprintf(w, "%d webhooks, %s\n", webhooks, errs)
+	if n := suppressed(found); n > 0 {
+		fmt.Fprintf(w, "suppressed by the policies: %d\n", n)
+	}
+}
+
+func suppressed(found []finding.Finding) (n int) {
+	for i := range found {
+		if found[i].Suppressed != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func printJSON(w io.Writer, errs policy.Errors, found []finding.Finding) error {

@@ -66,6 +66,9 @@ func SARIFFindings(found []finding.Finding) []SARIF {
 			text = f.Path + ": " + text
 		}
 		all[i] = SARIFResult(f.ID, levels[f.Severity], text, f.Place)
+		if f.Suppressed != "" {
+			all[i]["suppressions"] = []SARIF{{"kind": "inSource", "justification": f.Suppressed}}
+		}
 	}
 	return all
 }

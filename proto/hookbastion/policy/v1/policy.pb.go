@@ -546,7 +546,13 @@ type Webhook struct {
 	Credentials []*Credential `protobuf:"bytes,40,rep,name=credentials,proto3" json:"credentials,omitempty"`
 	// Requests by which the provider asks whether the endpoint is wanted. Default: those
 	// that can do no harm are answered, as its page says.
-	Handshake     *WebhookHandshake `protobuf:"bytes,60,opt,name=handshake,proto3" json:"handshake,omitempty"`
+	Handshake *WebhookHandshake `protobuf:"bytes,60,opt,name=handshake,proto3" json:"handshake,omitempty"`
+	// With mode SHADOW, until when that is meant to last. It switches nothing: validate
+	// warns of a webhook that is in SHADOW for longer than a month ahead, or that should no
+	// longer be (HB120).
+	ShadowUntil *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=shadow_until,json=shadowUntil,proto3" json:"shadow_until,omitempty"`
+	// Findings of validate that are known here and accepted for a while.
+	Suppress      []*Suppression `protobuf:"bytes,50,rep,name=suppress,proto3" json:"suppress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,6 +744,20 @@ func (x *Webhook) GetCredentials() []*Credential {
 func (x *Webhook) GetHandshake() *WebhookHandshake {
 	if x != nil {
 		return x.Handshake
+	}
+	return nil
+}
+
+func (x *Webhook) GetShadowUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ShadowUntil
+	}
+	return nil
+}
+
+func (x *Webhook) GetSuppress() []*Suppression {
+	if x != nil {
+		return x.Suppress
 	}
 	return nil
 }
@@ -2248,6 +2268,71 @@ func (x *Assertion) GetAudience() string {
 	return ""
 }
 
+// Suppression keeps a finding of validate about this webhook from being counted, for a
+// reason and until a day. It changes no verdict. Errors cannot be suppressed.
+type Suppression struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The finding's id, as HB073.
+	Finding string `protobuf:"bytes,1,opt,name=finding,proto3" json:"finding,omitempty"`
+	// Why it is accepted, for whoever reads the policy or the list of findings.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Until when (exclusive). Afterwards the finding is back, and its suppression is one too.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Suppression) Reset() {
+	*x = Suppression{}
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Suppression) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Suppression) ProtoMessage() {}
+
+func (x *Suppression) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Suppression.ProtoReflect.Descriptor instead.
+func (*Suppression) Descriptor() ([]byte, []int) {
+	return file_hookbastion_policy_v1_policy_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Suppression) GetFinding() string {
+	if x != nil {
+		return x.Finding
+	}
+	return ""
+}
+
+func (x *Suppression) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Suppression) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type ClientCertificate_Authority struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Certificates of authorities, in PEM form.
@@ -2258,7 +2343,7 @@ type ClientCertificate_Authority struct {
 
 func (x *ClientCertificate_Authority) Reset() {
 	*x = ClientCertificate_Authority{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2270,7 +2355,7 @@ func (x *ClientCertificate_Authority) String() string {
 func (*ClientCertificate_Authority) ProtoMessage() {}
 
 func (x *ClientCertificate_Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[20]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2397,7 @@ type TokenJwt_From struct {
 
 func (x *TokenJwt_From) Reset() {
 	*x = TokenJwt_From{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2409,7 @@ func (x *TokenJwt_From) String() string {
 func (*TokenJwt_From) ProtoMessage() {}
 
 func (x *TokenJwt_From) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[21]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2469,7 @@ type TokenRule_Bearer struct {
 
 func (x *TokenRule_Bearer) Reset() {
 	*x = TokenRule_Bearer{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2481,7 @@ func (x *TokenRule_Bearer) String() string {
 func (*TokenRule_Bearer) ProtoMessage() {}
 
 func (x *TokenRule_Bearer) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[22]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2514,7 @@ type TokenRule_Header struct {
 
 func (x *TokenRule_Header) Reset() {
 	*x = TokenRule_Header{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2526,7 @@ func (x *TokenRule_Header) String() string {
 func (*TokenRule_Header) ProtoMessage() {}
 
 func (x *TokenRule_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[23]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2565,7 @@ type TokenRule_Basic struct {
 
 func (x *TokenRule_Basic) Reset() {
 	*x = TokenRule_Basic{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2577,7 @@ func (x *TokenRule_Basic) String() string {
 func (*TokenRule_Basic) ProtoMessage() {}
 
 func (x *TokenRule_Basic) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[24]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2610,7 @@ type TokenRule_Query struct {
 
 func (x *TokenRule_Query) Reset() {
 	*x = TokenRule_Query{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2622,7 @@ func (x *TokenRule_Query) String() string {
 func (*TokenRule_Query) ProtoMessage() {}
 
 func (x *TokenRule_Query) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[25]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2579,7 +2664,7 @@ type TokenRule_Json struct {
 
 func (x *TokenRule_Json) Reset() {
 	*x = TokenRule_Json{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +2676,7 @@ func (x *TokenRule_Json) String() string {
 func (*TokenRule_Json) ProtoMessage() {}
 
 func (x *TokenRule_Json) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[26]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2722,7 @@ type WebhookHandshake_VerifyToken struct {
 
 func (x *WebhookHandshake_VerifyToken) Reset() {
 	*x = WebhookHandshake_VerifyToken{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2649,7 +2734,7 @@ func (x *WebhookHandshake_VerifyToken) String() string {
 func (*WebhookHandshake_VerifyToken) ProtoMessage() {}
 
 func (x *WebhookHandshake_VerifyToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[27]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2812,7 @@ type WebhookHandshake_Learnt struct {
 
 func (x *WebhookHandshake_Learnt) Reset() {
 	*x = WebhookHandshake_Learnt{}
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2824,7 @@ func (x *WebhookHandshake_Learnt) String() string {
 func (*WebhookHandshake_Learnt) ProtoMessage() {}
 
 func (x *WebhookHandshake_Learnt) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[28]
+	mi := &file_hookbastion_policy_v1_policy_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2768,7 +2853,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\x80\v\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\x89\f\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -2800,7 +2885,9 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"parameters\x18\x19 \x01(\v2\x17.google.protobuf.StructR\n" +
 	"parameters\x12M\n" +
 	"\vcredentials\x18( \x03(\v2!.hookbastion.policy.v1.CredentialB\b\xbaH\x05\x92\x01\x02\x10\bR\vcredentials\x12E\n" +
-	"\thandshake\x18< \x01(\v2'.hookbastion.policy.v1.WebhookHandshakeR\thandshake\"5\n" +
+	"\thandshake\x18< \x01(\v2'.hookbastion.policy.v1.WebhookHandshakeR\thandshake\x12=\n" +
+	"\fshadow_until\x183 \x01(\v2\x1a.google.protobuf.TimestampR\vshadowUntil\x12H\n" +
+	"\bsuppress\x182 \x03(\v2\".hookbastion.policy.v1.SuppressionB\b\xbaH\x05\x92\x01\x02\x10 R\bsuppress\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +
@@ -2982,7 +3069,11 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\x02ON\x10\x03\"3\n" +
 	"\tAssertion\x12&\n" +
 	"\baudience\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\baudienceBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\baudience\"\x97\x01\n" +
+	"\vSuppression\x12-\n" +
+	"\afinding\x18\x01 \x01(\tB\x13\xbaH\x10r\x0e2\f^HB[0-9]{3}$R\afinding\x12\x1f\n" +
+	"\x06reason\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\bR\x06reason\x128\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05untilBIZGgithub.com/hookbastion/hookbastion/proto/hookbastion/policy/v1;policyv1b\x06proto3"
 
 var (
 	file_hookbastion_policy_v1_policy_proto_rawDescOnce sync.Once
@@ -2997,7 +3088,7 @@ func file_hookbastion_policy_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_policy_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_hookbastion_policy_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(Webhook_Mode)(0),                    // 0: hookbastion.policy.v1.Webhook.Mode
 	(Secret_Format)(0),                   // 1: hookbastion.policy.v1.Secret.Format
@@ -3026,27 +3117,28 @@ var file_hookbastion_policy_v1_policy_proto_goTypes = []any{
 	(*Unverified)(nil),                   // 24: hookbastion.policy.v1.Unverified
 	(*WebhookHandshake)(nil),             // 25: hookbastion.policy.v1.WebhookHandshake
 	(*Assertion)(nil),                    // 26: hookbastion.policy.v1.Assertion
-	(*ClientCertificate_Authority)(nil),  // 27: hookbastion.policy.v1.ClientCertificate.Authority
-	(*TokenJwt_From)(nil),                // 28: hookbastion.policy.v1.TokenJwt.From
-	(*TokenRule_Bearer)(nil),             // 29: hookbastion.policy.v1.TokenRule.Bearer
-	(*TokenRule_Header)(nil),             // 30: hookbastion.policy.v1.TokenRule.Header
-	(*TokenRule_Basic)(nil),              // 31: hookbastion.policy.v1.TokenRule.Basic
-	(*TokenRule_Query)(nil),              // 32: hookbastion.policy.v1.TokenRule.Query
-	(*TokenRule_Json)(nil),               // 33: hookbastion.policy.v1.TokenRule.Json
-	(*WebhookHandshake_VerifyToken)(nil), // 34: hookbastion.policy.v1.WebhookHandshake.VerifyToken
-	(*WebhookHandshake_Learnt)(nil),      // 35: hookbastion.policy.v1.WebhookHandshake.Learnt
-	(*Scheme)(nil),                       // 36: hookbastion.policy.v1.Scheme
-	(*structpb.Struct)(nil),              // 37: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
-	(Jws_Algorithm)(0),                   // 39: hookbastion.policy.v1.Jws.Algorithm
-	(*Claim)(nil),                        // 40: hookbastion.policy.v1.Claim
-	(*ClaimDigest)(nil),                  // 41: hookbastion.policy.v1.ClaimDigest
-	(*durationpb.Duration)(nil),          // 42: google.protobuf.Duration
+	(*Suppression)(nil),                  // 27: hookbastion.policy.v1.Suppression
+	(*ClientCertificate_Authority)(nil),  // 28: hookbastion.policy.v1.ClientCertificate.Authority
+	(*TokenJwt_From)(nil),                // 29: hookbastion.policy.v1.TokenJwt.From
+	(*TokenRule_Bearer)(nil),             // 30: hookbastion.policy.v1.TokenRule.Bearer
+	(*TokenRule_Header)(nil),             // 31: hookbastion.policy.v1.TokenRule.Header
+	(*TokenRule_Basic)(nil),              // 32: hookbastion.policy.v1.TokenRule.Basic
+	(*TokenRule_Query)(nil),              // 33: hookbastion.policy.v1.TokenRule.Query
+	(*TokenRule_Json)(nil),               // 34: hookbastion.policy.v1.TokenRule.Json
+	(*WebhookHandshake_VerifyToken)(nil), // 35: hookbastion.policy.v1.WebhookHandshake.VerifyToken
+	(*WebhookHandshake_Learnt)(nil),      // 36: hookbastion.policy.v1.WebhookHandshake.Learnt
+	(*Scheme)(nil),                       // 37: hookbastion.policy.v1.Scheme
+	(*structpb.Struct)(nil),              // 38: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
+	(Jws_Algorithm)(0),                   // 40: hookbastion.policy.v1.Jws.Algorithm
+	(*Claim)(nil),                        // 41: hookbastion.policy.v1.Claim
+	(*ClaimDigest)(nil),                  // 42: hookbastion.policy.v1.ClaimDigest
+	(*durationpb.Duration)(nil),          // 43: google.protobuf.Duration
 }
 var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	8,  // 0: hookbastion.policy.v1.Policy.webhooks:type_name -> hookbastion.policy.v1.Webhook
 	9,  // 1: hookbastion.policy.v1.Webhook.match:type_name -> hookbastion.policy.v1.Match
-	36, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
+	37, // 2: hookbastion.policy.v1.Webhook.scheme:type_name -> hookbastion.policy.v1.Scheme
 	10, // 3: hookbastion.policy.v1.Webhook.secrets:type_name -> hookbastion.policy.v1.Secret
 	14, // 4: hookbastion.policy.v1.Webhook.source_ip:type_name -> hookbastion.policy.v1.SourceIP
 	15, // 5: hookbastion.policy.v1.Webhook.token:type_name -> hookbastion.policy.v1.Token
@@ -3058,54 +3150,57 @@ var file_hookbastion_policy_v1_policy_proto_depIdxs = []int32{
 	24, // 11: hookbastion.policy.v1.Webhook.unverified:type_name -> hookbastion.policy.v1.Unverified
 	12, // 12: hookbastion.policy.v1.Webhook.transport:type_name -> hookbastion.policy.v1.Transport
 	26, // 13: hookbastion.policy.v1.Webhook.assertion:type_name -> hookbastion.policy.v1.Assertion
-	37, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
+	38, // 14: hookbastion.policy.v1.Webhook.parameters:type_name -> google.protobuf.Struct
 	11, // 15: hookbastion.policy.v1.Webhook.credentials:type_name -> hookbastion.policy.v1.Credential
 	25, // 16: hookbastion.policy.v1.Webhook.handshake:type_name -> hookbastion.policy.v1.WebhookHandshake
-	1,  // 17: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
-	38, // 18: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
-	38, // 19: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
-	17, // 20: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	2,  // 21: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
-	13, // 22: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
-	27, // 23: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
-	18, // 24: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
-	16, // 25: hookbastion.policy.v1.Token.jwt:type_name -> hookbastion.policy.v1.TokenJwt
-	28, // 26: hookbastion.policy.v1.TokenJwt.from:type_name -> hookbastion.policy.v1.TokenJwt.From
-	39, // 27: hookbastion.policy.v1.TokenJwt.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
-	10, // 28: hookbastion.policy.v1.TokenJwt.keys:type_name -> hookbastion.policy.v1.Secret
-	40, // 29: hookbastion.policy.v1.TokenJwt.claims:type_name -> hookbastion.policy.v1.Claim
-	41, // 30: hookbastion.policy.v1.TokenJwt.body_hash:type_name -> hookbastion.policy.v1.ClaimDigest
-	42, // 31: hookbastion.policy.v1.TokenJwt.leeway:type_name -> google.protobuf.Duration
-	29, // 32: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
-	30, // 33: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
-	31, // 34: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
-	32, // 35: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
-	33, // 36: hookbastion.policy.v1.TokenRule.json:type_name -> hookbastion.policy.v1.TokenRule.Json
-	38, // 37: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
-	38, // 38: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
-	17, // 39: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	42, // 40: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
-	42, // 41: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
-	42, // 42: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
-	3,  // 43: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
-	4,  // 44: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
-	5,  // 45: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
-	5,  // 46: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
-	6,  // 47: hookbastion.policy.v1.WebhookHandshake.mode:type_name -> hookbastion.policy.v1.WebhookHandshake.Mode
-	34, // 48: hookbastion.policy.v1.WebhookHandshake.verify_token:type_name -> hookbastion.policy.v1.WebhookHandshake.VerifyToken
-	38, // 49: hookbastion.policy.v1.WebhookHandshake.setup_until:type_name -> google.protobuf.Timestamp
-	35, // 50: hookbastion.policy.v1.WebhookHandshake.learnt:type_name -> hookbastion.policy.v1.WebhookHandshake.Learnt
-	19, // 51: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
-	19, // 52: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
-	19, // 53: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
-	19, // 54: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
-	19, // 55: hookbastion.policy.v1.TokenRule.Json.value:type_name -> hookbastion.policy.v1.TokenValue
-	17, // 56: hookbastion.policy.v1.WebhookHandshake.VerifyToken.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	39, // 17: hookbastion.policy.v1.Webhook.shadow_until:type_name -> google.protobuf.Timestamp
+	27, // 18: hookbastion.policy.v1.Webhook.suppress:type_name -> hookbastion.policy.v1.Suppression
+	1,  // 19: hookbastion.policy.v1.Secret.format:type_name -> hookbastion.policy.v1.Secret.Format
+	39, // 20: hookbastion.policy.v1.Secret.not_before:type_name -> google.protobuf.Timestamp
+	39, // 21: hookbastion.policy.v1.Secret.not_after:type_name -> google.protobuf.Timestamp
+	17, // 22: hookbastion.policy.v1.Secret.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	2,  // 23: hookbastion.policy.v1.Transport.min_version:type_name -> hookbastion.policy.v1.Transport.Version
+	13, // 24: hookbastion.policy.v1.Transport.client_certificate:type_name -> hookbastion.policy.v1.ClientCertificate
+	28, // 25: hookbastion.policy.v1.ClientCertificate.ca:type_name -> hookbastion.policy.v1.ClientCertificate.Authority
+	18, // 26: hookbastion.policy.v1.Token.any_of:type_name -> hookbastion.policy.v1.TokenRule
+	16, // 27: hookbastion.policy.v1.Token.jwt:type_name -> hookbastion.policy.v1.TokenJwt
+	29, // 28: hookbastion.policy.v1.TokenJwt.from:type_name -> hookbastion.policy.v1.TokenJwt.From
+	40, // 29: hookbastion.policy.v1.TokenJwt.algorithms:type_name -> hookbastion.policy.v1.Jws.Algorithm
+	10, // 30: hookbastion.policy.v1.TokenJwt.keys:type_name -> hookbastion.policy.v1.Secret
+	41, // 31: hookbastion.policy.v1.TokenJwt.claims:type_name -> hookbastion.policy.v1.Claim
+	42, // 32: hookbastion.policy.v1.TokenJwt.body_hash:type_name -> hookbastion.policy.v1.ClaimDigest
+	43, // 33: hookbastion.policy.v1.TokenJwt.leeway:type_name -> google.protobuf.Duration
+	30, // 34: hookbastion.policy.v1.TokenRule.bearer:type_name -> hookbastion.policy.v1.TokenRule.Bearer
+	31, // 35: hookbastion.policy.v1.TokenRule.header:type_name -> hookbastion.policy.v1.TokenRule.Header
+	32, // 36: hookbastion.policy.v1.TokenRule.basic:type_name -> hookbastion.policy.v1.TokenRule.Basic
+	33, // 37: hookbastion.policy.v1.TokenRule.query:type_name -> hookbastion.policy.v1.TokenRule.Query
+	34, // 38: hookbastion.policy.v1.TokenRule.json:type_name -> hookbastion.policy.v1.TokenRule.Json
+	39, // 39: hookbastion.policy.v1.TokenRule.not_before:type_name -> google.protobuf.Timestamp
+	39, // 40: hookbastion.policy.v1.TokenRule.not_after:type_name -> google.protobuf.Timestamp
+	17, // 41: hookbastion.policy.v1.TokenRule.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	43, // 42: hookbastion.policy.v1.Freshness.tolerance:type_name -> google.protobuf.Duration
+	43, // 43: hookbastion.policy.v1.Freshness.future:type_name -> google.protobuf.Duration
+	43, // 44: hookbastion.policy.v1.Replay.window:type_name -> google.protobuf.Duration
+	3,  // 45: hookbastion.policy.v1.Replay.on_replay:type_name -> hookbastion.policy.v1.Replay.OnReplay
+	4,  // 46: hookbastion.policy.v1.Replay.release:type_name -> hookbastion.policy.v1.Replay.Release
+	5,  // 47: hookbastion.policy.v1.Replay.on_unknown:type_name -> hookbastion.policy.v1.Replay.Outcome
+	5,  // 48: hookbastion.policy.v1.Replay.client_errors:type_name -> hookbastion.policy.v1.Replay.Outcome
+	6,  // 49: hookbastion.policy.v1.WebhookHandshake.mode:type_name -> hookbastion.policy.v1.WebhookHandshake.Mode
+	35, // 50: hookbastion.policy.v1.WebhookHandshake.verify_token:type_name -> hookbastion.policy.v1.WebhookHandshake.VerifyToken
+	39, // 51: hookbastion.policy.v1.WebhookHandshake.setup_until:type_name -> google.protobuf.Timestamp
+	36, // 52: hookbastion.policy.v1.WebhookHandshake.learnt:type_name -> hookbastion.policy.v1.WebhookHandshake.Learnt
+	39, // 53: hookbastion.policy.v1.Suppression.until:type_name -> google.protobuf.Timestamp
+	19, // 54: hookbastion.policy.v1.TokenRule.Bearer.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 55: hookbastion.policy.v1.TokenRule.Header.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 56: hookbastion.policy.v1.TokenRule.Basic.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 57: hookbastion.policy.v1.TokenRule.Query.value:type_name -> hookbastion.policy.v1.TokenValue
+	19, // 58: hookbastion.policy.v1.TokenRule.Json.value:type_name -> hookbastion.policy.v1.TokenValue
+	17, // 59: hookbastion.policy.v1.WebhookHandshake.VerifyToken.allow_weak:type_name -> hookbastion.policy.v1.AllowWeak
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_policy_proto_init() }
@@ -3142,7 +3237,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 	}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[15].OneofWrappers = []any{}
 	file_hookbastion_policy_v1_policy_proto_msgTypes[16].OneofWrappers = []any{}
-	file_hookbastion_policy_v1_policy_proto_msgTypes[27].OneofWrappers = []any{
+	file_hookbastion_policy_v1_policy_proto_msgTypes[28].OneofWrappers = []any{
 		(*WebhookHandshake_VerifyToken_File)(nil),
 		(*WebhookHandshake_VerifyToken_Env)(nil),
 	}
@@ -3152,7 +3247,7 @@ func file_hookbastion_policy_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_policy_v1_policy_proto_rawDesc), len(file_hookbastion_policy_v1_policy_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

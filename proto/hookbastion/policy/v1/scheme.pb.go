@@ -5679,7 +5679,9 @@ type Refusal struct {
 	// In a sentence or two.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// Where it was read.
-	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// For how long a delivery is repeated at most, where that is said.
+	RepeatsFor    *durationpb.Duration `protobuf:"bytes,4,opt,name=repeats_for,json=repeatsFor,proto3" json:"repeats_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5733,6 +5735,13 @@ func (x *Refusal) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Refusal) GetRepeatsFor() *durationpb.Duration {
+	if x != nil {
+		return x.RepeatsFor
+	}
+	return nil
 }
 
 // Ranges are the addresses that a provider publishes.
@@ -6485,12 +6494,14 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"R\x04text\x12\x1a\n" +
 	"\boptional\x18\x03 \x01(\bR\boptional\x12\x18\n" +
 	"\aseveral\x18\x04 \x01(\bR\aseveral\x12!\n" +
-	"\aexample\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aexample\"\xd5\x01\n" +
+	"\aexample\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aexample\"\x91\x02\n" +
 	"\aRefusal\x12E\n" +
 	"\x06effect\x18\x01 \x01(\x0e2%.hookbastion.policy.v1.Refusal.EffectB\x06\xbaH\x03\xc8\x01\x01R\x06effect\x12\x1b\n" +
 	"\x04text\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\n" +
 	"R\x04text\x12\x1f\n" +
-	"\x06source\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x04R\x06source\"E\n" +
+	"\x06source\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x04R\x06source\x12:\n" +
+	"\vrepeats_for\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"repeatsFor\"E\n" +
 	"\x06Effect\x12\x16\n" +
 	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04ENDS\x10\x01\x12\v\n" +
@@ -6710,12 +6721,13 @@ var file_hookbastion_policy_v1_scheme_proto_depIdxs = []int32{
 	62,  // 113: hookbastion.policy.v1.Provider.parameters:type_name -> hookbastion.policy.v1.Parameter
 	70,  // 114: hookbastion.policy.v1.Provider.handshakes:type_name -> hookbastion.policy.v1.Handshake
 	26,  // 115: hookbastion.policy.v1.Refusal.effect:type_name -> hookbastion.policy.v1.Refusal.Effect
-	27,  // 116: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
-	117, // [117:117] is the sub-list for method output_type
-	117, // [117:117] is the sub-list for method input_type
-	117, // [117:117] is the sub-list for extension type_name
-	117, // [117:117] is the sub-list for extension extendee
-	0,   // [0:117] is the sub-list for field type_name
+	68,  // 116: hookbastion.policy.v1.Refusal.repeats_for:type_name -> google.protobuf.Duration
+	27,  // 117: hookbastion.policy.v1.NamedScheme.scheme:type_name -> hookbastion.policy.v1.Scheme
+	118, // [118:118] is the sub-list for method output_type
+	118, // [118:118] is the sub-list for method input_type
+	118, // [118:118] is the sub-list for extension type_name
+	118, // [118:118] is the sub-list for extension extendee
+	0,   // [0:118] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_policy_v1_scheme_proto_init() }
