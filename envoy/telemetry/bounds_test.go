@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -198,7 +199,7 @@ func TestLabelsOfWebhooksAreBounded(t *testing.T) {
 }
 
 // FuzzRecord: whatever a stranger writes, the record is one line of JSON in
-// printable ASCII with every field.
+// printable ASCII with every field, and what is kept in memory says the same.
 func FuzzRecord(f *testing.F) {
 	f.Add("POST", "/acme/a\r\n\x1b[2J", "id\"\\", "tenant\u202e", []byte("body"))
 	f.Add("\xff\xfe", "/\x00?token=x", strings.Repeat("\U0001f600", 400), "", []byte(nil))
@@ -232,6 +233,9 @@ func FuzzRecord(f *testing.F) {
 		}
 		if len(record) != len(telemetry.RecordFields())-4 || record["reason"] != "signature_invalid" || record["verdict"] != "deny" || len(line) > 16<<10 {
 			t.Fatalf("%d bytes: %s", len(line), line)
+		}
+		if written, kept := both(t, e); !reflect.DeepEqual(written, kept) {
+			t.Fatalf("written %+v, kept %+v", written, kept)
 		}
 	})
 }

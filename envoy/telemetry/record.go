@@ -22,17 +22,13 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = append(e.Trace.appendID(b), '"')
 	b = appendText(b, "request_id", req.RequestID)
 	name, provider, mode := webhookOf(d)
-	status := 200
-	if !d.Forward() {
-		status = d.Status()
-	}
 	b = appendText(b, "webhook", name)
 	b = appendText(b, "tenant", d.Tenant)
 	b = appendText(b, "provider", provider)
 	b = appendText(b, "mode", mode)
 	b = appendText(b, "verdict", d.Verdict.String())
 	b = appendText(b, "reason", d.Reason.String())
-	b = appendNumber(b, "status", int64(status))
+	b = appendNumber(b, "status", int64(statusOf(d)))
 	b = appendText(b, "key_id", d.KeyID)
 	if mark := d.Mark.String(); mark != "" {
 		b = appendText(b, "replay", mark)

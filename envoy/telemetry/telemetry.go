@@ -29,6 +29,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 )
 
 // Event is one decision. It aliases the request and is valid during Record only.
@@ -55,6 +56,8 @@ type Config struct {
 	Records *Writer
 	// DenialsPerSecond bounds the records of denials.
 	DenialsPerSecond int
+	// Recent keeps decisions in memory, denials without a limit; nil for none.
+	Recent *recent.Ring
 	// Replica names this process in the records.
 	Replica string
 	// PolicyDigest returns the digest of the policy that serves now, for
@@ -120,6 +123,9 @@ func (r *Recorder) Record(e *Event) {
 		ctx = r.span(e, known)
 	}
 	r.metrics.record(ctx, e)
+	if r.config.Recent != nil {
+		keep(r.config.Recent, e, digest)
+	}
 	if r.config.Records == nil && r.config.Logger == nil {
 		return
 	}

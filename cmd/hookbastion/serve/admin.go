@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,11 +19,12 @@ import (
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
-// admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys
-// and GET /api/v1/webhooks. It is not there unless the settings ask for it.
+// admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys,
+// /api/v1/webhooks, /api/v1/decisions and /api/v1/decisions/{id}. It is not there unless the settings ask for it.
 type admin struct {
 	facts   facts
 	settler *replay.Settler
@@ -31,8 +33,10 @@ type admin struct {
 	tokenFile string
 	token     atomic.Pointer[secret.Digest]
 	tls       bool
-	server    *http.Server
-	listener  net.Listener
+	// process tells cursors of this process from those of an earlier one.
+	process  string
+	server   *http.Server
+	listener net.Listener
 }
 
 // facts are what operators ask for.
@@ -42,10 +46,12 @@ type facts interface {
 	// Webhooks are those that have nonces, by the names under which these are
 	// kept.
 	Webhooks() map[string]watermark.Kept
+	// Decisions are the last ones.
+	Decisions() *recent.Ring
 }
 
 func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *slog.Logger) (*admin, error) {
-	a := &admin{facts: known, settler: settler, log: log, tokenFile: s.AdminToken, tls: s.AdminTLS != nil}
+	a := &admin{facts: known, settler: settler, log: log, tokenFile: s.AdminToken, tls: s.AdminTLS != nil, process: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	if _, err := a.loadToken(); err != nil {
 		return nil, err
 	}
@@ -53,6 +59,8 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
 	mux.HandleFunc("GET /api/v1/keys", a.listKeys)
 	mux.HandleFunc("GET /api/v1/webhooks", a.listWebhooks)
+	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
+	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
 	a.server = &http.Server{
 		Handler: a.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,

@@ -15,14 +15,19 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // known is what a service would know.
-type known struct{ live *cli.LiveKeys }
+type known struct {
+	live      *cli.LiveKeys
+	decisions *recent.Ring
+}
 
 func (k *known) Keys() cli.LiveKeys                { return *k.live }
 func (*known) Webhooks() map[string]watermark.Kept { return nil }
+func (k *known) Decisions() *recent.Ring           { return k.decisions }
 
 // What the admin listener knows stands beside what the files say.
 func TestKeysLive(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 )
 
 // openRecords opens where decision records go.
@@ -23,6 +24,19 @@ func openRecords(s *settings.Settings, o Options) (*telemetry.Writer, func(), er
 	}
 	w := telemetry.NewWriter(file)
 	return w, func() { w.Close(); _ = file.Close() }, nil
+}
+
+// decisionMemory bounds the last decisions that are kept for operators: 200,000 of
+// ordinary size. It is used as they come.
+const decisionMemory = 64 << 20
+
+// keepDecisions makes where the last decisions are kept; nil where nobody could ask
+// for them.
+func keepDecisions(s *settings.Settings) *recent.Ring {
+	if s.AdminListen == "" {
+		return nil
+	}
+	return recent.New(decisionMemory, replicaName())
 }
 
 func replicaName() string {

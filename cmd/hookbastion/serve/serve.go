@@ -23,6 +23,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watch"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
@@ -83,7 +84,8 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	recorder, err := newRecorder(s, records, sdk, store, watcher, tenants, fetcher)
+	decisions := keepDecisions(s)
+	recorder, err := newRecorder(s, records, decisions, sdk, store, watcher, tenants, fetcher)
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		fetcher: fetcher,
 		sweep:   sweeper(store, p.settler, s.Lease, o.Log),
 	}
-	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher}, o.Log); err != nil {
+	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher, decisions}, o.Log); err != nil {
 		return err
 	}
 	r.watched = slices.Concat(store.keys.watch(o.Log), watchRedis(s.Redis, o.Log), r.admin.watch(), watchSigner(signer, o.Log))
@@ -131,9 +133,9 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 }
 
 // newRecorder makes what counts and records, with what it asks for at each scrape.
-func newRecorder(s *settings.Settings, records *telemetry.Writer, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
+func newRecorder(s *settings.Settings, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
 	return telemetry.New(telemetry.Config{
-		Records: records, DenialsPerSecond: s.Denials, Replica: replicaName(),
+		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
 		Replay: store.stats, Remote: store.remote,
@@ -165,6 +167,7 @@ type counted struct {
 	recorder *telemetry.Recorder
 	watcher  *watch.Watcher
 	fetcher  *fetch.Fetcher
+	recent   *recent.Ring
 }
 
 func (c *counted) Keys() cli.LiveKeys {
@@ -173,3 +176,5 @@ func (c *counted) Keys() cli.LiveKeys {
 }
 
 func (c *counted) Webhooks() map[string]watermark.Kept { return watermark.KeptBy(c.watcher.Table()) }
+
+func (c *counted) Decisions() *recent.Ring { return c.recent }

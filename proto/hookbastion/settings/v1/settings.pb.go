@@ -1354,7 +1354,8 @@ func (x *File) GetSync() *durationpb.Duration {
 }
 
 // Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys,
-// GET /api/v1/webhooks.
+// GET /api/v1/webhooks, and GET /api/v1/decisions, for which the last decisions are kept
+// in up to 64 MiB of memory.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with

@@ -1,0 +1,59 @@
+// Package record has the decision record as its readers see it: one decision,
+// with what its checks said.
+//
+// It is redacted by construction: [Record] has no field for a secret, a computed
+// MAC, a header, a query or a body. Text in it was chosen by strangers where it is
+// a path, a method, a tenant, a request id or an event id: whoever prints it escapes
+// it first. A record says what was decided, and is not signed: whoever can write the
+// file can write another one.
+package record
+
+import "time"
+
+// Record is one decision, in the fields of the line that the service writes.
+type Record struct {
+	// Time is the time that was decided by.
+	Time time.Time `json:"time"`
+	// DecisionID is what the sender, the upstream and Envoy's metadata get.
+	DecisionID string `json:"decision_id"`
+	// TraceID is empty, or 32 hexadecimal digits.
+	TraceID   string `json:"trace_id"`
+	RequestID string `json:"request_id"`
+	// Webhook is empty if none matched, and Tenant and Provider then, too.
+	Webhook  string `json:"webhook"`
+	Tenant   string `json:"tenant"`
+	Provider string `json:"provider"`
+	// Mode is ENFORCE or SHADOW: of the latter, a denial was forwarded.
+	Mode string `json:"mode"`
+	// Verdict is allow or deny, Reason one of docs/reasons.md.
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	// Status is that of the answer to the sender; 200 if the request was forwarded.
+	Status int    `json:"status"`
+	KeyID  string `json:"key_id"`
+	// Replay is copy, possible, redelivered or empty.
+	Replay string `json:"replay,omitempty"`
+	// Unverified is why the policy asks for no proof; empty where it asks for one.
+	Unverified string `json:"unverified,omitempty"`
+	// Source is an address, or empty.
+	Source string `json:"source"`
+	Method string `json:"method"`
+	// Path has no query.
+	Path      string `json:"path"`
+	BodyBytes int64  `json:"body_bytes"`
+	// SkewMS is our time minus the signed time; nil if there is none.
+	SkewMS *int64 `json:"skew_ms,omitempty"`
+	// Checks are those that ran, in order.
+	Checks []Check `json:"checks"`
+	// Redeliver is the ticket for hookbastion redeliver, of a copy that was refused.
+	Redeliver    string `json:"redeliver,omitempty"`
+	DurationUS   int64  `json:"duration_us"`
+	PolicyDigest string `json:"policy_digest"`
+	Replica      string `json:"replica"`
+}
+
+// Check is what one check said: ok, or why it failed.
+type Check struct {
+	Check  string `json:"check"`
+	Reason string `json:"reason"`
+}
