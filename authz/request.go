@@ -56,6 +56,8 @@ type Body struct {
 	// Size is what the sender says or Envoy has seen, at least the length of
 	// the segments.
 	Size int64
+	// Text: it came as text, in which bytes that are no UTF-8 may have been replaced.
+	Text bool
 }
 
 // Len returns the number of bytes in the segments.

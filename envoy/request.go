@@ -117,7 +117,7 @@ func (p *Mapping) readBody(call Caller, m *mapped) {
 		if len(c.Body) > 0 {
 			m.Malformed = true // never both
 		}
-		m.Body.Segments = c.Text
+		m.Body.Segments, m.Body.Text = c.Text, true
 	}
 	length, hasLength, ok := contentLength(m.Headers)
 	if !ok {

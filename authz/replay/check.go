@@ -156,9 +156,7 @@ func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
 		}
 		pause, ok := c.Settler.pause(call.Context, try)
 		if !ok {
-			if !c.Settler.Proven() {
-				answer.Outcome = CopyUnknown // nobody may ever settle it
-			}
+			answer.Outcome = c.Settler.open()
 			return answer
 		}
 		waited += pause

@@ -67,6 +67,9 @@ type Settler struct {
 	refused refusals
 	waiting atomic.Int64
 	proven  atomic.Bool
+	// inFlight counts copies of what is on its way, unproven those that are copies all
+	// the same, since no access log says what is.
+	inFlight, unproven atomic.Int64
 	// onlyFailures says that nothing is logged of what was delivered.
 	onlyFailures bool
 
@@ -120,6 +123,29 @@ func (s *Settler) Proven() bool { return s != nil && (s.onlyFailures || s.proven
 // nobody knows, and no delivery is known to have been taken. It is called before the
 // first check.
 func (s *Settler) ExpectFailures() { s.onlyFailures = true }
+
+// Counted adds to what a store has done what only the checks know: each copy of what is
+// on its way counts once, however often its check asked.
+func (s *Settler) Counted(stats Stats) Stats {
+	if s != nil {
+		stats.InFlight += s.inFlight.Load()
+		stats.Copies += s.unproven.Load()
+	}
+	return stats
+}
+
+// open is the outcome of a copy whose first delivery stays open: without an access log
+// nobody may ever settle it.
+func (s *Settler) open() Outcome {
+	if s.Proven() {
+		s.inFlight.Add(1)
+		return Pending
+	}
+	if s != nil {
+		s.unproven.Add(1)
+	}
+	return CopyUnknown
+}
 
 // OnlyFailures reports whether ExpectFailures was called. A nil Settler has no log.
 func (s *Settler) OnlyFailures() bool { return s != nil && s.onlyFailures }

@@ -139,6 +139,49 @@ func TestOnlyWhatIsAlikeIsAcknowledged(t *testing.T) {
 	}
 }
 
+// A copy of what is on its way counts once, however often its check asks: as a copy
+// where no access log has come, for which nobody says that anything is on its way.
+func TestCopiesCountOnce(t *testing.T) {
+	m := newStore()
+	settler := replay.NewSettler(m, replaytest.Lease, replay.SealKey{1})
+	asked := 0
+	settler.Pause = func(context.Context, time.Duration) bool { asked++; return true }
+	check := &replay.Check{Store: m, Settler: settler, Window: time.Hour}
+	first := call(1, 1, start)
+	check.Run(first)
+	counts := func(what string, copies, inFlight int64) {
+		t.Helper()
+		if s := settler.Counted(m.Stats()); s.Copies != copies || s.InFlight != inFlight || s.Reserved == 0 {
+			t.Errorf("%s: %d copies and %d in flight, want %d and %d", what, s.Copies, s.InFlight, copies, inFlight)
+		}
+	}
+	if got := check.Run(call(1, 2, start)); got != authz.Replayed || asked < 2 {
+		t.Fatalf("%s after %d tries", got, asked)
+	}
+	counts("no access log", 1, 0)
+	if got := settler.Settle(context.Background(), []byte(settler.Seal(first.Reservation)), replay.ResultDelivered, start); got != replay.Settled {
+		t.Fatal(got)
+	}
+	second := call(2, 3, start)
+	check.Run(second)
+	if got := check.Run(call(2, 4, start)); got != authz.InFlight {
+		t.Fatal(got)
+	}
+	counts("on its way", 1, 1)
+	settler.Pause = func(context.Context, time.Duration) bool {
+		settler.Settle(context.Background(), []byte(settler.Seal(second.Reservation)), replay.ResultDelivered, start)
+		return true
+	}
+	if got := check.Run(call(2, 5, start)); got != authz.Replayed {
+		t.Fatal(got)
+	}
+	counts("settled while it waited", 2, 1)
+	var none *replay.Settler
+	if s := none.Counted(replay.Stats{Copies: 7}); s.Copies != 7 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // In one phase nothing is acknowledged: nobody knows.
 func TestOnePhaseAcknowledgesNothing(t *testing.T) {
 	for _, settler := range []*replay.Settler{nil, replay.NewSettler(newStore(), 0, replay.SealKey{})} {

@@ -11,7 +11,8 @@ type Stats struct {
 	// unknown outcome or may have been forgotten, Adopted the repetitions by Envoy, Redelivered the copies
 	// that an operator let through.
 	Reserved, Possible, Adopted, Redelivered int64
-	// Copies counts second deliveries, InFlight those of open ones.
+	// Copies counts second deliveries, InFlight those of open ones. A check may ask the
+	// store several times for one of these, so that a [Settler] counts them.
 	Copies, InFlight int64
 	// Delivered, Released and Unknown count how reservations ended by the
 	// access log; LeaseTaken and LeaseReleased those whose lease ended without

@@ -45,7 +45,7 @@ func deliverTo(t *testing.T, more ...string) (stdout, stderr string) {
 			t.Errorf("status %d, want %d", status, want)
 		}
 	}
-	if _, metrics := get(t, site+"/metrics"); !strings.Contains(metrics, `hookbastion_decisions_total{reason="ok",verdict="allow",webhook="github"} 1`) {
+	if _, metrics := get(t, site+"/metrics"); !strings.Contains(metrics, `hookbastion_decisions_total{mode="ENFORCE",reason="ok",verdict="allow",webhook="github"} 1`) {
 		t.Error("the delivery is not in /metrics")
 	}
 	terminate(t, p)

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,49 +27,51 @@ func newVersion() *cobra.Command {
 }
 
 func version() string {
-	revision := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = s.Value
-			}
-		}
-	}
-	return fmt.Sprintf("hookbastion %s, revision %s, %s %s/%s", cli.Version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("hookbastion %s, revision %s, %s %s/%s", cli.Version, cli.Revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func newHealthcheck() *cobra.Command {
 	var url string
+	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask a running service whether it is ready; exits 0 if it is and 1 if not",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := ready(cmd.Context(), url); err != nil {
+			page, err := ready(cmd.Context(), url)
+			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "hookbastion:", err)
 				return cli.Denied // 1, which Docker and Kubernetes expect
 			}
-			return nil
+			if verbose {
+				_, err = cmd.OutOrStdout().Write(page)
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&url, "url", "http://127.0.0.1:9002/readyz", "address of the service's readiness page")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print what the service says of itself: a policy, a key or a document that is not the newest, an access log that does not come")
 	return cmd
 }
 
-// ready asks a service whether it is ready.
-func ready(ctx context.Context, url string) error {
+// maxPage bounds what is read of the readiness page.
+const maxPage = 64 << 10
+
+// ready asks a service whether it is ready, and returns what it says.
+func ready(ctx context.Context, url string) ([]byte, error) {
 	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	response, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_ = response.Body.Close() // only the status counts
+	defer func() { _ = response.Body.Close() }() // it was only read
+	page, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, response.Status)
+		return nil, fmt.Errorf("%s: %s", url, response.Status)
 	}
-	return nil
+	return page, err
 }

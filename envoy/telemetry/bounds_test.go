@@ -189,11 +189,11 @@ func TestLabelsOfWebhooksAreBounded(t *testing.T) {
 	}
 	got := counters(t, reader)
 	for i := range 500 {
-		if key := fmt.Sprintf("hookbastion.decisions reason=ok,verdict=allow,webhook=hook-%d", i); got[key] != 4 {
+		if key := fmt.Sprintf("hookbastion.decisions mode=ENFORCE,reason=ok,verdict=allow,webhook=hook-%d", i); got[key] != 4 {
 			t.Fatalf("%s is %d", key, got[key])
 		}
 	}
-	if n := got["hookbastion.decisions reason=ok,verdict=allow,webhook=other"]; n != 100 {
+	if n := got["hookbastion.decisions mode=ENFORCE,reason=ok,verdict=allow,webhook=other"]; n != 100 {
 		t.Errorf("%d decisions of other webhooks", n)
 	}
 }

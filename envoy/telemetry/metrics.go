@@ -21,9 +21,9 @@ const (
 )
 
 // MaxSeries is more than any instrument can have: each webhook, the decisions
-// without one and the others together, with each reason or key id. It belongs
+// without one and the others together, with each reason in both modes or each key id. It belongs
 // into the SDK's cardinality limit, which must not be met by surprise.
-const MaxSeries = (maxWebhooks+2)*max(authz.ReasonCount, maxKeys) + 1
+const MaxSeries = (maxWebhooks+2)*max(modes*authz.ReasonCount, maxKeys) + 1
 
 // Attribute keys of the metrics.
 const (
@@ -33,7 +33,17 @@ const (
 	resultKey  = attribute.Key("result")
 	outcomeKey = attribute.Key("outcome")
 	keyIDKey   = attribute.Key("key_id")
+	modeKey    = attribute.Key("mode")
 )
+
+// The modes of decisions. What no webhook decides is enforced, too.
+const (
+	enforced = iota
+	shadowed
+	modes
+)
+
+var modeNames = [modes]string{"ENFORCE", "SHADOW"}
 
 // metrics holds the instruments. Decisions are counted in plain atomics, one
 // for each webhook and reason, which the SDK reads when it collects.
@@ -45,13 +55,15 @@ type metrics struct {
 	webhooks sync.Map // name → *series
 	count    atomic.Int64
 
-	reloads, reloadErrors, panics, recordsLimited atomic.Int64
-	connectionsRefused                            atomic.Int64
+	policy policyState
+
+	panics, recordsLimited, connectionsRefused atomic.Int64
 }
 
 // series is what is counted for one webhook.
 type series struct {
-	decisions [authz.ReasonCount]atomic.Int64
+	decisions [modes][authz.ReasonCount]atomic.Int64
+	texts     atomic.Int64 // bodies that came as text
 	keys      keys
 	label     string
 	// labels is a slice, since a variadic call would make one each time.
@@ -72,7 +84,7 @@ func newMetrics(config Config) (*metrics, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config))
+	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config), m.observePolicy(config))
 }
 
 func histogram(meter metric.Meter, i instrument, bounds ...float64) (metric.Float64Histogram, error) {
@@ -90,10 +102,10 @@ func gauge(meter metric.Meter, i instrument) (metric.Int64ObservableGauge, error
 // observe registers what is read when the SDK collects.
 func (m *metrics) observe(config Config) error {
 	var errs [7]error
-	var decisions, reloads, panics, records, refused metric.Int64ObservableCounter
+	var decisions, texts, panics, records, refused metric.Int64ObservableCounter
 	var nonces, lastMatch metric.Int64ObservableGauge
 	decisions, errs[0] = counter(config.Meter, metricDecisions)
-	reloads, errs[1] = counter(config.Meter, metricReloads)
+	texts, errs[1] = counter(config.Meter, metricTextBodies)
 	panics, errs[2] = counter(config.Meter, metricPanics)
 	records, errs[3] = counter(config.Meter, metricRecordsDropped)
 	nonces, errs[4] = gauge(config.Meter, metricNonces)
@@ -105,12 +117,10 @@ func (m *metrics) observe(config Config) error {
 	_, err := config.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.webhooks.Range(func(name, value any) bool {
 			if s, ok := value.(*series); ok {
-				s.observe(o, decisions, lastMatch, name)
+				s.observe(o, decisions, texts, lastMatch, name)
 			}
 			return true
 		})
-		o.ObserveInt64(reloads, m.reloads.Load(), metric.WithAttributes(resultKey.String("ok")))
-		o.ObserveInt64(reloads, m.reloadErrors.Load(), metric.WithAttributes(resultKey.String("error")))
 		o.ObserveInt64(panics, m.panics.Load())
 		o.ObserveInt64(refused, m.connectionsRefused.Load())
 		o.ObserveInt64(records, m.recordsLimited.Load(), metric.WithAttributes(reasonKey.String("limit")))
@@ -121,41 +131,49 @@ func (m *metrics) observe(config Config) error {
 			o.ObserveInt64(nonces, config.Nonces())
 		}
 		return nil
-	}, decisions, reloads, panics, records, refused, nonces, lastMatch)
+	}, decisions, texts, panics, records, refused, nonces, lastMatch)
 	return err
 }
 
-func (s *series) observe(o metric.Observer, decisions, lastMatch metric.Int64Observable, name any) {
+func (s *series) observe(o metric.Observer, decisions, texts, lastMatch metric.Int64Observable, name any) {
 	label, _ := name.(string)
 	for _, k := range s.keys.all() {
 		if at := k.last.Load(); at != 0 {
 			o.ObserveInt64(lastMatch, at, metric.WithAttributes(webhookKey.String(label), keyIDKey.String(k.id)))
 		}
 	}
-	for i := range s.decisions {
-		n := s.decisions[i].Load()
-		if n == 0 {
-			continue
+	if n := s.texts.Load(); n > 0 {
+		o.ObserveInt64(texts, n, metric.WithAttributes(webhookKey.String(label)))
+	}
+	for mode := range s.decisions {
+		for i := range s.decisions[mode] {
+			n := s.decisions[mode][i].Load()
+			if n == 0 {
+				continue
+			}
+			reason, verdict := authz.Reason(i), authz.Deny
+			if reason.Allows() {
+				verdict = authz.Allow
+			}
+			o.ObserveInt64(decisions, n, metric.WithAttributes(webhookKey.String(label), reasonKey.String(reason.String()),
+				verdictKey.String(verdict.String()), modeKey.String(modeNames[mode])))
 		}
-		reason, verdict := authz.Reason(i), authz.Deny
-		if reason.Allows() {
-			verdict = authz.Allow
-		}
-		o.ObserveInt64(decisions, n, metric.WithAttributes(
-			webhookKey.String(label), reasonKey.String(reason.String()), verdictKey.String(verdict.String())))
 	}
 }
 
 // record counts a decision. The context is that of its span, if it has one: a
 // histogram keeps some of them as examples of what it has counted.
 func (m *metrics) record(ctx context.Context, e *Event) {
-	name := ""
-	if e.Decision.Webhook != nil {
-		name = e.Decision.Webhook.Name
+	mode := enforced
+	if e.Decision.Webhook != nil && e.Decision.Webhook.Shadow {
+		mode = shadowed
 	}
-	s := m.series(name)
-	if reason := e.Decision.Reason; int(reason) < len(s.decisions) {
-		s.decisions[reason].Add(1)
+	s := m.series(webhookName(e))
+	if reason := e.Decision.Reason; int(reason) < authz.ReasonCount {
+		s.decisions[mode][reason].Add(1)
+	}
+	if e.Request.Body.Text {
+		s.texts.Add(1)
 	}
 	m.duration.Record(ctx, e.Duration.Seconds(), s.labels...)
 	if e.Decision.Webhook != nil {
@@ -167,6 +185,14 @@ func (m *metrics) record(ctx context.Context, e *Event) {
 	if e.Decision.KeyID != "" && e.Decision.Verdict == authz.Allow && s.label != otherWebhooks {
 		s.keys.matched(e.Decision.KeyID, e.Time)
 	}
+}
+
+// webhookName is empty if none matched.
+func webhookName(e *Event) string {
+	if e.Decision.Webhook == nil {
+		return ""
+	}
+	return e.Decision.Webhook.Name
 }
 
 func (m *metrics) series(name string) *series {

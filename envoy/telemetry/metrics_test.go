@@ -82,6 +82,99 @@ func TestLastMatchOfEachKey(t *testing.T) {
 	}
 }
 
+// The denials of a webhook that only watches are told apart: they were forwarded.
+func TestModesOfDecisions(t *testing.T) {
+	r, reader := measured(t, nil, 10)
+	r.Record(event(authz.SignatureInvalid))
+	shadow := event(authz.SignatureInvalid)
+	webhook := *shadow.Decision.Webhook
+	webhook.Shadow = true
+	shadow.Decision.Webhook = &webhook
+	r.Record(shadow)
+	r.Record(shadow)
+	r.Record(&telemetry.Event{Time: now, Request: &authz.Request{}, Decision: &authz.Decision{Reason: authz.NoWebhook}})
+	got := counters(t, reader)
+	for key, want := range map[string]int64{
+		"mode=ENFORCE,reason=signature_invalid,verdict=deny,webhook=hook": 1,
+		"mode=SHADOW,reason=signature_invalid,verdict=deny,webhook=hook":  2,
+		"mode=ENFORCE,reason=no_webhook,verdict=deny,webhook=":            1,
+	} {
+		if n := got["hookbastion.decisions "+key]; n != want {
+			t.Errorf("%s is %d, want %d: %v", key, n, want, got)
+		}
+	}
+}
+
+// A body that came as text is counted each time and told of once.
+func TestTextBodies(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	var told []string
+	r, err := telemetry.New(telemetry.Config{
+		Meter:      sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
+		OnTextBody: func(webhook string) { told = append(told, webhook) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Record(event(authz.OK))
+	text := event(authz.OK)
+	text.Request.Body.Text = true
+	for range 3 {
+		r.Record(text)
+	}
+	if n := counters(t, reader)["hookbastion.bodies.text webhook=hook"]; n != 3 || len(told) != 1 || told[0] != "hook" {
+		t.Errorf("%d counted, told of %q", n, told)
+	}
+}
+
+// The age of the policy and how long a newer one has failed.
+func TestPolicyAge(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	r, err := telemetry.New(telemetry.Config{
+		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
+		Build: telemetry.Build{Version: "1.2.3", Revision: "abc", Go: "go1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) int64 {
+		t.Helper()
+		g, _ := collect(t, reader)[name].Data.(metricdata.Gauge[int64])
+		if len(g.DataPoints) != 1 {
+			return -1
+		}
+		return g.DataPoints[0].Value
+	}
+	if read("hookbastion.policy.last_load") != -1 || read("hookbastion.policy.age") != -1 || read("hookbastion.policy.stale") != 0 {
+		t.Error("before the first load there is an age")
+	}
+	loaded := time.Now().Add(-2 * time.Hour)
+	r.Reloaded(nil, loaded)
+	if age := read("hookbastion.policy.age"); read("hookbastion.policy.last_load") != loaded.Unix() || age < 7200 || age > 7500 || read("hookbastion.policy.stale") != 0 {
+		t.Errorf("age %d", age)
+	}
+	r.Reloaded(errors.New("broken"), time.Now().Add(-time.Hour))
+	r.Reloaded(errors.New("still broken"), time.Now())
+	if stale, age := read("hookbastion.policy.stale"), read("hookbastion.policy.age"); stale < 3600 || stale > 3900 || age < 7200 {
+		t.Errorf("stale for %d, age %d", stale, age)
+	}
+	if at, since := r.Policy(); !at.Equal(loaded.Truncate(0)) && at.Unix() != loaded.Unix() || time.Since(since) < time.Hour {
+		t.Errorf("%s, %s", at, since)
+	}
+	r.Held()
+	if read("hookbastion.policy.stale") != 0 || read("hookbastion.policy.age") < 7200 {
+		t.Error("what is held back is stale, or loaded")
+	}
+	r.Reloaded(nil, time.Now().Add(time.Hour)) // a clock that is set back
+	if read("hookbastion.policy.stale") != 0 || read("hookbastion.policy.age") != 0 {
+		t.Error("stale, or a negative age")
+	}
+	build, _ := collect(t, reader)["hookbastion.build_info"].Data.(metricdata.Gauge[int64])
+	if got := build.DataPoints[0].Attributes.Encoded(attributes{}); build.DataPoints[0].Value != 1 || got != "goversion=go1,revision=abc,version=1.2.3" {
+		t.Errorf("%s", got)
+	}
+}
+
 // Nothing that can happen meets the SDK's limit, which would lose series.
 func TestTheMostSeriesFitIntoTheLimit(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
@@ -99,6 +192,14 @@ func TestTheMostSeriesFitIntoTheLimit(t *testing.T) {
 			r.Record(e)
 		}
 	}
+	for i := range 600 { // and all of them as webhooks that only watch
+		for reason := range authz.ReasonCount {
+			e := named(fmt.Sprintf("hook-%d", i))
+			e.Decision.Webhook.Shadow = true
+			e.Decision.Reason = authz.Reason(reason)
+			r.Record(e)
+		}
+	}
 	for reason := range authz.ReasonCount {
 		r.Record(&telemetry.Event{Time: now, Request: &authz.Request{}, Decision: &authz.Decision{Reason: authz.Reason(reason)}})
 	}
@@ -111,7 +212,7 @@ func TestTheMostSeriesFitIntoTheLimit(t *testing.T) {
 		}
 		total += p.Value
 	}
-	if total != int64(601*authz.ReasonCount) || len(decisions.DataPoints) < 501*authz.ReasonCount {
+	if total != int64(1201*authz.ReasonCount) || len(decisions.DataPoints) < 1001*authz.ReasonCount {
 		t.Errorf("%d decisions in %d series", total, len(decisions.DataPoints))
 	}
 	keys, _ := all["hookbastion.key.last_match"].Data.(metricdata.Gauge[int64])
@@ -308,7 +409,10 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Record(event(authz.OK))
+	text := event(authz.OK)
+	text.Request.Body.Text = true
+	r.Record(text)
+	r.Reloaded(nil, now)
 	_, _ = r.Store(fake{nil, replay.Reserved, nil}).Reserve(t.Context(), replay.Nonce{}, replay.Claim{}, now)
 	r.Settled(replay.Settled, replay.ResultDelivered, time.Second)
 	described := telemetry.Instruments()

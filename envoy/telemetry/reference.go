@@ -13,14 +13,14 @@ type instrument struct {
 
 // The metrics.
 var (
-	metricDecisions         = instrument{"hookbastion.decisions", "counter", "{decision}", "webhook, reason, verdict", "Decisions by webhook and reason."}
+	metricDecisions         = instrument{"hookbastion.decisions", "counter", "{decision}", "webhook, reason, verdict, mode", "Decisions by webhook and reason. Denials with the mode SHADOW were forwarded all the same."}
 	metricDuration          = instrument{"hookbastion.decision.duration", "histogram", "s", "webhook", "Time from the whole message to the answer."}
 	metricBodySize          = instrument{"hookbastion.body.size", "histogram", "By", "webhook", "Size of the body."}
 	metricSkew              = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
 	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held; absent where they are in Redis, as is the next."}
 	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
-	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "1", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
+	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
 	metricStoreEvents       = instrument{"hookbastion.store.events", "counter", "{event}", "outcome", "What was met of a nonce store that lies elsewhere: opened (calls were stopped), refused (a call was not made then), busy (too many calls at once), abandoned (a reservation without an answer), near (a copy known without a call), local (decided without the store), lost (a part that was empty), restarted (one that may have forgotten), evicted (one that has), elsewhere (an entry of the access log for what another replica decided without the store), told (such an entry that the other could be told)."}
 	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet."}
 	metricReservations      = instrument{"hookbastion.reservations", "counter", "{call}", "outcome", "Answers of the nonce store: first, possible (marked so), redelivered, adopted, copy, in_flight, full, uncertain."}
@@ -37,6 +37,11 @@ var (
 	metricFetches           = instrument{"hookbastion.fetches", "counter", "{fetch}", "source, result", "Fetches of what providers publish, by URL, or by the pattern of URLs of keys by id: ok, or why one failed: url, credentials, dns, address (not a public one), connect, tls, timeout, redirect, not_found, status, too_large, content, transport, held (it waits to be judged)."}
 	metricFetchedAge        = instrument{"hookbastion.fetched.age", "gauge", "s", "source", "Time since a provider's server last confirmed what is in use; of keys by id, the oldest. Absent until something came."}
 	metricFetchedMissing    = instrument{"hookbastion.fetched.missing", "gauge", "{document}", "source", "Documents without any content that counts: none has come yet, or it is older than fetch.max_stale."}
+	metricTextBodies        = instrument{"hookbastion.bodies.text", "counter", "{body}", "webhook", "Bodies that Envoy sent as text, in which it may have replaced bytes: pack_as_bytes is not in force there."}
+	metricPolicyLoaded      = instrument{"hookbastion.policy.last_load", "gauge", "s", "", "Unix time of the last good load of the policy."}
+	metricPolicyAge         = instrument{"hookbastion.policy.age", "gauge", "s", "", "Time since then."}
+	metricPolicyStale       = instrument{"hookbastion.policy.stale", "gauge", "s", "", "Time since the newest files have errors, so that an older policy serves; 0 while the newest one does."}
+	metricBuildInfo         = instrument{"hookbastion.build_info", "gauge", "", "version, revision, goversion", "Always 1."}
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
 	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
@@ -47,7 +52,8 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads, metricRecordsDropped, metricRefusedConns, metricPanics,
+	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads,
+	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricPanics, metricBuildInfo,
 }
 
 // fact describes an attribute.

@@ -81,6 +81,11 @@ type Config struct {
 	Fetched func(now time.Time) fetch.Stats
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
+	// Build says what runs.
+	Build Build
+	// OnTextBody is called once, with the first body that Envoy sends as text; nil if
+	// nobody asks. It must not block.
+	OnTextBody func(webhook string)
 	// Remote returns what was met of a nonce store that lies elsewhere; nil if it
 	// does not.
 	Remote func() replay.Remote
@@ -92,6 +97,7 @@ type Recorder struct {
 	config  Config
 	metrics *metrics
 	denials limiter
+	text    sync.Once
 	lines   sync.Pool // of records, which are put together before a lock is taken
 }
 
@@ -125,6 +131,9 @@ func (r *Recorder) Record(e *Event) {
 	r.metrics.record(ctx, e)
 	if r.config.Recent != nil {
 		keep(r.config.Recent, e, digest)
+	}
+	if e.Request.Body.Text && r.config.OnTextBody != nil {
+		r.text.Do(func() { r.config.OnTextBody(webhookName(e)) })
 	}
 	if r.config.Records == nil && r.config.Logger == nil {
 		return
@@ -162,17 +171,5 @@ func (r *Recorder) Panicked() {
 func (r *Recorder) ConnectionRefused() {
 	if r != nil {
 		r.metrics.connectionsRefused.Add(1)
-	}
-}
-
-// Reloaded counts a reload of the policy.
-func (r *Recorder) Reloaded(err error) {
-	if r == nil {
-		return
-	}
-	if err != nil {
-		r.metrics.reloadErrors.Add(1)
-	} else {
-		r.metrics.reloads.Add(1)
 	}
 }

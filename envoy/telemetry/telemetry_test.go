@@ -192,8 +192,9 @@ func TestMetrics(t *testing.T) {
 		r.Record(event(authz.OK))
 	}
 	r.Record(event(authz.Replayed))
-	r.Reloaded(nil)
-	r.Reloaded(context.Canceled)
+	r.Reloaded(nil, time.Now().Add(-2*time.Hour))
+	r.Reloaded(context.Canceled, time.Now().Add(-time.Hour))
+	r.Reloaded(context.Canceled, time.Now())
 	r.Panicked()
 	r.ConnectionRefused()
 	var data metricdata.ResourceMetrics
@@ -214,16 +215,16 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]int64{
-		"hookbastion.decisions reason=ok,verdict=allow,webhook=hook":      3,
-		"hookbastion.decisions reason=replayed,verdict=deny,webhook=hook": 1,
-		"hookbastion.policy.reloads result=ok":                            1,
-		"hookbastion.policy.reloads result=error":                         1,
-		"hookbastion.panics ":                                             1,
-		"hookbastion.connections.refused ":                                1,
-		"hookbastion.nonces":                                              7,
-		"hookbastion.decision.duration":                                   4,
-		"hookbastion.body.size":                                           4,
-		"hookbastion.clock.skew":                                          3,
+		"hookbastion.decisions mode=ENFORCE,reason=ok,verdict=allow,webhook=hook":      3,
+		"hookbastion.decisions mode=ENFORCE,reason=replayed,verdict=deny,webhook=hook": 1,
+		"hookbastion.policy.reloads result=ok":                                         1,
+		"hookbastion.policy.reloads result=error":                                      2,
+		"hookbastion.panics ":              1,
+		"hookbastion.connections.refused ": 1,
+		"hookbastion.nonces":               7,
+		"hookbastion.decision.duration":    4,
+		"hookbastion.body.size":            4,
+		"hookbastion.clock.skew":           3,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %d, want %d (%v)", name, got[name], want, got)
@@ -231,7 +232,7 @@ func TestMetrics(t *testing.T) {
 	}
 	var none *telemetry.Recorder
 	none.Record(event(authz.OK))
-	none.Reloaded(nil)
+	none.Reloaded(nil, now)
 	none.Panicked()
 	none.ConnectionRefused()
 }

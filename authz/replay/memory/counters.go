@@ -9,9 +9,9 @@ import (
 )
 
 type counters struct {
-	reserved, possible, adopted, redelivered, copies, inFlight atomic.Int64
-	delivered, released, unknown, leaseTaken, leaseReleased    atomic.Int64
-	givenBack, evictions, full, uncertain, watermark           atomic.Int64
+	reserved, possible, adopted, redelivered, copies        atomic.Int64
+	delivered, released, unknown, leaseTaken, leaseReleased atomic.Int64
+	givenBack, evictions, full, uncertain, watermark        atomic.Int64
 }
 
 func (c *counters) answered(a replay.Answer) {
@@ -27,13 +27,11 @@ func (c *counters) answered(a replay.Answer) {
 		c.reserved.Add(1)
 	case replay.Copy, replay.CopyUnknown:
 		c.copies.Add(1)
-	case replay.Pending:
-		c.inFlight.Add(1)
 	case replay.Full:
 		c.full.Add(1)
 	case replay.Uncertain:
 		c.uncertain.Add(1)
-	case replay.Failed:
+	case replay.Pending, replay.Failed: // the check asks again, and counts once
 	}
 }
 
@@ -89,7 +87,7 @@ func (m *Store) Stats() replay.Stats {
 	s := replay.Stats{
 		Nonces: m.all.nonces.Load(), Pending: m.all.open.Load(), Bytes: m.bytes.Load(),
 		Reserved: c.reserved.Load(), Possible: c.possible.Load(), Adopted: c.adopted.Load(), Redelivered: c.redelivered.Load(),
-		Copies: c.copies.Load(), InFlight: c.inFlight.Load(),
+		Copies:    c.copies.Load(),
 		Delivered: c.delivered.Load(), Released: c.released.Load(), Unknown: c.unknown.Load(),
 		LeaseTaken: c.leaseTaken.Load(), LeaseReleased: c.leaseReleased.Load(), GivenBack: c.givenBack.Load(),
 		Evicted: c.evictions.Load(), Full: c.full.Load(), Uncertain: c.uncertain.Load(),

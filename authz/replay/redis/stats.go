@@ -8,11 +8,11 @@ import (
 )
 
 type counters struct {
-	reserved, possible, adopted, redelivered, copies, inFlight atomic.Int64
-	delivered, released, unknown, leaseTaken, leaseReleased    atomic.Int64
-	givenBack, full, uncertain                                 atomic.Int64
-	opened, refused, busy, near, abandoned, lost, restarted    atomic.Int64
-	evicted, elsewhere, told                                   atomic.Int64
+	reserved, possible, adopted, redelivered, copies        atomic.Int64
+	delivered, released, unknown, leaseTaken, leaseReleased atomic.Int64
+	givenBack, full, uncertain                              atomic.Int64
+	opened, refused, busy, near, abandoned, lost, restarted atomic.Int64
+	evicted, elsewhere, told                                atomic.Int64
 }
 
 func (c *counters) answered(a replay.Answer) {
@@ -30,13 +30,11 @@ func (c *counters) answered(a replay.Answer) {
 		c.reserved.Add(1)
 	case replay.Copy, replay.CopyUnknown:
 		c.copies.Add(1)
-	case replay.Pending:
-		c.inFlight.Add(1)
 	case replay.Full:
 		c.full.Add(1)
 	case replay.Uncertain:
 		c.uncertain.Add(1)
-	case replay.Failed:
+	case replay.Pending, replay.Failed: // the check asks again, and counts once
 	}
 }
 
@@ -67,7 +65,7 @@ func (s *Store) Stats() replay.Stats {
 	c := &s.counters
 	return replay.Stats{
 		Reserved: c.reserved.Load(), Possible: c.possible.Load(), Adopted: c.adopted.Load(), Redelivered: c.redelivered.Load(),
-		Copies: c.copies.Load(), InFlight: c.inFlight.Load(),
+		Copies:    c.copies.Load(),
 		Delivered: c.delivered.Load(), Released: c.released.Load(), Unknown: c.unknown.Load(),
 		LeaseTaken: c.leaseTaken.Load(), LeaseReleased: c.leaseReleased.Load(), GivenBack: c.givenBack.Load(),
 		Full: c.full.Load(), Uncertain: c.uncertain.Load(),

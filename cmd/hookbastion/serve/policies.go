@@ -39,7 +39,7 @@ func (p *policies) load(watcher *watch.Watcher) error {
 	if err := p.store.keep(watermark.KeptBy(watcher.Table())); err != nil {
 		return err
 	}
-	p.recorder.Reloaded(nil)
+	p.recorder.Reloaded(nil, time.Now())
 	p.fetcher.Serve(watcher.Table().Fetched)
 	watcher.Hold = holdWeaker
 	watcher.OnReload = p.reloaded
@@ -49,10 +49,11 @@ func (p *policies) load(watcher *watch.Watcher) error {
 // reloaded notes what became of a reload.
 func (p *policies) reloaded(report watch.Report) {
 	if report.Held {
+		p.recorder.Held()
 		logReload(p.log, report)
 		return
 	}
-	p.recorder.Reloaded(report.Err)
+	p.recorder.Reloaded(report.Err, time.Now())
 	p.fetcher.Serve(report.Table.Fetched)
 	if err := p.store.keep(watermark.KeptBy(report.Table)); err != nil {
 		p.log.Warn("what the policies accept could not be noted: after a restart, signed times from before it may be refused", "error", err)

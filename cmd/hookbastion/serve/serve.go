@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -85,7 +86,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		return err
 	}
 	decisions := keepDecisions(s)
-	recorder, err := newRecorder(s, records, decisions, sdk, store, watcher, tenants, fetcher)
+	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, store, watcher, tenants, fetcher)
 	if err != nil {
 		return err
 	}
@@ -96,6 +97,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		fingerprinter: authz.NewFingerprinter(store.fingerprints), recorder: recorder, log: o.Log, fetcher: fetcher, roots: roots,
 	}
 	p.settler = newSettler(s, store, p.nonces, o.Log)
+	store.settler.Store(p.settler)
 	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, p.settler, p.fingerprinter) })
 
 	// Policies: none, or a bad one, is the end here; later the last good ones stay.
@@ -114,7 +116,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		server: envoy.NewServer(&envoy.Service{
 			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer, ShortMetadata: s.ShortMetadata,
 		}, s.Limits, nil),
-		site:    newSite(watcher, fetcher, sdk.metrics, signer, o.Log),
+		site:    newSite(&condition{watcher, recorder, fetcher}, sdk.metrics, signer, o.Log),
 		watcher: watcher,
 		store:   store,
 		fetcher: fetcher,
@@ -133,15 +135,20 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 }
 
 // newRecorder makes what counts and records, with what it asks for at each scrape.
-func newRecorder(s *settings.Settings, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
+func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
 	return telemetry.New(telemetry.Config{
 		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
-		Replay: store.stats, Remote: store.remote,
+		Replay: store.counted, Remote: store.remote,
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
 		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
 		Fetched: fetcher.Stats,
+		Build:   telemetry.Build{Version: cli.Version, Revision: cli.Revision(), Go: runtime.Version()},
+		OnTextBody: func(webhook string) {
+			log.Warn("Envoy sends bodies as text, in which it replaces bytes that are no UTF-8: set pack_as_bytes in with_request_body of its filter, see docs/envoy.md. This is said once; hookbastion.bodies.text counts on",
+				"webhook", webhook)
+		},
 	})
 }
 

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hookbastion/hookbastion/authz/fetch"
-	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
 )
 
@@ -21,15 +19,8 @@ type site struct {
 	server *http.Server
 }
 
-// inForce is what the site says of the policies.
-type inForce interface {
-	envoy.Source
-	// Err is what keeps the newest ones from serving; nil if they serve.
-	Err() error
-}
-
 // newSite makes the pages. Without a signer there are no keys of assertions.
-func newSite(policies inForce, fetcher *fetch.Fetcher, metrics http.Handler, signer *assertion.Signer, log *slog.Logger) *site {
+func newSite(condition *condition, metrics http.Handler, signer *assertion.Signer, log *slog.Logger) *site {
 	mux := http.NewServeMux()
 	s := &site{}
 	if signer != nil {
@@ -40,24 +31,14 @@ func newSite(policies inForce, fetcher *fetch.Fetcher, metrics http.Handler, sig
 		_, _ = fmt.Fprintln(w, "ok") // the client is gone
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		table := policies.Table()
-		if !s.ready.Load() || table == nil {
+		lines, ok := condition.say(time.Now())
+		if !s.ready.Load() || !ok {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
 		}
-		if policies.Err() != nil {
-			_, _ = fmt.Fprintln(w, "ok, with the last good policy: the newest has errors, see the log")
-			return
+		for _, line := range lines {
+			_, _ = fmt.Fprintln(w, line) // the client is gone
 		}
-		if n := secretCounts(table).LastGood; n > 0 {
-			_, _ = fmt.Fprintf(w, "ok, with the last good value of %d keys: their files cannot be used, see the log\n", n)
-			return
-		}
-		if n := missing(fetcher); n > 0 {
-			_, _ = fmt.Fprintf(w, "ok, without %d documents of providers: they could not be fetched yet, see the log\n", n)
-			return
-		}
-		_, _ = fmt.Fprintln(w, "ok") // the client is gone
 	})
 	s.server = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -21,6 +22,8 @@ type nonceStore struct {
 	seals        replay.SealKey
 	entries      func() int64
 	stats        func() replay.Stats
+	// settler counts what only the checks know; none before there is one.
+	settler atomic.Pointer[replay.Settler]
 	// sweep does what is due, each second.
 	sweep func(now time.Time)
 	close func() error
@@ -37,6 +40,9 @@ type nonceStore struct {
 	kept map[string]watermark.Kept
 	keep func(map[string]watermark.Kept) error
 }
+
+// counted is what the store has done, and what checks made of its answers.
+func (n *nonceStore) counted() replay.Stats { return n.settler.Load().Counted(n.stats()) }
 
 // sweepsPerSecond is how many parts of the nonce store are looked at, besides
 // those that are in use.
