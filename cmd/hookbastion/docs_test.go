@@ -159,7 +159,7 @@ func TestTransportPageSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := settings.Load(file, nil)
-		if err != nil || !settings.Mutual(s.TLS) && !settings.Mutual(s.AdminTLS) {
+		if err != nil || !settings.Mutual(s.TLS) && !settings.Mutual(s.Admin.TLS) {
 			t.Errorf("%v\n%s", err, m[3])
 		}
 	}

@@ -4,19 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
-	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
@@ -29,10 +24,7 @@ type admin struct {
 	facts   facts
 	settler *replay.Settler
 	log     *slog.Logger
-	// tokenFile is empty where none is asked for, and token then nil.
-	tokenFile string
-	token     atomic.Pointer[secret.Digest]
-	tls       bool
+	access  *access
 	// process tells cursors of this process from those of an earlier one.
 	process  string
 	server   *http.Server
@@ -51,10 +43,11 @@ type facts interface {
 }
 
 func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *slog.Logger) (*admin, error) {
-	a := &admin{facts: known, settler: settler, log: log, tokenFile: s.AdminToken, tls: s.AdminTLS != nil, process: strconv.FormatInt(time.Now().UnixNano(), 36)}
-	if _, err := a.loadToken(); err != nil {
+	who, err := newAccess(&s.Admin, log)
+	if err != nil {
 		return nil, err
 	}
+	a := &admin{facts: known, settler: settler, log: log, access: who, process: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
 	mux.HandleFunc("GET /api/v1/keys", a.listKeys)
@@ -62,37 +55,11 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
 	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
 	a.server = &http.Server{
-		Handler: a.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: who.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return a, nil
-}
-
-// loadToken reads the token again and reports whether it is another one. After
-// an error the last good one stays.
-func (a *admin) loadToken() (changed bool, err error) {
-	if a.tokenFile == "" {
-		return false, nil
-	}
-	value, err := settings.AdminToken(a.tokenFile)
-	if err != nil {
-		return false, fmt.Errorf("admin.token: %w", err)
-	}
-	next := secret.DigestOf(value.Reveal())
-	last := a.token.Swap(&next)
-	return last == nil || !last.Same(&next), nil
-}
-
-// watch lists the files that are read again.
-func (a *admin) watch() []fileWatch {
-	if a.tokenFile == "" {
-		return nil
-	}
-	return []fileWatch{{[]string{a.tokenFile}, logChanged(a.log, "admin token", func() (bool, []any, error) {
-		changed, err := a.loadToken()
-		return changed, nil, err
-	})}}
 }
 
 func (a *admin) listen(address string) (err error) {
@@ -118,47 +85,6 @@ func (a *admin) serve() error {
 }
 
 func (a *admin) stop() { _ = a.server.Close() } // requests are short
-
-// guard lets only operators through. A page that a browser shows must not work
-// the listener either: it cannot send another content type without asking, and
-// not under a name of its own, for which a listener with TLS has no certificate.
-func (a *admin) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-		switch {
-		case a.tokenFile == "" && !a.tls && !localName(r.Host), r.Header.Get("Origin") != "":
-			http.Error(w, "forbidden", http.StatusForbidden)
-		case !a.authorized(r):
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "unauthorized", http.StatusUnauthorized)
-		case r.Method == http.MethodPost && media != "application/json":
-			http.Error(w, "the content type must be application/json", http.StatusUnsupportedMediaType)
-		default:
-			r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
-			next.ServeHTTP(w, r)
-		}
-	})
-}
-
-func (a *admin) authorized(r *http.Request) bool {
-	if a.tokenFile == "" {
-		return true
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	digest := secret.DigestOf([]byte(token))
-	return digest.Same(a.token.Load()) && strings.EqualFold(scheme, "bearer")
-}
-
-// localName reports whether the host is an address or localhost: a name that a
-// stranger controls may point here.
-func localName(hostport string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil || host == "localhost"
-}
 
 // listKeys says when each key has matched.
 func (a *admin) listKeys(w http.ResponseWriter, _ *http.Request) {
@@ -189,8 +115,17 @@ func clientName(r *http.Request) string {
 	}
 }
 
-// redeliver lets the next copy of what a decision refused through, once.
+// redeliver lets the next copy of what a decision refused through, once. A form of a
+// page has another content type, which a browser sends without asking.
 func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
+	if a.access.of(r) < toOperate {
+		http.Error(w, "forbidden: this token or certificate may read, and no more", http.StatusForbidden)
+		return
+	}
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
+		http.Error(w, "the content type must be application/json", http.StatusUnsupportedMediaType)
+		return
+	}
 	var wanted struct {
 		Decision string `json:"decision"`
 		Ticket   string `json:"redeliver"`

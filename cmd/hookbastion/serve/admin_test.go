@@ -26,6 +26,11 @@ const refusedID = "0123456789abcdef0123456789abcdef"
 // that was taken and whose copy the decision refusedID has refused.
 func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz.Reason) {
 	t.Helper()
+	return adminServerOf(t, &settings.Admin{Listen: "127.0.0.1:0", Token: tokenFile})
+}
+
+func adminServerOf(t *testing.T, who *settings.Admin) (*httptest.Server, func() authz.Reason) {
+	t.Helper()
 	store := memory.New(memory.Config{MaxEntries: 1000})
 	settler := replay.NewSettler(store, 0, replay.NewSealKey())
 	check := &replay.Check{Store: store, Settler: settler, Window: time.Hour}
@@ -44,7 +49,7 @@ func adminServer(t *testing.T, tokenFile string) (*httptest.Server, func() authz
 		t.Fatal(reason)
 	}
 	settler.Refused(refusedID, "hook", call.Reservation)
-	a, err := newAdmin(&settings.Settings{AdminToken: tokenFile}, settler, nil, slog.New(slog.DiscardHandler))
+	a, err := newAdmin(&settings.Settings{Admin: *who}, settler, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +142,7 @@ func TestOnlyOperatorsReachAdmin(t *testing.T) {
 	}
 	short := filepath.Join(t.TempDir(), "short")
 	put(t, short, "short")
-	if _, err := newAdmin(&settings.Settings{AdminToken: short}, nil, nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := newAdmin(&settings.Settings{Admin: settings.Admin{Token: short}}, nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a short token")
 	}
 }

@@ -46,7 +46,7 @@ func TestKeysLive(t *testing.T) {
 	live := cli.LiveKeys{Since: at, Complete: true, Keys: []telemetry.KeyMatch{
 		{Webhook: "a", KeyID: "old", KeyStat: telemetry.KeyStat{First: at, Last: at.Add(time.Hour), Count: 3}},
 	}}
-	a, err := newAdmin(&settings.Settings{AdminToken: token}, replay.NewSettler(memory.New(memory.Config{MaxEntries: 1000}), 0, replay.NewSealKey()), &known{live: &live}, slog.New(slog.DiscardHandler))
+	a, err := newAdmin(&settings.Settings{Admin: settings.Admin{Token: token}}, replay.NewSettler(memory.New(memory.Config{MaxEntries: 1000}), 0, replay.NewSealKey()), &known{live: &live}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,9 @@ func TestNoListenerStaysOpen(t *testing.T) {
 	bad := &mtls.Config{Cert: "none", Key: "none"}
 	for name, s := range map[string]*settings.Settings{
 		"TLS for Envoy":     {TLS: bad},
-		"TLS for operators": {AdminTLS: bad},
+		"TLS for operators": {Admin: settings.Admin{TLS: bad}},
 	} {
-		s.GRPCListen, s.UnixPath, s.UnixMode, s.HTTPListen, s.AdminListen = "127.0.0.1:0", filepath.Join(dir, "s"), 0o600, "127.0.0.1:0", "127.0.0.1:0"
+		s.GRPCListen, s.UnixPath, s.UnixMode, s.HTTPListen, s.Admin.Listen = "127.0.0.1:0", filepath.Join(dir, "s"), 0o600, "127.0.0.1:0", "127.0.0.1:0"
 		log := slog.New(slog.DiscardHandler)
 		a, err := newAdmin(s, nil, nil, log)
 		if err != nil {

@@ -33,7 +33,7 @@ const decisionMemory = 64 << 20
 // keepDecisions makes where the last decisions are kept; nil where nobody could ask
 // for them.
 func keepDecisions(s *settings.Settings) *recent.Ring {
-	if s.AdminListen == "" {
+	if s.Admin.Listen == "" {
 		return nil
 	}
 	return recent.New(decisionMemory, replicaName())

@@ -36,7 +36,7 @@ func (r *running) listen(s *settings.Settings, log *slog.Logger) (err error) {
 	if r.grpc, r.web, err = listen(s); err != nil {
 		return err
 	}
-	if err = r.admin.listen(s.AdminListen); err == nil {
+	if err = r.admin.listen(s.Admin.Listen); err == nil {
 		err = r.secure(s, log)
 	}
 	if err == nil {

@@ -125,7 +125,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher, decisions}, o.Log); err != nil {
 		return err
 	}
-	r.watched = slices.Concat(store.keys.watch(o.Log), watchRedis(s.Redis, o.Log), r.admin.watch(), watchSigner(signer, o.Log))
+	r.watched = slices.Concat(store.keys.watch(o.Log), watchRedis(s.Redis, o.Log), r.admin.access.watch(), watchSigner(signer, o.Log))
 
 	// Listeners come last: nobody reaches a service that is not whole.
 	if err := r.listen(s, o.Log); err != nil {

@@ -24,16 +24,16 @@ func (r *running) secure(s *settings.Settings, log *slog.Logger) error {
 		}
 		log.Warn("the service listens beyond loopback "+without+": whoever reaches it can ask it", "address", s.GRPCListen)
 	}
-	if s.AdminListen != "" && !settings.Loopback(s.AdminListen) && s.AdminTLS == nil {
-		log.Warn("the admin listener is beyond loopback without TLS: whoever sees its traffic has its token", "address", s.AdminListen)
+	if s.Admin.Listen != "" && !settings.Loopback(s.Admin.Listen) && s.Admin.TLS == nil {
+		log.Warn("the admin listener is beyond loopback without TLS: whoever sees its traffic has its token", "address", s.Admin.Listen)
 	}
 	if s.TLS != nil {
 		if err := r.wrap(&r.grpc[0], s.TLS, "service", log); err != nil { // TCP is first
 			return err
 		}
 	}
-	if s.AdminTLS != nil {
-		return r.wrap(&r.admin.listener, s.AdminTLS, "admin listener", log)
+	if s.Admin.TLS != nil {
+		return r.wrap(&r.admin.listener, s.Admin.TLS, "admin listener", log)
 	}
 	return nil
 }

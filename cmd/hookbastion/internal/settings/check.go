@@ -2,7 +2,6 @@ package settings
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -46,11 +45,8 @@ func (v *Values) Check(s *Settings, now time.Time) error {
 		}
 	}
 	listener(s.TLS, "grpc")
-	listener(s.AdminTLS, "admin")
-	if s.AdminToken != "" {
-		_, err := AdminToken(s.AdminToken)
-		check(err, "admin", "token")
-	}
+	listener(s.Admin.TLS, "admin")
+	s.Admin.check(check)
 	if len(s.Assertion.Files) > 0 {
 		_, err := assertion.New(s.Assertion)
 		check(err, "assertion", "keys")
@@ -67,18 +63,6 @@ func (v *Values) Check(s *Settings, now time.Time) error {
 	_, err := s.Fetch.Roots()
 	check(err, "fetch", "ca")
 	return errs.Err()
-}
-
-// minAdminToken is in bytes.
-const minAdminToken = 16
-
-// AdminToken reads the token of the admin listener.
-func AdminToken(file string) (secret.Value, error) {
-	value, err := secret.Ref{File: file}.Load()
-	if err == nil && value.Len() < minAdminToken {
-		err = errors.New("the token is shorter than 16 bytes")
-	}
-	return value, err
 }
 
 // ReplayKeys reads the keys that replicas share, and returns the file's text, too.

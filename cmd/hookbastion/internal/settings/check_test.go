@@ -39,6 +39,8 @@ func TestCheck(t *testing.T) {
 		{"admin: {listen: 127.0.0.1:0, token: " + token + "}", "", ""},
 		{"admin: {listen: 127.0.0.1:0, token: " + short + "}", "admin.token", "shorter than 16 bytes"},
 		{"admin: {listen: 127.0.0.1:0, token: " + dir + "/none}", "admin.token", "no such file"},
+		{"admin: {listen: 127.0.0.1:0, token: " + token + ", readers: {token: " + short + "}}", "admin.readers.token", "shorter than 16 bytes"},
+		{"admin: {listen: 127.0.0.1:0, token: " + token + ", readers: {token: " + token + "}}", "admin.readers.token", "is the same token"},
 		{"assertion: {keys: [" + key + "]}", "", ""},
 		{"assertion: {keys: [" + text + "]}", "assertion.keys", text},
 		{"replay: {store: FILE, file: {path: " + dir + "}}", "", ""},

@@ -198,7 +198,7 @@ func size(n uint64) string {
 
 // Settings whose value names a secret: a file, or a variable.
 var (
-	secretFiles     = []string{"grpc.tls.key", "admin.tls.key", "admin.token", "replay.keys.file", "replay.redis.key", "replay.redis.password.file", "replay.redis.sentinel.password.file", "assertion.keys"}
+	secretFiles     = []string{"grpc.tls.key", "admin.tls.key", "admin.token", "admin.readers.token", "replay.keys.file", "replay.redis.key", "replay.redis.password.file", "replay.redis.sentinel.password.file", "assertion.keys"}
 	secretVariables = []string{"replay.redis.password.env", "replay.redis.sentinel.password.env"}
 )
 

@@ -99,7 +99,7 @@ func TestInForceShowsNoSecret(t *testing.T) {
 	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	all := inForce(t, "", "--admin-token", secret, "--assertion-keys", file+","+secret, "--replay-keys-file", secret,
+	all := inForce(t, "", "--admin-token", secret, "--admin-readers-token", secret, "--assertion-keys", file+","+secret, "--replay-keys-file", secret,
 		"--replay-redis-url", "redis://u:"+secret+"@h", "--replay-redis-password-file", secret, "--replay-redis-password-env", secret,
 		"--replay-redis-sentinel-password-file", secret, "--replay-redis-sentinel-password-env", secret,
 		"--grpc-tls-key", secret, "--admin-tls-key", secret, "--replay-redis-key", secret)

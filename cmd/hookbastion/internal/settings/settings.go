@@ -48,9 +48,7 @@ type Settings struct {
 	OnlyFailures bool
 	// ShortMetadata is envoy.metadata: ID.
 	ShortMetadata bool
-	AdminListen   string
-	AdminToken    string       // a file, or none
-	AdminTLS      *mtls.Config // nil: none
+	Admin         Admin
 	Records       string
 	// RecordsOTLP sends the records to a collector, too.
 	RecordsOTLP bool
@@ -124,11 +122,7 @@ func (v *Values) Settings() (*Settings, error) {
 	if s.Redis != nil && s.Redis.Config.SetupUntil.IsZero() {
 		s.Redis.Config.SetupUntil = s.SetupUntil
 	}
-	s.AdminListen, s.AdminToken = m.GetAdmin().GetListen(), m.GetAdmin().GetToken()
-	s.AdminTLS = listenerTLS(m.GetAdmin().GetTls(), "admin", s.AdminListen, "http/1.1", fail)
-	if s.AdminListen != "" && hostPort(s.AdminListen, fail, "admin", "listen") && !Loopback(s.AdminListen) && s.AdminToken == "" && !Mutual(s.AdminTLS) {
-		fail(s.AdminListen+" is reachable from other machines; set admin.tls with client_ca, or admin.token", "admin", "listen")
-	}
+	s.Admin = admin(m.GetAdmin(), fail)
 	body := int64(cmp.Or(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.Mapping = envoy.Mapping{
 		MaxRequestBytes: body, StringBody: stringBody(m), Decompressed: m.GetEnvoy().GetDecompressed(),

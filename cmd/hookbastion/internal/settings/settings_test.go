@@ -38,17 +38,25 @@ func judgeSettings(t *testing.T, texts map[string]string) {
 
 func TestAdminSettings(t *testing.T) {
 	judgeSettings(t, map[string]string{
-		"admin: {listen: '0.0.0.0:9003'}":                                             "set admin.tls with client_ca, or admin.token",
-		"admin: {listen: '0.0.0.0:9003', token: t}":                                   "",
-		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k}}":                     "set admin.tls with client_ca, or admin.token",
-		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k, client_ca: a}}":       "",
-		"admin: {listen: '127.0.0.1:9003', tls: {cert: c}}":                           "admin.tls.key: is missing",
-		"admin: {listen: '127.0.0.1:9003', tls: {cert: c, key: k, client_sans: [x]}}": "admin.tls.client_sans: has no use without client_ca",
-		"admin: {tls: {cert: c, key: k}}":                                             "admin.tls: has no use without admin.listen",
-		"admin: {listen: '127.0.0.1:9003'}":                                           "",
-		"replay: {access_log: false}":                                                 "",
-		"replay: {lease: 0s}":                                                         "lease",
-		"replay: {access_log: true, lease: 5s, window: 1h}":                           "window",
+		"admin: {listen: '0.0.0.0:9003'}":                                                                            "set admin.tls with client_ca, or admin.token",
+		"admin: {listen: '0.0.0.0:9003', token: t}":                                                                  "",
+		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k}}":                                                    "set admin.tls with client_ca, or admin.token",
+		"admin: {listen: '0.0.0.0:9003', tls: {cert: c, key: k, client_ca: a}}":                                      "",
+		"admin: {listen: '127.0.0.1:9003', tls: {cert: c}}":                                                          "admin.tls.key: is missing",
+		"admin: {listen: '127.0.0.1:9003', tls: {cert: c, key: k, client_sans: [x]}}":                                "admin.tls.client_sans: has no use without client_ca",
+		"admin: {tls: {cert: c, key: k}}":                                                                            "admin.tls: has no use without admin.listen",
+		"admin: {listen: '127.0.0.1:9003'}":                                                                          "",
+		"admin: {listen: '127.0.0.1:9003', token: t, readers: {token: r}}":                                           "",
+		"admin: {listen: '127.0.0.1:9003', readers: {token: r}}":                                                     "admin.readers.token: has no use without admin.token",
+		"admin: {listen: '127.0.0.1:9003', readers: {client_sans: [x]}}":                                             "admin.readers.client_sans: has no use without admin.tls.client_ca",
+		"admin: {listen: '127.0.0.1:9003', tls: {cert: c, key: k, client_ca: a}, operators: {client_sans: ['*.x']}}": "admin.operators.client_sans: ",
+		"admin: {listen: '127.0.0.1:9003', tls: {cert: c, key: k, client_ca: a}, operators: {client_sans: [x]}}":     "",
+		"admin: {listen: '127.0.0.1:9003', hosts: [console.example.com, x]}":                                         "",
+		"admin: {listen: '127.0.0.1:9003', hosts: ['console.example.com:443']}":                                      "admin.hosts[0]: is no host name",
+		"admin: {listen: '127.0.0.1:9003', hosts: [x, 192.0.2.1]}":                                                   "admin.hosts[1]: is no host name",
+		"replay: {access_log: false}":                                                                                "",
+		"replay: {lease: 0s}":                                                                                        "lease",
+		"replay: {access_log: true, lease: 5s, window: 1h}":                                                          "window",
 	})
 }
 

@@ -1353,20 +1353,29 @@ func (x *File) GetSync() *durationpb.Duration {
 	return nil
 }
 
-// Admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys,
-// GET /api/v1/webhooks, and GET /api/v1/decisions, for which the last decisions are kept
-// in up to 64 MiB of memory.
+// Admin is the listener of operators: the console, and GET and POST below /api/v1/. It
+// keeps the last decisions in up to 64 MiB of memory. Two rights are told apart: to read,
+// and to let a refused copy through, which is what operators may. A request has the less
+// of what its token and its certificate allow.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with
 	// token, or with tls.client_ca. Default: none.
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
-	// A file with the token that requests must bear, read again when it changes.
-	// Default: none: whoever reaches the listener, and has the certificate that
-	// tls asks for, may use it.
+	// A file with the token that requests must bear, read again when it changes. It
+	// gives both rights. Default: none: whoever reaches the listener, and has the
+	// certificate that tls asks for, may use it.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// TLS on listen.
-	Tls           *Tls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
+	Tls *Tls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Who may read, and no more.
+	Readers *Admin_Readers `protobuf:"bytes,4,opt,name=readers,proto3" json:"readers,omitempty"`
+	// Who may let copies through.
+	Operators *Admin_Operators `protobuf:"bytes,5,opt,name=operators,proto3" json:"operators,omitempty"`
+	// Host names under which browsers and programs may ask, beside localhost and
+	// addresses, without a port. Default: none: on loopback without TLS, and without a
+	// token, no others; elsewhere any.
+	Hosts         []string `protobuf:"bytes,6,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1418,6 +1427,27 @@ func (x *Admin) GetToken() string {
 func (x *Admin) GetTls() *Tls {
 	if x != nil {
 		return x.Tls
+	}
+	return nil
+}
+
+func (x *Admin) GetReaders() *Admin_Readers {
+	if x != nil {
+		return x.Readers
+	}
+	return nil
+}
+
+func (x *Admin) GetOperators() *Admin_Operators {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+func (x *Admin) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
 	}
 	return nil
 }
@@ -1955,6 +1985,111 @@ func (x *Redis_Password) GetEnv() string {
 	return ""
 }
 
+// Readers may read, and no more.
+type Admin_Readers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A file with a token that lets its bearer read and no more, read again when it
+	// changes. Needs admin.token. Default: none.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// Names of certificates that let their holders read and no more: URIs and DNS
+	// names, exactly. Default: none.
+	ClientSans    []string `protobuf:"bytes,2,rep,name=client_sans,json=clientSans,proto3" json:"client_sans,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Admin_Readers) Reset() {
+	*x = Admin_Readers{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Admin_Readers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Admin_Readers) ProtoMessage() {}
+
+func (x *Admin_Readers) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Admin_Readers.ProtoReflect.Descriptor instead.
+func (*Admin_Readers) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11, 0}
+}
+
+func (x *Admin_Readers) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Admin_Readers) GetClientSans() []string {
+	if x != nil {
+		return x.ClientSans
+	}
+	return nil
+}
+
+// Operators may read, and let copies through.
+type Admin_Operators struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of certificates that let their holders do both. Other certificates may
+	// then read, or where admin.readers.client_sans names some, only those. Default:
+	// all that tls lets in and admin.readers.client_sans does not name.
+	ClientSans    []string `protobuf:"bytes,1,rep,name=client_sans,json=clientSans,proto3" json:"client_sans,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Admin_Operators) Reset() {
+	*x = Admin_Operators{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Admin_Operators) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Admin_Operators) ProtoMessage() {}
+
+func (x *Admin_Operators) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Admin_Operators.ProtoReflect.Descriptor instead.
+func (*Admin_Operators) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{11, 1}
+}
+
+func (x *Admin_Operators) GetClientSans() []string {
+	if x != nil {
+		return x.ClientSans
+	}
+	return nil
+}
+
 var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
@@ -2094,11 +2229,21 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\tR\x04file\"W\n" +
 	"\x04File\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12;\n" +
-	"\x04sync\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04sync\"e\n" +
+	"\x04sync\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04sync\"\x93\x03\n" +
 	"\x05Admin\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12.\n" +
-	"\x03tls\x18\x03 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\"\xa0\x02\n" +
+	"\x03tls\x18\x03 \x01(\v2\x1c.hookbastion.settings.v1.TlsR\x03tls\x12@\n" +
+	"\areaders\x18\x04 \x01(\v2&.hookbastion.settings.v1.Admin.ReadersR\areaders\x12F\n" +
+	"\toperators\x18\x05 \x01(\v2(.hookbastion.settings.v1.Admin.OperatorsR\toperators\x12\x1e\n" +
+	"\x05hosts\x18\x06 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x05hosts\x1aJ\n" +
+	"\aReaders\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12)\n" +
+	"\vclient_sans\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\n" +
+	"clientSans\x1a6\n" +
+	"\tOperators\x12)\n" +
+	"\vclient_sans\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\n" +
+	"clientSans\"\xa0\x02\n" +
 	"\x06Limits\x12-\n" +
 	"\tin_flight\x18\x01 \x01(\rB\v\xbaH\b*\x06\x18\x80\x80@ \x00H\x00R\binFlight\x88\x01\x01\x12;\n" +
 	"\x0fbytes_in_flight\x18\x02 \x01(\x04B\x0e\xbaH\v2\t\x18\x80\x80\x80\x80\x80\x02 \x00H\x01R\rbytesInFlight\x88\x01\x01\x122\n" +
@@ -2142,7 +2287,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_Metadata)(0),         // 1: hookbastion.settings.v1.Envoy.Metadata
@@ -2170,7 +2315,9 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Grpc_Unix)(nil),           // 23: hookbastion.settings.v1.Grpc.Unix
 	(*Redis_Sentinel)(nil),      // 24: hookbastion.settings.v1.Redis.Sentinel
 	(*Redis_Password)(nil),      // 25: hookbastion.settings.v1.Redis.Password
-	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
+	(*Admin_Readers)(nil),       // 26: hookbastion.settings.v1.Admin.Readers
+	(*Admin_Operators)(nil),     // 27: hookbastion.settings.v1.Admin.Operators
+	(*durationpb.Duration)(nil), // 28: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	7,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -2187,33 +2334,35 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	22, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
 	23, // 12: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
 	8,  // 13: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	26, // 14: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	28, // 14: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
 	0,  // 15: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
 	2,  // 16: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
 	1,  // 17: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
 	3,  // 18: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
-	26, // 19: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	28, // 19: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
 	4,  // 20: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
 	16, // 21: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
 	14, // 22: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
 	15, // 23: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
 	24, // 24: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
 	25, // 25: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	26, // 26: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	28, // 26: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
 	5,  // 27: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	26, // 28: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	26, // 29: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	28, // 28: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	28, // 29: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
 	8,  // 30: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	26, // 31: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	26, // 32: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	26, // 33: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
-	26, // 34: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	25, // 35: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	26, // 31: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
+	27, // 32: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
+	28, // 33: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	28, // 34: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	28, // 35: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
+	28, // 36: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	25, // 37: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -2233,7 +2382,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
