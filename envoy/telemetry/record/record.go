@@ -8,9 +8,13 @@
 // file can write another one.
 package record
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Record is one decision, in the fields of the line that the service writes.
+// Record is one decision, in the fields of the line that the service writes; or, if
+// LeftOut is not 0, what is said of decisions that were not written.
 type Record struct {
 	// Time is the time that was decided by.
 	Time time.Time `json:"time"`
@@ -50,6 +54,20 @@ type Record struct {
 	DurationUS   int64  `json:"duration_us"`
 	PolicyDigest string `json:"policy_digest"`
 	Replica      string `json:"replica"`
+
+	// LeftOut is how many decisions have no line of their own, of one webhook, verdict
+	// and reason, from From to Time. Where these three are empty, it is the rest.
+	LeftOut int64      `json:"left_out,omitempty"`
+	From    *time.Time `json:"from,omitempty"`
+	// Because says why: limit, filter or slow.
+	Because string `json:"because,omitempty"`
+}
+
+// Clone returns a copy that shares nothing with the record.
+func (r *Record) Clone() *Record {
+	c := *r
+	c.Checks = slices.Clone(r.Checks)
+	return &c
 }
 
 // Check is what one check said: ok, or why it failed.
