@@ -45,11 +45,15 @@ func counters(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {
 // measured is a recorder whose metrics can be read.
 func measured(t *testing.T, records *telemetry.Writer, denials int) (*telemetry.Recorder, *sdkmetric.ManualReader) {
 	t.Helper()
+	return recording(t, telemetry.Config{Records: records, DenialsPerSecond: denials})
+}
+
+// recording is a recorder of this kind whose metrics can be read.
+func recording(t *testing.T, config telemetry.Config) (*telemetry.Recorder, *sdkmetric.ManualReader) {
+	t.Helper()
 	reader := sdkmetric.NewManualReader()
-	r, err := telemetry.New(telemetry.Config{
-		Records: records, DenialsPerSecond: denials,
-		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
-	})
+	config.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")
+	r, err := telemetry.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,3 +43,11 @@ func RecordFields() (names []string) {
 	}
 	return names
 }
+
+// LeftOutFields returns the described fields of a line of what was left out, in order.
+func LeftOutFields() (names []string) {
+	for _, f := range leftOutFields {
+		names = append(names, f.name)
+	}
+	return names
+}

@@ -57,7 +57,7 @@ type metrics struct {
 
 	policy policyState
 
-	panics, recordsLimited, connectionsRefused atomic.Int64
+	panics, recordsLimited, recordsFiltered, connectionsRefused atomic.Int64
 }
 
 // series is what is counted for one webhook.
@@ -123,9 +123,10 @@ func (m *metrics) observe(config Config) error {
 		})
 		o.ObserveInt64(panics, m.panics.Load())
 		o.ObserveInt64(refused, m.connectionsRefused.Load())
-		o.ObserveInt64(records, m.recordsLimited.Load(), metric.WithAttributes(reasonKey.String("limit")))
+		o.ObserveInt64(records, m.recordsLimited.Load(), metric.WithAttributes(reasonKey.String(becauseLimit)))
+		o.ObserveInt64(records, m.recordsFiltered.Load(), metric.WithAttributes(reasonKey.String(becauseFilter)))
 		if config.Records != nil {
-			o.ObserveInt64(records, config.Records.dropped.Load(), metric.WithAttributes(reasonKey.String("slow")))
+			o.ObserveInt64(records, config.Records.dropped.Load(), metric.WithAttributes(reasonKey.String(becauseSlow)))
 		}
 		if config.Nonces != nil {
 			o.ObserveInt64(nonces, config.Nonces())

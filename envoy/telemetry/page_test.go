@@ -17,7 +17,7 @@ const page = "../../docs/telemetry.md"
 
 // tables are the parts of the page that are made from the code.
 func tables() map[string]string {
-	var metrics, spans, events, logs, records, checks strings.Builder
+	var metrics, spans, events, logs, records, left, leftLogs, checks strings.Builder
 	metrics.WriteString("| metric | at `/metrics` | kind | unit | labels | |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, i := range instruments {
 		labels := ""
@@ -26,7 +26,7 @@ func tables() map[string]string {
 		}
 		fmt.Fprintf(&metrics, "| `%s` | `%s` | %s | `%s` | %s | %s |\n", i.Name, prometheusName(i), i.Kind, i.Unit, labels, i.About)
 	}
-	for place, b := range map[string]*strings.Builder{"s": &spans, "e": &events, "l": &logs} {
+	for place, b := range map[string]*strings.Builder{"s": &spans, "e": &events, "l": &logs, "o": &leftLogs} {
 		b.WriteString("| attribute | |\n| --- | --- |\n")
 		for _, a := range attributes {
 			if strings.Contains(a.on, place) && (place != "l" || a.on == "l") {
@@ -38,6 +38,10 @@ func tables() map[string]string {
 	for _, f := range recordFields {
 		fmt.Fprintf(&records, "| `%s` | %s |\n", f.name, f.about)
 	}
+	left.WriteString("| field | |\n| --- | --- |\n")
+	for _, f := range leftOutFields {
+		fmt.Fprintf(&left, "| `%s` | %s |\n", f.name, f.about)
+	}
 	for s := authz.Stage(0); s.String() != "unknown"; s++ {
 		if s != authz.StageKnown { // it has the name of the check that it is a look of
 			fmt.Fprintf(&checks, "- `%s.%s`\n", SpanName, s)
@@ -46,6 +50,7 @@ func tables() map[string]string {
 	return map[string]string{
 		"metrics": metrics.String(), "span": spans.String(), "events": events.String(),
 		"log records": logs.String(), "records": records.String(), "checks": checks.String(),
+		"left out": left.String(), "left out log records": leftLogs.String(),
 	}
 }
 

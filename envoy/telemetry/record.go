@@ -15,7 +15,7 @@ import (
 func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	d, req := e.Decision, e.Request
 	b = append(b, `{"time":"`...)
-	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
+	b = appendTime(b, e.Time)
 	b = append(b, '"')
 	b = appendText(b, "decision_id", e.DecisionID)
 	b = append(b, `,"trace_id":"`...)
@@ -56,6 +56,11 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = appendText(b, "policy_digest", policyDigest)
 	b = appendText(b, "replica", replica)
 	return append(b, '}', '\n')
+}
+
+// appendTime appends a time in RFC 3339, always with microseconds.
+func appendTime(b []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
 }
 
 func appendChecks(b []byte, checks []authz.Outcome) []byte {

@@ -59,7 +59,8 @@ var instruments = []instrument{
 // fact describes an attribute.
 type fact struct {
 	key attribute.Key
-	// on says where it stands: s on spans, l on log records, e on events.
+	// on says where it stands: s on spans, l on log records, e on events, o on log records
+	// of what was left out.
 	on    string
 	about string
 }
@@ -76,10 +77,10 @@ var attributes = []fact{
 	{semconv.HTTPResponseStatusCodeKey, "sl", "status that the sender gets from us; absent if the request is forwarded"},
 	{semconv.ErrorTypeKey, "sl", "the reason where the service, a store or the deployment is at fault: status 503. The span's status is then Error, and unset otherwise"},
 	{keyDecisionID, "sl", "the id that the sender, the upstream and Envoy's metadata get"},
-	{keyVerdict, "sl", "`allow` or `deny`"},
-	{keyReason, "sl", "[the reason](reasons.md)"},
-	{keyWebhook, "sl", "name of the webhook; absent if none matched, as are the mode and the provider"},
-	{keyMode, "sl", "`ENFORCE` or `SHADOW`"},
+	{keyVerdict, "slo", "`allow` or `deny`"},
+	{keyReason, "slo", "[the reason](reasons.md)"},
+	{keyWebhook, "slo", "name of the webhook; absent if none matched, as are the mode and the provider"},
+	{keyMode, "slo", "`ENFORCE` or `SHADOW`"},
 	{keyProvider, "sl", "the webhook's entry of the catalogue"},
 	{keyTenant, "sl", "the `{tenant}` of the path"},
 	{keyKeyID, "sl", "id of the secret that matched"},
@@ -90,6 +91,9 @@ var attributes = []fact{
 	{keyChecks, "l", "list of the checks that ran, each with its reason: `signature ok`"},
 	{keyRedeliver, "l", "of a copy that was refused: the ticket for `hookbastion redeliver`"},
 	{keyDuration, "l", "seconds from the whole message to the answer"},
+	{keyLeftOut, "o", "how many decisions have no log record of their own"},
+	{keyFrom, "o", "time of the first of them; that of the log record is the last one's"},
+	{keyBecause, "o", "`limit`: `records.denials_per_second`; `filter`: `records.leave_out`"},
 	{keyCheckReason, "e", "the reason of the check: `ok`, or why it failed"},
 	{keyCheckDuration, "e", "seconds that it took; the event's time is when it began"},
 }
@@ -119,5 +123,18 @@ var recordFields = []struct{ name, about string }{
 	{"redeliver", "of a copy that was refused: by this, `hookbastion redeliver --record` lets the next one pass, once; else absent"},
 	{"duration_us", "from the whole message to the answer"},
 	{"policy_digest", "digest of the policy that decided"},
+	{"replica", "the machine's name"},
+}
+
+// leftOutFields are the fields of a line that says what has no record, in order.
+var leftOutFields = []struct{ name, about string }{
+	{"time", "the time of the last of them"},
+	{"left_out", "how many decisions have no record"},
+	{"from", "the time of the first of them"},
+	{"webhook", "name of the webhook; empty if none matched"},
+	{"mode", "`ENFORCE` or `SHADOW`"},
+	{"verdict", "`allow` or `deny`"},
+	{"reason", "[the reason](reasons.md)"},
+	{"because", "`limit`: `records.denials_per_second`; `filter`: `records.leave_out`; `slow`: the disk was full or too slow"},
 	{"replica", "the machine's name"},
 }

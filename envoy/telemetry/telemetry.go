@@ -10,7 +10,8 @@
 // keep what they get longer than the call lasts, so that they get copies.
 //
 // Strangers can cause denials at will, so that records of denials are limited
-// per second; the metrics count every one.
+// per second; the metrics count every one. What has no record is counted by webhook and
+// reason, and the records themselves say so every ten seconds, in at most 17 lines.
 package telemetry
 
 import (
@@ -56,6 +57,8 @@ type Config struct {
 	Records *Writer
 	// DenialsPerSecond bounds the records of denials.
 	DenialsPerSecond int
+	// LeaveOut are reasons whose decisions get no records.
+	LeaveOut []authz.Reason
 	// Recent keeps decisions in memory, denials without a limit; nil for none.
 	Recent *recent.Ring
 	// Replica names this process in the records.
@@ -97,8 +100,12 @@ type Recorder struct {
 	config  Config
 	metrics *metrics
 	denials limiter
-	text    sync.Once
-	lines   sync.Pool // of records, which are put together before a lock is taken
+	// unwanted are the reasons whose decisions get no records, leftOut what is still to
+	// be said of those that got none.
+	unwanted [authz.ReasonCount]bool
+	leftOut  leftOut
+	text     sync.Once
+	lines    sync.Pool // of records, which are put together before a lock is taken
 }
 
 // New returns a recorder.
@@ -110,7 +117,17 @@ func New(config Config) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{config: config, metrics: m, denials: limiter{perSecond: int64(config.DenialsPerSecond)}}, nil
+	r := &Recorder{config: config, metrics: m, denials: limiter{perSecond: int64(config.DenialsPerSecond)}}
+	for _, reason := range config.LeaveOut {
+		r.unwanted[reason] = true
+	}
+	if config.Records != nil {
+		config.Records.saying(func(lost int64, from time.Time) []byte {
+			l := leftOutLine{leftOutKey: leftOutKey{because: becauseSlow}, count: lost, from: from, to: time.Now(), rest: true}
+			return l.append(nil, config.Replica)
+		})
+	}
+	return r, nil
 }
 
 // Record counts the event, makes its span if it has one, and writes its record.
@@ -138,8 +155,12 @@ func (r *Recorder) Record(e *Event) {
 	if r.config.Records == nil && r.config.Logger == nil {
 		return
 	}
-	if e.Decision.Verdict != authz.Allow && !r.denials.allow(e.Time) {
-		r.metrics.recordsLimited.Add(1)
+	switch {
+	case int(e.Decision.Reason) < len(r.unwanted) && r.unwanted[e.Decision.Reason]:
+		r.leaveOut(e, becauseFilter)
+		return
+	case e.Decision.Verdict != authz.Allow && !r.denials.allow(e.Time):
+		r.leaveOut(e, becauseLimit)
 		return
 	}
 	if r.config.Records != nil {

@@ -148,7 +148,7 @@ func TestEveryAttributeIsDescribed(t *testing.T) {
 	r, kept := spans(t, "always_on")
 	logs := &logBook{}
 	logger, err := telemetry.New(telemetry.Config{
-		DenialsPerSecond: 100, Logger: sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewSimpleProcessor(logs))).Logger("test"),
+		DenialsPerSecond: 100, LeaveOut: []authz.Reason{authz.Replayed}, Logger: sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewSimpleProcessor(logs))).Logger("test"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,8 +175,14 @@ func TestEveryAttributeIsDescribed(t *testing.T) {
 			}
 		}
 	}
+	logger.Record(event(authz.Replayed)) // it is left out
+	logger.Close()
 	for _, l := range logs.records {
-		l.WalkAttributes(func(a attribute.KeyValue) bool { seen["l "+string(a.Key)] = true; return true })
+		place := "l "
+		if l.EventName() == "hookbastion.records.left_out" {
+			place = "o "
+		}
+		l.WalkAttributes(func(a attribute.KeyValue) bool { seen[place+string(a.Key)] = true; return true })
 	}
 	described := map[string]bool{}
 	for key, on := range telemetry.Attributes() {

@@ -27,7 +27,12 @@ type Writer struct {
 	closing chan struct{}
 	done    chan struct{}
 	closed  bool
-	dropped atomic.Int64
+	dropped atomic.Int64 // records
+	// unsaid are the decisions that these were of, or that they told of, of which
+	// nothing is written yet. The first was lost at lostFrom.
+	unsaid   int64
+	lostFrom time.Time
+	say      func(lost int64, from time.Time) []byte
 }
 
 // NewWriter returns a writer to out. Close ends it.
@@ -42,7 +47,7 @@ func (w *Writer) write(record []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock() // Close must not come before the wake
 	if w.closed || len(w.pending) > maxPending {
-		w.dropped.Add(1)
+		w.lose(record)
 		return
 	}
 	first := len(w.pending) == 0
@@ -75,14 +80,57 @@ func (w *Writer) flush() {
 	batch := w.pending
 	w.pending, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
+	var err error
 	if len(batch) > 0 {
-		if _, err := w.out.Write(batch); err != nil {
-			w.dropped.Add(int64(bytes.Count(batch, []byte{'\n'})))
+		_, err = w.out.Write(batch)
+	}
+	if line := w.written(batch, err); line != nil {
+		if _, err := w.out.Write(line); err != nil {
+			w.mu.Lock()
+			w.lose(line)
+			w.mu.Unlock()
 		}
 	}
+}
+
+// written notes what became of a batch, and returns the line that tells of what was
+// lost before, where it can now be written.
+func (w *Writer) written(batch []byte, err error) (line []byte) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.spare = batch[:0]
-	w.mu.Unlock()
+	if err != nil {
+		w.lose(batch)
+		return nil
+	}
+	if w.unsaid == 0 || w.say == nil {
+		return nil
+	}
+	line = w.say(w.unsaid, w.lostFrom)
+	w.unsaid, w.lostFrom = 0, time.Time{}
+	return line
+}
+
+// lose counts lines that are not written. The lock is held.
+func (w *Writer) lose(lines []byte) {
+	for line := range bytes.Lines(lines) {
+		if n := saidBy(line); n > 0 {
+			w.unsaid += n
+			continue
+		}
+		w.unsaid++
+		w.dropped.Add(1)
+	}
+	if w.lostFrom.IsZero() {
+		w.lostFrom = time.Now()
+	}
+}
+
+// saying sets what makes the line that tells of lost decisions.
+func (w *Writer) saying(say func(lost int64, from time.Time) []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.say = say
 }
 
 // Close writes what is pending and ends the writer.

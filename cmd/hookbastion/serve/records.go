@@ -22,8 +22,27 @@ func openRecords(s *settings.Settings, o Options) (*telemetry.Writer, func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	endLastLine(file)
 	w := telemetry.NewWriter(file)
 	return w, func() { w.Close(); _ = file.Close() }, nil
+}
+
+// endLastLine ends a line that a crash has cut, so that it does not spoil the first new
+// record as well. What is no file, or cannot be read, has none.
+func endLastLine(file *os.File) {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return
+	}
+	old, err := os.Open(file.Name())
+	if err != nil {
+		return
+	}
+	defer func() { _ = old.Close() }() // only read
+	last := []byte{'\n'}
+	if _, err := old.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+		_, _ = file.WriteString("\n") // if it fails, so do the records, which are counted
+	}
 }
 
 // decisionMemory bounds the last decisions that are kept for operators: 200,000 of

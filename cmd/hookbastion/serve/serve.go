@@ -90,6 +90,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	defer recorder.Close()
 
 	// Replay protection: it counts by the recorder, and every table uses the same.
 	p := &policies{
@@ -137,7 +138,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 // newRecorder makes what counts and records, with what it asks for at each scrape.
 func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
 	return telemetry.New(telemetry.Config{
-		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, Replica: replicaName(),
+		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, LeaveOut: s.LeaveOut, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
 		Replay: store.counted, Remote: store.remote,

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy"
@@ -53,9 +54,11 @@ type Settings struct {
 	// RecordsOTLP sends the records to a collector, too.
 	RecordsOTLP bool
 	Denials     int
-	Fetch       Fetch
-	LogLevel    slog.Level
-	LogJSON     bool
+	// LeaveOut are reasons whose decisions get no records.
+	LeaveOut []authz.Reason
+	Fetch    Fetch
+	LogLevel slog.Level
+	LogJSON  bool
 }
 
 // Settings applies the defaults and looks for values that cannot work.
@@ -87,6 +90,13 @@ func (v *Values) Settings() (*Settings, error) {
 	fail := func(message string, path ...any) { errs = append(errs, v.fault(path, message)) }
 
 	hostPort(s.HTTPListen, fail, "http", "listen")
+	for i, word := range m.GetRecords().GetLeaveOut() {
+		var reason authz.Reason
+		if reason.UnmarshalText([]byte(word)) != nil {
+			fail(strconv.Quote(word)+" is no reason; docs/reasons.md lists them", "records", "leave_out", i)
+		}
+		s.LeaveOut = append(s.LeaveOut, reason)
+	}
 	mode, err := strconv.ParseUint(cmp.Or(m.GetGrpc().GetUnix().GetMode(), "0660"), 8, 9)
 	if err != nil {
 		fail("must be an octal file mode such as 0660", "grpc", "unix", "mode")

@@ -36,6 +36,14 @@ func judgeSettings(t *testing.T, texts map[string]string) {
 	}
 }
 
+func TestRecordSettings(t *testing.T) {
+	judgeSettings(t, map[string]string{
+		"records: {leave_out: [ok, no_webhook]}":      "",
+		"records: {leave_out: [ok, because, 'a\"b']}": `1:27: records.leave_out[1]: "because" is no reason`,
+		"records: {denials_per_second: 0}":            "records.denials_per_second",
+	})
+}
+
 func TestAdminSettings(t *testing.T) {
 	judgeSettings(t, map[string]string{
 		"admin: {listen: '0.0.0.0:9003'}":                                                                            "set admin.tls with client_ca, or admin.token",

@@ -1534,7 +1534,10 @@ type Records struct {
 	DenialsPerSecond *uint32 `protobuf:"varint,2,opt,name=denials_per_second,json=denialsPerSecond,proto3,oneof" json:"denials_per_second,omitempty"`
 	// Send the records as OpenTelemetry's log records, too, to where the OTEL_EXPORTER_OTLP_…
 	// variables say. Default: false.
-	Otlp          bool `protobuf:"varint,3,opt,name=otlp,proto3" json:"otlp,omitempty"`
+	Otlp bool `protobuf:"varint,3,opt,name=otlp,proto3" json:"otlp,omitempty"`
+	// Reasons whose decisions get no records: [ok] keeps denials alone. The records say how
+	// many they were. Default: none.
+	LeaveOut      []string `protobuf:"bytes,4,rep,name=leave_out,json=leaveOut,proto3" json:"leave_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1588,6 +1591,13 @@ func (x *Records) GetOtlp() bool {
 		return x.Otlp
 	}
 	return false
+}
+
+func (x *Records) GetLeaveOut() []string {
+	if x != nil {
+		return x.LeaveOut
+	}
+	return nil
 }
 
 // Assertion signs the assertions that policies ask for. The public keys are at
@@ -2253,11 +2263,12 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
 	"_in_flightB\x12\n" +
 	"\x10_bytes_in_flightB\x0e\n" +
-	"\f_connections\"\x88\x01\n" +
+	"\f_connections\"\xaf\x01\n" +
 	"\aRecords\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12>\n" +
 	"\x12denials_per_second\x18\x02 \x01(\rB\v\xbaH\b*\x06\x18\xc0\x84= \x00H\x00R\x10denialsPerSecond\x88\x01\x01\x12\x12\n" +
-	"\x04otlp\x18\x03 \x01(\bR\x04otlpB\x15\n" +
+	"\x04otlp\x18\x03 \x01(\bR\x04otlp\x12%\n" +
+	"\tleave_out\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\bleaveOutB\x15\n" +
 	"\x13_denials_per_second\"\x89\x01\n" +
 	"\tAssertion\x12\x1c\n" +
 	"\x04keys\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\x04keys\x12<\n" +
