@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
@@ -23,6 +24,8 @@ type Table struct {
 	Tenants func() (known, unknown int)
 	// Fetched is what the table needs of what providers publish; nil if nothing.
 	Fetched *fetch.Use
+	// Ranges are the lists of addresses that its webhooks name, each once.
+	Ranges []*ranges.List
 
 	webhooks []*Webhook
 	byName   map[string]*route

@@ -8,6 +8,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -44,6 +45,9 @@ type Deps struct {
 	// Fetcher fetches what providers publish; nil: nothing is fetched for this table,
 	// and keys by URL are not there.
 	Fetcher *fetch.Fetcher
+	// Ranges judges the addresses that providers publish; nil: those in the program alone
+	// count.
+	Ranges *ranges.Keeper
 	// Roots are the authorities of signing certificates; nil: those of the machine.
 	Roots *x509.CertPool
 	// Now is the time of the load; Previous the table that served until now,
@@ -87,7 +91,7 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 func newCompiler(set *Set, deps Deps) *compiler {
 	c := &compiler{
 		deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{},
-		texts: map[string]string{}, files: secret.NewFiles(),
+		lists: map[string]*ranges.List{}, texts: map[string]string{}, files: secret.NewFiles(),
 	}
 	c.table.Digest = set.Digest
 	if deps.Fetcher == nil {
@@ -127,7 +131,8 @@ type compiler struct {
 	// shared are checks and texts that many webhooks have.
 	shared map[any]authz.Check
 	texts  map[string]string
-	files  *secret.Files // of secrets
+	lists  map[string]*ranges.List // by the names that policies have for them
+	files  *secret.Files           // of secrets
 	cache  *tenant.Cache
 }
 

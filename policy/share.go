@@ -1,10 +1,10 @@
 package policy
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/authz/transport"
@@ -35,7 +35,7 @@ func (c *compiler) share(check authz.Check) authz.Check {
 	case *authz.Limits:
 		key = limitsKey{check.MaxBodyBytes, check.MaxHeaderBytes, check.BodySigned, strings.Join(check.ContentTypes, ",")}
 	case *source.Check:
-		key = sourceKey{prefixesKey(check.Allow), prefixesKey(check.Deny)}
+		key = sourceKey{setKey(check.Allow), setKey(check.Deny), listsKey(check.Ranges)}
 	default:
 		return check
 	}
@@ -55,15 +55,23 @@ type (
 		bodySigned bool
 		types      string
 	}
-	sourceKey struct{ allow, deny string }
+	sourceKey struct{ allow, deny, lists string }
 )
 
-func prefixesKey(prefixes []netip.Prefix) string {
-	var b []byte
-	for _, p := range prefixes {
-		b = append(p.AppendTo(b), ' ')
+func setKey(set *ranges.Set) string {
+	if set == nil {
+		return ""
 	}
-	return string(b)
+	return set.Digest()
+}
+
+// listsKey has the names of lists, of which the table has one each. None has a comma.
+func listsKey(lists []*ranges.List) string {
+	names := make([]string, len(lists))
+	for i, list := range lists {
+		names[i] = list.Name
+	}
+	return strings.Join(names, ",")
 }
 
 // text returns one copy of equal texts.

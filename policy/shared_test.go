@@ -71,7 +71,7 @@ func TestKeysOfSharedChecks(t *testing.T) {
 	if n := reflect.TypeFor[authz.Limits]().NumField(); n != 4 {
 		t.Errorf("authz.Limits has %d fields: limitsKey must have them all", n)
 	}
-	if n := reflect.TypeFor[source.Check]().NumField(); n != 2 {
+	if n := reflect.TypeFor[source.Check]().NumField(); n != 3 {
 		t.Errorf("source.Check has %d fields: sourceKey must have them all", n)
 	}
 }

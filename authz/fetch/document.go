@@ -24,6 +24,12 @@ type Source struct {
 	// MaxStale is how long the last good one counts after it was confirmed; 0: as
 	// the fetcher's configuration says; negative: for ever.
 	MaxStale time.Duration
+	// Every is the time between two fetches, whatever the server says of how long its
+	// answer is good; 0: as it says.
+	Every time.Duration
+	// Fallback: something else counts until there is a good answer, so that nothing is
+	// missing without one.
+	Fallback bool
 }
 
 // identity tells sources apart.
@@ -85,6 +91,13 @@ func (d *Document) Again(now time.Time) {
 	d.fetcher.awake()
 }
 
+// Status says what is known of it at a time.
+func (d *Document) Status(now time.Time) Status {
+	d.fetcher.mu.Lock()
+	defer d.fetcher.mu.Unlock()
+	return d.status(now)
+}
+
 // URL is where it is.
 func (d *Document) URL() string { return d.source.URL }
 
@@ -116,6 +129,9 @@ func (d *Document) took(v *Version, good time.Duration, now time.Time) {
 	d.current.Store(v)
 	d.failures, d.failure = 0, nil
 	d.due = now.Add(refreshAfter(good))
+	if d.source.Every > 0 {
+		d.due = now.Add(jitter(d.source.Every))
+	}
 }
 
 // missed notes a failure. What was good stays.
@@ -123,6 +139,9 @@ func (d *Document) missed(err error, now time.Time) {
 	d.failures++
 	d.failure = err
 	d.due = now.Add(retryAfter(d.failures))
+	if every := d.source.Every; every > 0 && FailureOf(err) == Held {
+		d.due = now.Add(jitter(min(every, usualRefresh))) // the server answers, and need not be asked often
+	}
 }
 
 // restore takes what an earlier process has kept. It is looked after like any

@@ -241,7 +241,7 @@ func (f *Fetcher) refresh(ctx context.Context, d *Document) {
 	gone := d.family != nil && d.failures > 1 && FailureOf(err) == NotFound
 	f.mu.Unlock()
 	if FailureOf(before) != FailureOf(err) || before == nil && err == nil && v.Changed.Equal(v.Confirmed) {
-		f.config.OnEvent(Event{URL: d.source.URL, Err: err, Held: d.Load(now) != nil})
+		f.config.OnEvent(Event{URL: d.source.URL, Err: err, Held: d.source.Fallback || d.Load(now) != nil})
 	}
 	if gone {
 		d.forget()

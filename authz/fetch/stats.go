@@ -14,7 +14,7 @@ type Status struct {
 	URL  string
 	// Confirmed is when the server said last that it is so; zero: never.
 	Confirmed, Changed time.Time
-	// Counts: what is there may be used.
+	// Counts: what is there may be used, or something else in its place.
 	Counts bool
 	// Failing since the last good answer: that many times, for this reason.
 	Failures int
@@ -90,7 +90,7 @@ func (f *Fetcher) Stats(now time.Time) Stats {
 }
 
 func (d *Document) status(now time.Time) Status {
-	s := Status{Name: d.name(), URL: d.source.URL, Counts: d.Load(now) != nil, Failures: d.failures, Failure: FailureOf(d.failure)}
+	s := Status{Name: d.name(), URL: d.source.URL, Counts: d.source.Fallback || d.Load(now) != nil, Failures: d.failures, Failure: FailureOf(d.failure)}
 	if v := d.current.Load(); v != nil {
 		s.Confirmed, s.Changed = v.Confirmed, v.Changed
 	}

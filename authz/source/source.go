@@ -8,11 +8,12 @@ package source
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 )
 
 // Resolver finds the sender's address. The zero value takes Envoy's peer.
@@ -163,48 +164,19 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// Errors of ParsePrefix.
-var (
-	// ErrZone refuses a zone: netip takes all behind the % for it, a mask too.
-	ErrZone = errors.New("has a zone; write the address or network without it")
-	// ErrMixed refuses a network that has all of IPv4, as ::ffff:0:0/96 has it,
-	// and more: addresses are compared unmapped, and none of IPv4 would be in it.
-	ErrMixed = errors.New("has IPv4 addresses in IPv6 form and others; write two networks")
-)
-
-// ParsePrefix reads a network or a single address, unmapped and masked.
-func ParsePrefix(s string) (netip.Prefix, error) {
-	if strings.Contains(s, "%") {
-		return netip.Prefix{}, ErrZone
-	}
-	if addr, err := netip.ParseAddr(s); err == nil {
-		addr = plain(addr)
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	prefix, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	if addr := prefix.Addr(); addr.Is4In6() {
-		if prefix.Bits() < 96 {
-			return netip.Prefix{}, ErrMixed
-		}
-		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
-	}
-	return prefix.Masked(), nil
-}
-
-// Check asks for an address in Allow and not in Deny. Deny comes first; an
-// empty Allow allows every known address. It is safe for concurrent use.
+// Check asks for an address in Allow or Ranges, and not in Deny. Deny comes first; with
+// neither Allow nor Ranges every known address is allowed. It is safe for concurrent use.
 type Check struct {
-	Allow, Deny []netip.Prefix
+	Allow, Deny *ranges.Set // nil: none
+	Ranges      []*ranges.List
 }
 
 // Stage returns StageSource.
 func (c *Check) Stage() authz.Stage { return authz.StageSource }
 
 // Run compares the address with the lists. A request without an address, such
-// as one over a Unix socket, matches no list and is refused.
+// as one over a Unix socket, matches no list and is refused. Where a list that could
+// allow it was not fetched yet, the sender is to come again.
 func (c *Check) Run(call *authz.Call) authz.Reason {
 	addr := call.Request.Source
 	if call.Explanation != nil {
@@ -212,21 +184,54 @@ func (c *Check) Run(call *authz.Call) authz.Reason {
 		if addr.IsValid() {
 			found = addr.String()
 		}
-		call.Explain(c.expected(), found)
+		call.Explain(c.expected(call.Now), found)
 	}
-	if !addr.IsValid() || contains(c.Deny, addr) || len(c.Allow) > 0 && !contains(c.Allow, addr) {
+	if !addr.IsValid() || c.Deny != nil && c.Deny.Contains(addr) {
 		return authz.SourceDenied
 	}
-	return authz.OK
+	if c.Allow == nil && len(c.Ranges) == 0 || c.Allow != nil && c.Allow.Contains(addr) {
+		return authz.OK
+	}
+	reason := authz.SourceDenied
+	for _, list := range c.Ranges {
+		switch in, known := list.Contains(addr, call.Now); {
+		case in:
+			return authz.OK
+		case !known:
+			reason = authz.NotReady
+		}
+	}
+	return reason
 }
 
-func (c *Check) expected() string {
+// shown is how many networks of a list an explanation has.
+const shown = 32
+
+func (c *Check) expected(now time.Time) string {
 	text := "an address"
-	for i, p := range c.Allow {
-		text += [2]string{" in ", ", "}[min(i, 1)] + p.String()
+	add := func(before string, all []string) {
+		if len(all) > 0 {
+			text += before + strings.Join(all, ", ")
+		}
 	}
-	for i, p := range c.Deny {
-		text += [2]string{" not in ", ", "}[min(i, 1)] + p.String()
+	allowed := texts(c.Allow)
+	for _, list := range c.Ranges {
+		allowed = append(allowed, list.Describe(now))
 	}
+	add(" in ", allowed)
+	add(" not in ", texts(c.Deny))
 	return text
+}
+
+func texts(set *ranges.Set) (all []string) {
+	if set == nil {
+		return nil
+	}
+	for i, p := range set.Networks() {
+		if i == shown {
+			return append(all, "…")
+		}
+		all = append(all, p.String())
+	}
+	return all
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/scheme"
@@ -211,9 +211,9 @@ func sourceWider(before, after *policyv1.Webhook) []string {
 
 // coversNetwork reports whether one of the networks holds all of the last.
 func coversNetwork(networks []string, network string) bool {
-	inner, err := source.ParsePrefix(network)
+	inner, err := ranges.ParsePrefix(network)
 	return err == nil && slices.ContainsFunc(networks, func(text string) bool {
-		outer, err := source.ParsePrefix(text)
+		outer, err := ranges.ParsePrefix(text)
 		return err == nil && holds(outer, inner)
 	})
 }

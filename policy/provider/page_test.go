@@ -29,7 +29,11 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"README.md": index, "retries.md": retries}
+	addresses, err := page.Ranges()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"README.md": index, "retries.md": retries, "ranges.md": addresses}
 	for name, p := range entries(t) {
 		want[name+".md"] = page.Markdown(p)
 	}

@@ -19,7 +19,7 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-//go:embed catalogue/*.yaml vectors/*.json
+//go:embed catalogue/*.yaml ranges/*.yaml vectors/*.json
 var files embed.FS
 
 // Vectors returns the number of test vectors of the entry of that name.

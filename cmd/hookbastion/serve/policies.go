@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
@@ -25,6 +26,7 @@ type policies struct {
 	fingerprinter *authz.Fingerprinter
 	tenants       *tenant.Loader
 	fetcher       *fetch.Fetcher
+	ranges        *ranges.Keeper
 	roots         *x509.CertPool // of signing certificates; nil: the machine's
 	recorder      *telemetry.Recorder
 	log           *slog.Logger
@@ -66,7 +68,7 @@ func (p *policies) compile(set *policy.Set, previous *authz.Table) (*authz.Table
 	table, err := policy.Compile(set, policy.Deps{
 		Store: p.nonces, Settler: p.settler, Fingerprinter: p.fingerprinter, MaxBodyBytes: p.settings.Mapping.MaxRequestBytes,
 		Now: time.Now(), Previous: previous, Assertions: len(p.settings.Assertion.Files) > 0,
-		Strict: true, Tenants: p.tenants, Fetcher: p.fetcher, Roots: p.roots, Kept: p.store.kept,
+		Strict: true, Tenants: p.tenants, Fetcher: p.fetcher, Ranges: p.ranges, Roots: p.roots, Kept: p.store.kept,
 	})
 	if err == nil && previous != nil {
 		err = p.store.keepBoth(previous, table)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -96,6 +97,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	p := &policies{
 		settings: s, store: store, nonces: recorder.Store(store.Store), tenants: tenants,
 		fingerprinter: authz.NewFingerprinter(store.fingerprints), recorder: recorder, log: o.Log, fetcher: fetcher, roots: roots,
+		ranges: ranges.NewKeeper(s.Ranges),
 	}
 	p.settler = newSettler(s, store, p.nonces, o.Log)
 	store.settler.Store(p.settler)

@@ -36,10 +36,7 @@ func write(p *policyv1.Provider, to *writer) string {
 	if again := p.GetAsksAgain(); again != "" {
 		to.paragraph(again + " Such a webhook needs `replay: {on_replay: MARK}`, which forwards copies with a mark.")
 	}
-	if r := p.GetRanges(); r != nil {
-		to.heading("## ", "Addresses")
-		to.paragraph(rangeWords(p.GetName(), to.link(r.GetDocumentation()), r))
-	}
+	to.addresses(p)
 	to.list("Notes", p.GetNotes())
 	to.list("Also read", p.GetSources())
 	return strings.TrimRight(to.String(), "\n") + "\n"
@@ -133,17 +130,6 @@ func deniedWords(p *policyv1.Provider) string {
 	return words
 }
 
-func rangeWords(name, at string, r *policyv1.Ranges) string {
-	if len(r.GetNetworks()) == 0 {
-		return fmt.Sprintf("Published at %s. List them in `source_ip.allow`.", at)
-	}
-	read := ""
-	if r.GetRead() != "" {
-		read = ", read on " + r.GetRead()
-	}
-	return fmt.Sprintf("Published at %s%s; `source_ip: {ranges: [%s]}` allows them: %s.", at, read, name, strings.Join(r.GetNetworks(), ", "))
-}
-
 var confidenceWords = map[policyv1.Provider_Confidence]string{
 	policyv1.Provider_VERIFIED:  "Read in the provider's own documentation or code.",
 	policyv1.Provider_COMMUNITY: "Known from others' code: try it with a real delivery before you rely on it.",
@@ -163,7 +149,7 @@ func Index() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. [Who repeats how](retries.md) says what copies and\ndenials get. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
+	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. [Who repeats how](retries.md) says what copies and\ndenials get, and [published addresses](ranges.md) where deliveries come from. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
 	b.WriteString("| provider | name in policies | proof | signed time | retries |\n| --- | --- | --- | --- | --- |\n")
 	for _, name := range names {
 		p, err := provider.Get(name)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
@@ -61,6 +62,7 @@ func (p *Policies) compile(onKey func(keys.Key)) (*authz.Table, error) {
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
 		Assertions:    p.Config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
+		Ranges:        ranges.NewKeeper(s.Ranges),                   // it fetches nothing here
 		Now:           time.Now(),
 		OnKey:         onKey,
 	})

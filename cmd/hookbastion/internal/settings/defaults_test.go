@@ -63,6 +63,8 @@ func needs(s setting) string {
 		return "replay: {store: FILE, file: {path: n}}"
 	case strings.HasPrefix(name, "assertion."):
 		return "assertion: {keys: [k]}"
+	case name == "ranges.interval":
+		return "ranges: {refresh: true}"
 	default:
 		return "{}"
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/fetch"
-	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	settingsv1 "github.com/hookbastion/hookbastion/proto/hookbastion/settings/v1"
 )
 
@@ -23,7 +23,7 @@ type Fetch struct {
 func fetches(m *settingsv1.Fetch, fail failer) Fetch {
 	f := Fetch{Directory: m.GetDirectory(), CA: m.GetCa(), MaxStale: fetch.DefaultMaxStale, Timeout: fetch.DefaultTimeout}
 	for i, text := range m.GetAllowPrivate() {
-		prefix, err := source.ParsePrefix(text)
+		prefix, err := ranges.ParsePrefix(text)
 		switch {
 		case err != nil:
 			fail("is not a network such as 10.1.2.0/24 or an address", "fetch", "allow_private", i)

@@ -86,4 +86,7 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.Fetch.proxy":                 "A proxy that every fetch goes through, as in http://proxy:3128, in place of a connection of our own; HTTPS_PROXY counts for nothing. It looks up the names, so that it must refuse private addresses. Default: none.",
 	"hookbastion.settings.v1.Fetch.max_stale":             "How long what was good last counts while its server is away. Default: 168h.",
 	"hookbastion.settings.v1.Fetch.timeout":               "The longest that a fetch may take as a whole. No request waits for one. Default: 15s.",
+	"hookbastion.settings.v1.Ranges.refresh":              "Fetch the documents that policies name, and no others. Default: false, those in the program count.",
+	"hookbastion.settings.v1.Ranges.interval":             "The time between two fetches of a document. Default: 6h.",
+	"hookbastion.settings.v1.Ranges.urls":                 "Where a document is, in place of what the catalogue says, as in azure=https://mirror.example.com/ServiceTags_Public.json. Default: none.",
 }

@@ -26,6 +26,10 @@ func samples(t *testing.T, s setting) (good string, bad []string) {
 		return "2s", []string{"7", "soon", "0s", "-1s", "24h"}
 	case name == "fetch.max_stale":
 		return "36h", []string{"7", "soon", "0s", "-1s", "2161h"}
+	case name == "ranges.interval":
+		return "1h", []string{"7", "soon", "0s", "14m", "25h"}
+	case name == "ranges.urls":
+		return "stripe=https://mirror.example.com/ips.json", []string{"https://mirror.example.com/", "stripe=http://mirror.example.com/x", "stripe"}
 	case name == "log.level":
 		return "warn", []string{"loud", "INFO", "7"}
 	case name == "log.format":

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy"
@@ -57,6 +58,7 @@ type Settings struct {
 	// LeaveOut are reasons whose decisions get no records.
 	LeaveOut []authz.Reason
 	Fetch    Fetch
+	Ranges   ranges.Config
 	LogLevel slog.Level
 	LogJSON  bool
 }
@@ -126,6 +128,7 @@ func (v *Values) Settings() (*Settings, error) {
 	}
 	s.ShortMetadata = m.GetEnvoy().GetMetadata() == settingsv1.Envoy_ID
 	s.Fetch = fetches(m.GetFetch(), fail)
+	s.Ranges = publishedRanges(m.GetRanges(), s.Fetch.Directory, fail)
 	s.SetupUntil = timeOf(m.GetReplay().GetSetupUntil(), fail, "replay", "setup_until")
 	s.File = nonceFile(m.GetReplay(), fail)
 	s.Redis = nonceRedis(m.GetReplay(), fail)
@@ -211,7 +214,7 @@ func (s *Settings) Proofs() policy.Proofs {
 func hops(m *settingsv1.Settings, fail func(string, ...any)) source.Resolver {
 	r := source.Resolver{TrustedHops: int(m.GetSource().GetTrustedHops())}
 	for i, cidr := range m.GetSource().GetTrustedCidrs() {
-		prefix, err := source.ParsePrefix(cidr)
+		prefix, err := ranges.ParsePrefix(cidr)
 		if err != nil {
 			fail("is not a network such as 10.0.0.0/8 or an address", "source", "trusted_cidrs", i)
 		}

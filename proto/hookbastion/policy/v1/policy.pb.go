@@ -1273,7 +1273,8 @@ type SourceIP struct {
 	Allow []string `protobuf:"bytes,1,rep,name=allow,proto3" json:"allow,omitempty"`
 	// Networks or single addresses that are refused first.
 	Deny []string `protobuf:"bytes,2,rep,name=deny,proto3" json:"deny,omitempty"`
-	// Entries of the catalogue whose published networks are allowed as well.
+	// Lists of addresses that providers publish, which are allowed as well: github, or a
+	// part of a document, as in aws:EC2. docs/providers/ranges.md has all of them.
 	Ranges        []string `protobuf:"bytes,3,rep,name=ranges,proto3" json:"ranges,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -389,6 +389,7 @@ type Settings struct {
 	Assertion     *Assertion             `protobuf:"bytes,10,opt,name=assertion,proto3" json:"assertion,omitempty"`
 	Log           *Log                   `protobuf:"bytes,11,opt,name=log,proto3" json:"log,omitempty"`
 	Fetch         *Fetch                 `protobuf:"bytes,12,opt,name=fetch,proto3" json:"fetch,omitempty"`
+	Ranges        *Ranges                `protobuf:"bytes,13,opt,name=ranges,proto3" json:"ranges,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -503,6 +504,13 @@ func (x *Settings) GetLog() *Log {
 func (x *Settings) GetFetch() *Fetch {
 	if x != nil {
 		return x.Fetch
+	}
+	return nil
+}
+
+func (x *Settings) GetRanges() *Ranges {
+	if x != nil {
+		return x.Ranges
 	}
 	return nil
 }
@@ -1823,6 +1831,74 @@ func (x *Fetch) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+// Ranges is what becomes of the addresses that providers publish, which policies name in
+// source_ip.ranges. They are fetched as fetch says; fetch.directory also keeps since when
+// a change is held.
+type Ranges struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Fetch the documents that policies name, and no others. Default: false, those in the
+	// program count.
+	Refresh bool `protobuf:"varint,1,opt,name=refresh,proto3" json:"refresh,omitempty"`
+	// The time between two fetches of a document. Default: 6h.
+	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Where a document is, in place of what the catalogue says, as in
+	// azure=https://mirror.example.com/ServiceTags_Public.json. Default: none.
+	Urls          []string `protobuf:"bytes,3,rep,name=urls,proto3" json:"urls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ranges) Reset() {
+	*x = Ranges{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ranges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ranges) ProtoMessage() {}
+
+func (x *Ranges) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ranges.ProtoReflect.Descriptor instead.
+func (*Ranges) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Ranges) GetRefresh() bool {
+	if x != nil {
+		return x.Refresh
+	}
+	return false
+}
+
+func (x *Ranges) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *Ranges) GetUrls() []string {
+	if x != nil {
+		return x.Urls
+	}
+	return nil
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The socket's path. Default: none.
@@ -1835,7 +1911,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +1923,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[17]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1966,7 @@ type Redis_Sentinel struct {
 
 func (x *Redis_Sentinel) Reset() {
 	*x = Redis_Sentinel{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +1978,7 @@ func (x *Redis_Sentinel) String() string {
 func (*Redis_Sentinel) ProtoMessage() {}
 
 func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2029,7 @@ type Redis_Password struct {
 
 func (x *Redis_Password) Reset() {
 	*x = Redis_Password{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2041,7 @@ func (x *Redis_Password) String() string {
 func (*Redis_Password) ProtoMessage() {}
 
 func (x *Redis_Password) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2086,7 @@ type Admin_Readers struct {
 
 func (x *Admin_Readers) Reset() {
 	*x = Admin_Readers{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2098,7 @@ func (x *Admin_Readers) String() string {
 func (*Admin_Readers) ProtoMessage() {}
 
 func (x *Admin_Readers) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2141,7 @@ type Admin_Operators struct {
 
 func (x *Admin_Operators) Reset() {
 	*x = Admin_Operators{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2153,7 @@ func (x *Admin_Operators) String() string {
 func (*Admin_Operators) ProtoMessage() {}
 
 func (x *Admin_Operators) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2180,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa9\x05\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe2\x05\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -2118,7 +2194,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\tassertion\x18\n" +
 	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\x12.\n" +
 	"\x03log\x18\v \x01(\v2\x1c.hookbastion.settings.v1.LogR\x03log\x124\n" +
-	"\x05fetch\x18\f \x01(\v2\x1e.hookbastion.settings.v1.FetchR\x05fetch\"\xb1\x02\n" +
+	"\x05fetch\x18\f \x01(\v2\x1e.hookbastion.settings.v1.FetchR\x05fetch\x127\n" +
+	"\x06ranges\x18\r \x01(\v2\x1f.hookbastion.settings.v1.RangesR\x06ranges\"\xb1\x02\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
@@ -2283,7 +2360,11 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x02ca\x18\x03 \x01(\tR\x02ca\x12\x14\n" +
 	"\x05proxy\x18\x04 \x01(\tR\x05proxy\x12J\n" +
 	"\tmax_stale\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x05\b\x80\xce\xda\x032\x03\b\x90\x1cR\bmaxStale\x12C\n" +
-	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\bx2\x02\b\x01R\atimeoutBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\bx2\x02\b\x01R\atimeout\"\xad\x01\n" +
+	"\x06Ranges\x12\x18\n" +
+	"\arefresh\x18\x01 \x01(\bR\arefresh\x12H\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x04\b\x80\xa3\x052\x03\b\x84\aR\binterval\x12?\n" +
+	"\x04urls\x18\x03 \x03(\tB+\xbaH(\x92\x01%\x10@\"!r\x1f2\x1d^[a-z0-9-]+=https://[^/]+/.*$R\x04urlsBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -2298,7 +2379,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_Metadata)(0),         // 1: hookbastion.settings.v1.Envoy.Metadata
@@ -2323,12 +2404,13 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Assertion)(nil),           // 20: hookbastion.settings.v1.Assertion
 	(*Log)(nil),                 // 21: hookbastion.settings.v1.Log
 	(*Fetch)(nil),               // 22: hookbastion.settings.v1.Fetch
-	(*Grpc_Unix)(nil),           // 23: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 24: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 25: hookbastion.settings.v1.Redis.Password
-	(*Admin_Readers)(nil),       // 26: hookbastion.settings.v1.Admin.Readers
-	(*Admin_Operators)(nil),     // 27: hookbastion.settings.v1.Admin.Operators
-	(*durationpb.Duration)(nil), // 28: google.protobuf.Duration
+	(*Ranges)(nil),              // 23: hookbastion.settings.v1.Ranges
+	(*Grpc_Unix)(nil),           // 24: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 25: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 26: hookbastion.settings.v1.Redis.Password
+	(*Admin_Readers)(nil),       // 27: hookbastion.settings.v1.Admin.Readers
+	(*Admin_Operators)(nil),     // 28: hookbastion.settings.v1.Admin.Operators
+	(*durationpb.Duration)(nil), // 29: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	7,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -2343,37 +2425,39 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	20, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
 	21, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
 	22, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
-	23, // 12: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	8,  // 13: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	28, // 14: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
-	0,  // 15: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	2,  // 16: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	1,  // 17: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
-	3,  // 18: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
-	28, // 19: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	4,  // 20: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	16, // 21: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	14, // 22: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	15, // 23: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	24, // 24: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	25, // 25: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	28, // 26: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	5,  // 27: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	28, // 28: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	28, // 29: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	8,  // 30: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	26, // 31: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
-	27, // 32: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
-	28, // 33: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	28, // 34: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	28, // 35: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
-	28, // 36: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	25, // 37: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	23, // 12: hookbastion.settings.v1.Settings.ranges:type_name -> hookbastion.settings.v1.Ranges
+	24, // 13: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	8,  // 14: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	29, // 15: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	0,  // 16: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	2,  // 17: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	1,  // 18: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
+	3,  // 19: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
+	29, // 20: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	4,  // 21: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	16, // 22: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	14, // 23: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	15, // 24: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	25, // 25: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	26, // 26: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	29, // 27: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	5,  // 28: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	29, // 29: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	29, // 30: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	8,  // 31: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	27, // 32: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
+	28, // 33: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
+	29, // 34: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	29, // 35: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	29, // 36: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
+	29, // 37: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	29, // 38: hookbastion.settings.v1.Ranges.interval:type_name -> google.protobuf.Duration
+	26, // 39: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -2393,7 +2477,7 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
