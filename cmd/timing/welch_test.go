@@ -131,10 +131,37 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// A control that is not seen is measured again, a leak is not asked twice, and
+// the row says what was seen last.
+func TestJudge(t *testing.T) {
+	seen, none := []result{{t: 9}}, []result{{t: 1}}
+	for name, c := range map[string]struct {
+		control  bool
+		measured [][]result
+		ok       bool
+		verdict  string
+	}{
+		"no leak":                  {false, [][]result{none}, true, "| no leak |"},
+		"a leak":                   {false, [][]result{seen}, false, "| leak (wrong) |"},
+		"a control":                {true, [][]result{seen}, true, "| leak |"},
+		"a control, disturbed":     {true, [][]result{none, seen}, true, "| leak, measured 2 times |"},
+		"a control that is silent": {true, [][]result{none, none, none}, false, "| no leak (wrong), measured 3 times |"},
+	} {
+		n := 0
+		line, ok := judge(&target{name: name, control: c.control, batch: 1}, func() []result {
+			n++
+			return c.measured[n-1]
+		})
+		if ok != c.ok || n != len(c.measured) || !strings.HasSuffix(line, c.verdict) {
+			t.Errorf("%s: %v after %d: %s", name, ok, n, line)
+		}
+	}
+}
+
 // With one measurement nothing is found, which is wrong of the controls.
 func TestRunFailsWithoutALeakInTheControls(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(&out, 3, 1); err == nil || strings.Count(out.String(), "no leak (wrong)") < 2 {
+	if err := run(&out, 3, 1); err == nil || strings.Count(err.Error(), "no leak (wrong)") < 2 || strings.Count(out.String(), "no leak (wrong)") < 2 {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
