@@ -1,0 +1,269 @@
+package monitor
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// The shares and counts that are watched.
+var (
+	failureShare = shareKind{prior: 0.01, weight: 50, slots: 2, least: 15, hits: 3, mild: 0.03, strong: 0.4}
+	copyShare    = shareKind{prior: 0.01, weight: 50, slots: 2, least: 15, hits: 3, mild: 0.03, strong: 0.4}
+	unknownShare = shareKind{prior: 0.01, weight: 50, slots: 4, least: 15, hits: 3, mild: 0.03, strong: 0.4}
+	sourceShare  = shareKind{prior: 0.01, weight: 50, slots: 2, least: 15, hits: 2, mild: 0.03, strong: 0.4}
+
+	strangeCount = countKind{mild: 2, strong: 20, least: 12 * float64(slotsAnHour), hits: 20, times: 3}
+	pathCount    = countKind{mild: 3, strong: 20, least: 12 * float64(slotsAnHour), hits: 40, times: 3}
+)
+
+// learnSources is after how long the share of new networks is learned, and twice that
+// when it is judged, in slots: at first all are new.
+const learnSources = 48 * slotsAnHour
+
+// judge ends a slot.
+func (s *series) judge(m *Monitor, slot int64) {
+	if s.Born == 0 {
+		return
+	}
+	s.judgeScan(m, slot)
+	if s.name == "" {
+		return
+	}
+	if s.rhythm.turn(slot, s.scratch) {
+		s.youth = int(max(young, min(young*200/max(s.rhythm.Hours.daily(), 1), oldest)))
+	}
+	s.judgeFailures(m, slot)
+	s.judgeShare(m, slot, Copies, &s.Copies, &copyShare, "of the deliveries are copies of earlier ones, where %s is usual")
+	s.judgeShare(m, slot, UnknownOutcomes, &s.Unknown, &unknownShare, "of the deliveries have an outcome that nobody knows, where %s is usual")
+	s.judgeSources(m, slot)
+	s.judgeSizes(m, slot)
+	s.judgeSkews(m, slot)
+	s.judgeKeys(m, slot)
+	s.judgeRhythm(m, slot)
+	s.good, s.alive = 0, 0
+}
+
+// percent writes a share.
+func percent(share float64) string { return fmt.Sprintf("%.2g %%", 100*share) }
+
+// alarm fills what a tally tells.
+func (t *tally) alarm(k Kind) Alarm {
+	return Alarm{Kind: k, Samples: int64(t.N), Since: timeOf(t.Since), Strangers: t.Odd > t.K/2}
+}
+
+// finish ends an alarm of a sum.
+func (s *series) finish(m *Monitor, slot int64, k Kind, spoke, alive bool, reset, accept func()) {
+	if ended, accepted := s.heard(m, slot, k, spoke, alive); ended {
+		if accepted {
+			accept()
+		}
+		reset()
+		s.votes[k] = vote{}
+	}
+}
+
+// judgeShare ends a slot of a share.
+func (s *series) judgeShare(m *Monitor, slot int64, k Kind, sh *share, kind *shareKind, words string) {
+	usual, n, hits := sh.usual(kind), sh.n, sh.k
+	if t := sh.end(kind, slot, s.learns(k)); t != nil {
+		a := t.alarm(k)
+		a.Source, a.Baseline, a.Value, a.Unit = s.votes[k].source(), usual, float64(t.K/t.N), "share"
+		a.Message = percent(a.Value) + " " + fmt.Sprintf(words, percent(usual))
+		s.raise(m, slot, a)
+	}
+	spoke := float64(hits) > float64(n)*max(3*usual, kind.mild/2)
+	s.finish(m, slot, k, spoke, sh.alive(), sh.reset, sh.accept)
+}
+
+// judgeFailures watches failures from networks that deliver and those of strangers.
+func (s *series) judgeFailures(m *Monitor, slot int64) {
+	learn := s.learns(SignatureFailures)
+	usual, n, hits, strange := s.Failures.usual(&failureShare), s.Failures.n, s.Failures.k, float64(s.Strange.k)
+	often := s.Strange.usual()
+	if t := s.Failures.end(&failureShare, slot, learn); t != nil {
+		a := t.alarm(SignatureFailures)
+		a.Source, a.Baseline, a.Value, a.Unit = s.votes[SignatureFailures].source(), usual, float64(t.K/t.N), "share"
+		a.Message = percent(a.Value) + " from networks that deliver fail, where " + percent(usual) + " is usual: "
+		if a.Value > 0.5 {
+			a.Message += "the provider's secret has probably changed"
+		} else {
+			a.Message += "one of the provider's secrets may have changed, or others share its addresses"
+		}
+		s.raise(m, slot, a)
+	}
+	if t := s.Strange.end(&strangeCount, slot, learn); t != nil {
+		a := t.alarm(SignatureFailures)
+		a.Strangers, a.Samples = true, int64(t.K)
+		a.Source, a.Unit = s.votes[SignatureFailures].source(), "failures an hour"
+		a.Baseline, a.Value = often*float64(slotsAnHour), float64(t.K/t.N)*float64(slotsAnHour)
+		a.Message = fmt.Sprintf("strangers fail %.3g times an hour, where %.2g is usual: they hold no key", a.Value, a.Baseline)
+		s.raise(m, slot, a)
+	}
+	spoke := float64(hits) > float64(n)*max(3*usual, failureShare.mild/2) || strange > 3*often+1
+	s.finish(m, slot, SignatureFailures, spoke, s.Failures.alive() || s.Strange.alive(),
+		func() { s.Failures.reset(); s.Strange.reset() }, func() { s.Failures.accept(); s.Strange.accept() })
+}
+
+func (s *share) accept() {
+	if t := s.strongest(); t.N > 0 {
+		s.Total = min(s.Total, 100)
+		s.Hits = s.Total * t.K / t.N
+	}
+}
+
+func (s *share) strongest() *tally {
+	if s.Tallies[1].Sum > s.Tallies[0].Sum {
+		return &s.Tallies[1]
+	}
+	return &s.Tallies[0]
+}
+
+func (c *count) accept() {
+	t := &c.Tallies[0]
+	if c.Tallies[1].Sum > t.Sum {
+		t = &c.Tallies[1]
+	}
+	if t.N > 0 {
+		c.Mean, c.Slots = t.K/t.N, min(c.Slots, 144)
+	}
+}
+
+func (s *shift) accept() {
+	for i := range s.Past {
+		s.Past[i] *= 0.02
+	}
+	s.Total *= 0.02
+}
+
+// judgeSources watches the share of deliveries from networks that are new.
+func (s *series) judgeSources(m *Monitor, slot int64) {
+	age := slot - s.Born
+	if age < learnSources {
+		s.Sources.n, s.Sources.k, s.Sources.odd = 0, 0, 0
+		return
+	}
+	kind := sourceShare
+	if age < 2*learnSources {
+		kind.least = math.Inf(1)
+	}
+	s.judgeShare(m, slot, NewSource, &s.Sources, &kind, "of the deliveries come from networks that were not known a day before, where %s is usual")
+}
+
+// judgeScan watches how many different unknown paths or tenants there are.
+func (s *series) judgeScan(m *Monitor, slot int64) {
+	s.Scan.k = float32(s.paths.take())
+	now, often := float64(s.Scan.k), s.Scan.usual()
+	if t := s.Scan.end(&pathCount, slot, s.learns(PathScan)); t != nil {
+		a := t.alarm(PathScan)
+		a.Strangers, a.Samples, a.Source, a.Unit = true, int64(t.K), s.votes[PathScan].source(), "different an hour"
+		a.Baseline, a.Value = often*float64(slotsAnHour), float64(t.K/t.N)*float64(slotsAnHour)
+		what := "paths that no webhook has"
+		if s.name != "" {
+			what = "tenants that nobody knows"
+		}
+		a.Message = fmt.Sprintf("%.3g %s are tried an hour, where %.2g is usual", a.Value, what, a.Baseline)
+		s.raise(m, slot, a)
+	}
+	s.finish(m, slot, PathScan, now > 3*often+2, s.Scan.alive(), s.Scan.reset, s.Scan.accept)
+}
+
+// judgeSizes watches the sizes of bodies.
+func (s *series) judgeSizes(m *Monitor, slot int64) {
+	usual, _ := s.Sizes.usual()
+	before := s.Sizes.strongest()
+	direction := s.Sizes.end(slot, s.learns(BodySize), func(up bool, middle, _ float64) bool { return true })
+	if direction != 0 {
+		t, d := s.Sizes.toward(direction)
+		a := t.alarm(BodySize)
+		a.Baseline, a.Value, a.Unit = math.Round(sizeOf(usual)), math.Round(sizeOf(float64(s.Sizes.Middle[d]/s.Sizes.Slots[d]))), "bytes"
+		words := "larger"
+		if direction < 0 {
+			words = "smaller"
+		}
+		a.Message = fmt.Sprintf("bodies are %s than they were: the middle one has about %.3g bytes, where %.3g is usual", words, a.Value, a.Baseline)
+		s.raise(m, slot, a)
+	}
+	s.finish(m, slot, BodySize, s.Sizes.strongest() > max(before, enough/2), s.Sizes.alive(), s.Sizes.reset, s.Sizes.accept)
+}
+
+// toward returns the stronger tally of a direction.
+func (s *shift) toward(direction int) (*tally, int) {
+	d := (1 - direction) / 2
+	if s.Tallies[2*d+1].Sum > s.Tallies[2*d].Sum {
+		return &s.Tallies[2*d+1], d
+	}
+	return &s.Tallies[2*d], d
+}
+
+// leastDrift is the smallest change of the clock skew that matters, in seconds.
+const leastDrift = 2.0
+
+// judgeSkews watches clock skews. Deliveries that are late move the upper part of a
+// slot's skews alone; a clock moves them all.
+func (s *series) judgeSkews(m *Monitor, slot int64) {
+	usual, low := s.Skews.usual()
+	before := s.Skews.strongest()
+	direction := s.Skews.end(slot, s.learns(ClockDrift), func(up bool, nowMiddle, nowLow float64) bool {
+		if up {
+			return skewOf(nowLow)-skewOf(low) > leastDrift
+		}
+		return skewOf(usual)-skewOf(nowMiddle) > leastDrift
+	})
+	if direction != 0 {
+		t, d := s.Skews.toward(direction)
+		a := t.alarm(ClockDrift)
+		a.Baseline, a.Value, a.Unit = seconds(skewOf(usual)), seconds(skewOf(float64(s.Skews.Middle[d]/s.Skews.Slots[d]))), "seconds"
+		a.Message = fmt.Sprintf("signed times lie %.3g s behind our clock, where %.2g s is usual: the provider's clock or ours has moved", a.Value, a.Baseline)
+		s.raise(m, slot, a)
+	}
+	s.finish(m, slot, ClockDrift, s.Skews.strongest() > max(before, enough/2), s.Skews.alive(), s.Skews.reset, s.Skews.accept)
+}
+
+func seconds(v float64) float64 { return math.Round(v*100) / 100 }
+
+// judgeKeys watches for keys that should be out of use.
+func (s *series) judgeKeys(m *Monitor, slot int64) {
+	if k := s.Keys.raised(s.rhythm.Hours.daily()); k != nil {
+		a := Alarm{Kind: RetiredKey, Value: float64(k.Back), Unit: "uses", Samples: int64(k.Back), Since: timeOf(k.Since)}
+		a.Message = fmt.Sprintf("key %q was used %d times again after others had replaced it", k.ID, k.Back)
+		if k.Refused {
+			a.Message = fmt.Sprintf("key %q has signed %d deliveries although it is not valid now", k.ID, k.Back)
+		}
+		s.raise(m, slot, a)
+	}
+	s.finish(m, slot, RetiredKey, s.Keys.spoke(slot), false, s.Keys.reset, func() { s.Keys.accept(slot) })
+}
+
+// judgeRhythm watches how many deliveries there are.
+func (s *series) judgeRhythm(m *Monitor, slot int64) {
+	r := &s.rhythm
+	r.end(slot, s.good, s.alive, m.crowd)
+	owed, silent := r.silent(slot)
+	if silent {
+		since := timeOf(r.Last + 1)
+		s.raise(m, slot, Alarm{
+			Kind: Silence, Baseline: math.Round(owed*10) / 10, Value: 0, Unit: "deliveries since then", Samples: int64(r.Pauses), Since: since,
+			Message: fmt.Sprintf("nothing has come for %s, in which %.3g deliveries would be usual", timeOf(slot+1).Sub(since).Round(time.Minute), owed),
+		})
+	}
+	s.finish(m, slot, Silence, silent, false, func() {}, func() {})
+	got, expected, hours, high := r.more(slot)
+	low := false
+	if !high && s.learns(Silence) {
+		if fewer, of, yes := r.less(m.crowd); yes {
+			got, expected, hours, low = fewer, of, 1, true
+		}
+	}
+	if high || low {
+		words := "more"
+		if low {
+			words = "fewer"
+		}
+		s.raise(m, slot, Alarm{
+			Kind: Rate, Baseline: math.Round(expected*10) / 10, Value: got, Unit: "deliveries", Samples: int64(got), Since: timeOf(slot + 1 - hours*slotsAnHour),
+			Message: fmt.Sprintf("%s deliveries than usual: %.4g in %d h, where %.3g are usual at such a time", words, got, hours, expected),
+		})
+	}
+	s.finish(m, slot, Rate, high || low, false, func() {}, func() {})
+}

@@ -1,0 +1,188 @@
+package monitor
+
+import "math"
+
+// cells is how many classes a distribution has.
+const cells = 56
+
+// shift watches whether values lie elsewhere in their own past distribution than they
+// used to. A value counts by its rank there, as the quantile of a normal distribution.
+type shift struct {
+	Past    [cells]float32
+	Total   float32
+	Spread  float32  // variance of a slot's score, minus 1
+	Tallies [4]tally // mild and strong, upwards, then downwards
+	// Middle and Low are the sums over the tallies' slots of the middle and the lower
+	// quarter of each, and Slots their number; Usual the same of the past.
+	Middle, Low, Slots [2]float32
+	slot               [cells]uint16
+	n, odd             uint32
+}
+
+// add counts a value of a class.
+func (s *shift) add(class int, odd bool) {
+	class = max(0, min(class, cells-1))
+	if s.slot[class] < math.MaxUint16 {
+		s.slot[class]++
+		s.n++
+		if odd {
+			s.odd++
+		}
+	}
+}
+
+// quantile returns the class, with fractions, below which a share of a distribution
+// lies.
+func quantile[T uint16 | float32](of *[cells]T, total, share float64) float64 {
+	var sum float64
+	for i, n := range of {
+		if next := sum + float64(n); next >= share*total && n > 0 {
+			return float64(i) + (share*total-sum)/float64(n)
+		} else {
+			sum = next
+		}
+	}
+	return cells
+}
+
+// learned is how many values must be known before an alarm.
+const learned = 20
+
+// end ends a slot. It returns the direction that raises an alarm, 1 or -1, or 0, where
+// differs says that a change from the past matters.
+func (s *shift) end(slot int64, learn bool, differs func(up bool, middle, low float64) bool) int {
+	if s.n == 0 {
+		return 0
+	}
+	n, odd := float64(s.n), float64(s.odd)
+	raised := 0
+	if s.Total >= learned {
+		score := s.score()
+		scale := 1 + float64(s.Spread)
+		for i := range s.Tallies {
+			step, up := 0.5, i < 2
+			if i%2 == 1 {
+				step = 1.5
+			}
+			z := score
+			if !up {
+				z = -z
+			}
+			t, d := &s.Tallies[i], i/2
+			t.add(slot, (step*z-n*step*step/2)/scale, enough/3.5, n, n, odd)
+			if t.Sum >= enough && t.N >= 5 && s.moved(d, up, differs) {
+				raised = 1 - 2*d
+			}
+		}
+		s.follow()
+		s.Spread = stray(s.Spread, min(score*score/n, 30))
+	}
+	if learn {
+		s.learn(n)
+	}
+	s.slot, s.n, s.odd = [cells]uint16{}, 0, 0
+	return raised
+}
+
+// score is the sum of the ranks of the slot's values.
+func (s *shift) score() (sum float64) {
+	total, below := float64(s.Total)+1, 0.5
+	for i, n := range s.slot {
+		past := float64(s.Past[i])
+		if n > 0 {
+			rank := (below + past/2) / total
+			sum += float64(n) * max(-3, min(normal(rank), 3))
+		}
+		below += past
+	}
+	return sum
+}
+
+// normal is the quantile of the normal distribution.
+func normal(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+
+// follow sums where the slots of each direction's evidence lie.
+func (s *shift) follow() {
+	middle, low := quantile(&s.slot, float64(s.n), 0.5), quantile(&s.slot, float64(s.n), 0.25)
+	for d := range s.Slots {
+		if max(s.Tallies[2*d].Sum, s.Tallies[2*d+1].Sum) <= 0 {
+			s.Middle[d], s.Low[d], s.Slots[d] = 0, 0, 0
+			continue
+		}
+		s.Middle[d] += float32(middle)
+		s.Low[d] += float32(low)
+		s.Slots[d]++
+	}
+}
+
+func (s *shift) moved(d int, up bool, differs func(up bool, middle, low float64) bool) bool {
+	return s.Slots[d] > 0 && differs(up, float64(s.Middle[d]/s.Slots[d]), float64(s.Low[d]/s.Slots[d]))
+}
+
+// usual is the middle of the past, and its lower quarter.
+func (s *shift) usual() (middle, low float64) {
+	return quantile(&s.Past, float64(s.Total), 0.5), quantile(&s.Past, float64(s.Total), 0.25)
+}
+
+func (s *shift) learn(n float64) {
+	weight := float32(1)
+	if s.suspicious() {
+		weight = 0.1
+	}
+	if s.Total > 2000 {
+		keep := float32(1 - 1./memory)
+		for i := range s.Past {
+			s.Past[i] *= keep
+		}
+		s.Total *= keep
+	}
+	for i, k := range s.slot {
+		s.Past[i] += weight * float32(k)
+	}
+	s.Total += weight * float32(n)
+}
+
+func (s *shift) suspicious() bool { return s.strongest() > enough/3 }
+func (s *shift) alive() bool      { return s.strongest() > enough/4 }
+
+func (s *shift) strongest() (most float32) {
+	for i := range s.Tallies {
+		most = max(most, s.Tallies[i].Sum)
+	}
+	return most
+}
+
+func (s *shift) reset() {
+	s.Tallies = [4]tally{}
+	s.Middle, s.Low, s.Slots = [2]float32{}, [2]float32{}, [2]float32{}
+}
+
+// sizeClass is the class of a number of bytes: two for each doubling, from 1 byte up.
+func sizeClass(bytes int64) int {
+	if bytes <= 0 {
+		return 0
+	}
+	return 1 + int(2*math.Log2(float64(bytes)))
+}
+
+// sizeOf is the number of bytes at a class.
+func sizeOf(class float64) float64 { return math.Exp2((class - 1) / 2) }
+
+// skewStep is below what clock skews are told apart in proportion, in seconds.
+const skewStep = 0.25
+
+// skewClass is the class of a clock skew: two for each doubling beyond a quarter of a
+// second, in both directions.
+func skewClass(seconds float64) int {
+	class := int(2 * math.Log2(1+math.Abs(seconds)/skewStep))
+	if seconds < 0 {
+		return cells/2 - 1 - class
+	}
+	return cells/2 + class
+}
+
+// skewOf is the skew at a class, in seconds.
+func skewOf(class float64) float64 {
+	from := class - cells/2
+	return math.Copysign(skewStep*(math.Exp2(math.Abs(from)/2)-1), from)
+}
