@@ -31,9 +31,14 @@ const (
 	StageTransport
 	StageSource
 	StageTenant
+	// StageHandshake answers what providers ask before anything is proven. Neither it nor
+	// StageAnswer stands in a record where the request is no handshake.
+	StageHandshake
 	StageToken
 	StageSignature
 	StageFreshness
+	// StageAnswer answers what providers ask with the proof of a delivery.
+	StageAnswer
 	// StageKnown looks whether it is known to be a copy, and reserves nothing. A
 	// look that finds none is no check of its own: it stands in no record.
 	StageKnown
@@ -42,7 +47,7 @@ const (
 	stageCount
 )
 
-var stageNames = [stageCount]string{"limits", "transport", "source", "tenant", "token", "signature", "freshness", "replay", "conditions", "replay"}
+var stageNames = [stageCount]string{"limits", "transport", "source", "tenant", "handshake", "token", "signature", "freshness", "handshake", "replay", "conditions", "replay"}
 
 // String returns the stage's name as it stands in records and spans.
 func (s Stage) String() string {
@@ -148,6 +153,13 @@ type Call struct {
 	Reservation Reservation
 	// Acknowledge: the sender of a copy is told that all is well.
 	Acknowledge bool
+	// Asking says whether the request may be a handshake.
+	Asking Asking
+	// Handshake names the one that it is, right or wrong. Answer is what it is answered
+	// where the reason is Handshake, and RefusedStatus the status where it fails, or 0.
+	Handshake     string
+	Answer        *Answer
+	RefusedStatus int
 
 	// Elapsed, where there is one, says how long ago the call came, so that each
 	// check can be timed. It is nil where nobody asks.

@@ -33,6 +33,8 @@ type Webhook struct {
 	// Audience, where there is one, is whom the upstream's assertion is for.
 	Audience string
 	Chain    Chain
+	// Handshakes, where there are any, are what the chain answers itself.
+	Handshakes Handshaker
 	// Index numbers the webhook within its table, from 0.
 	Index int
 }
@@ -100,10 +102,12 @@ func (t *Table) decide(c Call, d *Decision) {
 		return
 	}
 	d.Webhook, d.Tenant = found.Webhook, found.Tenant
+	call.Asking = found.Asking
 	call.Webhook, call.Identity, call.Tenant = found.Webhook.Name, found.Webhook.Identity(), found.Tenant
 	d.Reason = found.Webhook.run(call, d)
 	d.KeyID, d.Proof, d.Mark, d.SignedTime = call.KeyID, call.Proof, call.Mark, call.SignedTime
 	d.Reservation, d.Acknowledged = call.Reservation, call.Acknowledge
+	d.Handshake, d.Answer, d.RefusedStatus = call.Handshake, call.Answer, call.RefusedStatus
 	if d.Reason.Allows() {
 		d.Verdict = Allow
 	}
@@ -123,11 +127,11 @@ func (w *Webhook) run(call *Call, d *Decision) Reason {
 		if i > 0 && check.Stage() != StageReplay || call.Context.Err() == nil {
 			reason = check.Run(call)
 		}
-		if reason == OK && check.Stage() == StageKnown {
+		if reason == OK && check.Stage().silent() {
 			continue
 		}
-		if reason == Unprotected {
-			reason = Internal // only the policy can say so
+		if reason == Unprotected || reason == Handshake && (call.Answer == nil || !check.Stage().answers()) {
+			reason = Internal // only the policy can say so, and only a handshake has an answer
 		}
 		if call.Elapsed != nil {
 			start, end = end, call.Elapsed()
@@ -144,6 +148,8 @@ func (w *Webhook) run(call *Call, d *Decision) Reason {
 		}
 	}
 	switch {
+	case call.Asking != AsksNothing:
+		return Internal // it was let through for a handshake, which nothing has answered
 	case call.Proof > ProofNone:
 		return OK
 	case w.Unverified != "":

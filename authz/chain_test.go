@@ -37,7 +37,7 @@ func TestNothingRunsAfterTheTimeIsOver(t *testing.T) {
 func TestStagesRunInOrder(t *testing.T) {
 	var checks []authz.Check
 	var ran []authz.Stage
-	for _, stage := range []authz.Stage{authz.StageReplay, authz.StageSignature, authz.StageLimits, authz.StageFreshness, authz.StageToken, authz.StageSource, authz.StageConditions, authz.StageKnown, authz.StageTransport, authz.StageTenant} {
+	for _, stage := range []authz.Stage{authz.StageReplay, authz.StageSignature, authz.StageLimits, authz.StageFreshness, authz.StageToken, authz.StageSource, authz.StageConditions, authz.StageKnown, authz.StageTransport, authz.StageTenant, authz.StageHandshake, authz.StageAnswer} {
 		checks = append(checks, authztest.Check{At: stage, Do: func(call *authz.Call) authz.Reason {
 			ran = append(ran, stage)
 			call.Proof = authz.ProofSignature

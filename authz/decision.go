@@ -46,6 +46,12 @@ type Decision struct {
 	Acknowledged bool
 	// SignedTime is the verified time; zero if there is none.
 	SignedTime time.Time
+	// Handshake names the handshake that the request is, right or wrong. Answer is what
+	// it is answered where the reason is Handshake, and RefusedStatus the status where it
+	// fails; 0: the webhook's own.
+	Handshake     string
+	Answer        *Answer
+	RefusedStatus int
 	// AllowedMethods is what a 405 names.
 	AllowedMethods string
 	// Assertion is what the upstream can check, signed; empty if there is
@@ -61,9 +67,18 @@ type Decision struct {
 func (d *Decision) Checks() []Outcome { return d.outcomes[:d.ran] }
 
 // Forward reports whether the request goes to the upstream: because it is
-// allowed, or because its webhook only watches.
+// allowed and no handshake, or because its webhook only watches.
 func (d *Decision) Forward() bool {
-	return d.Verdict == Allow && d.Reason.Allows() || d.Webhook != nil && d.Webhook.Shadow
+	return d.Verdict == Allow && d.Reason.Allows() && d.Reason != Handshake || d.Webhook != nil && d.Webhook.Shadow
+}
+
+// Answered returns what the sender of a handshake gets, or nil if it is none, fails, or
+// goes to the upstream.
+func (d *Decision) Answered() *Answer {
+	if d.Verdict != Allow || d.Reason != Handshake || d.Forward() || d.Answer == nil || d.Answer.Status != 200 && d.Answer.Status != 204 {
+		return nil
+	}
+	return d.Answer
 }
 
 // Challenge is what www-authenticate says to the sender; empty if nothing.
@@ -75,8 +90,12 @@ func (d *Decision) Challenge() string {
 }
 
 // Status returns the HTTP status that the sender gets if the request is not
-// forwarded: 400 to 599, or 200 for a copy that is acknowledged.
+// forwarded: 400 to 599, 200 for a copy that is acknowledged, or 200 or 204 for a
+// handshake.
 func (d *Decision) Status() int {
+	if answer := d.Answered(); answer != nil {
+		return answer.Status
+	}
 	r := d.Reason
 	if d.Acknowledged && r == Replayed {
 		return 200
@@ -89,6 +108,9 @@ func (d *Decision) Status() int {
 	}
 	if d.Challenge() != "" {
 		return 401
+	}
+	if r == HandshakeRefused && d.RefusedStatus >= 400 && d.RefusedStatus <= 499 {
+		return d.RefusedStatus
 	}
 	if d.Webhook != nil && d.Webhook.DeniedStatus != 0 {
 		return d.Webhook.DeniedStatus

@@ -12,6 +12,7 @@ const (
 	Unset Reason = iota
 	OK
 	Unprotected // "unverified": the policy asks for no proof
+	Handshake   // answered here, and not forwarded
 
 	NoWebhook
 	MethodNotAllowed
@@ -38,6 +39,7 @@ const (
 	TimestampTooOld
 	TimestampInFuture
 	ConditionFailed
+	HandshakeRefused
 	Replayed
 	InFlight
 	ReplayUncertain
@@ -61,6 +63,7 @@ var reasons = [reasonCount]struct {
 	Unset:              {"unset", 503},
 	OK:                 {"ok", 200},
 	Unprotected:        {"unverified", 200},
+	Handshake:          {"handshake", 200},
 	NoWebhook:          {"no_webhook", 404},
 	MethodNotAllowed:   {"method_not_allowed", 405},
 	ContentType:        {"content_type", 415},
@@ -86,6 +89,7 @@ var reasons = [reasonCount]struct {
 	TimestampTooOld:    {"timestamp_too_old", 0},
 	TimestampInFuture:  {"timestamp_in_future", 0},
 	ConditionFailed:    {"condition_failed", 403},
+	HandshakeRefused:   {"handshake_refused", 0},
 	Replayed:           {"replayed", 409},
 	InFlight:           {"in_flight", 503},
 	ReplayUncertain:    {"replay_uncertain", 503},
@@ -109,8 +113,9 @@ func (r Reason) String() string {
 	return reasons[Unset].name
 }
 
-// Allows reports whether the reason lets a request pass.
-func (r Reason) Allows() bool { return r == OK || r == Unprotected }
+// Allows reports whether the reason lets a request pass, or is that of a handshake, which
+// is answered and does not.
+func (r Reason) Allows() bool { return r == OK || r == Unprotected || r == Handshake }
 
 // MarshalText writes the reason's word.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

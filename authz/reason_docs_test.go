@@ -18,7 +18,9 @@ func TestReasonsAreDocumented(t *testing.T) {
 		r := authz.Reason(i)
 		status := "the provider's"
 		marked := &authz.Decision{Reason: r, Webhook: &authz.Webhook{DeniedStatus: 499}}
-		if r.Allows() {
+		if r == authz.Handshake {
+			status = "answered"
+		} else if r.Allows() {
 			status = "forwarded"
 		} else if marked.Status() != 499 {
 			status = fmt.Sprint(marked.Status())

@@ -52,9 +52,10 @@ type route struct {
 	hosts   []string
 	path    string
 	methods []string
-	allow   string // methods, for the Allow header
-	tenant  int    // number of the path segment that is the tenant, or -1
-	named   bool   // found by its name alone
+	asked   []string // methods of handshakes that are none of those
+	allow   string   // methods, for the Allow header
+	tenant  int      // number of the path segment that is the tenant, or -1
+	named   bool     // found by its name alone
 }
 
 // NewTable returns an empty table.
@@ -89,7 +90,7 @@ func (t *Table) Webhook(name string) *Webhook {
 func (t *Table) Add(w *Webhook, m Match) (tie *Webhook) {
 	r := &route{
 		webhook: w, hosts: m.Hosts, path: m.Path, methods: m.Methods,
-		allow: strings.Join(m.Methods, ", "), tenant: TenantSegment(m.Path), named: m.ExtensionOnly,
+		asked: otherMethods(w.Handshakes, m.Methods), allow: strings.Join(m.Methods, ", "), tenant: TenantSegment(m.Path), named: m.ExtensionOnly,
 	}
 	var trees []*tree
 	if len(m.Hosts) == 0 && !r.named {
@@ -142,6 +143,8 @@ type Found struct {
 	Reason  Reason
 	// Tenant aliases the request's path.
 	Tenant View
+	// Asking says whether the request may be a handshake of the webhook.
+	Asking Asking
 	// Methods is what a 405 names.
 	Methods string
 	// Like is the webhook that some routers would take the path for, where that
@@ -171,7 +174,12 @@ func (t *Table) Lookup(req *Request) Found {
 	}
 	for _, r := range end.routes {
 		if r.allows(req.Method) {
-			return r.found(path)
+			return r.found(req, path)
+		}
+	}
+	for _, r := range end.routes {
+		if r.asks(req) {
+			return r.found(req, path)
 		}
 	}
 	return Found{Reason: MethodNotAllowed, Methods: end.methods()}
@@ -192,10 +200,10 @@ func (t *Table) lookupNamed(req *Request, host []byte, path View) Found {
 			return Found{Reason: NoWebhook, Like: other.webhook}
 		}
 	}
-	if !r.allows(req.Method) {
+	if !r.allows(req.Method) && !r.asks(req) {
 		return Found{Reason: MethodNotAllowed, Methods: r.allow}
 	}
-	return r.found(path)
+	return r.found(req, path)
 }
 
 // find returns the node of the path, and whether the match is wider than the
@@ -289,8 +297,11 @@ func (r *route) allows(method View) bool {
 	return false
 }
 
-func (r *route) found(path View) Found {
+func (r *route) found(req *Request, path View) Found {
 	found := Found{Webhook: r.webhook, Reason: OK}
+	if r.webhook.Handshakes != nil {
+		found.Asking = r.webhook.Handshakes.Asks(req, r.allows(req.Method))
+	}
 	if r.tenant >= 0 {
 		found.Tenant = segment(path, r.tenant)
 	}

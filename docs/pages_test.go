@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,13 +68,13 @@ func validate(t *testing.T, text string, args ...string) string {
 
 var shown = regexp.MustCompile("(?s)<!-- policy -->\n```yaml\n(.*?)```\n")
 
-// TestConcepts: the policies of the page, and of that about tokens, are good.
+// TestConcepts: the policies of the page, and of those about tokens and handshakes, are good.
 func TestConcepts(t *testing.T) {
-	all := append(shown.FindAllStringSubmatch(read(t, "docs/concepts.md"), -1), shown.FindAllStringSubmatch(read(t, "docs/jwt.md"), -1)...)
+	all := slices.Concat(shown.FindAllStringSubmatch(read(t, "docs/concepts.md"), -1), shown.FindAllStringSubmatch(read(t, "docs/jwt.md"), -1), shown.FindAllStringSubmatch(read(t, "docs/handshakes.md"), -1))
 	for _, m := range all {
 		validate(t, m[1])
 	}
-	if len(all) < 4 {
+	if len(all) < 5 {
 		t.Errorf("the page shows %d policies", len(all))
 	}
 }

@@ -140,7 +140,8 @@ func isOwnExactly(name []byte) bool {
 
 // Denial is what the sender of a request that is not forwarded gets.
 type Denial struct {
-	// Status is 400 to 599, or 200 for a copy that is acknowledged.
+	// Status is 400 to 599, 200 for a copy that is acknowledged, or 200 or 204 for a
+	// handshake that is answered.
 	Status  int
 	Headers []DenialHeader
 	Body    string
@@ -159,10 +160,13 @@ func NewDenial(decision *authz.Decision, decisionID string) Denial {
 	return d
 }
 
-// deniedStatus is 400 to 599, or 200 for a copy that is acknowledged. A status
-// that is none of them becomes 503.
+// deniedStatus is 400 to 599, 200 for a copy that is acknowledged, or that of a
+// handshake's answer. A status that is none of them becomes 503.
 func deniedStatus(decision *authz.Decision) int {
 	httpStatus := decision.Status()
+	if decision.Answered() != nil {
+		return httpStatus
+	}
 	if (httpStatus < 400 || httpStatus > 599) && !(httpStatus == 200 && decision.Acknowledged) {
 		return 503
 	}
@@ -176,8 +180,12 @@ func wished(decision *authz.Decision, httpStatus int) bool {
 }
 
 // eachDeniedHeader calls set for every header of a denial. Nothing in them
-// comes from the request.
+// comes from the request, but for what a handshake asks for.
 func eachDeniedHeader(decision *authz.Decision, httpStatus int, decisionID string, set func(name, value string)) {
+	if answer := decision.Answered(); answer != nil {
+		eachAnswerHeader(answer, decisionID, set)
+		return
+	}
 	if !wished(decision, httpStatus) || !decision.Webhook.DeniedEmpty {
 		set("content-type", "application/json")
 	}
@@ -203,8 +211,32 @@ func eachDeniedHeader(decision *authz.Decision, httpStatus int, decisionID strin
 	}
 }
 
+// eachAnswerHeader calls set for every header of a handshake's answer. A browser takes it
+// for nothing but text.
+func eachAnswerHeader(answer *authz.Answer, decisionID string, set func(name, value string)) {
+	if answer.Body != "" && isHeaderValue(answer.ContentType) && answer.ContentType != "" {
+		set("content-type", answer.ContentType)
+	}
+	set("x-content-type-options", "nosniff")
+	set("cache-control", "no-store")
+	if decisionID != "" {
+		set(HeaderDecisionID, decisionID)
+	}
+	for i := range answer.Headers {
+		if h := &answer.Headers[i]; isHeaderName(h.Name) && isHeaderValue(h.Value) && len(h.Value) > 0 {
+			set(string(h.Name), string(h.Value))
+		}
+	}
+}
+
 // appendDeniedBody appends the body of a denial, which tells a status and an id.
 func appendDeniedBody(dst []byte, decision *authz.Decision, httpStatus int, decisionID string) []byte {
+	if answer := decision.Answered(); answer != nil {
+		if httpStatus == 204 {
+			return dst
+		}
+		return append(dst, answer.Body...)
+	}
 	if wished(decision, httpStatus) && decision.Webhook.DeniedEmpty {
 		return dst
 	}

@@ -50,6 +50,10 @@ type Deps struct {
 	Ranges *ranges.Keeper
 	// Roots are the authorities of signing certificates; nil: those of the machine.
 	Roots *x509.CertPool
+	// Lasting says that the store outlives the process and is that of all replicas.
+	Lasting bool
+	// Pretend: handshakes are answered, and the secrets that they bring are not kept.
+	Pretend bool
 	// Now is the time of the load; Previous the table that served until now,
 	// nil at the start. A webhook that accepts older deliveries than before,
 	// or that is new, refuses those that could have come before Now: their nonces
@@ -104,7 +108,7 @@ func newCompiler(set *Set, deps Deps) *compiler {
 		Plans:  scheme.NewPlans(&c.faults),
 		Marks:  &watermark.Marks{Now: deps.Now, Previous: deps.Previous, Kept: deps.Kept, Identities: set.identities},
 		Store:  deps.Store, Settler: deps.Settler, Fingerprinter: deps.Fingerprinter,
-		Tenants: c.tenantCache, Roots: deps.Roots,
+		Tenants: c.tenantCache, Roots: deps.Roots, Lasting: deps.Lasting, Pretend: deps.Pretend,
 	}
 	return c
 }
@@ -179,8 +183,8 @@ func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
 	for i := range checks {
 		checks[i] = c.share(checks[i])
 	}
-	if w.GetHandshake() != nil {
-		c.faults.Fail(at.At("handshake"), "is not answered by this version")
+	if v.Handshakes != nil {
+		hook.Handshakes = v.Handshakes
 	}
 	hook.Chain = authz.NewChain(checks...)
 	match := c.match(w.GetMatch(), at.At("match"))

@@ -268,6 +268,11 @@ func (s *Set) noteSecrets(policyFile string, w *policyv1.Webhook) {
 	if name := w.GetTransport().GetClientCertificate().GetCa().GetFile(); name != "" {
 		s.others[keys.RelativeTo(policyFile, name)] = true
 	}
+	if name := w.GetHandshake().GetLearnt().GetFile(); name != "" {
+		s.others[keys.RelativeTo(policyFile, name)] = true // which appears when it is accepted
+		add(name)
+	}
+	add(w.GetHandshake().GetVerifyToken().GetFile())
 	for _, secret := range w.GetSecrets() {
 		add(secret.GetFile())
 	}

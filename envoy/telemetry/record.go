@@ -33,6 +33,12 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	if mark := d.Mark.String(); mark != "" {
 		b = appendText(b, "replay", mark)
 	}
+	if d.Handshake != "" {
+		b = appendText(b, "handshake", d.Handshake)
+	}
+	if d.Answer != nil && d.Answer.Told != "" {
+		b = appendText(b, "told", d.Answer.Told)
+	}
 	if d.Reason == authz.Unprotected && d.Webhook != nil {
 		b = appendText(b, "unverified", d.Webhook.Unverified)
 	}

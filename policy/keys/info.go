@@ -12,8 +12,8 @@ import (
 // Key is what is known of one secret or token of a webhook.
 type Key struct {
 	Webhook, ID string
-	// Kind is secret or token, or published where the provider's scheme says where its
-	// keys are.
+	// Kind is secret or token, published where the provider's scheme says where its
+	// keys are, verify token, or learnt secret where one is to come that the provider brings.
 	Kind string
 	// File, with {tenant} where each tenant has its own, Env, Digest or URL says
 	// where it is. A URL may be a pattern, with {id}.

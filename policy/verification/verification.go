@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/handshake"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/signature"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -48,6 +49,9 @@ type Compiler struct {
 	Tenants func() *tenant.Cache
 	// Roots are the authorities of signing certificates; nil: those of the machine.
 	Roots *x509.CertPool
+	// Lasting says that the store outlives the process and is that of all replicas, and
+	// Pretend that nothing is to be written.
+	Lasting, Pretend bool
 }
 
 // Verification is what a webhook asks for as proof.
@@ -62,6 +66,8 @@ type Verification struct {
 	DeniedEmpty   bool
 	// Challenge is what the sender of a missing password is told.
 	Challenge string
+	// Handshakes are what the checks answer themselves; nil if nothing.
+	Handshakes *handshake.Set
 }
 
 // basicChallenge asks for a password (RFC 7617). Of what is behind it, the realm
@@ -75,7 +81,11 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 	c.Keys.Tenants = nil
 	schemes := c.schemes(w, at, &v)
 	c.Plans.Parameters(w, schemes, at)
-	loaded := c.Keys.Secrets(w, at, !publishes(schemes))
+	learnt, there := c.learnt(w, at)
+	loaded := c.Keys.Secrets(w, at, !publishes(schemes) && w.GetHandshake().GetLearnt() == nil)
+	if there {
+		loaded = append(loaded, learnt)
+	}
 	publicURL := c.Plans.PublicURL(w, at)
 	signed := &signature.Check{Fingerprinter: c.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}
@@ -109,11 +119,16 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 	if w.GetToken().GetJwt() != nil {
 		jwt, v.ReadsBody = c.token(w, publicURL, at.At("token", "jwt")), true
 	}
+	waits := w.GetHandshake().GetLearnt() != nil && len(loaded) == 0 && len(schemes) > 0
 	// After an error, what else seems to be missing may follow from it.
 	good := c.Faults.Len() == before
 	c.agree(w, at, len(schemes) > 0)
 	if good {
-		c.noEffect(w, at, schemes, len(signed.Schemes) > 0 || jwt != nil)
+		c.noEffect(w, at, schemes, len(signed.Schemes) > 0 || jwt != nil || waits)
+		c.handshakes(w, schemes, loaded, publicURL, at, &v)
+	}
+	if waits {
+		notYet(&v)
 	}
 	if len(c.Keys.Tenants) > 0 && c.Faults.Len() == before {
 		v.Checks = append(v.Checks, &tenant.Check{Source: c.Tenants().NewSource(c.Keys.Tenants)})

@@ -68,7 +68,8 @@ func (p *policies) compile(set *policy.Set, previous *authz.Table) (*authz.Table
 	table, err := policy.Compile(set, policy.Deps{
 		Store: p.nonces, Settler: p.settler, Fingerprinter: p.fingerprinter, MaxBodyBytes: p.settings.Mapping.MaxRequestBytes,
 		Now: time.Now(), Previous: previous, Assertions: len(p.settings.Assertion.Files) > 0,
-		Strict: true, Tenants: p.tenants, Fetcher: p.fetcher, Ranges: p.ranges, Roots: p.roots, Kept: p.store.kept,
+		Lasting: p.settings.File != nil || p.settings.Redis != nil,
+		Strict:  true, Tenants: p.tenants, Fetcher: p.fetcher, Ranges: p.ranges, Roots: p.roots, Kept: p.store.kept,
 	})
 	if err == nil && previous != nil {
 		err = p.store.keepBoth(previous, table)

@@ -30,6 +30,9 @@ func write(p *policyv1.Provider, to *writer) string {
 	for _, s := range p.GetSchemes() {
 		to.scheme(p, s)
 	}
+	for _, h := range p.GetHandshakes() {
+		to.handshake(h)
+	}
 	to.heading("## ", "Refusals and retries")
 	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", provider.DeniedStatus(p), deniedWords(p), refusalWords(to, p)))
 	to.paragraph(retryWords[p.GetRetry()] + " " + copyWords(p))

@@ -64,6 +64,8 @@ func (p *Policies) compile(onKey func(keys.Key)) (*authz.Table, error) {
 		Assertions:    p.Config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
 		Ranges:        ranges.NewKeeper(s.Ranges),                   // it fetches nothing here
 		Now:           time.Now(),
+		Lasting:       p.Config == "" || s.File != nil || s.Redis != nil,
+		Pretend:       true,
 		OnKey:         onKey,
 	})
 }

@@ -1004,6 +1004,7 @@ type Handshake_Piece struct {
 	//	*Handshake_Piece_KeyId
 	//	*Handshake_Piece_Mac
 	//	*Handshake_Piece_Digest
+	//	*Handshake_Piece_Parameter
 	Piece         isHandshake_Piece_Piece `protobuf_oneof:"piece"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1091,6 +1092,15 @@ func (x *Handshake_Piece) GetDigest() *Handshake_Digest {
 	return nil
 }
 
+func (x *Handshake_Piece) GetParameter() string {
+	if x != nil {
+		if x, ok := x.Piece.(*Handshake_Piece_Parameter); ok {
+			return x.Parameter
+		}
+	}
+	return ""
+}
+
 type isHandshake_Piece_Piece interface {
 	isHandshake_Piece_Piece()
 }
@@ -1120,6 +1130,11 @@ type Handshake_Piece_Digest struct {
 	Digest *Handshake_Digest `protobuf:"bytes,5,opt,name=digest,proto3,oneof"`
 }
 
+type Handshake_Piece_Parameter struct {
+	// A parameter of the webhook.
+	Parameter string `protobuf:"bytes,6,opt,name=parameter,proto3,oneof"`
+}
+
 func (*Handshake_Piece_Literal) isHandshake_Piece_Piece() {}
 
 func (*Handshake_Piece_Challenge) isHandshake_Piece_Piece() {}
@@ -1129,6 +1144,8 @@ func (*Handshake_Piece_KeyId) isHandshake_Piece_Piece() {}
 func (*Handshake_Piece_Mac) isHandshake_Piece_Piece() {}
 
 func (*Handshake_Piece_Digest) isHandshake_Piece_Piece() {}
+
+func (*Handshake_Piece_Parameter) isHandshake_Piece_Piece() {}
 
 // Mac is an HMAC (RFC 2104) of the challenge. What deliveries sign must never be a
 // text that could be a challenge: the catalogue is not read otherwise.
@@ -1251,7 +1268,7 @@ var File_hookbastion_policy_v1_handshake_proto protoreflect.FileDescriptor
 
 const file_hookbastion_policy_v1_handshake_proto_rawDesc = "" +
 	"\n" +
-	"%hookbastion/policy/v1/handshake.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xe9\x19\n" +
+	"%hookbastion/policy/v1/handshake.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xa8\x1a\n" +
 	"\tHandshake\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9_]{0,62}$R\x04name\x12\x1b\n" +
 	"\x04text\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\n" +
@@ -1316,13 +1333,14 @@ const file_hookbastion_policy_v1_handshake_proto_rawDesc = "" +
 	"\x06Header\x12/\n" +
 	"\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x162\x14^[A-Za-z0-9-]{1,64}$R\x04name\x12D\n" +
 	"\x05value\x18\x02 \x01(\v2&.hookbastion.policy.v1.Handshake.PieceB\x06\xbaH\x03\xc8\x01\x01R\x05value\x12;\n" +
-	"\tif_header\x18\x03 \x01(\tB\x1e\xbaH\x1br\x192\x17^([A-Za-z0-9-]{1,64})?$R\bifHeader\x1a\x99\x02\n" +
+	"\tif_header\x18\x03 \x01(\tB\x1e\xbaH\x1br\x192\x17^([A-Za-z0-9-]{1,64})?$R\bifHeader\x1a\xd8\x02\n" +
 	"\x05Piece\x12\x1a\n" +
 	"\aliteral\x18\x01 \x01(\tH\x00R\aliteral\x126\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\tchallenge\x12/\n" +
 	"\x06key_id\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x05keyId\x128\n" +
 	"\x03mac\x18\x04 \x01(\v2$.hookbastion.policy.v1.Handshake.MacH\x00R\x03mac\x12A\n" +
-	"\x06digest\x18\x05 \x01(\v2'.hookbastion.policy.v1.Handshake.DigestH\x00R\x06digestB\x0e\n" +
+	"\x06digest\x18\x05 \x01(\v2'.hookbastion.policy.v1.Handshake.DigestH\x00R\x06digest\x12=\n" +
+	"\tparameter\x18\x06 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$H\x00R\tparameterB\x0e\n" +
 	"\x05piece\x12\x05\xbaH\x02\b\x01\x1a\xd9\x01\n" +
 	"\x03Mac\x12A\n" +
 	"\x04hash\x18\x01 \x01(\x0e2%.hookbastion.policy.v1.Handshake.HashB\x06\xbaH\x03\xc8\x01\x01R\x04hash\x12M\n" +
@@ -1437,6 +1455,7 @@ func file_hookbastion_policy_v1_handshake_proto_init() {
 		(*Handshake_Piece_KeyId)(nil),
 		(*Handshake_Piece_Mac)(nil),
 		(*Handshake_Piece_Digest)(nil),
+		(*Handshake_Piece_Parameter)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -1,0 +1,173 @@
+package envoy_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/capture"
+	"github.com/hookbastion/hookbastion/envoy/envoytest"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// handshakes are what the providers' documentation shows, which package provider has.
+const handshakes = "../policy/provider/testdata/handshakes"
+
+// shaken is one of them, with the table that answers it.
+type shaken struct {
+	file    string
+	now     time.Time
+	table   *authz.Table
+	request *authz.Request
+	status  int
+	header  http.Header
+	body    string
+	attacks []*authz.Request
+}
+
+func readShaken(t *testing.T) []*shaken {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(handshakes, "*.txtar"))
+	if err != nil || len(names) < 3 {
+		t.Fatalf("%d handshakes, %v", len(names), err)
+	}
+	parse := func(data []byte) *authz.Request {
+		req, err := capture.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req
+	}
+	var all []*shaken
+	for _, name := range names {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, dir, text := &shaken{file: strings.TrimSuffix(filepath.Base(name), ".txtar"), header: http.Header{}}, t.TempDir(), ""
+		var seconds int64
+		_, facts, _ := strings.Cut(string(archive.Comment), "\n\n")
+		if _, err := fmt.Sscanf(facts, "now %d", &seconds); err != nil {
+			t.Fatal(err)
+		}
+		s.now = time.Unix(seconds, 0)
+		for _, f := range archive.Files {
+			switch data := bytes.TrimSuffix(f.Data, []byte("\n")); {
+			case f.Name == "policy.yaml":
+				text = string(f.Data)
+			case f.Name == "request.http":
+				s.request = parse(data)
+			case f.Name == "answer.http":
+				s.readAnswer(t, string(data)+"\n")
+			case strings.HasPrefix(f.Name, "attack"):
+				s.attacks = append(s.attacks, parse(data))
+			default:
+				if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.table = compile(t, dir, text, policy.Deps{Now: s.now, Lasting: true})
+		all = append(all, s)
+	}
+	return all
+}
+
+func (s *shaken) readAnswer(t *testing.T, text string) {
+	t.Helper()
+	head, body, _ := strings.Cut(text, "\n\n")
+	s.body = strings.TrimSuffix(body, "\n")
+	lines := strings.Split(head, "\n")
+	if _, err := fmt.Sscanf(lines[0], "HTTP/1.1 %d", &s.status); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines[1:] {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			s.header.Set(name, value)
+		}
+	}
+	s.header.Set("x-content-type-options", "nosniff")
+	s.header.Set("cache-control", "no-store")
+}
+
+// toSend is the request for a client of this gateway.
+func (g *gateway) toSend(t *testing.T, req *authz.Request) *http.Request {
+	t.Helper()
+	body := req.Body.Joined()
+	out, err := http.NewRequest(string(req.Method), "https://"+g.Address+string(req.Path), bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Host = string(req.Host)
+	for _, h := range req.Headers {
+		if string(h.Name) != "content-length" {
+			out.Header.Add(string(h.Name), string(h.Value))
+		}
+	}
+	return out
+}
+
+// Each handshake, through a real Envoy, byte for byte.
+func TestHandshakesThroughEnvoy(t *testing.T) {
+	all := readShaken(t)
+	var current atomic.Pointer[shaken]
+	g := start(t, envoytest.Options{
+		Source: function(func() *authz.Table { return current.Load().table }),
+		Now:    func() time.Time { return current.Load().now },
+	})
+	methods := map[string]bool{}
+	for _, s := range all {
+		current.Store(s)
+		methods[string(s.request.Method)] = true
+		g.both(t, func(t *testing.T, c *http.Client) {
+			response, err := c.Do(g.toSend(t, s.request))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := response.Header.Get("x-hookbastion-decision-id")
+			for _, name := range []string{"Date", "Server", "Content-Length", "X-Hookbastion-Decision-Id"} {
+				response.Header.Del(name)
+			}
+			if response.StatusCode != s.status || string(body) != s.body || fmt.Sprint(response.Header) != fmt.Sprint(s.header) {
+				t.Errorf("%s: %d %v\n%s\nwant %d %v\n%s", s.file, response.StatusCode, response.Header, body, s.status, s.header, s.body)
+			}
+			if record := g.Records.Await(id); record["reason"] != "handshake" || record["handshake"] == nil || record["verdict"] != "allow" {
+				t.Errorf("%s: record %v", s.file, record)
+			}
+			for i, attack := range s.attacks {
+				if a := g.send(t, c, g.toSend(t, attack)); a.status < 400 {
+					t.Errorf("%s: attack %d gets %d", s.file, i+1, a.status)
+				}
+			}
+			other := g.toSend(t, s.request)
+			other.URL.RawQuery, other.Header, other.Body = "", http.Header{}, nil
+			other.ContentLength, other.Method = 0, http.MethodPut
+			if a := g.send(t, c, other); a.status != http.StatusMethodNotAllowed {
+				t.Errorf("%s: PUT gets %d", s.file, a.status)
+			}
+		})
+		if n := len(g.Upstream.Take()); n != 0 {
+			t.Errorf("%s: %d requests reached the upstream", s.file, n)
+		}
+	}
+	for _, method := range []string{"GET", "POST"} {
+		if !methods[method] {
+			t.Errorf("no handshake with %s", method)
+		}
+	}
+}
