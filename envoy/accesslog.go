@@ -42,6 +42,7 @@ func (l *accessLog) serve(call *h2.Call) {
 		call.End(h2.Status{Code: uint8(codes.ResourceExhausted)})
 		return
 	}
+	defer l.service.Log.Stream(call.Peer())()
 	for {
 		err := l.receive(call)
 		switch {
@@ -71,9 +72,10 @@ func (l *accessLog) receive(call *h2.Call) error {
 	case !l.service.Settler.TwoPhase():
 		return nil // Envoy sends it all the same
 	}
+	l.service.Log.Named(call.Peer(), wire.NodeID(message))
 	var stores patience
 	defer stores.end()
-	if !wire.EachEntry(message, func(entry []byte) { l.service.settleEncoded(&stores, entry) }) {
+	if !wire.EachEntry(message, func(entry []byte) { l.service.settleEncoded(&stores, call.Peer(), entry) }) {
 		l.service.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
 	}
 	return nil
@@ -81,7 +83,7 @@ func (l *accessLog) receive(call *h2.Call) error {
 
 // settleEncoded settles by one encoded entry. Most entries of a listener may have
 // nothing to do with us. It never panics.
-func (s *Service) settleEncoded(stores *patience, encoded []byte) {
+func (s *Service) settleEncoded(stores *patience, peer string, encoded []byte) {
 	defer func() {
 		if recover() != nil {
 			s.Telemetry.Panicked()
@@ -96,13 +98,18 @@ func (s *Service) settleEncoded(stores *patience, encoded []byte) {
 		return
 	}
 	now, outcome := s.now(), result(&entry)
-	lag := time.Duration(0)
+	lag, took := time.Duration(0), time.Duration(0)
 	if entry.HasTimes {
 		start := timestamppb.Timestamp{Seconds: entry.StartSeconds, Nanos: entry.StartNanos}
 		length := durationpb.Duration{Seconds: entry.Seconds, Nanos: entry.Nanos}
-		lag = now.Sub(start.AsTime().Add(length.AsDuration()))
+		took = length.AsDuration()
+		lag = now.Sub(start.AsTime().Add(took))
 	}
-	s.Telemetry.Settled(s.Settler.Settle(stores.context(), entry.Seal, outcome, now), outcome, lag)
+	settled := s.Settler.Settle(stores.context(), entry.Seal, outcome, now)
+	if settled != replay.Forged {
+		s.Log.Entry(peer, took, now)
+	}
+	s.Telemetry.Settled(settled, outcome, lag)
 }
 
 // patience is the context of a store's calls for the entries of one message. The zero

@@ -107,6 +107,8 @@ type caller struct {
 
 func (c caller) Values(name string) []string { return c.metadata[name] }
 
+func (c caller) Peer() string { return "192.0.2.1" }
+
 func (c caller) Only(name string) string {
 	if values := c.metadata[name]; len(values) == 1 {
 		return values[0]

@@ -21,6 +21,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
+	"github.com/hookbastion/hookbastion/envoy/logwatch"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -41,6 +42,8 @@ type Service struct {
 	// ShortMetadata leaves out of an answer's metadata what is not the decision's id
 	// and its seal.
 	ShortMetadata bool
+	// Log notices that the access log does not come; nil if nobody asks.
+	Log *logwatch.Watch
 	// Assertions signs for webhooks with an audience; nil if there is none.
 	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
@@ -72,6 +75,8 @@ type Caller interface {
 	// Only returns the value of a header, in lower case, that stands there once;
 	// otherwise it is empty. It allocates nothing.
 	Only(name string) string
+	// Peer is where the call comes from, without the port; empty if nobody knows.
+	Peer() string
 }
 
 // Plain returns a call without metadata.
@@ -82,6 +87,8 @@ type plain struct{ context.Context }
 func (plain) Values(string) []string { return nil }
 
 func (plain) Only(string) string { return "" }
+
+func (plain) Peer() string { return "" }
 
 // Answer decides one CheckRequest and appends the encoded CheckResponse to out.
 // Neither is kept. It never panics.
@@ -144,7 +151,9 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 	}
 	id, ticket := s.refused(&st.decision, id)
 	st.answer.short = s.ShortMetadata
-	answer = st.answer.append(out, &st.request.Request, &st.decision, id, s.settle(ctx, st, now))
+	seal := s.settle(ctx, st, now)
+	st.answer.asks = len(seal) > 0 && s.Log.Expect(ctx.Peer(), st.decision.Reservation, now)
+	answer = st.answer.append(out, &st.request.Request, &st.decision, id, seal)
 	st.event = telemetry.Event{
 		Time: now, Arrived: arrived, Duration: time.Since(arrived), Trace: place, DecisionID: id,
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest, Redeliver: ticket,

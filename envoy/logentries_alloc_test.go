@@ -15,7 +15,7 @@ func TestAllocationsOfAnEntry(t *testing.T) {
 	entry := encode(t, sealed(text))
 	var stores patience
 	defer stores.end()
-	if n := testing.AllocsPerRun(100, func() { s.settleEncoded(&stores, entry) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { s.settleEncoded(&stores, "192.0.2.1", entry) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if !s.Settler.Proven() {

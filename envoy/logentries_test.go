@@ -69,7 +69,7 @@ func TestMessagesThatGrowWhenDecoded(t *testing.T) {
 		var stores patience
 		whole := wire.EachEntry(message, func(entry []byte) {
 			n++
-			s.settleEncoded(&stores, entry)
+			s.settleEncoded(&stores, "192.0.2.1", entry)
 		})
 		stores.end()
 		runtime.ReadMemStats(&after)

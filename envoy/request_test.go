@@ -47,6 +47,8 @@ func (c told) Values(name string) []string {
 	return c.values
 }
 
+func (c told) Peer() string { return "192.0.2.1" }
+
 func (c told) Only(name string) string {
 	if values := c.Values(name); len(values) == 1 {
 		return values[0]

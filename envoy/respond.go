@@ -55,6 +55,7 @@ const maxRemoved = 256
 type answerMemory struct {
 	fields, metadata, body []byte
 	short                  bool // metadata is
+	asks                   bool // for an entry of the access log
 }
 
 // append appends the encoded CheckResponse of a decision. The answer is never
@@ -284,12 +285,19 @@ func isHeaderValue[T ~string | ~[]byte](value T) bool {
 // reservation.
 const metadataSettle = "settle"
 
+// metadataLog is there where an entry of the access log is asked for, though only failures
+// are logged.
+const metadataLog = "log"
+
 // describe writes the metadata, which goes into Envoy's access log and span
 // tags. It reports whether all of it is text, as Envoy asks of every string.
 func (m *answerMemory) describe(d *authz.Decision, decisionID string, settle []byte) bool {
 	m.metadata = wire.AppendText(m.metadata, "decision_id", decisionID)
 	if len(settle) > 0 {
 		m.metadata = wire.AppendText(m.metadata, metadataSettle, settle)
+	}
+	if m.asks {
+		m.metadata = wire.AppendText(m.metadata, metadataLog, "always")
 	}
 	if m.short {
 		return true

@@ -142,7 +142,11 @@ func (s *Server) check(call *h2.Call) {
 	}
 	unsent := func() {}
 	if reserved.ID != 0 {
-		unsent = func() { s.service.Settler.GiveBack(reserved, s.service.now()) }
+		peer := call.Peer()
+		unsent = func() {
+			s.service.Settler.GiveBack(reserved, s.service.now())
+			s.service.Log.Withdraw(peer, reserved)
+		}
 	}
 	if !call.AnswerOr(encoded, unsent) {
 		call.Deny(fallback) // its time is over; Envoy may wait for a moment still
@@ -172,6 +176,9 @@ func (s *Server) Serve(listener net.Listener) error {
 
 // afterHurry is how long a stop that is in a hurry waits for calls to heed their end.
 const afterHurry = time.Second
+
+// Peers returns how many connections there are from each address: "unix" for a Unix socket.
+func (s *Server) Peers() map[string]int { return s.h2.Peers() }
 
 // Stop ends the server: no new calls, then those in flight, then, after
 // Limits.Shutdown, the rest. Health checks see it at once, and watches end. A call that does not

@@ -73,6 +73,10 @@ type Settler struct {
 	// onlyFailures says that nothing is logged of what was delivered.
 	onlyFailures bool
 
+	// OnEntry is told of each entry of the access log with a seal of ours, before it
+	// settles anything. It is set before the first check, and must not block; nil: nobody
+	// asks.
+	OnEntry func(r authz.Reservation)
 	// Pause waits for the given time and reports whether it passed before the
 	// context ended. Tests set it; it is a timer if nil.
 	Pause func(ctx context.Context, d time.Duration) bool
@@ -184,6 +188,9 @@ func (s *Settler) Settle(ctx context.Context, text []byte, result Result, now ti
 	r, ok := s.seal.Load().open(text)
 	if !ok {
 		return Forged
+	}
+	if s.OnEntry != nil {
+		s.OnEntry(r)
 	}
 	fate := unpack(r.Rules).fate(result)
 	if fate == Undecided {

@@ -59,16 +59,21 @@ func newFronts() []*front {
 
 // failuresFilter is that of docs/replay.md, which a test holds it equal to.
 var failuresFilter = map[string]any{"and_filter": map[string]any{"filters": []any{
-	map[string]any{"metadata_filter": map[string]any{
-		"matcher": map[string]any{
-			"filter": "envoy.filters.http.ext_authz", "path": []any{map[string]any{"key": "settle"}}, "value": map[string]any{"present_match": true},
-		},
-		"match_if_key_not_found": false,
-	}},
+	present("settle"),
 	map[string]any{"or_filter": map[string]any{"filters": []any{
-		statuses("GE", 300, "hookbastion.failed"), statuses("LE", 199, "hookbastion.unanswered"), map[string]any{"response_flag_filter": map[string]any{}},
+		present("log"), statuses("GE", 300, "hookbastion.failed"), statuses("LE", 199, "hookbastion.unanswered"), map[string]any{"response_flag_filter": map[string]any{}},
 	}}},
 }}}
+
+// present lets entries with that key in the filter's metadata pass.
+func present(key string) any {
+	return map[string]any{"metadata_filter": map[string]any{
+		"matcher": map[string]any{
+			"filter": "envoy.filters.http.ext_authz", "path": []any{map[string]any{"key": key}}, "value": map[string]any{"present_match": true},
+		},
+		"match_if_key_not_found": false,
+	}}
+}
 
 func statuses(op string, value int, runtime string) any {
 	return map[string]any{"status_code_filter": map[string]any{"comparison": map[string]any{

@@ -234,7 +234,7 @@ var (
 		"A retry that comes at once overtakes it and is answered with 503. What waits when Envoy stops is lost.",
 		"Set buffer_size_bytes: 16384 and buffer_flush_interval: 0.05s in common_config.")
 	filteredSettleLog = rule("HE072", finding.Warning, "replay.md#envoys-side", "a filter keeps entries of the access log from the service",
-		"What became of those deliveries is not known.",
+		"What became of those deliveries is not known, or that the access log is lost is not seen.",
 		"Remove the filter, or let it look at the metadata of the external authorization filter alone. For replay.access_log: FAILURES take the filter of docs/replay.md.")
 	noTLSSession = rule("HE073", finding.Error, "transport.md#the-sender-to-envoy", "include_tls_session is not true, and policies require TLS",
 		"Nothing proves TLS, and each of their deliveries is refused: tls_required.",

@@ -105,8 +105,9 @@ const (
 	failed                       // 5xx
 	unanswered                   // no status: the sender has left
 	flagged                      // 2xx, and a response flag says that something went wrong
+	asked                        // whatever became of it, the service asks for the entry
 
-	everyKind   = delivered | refused | failed | unanswered | flagged
+	everyKind   = delivered | refused | failed | unanswered | flagged | asked
 	failedKinds = everyKind &^ delivered
 )
 
@@ -116,7 +117,11 @@ func passed(filter node, depth int) kinds {
 		return 0
 	}
 	if matcher := filter.get("metadata_filter", "matcher"); matcher.ok() {
-		return allIf(matcher.get("filter").text() == "envoy.filters.http.ext_authz" && matcher.get("value", "present_match").truth() && !matcher.get("invert").truth())
+		ours := matcher.get("filter").text() == "envoy.filters.http.ext_authz" && matcher.get("value", "present_match").truth() && !matcher.get("invert").truth()
+		if path := matcher.get("path").items(); ours && len(path) > 0 && path[0].get("key").text() == "log" {
+			return asked
+		}
+		return allIf(ours)
 	}
 	if types := filter.get("log_type_filter"); types.ok() {
 		end := false
@@ -173,6 +178,9 @@ func compared(op string, value node) kinds {
 		if op == "GE" && k.first >= limit || op == "LE" && k.last <= limit || op == "NE" && (limit < k.first || limit > k.last) {
 			through |= k.kind
 		}
+	}
+	if through&(delivered|refused|failed|unanswered) == delivered|refused|failed|unanswered {
+		through |= asked
 	}
 	if through&delivered != 0 {
 		through |= flagged

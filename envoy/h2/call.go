@@ -113,6 +113,10 @@ func (c *Call) Values(name string) []string {
 // otherwise it is empty.
 func (c *Call) Only(name string) string { return only(c.headers, name) }
 
+// Peer is the address that the connection comes from, without the port; "unix" for a Unix
+// socket.
+func (c *Call) Peer() string { return c.conn.peer }
+
 // Message returns the message of a unary call in chunks, which are valid until
 // Serve returns, or why there is none.
 func (c *Call) Message() ([][]byte, Refusal) {

@@ -53,6 +53,7 @@ type conn struct {
 	server *Server
 	net    net.Conn
 	born   time.Time
+	peer   string      // its address without the port
 	spoke  atomic.Bool // the peer's first settings have come
 	// stalledUntil is until when the peer is known for messages that it announces
 	// and does not send, in Unix nanoseconds.
@@ -107,9 +108,28 @@ type conn struct {
 	sweeping    bool // it is set
 }
 
+// hostOf is an address without the port; "unix" for a Unix socket, of which all peers are
+// one.
+func hostOf(address net.Addr) string {
+	switch a := address.(type) {
+	case *net.TCPAddr:
+		return a.AddrPort().Addr().Unmap().WithZone("").String()
+	case *net.UnixAddr:
+		return "unix"
+	case nil:
+		return ""
+	default:
+		host, _, err := net.SplitHostPort(a.String())
+		if err != nil {
+			return a.String()
+		}
+		return host
+	}
+}
+
 func newConn(s *Server, connection net.Conn) *conn {
 	c := &conn{
-		server: s, net: connection, born: time.Now(), recvWindow: connWindow,
+		server: s, net: connection, born: time.Now(), peer: hostOf(connection.RemoteAddr()), recvWindow: connWindow,
 		calls: map[uint32]*Call{}, sendWindow: defaultWindow, callWindow: defaultWindow,
 		leaving: make(chan struct{}),
 	}

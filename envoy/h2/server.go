@@ -110,6 +110,17 @@ func New(config Config) *Server {
 // Held returns how many bytes unary calls hold, and how many calls there are.
 func (s *Server) Held() (bytes, calls int64) { return s.budget.used.Load(), s.inFlight.Load() }
 
+// Peers returns how many connections there are from each address, as [Call.Peer] has it.
+func (s *Server) Peers() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	peers := make(map[string]int, len(s.conns))
+	for c := range s.conns {
+		peers[c.peer]++
+	}
+	return peers
+}
+
 // Pauses after an Accept that failed for want of something, mostly files.
 const (
 	minPause = 5 * time.Millisecond

@@ -17,6 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy/logwatch"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -404,7 +405,8 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 		Fetched: func(time.Time) fetch.Stats {
 			return fetch.Stats{Sources: []fetch.Status{{Name: "a", Confirmed: now}}, Results: map[string]map[string]int64{"a": {"": 1}}}
 		},
-		Remote: func() replay.Remote { return replay.Remote{Up: true} },
+		Remote:    func() replay.Remote { return replay.Remote{Up: true} },
+		AccessLog: func() []logwatch.Node { return []logwatch.Node{{Address: "10.0.0.1", Judged: true}} },
 	})
 	if err != nil {
 		t.Fatal(err)

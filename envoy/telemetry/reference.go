@@ -19,6 +19,11 @@ var (
 	metricSkew              = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
 	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held; absent where they are in Redis, as is the next."}
+	metricLogUp             = instrument{"hookbastion.access_log.up", "gauge", "", "node", "1 while the access log of the Envoy at that address comes, 0 while it is lost; absent until a delivery says which."}
+	metricLogStreams        = instrument{"hookbastion.access_log.streams", "gauge", "{stream}", "node", "Streams of the access log that the Envoy has open here."}
+	metricLogExpected       = instrument{"hookbastion.access_log.expected", "counter", "{delivery}", "node", "Deliveries of which the Envoy is to send an entry: those that it was allowed, or with replay.access_log: FAILURES those of which it was asked for one."}
+	metricLogEntries        = instrument{"hookbastion.access_log.entries", "counter", "{entry}", "node", "Entries of deliveries of ours that the Envoy has sent."}
+	metricLogMissing        = instrument{"hookbastion.access_log.missing", "counter", "{delivery}", "node", "Deliveries, of those that are watched, whose entry was not there when it was due: four in a second are watched, or with FAILURES two."}
 	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
 	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
 	metricStoreEvents       = instrument{"hookbastion.store.events", "counter", "{event}", "outcome", "What was met of a nonce store that lies elsewhere: opened (calls were stopped), refused (a call was not made then), busy (too many calls at once), abandoned (a reservation without an answer), near (a copy known without a call), local (decided without the store), lost (a part that was empty), restarted (one that may have forgotten), evicted (one that has), elsewhere (an entry of the access log for what another replica decided without the store), told (such an entry that the other could be told)."}
@@ -52,7 +57,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads,
+	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads,
 	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricPanics, metricBuildInfo,
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy/logwatch"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 )
 
@@ -84,6 +85,8 @@ type Config struct {
 	Fetched func(now time.Time) fetch.Stats
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
+	// AccessLog says what is known of each Envoy's access log; nil: nothing is.
+	AccessLog func() []logwatch.Node
 	// Build says what runs.
 	Build Build
 	// OnTextBody is called once, with the first body that Envoy sends as text; nil if

@@ -290,9 +290,30 @@ func (f *fields) next() bool {
 
 // Numbers of fields on the way from a StreamAccessLogsMessage to its entries.
 const (
-	messageHTTPLogs = 2
-	logsEntry       = 1
+	messageIdentifier, messageHTTPLogs = 1, 2
+	logsEntry                          = 1
+	identifierNode, nodeID             = 1, 1
 )
+
+// NodeID returns what Envoy calls itself in an encoded StreamAccessLogsMessage, which is in
+// the first one of a stream alone; empty if it is not there or cannot be read.
+func NodeID(message []byte) authz.View {
+	return last(last(last(message, messageIdentifier), identifierNode), nodeID)
+}
+
+// last returns the last field of that number that has its length before it.
+func last(message []byte, number protowire.Number) (found []byte) {
+	f := fields{rest: message}
+	for f.next() {
+		if f.is(number, protowire.BytesType) {
+			found = f.bytes
+		}
+	}
+	if f.bad {
+		return nil
+	}
+	return found
+}
 
 // EachEntry calls take with each encoded entry for HTTP of an encoded
 // StreamAccessLogsMessage, up to what cannot be read, and reports whether there is

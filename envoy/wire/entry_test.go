@@ -193,6 +193,30 @@ func TestEachEntry(t *testing.T) {
 	}
 }
 
+// What Envoy calls itself is in the first message of a stream, as the generated decoder
+// finds it.
+func TestNodeID(t *testing.T) {
+	encoded, err := proto.Marshal(&alsv3.StreamAccessLogsMessage{Identifier: &alsv3.StreamAccessLogsMessage_Identifier{
+		Node: &corev3.Node{Id: "edge-7", Cluster: "edges", UserAgentName: "envoy"}, LogName: "log",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(wire.NodeID(encoded)); got != "edge-7" {
+		t.Errorf("%q", got)
+	}
+	for i := range encoded {
+		if got := string(wire.NodeID(encoded[:i])); got != "" && got != "edge-7" {
+			t.Errorf("the first %d bytes: %q", i, got)
+		}
+	}
+	for _, none := range [][]byte{nil, {0xff}, {0x0a, 0x00}, {0x0a, 0x02, 0x0a, 0x7f}} {
+		if got := wire.NodeID(none); len(got) != 0 {
+			t.Errorf("%x: %q", none, got)
+		}
+	}
+}
+
 func BenchmarkEntry(b *testing.B) {
 	encoded := entrySeeds(b)[1]
 	var e wire.Entry

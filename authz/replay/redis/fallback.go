@@ -192,6 +192,15 @@ func (f *Fallback) Permit(ctx context.Context, r authz.Reservation, until, now t
 	return f.Store.Permit(ctx, r, until, now)
 }
 
+// Open asks where the reservation was made: of what was taken alone no other replica can
+// settle anything before it has told this one, and then it is settled here.
+func (f *Fallback) Open(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	if here(r) {
+		return true, nil
+	}
+	return f.Store.Open(ctx, r, now)
+}
+
 // Remote returns what this replica has met of Redis.
 func (f *Fallback) Remote() replay.Remote {
 	r := f.Store.Remote()

@@ -237,6 +237,18 @@ func (s *Store) release(ctx context.Context, r authz.Reservation, now time.Time)
 	return err == nil && left > 0, err
 }
 
+// Open reports whether the outcome of a reservation is open still: neither this replica nor
+// another has learned it, and its lease has not been ended. It changes nothing, and fails
+// with an error if Redis did not answer.
+func (s *Store) Open(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
+	reply, err := s.call(ctx, opOpen, r.Fingerprint, micro(now), hexadecimal(r.ID))
+	if err != nil {
+		return false, err
+	}
+	n, err := number(reply, 0)
+	return n == 1, err
+}
+
 // Permit fails with an error if Redis did not answer.
 func (s *Store) Permit(ctx context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
 	life := until.Sub(now) + replay.Skew

@@ -20,6 +20,7 @@ const (
 	opRelease
 	opPermit
 	opLook
+	opOpen
 	operations
 )
 
@@ -44,7 +45,7 @@ func init() {
 		replay.Skew.Microseconds(), adoptable.Microseconds(), proven.Milliseconds(), replay.PermitTime.Milliseconds(), owners) +
 		fmt.Sprintf("local TIMES_FREE, RESERVE, LEAST = %d, %d, %d\n", timesFree, reserve, least)
 	common := read("common")
-	for op, name := range [operations]string{opReserve: "reserve", opSettle: "settle", opRelease: "release", opPermit: "permit", opLook: "look"} {
+	for op, name := range [operations]string{opReserve: "reserve", opSettle: "settle", opRelease: "release", opPermit: "permit", opLook: "look", opOpen: "open"} {
 		bodies[op] = header + common + read(name)
 	}
 }

@@ -76,6 +76,37 @@ func TestSharedKeys(t *testing.T) {
 	}
 }
 
+// Whether somebody has learned what became of a delivery is known to all, and asking
+// changes nothing.
+func TestOpenAnywhere(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	a, b := newUser(t, server), newUser(t, server)
+	r := want(t, a, a.nonce("one"), 1, start, replay.Reserved).Reservation
+	open := func(what string, s *redis.Store, at time.Time, want bool) {
+		t.Helper()
+		got, err := s.Open(t.Context(), r, at)
+		if err != nil || got != want {
+			t.Errorf("%s: %t, %v", what, got, err)
+		}
+	}
+	open("at once", a.Store, start, true)
+	open("at another replica", b.Store, start.Add(5*time.Second), true)
+	open("when its lease is over and nobody has looked", a.Store, start.Add(time.Hour), true)
+	other := r
+	other.ID++
+	if got, err := a.Open(t.Context(), other, start); got || err != nil {
+		t.Errorf("another reservation is open: %v", err)
+	}
+	if got := b.settler.Settle(t.Context(), []byte(a.settler.Seal(r)), replay.ResultDelivered, start.Add(time.Second)); got != replay.Settled {
+		t.Fatalf("asking has changed something: %s", got)
+	}
+	open("settled by another", a.Store, start.Add(5*time.Second), false)
+	server.Stop()
+	if _, err := a.Open(t.Context(), r, start); err == nil {
+		t.Error("a server that is away knows")
+	}
+}
+
 // Keys are changed while deliveries come to replicas that are not at the same
 // step, and nothing that was accepted is accepted again.
 func TestKeysAreChangedWithoutAGap(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/logwatch"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -21,6 +22,7 @@ type condition struct {
 	policies inForce
 	recorder *telemetry.Recorder
 	fetcher  *fetch.Fetcher
+	log      *logwatch.Watch
 }
 
 // say returns one line for each thing that is not as it should be, or one that says that
@@ -42,10 +44,32 @@ func (c *condition) say(now time.Time) (lines []string, ok bool) {
 	if n := missing(c.fetcher); n > 0 {
 		add("ok, without %d documents of providers: they could not be fetched yet, see the log", n)
 	}
+	lines = append(lines, lostLogs(c.log.Nodes())...)
 	if lines == nil {
 		add("ok")
 	}
 	return lines, true
+}
+
+// lostMost is how many Envoys without an access log are named.
+const lostMost = 10
+
+// lostLogs has a line for each Envoy whose access log is lost.
+func lostLogs(nodes []logwatch.Node) (lines []string) {
+	lost := 0
+	for _, n := range nodes {
+		if !n.Lost {
+			continue
+		}
+		if lost++; lost <= lostMost {
+			lines = append(lines, fmt.Sprintf("ok, without the access log of Envoy at %s: of %d deliveries since %s, %d have no entry, with %d streams open",
+				n.Address, n.Of, n.Since.UTC().Format(time.RFC3339), n.Absent, n.Streams))
+		}
+	}
+	if lost > lostMost {
+		lines = append(lines, fmt.Sprintf("ok, without the access logs of %d more", lost-lostMost))
+	}
+	return lines
 }
 
 // ago is how long ago a time was, in whole seconds.

@@ -31,7 +31,7 @@ func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, 
 	store := redis.New(config)
 	n := &nonceStore{
 		Store: store, fingerprints: first.Fingerprint(), seals: first.Seal(), stats: store.Stats, remote: store.Remote,
-		run: store.Run, keys: keys, sweep: func(time.Time) {},
+		run: store.Run, keys: keys, open: store.Open, sweep: func(time.Time) {},
 		close: func() error { store.Close(); return nil },
 		keep: func(kept map[string]watermark.Kept) error {
 			data, err := json.Marshal(kept)
@@ -44,7 +44,7 @@ func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, 
 	if s.Redis.Alone {
 		alone := memory.New(bounds)
 		both := redis.NewFallback(store, alone)
-		n.Store, n.remote = both, both.Remote
+		n.Store, n.remote, n.open = both, both.Remote, both.Open
 		n.sweep = func(now time.Time) { alone.Sweep(now, sweepsPerSecond) }
 	}
 	var data []byte

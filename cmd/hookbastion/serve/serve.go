@@ -67,6 +67,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
+	store.accessLog = newLogWatch(s, store, o.Log)
 
 	// Telemetry, before what it counts; it ends before the store does.
 	records, closeRecords, err := openRecords(s, o)
@@ -116,14 +117,14 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	refused := logRefused(o.Log, "service")
 	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
 	r := &running{
-		server: envoy.NewServer(&envoy.Service{
+		server: store.serving(&envoy.Service{
 			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer, ShortMetadata: s.ShortMetadata,
-		}, s.Limits, nil),
-		site:    newSite(&condition{watcher, recorder, fetcher}, sdk.metrics, signer, o.Log),
+		}, s.Limits),
+		site:    newSite(&condition{watcher, recorder, fetcher, store.accessLog}, sdk.metrics, signer, o.Log),
 		watcher: watcher,
 		store:   store,
 		fetcher: fetcher,
-		sweep:   sweeper(store, p.settler, s.Lease, o.Log),
+		sweep:   sweeper(store),
 	}
 	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher, decisions}, o.Log); err != nil {
 		return err
@@ -143,7 +144,7 @@ func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writ
 		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, LeaveOut: s.LeaveOut, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
-		Replay: store.counted, Remote: store.remote,
+		AccessLog: store.accessLog.Nodes, Replay: store.counted, Remote: store.remote,
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
 		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
 		Fetched: fetcher.Stats,
@@ -159,6 +160,7 @@ func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writ
 // says what it means to have none.
 func newSettler(s *settings.Settings, store *nonceStore, nonces replay.Store, log *slog.Logger) *replay.Settler {
 	settler := replay.NewSettler(nonces, s.Lease, store.seals)
+	settler.OnEntry = store.accessLog.Heard
 	if store.settled {
 		settler.ProvenBefore()
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay/file"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/logwatch"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
@@ -24,6 +26,11 @@ type nonceStore struct {
 	stats        func() replay.Stats
 	// settler counts what only the checks know; none before there is one.
 	settler atomic.Pointer[replay.Settler]
+	// accessLog notices that nobody settles; nil where nobody is to. open asks others
+	// whether they have, and is nil where there are none. server says who is connected.
+	accessLog *logwatch.Watch
+	open      func(ctx context.Context, r authz.Reservation, now time.Time) (bool, error)
+	server    atomic.Pointer[envoy.Server]
 	// sweep does what is due, each second.
 	sweep func(now time.Time)
 	close func() error
