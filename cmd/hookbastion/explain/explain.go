@@ -24,13 +24,28 @@ import (
 func New() *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
-		Use:   "explain --policy DIR FILE|-",
+		Use:   "explain --policy DIR FILE|- | --decision ID {--admin URL | --records FILE}",
 		Short: "Decide one captured HTTP/1.1 request and say why",
 		Long: "Decide one captured HTTP/1.1 request and say why: request line, headers, an empty\n" +
 			"line, then the body to the end of the file as it is.\n" +
+			"With --decision: say what is known of a decision that was made, from decision records or\n" +
+			"from a running service. A captured request tells more, since no record has the request.\n\n" +
 			"Exits 0 for allow, 1 for deny, 2 if something cannot be read, 3 if the policy is invalid.",
-		Args: cli.Needs(1, 1, "a file with a captured request, or - for standard input"),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := o.decision.check(args); err != nil || o.decision.id != "" {
+				return err
+			}
+			return cli.Needs(1, 1, "a file with a captured request, or - for standard input")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cli.OneOf("--output", o.output, "text", "json"); err != nil {
+				return err
+			}
+			if o.decision.id != "" {
+				return o.decision.run(cmd, o.output)
+			}
+			return o.run(cmd, args[0])
+		},
 	}
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the request, RFC 3339 or Unix seconds (default: now)")
@@ -38,6 +53,7 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "the webhook that Envoy's route names with hookbastion.webhook (default: none, and host and path decide)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
+	o.decision.addFlags(cmd)
 	return cmd
 }
 
@@ -45,12 +61,10 @@ type explainOptions struct {
 	policies                    cli.Policies
 	now, source, scheme, output string
 	webhook                     string
+	decision                    decisionOptions
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, file string) error {
-	if err := cli.OneOf("--output", o.output, "text", "json"); err != nil {
-		return err
-	}
 	now, err := cli.ParseNow(o.now)
 	if err != nil {
 		return err

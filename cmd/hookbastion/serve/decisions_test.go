@@ -1,7 +1,10 @@
 package serve
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,10 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/records"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/record"
 )
 
 // deciding is an admin listener with a hundred decisions, every tenth of them denied.
@@ -125,5 +133,85 @@ func TestDecisionsByCursor(t *testing.T) {
 	}
 	if one, err := client.Decision(t.Context(), "new"); err != nil || one.DecisionID != "new" {
 		t.Errorf("%+v, %v", one, err)
+	}
+}
+
+// command runs a subcommand to its end.
+func command(t *testing.T, cmd *cobra.Command, args ...string) (stdout string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(io.Discard)
+	cmd.SilenceUsage = true
+	err = cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestRecordsOfAService(t *testing.T) {
+	server, ring := deciding(t)
+	for range 1500 { // more than one page
+		ring.Append(&recent.Entry{Time: time.Now(), ID: "more", Webhook: "c", Verdict: authz.Allow, Reason: authz.OK})
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		rows  int
+		first string
+	}{
+		"the last":   {nil, 1000, "more"},
+		"more pages": {[]string{"--last", "1555"}, 1555, fmt.Sprintf("%032x", 46)},
+		"all":        {[]string{"--last", "100000"}, 1600, fmt.Sprintf("%032x", 1)},
+		"filtered":   {[]string{"--webhook", "b", "--verdict", "deny", "--reason", "signature_invalid"}, 10, fmt.Sprintf("%032x", 10)},
+		"since":      {[]string{"--since", "10m30s", "--webhook", "a"}, 9, fmt.Sprintf("%032x", 91)},
+		"none":       {[]string{"--webhook", "d"}, 0, ""},
+	} {
+		out, err := command(t, records.New(), append(c.args, "--admin", server.URL, "--output", "json")...)
+		first, _, _ := strings.Cut(out, "\n")
+		if err != nil || strings.Count(out, "\n") != c.rows || !strings.Contains(first, c.first) {
+			t.Errorf("%s: %d rows, the first %s: %v", name, strings.Count(out, "\n"), first, err)
+		}
+		if c.rows == 0 {
+			continue
+		}
+		if _, fault := record.Parse([]byte(first)); fault != nil {
+			t.Errorf("%s: %v: %s", name, fault, first)
+		}
+	}
+	if out, err := command(t, records.New(), "--admin", server.URL, "--webhook", "b"); err != nil || !strings.Contains(out, `"/<script>"`) && !strings.Contains(out, " /<script> ") {
+		t.Errorf("%v: %s", err, out)
+	}
+	out, err := command(t, explain.New(), "--decision", fmt.Sprintf("%032x", 10), "--admin", server.URL)
+	if !errors.Is(err, cli.Denied) || !strings.Contains(out, "deny: signature_invalid") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := command(t, explain.New(), "--decision", "none", "--admin", server.URL); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Error(err)
+	}
+}
+
+// Whoever follows a service sees what is decided from then on, once.
+func TestFollowingAService(t *testing.T) {
+	server, ring := deciding(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	cmd := records.New()
+	cmd.SetArgs([]string{"--admin", server.URL, "--follow", "--output", "json", "--last", "2"})
+	cmd.SetOut(write)
+	ended := make(chan error)
+	go func() { ended <- cmd.ExecuteContext(ctx) }()
+	rows := record.NewReader(read, "rows")
+	for i, want := range []string{fmt.Sprintf("%032x", 99), fmt.Sprintf("%032x", 100), "new-0", "new-1", "new-2"} {
+		if i == 2 {
+			for n := range 3 {
+				ring.Append(&recent.Entry{Time: time.Now(), ID: fmt.Sprintf("new-%d", n)})
+			}
+		}
+		if r, err := rows.Next(); err != nil || r.DecisionID != want {
+			t.Fatalf("%+v, %v, want %s", r, err, want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -35,6 +35,7 @@ type Reader struct {
 	line   int
 	long   []byte // a line that is longer than the buffer, or that is not whole yet
 	record Record
+	last   []byte
 	texts  texts
 }
 
@@ -56,6 +57,7 @@ func (r *Reader) Next() (*Record, error) {
 		if len(line) == 0 {
 			continue
 		}
+		r.last = line
 		if f := r.parse(line); f != nil {
 			f.File, f.Line = r.name, r.line
 			return nil, f
@@ -98,6 +100,7 @@ func (r *Reader) Rest() (*Record, error) {
 		return nil, io.EOF
 	}
 	r.line++
+	r.last = line
 	if f := r.parse(line); f != nil {
 		f.File, f.Line = r.name, r.line
 		f.Message += "; the line has no end and may not be whole"
@@ -105,6 +108,10 @@ func (r *Reader) Rest() (*Record, error) {
 	}
 	return &r.record, nil
 }
+
+// Line is the line of the last record, as it was read, without its end. It is valid
+// until the next call.
+func (r *Reader) Line() []byte { return r.last }
 
 func trimmed(line []byte) []byte {
 	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n = len(line) {

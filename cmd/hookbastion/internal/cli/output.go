@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hookbastion/hookbastion/policy"
@@ -44,4 +45,14 @@ func OneOf(flag, value string, words ...string) error {
 	}
 	last := len(words) - 1
 	return fmt.Errorf("%s must be %s or %s, not %q", flag, strings.Join(words[:last], ", "), words[last], value)
+}
+
+// Printable is a stranger's text for a terminal, on one line and without white space at
+// its ends: what would not be seen as it is is written as in Go, "\n" or "\u202e", and
+// so are quotes and backslashes where there is such a thing.
+func Printable(text string) string {
+	if strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return text
+	}
+	return strconv.Quote(text)
 }

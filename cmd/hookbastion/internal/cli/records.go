@@ -18,6 +18,11 @@ const maxFaults = 10
 // w and passed over; the result is then [Invalid]. A file that cannot be read is an
 // error before anything is used.
 func ReadRecords(stdin io.Reader, w io.Writer, files []string, use func(*record.Record) error) error {
+	return ReadRecordLines(stdin, w, files, func(r *record.Record, _ []byte) error { return use(r) })
+}
+
+// ReadRecordLines is ReadRecords that gives the line, too, as it was read.
+func ReadRecordLines(stdin io.Reader, w io.Writer, files []string, use func(r *record.Record, line []byte) error) error {
 	sources := make([]*recordSource, 0, len(files))
 	defer func() {
 		for _, s := range sources {
@@ -41,7 +46,7 @@ func ReadRecords(stdin io.Reader, w io.Writer, files []string, use func(*record.
 		if s == nil {
 			break
 		}
-		if err := use(s.record); err != nil {
+		if err := use(s.record, s.reader.Line()); err != nil {
 			return err
 		}
 		if err := s.next(); err != nil {
