@@ -32,6 +32,9 @@ type Webhook struct {
 	Unverified string
 	// Audience, where there is one, is whom the upstream's assertion is for.
 	Audience string
+	// EventIDs are headers with the sender's own id of a delivery. The first one that
+	// is there counts.
+	EventIDs []EventID
 	Chain    Chain
 	// Handshakes, where there are any, are what the chain answers itself.
 	Handshakes Handshaker

@@ -135,9 +135,11 @@ type compiler struct {
 	// shared are checks and texts that many webhooks have.
 	shared map[any]authz.Check
 	texts  map[string]string
-	lists  map[string]*ranges.List // by the names that policies have for them
-	files  *secret.Files           // of secrets
-	cache  *tenant.Cache
+	// eventIDsOf are those of providers.
+	eventIDsOf map[string][]authz.EventID
+	lists      map[string]*ranges.List // by the names that policies have for them
+	files      *secret.Files           // of secrets
+	cache      *tenant.Cache
 }
 
 // position is a webhook in a file.
@@ -158,6 +160,7 @@ func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
 		Provider:   c.text(w.GetProvider()),
 		Shadow:     w.GetMode() == policyv1.Webhook_SHADOW,
 		Unverified: w.GetUnverified().GetReason(),
+		EventIDs:   c.eventIDs(w),
 	}
 	v := c.verification.Webhook(w, at)
 	hook.DeniedStatus, hook.DeniedHeaders, hook.DeniedEmpty = v.DeniedStatus, v.DeniedHeaders, v.DeniedEmpty

@@ -26,26 +26,28 @@ const rpcMethod = "envoy.service.auth.v3.Authorization/Check"
 // Attribute keys of our own. Those of OpenTelemetry's conventions come from
 // their package.
 const (
-	keyDecisionID    = attribute.Key("hookbastion.decision_id")
-	keyWebhook       = attribute.Key("hookbastion.webhook")
-	keyTenant        = attribute.Key("hookbastion.tenant")
-	keyProvider      = attribute.Key("hookbastion.provider")
-	keyMode          = attribute.Key("hookbastion.mode")
-	keyVerdict       = attribute.Key("hookbastion.verdict")
-	keyReason        = attribute.Key("hookbastion.reason")
-	keyKeyID         = attribute.Key("hookbastion.key_id")
-	keyRequestID     = attribute.Key("hookbastion.request_id")
-	keyPolicyDigest  = attribute.Key("hookbastion.policy_digest")
-	keyBodySize      = attribute.Key("hookbastion.body.size")
-	keySkew          = attribute.Key("hookbastion.clock.skew")
-	keyChecks        = attribute.Key("hookbastion.checks")
-	keyRedeliver     = attribute.Key("hookbastion.redeliver")
-	keyDuration      = attribute.Key("hookbastion.decision.duration")
-	keyLeftOut       = attribute.Key("hookbastion.left_out")
-	keyFrom          = attribute.Key("hookbastion.from")
-	keyBecause       = attribute.Key("hookbastion.because")
-	keyCheckReason   = attribute.Key("hookbastion.check.reason")
-	keyCheckDuration = attribute.Key("hookbastion.check.duration")
+	keyDecisionID      = attribute.Key("hookbastion.decision_id")
+	keyWebhook         = attribute.Key("hookbastion.webhook")
+	keyTenant          = attribute.Key("hookbastion.tenant")
+	keyProvider        = attribute.Key("hookbastion.provider")
+	keyMode            = attribute.Key("hookbastion.mode")
+	keyVerdict         = attribute.Key("hookbastion.verdict")
+	keyReason          = attribute.Key("hookbastion.reason")
+	keyKeyID           = attribute.Key("hookbastion.key_id")
+	keyRequestID       = attribute.Key("hookbastion.request_id")
+	keyEventID         = attribute.Key("hookbastion.event_id")
+	keyEventIDUnsigned = attribute.Key("hookbastion.event_id.unsigned")
+	keyPolicyDigest    = attribute.Key("hookbastion.policy_digest")
+	keyBodySize        = attribute.Key("hookbastion.body.size")
+	keySkew            = attribute.Key("hookbastion.clock.skew")
+	keyChecks          = attribute.Key("hookbastion.checks")
+	keyRedeliver       = attribute.Key("hookbastion.redeliver")
+	keyDuration        = attribute.Key("hookbastion.decision.duration")
+	keyLeftOut         = attribute.Key("hookbastion.left_out")
+	keyFrom            = attribute.Key("hookbastion.from")
+	keyBecause         = attribute.Key("hookbastion.because")
+	keyCheckReason     = attribute.Key("hookbastion.check.reason")
+	keyCheckDuration   = attribute.Key("hookbastion.check.duration")
 )
 
 // methods are those that the conventions know.
@@ -104,6 +106,12 @@ func facts(e *Event, digest string) []attribute.KeyValue {
 	}
 	if len(req.RequestID) > 0 {
 		all = append(all, keyRequestID.String(plain(req.RequestID)))
+	}
+	if id, signed := d.EventID(req); len(id) > 0 {
+		all = append(all, keyEventID.String(plain(id)))
+		if !signed {
+			all = append(all, keyEventIDUnsigned.Bool(true))
+		}
 	}
 	if digest != "" {
 		all = append(all, keyPolicyDigest.String(digest))

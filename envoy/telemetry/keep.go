@@ -24,6 +24,7 @@ func keep(ring *recent.Ring, e *Event, digest string) {
 	if kept.Signed = !d.SignedTime.IsZero(); kept.Signed {
 		kept.Skew = e.Time.Sub(d.SignedTime)
 	}
+	kept.EventID, kept.EventSigned = d.EventID(req)
 	ring.Append(&kept)
 }
 

@@ -21,6 +21,12 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	b = append(b, `,"trace_id":"`...)
 	b = append(e.Trace.appendID(b), '"')
 	b = appendText(b, "request_id", req.RequestID)
+	if id, signed := d.EventID(req); len(id) > 0 {
+		b = appendText(b, "event_id", id)
+		if !signed {
+			b = append(b, `,"event_id_unsigned":true`...)
+		}
+	}
 	name, provider, mode := webhookOf(d)
 	b = appendText(b, "webhook", name)
 	b = appendText(b, "tenant", d.Tenant)

@@ -23,12 +23,12 @@ var now = time.Unix(1_795_500_000, 123_000_000)
 // event is a decision about a request full of text that strangers chose.
 func event(reason authz.Reason) *telemetry.Event {
 	table := authz.NewTable()
-	table.Add(&authz.Webhook{Name: "hook", Provider: "github", Chain: authz.NewChain(says(reason))},
+	table.Add(&authz.Webhook{Name: "hook", Provider: "github", Chain: authz.NewChain(says(reason)), EventIDs: []authz.EventID{{Header: "x-delivery", Covered: authz.CoveredAlways}}},
 		authz.Match{Path: "/{tenant}/**", Methods: []string{"POST"}})
 	req := &authz.Request{
 		Method: authz.View("POST"), Host: authz.View("h"), Path: authz.View("/acme/a"),
 		RequestID: authz.View("id\r\n\x1b[31m" + strings.Repeat("x", 10_000)),
-		Headers:   authz.Headers{{Name: authz.View("authorization"), Value: authz.View("s3cret")}},
+		Headers:   authz.Headers{{Name: authz.View("authorization"), Value: authz.View("s3cret")}, {Name: authz.View("x-delivery"), Value: authz.View("evt\x1b-1")}},
 		Body:      authz.Body{Segments: [][]byte{[]byte("s3cret body")}, State: authz.BodyWhole},
 		Source:    netip.MustParseAddr("2001:db8::1"),
 	}
@@ -119,6 +119,9 @@ func TestRecord(t *testing.T) {
 	}
 	if checks, _ := json.Marshal(record["checks"]); string(checks) != `[{"check":"signature","reason":"ok"}]` {
 		t.Errorf("checks: %s", checks)
+	}
+	if record["event_id"] != "evt\x1b-1" || record["event_id_unsigned"] != nil || !strings.Contains(lines[1], `"event_id":"evt\u001b-1","event_id_unsigned":true`) {
+		t.Errorf("the event's id: %v, %s", record["event_id"], lines[1])
 	}
 	if id, _ := record["request_id"].(string); len(id) > 600 {
 		t.Errorf("a request id of %d bytes", len(id))

@@ -49,6 +49,7 @@ var widerRules = map[string]func(before, after *policyv1.Webhook) []string{
 	"assertion":       nothingWider, // the application accepts it, or not
 	"shadow_until":    nothingWider, // words for people
 	"suppress":        nothingWider, // for validate alone
+	"event_id":        nothingWider, // for records alone
 }
 
 var widerOrder = slices.Sorted(maps.Keys(widerRules))

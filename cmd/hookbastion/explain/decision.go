@@ -118,6 +118,11 @@ func printDecision(w io.Writer, r *record.Record) {
 		line("skew", (time.Duration(*r.SkewMS) * time.Millisecond).String())
 	}
 	line("request id", r.RequestID)
+	if r.EventIDUnsigned {
+		line("event id", r.EventID+" (unsigned)")
+	} else {
+		line("event id", r.EventID)
+	}
 	line("trace", r.TraceID)
 	line("took", (time.Duration(r.DurationUS) * time.Microsecond).String())
 	line("policy", r.PolicyDigest)

@@ -89,6 +89,11 @@ func request(r *record.Record) string {
 	}
 	add("tenant", r.Tenant)
 	add("key", r.KeyID)
+	if r.EventIDUnsigned {
+		add("event?", r.EventID)
+	} else {
+		add("event", r.EventID)
+	}
 	if r.SkewMS != nil {
 		add("skew", (time.Duration(*r.SkewMS) * time.Millisecond).String())
 	}

@@ -25,7 +25,7 @@ const (
 	atVerdict  = 54
 	atReason   = 55
 	atMark     = 56
-	atShadow   = 57
+	atFlags    = 57
 	atChecks   = 58 // their number
 	atSource   = 59 // its length: 0, 4 or 16
 	atTexts    = 60 // 2 for the length of each
@@ -48,6 +48,7 @@ const (
 	textUnverified
 	textRedeliver
 	textDigest
+	textEvent
 	texts
 )
 
@@ -62,7 +63,7 @@ func sizeOf(e *Entry) int {
 	for _, s := range [...]string{e.ID, e.Webhook, e.Provider, e.KeyID, e.Unverified, e.Redeliver, e.Digest} {
 		n += min(len(s), maxText)
 	}
-	for _, s := range [...]authz.View{e.Tenant, e.RequestID, e.Method, e.Path} {
+	for _, s := range [...]authz.View{e.Tenant, e.RequestID, e.Method, e.Path, e.EventID} {
 		n += min(len(s), maxText)
 	}
 	return n
@@ -82,15 +83,15 @@ func (c *chunk) append(e *Entry, number uint64) {
 	b := order.AppendUint64(c.data, number)
 	b = order.AppendUint64(b, uint64(at)) //nolint:gosec // the same bits
 	b = append(b, e.Trace[:]...)
-	b = order.AppendUint64(b, uint64(skew))                                                          //nolint:gosec // the same bits
-	b = order.AppendUint64(b, uint64(e.BodyBytes))                                                   //nolint:gosec // a length
-	b = order.AppendUint32(b, uint32(min(max(e.Duration.Microseconds(), 0), math.MaxUint32)))        //nolint:gosec // in its range
-	b = order.AppendUint16(b, uint16(e.Status))                                                      //nolint:gosec // below 600
-	b = append(b, byte(e.Verdict), byte(e.Reason), byte(e.Mark), bit(e.Shadow), byte(len(e.Checks))) //nolint:gosec // there are as many as stages, and two
-	b = append(b, byte(e.Source.BitLen()/8))                                                         //nolint:gosec // 0, 4 or 16
+	b = order.AppendUint64(b, uint64(skew))                                                     //nolint:gosec // the same bits
+	b = order.AppendUint64(b, uint64(e.BodyBytes))                                              //nolint:gosec // a length
+	b = order.AppendUint32(b, uint32(min(max(e.Duration.Microseconds(), 0), math.MaxUint32)))   //nolint:gosec // in its range
+	b = order.AppendUint16(b, uint16(e.Status))                                                 //nolint:gosec // below 600
+	b = append(b, byte(e.Verdict), byte(e.Reason), byte(e.Mark), flags(e), byte(len(e.Checks))) //nolint:gosec // there are as many as stages, and two
+	b = append(b, byte(e.Source.BitLen()/8))                                                    //nolint:gosec // 0, 4 or 16
 	for _, s := range [texts]int{
 		len(e.ID), len(e.Webhook), len(e.Provider), len(e.Tenant), len(e.RequestID), len(e.KeyID),
-		len(e.Method), len(e.Path), len(e.Unverified), len(e.Redeliver), len(e.Digest),
+		len(e.Method), len(e.Path), len(e.Unverified), len(e.Redeliver), len(e.Digest), len(e.EventID),
 	} {
 		b = order.AppendUint16(b, uint16(min(s, maxText))) //nolint:gosec // in its range
 	}
@@ -108,15 +109,23 @@ func (c *chunk) append(e *Entry, number uint64) {
 	b = append(append(append(b, cut(e.ID)...), cut(e.Webhook)...), cut(e.Provider)...)
 	b = append(append(append(b, cut(e.Tenant)...), cut(e.RequestID)...), cut(e.KeyID)...)
 	b = append(append(append(b, cut(e.Method)...), cut(e.Path)...), cut(e.Unverified)...)
-	b = append(append(b, cut(e.Redeliver)...), cut(e.Digest)...)
+	b = append(append(append(b, cut(e.Redeliver)...), cut(e.Digest)...), cut(e.EventID)...)
 	c.data = order.AppendUint16(b, uint16(len(b)-begin+sizeBytes)) //nolint:gosec // far below 64 KiB
 }
 
-func bit(b bool) byte {
-	if b {
-		return 1
+const (
+	flagShadow = 1 << iota
+	flagSigned // the event's id
+)
+
+func flags(e *Entry) (b byte) {
+	if e.Shadow {
+		b |= flagShadow
 	}
-	return 0
+	if e.EventSigned {
+		b |= flagSigned
+	}
+	return b
 }
 
 // kept is a decision as it lies in a chunk, or in a copy.
@@ -164,7 +173,7 @@ func (k kept) textSize(which int) int {
 func (k kept) record(replica string) record.Record {
 	order := binary.LittleEndian
 	r := record.Record{
-		Time: time.UnixMicro(k.micros()).UTC(), DecisionID: k.plain(textID), RequestID: k.plain(textRequest),
+		Time: time.UnixMicro(k.micros()).UTC(), DecisionID: k.plain(textID), RequestID: k.plain(textRequest), EventID: k.plain(textEvent),
 		Webhook: k.plain(textWebhook), Tenant: k.plain(textTenant), Provider: k.plain(textProvider), Mode: "ENFORCE",
 		Verdict: authz.Verdict(k[atVerdict]).String(), Reason: authz.Reason(k[atReason]).String(),
 		Status: int(order.Uint16(k[atStatus:])), KeyID: k.plain(textKey), Replay: authz.Mark(k[atMark]).String(),
@@ -172,7 +181,8 @@ func (k kept) record(replica string) record.Record {
 		BodyBytes: k.body(), Checks: make([]record.Check, k[atChecks]), Redeliver: k.plain(textRedeliver),
 		DurationUS: k.duration().Microseconds(), PolicyDigest: k.plain(textDigest), Replica: replica,
 	}
-	if k[atShadow] == 1 {
+	r.EventIDUnsigned = r.EventID != "" && k[atFlags]&flagSigned == 0
+	if k[atFlags]&flagShadow != 0 {
 		r.Mode = "SHADOW"
 	}
 	if id := k[atTrace:atSkew]; [16]byte(id) != [16]byte{} {

@@ -214,7 +214,7 @@ func (k kept) point(names map[string]string) Point {
 	}
 	return Point{
 		Time: time.UnixMicro(k.micros()).UTC(), Webhook: name, Reason: authz.Reason(k[atReason]).String(),
-		Verdict: authz.Verdict(k[atVerdict]), Shadow: k[atShadow] == 1,
+		Verdict: authz.Verdict(k[atVerdict]), Shadow: k[atFlags]&flagShadow != 0,
 		Duration: k.duration(), BodyBytes: k.body(),
 	}
 }

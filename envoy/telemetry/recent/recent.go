@@ -50,6 +50,8 @@ type Entry struct {
 	Source            netip.Addr // invalid: none
 	Tenant, RequestID authz.View
 	Method, Path      authz.View
+	EventID           authz.View // empty: none
+	EventSigned       bool
 	BodyBytes         int
 	// Skew is our time minus the signed time, if there is one.
 	Signed    bool

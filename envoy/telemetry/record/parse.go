@@ -138,6 +138,10 @@ func (s *scanner) field(name []byte) {
 		r.From = &from
 	case "because":
 		r.Because = s.word(26, "because")
+	case "event_id":
+		r.EventID = s.text(27, "event_id")
+	case "event_id_unsigned":
+		r.EventIDUnsigned = s.truth(28, "event_id_unsigned")
 	default: // of a later version
 		s.skip()
 	}
@@ -202,6 +206,19 @@ func (s *scanner) time(field int, path string) time.Time {
 		s.fault(at, path, "must be a time in RFC 3339")
 	}
 	return t.UTC()
+}
+
+func (s *scanner) truth(field int, path string) bool {
+	s.once(field, path)
+	s.peek()
+	for word, value := range map[string]bool{"true": true, "false": false} {
+		if bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
+			s.pos += len(word)
+			return value
+		}
+	}
+	s.fault(s.pos, path, "must be true or false")
+	return false
 }
 
 func (s *scanner) number(field int, path string, least, most int64) int64 {

@@ -23,6 +23,10 @@ type Record struct {
 	// TraceID is empty, or 32 hexadecimal digits.
 	TraceID   string `json:"trace_id"`
 	RequestID string `json:"request_id"`
+	// EventID is the provider's own id; empty if none is known. If it is Unsigned, whoever
+	// has seen a delivery could have changed it.
+	EventID         string `json:"event_id,omitempty"`
+	EventIDUnsigned bool   `json:"event_id_unsigned,omitempty"`
 	// Webhook is empty if none matched, and Tenant and Provider then, too.
 	Webhook  string `json:"webhook"`
 	Tenant   string `json:"tenant"`

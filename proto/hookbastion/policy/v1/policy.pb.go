@@ -552,7 +552,11 @@ type Webhook struct {
 	// longer be (HB120).
 	ShadowUntil *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=shadow_until,json=shadowUntil,proto3" json:"shadow_until,omitempty"`
 	// Findings of validate that are known here and accepted for a while.
-	Suppress      []*Suppression `protobuf:"bytes,50,rep,name=suppress,proto3" json:"suppress,omitempty"`
+	Suppress []*Suppression `protobuf:"bytes,50,rep,name=suppress,proto3" json:"suppress,omitempty"`
+	// The header with the sender's own id of the event or delivery, for decision records,
+	// where it is marked as unsigned unless the scheme covers it. It proves nothing and
+	// decides nothing. Default: the provider's.
+	EventId       string `protobuf:"bytes,70,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -760,6 +764,13 @@ func (x *Webhook) GetSuppress() []*Suppression {
 		return x.Suppress
 	}
 	return nil
+}
+
+func (x *Webhook) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
 }
 
 // Match says which requests belong to a webhook. An exact host comes before
@@ -2854,7 +2865,7 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\"hookbastion/policy/v1/policy.proto\x12\x15hookbastion.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookbastion/policy/v1/scheme.proto\"D\n" +
 	"\x06Policy\x12:\n" +
-	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\x89\f\n" +
+	"\bwebhooks\x18\x01 \x03(\v2\x1e.hookbastion.policy.v1.WebhookR\bwebhooks\"\xc2\f\n" +
 	"\aWebhook\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$R\x04name\x12:\n" +
 	"\x05match\x18\x02 \x01(\v2\x1c.hookbastion.policy.v1.MatchB\x06\xbaH\x03\xc8\x01\x01R\x05match\x12\x1d\n" +
@@ -2888,7 +2899,8 @@ const file_hookbastion_policy_v1_policy_proto_rawDesc = "" +
 	"\vcredentials\x18( \x03(\v2!.hookbastion.policy.v1.CredentialB\b\xbaH\x05\x92\x01\x02\x10\bR\vcredentials\x12E\n" +
 	"\thandshake\x18< \x01(\v2'.hookbastion.policy.v1.WebhookHandshakeR\thandshake\x12=\n" +
 	"\fshadow_until\x183 \x01(\v2\x1a.google.protobuf.TimestampR\vshadowUntil\x12H\n" +
-	"\bsuppress\x182 \x03(\v2\".hookbastion.policy.v1.SuppressionB\b\xbaH\x05\x92\x01\x02\x10 R\bsuppress\"5\n" +
+	"\bsuppress\x182 \x03(\v2\".hookbastion.policy.v1.SuppressionB\b\xbaH\x05\x92\x01\x02\x10 R\bsuppress\x127\n" +
+	"\bevent_id\x18F \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9-]{0,128}$R\aeventId\"5\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aENFORCE\x10\x01\x12\n" +

@@ -5433,7 +5433,10 @@ type Provider struct {
 	// What a webhook says about itself beside the secret, in parameters.
 	Parameters []*Parameter `protobuf:"bytes,22,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	// Requests by which the provider asks whether an endpoint is wanted, with their answers.
-	Handshakes    []*Handshake `protobuf:"bytes,60,rep,name=handshakes,proto3" json:"handshakes,omitempty"`
+	Handshakes []*Handshake `protobuf:"bytes,60,rep,name=handshakes,proto3" json:"handshakes,omitempty"`
+	// Headers with the provider's own id of the event or delivery, for decision records.
+	// The first one that a delivery has counts.
+	EventId       []string `protobuf:"bytes,70,rep,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5583,6 +5586,13 @@ func (x *Provider) GetParameters() []*Parameter {
 func (x *Provider) GetHandshakes() []*Handshake {
 	if x != nil {
 		return x.Handshakes
+	}
+	return nil
+}
+
+func (x *Provider) GetEventId() []string {
+	if x != nil {
+		return x.EventId
 	}
 	return nil
 }
@@ -6448,7 +6458,7 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"\x04Name\x12\x14\n" +
 	"\x10NAME_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ADYEN\x10\x01\x12\r\n" +
-	"\tBRAINTREE\x10\x02\"\xc0\b\n" +
+	"\tBRAINTREE\x10\x02\"\xfd\b\n" +
 	"\bProvider\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12\x1d\n" +
 	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05title\x125\n" +
@@ -6475,7 +6485,8 @@ const file_hookbastion_policy_v1_scheme_proto_rawDesc = "" +
 	"parameters\x12J\n" +
 	"\n" +
 	"handshakes\x18< \x03(\v2 .hookbastion.policy.v1.HandshakeB\b\xbaH\x05\x92\x01\x02\x10\x04R\n" +
-	"handshakes\"E\n" +
+	"handshakes\x12;\n" +
+	"\bevent_id\x18F \x03(\tB \xbaH\x1d\x92\x01\x1a\x10\x04\"\x16r\x142\x12^[a-z0-9-]{1,128}$R\aeventId\"E\n" +
 	"\n" +
 	"Confidence\x12\x1a\n" +
 	"\x16CONFIDENCE_UNSPECIFIED\x10\x00\x12\f\n" +
