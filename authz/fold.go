@@ -47,6 +47,10 @@ func foldPath(dst, path []byte) []byte {
 	return dst
 }
 
+// FoldPath returns a path as the most generous router would read it: two paths that any
+// router takes for one are equal afterwards. It is for comparisons only.
+func FoldPath(path string) string { return string(foldPath(nil, []byte(path))) }
+
 // isFolded reports whether a path is one of those, by far the most, that folding
 // leaves as they are. Some others it leaves, too.
 func isFolded(path []byte) bool {

@@ -22,7 +22,7 @@ import (
 const generous = 30 * time.Second
 
 var secrets = map[string]string{
-	"github": "a github secret that nobody prints", "stripe": "whsec_a_stripe_secret_that_nobody_prints",
+	"github": "a github secret that nobody prints", "partner": "a partner secret that nobody prints", "stripe": "whsec_a_stripe_secret_that_nobody_prints",
 	"slack": "8f742231b10e8888abcd99yyyzzz85a5", "standard-webhooks": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 	"gitlab": "glpat-a-token-that-nobody-prints",
 }

@@ -8,6 +8,7 @@ mkdir -p secrets tls
 random() { head -c 32 /dev/urandom | base64; }
 secret() { [ -e "secrets/$1" ] || printf '%s%s\n' "$2" "$(random)" > "secrets/$1"; }
 secret github ''
+secret partner ''
 secret slack ''
 secret stripe whsec_
 secret standard-webhooks whsec_

@@ -29,6 +29,16 @@ type Key struct {
 	Weakness error
 	// AllowWeak is the policy's reason to use it all the same.
 	AllowWeak string
+	// Odd is why the text is hardly what its owner meant, where AllowWeak lets it pass.
+	Odd error
+	// Placeholder says that a part of the text was to be filled in.
+	Placeholder bool
+	// Guessed says that the digest is that of a text that everybody tries first.
+	Guessed bool
+	// Alike is the same for equal texts within one load, and tells nothing else of them:
+	// a keyed hash, whose key nobody keeps. Empty where the text is not known, or is a
+	// public key.
+	Alike string
 	// Place is where the policy names it.
 	Place strictyaml.Error
 

@@ -7,10 +7,14 @@
 package keys
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +51,8 @@ type Loader struct {
 	Use *fetch.Use
 	// Tenants are the keys of the webhook at hand of which each tenant has its own.
 	Tenants []tenant.Use
+
+	alikeKey []byte
 }
 
 // Loaded is a secret or token that was read, with its place.
@@ -255,14 +261,38 @@ func Weakness(text, key secret.Value) error {
 	return secret.Weakness(key.Reveal())
 }
 
+// partPlaceholder is what templates and shells leave within a text.
+var partPlaceholder = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_.:-]*\}|\$\([a-z][^)]*\)|\{\{[^{}]+\}\}|\{%[^{}%]+%\}|<%[^<>%]+%>|` +
+	`<[A-Za-z][A-Za-z]*(?:[ _-][A-Za-z]+)+>|<(?:secret|key|token|password|value)>|%\([A-Za-z_]+\)s|__[A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+__`)
+
 // note tells of a key, once.
 func (l *Loader) note(k *Loaded, decode secret.Accept) {
 	l.tell(k, func(key *Key) {
 		key.decode = decode
+		if k.text.Len() > 0 {
+			digest := secret.DigestOf(k.text.Reveal())
+			key.Alike = l.alike(&digest)
+			key.Placeholder = partPlaceholder.Match(k.text.Reveal())
+		}
+		if k.allowWeak != "" {
+			key.Odd = secret.Plain(k.text)
+		}
 		if decoded, err := decode(k.text); err == nil && !k.perTenant() {
 			key.Bytes, key.Weakness = decoded.Len(), Weakness(k.text, decoded)
 		}
 	})
+}
+
+// alike is what Key.Alike says of a text with this digest.
+func (l *Loader) alike(digest *secret.Digest) string {
+	if l.alikeKey == nil {
+		l.alikeKey = make([]byte, sha256.Size)
+		_, _ = rand.Read(l.alikeKey) // never fails
+	}
+	sum := digest.Sum()
+	mac := hmac.New(sha256.New, l.alikeKey)
+	_, _ = mac.Write(sum[:]) // hashes never fail
+	return string(mac.Sum(nil))
 }
 
 func (l *Loader) tell(k *Loaded, more func(*Key)) {

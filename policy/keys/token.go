@@ -58,7 +58,8 @@ func (l *Loader) digest(k *Loaded, text string, in token.Place) token.Candidate 
 	if l.OnKey != nil {
 		l.OnKey(Key{
 			Webhook: k.webhook, ID: k.ID, Kind: k.kind, Digest: text, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
-			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.At.Error(""),
+			Weakness: weakness, AllowWeak: k.allowWeak, Place: k.At.Error(""), Alike: l.alike(&candidate.Digest),
+			Guessed: candidate.Digest.Guessable(),
 		})
 	}
 	return candidate

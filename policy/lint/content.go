@@ -37,7 +37,7 @@ var noPublicURL = Rule{
 
 var openBorders = Rule{
 	Rule: finding.Rule{
-		ID: "HB081", Severity: finding.Warning,
+		ID: "HB081", Severity: finding.Warning, Else: "info where the policy cannot tell a provider's parts apart",
 		Title: "the borders of the signed content are open, and deliveries are partial",
 		Risk:  "Characters can move from one part to the next under the same signature: the end of a parameter's value becomes the beginning of the next.",
 		Fix:   "Pin what the message names, such as pinned_query and a match.path with a fixed end.",
@@ -50,20 +50,25 @@ var openBorders = Rule{
 		}
 		for _, scheme := range slices.Backward(signed.Schemes) {
 			if h, ok := scheme.(*signature.Content); ok && len(h.Config().Open()) > 0 {
-				p.report(w.proof(), borders(h.Config()))
+				message, mends := borders(h.Config())
+				if mends {
+					p.report(w.proof(), message)
+				} else {
+					p.reportBy(w, w.proof(), message)
+				}
 				return
 			}
 		}
 	},
 }
 
-// borders says what runs together, and what would tell it apart.
-func borders(config *signature.Config) string {
-	message := "signs " + strings.Join(config.Open(), " and ") + " with nothing between, so that characters could move from one to the next: deliveries are x-hookbastion-verified: partial"
+// borders says what runs together, and what would tell it apart, if the policy can.
+func borders(config *signature.Config) (message string, mends bool) {
+	message = "signs " + strings.Join(config.Open(), " and ") + " with nothing between, so that characters could move from one to the next: deliveries are x-hookbastion-verified: partial"
 	pinned := *config
 	pinned.Pin = signature.Pin{Query: true, Path: true}
 	if len(pinned.Open()) > 0 {
-		return message
+		return message, false
 	}
 	var missing []string
 	if !config.Pin.Query {
@@ -72,5 +77,5 @@ func borders(config *signature.Config) string {
 	if !config.Pin.Path {
 		missing = append(missing, "a match.path that does not end in {x} or /**")
 	}
-	return message + "; give " + strings.Join(missing, ", and ")
+	return message + "; give " + strings.Join(missing, ", and "), true
 }

@@ -55,11 +55,10 @@ type Store struct {
 // Rule is one thing that can be found, and how.
 type Rule struct {
 	finding.Rule
-	// each is called with each webhook, set once before them, and after once when they were
-	// all seen. A rule has one of them.
-	each  func(*pass, *webhook)
-	set   func(*pass)
-	after func(*pass)
+	// each is called with each webhook, set once before them, after once when they were all
+	// seen, and last when it is known what is suppressed. A rule has one of them.
+	each             func(*pass, *webhook)
+	set, after, last func(*pass)
 	// broken: it also looks at sets that have errors.
 	broken bool
 }
@@ -93,6 +92,7 @@ func Lint(in Input) ([]finding.Finding, error) {
 	err := in.Set.Each(func(w *policyv1.Webhook, at strictyaml.Place) {
 		hook := p.webhook(w, at)
 		p.noteSuppressions(hook)
+		p.noteRoute(hook)
 		p.run(func(r *Rule) {
 			if r.each != nil {
 				r.each(p, hook)
@@ -102,10 +102,15 @@ func Lint(in Input) ([]finding.Finding, error) {
 	if err == nil {
 		err = p.err
 	}
-	p.suppress()
 	p.run(func(r *Rule) {
 		if r.after != nil {
 			r.after(p)
+		}
+	})
+	p.suppress()
+	p.run(func(r *Rule) {
+		if r.last != nil {
+			r.last(p)
 		}
 	})
 	slices.SortStableFunc(p.found, func(a, b finding.Finding) int { return a.Compare(b.Place) })
@@ -121,6 +126,9 @@ type pass struct {
 	err          error
 	ids          map[string]bool // of all rules
 	suppressions []*suppression
+	routes       []routed
+	detoursFound []*detour
+	detoursKnown bool
 	// kept is what the table remembers, gone what it no longer does; see lost.
 	kept map[string]watermark.Kept
 	gone []string
@@ -145,6 +153,16 @@ func (p *pass) reportAs(severity finding.Severity, e strictyaml.Error) {
 	f := p.rule.At(finding.Place{File: e.File, Line: e.Line, Column: e.Column, Path: e.Path}, e.Message)
 	f.Severity = severity
 	p.found = append(p.found, f)
+}
+
+// reportBy reports what is the rule's severity where the policy chose it, and INFO where
+// the provider has no other way.
+func (p *pass) reportBy(w *webhook, at strictyaml.Place, message string) {
+	severity := p.rule.Severity
+	if !w.own() {
+		severity = finding.Info
+	}
+	p.reportAs(severity, at.Error(message))
 }
 
 // webhook is one as it was written, and what became of it.

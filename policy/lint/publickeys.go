@@ -11,16 +11,15 @@ import (
 
 var checksumOnly = Rule{
 	Rule: finding.Rule{
-		ID: "HB082", Severity: finding.Warning,
+		ID: "HB082", Severity: finding.Warning, Else: elseProvider,
 		Title: "of the body, the signature covers a checksum only",
 		Risk:  "Whoever has seen one delivery can make another body with the same checksum and send it under that signature, once.",
 		Fix:   "Nothing of the policy mends it. Let the application ask the provider for the object, or whether the delivery is its own, before it acts.",
 		Link:  "policy.md#digest",
 	},
 	each: func(p *pass, w *webhook) {
-		checksum := func(part *policyv1.Part) bool { return part.GetDigest().GetHash() == policyv1.Digest_CRC32 }
-		if slices.ContainsFunc(w.schemes, func(s *policyv1.Scheme) bool { return slices.ContainsFunc(s.Signed().GetContent(), checksum) }) {
-			p.report(w.proof(), "signs a CRC-32 of the body in place of the body, so that another body can be sent under a signature that was seen: deliveries are x-hookbastion-verified: partial")
+		if slices.ContainsFunc(w.schemes, checksum) {
+			p.reportBy(w, w.proof(), "signs a CRC-32 of the body in place of the body, so that another body can be sent under a signature that was seen: deliveries are x-hookbastion-verified: partial")
 		}
 	},
 }
@@ -72,26 +71,30 @@ func anybodysTokens(p *pass, w *webhook) {
 
 var brokenHash = Rule{
 	Rule: finding.Rule{
-		ID: "HB084", Severity: finding.Info,
+		ID: "HB084", Severity: finding.Warning, Else: elseProvider,
 		Title: "the signature is over SHA-1",
 		Risk:  "Whoever can choose a part of what the provider signs can make two contents with one signature.",
 		Fix:   "Take another scheme of the provider, if there is one.",
 		Link:  "policy.md#publickey",
 	},
 	each: func(p *pass, w *webhook) {
-		broken := func(s *policyv1.Scheme) bool {
-			return s.GetRsa().GetHash() == policyv1.PublicKey_SHA1 || s.GetEcdsa().GetHash() == policyv1.PublicKey_SHA1
-		}
-		if slices.ContainsFunc(w.schemes, broken) {
-			p.report(w.proof(), "is verified over SHA-1, of which two contents with one value can be made by whoever chooses a part of both")
+		for _, s := range w.schemes {
+			switch {
+			case s.GetRsa().GetHash() == policyv1.PublicKey_SHA1, s.GetEcdsa().GetHash() == policyv1.PublicKey_SHA1:
+				p.reportBy(w, w.proof(), "is verified over SHA-1, of which two contents with one value can be made by whoever chooses a part of both")
+				return
+			case s.GetHmac().GetHash() == policyv1.Hmac_SHA1 && s.GetHmac().GetConstruction() <= policyv1.Hmac_HMAC:
+				p.reportAs(finding.Info, w.proof().Error("is verified by an HMAC over SHA-1, which is broken as a hash, and not as an HMAC so far"))
+				return
+			}
 		}
 	},
 }
 
 var weakHash = Rule{
 	Rule: finding.Rule{
-		ID: "HB085", Severity: finding.Info,
-		Title: "the signature is an HMAC over MD5, or no HMAC at all",
+		ID: "HB085", Severity: finding.Warning, Else: elseProvider,
+		Title: "the signature is an HMAC over MD5, or over an MD5 of the body, or no HMAC at all",
 		Risk:  "A plain hash was not made to be keyed, and MD5 is broken: what is known of both is one step away from a forged signature.",
 		Fix:   "Take another scheme of the provider, if there is one. Limit the sources, and keep the lifetime of nonces long.",
 		Link:  "policy.md#hmac",
@@ -100,15 +103,20 @@ var weakHash = Rule{
 		for _, s := range w.schemes {
 			switch h := s.GetHmac(); {
 			case h.GetConstruction() == policyv1.Hmac_SECRET_THEN_CONTENT, h.GetConstruction() == policyv1.Hmac_HASH_OF_CONTENT:
-				p.report(w.proof(), "is verified by a plain "+h.GetHash().String()+" that has the secret, which is no HMAC")
+				p.reportBy(w, w.proof(), "is verified by a plain "+h.GetHash().String()+" that has the secret, which is no HMAC")
 				return
 			case h.GetHash() == policyv1.Hmac_MD5:
-				p.report(w.proof(), "is verified by an HMAC over MD5, which is broken as a hash")
+				p.reportBy(w, w.proof(), "is verified by an HMAC over MD5, which is broken as a hash")
+				return
+			case slices.ContainsFunc(s.Signed().GetContent(), md5OfBody) || h.GetBodyDigest().GetHash() == policyv1.Hmac_MD5:
+				p.reportBy(w, w.proof(), "signs an MD5 of the body in place of the body: whoever chooses its beginning can make two bodies with one signature")
 				return
 			}
 		}
 	},
 }
+
+func md5OfBody(part *policyv1.Part) bool { return part.GetDigest().GetHash() == policyv1.Digest_MD5 }
 
 var nothingCovered = Rule{
 	Rule: finding.Rule{

@@ -47,7 +47,7 @@ var neverAcknowledged = Rule{
 
 var asksAgain = Rule{
 	Rule: finding.Rule{
-		ID: "HB072", Severity: finding.Warning,
+		ID: "HB072", Severity: finding.Info,
 		Title: "the provider asks again on purpose with the same signed content, and the repeat is kept back",
 		Risk:  "What the provider wanted with its second request does not happen.",
 		Fix:   "Say replay.on_replay: MARK, which forwards it with a mark, or another one if this webhook gets none of that.",

@@ -3,12 +3,18 @@ package lint
 // rules are all that can be found, in the order of ids. A new one is a value in the
 // file of its topic, and a name here.
 var rules = []Rule{
-	expiredSuppression, idleSuppression, endlessSuppression,
-	unverified,
-	weakSecret, publishedSecret,
-	noTLS, noTLSVersion, namesAlone,
-	onePhase, neverAcknowledged, asksAgain, noSignedTime,
+	expiredSuppression, idleSuppression, endlessSuppression, emptyReason, leftPlaceholder,
+	otherSpelling, belowVerified, otherMethod, otherHostName,
+	oneForTwoSenders, oneForTwoWebhooks, oneTwice, secretSent, tenantsAmongSecrets, oneForAllTenants,
+	keyEnded, noKeyInForce, twoForEver, oldKey, longOverlap, fromEnvironment, besidePolicies,
+	unverified, openUnverified, legacyScheme,
+	weakSecret, publishedSecret, oddSecret, partPlaceholder, guessedDigest,
+	noTLS, noTLSVersion, namesAlone, tokenInTheClear, tokenInQuery, tokenAlone, plainURL, passwordInURL,
+	onePhase, neverAcknowledged, asksAgain, noSignedTime, longTolerance, farFuture, shortWindow, copiesForwarded, neverReleased, copiesReleased,
 	noPublicURL, openBorders, checksumOnly, anybodysDeliveries, brokenHash, weakHash, nothingCovered,
-	renamed, storeUnread,
-	shadow,
+	bodyUnsigned, idUnsigned, pathUnsigned,
+	renamed, storeUnread, tokenBindsNoBody, tokenForEver, tokenForAnybody, mixedAlgorithms, audienceOptional, targetUnsigned, bodilessMethod,
+	anySource, nobodysSource, exampleSource, localSource, onlyDenied, rangesUnused,
+	alwaysTrue, neverTrue, readsUnsigned,
+	shadow, statusGoesOn, manySignatures, largeHeaders,
 }

@@ -66,7 +66,7 @@ var expiredSuppression = Rule{
 		Fix:   "Mend what the finding is about and remove the entry, or give it a new reason and a new end.",
 		Link:  "findings.md#suppressing-a-finding",
 	},
-	after: func(p *pass) {
+	last: func(p *pass) {
 		for _, s := range p.suppressions {
 			if !p.inForce(s) {
 				p.report(s.at.At("until"), "the suppression of "+s.GetFinding()+" ended at "+s.GetUntil().AsTime().Format(time.RFC3339)+", and the finding counts again")
@@ -83,7 +83,7 @@ var idleSuppression = Rule{
 		Fix:   "Remove the entry.",
 		Link:  "findings.md#suppressing-a-finding",
 	},
-	after: func(p *pass) {
+	last: func(p *pass) {
 		for _, s := range p.suppressions {
 			id := s.GetFinding()
 			switch {
@@ -104,7 +104,7 @@ var endlessSuppression = Rule{
 		Fix:   "Let it end within a year. Whoever still wants it then says so again.",
 		Link:  "findings.md#suppressing-a-finding",
 	},
-	after: func(p *pass) {
+	last: func(p *pass) {
 		for _, s := range p.suppressions {
 			if s.GetUntil().AsTime().Sub(p.Now) > maxSuppression {
 				p.report(s.at.At("until"), "ends at "+s.GetUntil().AsTime().Format(time.RFC3339)+", in more than a year")

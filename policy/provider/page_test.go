@@ -10,6 +10,9 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
+	"github.com/hookbastion/hookbastion/policy/keys"
+	"github.com/hookbastion/hookbastion/policy/lint"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/provider/page"
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
@@ -86,9 +89,18 @@ func TestSnippets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table, err := policy.Compile(set, s.deps)
+		var all []keys.Key
+		deps := s.deps
+		deps.OnKey = func(k keys.Key) { all = append(all, k) }
+		table, err := policy.Compile(set, deps)
 		if err != nil {
 			t.Fatal(err)
+		}
+		// What the provider is weak in is no fault of the policy's.
+		found, err := lint.Lint(lint.Input{Set: set, Table: table, Keys: all, Now: now})
+		found = slices.DeleteFunc(found, func(f finding.Finding) bool { return f.Severity == finding.Info || f.ID == "HB050" || f.ID == "HB051" })
+		if err != nil || len(found) > 0 {
+			t.Errorf("the page's policy has findings: %v, %v", found, err)
 		}
 		if table.Webhook(s.provider) == nil {
 			t.Error("no webhook")

@@ -91,6 +91,7 @@ var patternTexts = map[string]string{
 	"^([a-z][a-z0-9_]{0,62})?$":                                 "must be the name of a parameter: lower-case letters, digits and _",
 	"^[A-Za-z0-9-]{1,64}$":                                      "must be the name of a header",
 	"^([A-Za-z0-9-]{1,64})?$":                                   "must be the name of a header",
+	"^HB[0-9]{3}$":                                              "must be the id of a finding, such as HB073",
 	"^(text|json)?$":                                            "must be text or json",
 }
 

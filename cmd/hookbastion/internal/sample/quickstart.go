@@ -27,7 +27,7 @@ func WriteQuickstart(dir string) error {
 	if err != nil {
 		return err
 	}
-	for name, prefix := range map[string]string{"github": "", "slack": "", "stripe": "whsec_", "standard-webhooks": "whsec_"} {
+	for name, prefix := range map[string]string{"github": "", "partner": "", "slack": "", "stripe": "whsec_", "standard-webhooks": "whsec_"} {
 		var key [24]byte
 		_, _ = rand.Read(key[:]) // never fails
 		text := prefix + base64.StdEncoding.EncodeToString(key[:]) + "\n"

@@ -1,0 +1,199 @@
+package lint
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/policy/finding"
+	"github.com/hookbastion/hookbastion/policy/keys"
+)
+
+// Who has a secret can sign for everything that it is the secret of. These rules look at
+// the whole set: equal texts are known by their keyed hashes, files by their names.
+
+// alike calls f with each key whose text an earlier one has, and with the first of those.
+func (p *pass) alike(f func(first, again *keys.Key)) {
+	first := map[string]*keys.Key{}
+	for i := range p.Keys {
+		k := &p.Keys[i]
+		id := k.Alike
+		if k.PerTenant() {
+			id = "file " + k.File
+		}
+		switch {
+		case id == "" || k.IsPublic():
+		case first[id] == nil:
+			first[id] = k
+		default:
+			f(first[id], k)
+		}
+	}
+}
+
+// describe says whose key it is.
+func (p *pass) describe(k *keys.Key) string { return k.Kind + " " + k.ID + " of " + k.Webhook }
+
+// sender is what delivers to a webhook: its provider, or itself where it has a scheme of its
+// own.
+func (p *pass) sender(webhook string) string {
+	if w := p.Table.Webhook(webhook); w != nil && w.Provider != "" {
+		return w.Provider
+	}
+	return ""
+}
+
+var oneForTwoSenders = Rule{
+	Rule: finding.Rule{
+		ID: "HB020", Severity: finding.Warning,
+		Title: "two senders have one secret",
+		Risk:  "Each of them can sign for the other: whoever gets the secret from the one, or works there, sends what passes as the other's delivery.",
+		Fix:   "Have each sender issue a secret of its own.",
+		Link:  "secrets.md#rotation",
+	},
+	set: func(p *pass) {
+		p.alike(func(first, again *keys.Key) {
+			if first.Webhook != again.Webhook && p.sender(first.Webhook) != p.sender(again.Webhook) {
+				p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+", which another sender has")
+			}
+		})
+	},
+}
+
+var oneForTwoWebhooks = Rule{
+	Rule: finding.Rule{
+		ID: "HB021", Severity: finding.Warning,
+		Title: "two webhooks have one secret",
+		Risk:  "A delivery to the one, captured, passes at the other as new: the signature holds there as well, and copies are known within a webhook only.",
+		Fix:   "Give each webhook a secret of its own; most providers have one for each endpoint.",
+		Link:  "secrets.md#rotation",
+	},
+	set: func(p *pass) {
+		p.alike(func(first, again *keys.Key) {
+			if first.Webhook != again.Webhook && p.sender(first.Webhook) == p.sender(again.Webhook) {
+				p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+": a delivery to the one passes at the other, too")
+			}
+		})
+	},
+}
+
+var oneTwice = Rule{
+	Rule: finding.Rule{
+		ID: "HB022", Severity: finding.Warning,
+		Title: "a webhook has the same secret twice",
+		Risk:  "A rotation that changed nothing: whoever has the old secret has the new one, and the day on which it was to be replaced has passed.",
+		Fix:   "Remove one entry, or put the new secret into it.",
+		Link:  "secrets.md#rotation",
+	},
+	set: func(p *pass) {
+		p.alike(func(first, again *keys.Key) {
+			if first.Webhook == again.Webhook && first.Kind == again.Kind {
+				p.reportKey(again, "is the same as "+first.Kind+" "+first.ID)
+			}
+		})
+	},
+}
+
+var secretSent = Rule{
+	Rule: finding.Rule{
+		ID: "HB023", Severity: finding.Warning,
+		Title: "the secret that signs is sent along as a token",
+		Risk:  "Each delivery carries the key of its own signature. Whoever sees one, in a log or on the way, signs whatever he likes from then on.",
+		Fix:   "Make the token another text than the secret, or remove it: the signature proves more.",
+		Link:  "policy.md#token",
+	},
+	set: func(p *pass) {
+		p.alike(func(first, again *keys.Key) {
+			if first.Kind != again.Kind && (first.Webhook == again.Webhook || p.sender(first.Webhook) == p.sender(again.Webhook)) {
+				p.reportKey(again, "is the same text as "+p.describe(first)+", and the token is sent with each delivery")
+			}
+		})
+	},
+}
+
+// secretOf is the path of a tenant's secret, divided where the name stands.
+func tenantFile(k *keys.Key) (before, after string) {
+	before, after, _ = strings.Cut(k.File, tenant.Placeholder)
+	return before, after
+}
+
+var tenantsAmongSecrets = Rule{
+	Rule: finding.Rule{
+		ID: "HB024", Severity: finding.Warning,
+		Title: "a tenant's name can lead to a file that is another secret",
+		Risk:  "The sender writes the tenant into the path. One whose own secret is among those files names it there, signs with it, and is taken for a tenant that does not exist.",
+		Fix:   "Keep the secrets of tenants in a directory of their own, with nothing else in it.",
+		Link:  "secrets.md#tenants",
+	},
+	set: func(p *pass) {
+		files := map[string]string{} // one that is there, by its directory
+		for i := range p.Keys {
+			if k := &p.Keys[i]; k.File != "" && !k.PerTenant() {
+				files[filepath.Clean(k.File)] = p.describe(k)
+			}
+		}
+		names := make([]string, 0, len(files))
+		for name := range files {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for i := range p.Keys {
+			k := &p.Keys[i]
+			if !k.PerTenant() {
+				continue
+			}
+			before, after := tenantFile(k)
+			before = cleanPrefix(before)
+			for _, name := range names {
+				if called, ok := strings.CutPrefix(name, before); ok {
+					if called, ok = strings.CutSuffix(called, after); ok && isTenant(called) {
+						p.reportKey(k, "a tenant called "+called+" would have the file "+name+", which is "+files[name])
+						break
+					}
+				}
+			}
+		}
+	},
+}
+
+// cleanPrefix is the beginning of a path as Clean writes it, with what follows the last
+// slash.
+func cleanPrefix(path string) string {
+	dir, base := filepath.Split(path)
+	if dir == "" {
+		return base
+	}
+	return strings.TrimSuffix(filepath.Clean(dir), string(filepath.Separator)) + string(filepath.Separator) + base
+}
+
+// isTenant reports whether a segment of a path can be a tenant's name.
+func isTenant(name string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	return name != "" && len(name) <= 128 && strings.Trim(name, letters) == ""
+}
+
+var oneForAllTenants = Rule{
+	Rule: finding.Rule{
+		ID: "HB025", Severity: finding.Warning,
+		Title: "all tenants have one secret",
+		Risk:  "The path says whose delivery it is, and nothing proves it: a tenant signs with the common secret, and writes another tenant's name into the path.",
+		Fix:   "Let file have {tenant}, so that each has a secret of its own; or name the segment otherwise, if it is none.",
+		Link:  "secrets.md#tenants",
+	},
+	each: func(p *pass, w *webhook) {
+		if w.compiled == nil || !slices.Contains(strings.Split(w.GetMatch().GetPath(), "/"), tenant.Placeholder) || len(w.keys) == 0 {
+			return
+		}
+		if !slices.ContainsFunc(w.keys, (*keys.Key).PerTenant) && !w.covered().path {
+			p.report(w.at.At("match", "path"), "has {tenant}, and the secrets are the same for all: whoever has them chooses the tenant")
+		}
+	},
+}
+
+// reportKey reports something at the place of a key.
+func (p *pass) reportKey(k *keys.Key, message string) {
+	e := k.Place
+	e.Message = message
+	p.reportAs(p.rule.Severity, e)
+}
