@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/finding"
@@ -84,7 +85,7 @@ func input(t *testing.T, dir, file string, archive *txtar.Archive) lint.Input {
 	}
 	table, err := policy.Compile(set, policy.Deps{
 		Store: memory.New(memory.Config{MaxEntries: 1000}), Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
-		MaxBodyBytes: 1 << 20, Now: time.Now(), OnKey: func(k keys.Key) { all = append(all, k) },
+		MaxBodyBytes: 1 << 20, Now: time.Now(), Ranges: ranges.NewKeeper(ranges.Config{Every: time.Hour}), OnKey: func(k keys.Key) { all = append(all, k) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ var rules = []Rule{
 	noPublicURL, openBorders, checksumOnly, anybodysDeliveries, brokenHash, weakHash, nothingCovered,
 	bodyUnsigned, idUnsigned, pathUnsigned,
 	renamed, storeUnread, tokenBindsNoBody, tokenForEver, tokenForAnybody, mixedAlgorithms, audienceOptional, targetUnsigned, bodilessMethod,
-	anySource, nobodysSource, exampleSource, localSource, onlyDenied, rangesUnused,
+	anySource, nobodysSource, exampleSource, localSource, onlyDenied, rangesUnused, rentedSource,
 	alwaysTrue, neverTrue, readsUnsigned,
 	shadow, statusGoesOn, manySignatures, largeHeaders,
 }

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hookbastion/hookbastion/authz/source"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/policy/finding"
+	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
 // Bits of the networks that are so wide that a list of them is hardly one.
@@ -18,7 +19,7 @@ const (
 func prefixesOf(list []string) []netip.Prefix {
 	var all []netip.Prefix
 	for _, text := range list {
-		if p, err := source.ParsePrefix(text); err == nil { // others are errors of compiling
+		if p, err := ranges.ParsePrefix(text); err == nil { // others are errors of compiling
 			all = append(all, p.Masked())
 		}
 	}
@@ -83,15 +84,12 @@ var nobodysSource = Rule{
 		Link:  "policy.md#sourceip",
 	},
 	each: func(p *pass, w *webhook) {
-		s, ok := checkOf[*source.Check](w)
-		if !ok {
-			return
+		s := w.GetSourceIp()
+		allow, deny := prefixesOf(s.GetAllow()), prefixesOf(s.GetDeny())
+		if len(allow) == 0 || len(s.GetRanges()) > 0 {
+			allow = prefixesOf([]string{"0.0.0.0/0", "::/0"})
 		}
-		allow := s.Allow
-		if len(allow) == 0 {
-			allow = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-		}
-		if !slices.ContainsFunc(allow, func(a netip.Prefix) bool { return !within(a, s.Deny) }) {
+		if len(deny) > 0 && !slices.ContainsFunc(allow, func(a netip.Prefix) bool { return !within(a, deny) }) {
 			p.report(w.at.At("source_ip", "deny"), "covers everything that is allowed: every delivery is refused")
 		}
 	},
@@ -180,8 +178,38 @@ var rangesUnused = Rule{
 		Link:  "policy.md#sourceip",
 	},
 	each: func(p *pass, w *webhook) {
-		if len(w.provider.GetRanges().GetNetworks()) > 0 && w.strength() < signed && !w.sourced() {
-			p.report(w.proof(), "proves "+w.strength().String()+", and "+w.provider.GetTitle()+" publishes its networks: say source_ip: {ranges: ["+w.GetProvider()+"]}")
+		if w.own() || w.strength() >= signed || w.sourced() {
+			return
+		}
+		published, err := provider.RangesOf(w.GetProvider())
+		if err != nil {
+			p.err = err
+		}
+		for _, d := range published {
+			if lists := d.Lists(); !d.Read.IsZero() && len(lists) > 0 { // no fetch is needed
+				p.report(w.proof(), "proves "+w.strength().String()+", and "+w.provider.GetTitle()+" publishes its networks: say source_ip: {ranges: ["+lists[0]+"]}")
+				return
+			}
+		}
+	},
+}
+
+// rented are lists with addresses that everybody can have for a few cents.
+var rented = []string{"aws", "aws:AMAZON", "aws:EC2", "aws:API_GATEWAY", "aws:CLOUDFRONT", "azure", "azure:AzureCloud", "google", "google-cloud", "github:actions"}
+
+var rentedSource = Rule{
+	Rule: finding.Rule{
+		ID: "HB106", Severity: finding.Warning,
+		Title: "source_ip allows the addresses of a whole cloud",
+		Risk:  "An attacker rents a machine there, or runs a job, for some minutes, and is on the list.",
+		Fix:   "Name the list of the service that delivers, if there is one. If not, do not count on addresses.",
+		Link:  "policy.md#sourceip",
+	},
+	each: func(p *pass, w *webhook) {
+		for i, name := range w.GetSourceIp().GetRanges() {
+			if slices.Contains(rented, name) {
+				p.report(w.at.At("source_ip", "ranges", i), name+" has addresses that everybody can rent")
+			}
 		}
 	},
 }
