@@ -38,7 +38,7 @@ type shaken struct {
 func readShaken(t *testing.T) []*shaken {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(handshakes, "*.txtar"))
-	if err != nil || len(names) < 3 {
+	if err != nil || len(names) < 25 {
 		t.Fatalf("%d handshakes, %v", len(names), err)
 	}
 	parse := func(data []byte) *authz.Request {
@@ -165,7 +165,7 @@ func TestHandshakesThroughEnvoy(t *testing.T) {
 			t.Errorf("%s: %d requests reached the upstream", s.file, n)
 		}
 	}
-	for _, method := range []string{"GET", "POST"} {
+	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST"} {
 		if !methods[method] {
 			t.Errorf("no handshake with %s", method)
 		}

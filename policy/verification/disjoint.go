@@ -86,11 +86,16 @@ func signs(h *policyv1.Handshake) bool {
 	return found
 }
 
-// needsToken reports whether the handshake needs handshake.verify_token.
-func needsToken(h *policyv1.Handshake) bool {
-	found := h.GetVerify() == policyv1.Handshake_VERIFY_TOKEN
+// digests reports whether the answer holds a hash of the webhook's URL.
+func digests(h *policyv1.Handshake) bool {
+	found := false
 	eachPiece(h, func(p *policyv1.Handshake_Piece) { found = found || p.GetDigest() != nil })
 	return found
+}
+
+// needsToken reports whether the handshake needs handshake.verify_token.
+func needsToken(h *policyv1.Handshake) bool {
+	return h.GetVerify() == policyv1.Handshake_VERIFY_TOKEN || digests(h)
 }
 
 // parametersOf are the parameters that the handshake needs.

@@ -103,6 +103,8 @@ func (s *shaking) answered(h *policyv1.Handshake) bool {
 		return false
 	case needsToken && s.token == nil:
 		return lacks("handshake.verify_token")
+	case digests(h) && s.publicURL == "":
+		return lacks("public_url, which is part of the answer")
 	case h.GetLearns() && s.learner == nil:
 		return false // setup_until asks for it
 	case h.GetPathEnd() != "" && !s.reaches(h.GetPathEnd()):
