@@ -15,7 +15,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy chaos timing fuzz vulncheck generate fetch envoy judges upstream redis h2spec clean
+.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing fuzz vulncheck generate fetch envoy judges upstream redis h2spec clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -61,6 +61,10 @@ bench-compare: build $(if $(STORE),redis) ## the service beside a no-op and, if 
 bench-envoy: build envoy ## what a delivery costs Envoy and the service together; ENVOY_BIN, BENCH_ENVOY_ARGS (Envoy's arguments) for other versions
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench envoy $(BENCH_FLAGS)
+
+anomalies: ## what the monitor finds in 20 months of planted anomalies, beside simple bands, in about five minutes; ANOMALIES_FLAGS=-write: into docs/anomalies.md
+	$(GO) build -o bin/anomalies ./cmd/anomalies
+	bin/anomalies $(ANOMALIES_FLAGS)
 
 chaos: build envoy redis ## kills, pauses, outages and old files behind a real Envoy; CHAOS_SEED, CHAOS_SEEDS, CHAOS_TIME (a seed), CHAOS_FLAGS
 	$(GO) build -o bin/chaos ./cmd/chaos

@@ -104,8 +104,9 @@ type expectation struct {
 	// way up. Both are 0 where Known is false.
 	Middle, Low float64
 	Known       bool
-	// From is how many such hours there were.
+	// From is how many such hours there were, Most the largest.
 	From int
+	Most float64
 }
 
 // smoothing is how many hours around one are taken together, for so many deliveries a
@@ -123,6 +124,40 @@ func smoothing(daily float64) int64 {
 	}
 }
 
+// weekdays are the mean hours of the days of the week, counted from that of an hour
+// backwards; -1 where none is known.
+func (h *hours) weekdays(hour int64) (means [7]float64) {
+	var n [7]int
+	for back := int64(1); back < hoursKept; back++ {
+		if v, ok := h.at(hour - back); ok {
+			day := (hour/24 - (hour-back)/24) % 7
+			if back >= 24 || day != 0 { // today is not over
+				means[day] += v
+				n[day]++
+			}
+		}
+	}
+	for day := range means {
+		if n[day] < 12 {
+			means[day] = -1
+			continue
+		}
+		means[day] /= float64(n[day])
+	}
+	return means
+}
+
+// alike reports whether two days have about as many deliveries.
+func alike(a, b float64) bool {
+	const few = 4. / 24
+	ratio := (a + few) / (b + few)
+	return ratio < 1.6 && ratio > 1/1.6
+}
+
+// strange is what is left of what is expected of a weekday that has not been seen yet,
+// before its absence is a silence: it may be one of rest.
+const strange = 0.25
+
 // expect says what is expected of an hour, by those before it.
 func (h *hours) expect(hour int64, scratch []weighted) expectation {
 	width := smoothing(h.daily())
@@ -136,8 +171,13 @@ func (h *hours) expect(hour int64, scratch []weighted) expectation {
 		take(hour-week*7*24, 2)
 	}
 	same := len(scratch)
+	means := h.weekdays(hour)
 	for day := int64(1); day <= 14; day++ {
-		if day%7 != 0 && weekend(hour) == weekend(hour-day*24) {
+		like := weekend(hour) == weekend(hour-day*24)
+		if means[0] >= 0 && means[day%7] >= 0 {
+			like = alike(means[0], means[day%7])
+		}
+		if day%7 != 0 && like {
 			take(hour-day*24, 1)
 		}
 	}
@@ -153,10 +193,13 @@ func (h *hours) expect(hour int64, scratch []weighted) expectation {
 		}
 		return 0
 	})
-	e := expectation{Middle: middle(scratch, 0.38, 0.62), Low: middle(scratch, 0.2, 0.45), Known: true, From: len(scratch)}
+	e := expectation{Middle: middle(scratch, 0.38, 0.62), Low: middle(scratch, 0.2, 0.45), Known: true, From: len(scratch), Most: scratch[len(scratch)-1].value}
 	if width > 3 { // a few deliveries have no middle
 		e.Middle = middle(scratch, 0.1, 0.9)
 		e.Low = 0.8 * e.Middle
+	}
+	if same == 0 {
+		e.Low *= strange
 	}
 	if width == 0 { // the rhythm may come an hour earlier or later
 		for _, near := range []int64{hour - 1, hour + 1} {

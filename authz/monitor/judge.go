@@ -13,8 +13,8 @@ var (
 	unknownShare = shareKind{prior: 0.01, weight: 50, slots: 4, least: 15, hits: 3, mild: 0.03, strong: 0.4}
 	sourceShare  = shareKind{prior: 0.01, weight: 50, slots: 2, least: 15, hits: 2, mild: 0.03, strong: 0.4}
 
-	strangeCount = countKind{mild: 2, strong: 20, least: 12 * float64(slotsAnHour), hits: 20, times: 3}
-	pathCount    = countKind{mild: 3, strong: 20, least: 12 * float64(slotsAnHour), hits: 40, times: 3}
+	strangeCount = countKind{mild: 2, strong: 20, least: 12 * float64(slotsAnHour), hits: 30, times: 3}
+	pathCount    = countKind{mild: 3, strong: 20, least: 12 * float64(slotsAnHour), hits: 30, times: 3}
 )
 
 // learnSources is after how long the share of new networks is learned, and twice that
@@ -172,13 +172,11 @@ func (s *series) judgeScan(m *Monitor, slot int64) {
 func (s *series) judgeSizes(m *Monitor, slot int64) {
 	usual, _ := s.Sizes.usual()
 	before := s.Sizes.strongest()
-	direction := s.Sizes.end(slot, s.learns(BodySize), func(up bool, middle, _ float64) bool { return true })
-	if direction != 0 {
-		t, d := s.Sizes.toward(direction)
-		a := t.alarm(BodySize)
-		a.Baseline, a.Value, a.Unit = math.Round(sizeOf(usual)), math.Round(sizeOf(float64(s.Sizes.Middle[d]/s.Sizes.Slots[d]))), "bytes"
+	if i := s.Sizes.end(slot, s.learns(BodySize), func(bool, float64, float64) bool { return true }) - 1; i >= 0 {
+		a := s.Sizes.Tallies[i].alarm(BodySize)
+		a.Baseline, a.Value, a.Unit = math.Round(sizeOf(usual)), math.Round(sizeOf(s.Sizes.at(i))), "bytes"
 		words := "larger"
-		if direction < 0 {
+		if i >= 2 {
 			words = "smaller"
 		}
 		a.Message = fmt.Sprintf("bodies are %s than they were: the middle one has about %.3g bytes, where %.3g is usual", words, a.Value, a.Baseline)
@@ -187,33 +185,23 @@ func (s *series) judgeSizes(m *Monitor, slot int64) {
 	s.finish(m, slot, BodySize, s.Sizes.strongest() > max(before, enough/2), s.Sizes.alive(), s.Sizes.reset, s.Sizes.accept)
 }
 
-// toward returns the stronger tally of a direction.
-func (s *shift) toward(direction int) (*tally, int) {
-	d := (1 - direction) / 2
-	if s.Tallies[2*d+1].Sum > s.Tallies[2*d].Sum {
-		return &s.Tallies[2*d+1], d
-	}
-	return &s.Tallies[2*d], d
-}
-
 // leastDrift is the smallest change of the clock skew that matters, in seconds.
-const leastDrift = 2.0
+const leastDrift = 1.0
 
 // judgeSkews watches clock skews. Deliveries that are late move the upper part of a
 // slot's skews alone; a clock moves them all.
 func (s *series) judgeSkews(m *Monitor, slot int64) {
 	usual, low := s.Skews.usual()
 	before := s.Skews.strongest()
-	direction := s.Skews.end(slot, s.learns(ClockDrift), func(up bool, nowMiddle, nowLow float64) bool {
+	i := s.Skews.end(slot, s.learns(ClockDrift), func(up bool, nowMiddle, nowLow float64) bool {
 		if up {
 			return skewOf(nowLow)-skewOf(low) > leastDrift
 		}
 		return skewOf(usual)-skewOf(nowMiddle) > leastDrift
-	})
-	if direction != 0 {
-		t, d := s.Skews.toward(direction)
-		a := t.alarm(ClockDrift)
-		a.Baseline, a.Value, a.Unit = seconds(skewOf(usual)), seconds(skewOf(float64(s.Skews.Middle[d]/s.Skews.Slots[d]))), "seconds"
+	}) - 1
+	if i >= 0 {
+		a := s.Skews.Tallies[i].alarm(ClockDrift)
+		a.Baseline, a.Value, a.Unit = seconds(skewOf(usual)), seconds(skewOf(s.Skews.at(i))), "seconds"
 		a.Message = fmt.Sprintf("signed times lie %.3g s behind our clock, where %.2g s is usual: the provider's clock or ours has moved", a.Value, a.Baseline)
 		s.raise(m, slot, a)
 	}

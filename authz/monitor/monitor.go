@@ -16,7 +16,7 @@
 //     like days, and, for webhooks of a few deliveries a day, of whole days. A band
 //     around it follows from how far the webhook has strayed from that so far. An
 //     excess that only makes up for what was missing in the last day, or that has
-//     happened on three days of the last four weeks, is none.
+//     happened on two days of the last four weeks, is none.
 //   - Silence is the time since the last delivery, measured in deliveries that were
 //     expected in it, and held against the lengths of earlier pauses: an alarm is a
 //     pause so long that one would come by chance once in about four years. Holidays,
@@ -137,6 +137,19 @@ func (m *Monitor) Observe(e *Event) {
 	s.mu.Lock()
 	s.observe(e, m.networks)
 	s.mu.Unlock()
+}
+
+// ObserveMany counts decisions of which no more is known than their webhook and reason:
+// those that the records have left out. They are taken for those of strangers if they
+// are denials.
+func (m *Monitor) ObserveMany(at time.Time, webhook string, allowed bool, reason authz.Reason, n int64) {
+	s := m.find(webhook)
+	if s == nil || n <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.many(at, allowed, reason, uint32(min(n, 1<<30)))
 }
 
 // find returns the series of a webhook, or nil where there are too many.

@@ -8,6 +8,8 @@ type rhythm struct {
 	// Fano is how much more the hours stray than independent deliveries do, Sigma how
 	// much those with many stray in proportion.
 	Fano, Sigma float32
+	// Bunch is how much more slots of a few deliveries stray than independent ones.
+	Bunch float32
 	// Level is how many deliveries came lately, over how many were expected.
 	LevelGot, LevelOf float32
 	// Pauses: how many, their sum and that of their squares, in expected deliveries.
@@ -18,6 +20,8 @@ type rhythm struct {
 	// Backlog is what the last long pause, which ended in slot BackAt, has held back.
 	Backlog float64
 	BackAt  int64
+	// LastMore is the last slot in which an hour had too many.
+	LastMore int64
 	// Got and Expected are the slots of the last hour, Alive those with any word of the
 	// provider, Day what was expected of the hours of the last day.
 	Got      [slotsAnHour]uint32
@@ -31,7 +35,7 @@ type rhythm struct {
 	known   bool // the hour is seen from its beginning
 }
 
-func newRhythm() rhythm { return rhythm{Hours: newHours(), Fano: 1, Sigma: 0.2} }
+func newRhythm() rhythm { return rhythm{Hours: newHours(), Fano: 1, Sigma: 0.2, Bunch: 1} }
 
 // turn begins an hour, if the slot is in another one, and reports whether it did.
 func (r *rhythm) turn(slot int64, scratch []weighted) bool {
@@ -71,7 +75,7 @@ func (r *rhythm) learn(got, expected float64) {
 		} else {
 			r.Sigma *= 0.99
 		}
-		r.Sigma = max(0.05, min(r.Sigma, 0.5))
+		r.Sigma = max(0.05, min(r.Sigma, 0.4))
 	}
 }
 
@@ -82,6 +86,9 @@ func (r *rhythm) end(slot int64, got, alive uint32, crowd float64) {
 	r.hourGot += float64(got)
 	if r.now.From >= fewest {
 		r.Expected[at] = float32(r.now.Middle / float64(slotsAnHour))
+	}
+	if e := r.now.Middle / float64(slotsAnHour); e >= 0.5 && e <= 20 && r.now.From >= fewest {
+		r.Bunch += float32((min(square(float64(alive)-e)/e, 40) - float64(r.Bunch)) / 500)
 	}
 	low := r.now.Low / float64(slotsAnHour) * r.level() * crowd
 	if alive == 0 {
@@ -138,7 +145,7 @@ const (
 )
 
 // shortest is how many slots a silence has at least.
-const shortest = 4
+const shortest = 3
 
 // silent reports whether the pause is too long, with what was expected in it.
 func (r *rhythm) silent(slot int64) (owed float64, yes bool) {
@@ -147,7 +154,7 @@ func (r *rhythm) silent(slot int64) (owed float64, yes bool) {
 	}
 	n, sum, squares := float64(r.Pauses)+30, float64(r.PauseSum)+30, float64(r.PauseSquares)+60
 	mean := sum / n
-	shape := max(0.02, min(mean*mean/max(squares/n-mean*mean, 1e-9), 4))
+	shape := max(0.02, min(min(mean*mean/max(squares/n-mean*mean, 1e-9), 4/max(1, square(float64(r.Bunch)))), 4))
 	many := max(1, min(r.Hours.daily(), 24*float64(slotsAnHour))) * pauseDays
 	return r.Owed, longer(shape, r.Owed, max(mean, 0.9)) < math.Log(onceIn/many)
 }
@@ -173,6 +180,7 @@ func (r *rhythm) more(slot int64) (got, expected float64, hours int64, yes bool)
 		return 0, 0, 0, false
 	}
 	if r.above(got, expected) && r.above(got, expected*r.lately()) && !r.owing(slot, got-expected) && !r.habit(got) {
+		r.LastMore = slot
 		return got, expected, 1, true
 	}
 	if slot%slotsAnHour != slotsAnHour-1 {
@@ -189,7 +197,7 @@ func (r *rhythm) more(slot int64) (got, expected float64, hours int64, yes bool)
 		}
 		expected += e
 	}
-	return got, expected, 24, expected < 200 && r.above(got, expected*1.3) && !r.usualDay(got)
+	return got, expected, 24, expected < 200 && slot-r.LastMore >= 25*slotsAnHour && r.above(got, expected*1.3) && !r.owing(slot, got-expected) && !r.usualDay(got)
 }
 
 // lately is how many deliveries came in the last day, without its last hour, over how
@@ -207,12 +215,12 @@ func (r *rhythm) lately() float64 {
 
 // above reports whether a number lies above the band around what was expected.
 func (r *rhythm) above(got, expected float64) bool {
-	stray := math.Sqrt(expected*float64(r.Fano) + square(float64(r.Sigma)*expected) + 0.25)
+	stray := math.Sqrt(expected*float64(max(r.Fano, r.Bunch)) + square(float64(r.Sigma)*expected) + 0.25)
 	times := 2.
-	if r.now.From < 5 { // one of so few may have been a holiday
-		times = 5
+	if r.now.From < 5 { // most of so few may have been holidays
+		times = max(2.5, min(2*r.now.Most/max(r.now.Middle, 0.1), 5))
 	}
-	return got >= times*expected+8 && got >= expected+6*stray*times/2
+	return got >= times*expected+8 && got >= expected+5*stray*times/2
 }
 
 func square(v float64) float64 { return v * v }
@@ -220,7 +228,7 @@ func square(v float64) float64 { return v * v }
 // owing reports whether an excess makes up for what was missing in the last day, or
 // before it.
 func (r *rhythm) owing(slot int64, excess float64) bool {
-	if r.BackAt > 0 && slot-r.BackAt < 24*slotsAnHour && excess < 1.5*r.Backlog {
+	if r.BackAt > 0 && slot-r.BackAt < 48*slotsAnHour && excess < 1.5*r.Backlog {
 		return true
 	}
 	owed := 0.
@@ -238,9 +246,9 @@ func (r *rhythm) owing(slot int64, excess float64) bool {
 
 // habitDays is on how many days of the last four weeks something must have happened to
 // be a habit.
-const habitDays = 3
+const habitDays = 2
 
-// habit reports whether there were hours with nearly as many on three days: at about
+// habit reports whether there were hours with nearly as many on two days: at about
 // the same time, or at any where no usual day has as many; or at this time a week ago.
 func (r *rhythm) habit(got float64) bool {
 	for back := int64(7*24 - 1); back <= 7*24+1; back++ {
@@ -284,8 +292,8 @@ func (r *rhythm) less(crowd float64) (got, expected float64, yes bool) {
 		return got, expected, false
 	}
 	below := func(got, expected float64) bool {
-		stray := math.Sqrt(expected*float64(r.Fano) + square(float64(r.Sigma)*expected))
-		return got < 0.3*expected && got < 0.5*r.now.Low*crowd && got < expected-2.5*stray && math.Log((got+1)/expected) < -4*float64(r.Sigma)
+		stray := math.Sqrt(expected * float64(max(r.Fano, r.Bunch)))
+		return got < 0.3*expected && got < 0.5*r.now.Low*crowd && got < expected-4*stray && math.Log((got+1)/expected) < -4*float64(r.Sigma)
 	}
 	if !below(got, expected) || !below(before, then) {
 		return got, expected, false

@@ -32,6 +32,7 @@ type series struct {
 type past struct {
 	Born     int64 // the first slot
 	Open     bool  // the policy asks for no proof: strangers can cause everything
+	Nowhere  bool  // nobody knows sources
 	Failures share
 	Strange  count
 	Copies   share
@@ -65,7 +66,7 @@ const (
 
 // observe counts an event.
 func (s *series) observe(e *Event, n *networks) {
-	slot := e.Time.Unix() / int64(Slot/time.Second)
+	slot := slotOf(e.Time)
 	if s.Born == 0 {
 		s.Born = slot
 	}
@@ -81,10 +82,14 @@ func (s *series) observe(e *Event, n *networks) {
 		s.delivery(e, n, slot, hour)
 		return
 	}
-	known := false
+	known := s.Nowhere // where nobody knows sources, all are alike
 	if e.Source.IsValid() {
-		near, _ := n.of(s.hash, e.Source)
+		near, wide := n.of(s.hash, e.Source)
 		_, known = n.age(near, hour)
+		if spread := s.Sources.usual(&sourceShare); !known && spread > scattered {
+			_, known = n.age(wide, hour)
+			known = known || spread > everywhere
+		}
 	}
 	s.denial(e, n, known, slot)
 }
@@ -112,7 +117,7 @@ func (s *series) delivery(e *Event, n *networks, slot, hour int64) {
 		s.Skews.add(skewClass(e.Skew.Seconds()), false)
 	}
 	s.Keys.used(e.KeyID, slot)
-	if !e.Source.IsValid() {
+	if s.Nowhere = !e.Source.IsValid(); s.Nowhere {
 		return
 	}
 	near, wide := n.of(s.hash, e.Source)
@@ -130,6 +135,13 @@ func (s *series) delivery(e *Event, n *networks, slot, hour int64) {
 	}
 	s.votes[NewSource].add(e.Source)
 }
+
+// scattered is the share of deliveries from new networks from which on a provider has
+// so many that their neighbours are taken for it, too.
+const scattered = 0.2
+
+// everywhere is the share from which on networks say nothing: all are taken for known.
+const everywhere = 0.5
 
 // settled reports whether a network that has been known for so many hours is new no
 // more. Those of a webhook's first days never are.
@@ -181,6 +193,40 @@ func (s *series) denial(e *Event, n *networks, known bool, slot int64) {
 	default:
 	}
 }
+
+// many counts decisions of which little is known.
+func (s *series) many(at time.Time, allowed bool, reason authz.Reason, n uint32) {
+	if s.Born == 0 {
+		s.Born = slotOf(at)
+	}
+	if s.name == "" {
+		return // how many paths there were, nobody knows
+	}
+	if allowed {
+		s.good, s.alive = s.good+n, s.alive+n
+		for _, sh := range []*share{&s.Failures, &s.Copies, &s.Unknown} {
+			sh.n += float32(n)
+		}
+		return
+	}
+	if isFailure(reason) {
+		s.Strange.k += float32(n)
+		s.Strange.odd += float32(n)
+	}
+}
+
+// isFailure reports whether a reason says that no key was proven.
+func isFailure(r authz.Reason) bool {
+	switch r {
+	case authz.SignatureMissing, authz.SignatureMalformed, authz.SignatureInvalid, authz.TokenMissing, authz.TokenInvalid, authz.TokenExpired:
+		return true
+	default:
+		return false
+	}
+}
+
+// slotOf is the slot of a time.
+func slotOf(t time.Time) int64 { return t.Unix() / int64(Slot/time.Second) }
 
 // distinct estimates how many different texts there were (linear counting).
 type distinct struct{ bits []uint64 }

@@ -12,9 +12,9 @@ type shift struct {
 	Total   float32
 	Spread  float32  // variance of a slot's score, minus 1
 	Tallies [4]tally // mild and strong, upwards, then downwards
-	// Middle and Low are the sums over the tallies' slots of the middle and the lower
-	// quarter of each, and Slots their number; Usual the same of the past.
-	Middle, Low, Slots [2]float32
+	// Middle and Low are, for each tally, the sums over its slots of the middle and the
+	// lower quarter of each, and Slots is their number.
+	Middle, Low, Slots [4]float32
 	slot               [cells]uint16
 	n, odd             uint32
 }
@@ -48,8 +48,8 @@ func quantile[T uint16 | float32](of *[cells]T, total, share float64) float64 {
 // learned is how many values must be known before an alarm.
 const learned = 20
 
-// end ends a slot. It returns the direction that raises an alarm, 1 or -1, or 0, where
-// differs says that a change from the past matters.
+// end ends a slot. It returns the tally that raises an alarm, counted from 1, or 0;
+// differs says whether a change from the past matters.
 func (s *shift) end(slot int64, learn bool, differs func(up bool, middle, low float64) bool) int {
 	if s.n == 0 {
 		return 0
@@ -58,23 +58,22 @@ func (s *shift) end(slot int64, learn bool, differs func(up bool, middle, low fl
 	raised := 0
 	if s.Total >= learned {
 		score := s.score()
-		scale := 1 + float64(s.Spread)
+		middle, low := quantile(&s.slot, n, 0.5), quantile(&s.slot, n, 0.25)
 		for i := range s.Tallies {
-			step, up := 0.5, i < 2
+			step, up, z := 0.5, i < 2, score
 			if i%2 == 1 {
 				step = 1.5
 			}
-			z := score
 			if !up {
 				z = -z
 			}
-			t, d := &s.Tallies[i], i/2
-			t.add(slot, (step*z-n*step*step/2)/scale, enough/3.5, n, n, odd)
-			if t.Sum >= enough && t.N >= 5 && s.moved(d, up, differs) {
-				raised = 1 - 2*d
+			t := &s.Tallies[i]
+			t.add(slot, (step*z-n*step*step/2)/(1+float64(s.Spread)), enough/3.5, n, n, odd)
+			s.follow(i, middle, low)
+			if t.Sum >= enough && t.N >= 5 && differs(up, float64(s.Middle[i]/s.Slots[i]), float64(s.Low[i]/s.Slots[i])) {
+				raised = i + 1
 			}
 		}
-		s.follow()
 		s.Spread = stray(s.Spread, min(score*score/n, 30))
 	}
 	if learn {
@@ -101,23 +100,19 @@ func (s *shift) score() (sum float64) {
 // normal is the quantile of the normal distribution.
 func normal(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
-// follow sums where the slots of each direction's evidence lie.
-func (s *shift) follow() {
-	middle, low := quantile(&s.slot, float64(s.n), 0.5), quantile(&s.slot, float64(s.n), 0.25)
-	for d := range s.Slots {
-		if max(s.Tallies[2*d].Sum, s.Tallies[2*d+1].Sum) <= 0 {
-			s.Middle[d], s.Low[d], s.Slots[d] = 0, 0, 0
-			continue
-		}
-		s.Middle[d] += float32(middle)
-		s.Low[d] += float32(low)
-		s.Slots[d]++
+// follow sums where the slots of a tally lie.
+func (s *shift) follow(i int, middle, low float64) {
+	if s.Tallies[i].Sum <= 0 {
+		s.Middle[i], s.Low[i], s.Slots[i] = 0, 0, 0
+		return
 	}
+	s.Middle[i] += float32(middle)
+	s.Low[i] += float32(low)
+	s.Slots[i]++
 }
 
-func (s *shift) moved(d int, up bool, differs func(up bool, middle, low float64) bool) bool {
-	return s.Slots[d] > 0 && differs(up, float64(s.Middle[d]/s.Slots[d]), float64(s.Low[d]/s.Slots[d]))
-}
+// at is where a tally's slots lie, on the whole.
+func (s *shift) at(i int) float64 { return float64(s.Middle[i] / s.Slots[i]) }
 
 // usual is the middle of the past, and its lower quarter.
 func (s *shift) usual() (middle, low float64) {
@@ -154,7 +149,7 @@ func (s *shift) strongest() (most float32) {
 
 func (s *shift) reset() {
 	s.Tallies = [4]tally{}
-	s.Middle, s.Low, s.Slots = [2]float32{}, [2]float32{}, [2]float32{}
+	s.Middle, s.Low, s.Slots = [4]float32{}, [4]float32{}, [4]float32{}
 }
 
 // sizeClass is the class of a number of bytes: two for each doubling, from 1 byte up.

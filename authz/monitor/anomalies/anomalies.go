@@ -7,6 +7,7 @@
 package anomalies
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -34,7 +35,7 @@ func (l *Label) fits(a *monitor.Alarm) bool {
 // Score is how well alarms fit labels.
 type Score struct {
 	Labels, Found int
-	Delays        []time.Duration // of those found
+	Delays        []Delay // of those found
 	False         []monitor.Alarm
 	Missed        []Label
 }
@@ -54,7 +55,7 @@ func Judge(labels []Label, alarms []monitor.Alarm) Score {
 			if !found[j] {
 				found[j] = true
 				s.Found++
-				s.Delays = append(s.Delays, alarms[i].Time.Sub(labels[j].From))
+				s.Delays = append(s.Delays, Delay{labels[j].Kind, alarms[i].Time.Sub(labels[j].From)})
 			}
 		}
 		if !fits {
@@ -78,13 +79,26 @@ func (s *Score) Add(o *Score) {
 	s.Missed = append(s.Missed, o.Missed...)
 }
 
+// Delay is how long it took to find an anomaly.
+type Delay struct {
+	Kind monitor.Kind
+	Took time.Duration
+}
+
 // Delay is the median time until an anomaly was found.
-func (s *Score) Delay() time.Duration {
-	if len(s.Delays) == 0 {
+func (s *Score) Delay() time.Duration { return middle(s.Delays) }
+
+// DelayOf is the same of one kind.
+func (s *Score) DelayOf(k monitor.Kind) time.Duration {
+	return middle(slices.DeleteFunc(slices.Clone(s.Delays), func(d Delay) bool { return d.Kind != k }))
+}
+
+func middle(delays []Delay) time.Duration {
+	if len(delays) == 0 {
 		return 0
 	}
-	slices.Sort(s.Delays)
-	return s.Delays[len(s.Delays)/2]
+	slices.SortFunc(delays, func(a, b Delay) int { return cmp.Compare(a.Took, b.Took) })
+	return delays[len(delays)/2].Took
 }
 
 // Stream is what a generator makes.
