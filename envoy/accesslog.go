@@ -32,6 +32,7 @@ const (
 type accessLog struct {
 	service *Service
 	streams atomic.Int64
+	refused atomic.Int64
 }
 
 // serve reads a stream until its end. Envoy never ends one while its connection
@@ -39,6 +40,7 @@ type accessLog struct {
 func (l *accessLog) serve(call *h2.Call) {
 	defer l.streams.Add(-1)
 	if l.streams.Add(1) > maxLogStreams {
+		l.refused.Add(1)
 		call.End(h2.Status{Code: uint8(codes.ResourceExhausted)})
 		return
 	}

@@ -177,6 +177,14 @@ func (s *Server) Serve(listener net.Listener) error {
 // afterHurry is how long a stop that is in a hurry waits for calls to heed their end.
 const afterHurry = time.Second
 
+// Met returns how often each bound was met for which no check was denied, by a name for
+// each.
+func (s *Server) Met() map[string]int64 {
+	all := s.h2.Met()
+	all["log_streams"] = s.log.refused.Load()
+	return all
+}
+
 // Peers returns how many connections there are from each address: "unix" for a Unix socket.
 func (s *Server) Peers() map[string]int { return s.h2.Peers() }
 

@@ -185,6 +185,7 @@ func (a *Asker) note(c candidate) bool {
 		a.candidates = append(a.candidates, c)
 		return true
 	}
+	a.family.fetcher.unasked++
 	if at := rand.N(a.seen); at < maxCandidates { //nolint:gosec // the generator is seeded by the system and cannot be guessed from outside
 		a.candidates[at] = c
 		return true

@@ -167,6 +167,9 @@ func TestFloodDoesNotStarve(t *testing.T) {
 			t.Errorf("%d candidates, %d remembered", len(flooded.candidates), len(flooded.family.nothing))
 		}
 		fetcher.mu.Unlock()
+		if n := fetcher.Stats(time.Now()).Unasked; n < 36 {
+			t.Errorf("of 100 ids at once for 64 places, %d were counted", n)
+		}
 		f.set(func() { f.bodies[keyURL+"other"] = "key" })
 		look(t, quiet, "other")
 		synctest.Wait()

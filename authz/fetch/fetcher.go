@@ -50,6 +50,7 @@ type Fetcher struct {
 	running   int // fetches of documents
 	asking    int // fetches that requests caused
 	counts    map[string]*[failureCount]int64
+	unasked   int64 // see Stats
 }
 
 // New returns a fetcher. Nothing is fetched until Run.

@@ -37,6 +37,9 @@ type Stats struct {
 	// Results are the fetches since the start by the name of what was fetched and
 	// by their failure; at "", those that were good.
 	Results map[string]map[string]int64
+	// Unasked counts ids of keys for which one more had no room among the 64 of its webhook
+	// that wait for a fetch: one of them is forgotten, and asked for again if it comes again.
+	Unasked int64
 }
 
 // name is what metrics call it: no text of a stranger.
@@ -68,7 +71,7 @@ func (f *Fetcher) count(name string, result Failure) {
 func (f *Fetcher) Stats(now time.Time) Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := Stats{Results: map[string]map[string]int64{}}
+	s := Stats{Results: map[string]map[string]int64{}, Unasked: f.unasked}
 	for _, d := range f.documents {
 		s.Sources = append(s.Sources, d.status(now))
 	}

@@ -70,6 +70,7 @@ type Settler struct {
 	// inFlight counts copies of what is on its way, unproven those that are copies all
 	// the same, since no access log says what is.
 	inFlight, unproven atomic.Int64
+	hurried            atomic.Int64 // copies that did not wait, since too many did
 	// onlyFailures says that nothing is logged of what was delivered.
 	onlyFailures bool
 
@@ -134,6 +135,7 @@ func (s *Settler) Counted(stats Stats) Stats {
 	if s != nil {
 		stats.InFlight += s.inFlight.Load()
 		stats.Copies += s.unproven.Load()
+		stats.Hurried = s.hurried.Load()
 	}
 	return stats
 }
@@ -293,6 +295,7 @@ func (s *Settler) pause(ctx context.Context, try int) (time.Duration, bool) {
 	}
 	if s.waiting.Add(1) > maxWaiting {
 		s.waiting.Add(-1)
+		s.hurried.Add(1)
 		return 0, false
 	}
 	defer s.waiting.Add(-1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,6 +179,28 @@ func TestCopiesCountOnce(t *testing.T) {
 	counts("settled while it waited", 2, 1)
 	var none *replay.Settler
 	if s := none.Counted(replay.Stats{Copies: 7}); s.Copies != 7 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Copies beyond those that may wait are answered at once, and counted.
+func TestCopiesThatDoNotWait(t *testing.T) {
+	check, settler := delivering(t, newStore(), replay.DenyCopy)
+	first := call(2, 2, start)
+	check.Run(first)
+	entered, leave := make(chan bool, 64), make(chan struct{})
+	settler.Pause = func(context.Context, time.Duration) bool { entered <- true; <-leave; return false }
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() { check.Run(call(2, uint64(100+i), start)) })
+		<-entered
+	}
+	if got := check.Run(call(2, 3, start)); got != authz.InFlight {
+		t.Error(got)
+	}
+	close(leave)
+	all.Wait()
+	if s := settler.Counted(replay.Stats{}); s.Hurried != 1 || s.InFlight != 65 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -14,6 +14,9 @@ type Stats struct {
 	// Copies counts second deliveries, InFlight those of open ones. A check may ask the
 	// store several times for one of these, so that a [Settler] counts them.
 	Copies, InFlight int64
+	// Hurried counts how often a copy of what is on its way was answered at once, since 64
+	// others waited for its outcome.
+	Hurried int64
 	// Delivered, Released and Unknown count how reservations ended by the
 	// access log; LeaseTaken and LeaseReleased those whose lease ended without
 	// a word; GivenBack those of cancelled checks.
@@ -47,4 +50,7 @@ type Remote struct {
 	// Elsewhere counts entries of the access log for reservations that another
 	// replica made while the store was away, Told those that it could be told.
 	Elsewhere, Told int64
+	// Dropped counts what was not remembered to be done later, or told to others, since
+	// there was too much of it: those reservations end with their leases.
+	Dropped int64
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,7 +158,10 @@ func (c *conn) serve() {
 	}
 	c.mu.Unlock()
 	var preface [len(http2.ClientPreface)]byte
-	if _, err := io.ReadFull(c.net, preface[:]); err != nil || string(preface[:]) != http2.ClientPreface {
+	if n, err := io.ReadFull(c.net, preface[:]); err != nil || string(preface[:]) != http2.ClientPreface {
+		if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) { // who connects and leaves only looks whether we are there
+			c.server.met[Protocol].Add(1)
+		}
 		c.end(http2.ErrCodeProtocol)
 		return
 	}
@@ -187,6 +191,9 @@ func (c *conn) read() {
 			code = http2.ErrCode(e)
 		} else if errors.Is(err, http2.ErrFrameTooLarge) {
 			code = http2.ErrCodeFrameSize
+		}
+		if code != http2.ErrCodeNo || !c.gotSettings && errors.Is(err, os.ErrDeadlineExceeded) {
+			c.server.met[Protocol].Add(1)
 		}
 		c.end(code)
 		return

@@ -237,4 +237,5 @@ func TestStreamsAreBounded(t *testing.T) {
 			t.Errorf("%d: %s", i, got)
 		}
 	}
+	s.counted(t, "streams", 1)
 }

@@ -67,6 +67,7 @@ func (c *Call) Receive(limit int) ([]byte, error) {
 
 // throwAway takes the rest of a message.
 func (c *Call) throwAway(n int64) error {
+	c.conn.server.met[StreamMessage].Add(1)
 	c.letGo()
 	if _, err := io.CopyN(io.Discard, c.queue, n); err != nil {
 		return err

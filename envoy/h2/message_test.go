@@ -103,7 +103,8 @@ func TestHeadersThatEndACall(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	p := serve(t, testConfig()).dial(t)
+	s := serve(t, testConfig())
+	p := s.dial(t)
 	p.call(1, echoPath, false)
 	p.data(1, false, []byte{0, 0, 0, 0, 2, 'h', 'i', 0, 0}, 2)
 	p.awaits(`1 DATA "hi"`)
@@ -114,6 +115,7 @@ func TestStreams(t *testing.T) {
 	if got := p.answer(1); got != `HEADERS :status=200, DATA "hi", DATA "", DATA "you", DATA "too large", HEADERS status=0` {
 		t.Error(got)
 	}
+	s.counted(t, "stream_message", 1)
 	for i, c := range []struct{ sent, want string }{
 		{"\x01\x00\x00\x00\x01x", "HEADERS :status=200 status=13 message=compressed message"},
 		{"\x00\x00\x00\x00\x02x", "HEADERS :status=200 status=13 message=unexpected EOF"},

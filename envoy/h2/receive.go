@@ -129,11 +129,14 @@ func (c *conn) begin(r *request) error {
 		c.out = appendHTTPError(c.out, &c.table, id, status)
 		c.refuseRest(r)
 	case method == nil:
+		c.server.met[NoMethod].Add(1)
 		c.refuse(r, Status{Code: uint8(codes.Unimplemented), Message: "unknown method"})
 	case busy && (c.acked || !method.Unary):
+		c.server.met[Calls].Add(1)
 		c.resetLocked(id, http2.ErrCodeRefusedStream) // it knows how many it may have
 	case !method.Unary && c.server.streams.Add(1) > c.server.config.InFlight:
 		c.server.streams.Add(-1)
+		c.server.met[Streams].Add(1)
 		c.refuse(r, Status{Code: uint8(codes.ResourceExhausted), Message: "too many streams"})
 	default:
 		call := c.newCall(r, method)
@@ -208,6 +211,7 @@ func (c *conn) newCall(r *request, method *Method) *Call {
 	// Of too many headers none are kept. They say where the call belongs in a trace.
 	if call.headerBytes = r.kept; c.headerBytes+call.headerBytes > maxHeld {
 		call.headers, call.headerBytes = nil, 0
+		c.server.met[Headers].Add(1)
 	}
 	c.headerBytes += call.headerBytes
 	return call

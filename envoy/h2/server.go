@@ -81,6 +81,7 @@ type Server struct {
 	config   Config
 	anything *Method // of tests: for requests that are no gRPC
 	inFlight atomic.Int64
+	met      met
 	budget   budget
 	scanning sync.Mutex
 	scanned  time.Time     // when calls were looked at, with scanning held

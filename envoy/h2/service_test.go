@@ -92,6 +92,16 @@ func serve(t testing.TB, config h2.Config) *service {
 	return s
 }
 
+// counted fails unless that bound was met so often, and no other one.
+func (s *service) counted(t *testing.T, bound string, times int64) {
+	t.Helper()
+	for name, n := range s.Met() {
+		if name == bound && n != times || name != bound && n != 0 {
+			t.Errorf("%s was met %d times", name, n)
+		}
+	}
+}
+
 // say answers with what came.
 func say(c *h2.Call) {
 	message, refusal := c.Message()

@@ -113,6 +113,11 @@ func TestMoreCallsThanThereMayBe(t *testing.T) {
 			p.rude = true // it may be under way
 			p.data(id, true, whole, 100)
 		}
+		if knows {
+			s.counted(t, "calls", 197)
+		} else {
+			s.counted(t, "", 0) // each has its reason
+		}
 		p.rude = false
 		for id := uint32(1); id < 6; id += 2 {
 			p.data(id, true, whole, 100)

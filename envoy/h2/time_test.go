@@ -215,6 +215,8 @@ func TestSlowPeers(t *testing.T) {
 		if p.ends(); time.Since(began) != 20*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}
+		synctest.Wait()
+		s.counted(t, "protocol", 1)
 	})
 	timed(t, "no answer to a ping", config, func(t *testing.T, s *service) {
 		p, began := s.dial(t), time.Now()
@@ -249,5 +251,13 @@ func TestSlowPeers(t *testing.T) {
 		if took := time.Since(began); took > 21*time.Second {
 			t.Errorf("after %v", took)
 		}
+		synctest.Wait()
+		s.counted(t, "unread", 1)
+	})
+	timed(t, "who looks whether we are there", config, func(t *testing.T, s *service) {
+		p := s.mute(t)
+		_ = p.Close()
+		synctest.Wait()
+		s.counted(t, "", 0)
 	})
 }

@@ -1,6 +1,8 @@
 package h2
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"time"
 )
@@ -28,6 +30,9 @@ func (c *conn) flush() {
 			c.spare = out[:0]
 		}
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.server.met[Unread].Add(1)
+			}
 			c.dead = true
 			_ = c.net.Close() // the reader notices
 		}
@@ -55,7 +60,8 @@ func (c *conn) flushApart() {
 // queued looks that a peer which does not read costs no more than that, with mu
 // held.
 func (c *conn) queued() {
-	if int64(len(c.out))+c.pending > maxUnsent {
+	if int64(len(c.out))+c.pending > maxUnsent && !c.dead {
+		c.server.met[Unread].Add(1)
 		c.dead = true
 		_ = c.net.Close() // the reader notices
 	}

@@ -200,6 +200,9 @@ func TestLabelsOfWebhooksAreBounded(t *testing.T) {
 	if n := got["hookbastion.decisions mode=ENFORCE,reason=ok,verdict=allow,webhook=other"]; n != 100 {
 		t.Errorf("%d decisions of other webhooks", n)
 	}
+	if n := got["hookbastion.limits.met limit=webhook_labels"]; n != 100 {
+		t.Errorf("%d of them are counted", n)
+	}
 }
 
 // FuzzRecord: whatever a stranger writes, the record is one line of JSON in

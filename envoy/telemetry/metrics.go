@@ -57,7 +57,7 @@ type metrics struct {
 
 	policy policyState
 
-	panics, recordsLimited, recordsFiltered, connectionsRefused atomic.Int64
+	panics, recordsLimited, recordsFiltered, unlabelled, connectionsRefused atomic.Int64
 }
 
 // series is what is counted for one webhook.
@@ -84,7 +84,7 @@ func newMetrics(config Config) (*metrics, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config), m.observePolicy(config), m.observeAccessLog(config))
+	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config), m.observePolicy(config), m.observeAccessLog(config), m.observeLimits(config))
 }
 
 func histogram(meter metric.Meter, i instrument, bounds ...float64) (metric.Float64Histogram, error) {
@@ -172,6 +172,9 @@ func (m *metrics) record(ctx context.Context, e *Event) {
 	s := m.series(webhookName(e))
 	if reason := e.Decision.Reason; int(reason) < authz.ReasonCount {
 		s.decisions[mode][reason].Add(1)
+	}
+	if s.label == otherWebhooks {
+		m.unlabelled.Add(1)
 	}
 	if e.Request.Body.Text {
 		s.texts.Add(1)

@@ -47,7 +47,12 @@ func tables() map[string]string {
 			fmt.Fprintf(&checks, "- `%s.%s`\n", SpanName, s)
 		}
 	}
+	limits := "| limit | what happened |\n| --- | --- |\n"
+	for _, l := range Limits {
+		limits += fmt.Sprintf("| `%s` | %s |\n", l.Name, l.About)
+	}
 	return map[string]string{
+		"limits":  limits,
 		"metrics": metrics.String(), "span": spans.String(), "events": events.String(),
 		"log records": logs.String(), "records": records.String(), "checks": checks.String(),
 		"left out": left.String(), "left out log records": leftLogs.String(),

@@ -50,6 +50,7 @@ var (
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
 	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
+	metricLimitsMet         = instrument{"hookbastion.limits.met", "counter", "{time}", "limit", "How often each of [the other limits](#limits) was met."}
 	metricPanics            = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
 )
 
@@ -58,7 +59,7 @@ var instruments = []instrument{
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
 	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads,
-	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricPanics, metricBuildInfo,
+	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricLimitsMet, metricPanics, metricBuildInfo,
 }
 
 // fact describes an attribute.

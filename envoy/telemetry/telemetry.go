@@ -85,6 +85,8 @@ type Config struct {
 	Fetched func(now time.Time) fetch.Stats
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
+	// Limits returns how often bounds were met, by the names in [Limits]; nil: nobody knows.
+	Limits func() map[string]int64
 	// AccessLog says what is known of each Envoy's access log; nil: nothing is.
 	AccessLog func() []logwatch.Node
 	// Build says what runs.

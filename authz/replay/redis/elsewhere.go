@@ -25,7 +25,8 @@ type elsewhere struct {
 	// mine are those made alone here whose outcome is open.
 	mine map[authz.Reservation]struct{}
 	// theirs are outcomes that others wait for.
-	theirs []task
+	theirs  []task
+	dropped int64 // outcomes that found no room there
 	// said: the event was sent in this outage.
 	said bool
 	// took: this replica has taken something without a signed time alone, which
@@ -48,6 +49,8 @@ func (e *elsewhere) mustTell(r authz.Reservation, fate replay.Fate) (first bool)
 	defer e.mu.Unlock()
 	if len(e.theirs) < laterTasks {
 		e.theirs = append(e.theirs, task{r: r, fate: fate, until: time.Unix(0, r.Ends)})
+	} else {
+		e.dropped++
 	}
 	first, e.said = !e.said, true
 	return first

@@ -205,5 +205,8 @@ func (f *Fallback) Open(ctx context.Context, r authz.Reservation, now time.Time)
 func (f *Fallback) Remote() replay.Remote {
 	r := f.Store.Remote()
 	r.Local = f.decided.Load()
+	f.elsewhere.mu.Lock()
+	defer f.elsewhere.mu.Unlock()
+	r.Dropped += f.elsewhere.dropped
 	return r
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -29,16 +30,19 @@ const (
 )
 
 type later struct {
-	mu    sync.Mutex
-	tasks []task
+	dropped atomic.Int64
+	mu      sync.Mutex
+	tasks   []task
 }
 
 func (l *later) add(t task) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.tasks) < laterTasks {
-		l.tasks = append(l.tasks, t)
+	if len(l.tasks) >= laterTasks {
+		l.dropped.Add(1)
+		return
 	}
+	l.tasks = append(l.tasks, t)
 }
 
 func (l *later) waits() bool {

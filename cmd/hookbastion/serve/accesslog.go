@@ -62,11 +62,12 @@ func (n *nonceStore) peers() map[string]int {
 }
 
 // sweeper returns what runs each second.
-func sweeper(store *nonceStore) func(now time.Time) {
+func sweeper(store *nonceStore, watchLimits func(now time.Time)) func(now time.Time) {
 	return func(now time.Time) {
 		store.sweep(now)
 		ctx, cancel := context.WithTimeout(context.Background(), askStore)
 		defer cancel()
 		store.accessLog.Sweep(ctx, now)
+		watchLimits(now)
 	}
 }

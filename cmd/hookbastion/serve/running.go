@@ -27,6 +27,7 @@ type running struct {
 	store   *nonceStore
 	fetcher *fetch.Fetcher
 	sweep   func(now time.Time)
+	bounds  *limits
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
 }

@@ -88,7 +88,8 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		return err
 	}
 	decisions := keepDecisions(s)
-	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, store, watcher, tenants, fetcher)
+	bounds := &limits{store: store, fetcher: fetcher, tenants: tenants}
+	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, bounds, watcher)
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,8 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		watcher: watcher,
 		store:   store,
 		fetcher: fetcher,
-		sweep:   sweeper(store),
+		sweep:   sweeper(store, bounds.watch(recorder, o.Log)),
+		bounds:  bounds,
 	}
 	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher, decisions}, o.Log); err != nil {
 		return err
@@ -139,15 +141,16 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 }
 
 // newRecorder makes what counts and records, with what it asks for at each scrape.
-func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, store *nonceStore, watcher *watch.Watcher, tenants *tenant.Loader, fetcher *fetch.Fetcher) (*telemetry.Recorder, error) {
+func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, bounds *limits, watcher *watch.Watcher) (*telemetry.Recorder, error) {
+	store := bounds.store
 	return telemetry.New(telemetry.Config{
 		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, LeaveOut: s.LeaveOut, Replica: replicaName(),
 		PolicyDigest: func() string { return watcher.Table().Digest },
 		Meter:        sdk.meter, Tracer: sdk.tracer, Sampler: sdk.sampler, Logger: sdk.logger, Nonces: store.entries,
-		AccessLog: store.accessLog.Nodes, Replay: store.counted, Remote: store.remote,
+		AccessLog: store.accessLog.Nodes, Limits: bounds.met, Replay: store.counted, Remote: store.remote,
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
-		Tenants: func() tenant.Stats { return tenantStats(tenants.Stats(), watcher.Table()) },
-		Fetched: fetcher.Stats,
+		Tenants: func() tenant.Stats { return tenantStats(bounds.tenants.Stats(), watcher.Table()) },
+		Fetched: bounds.fetcher.Stats,
 		Build:   telemetry.Build{Version: cli.Version, Revision: cli.Revision(), Go: runtime.Version()},
 		OnTextBody: func(webhook string) {
 			log.Warn("Envoy sends bodies as text, in which it replaces bytes that are no UTF-8: set pack_as_bytes in with_request_body of its filter, see docs/envoy.md. This is said once; hookbastion.bodies.text counts on",

@@ -44,7 +44,11 @@ func (r *running) wrap(l *net.Listener, c *mtls.Config, of string, log *slog.Log
 	if err != nil {
 		return err
 	}
-	*l = server.Listen(*l, logRefused(log, of))
+	refused := logRefused(log, of)
+	*l = server.Listen(*l, func(client net.Addr, err error) {
+		r.bounds.handshakes.Add(1)
+		refused(client, err)
+	})
 	r.watched = append(r.watched, fileWatch{server.Files(), logChanged(log, "certificate", func() (bool, []any, error) {
 		changed, err := server.Load()
 		return changed, []any{"of", of, "not_after", server.NotAfter()}, err

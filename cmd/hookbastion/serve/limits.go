@@ -1,0 +1,83 @@
+package serve
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+)
+
+// limitPeriod is how often the log says at most that a limit was met.
+const limitPeriod = time.Minute
+
+// limits counts what meets limits outside of telemetry.
+type limits struct {
+	store      *nonceStore
+	fetcher    *fetch.Fetcher
+	tenants    *tenant.Loader
+	handshakes atomic.Int64 // clients that were refused
+}
+
+// met is how often each limit was met, by the names of telemetry.
+func (l *limits) met() map[string]int64 {
+	all := map[string]int64{
+		"handshakes": l.handshakes.Load(), "waiting_copies": l.store.counted().Hurried, "later": l.remote().Dropped,
+		"key_ids": l.fetcher.Stats(time.Now()).Unasked,
+	}
+	if server := l.store.server.Load(); server != nil {
+		maps.Copy(all, server.Met())
+	}
+	return all
+}
+
+func (l *limits) remote() replay.Remote {
+	if l.store.remote == nil {
+		return replay.Remote{}
+	}
+	return l.store.remote()
+}
+
+// besides are limits that have metrics of their own, and no line in the log.
+func (l *limits) besides() map[string]int64 {
+	s := l.store.counted()
+	return map[string]int64{
+		"nonces": s.Full, "evicted_nonces": s.Evicted, "calls_of_redis": l.remote().Busy, "unknown_tenants": l.tenants.Stats().Refused,
+	}
+}
+
+// watch returns what logs that limits were met, each second.
+func (l *limits) watch(recorder *telemetry.Recorder, log *slog.Logger) func(now time.Time) {
+	lines := limitLog{log, map[string]limitSaid{}}
+	return func(now time.Time) {
+		lines.look(now, recorder.Limits())
+		lines.look(now, l.besides())
+	}
+}
+
+// limitLog says that limits were met. It is for one goroutine.
+type limitLog struct {
+	log  *slog.Logger
+	said map[string]limitSaid
+}
+
+type limitSaid struct {
+	count int64
+	at    time.Time
+}
+
+// look says which limits were met since it last said so of them.
+func (l limitLog) look(now time.Time, counts map[string]int64) {
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		said := l.said[name]
+		if n := counts[name] - said.count; n > 0 && (said.at.IsZero() || now.Sub(said.at) >= limitPeriod) {
+			l.said[name] = limitSaid{counts[name], now}
+			l.log.Warn("a limit was met, see docs/telemetry.md#limits", "limit", name, "times", n)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package h2
+
+import "sync/atomic"
+
+// Bound is a bound that a peer has met for which no call was denied. What a unary call
+// meets is in its Refusal.
+type Bound uint8
+
+// The bounds.
+const (
+	// Streams: a call that is not unary was refused, since there were InFlight of them.
+	Streams Bound = iota
+	// Calls: a call was reset, since its connection had as many as it was told.
+	Calls
+	// Unread: a connection was ended, whose peer did not read what it made us say.
+	Unread
+	// Protocol: a connection was ended, whose peer broke HTTP/2 or did not begin with it
+	// in 20 seconds.
+	Protocol
+	// Headers: those of a call were not kept, since its connection had 2 MiB of them. Its
+	// span has no parent then.
+	Headers
+	// StreamMessage: a message of a call that is not unary was thrown away: too large, or
+	// without room.
+	StreamMessage
+	// NoMethod: a call was refused, since nobody serves its method.
+	NoMethod
+	bounds
+)
+
+var boundNames = [bounds]string{"streams", "calls", "unread", "protocol", "headers", "stream_message", "method"}
+
+// String is the bound's name.
+func (b Bound) String() string { return boundNames[min(b, bounds-1)] }
+
+type met [bounds]atomic.Int64
+
+// Met returns how often each bound was met, by its name.
+func (s *Server) Met() map[string]int64 {
+	all := make(map[string]int64, bounds)
+	for b := range bounds {
+		all[b.String()] = s.met[b].Load()
+	}
+	return all
+}
