@@ -1,4 +1,4 @@
-package keys
+package keylist
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 // describeFetched says how it goes with keys that the service fetches: their age is
 // that of the oldest that is in use.
-func (l *listedKey) describeFetched(k *keys.Key, live *cli.LiveKeys) {
+func (l *Key) describeFetched(k *keys.Key, live *cli.LiveKeys) {
 	if live == nil {
 		l.Advice = append(l.Advice, "fetched by the service; --admin tells how that goes")
 		return
