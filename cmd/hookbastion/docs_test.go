@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,7 +164,57 @@ func TestTransportPageSettings(t *testing.T) {
 			t.Errorf("%v\n%s", err, m[3])
 		}
 	}
-	if shown != 2 {
+	if shown != 3 {
 		t.Errorf("the page shows %d settings", shown)
+	}
+}
+
+// The commands of docs/console.md start a service with a console, and its settings are good.
+func TestConsolePage(t *testing.T) {
+	text, err := os.ReadFile(repository + "/docs/console.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := quickstart(t)
+	t.Chdir(dir)
+	done := map[string]bool{}
+	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
+		done[m[1]+m[2]] = true
+		switch {
+		case m[1] == "console: token":
+			if out, err := exec.Command("sh", "-ec", m[3]).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		case m[1] == "console: serve":
+			args := strings.Fields(strings.TrimPrefix(strings.Replace(m[3], "127.0.0.1:9003", "127.0.0.1:0", 1), "hookbastion "))
+			p := start(t, append(args, "--grpc-unix-path", socket(t).String(), "--http-listen", "127.0.0.1:0")...)
+			token, err := os.ReadFile("admin-token")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := http.NewRequest(http.MethodGet, "http://"+p.stderr.await(t, ` admin=(\S+)`)[1]+"/", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth("any", strings.TrimSpace(string(token)))
+			response, err := http.DefaultClient.Do(r)
+			if err != nil || response.StatusCode != http.StatusOK {
+				t.Fatalf("%v %v", response, err)
+			}
+			_ = response.Body.Close()
+			terminate(t, p)
+		case m[2] == "yaml":
+			if err := os.WriteFile("hookbastion.yaml", []byte(m[3]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := settings.Load("hookbastion.yaml", nil); err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Errorf("no test knows what to do with\n%s", m[3])
+		}
+	}
+	if len(done) != 3 {
+		t.Errorf("the page shows %v", done)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve/console"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
@@ -27,6 +28,8 @@ type admin struct {
 	access  *access
 	// process tells cursors of this process from those of an earlier one.
 	process  string
+	mux      *http.ServeMux
+	pages    *console.Console // nil: none
 	server   *http.Server
 	listener net.Listener
 }
@@ -38,6 +41,8 @@ type facts interface {
 	// Webhooks are those that have nonces, by the names under which these are
 	// kept.
 	Webhooks() map[string]watermark.Kept
+	// Policy is by what is decided now.
+	Policy() console.Policy
 	// Decisions are the last ones.
 	Decisions() *recent.Ring
 }
@@ -47,11 +52,12 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{facts: known, settler: settler, log: log, access: who, process: strconv.FormatInt(time.Now().UnixNano(), 36)}
-	mux := http.NewServeMux()
+	a := &admin{facts: known, settler: settler, log: log, access: who, process: strconv.FormatInt(time.Now().UnixNano(), 36), mux: http.NewServeMux()}
+	mux := a.mux
 	mux.HandleFunc("POST /api/v1/redeliver", a.redeliver)
 	mux.HandleFunc("GET /api/v1/keys", a.listKeys)
 	mux.HandleFunc("GET /api/v1/webhooks", a.listWebhooks)
+	mux.HandleFunc("GET /api/v1/policy", a.showPolicy)
 	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
 	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
 	a.server = &http.Server{
@@ -60,6 +66,19 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return a, nil
+}
+
+// show adds the pages.
+func (a *admin) show(pages *console.Console) {
+	a.pages = pages
+	a.mux.Handle("/", pages)
+}
+
+// follow counts for the pages until the context ends.
+func (a *admin) follow(ctx context.Context) {
+	if a.pages != nil {
+		a.pages.Run(ctx)
+	}
 }
 
 func (a *admin) listen(address string) (err error) {
@@ -90,6 +109,12 @@ func (a *admin) stop() { _ = a.server.Close() } // requests are short
 func (a *admin) listKeys(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(a.facts.Keys()) // the client is gone
+}
+
+// showPolicy says by what is decided, and what is weak in it.
+func (a *admin) showPolicy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(a.facts.Policy()) // the client is gone
 }
 
 // listWebhooks says which webhooks have nonces.
@@ -134,26 +159,40 @@ func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `the body must be {"decision": "…"}, or {"redeliver": "…"} with that of a decision record`, http.StatusBadRequest)
 		return
 	}
+	answer, status, problem := a.permit(r, wanted.Decision, wanted.Ticket)
+	if problem != "" {
+		http.Error(w, problem, status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // the client is gone
+}
+
+// permitted is what the answer says of a copy that may pass.
+type permitted struct {
+	Decision string `json:"decision"`
+	Webhook  string `json:"webhook"`
+	Seconds  int    `json:"seconds"`
+}
+
+// permit lets the next copy through of what a decision refused, which is named by its id
+// or by the ticket of its record. It returns a status and, if none may pass, why.
+func (a *admin) permit(r *http.Request, decision, ticket string) (p permitted, status int, problem string) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
 	var webhook string
 	var err error
-	if wanted.Ticket != "" {
-		webhook, wanted.Decision, err = a.settler.RedeliverTicket(ctx, wanted.Ticket, time.Now())
+	if ticket != "" {
+		webhook, decision, err = a.settler.RedeliverTicket(ctx, ticket, time.Now())
 	} else {
-		webhook, err = a.settler.Redeliver(ctx, wanted.Decision, time.Now())
+		webhook, err = a.settler.Redeliver(ctx, decision, time.Now())
 	}
 	switch {
 	case err != nil:
-		http.Error(w, "the nonce store does not answer", http.StatusServiceUnavailable)
-		return
+		return p, http.StatusServiceUnavailable, "the nonce store does not answer"
 	case webhook == "":
-		http.Error(w, "no refused copy is known by this, or it would not be a copy any more; another replica's or an older refusal is known by its record", http.StatusNotFound)
-		return
+		return p, http.StatusNotFound, "no refused copy is known by this, or it would not be a copy any more; another replica's or an older refusal is known by its record"
 	}
-	a.log.Info("a copy may pass once", "decision", wanted.Decision, "webhook", webhook, "by", r.RemoteAddr, "certificate", clientName(r))
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{ // the client is gone
-		"decision": wanted.Decision, "webhook": webhook, "seconds": int(replay.PermitTime.Seconds()),
-	})
+	a.log.Info("a copy may pass once", "decision", decision, "webhook", webhook, "by", r.RemoteAddr, "certificate", clientName(r))
+	return permitted{decision, webhook, int(replay.PermitTime.Seconds())}, http.StatusOK, ""
 }

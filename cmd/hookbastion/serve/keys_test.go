@@ -14,6 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve/console"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watermark"
@@ -27,6 +28,7 @@ type known struct {
 
 func (k *known) Keys() cli.LiveKeys                { return *k.live }
 func (*known) Webhooks() map[string]watermark.Kept { return nil }
+func (*known) Policy() console.Policy              { return console.Policy{} }
 func (k *known) Decisions() *recent.Ring           { return k.decisions }
 
 // What the admin listener knows stands beside what the files say.

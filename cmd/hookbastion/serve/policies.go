@@ -29,6 +29,7 @@ type policies struct {
 	ranges        *ranges.Keeper
 	roots         *x509.CertPool // of signing certificates; nil: the machine's
 	recorder      *telemetry.Recorder
+	inspector     *inspector // nil: nobody could ask
 	log           *slog.Logger
 }
 
@@ -65,12 +66,17 @@ func (p *policies) reloaded(report watch.Report) {
 
 // compile makes a table.
 func (p *policies) compile(set *policy.Set, previous *authz.Table) (*authz.Table, error) {
+	about := p.inspector.begin(set)
 	table, err := policy.Compile(set, policy.Deps{
 		Store: p.nonces, Settler: p.settler, Fingerprinter: p.fingerprinter, MaxBodyBytes: p.settings.Mapping.MaxRequestBytes,
 		Now: time.Now(), Previous: previous, Assertions: len(p.settings.Assertion.Files) > 0,
 		Lasting: p.settings.File != nil || p.settings.Redis != nil,
 		Strict:  true, Tenants: p.tenants, Fetcher: p.fetcher, Ranges: p.ranges, Roots: p.roots, Kept: p.store.kept,
+		OnKey: about.onKey(),
 	})
+	if err == nil {
+		p.inspector.done(set, table, previous, about)
+	}
 	if err == nil && previous != nil {
 		err = p.store.keepBoth(previous, table)
 	}

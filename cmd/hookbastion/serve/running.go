@@ -84,6 +84,8 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	}()
 	fetched := make(chan struct{})
 	go func() { defer close(fetched); r.fetcher.Run(ctx) }()
+	followed := make(chan struct{})
+	go func() { defer close(followed); r.admin.follow(ctx) }()
 	stopFiles := r.watchFiles(ctx, o.Log)
 
 	failed := make(chan error, len(r.grpc)+2)
@@ -112,6 +114,7 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	<-swept
 	<-looked
 	<-fetched
+	<-followed
 	stopFiles()
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -101,6 +102,9 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		fingerprinter: authz.NewFingerprinter(store.fingerprints), recorder: recorder, log: o.Log, fetcher: fetcher, roots: roots,
 		ranges: ranges.NewKeeper(s.Ranges),
 	}
+	if s.Admin.Listen != "" {
+		p.inspector = &inspector{settings: s}
+	}
 	p.settler = newSettler(s, store, p.nonces, o.Log)
 	store.settler.Store(p.settler)
 	store.keys.onChange(func(keys []replay.Key) { replay.UseKeys(keys, p.settler, p.fingerprinter) })
@@ -117,19 +121,24 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	}
 	refused := logRefused(o.Log, "service")
 	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
+	state := &condition{watcher, recorder, fetcher, store.accessLog}
 	r := &running{
 		server: store.serving(&envoy.Service{
 			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer, ShortMetadata: s.ShortMetadata,
 		}, s.Limits),
-		site:    newSite(&condition{watcher, recorder, fetcher, store.accessLog}, sdk.metrics, signer, o.Log),
+		site:    newSite(state, sdk.metrics, signer, o.Log),
 		watcher: watcher,
 		store:   store,
 		fetcher: fetcher,
 		sweep:   sweeper(store, bounds.watch(recorder, o.Log)),
 		bounds:  bounds,
 	}
-	if r.admin, err = newAdmin(s, p.settler, &counted{time.Now().UTC(), recorder, watcher, fetcher, decisions}, o.Log); err != nil {
+	known := &counted{since: time.Now().UTC(), recorder: recorder, watcher: watcher, fetcher: fetcher, recent: decisions, inspector: p.inspector}
+	if r.admin, err = newAdmin(s, p.settler, known, o.Log); err != nil {
 		return err
+	}
+	if s.Admin.Listen != "" {
+		r.admin.show(newConsole(r.admin, known, state, o.Log))
 	}
 	r.watched = slices.Concat(store.keys.watch(o.Log), watchRedis(s.Redis, o.Log), r.admin.access.watch(), watchSigner(signer, o.Log))
 
@@ -178,11 +187,15 @@ func newSettler(s *settings.Settings, store *nonceStore, nonces replay.Store, lo
 
 // counted are facts of a running service.
 type counted struct {
-	since    time.Time
-	recorder *telemetry.Recorder
-	watcher  *watch.Watcher
-	fetcher  *fetch.Fetcher
-	recent   *recent.Ring
+	since     time.Time
+	recorder  *telemetry.Recorder
+	watcher   *watch.Watcher
+	fetcher   *fetch.Fetcher
+	recent    *recent.Ring
+	inspector *inspector
+
+	listing sync.Mutex
+	listed  listed
 }
 
 func (c *counted) Keys() cli.LiveKeys {

@@ -1,0 +1,255 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/keylist"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
+	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
+)
+
+// get returns a page.
+func get(t *testing.T, address string) (*http.Response, string) {
+	t.Helper()
+	response, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, readAll(t, response)
+}
+
+func readAll(t *testing.T, response *http.Response) string {
+	t.Helper()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return string(text)
+}
+
+// TestPages: each page is there, says what it should, and has the headers that keep
+// pages of others out.
+func TestPages(t *testing.T) {
+	ring := decisionsOfADay(5000, noon)
+	server := serving(t, sample(ring, noon))
+	newest := ring.Query(recent.Query{Limit: 1}).Decisions[0]
+	for path, want := range map[string]struct {
+		status int
+		words  []string
+	}{
+		"/":                                  {200, []string{"stripe-payments", "signature_invalid", "(no webhook)", "994896bb", "Last denials", "1 documents of providers"}},
+		"/?window=24h&sort=name":             {200, []string{"last 24 hours", `aria-sort="ascending"`}},
+		"/decisions":                         {200, []string{newest.DecisionID, "5,000 are kept", "Older"}},
+		"/decisions?reason=replayed":         {200, []string{"<option selected>replayed</option>", ">replayed<"}},
+		"/decisions?webhook=nobody":          {200, []string{"No decision that is kept is like this."}},
+		"/decisions?since=x":                 {200, []string{`role="alert"`, "RFC 3339"}},
+		"/decisions?before=x":                {200, []string{"begin anew"}},
+		"/decisions?before=x-9":              {200, []string{"begin anew"}},
+		"/decisions?id=" + newest.DecisionID: {200, []string{"Checks, in their order", newest.RequestID}},
+		"/decisions/" + newest.DecisionID:    {200, []string{"Checks, in their order", newest.RequestID, newest.TraceID}},
+		"/decisions/nothing":                 {404, []string{"No such decision", "nothing"}},
+		"/webhook?name=github":               {200, []string{"<h1>github</h1>", "/run/secrets/github", "≤ 64 µs"}},
+		"/webhook?name=nobody":               {404, []string{"Not found"}},
+		"/webhook":                           {404, []string{"Not found"}},
+		"/keys":                              {200, []string{"older than 90 days: rotate", "503 Service Unavailable", "40,000"}},
+		"/policy":                            {200, []string{"HB021", "policies/webhooks.yaml:14:5", "accepted", "issued like that"}},
+		"/nothing":                           {404, []string{"Not found"}},
+	} {
+		response, text := get(t, server.URL+path)
+		if response.StatusCode != want.status {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+		for _, word := range want.words {
+			if !strings.Contains(text, word) {
+				t.Errorf("%s does not say %q", path, word)
+			}
+		}
+		if csp := response.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; ") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("%s: %s", path, csp)
+		}
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cache-Control": "no-store",
+			"Cross-Origin-Resource-Policy": "same-origin", "Content-Type": "text/html; charset=utf-8",
+		} {
+			if got := response.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
+		}
+		// What is inline would not run, and nothing comes from elsewhere.
+		if inline := regexp.MustCompile(`(?i)<style|<script[^>]*>[^<]|\s(on[a-z]+|style)=|(src|href|action)="(https?:|//)`).FindString(text); inline != "" {
+			t.Errorf("%s has %q", path, inline)
+		}
+	}
+}
+
+// hostile are texts that would do something where they were not text.
+var hostile = []string{
+	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onfocus=alert(1) autofocus='`, `</title><svg/onload=alert(1)>`,
+	`javascript:alert(1)`, `{{.}}${alert(1)}`, "\x00\x1b[31m<b>\u202e", `</textarea><iframe srcdoc="<script>alert(1)</script>">`,
+}
+
+// hostileConfig has such a text in each field that a stranger or a file could fill.
+func hostileConfig(text string) Config {
+	ring := recent.New(1<<20, text)
+	view := authz.View(text)
+	for i := range 3 {
+		ring.Append(&recent.Entry{
+			Time: noon.Add(-time.Duration(i) * time.Minute), ID: fmt.Sprintf("%032x", i), Webhook: text, Provider: text, KeyID: text, Unverified: text,
+			Verdict: []authz.Verdict{authz.Allow, authz.Deny, authz.Deny}[i], Reason: []authz.Reason{authz.OK, authz.Replayed, authz.SignatureInvalid}[i],
+			Status: 409, Shadow: i == 2, Source: netip.MustParseAddr("fe80::1%" + url.PathEscape(text)), Tenant: view, RequestID: view, Method: view, Path: view,
+			Redeliver: text, Digest: text, Checks: []authz.Outcome{{Stage: authz.StageReplay, Reason: authz.Replayed}},
+		})
+	}
+	config := sample(ring, noon)
+	table := authz.NewTable()
+	table.Add(&authz.Webhook{Name: text}, authz.Match{Path: "/", Methods: []string{"POST"}})
+	fault := policy.Errors{{}}
+	fault[0].File, fault[0].Path, fault[0].Message = text, text, text
+	config.Policy = func() Policy {
+		return Policy{
+			Digest: text, Loaded: noon, Webhooks: 1, Table: table, Errors: fault, NotLooked: "",
+			Findings: []finding.Finding{{Place: finding.Place{File: text, Path: text}, ID: text, Severity: finding.Warning, Message: text, Risk: text, Fix: text, Link: text, Suppressed: text}},
+		}
+	}
+	config.Keys = func(string) Keys {
+		return Keys{
+			Since: noon, List: []keylist.Key{{Webhook: text, Kind: text, ID: text, Reference: text, Strength: text, Advice: []string{text}, Matches: &telemetry.KeyStat{Last: noon}}},
+			Fetched: []cli.Fetched{{Source: text, URL: text, State: text, Failure: text}},
+		}
+	}
+	config.Condition = func() []string { return []string{text} }
+	config.Version, config.Replica = text, text
+	return config
+}
+
+// hostilePages are the addresses of all pages, with the text as parameters, too.
+func hostilePages(text string) []string {
+	q := url.QueryEscape(text)
+	return []string{
+		"/?window=" + q + "&sort=" + q, "/decisions", "/decisions?webhook=" + q, "/decisions?reason=" + q + "&verdict=" + q, "/decisions?since=" + q, "/decisions?id=" + q, "/decisions?before=" + q,
+		"/decisions/" + url.PathEscape(text), "/decisions/" + fmt.Sprintf("%032x", 1), "/decisions/" + fmt.Sprintf("%032x", 1) + "/redeliver", "/decisions/" + fmt.Sprintf("%032x", 2),
+		"/webhook?name=" + q, "/keys", "/policy", "/" + url.PathEscape(text),
+	}
+}
+
+// Texts of strangers are text. What a browser makes of them is in TestHostileTextInABrowser.
+func TestHostileText(t *testing.T) {
+	for _, text := range hostile {
+		server := serving(t, hostileConfig(text))
+		for _, path := range hostilePages(text) {
+			_, page := get(t, server.URL+path)
+			for _, bad := range []string{"<script>", "<img", "<svg/", "<iframe", `href="javascript:`, "\x1b", "\x00", "\u202e"} {
+				if strings.Contains(page, bad) {
+					t.Errorf("%s has %s", path, bad)
+				}
+			}
+		}
+	}
+}
+
+// A copy is let through with the token in the form, and in no other way.
+func TestRedeliveryAsksForTheToken(t *testing.T) {
+	ring := decisionsOfADay(5000, noon)
+	config := sample(ring, noon)
+	allowed := true
+	config.MayRedeliver = func(*http.Request) bool { return allowed }
+	server := serving(t, config)
+	replayed := ring.Query(recent.Query{Reason: "replayed", Limit: 1}).Decisions[0]
+	other := ring.Query(recent.Query{Reason: "signature_invalid", Limit: 1}).Decisions[0]
+	post := func(id, token string) (int, string) {
+		response, err := http.PostForm(server.URL+"/decisions/"+id+"/redeliver", url.Values{"token": {token}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, readAll(t, response)
+	}
+	for _, c := range []struct {
+		name, id, token string
+		may             bool
+		status          int
+		words           string
+	}{
+		{"right", replayed.DecisionID, "the right token of operators", true, 200, "passes, once, within 15 minutes"},
+		{"wrong token", replayed.DecisionID, "another", true, 403, "not the token of operators"},
+		{"no token", replayed.DecisionID, "", true, 403, "not the token of operators"},
+		{"the listener has none", replayed.DecisionID, "the right token of operators", false, 403, "This was a copy"},
+		{"no copy", other.DecisionID, "the right token of operators", true, 403, "signature_invalid"},
+		{"no decision", strings.Repeat("0", 32), "the right token of operators", true, 404, "No such decision"},
+	} {
+		allowed = c.may
+		status, text := post(c.id, c.token)
+		if status != c.status || !strings.Contains(text, c.words) || c.status != 200 && strings.Contains(text, "passes, once, within 15 minutes") {
+			t.Errorf("%s: %d\n%s", c.name, status, text)
+		}
+		if strings.Contains(text, "the right token") {
+			t.Errorf("%s: the page has the token", c.name)
+		}
+	}
+	// A page is read with GET, and nothing else works.
+	if response, err := http.Post(server.URL+"/", "text/plain", nil); err != nil || response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %v, %v", response.Status, err)
+	}
+	if r, _ := get(t, server.URL+"/decisions/"+replayed.DecisionID+"/redeliver?token=the+right+token+of+operators"); r.StatusCode != 403 && r.StatusCode != 200 {
+		t.Error(r.Status)
+	}
+}
+
+// One page after the other has every decision once.
+func TestPagesOfDecisions(t *testing.T) {
+	ring := decisionsOfADay(230, noon)
+	server := serving(t, sample(ring, noon))
+	seen, path := map[string]int{}, "/decisions"
+	for range 10 {
+		_, text := get(t, server.URL+path)
+		for _, m := range regexp.MustCompile(`id="d-([0-9a-f]{32})"`).FindAllStringSubmatch(text, -1) {
+			seen[m[1]]++
+		}
+		next := regexp.MustCompile(`<a href="([^"]+)" rel="next">`).FindStringSubmatch(text)
+		if next == nil {
+			break
+		}
+		path = strings.ReplaceAll(next[1], "&amp;", "&")
+	}
+	if len(seen) != 230 {
+		t.Errorf("%d decisions", len(seen))
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s comes %d times", id, n)
+		}
+	}
+}
+
+// Files for style and script are kept by browsers, since their name is that of what is
+// in them.
+func TestAssets(t *testing.T) {
+	server := httptest.NewServer(New(sample(recent.New(0, ""), noon)))
+	defer server.Close()
+	_, page := get(t, server.URL)
+	for _, a := range []asset{style, script, icon} {
+		if !strings.Contains(page, a.path) {
+			t.Errorf("the page does not name %s", a.path)
+		}
+		response, text := get(t, server.URL+a.path)
+		if response.StatusCode != 200 || text != string(a.content) || !strings.Contains(response.Header.Get("Cache-Control"), "immutable") || response.Header.Get("Content-Type") != a.media {
+			t.Errorf("%s: %s %v", a.path, response.Status, response.Header)
+		}
+	}
+	if response, _ := get(t, server.URL+"/assets/console.css"); response.StatusCode != 404 {
+		t.Error("a file without its hash")
+	}
+}
