@@ -122,7 +122,7 @@ func (s *sdk) addMetrics(ctx context.Context, o sdkOptions, attributes *resource
 	provider := sdkmetric.NewMeterProvider(options...)
 	s.stops = append(s.stops, provider.Shutdown)
 	s.meter = provider.Meter(scope, metric.WithInstrumentationVersion(cli.Version), metric.WithSchemaURL(telemetry.SchemaURL))
-	s.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	s.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}) // the form that has exemplars
 	return nil
 }
 
