@@ -192,7 +192,7 @@ func (c *conn) read() {
 		} else if errors.Is(err, http2.ErrFrameTooLarge) {
 			code = http2.ErrCodeFrameSize
 		}
-		if code != http2.ErrCodeNo || !c.gotSettings && errors.Is(err, os.ErrDeadlineExceeded) {
+		if code != http2.ErrCodeNo {
 			c.server.met[Protocol].Add(1)
 		}
 		c.end(code)

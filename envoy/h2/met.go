@@ -17,6 +17,8 @@ const (
 	// Protocol: a connection was ended, whose peer broke HTTP/2 or did not begin with it
 	// in 20 seconds.
 	Protocol
+	// Silent: a connection was ended, whose peer did not say that it is there.
+	Silent
 	// Headers: those of a call were not kept, since its connection had 2 MiB of them. Its
 	// span has no parent then.
 	Headers
@@ -28,7 +30,7 @@ const (
 	bounds
 )
 
-var boundNames = [bounds]string{"streams", "calls", "unread", "protocol", "headers", "stream_message", "method"}
+var boundNames = [bounds]string{"streams", "calls", "unread", "protocol", "silent", "headers", "stream_message", "method"}
 
 // String is the bound's name.
 func (b Bound) String() string { return boundNames[min(b, bounds-1)] }

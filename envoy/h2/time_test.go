@@ -224,6 +224,8 @@ func TestSlowPeers(t *testing.T) {
 		if p.ends(); time.Since(began) > 81*time.Second || time.Since(began) < 70*time.Second {
 			t.Errorf("after %v", time.Since(began))
 		}
+		synctest.Wait()
+		s.counted(t, "silent", 1)
 	})
 	timed(t, "an answer", config, func(t *testing.T, s *service) {
 		p := s.dial(t)

@@ -31,7 +31,12 @@ func (s socket) Read(p []byte) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || c.closed.Load() {
 			return 0, errors.Join(errGone, err)
 		}
-		if c.pinged || !c.gotSettings {
+		if !c.gotSettings {
+			c.server.met[Protocol].Add(1)
+			return 0, errGone
+		}
+		if c.pinged {
+			c.server.met[Silent].Add(1)
 			return 0, errGone
 		}
 		c.pinged = true

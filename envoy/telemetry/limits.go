@@ -18,6 +18,7 @@ var Limits = []struct{ Name, About string }{
 	{"calls", "a call was reset: its connection had more than the `limits.in_flight` that it was told. Envoy does not do that"},
 	{"unread", "a connection was ended: its peer left 4 MiB of answers unread, or read nothing for 20 s"},
 	{"protocol", "a connection was ended: its peer broke HTTP/2, or had not begun with it after 20 s"},
+	{"silent", "a connection was ended: its peer was silent for a minute and did not answer within 20 s whether it is there"},
 	{"headers", "headers of a call were not kept: those of its connection were 2 MiB. Its span has no parent, and an empty body that nobody announced counts as hidden"},
 	{"method", "a call was refused: nobody serves its method"},
 	{"handshakes", "a client of the service, or of the admin listener, was refused: its certificate, its handshake of more than 5 s, or 128 others that had not finished theirs"},
