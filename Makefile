@@ -10,18 +10,20 @@ DOCKER ?= docker
 IMAGE ?= hookbastion:$(VERSION)
 CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+ARCH ?= $(shell $(GO) env GOARCH)
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli.Version=$(VERSION)"
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing fuzz vulncheck generate fetch envoy judges upstream redis h2spec browser clean
+.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 build: ## bin/hookbastion
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli.Version=$(VERSION)" -o bin/hookbastion ./cmd/hookbastion
+	$(BUILD) -o bin/hookbastion ./cmd/hookbastion
 
 demo: build envoy ## the main job, with a real Envoy
 	bin/hookbastion demo
@@ -89,11 +91,21 @@ generate: ## the Go code and the reference pages of the .proto files
 fetch: envoy judges upstream redis h2spec browser ## all that tests and make check need, once, into .cache/ and Go's module cache
 	@$(GOLANGCI) version
 
-image: build ## a container image of the program built here, where no registry is at hand: DOCKER, IMAGE, CERTIFICATES
-	mkdir -p bin/image
-	cp bin/hookbastion LICENSE bin/image/
-	cp $(CERTIFICATES) bin/image/ca-certificates.crt
-	$(DOCKER) build --file Dockerfile.binary --tag $(IMAGE) bin/image
+image: ## a container image of a program built here, where no registry is at hand: DOCKER, IMAGE, CERTIFICATES
+	mkdir -p bin/image/bin bin/image/linux/$(ARCH)
+	GOOS=linux GOARCH=$(ARCH) $(BUILD) -o bin/image/linux/$(ARCH)/hookbastion ./cmd/hookbastion
+	cp LICENSE bin/image/
+	cp $(CERTIFICATES) bin/image/bin/ca-certificates.crt
+	$(DOCKER) build --file Dockerfile.binary --build-arg TARGETPLATFORM=linux/$(ARCH) --tag $(IMAGE) bin/image
+
+reproducible: ## that two builds of HEAD, in other places and without a cache, are the same bytes (some minutes); PLATFORMS
+	.ci/reproducible $(PLATFORMS)
+
+licences: ## that all that the program is made of may be given away with it
+	.ci/licences
+
+release-check: ## the release's configuration, and all programs with it, without publishing; fetches goreleaser (some minutes)
+	.ci/release-check
 
 envoy: ## the pinned Envoy, unless there is one
 	.ci/fetch-envoy

@@ -35,11 +35,14 @@ func TestImages(t *testing.T) {
 		}
 		var lines []string
 		for line := range strings.Lines(text) {
-			line = strings.TrimSpace(line)
-			if fields := strings.Fields(line); fields[0] == "COPY" {
-				line = "COPY to " + fields[len(fields)-1]
+			fields := strings.Fields(line)
+			switch fields[0] {
+			case "ARG":
+				continue // where the programs lie
+			case "COPY":
+				fields = []string{"COPY to", fields[len(fields)-1]}
 			}
-			lines = append(lines, line)
+			lines = append(lines, strings.Join(fields, " "))
 		}
 		return lines
 	}
@@ -188,5 +191,48 @@ func TestUpdates(t *testing.T) {
 	}
 	if len(config.Updates) < 4 {
 		t.Errorf("only %d kinds are kept up to date", len(config.Updates))
+	}
+}
+
+// TestRelease: a release builds the program as make build does.
+func TestRelease(t *testing.T) {
+	makefile, release := read(t, "Makefile"), read(t, ".goreleaser.yaml")
+	_, flags, ok := strings.Cut(makefile, "\nBUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags \"")
+	flags, _, ended := strings.Cut(flags, "$(VERSION)\"\n")
+	if !ok || !ended {
+		t.Fatal("the Makefile's BUILD is not as it was")
+	}
+	for _, line := range []string{"env: [CGO_ENABLED=0]", "flags: [-trimpath]", "- " + flags + "v{{ .Version }}", "dockerfile: Dockerfile.binary"} {
+		if !strings.Contains(release, line+"\n") {
+			t.Errorf(".goreleaser.yaml lacks %s", line)
+		}
+	}
+}
+
+// TestDependencies: each module that go.mod asks for has a reason.
+func TestDependencies(t *testing.T) {
+	_, required, _ := strings.Cut(read(t, "go.mod"), "require (\n")
+	required, _, _ = strings.Cut(required, "\n)")
+	var modules []string
+	for line := range strings.Lines(required) {
+		modules = append(modules, strings.Fields(line)[0])
+	}
+	if len(modules) < 20 {
+		t.Fatalf("%d modules in go.mod", len(modules))
+	}
+	reasons := map[string]bool{}
+	for line := range strings.Lines(read(t, "docs/dependencies.md")) {
+		if name, reason, ok := strings.Cut(strings.TrimPrefix(line, "| `"), "` | "); ok && name != line {
+			reasons[name] = len(strings.TrimSpace(strings.Trim(strings.TrimSpace(reason), "|"))) > 10
+		}
+	}
+	for _, name := range modules {
+		if !reasons[name] {
+			t.Errorf("docs/dependencies.md does not say why %s is there", name)
+		}
+		delete(reasons, name)
+	}
+	for name := range reasons {
+		t.Errorf("docs/dependencies.md has %s, which go.mod does not ask for", name)
 	}
 }

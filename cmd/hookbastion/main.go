@@ -39,7 +39,7 @@ func newRoot() *cobra.Command {
 		Short:         "Verifies incoming webhooks at the edge, behind Envoy",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version(), // also --version
+		Version:       buildOf().String(), // also --version
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}

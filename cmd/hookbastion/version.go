@@ -15,19 +15,45 @@ import (
 )
 
 func newVersion() *cobra.Command {
-	return &cobra.Command{
+	var output string
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Example: `  hookbastion version
+  hookbastion version --output json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
+				return err
+			}
+			built := buildOf()
+			if output == "json" {
+				return cli.PrintJSON(cmd.OutOrStdout(), built)
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), built)
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	return cmd
 }
 
-func version() string {
-	return fmt.Sprintf("hookbastion %s, revision %s, %s %s/%s", cli.Version, cli.Revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+// build is what is known of the program itself.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	// Modified: the checkout that it was built from had changes of its own.
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // GOOS/GOARCH
+}
+
+func buildOf() build {
+	return build{cli.Version, cli.Revision(), cli.Modified(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func (b build) String() string {
+	return fmt.Sprintf("hookbastion %s, revision %s, %s %s", b.Version, b.Revision, b.Go, b.Platform)
 }
 
 func newHealthcheck() *cobra.Command {
