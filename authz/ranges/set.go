@@ -97,11 +97,12 @@ func (s *Set) Networks() []netip.Prefix { return s.networks }
 // Len is their number.
 func (s *Set) Len() int { return len(s.networks) }
 
-// Less returns the networks of the set that are not wholly in one of another.
+// Less returns the networks of the set that are not wholly in another.
 func (s *Set) Less(other *Set) []netip.Prefix {
 	var out []netip.Prefix
+	joined := join(other.networks)
 	for _, p := range s.networks {
-		if !covered(p, other.networks) {
+		if !covered(p, joined) {
 			out = append(out, p)
 		}
 	}
@@ -121,6 +122,23 @@ func disjoint(networks []netip.Prefix) []netip.Prefix {
 		}
 	}
 	return slices.Clip(out)
+}
+
+// join makes one of two networks that are the halves of one, disjoint and in order as they
+// are and stay. What is covered by several is then covered by one.
+func join(networks []netip.Prefix) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(networks))
+	for _, p := range networks {
+		for len(out) > 0 && p.Bits() > 0 && out[len(out)-1].Bits() == p.Bits() {
+			whole := netip.PrefixFrom(p.Addr(), p.Bits()-1).Masked()
+			if !whole.Contains(out[len(out)-1].Addr()) {
+				break
+			}
+			out, p = out[:len(out)-1], whole
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // covered reports whether one of them, disjoint and in order, holds all of p.
@@ -169,12 +187,13 @@ func amountOf(networks []netip.Prefix) (a amount) {
 
 // shared is how many addresses two sets have in common.
 func shared(s, other *Set) (a amount) {
-	for _, p := range s.networks {
-		if covered(p, other.networks) {
+	joined := join(other.networks)
+	for _, p := range join(s.networks) {
+		if covered(p, joined) {
 			a.add(p)
 			continue
 		}
-		for _, q := range within(p, other.networks) {
+		for _, q := range within(p, joined) {
 			a.add(q)
 		}
 	}
