@@ -75,6 +75,14 @@ var exits = map[string]string{
 	"providers list 2": "providers list paypol",
 	"providers show 0": "providers show stripe",
 	"providers show 2": "providers show paypol",
+	"ranges list 0":    "ranges list",
+	"ranges list 2":    "ranges list --admin http://127.0.0.1:1",
+	"ranges show 0":    "ranges show github",
+	"ranges show 2":    "ranges show githup",
+	"ranges diff 0":    "ranges diff github ips.json",
+	"ranges diff 2":    "ranges diff github nowhere.json",
+	"ranges diff 3":    "ranges diff github envoy.yaml",
+	"ranges accept 2":  "ranges accept github",
 	"envoy audit 0":    "envoy audit filter.yaml",
 	"envoy audit 2":    "envoy audit nowhere.yaml",
 	"envoy audit 3":    "envoy audit envoy.yaml",
@@ -100,7 +108,7 @@ var exits = map[string]string{
 
 // elsewhere are the cells that other tests show.
 var elsewhere = map[string]string{
-	"serve 0": "terminate", "redeliver 0": "TestRedeliver", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
+	"serve 0": "terminate", "redeliver 0": "TestRedeliver", "ranges accept 0": "TestRangesAreRefreshed", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
 }
 
 func TestExitCodesOfCommands(t *testing.T) {

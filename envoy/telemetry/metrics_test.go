@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -405,6 +406,7 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 		Fetched: func(time.Time) fetch.Stats {
 			return fetch.Stats{Sources: []fetch.Status{{Name: "a", Confirmed: now}}, Results: map[string]map[string]int64{"a": {"": 1}}}
 		},
+		Ranges:    func(time.Time) []ranges.Status { return []ranges.Status{{Name: "a", URL: "https://a/", At: now}} },
 		Remote:    func() replay.Remote { return replay.Remote{Up: true} },
 		AccessLog: func() []logwatch.Node { return []logwatch.Node{{Address: "10.0.0.1", Judged: true}} },
 	})

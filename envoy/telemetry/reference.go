@@ -42,6 +42,8 @@ var (
 	metricFetches           = instrument{"hookbastion.fetches", "counter", "{fetch}", "source, result", "Fetches of what providers publish, by URL, or by the pattern of URLs of keys by id: ok, or why one failed: url, credentials, dns, address (not a public one), connect, tls, timeout, redirect, not_found, status, too_large, content, transport, held (it waits to be judged)."}
 	metricFetchedAge        = instrument{"hookbastion.fetched.age", "gauge", "s", "source", "Time since a provider's server last confirmed what is in use; of keys by id, the oldest. Absent until something came."}
 	metricFetchedMissing    = instrument{"hookbastion.fetched.missing", "gauge", "{document}", "source", "Documents without any content that counts: none has come yet, or it is older than fetch.max_stale."}
+	metricRangesAge         = instrument{"hookbastion.ranges.age", "gauge", "s", "ranges", "Time since the addresses of a list, as policies name it, were said to be so: by the provider's server, or since the day on which those in the program were read. Absent until there are any."}
+	metricRangesHeld        = instrument{"hookbastion.ranges.held", "gauge", "{change}", "ranges", "1 while a change of the list is held, else 0; absent where it is not fetched."}
 	metricTextBodies        = instrument{"hookbastion.bodies.text", "counter", "{body}", "webhook", "Bodies that Envoy sent as text, in which it may have replaced bytes: pack_as_bytes is not in force there."}
 	metricPolicyLoaded      = instrument{"hookbastion.policy.last_load", "gauge", "s", "", "Unix time of the last good load of the policy."}
 	metricPolicyAge         = instrument{"hookbastion.policy.age", "gauge", "s", "", "Time since then."}
@@ -58,7 +60,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricReloads,
+	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricRangesAge, metricRangesHeld, metricReloads,
 	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricLimitsMet, metricPanics, metricBuildInfo,
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/authz/tenant"
@@ -83,6 +84,8 @@ type Config struct {
 	Tenants func() tenant.Stats
 	// Fetched says what is known of what providers publish; nil: nothing is fetched.
 	Fetched func(now time.Time) fetch.Stats
+	// Ranges says what is known of the lists of addresses in use; nil: there are none.
+	Ranges func(now time.Time) []ranges.Status
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
 	// Limits returns how often bounds were met, by the names in [Limits]; nil: nobody knows.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
@@ -19,8 +20,9 @@ import (
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
-// admin is the listener of operators: POST /api/v1/redeliver, GET /api/v1/keys,
-// /api/v1/webhooks, /api/v1/decisions and /api/v1/decisions/{id}. It is not there unless the settings ask for it.
+// admin is the listener of operators: POST /api/v1/redeliver and /api/v1/ranges/accept,
+// GET /api/v1/keys, /api/v1/webhooks, /api/v1/ranges, /api/v1/ranges/{name},
+// /api/v1/decisions and /api/v1/decisions/{id}. It is not there unless the settings ask for it.
 type admin struct {
 	facts   facts
 	settler *replay.Settler
@@ -43,6 +45,8 @@ type facts interface {
 	Webhooks() map[string]watermark.Kept
 	// Policy is by what is decided now.
 	Policy() console.Policy
+	// Ranges are the lists of addresses that policies name.
+	Ranges() []*ranges.List
 	// Decisions are the last ones.
 	Decisions() *recent.Ring
 }
@@ -58,6 +62,9 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	mux.HandleFunc("GET /api/v1/keys", a.listKeys)
 	mux.HandleFunc("GET /api/v1/webhooks", a.listWebhooks)
 	mux.HandleFunc("GET /api/v1/policy", a.showPolicy)
+	mux.HandleFunc("GET /api/v1/ranges", a.listRanges)
+	mux.HandleFunc("GET /api/v1/ranges/{name}", a.showRange)
+	mux.HandleFunc("POST /api/v1/ranges/accept", a.acceptRange)
 	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
 	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
 	a.server = &http.Server{
@@ -140,15 +147,23 @@ func clientName(r *http.Request) string {
 	}
 }
 
-// redeliver lets the next copy of what a decision refused through, once. A form of a
-// page has another content type, which a browser sends without asking.
-func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
+// mayOperate reports whether a request may change something, and answers it if not. A
+// form of a page has another content type, which a browser sends without asking.
+func (a *admin) mayOperate(w http.ResponseWriter, r *http.Request) bool {
 	if a.access.of(r) < toOperate {
 		http.Error(w, "forbidden: this token or certificate may read, and no more", http.StatusForbidden)
-		return
+		return false
 	}
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
 		http.Error(w, "the content type must be application/json", http.StatusUnsupportedMediaType)
+		return false
+	}
+	return true
+}
+
+// redeliver lets the next copy of what a decision refused through, once.
+func (a *admin) redeliver(w http.ResponseWriter, r *http.Request) {
+	if !a.mayOperate(w, r) {
 		return
 	}
 	var wanted struct {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/fetch"
@@ -43,6 +44,9 @@ func (c *condition) say(now time.Time) (lines []string, ok bool) {
 	}
 	if n := missing(c.fetcher); n > 0 {
 		add("ok, without %d documents of providers: they could not be fetched yet, see the log", n)
+	}
+	if old := oldRanges(table, now); len(old) > 0 {
+		add("ok, with the last good addresses of %s: see the log, and hookbastion ranges list", strings.Join(old, ", "))
 	}
 	lines = append(lines, lostLogs(c.log.Nodes())...)
 	if lines == nil {

@@ -37,6 +37,8 @@ func (l *secretLog) fetched(e fetch.Event) {
 		l.log.Info("fetched", "url", e.URL)
 	case e.Asked:
 		l.log.Info("not fetched: a request named it as its key", "url", strconv.Quote(e.URL), "error", e.Err.Error())
+	case e.Held && fetch.FailureOf(e.Err) == fetch.Held:
+		l.log.Warn("a change of published addresses is held, what was good last stays; see hookbastion ranges diff and accept", "url", e.URL, "error", e.Err.Error())
 	case e.Held:
 		l.log.Warn("not fetched, what was good last stays", "url", e.URL, "error", e.Err.Error())
 	default:

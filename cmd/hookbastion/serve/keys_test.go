@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
@@ -24,11 +25,13 @@ import (
 type known struct {
 	live      *cli.LiveKeys
 	decisions *recent.Ring
+	ranges    []*ranges.List
 }
 
 func (k *known) Keys() cli.LiveKeys                { return *k.live }
 func (*known) Webhooks() map[string]watermark.Kept { return nil }
 func (*known) Policy() console.Policy              { return console.Policy{} }
+func (k *known) Ranges() []*ranges.List            { return k.ranges }
 func (k *known) Decisions() *recent.Ring           { return k.decisions }
 
 // What the admin listener knows stands beside what the files say.

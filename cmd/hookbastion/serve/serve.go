@@ -160,6 +160,7 @@ func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writ
 		Secrets: func() secret.Counts { return secretCounts(watcher.Table()) },
 		Tenants: func() tenant.Stats { return tenantStats(bounds.tenants.Stats(), watcher.Table()) },
 		Fetched: bounds.fetcher.Stats,
+		Ranges:  func(now time.Time) []ranges.Status { return rangesOf(watcher.Table(), now) },
 		Build:   telemetry.Build{Version: cli.Version, Revision: cli.Revision(), Go: runtime.Version()},
 		OnTextBody: func(webhook string) {
 			log.Warn("Envoy sends bodies as text, in which it replaces bytes that are no UTF-8: set pack_as_bytes in with_request_body of its filter, see docs/envoy.md. This is said once; hookbastion.bodies.text counts on",
