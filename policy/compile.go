@@ -94,7 +94,7 @@ func Compile(set *Set, deps Deps) (*authz.Table, error) {
 
 func newCompiler(set *Set, deps Deps) *compiler {
 	c := &compiler{
-		deps: deps, table: authz.NewTable(), places: map[string]position{}, shared: map[any]authz.Check{},
+		deps: deps, table: authz.NewTable(), places: map[string]position{}, again: map[*authz.Webhook]position{}, shared: map[any]authz.Check{},
 		lists: map[string]*ranges.List{}, texts: map[string]string{}, files: secret.NewFiles(),
 	}
 	c.table.Digest = set.Digest
@@ -127,8 +127,9 @@ func (c *compiler) tenantCache() *tenant.Cache {
 type compiler struct {
 	deps   Deps
 	table  *authz.Table
-	places map[string]position // of webhooks, by name
-	former map[string]position // of webhooks, by names that they had
+	places map[string]position         // of webhooks, by name
+	again  map[*authz.Webhook]position // of those whose name another one has already
+	former map[string]position         // of webhooks, by names that they had
 	faults strictyaml.Faults
 	// verification compiles what webhooks ask for as proof.
 	verification verification.Compiler
@@ -152,7 +153,6 @@ func (p position) String() string { return p.doc.At("webhooks", p.index).String(
 
 // webhook compiles one webhook and adds it to the table.
 func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
-	before := c.faults.Len()
 	c.names(w, at)
 	hook := &authz.Webhook{
 		Name:       w.GetName(),
@@ -190,12 +190,23 @@ func (c *compiler) webhook(w *policyv1.Webhook, at strictyaml.Place) {
 		hook.Handshakes = v.Handshakes
 	}
 	hook.Chain = authz.NewChain(checks...)
+	unmatched := c.faults.Len()
 	match := c.match(w.GetMatch(), at.At("match"))
-	if c.faults.Len() > before {
+	if c.faults.Len() > unmatched || w.GetName() == "" {
 		return
 	}
+	// Also after an error elsewhere, so that one round says of a tie, too: no table with an
+	// error serves.
+	index, _ := at.Step(1).(int)
+	if here := (position{at.Document(), index}); c.places[w.GetName()] != here {
+		c.again[hook] = here
+	}
 	if tie := c.table.Add(hook, match); tie != nil {
-		c.faults.Fail(at.At("match"), "matches the same requests as webhook "+tie.Name+" at "+c.places[tie.Name].String())
+		place, ok := c.again[tie]
+		if !ok {
+			place = c.places[tie.Name]
+		}
+		c.faults.Fail(at.At("match"), "matches the same requests as webhook "+tie.Name+" at "+place.String())
 	}
 }
 

@@ -71,7 +71,7 @@ func (e *wrongEntry) follows(path strictyaml.Path) bool {
 	}
 	for _, ruled := range e.Ruled {
 		below := len(ruled) <= len(path) && slices.Equal(ruled, path[:len(ruled)])
-		if below && len(ruled) > own || ofProof(ruled) && (sameKey(ruled, path) || !alone) {
+		if below && len(ruled) > own || ofProof(ruled) && (sameItem(ruled, path) || !alone) {
 			return true
 		}
 	}
@@ -94,6 +94,16 @@ const own = 2
 // sameKey reports whether two values stand under the same key of a webhook.
 func sameKey(a, b strictyaml.Path) bool { return len(a) > own && len(b) > own && a[own] == b[own] }
 
+// sameItem is sameKey, and where both are items of a list, that they are the same one.
+func sameItem(a, b strictyaml.Path) bool {
+	if !sameKey(a, b) || len(a) <= own+1 || len(b) <= own+1 {
+		return sameKey(a, b)
+	}
+	i, ok := a[own+1].(int)
+	j, alsoOK := b[own+1].(int)
+	return !ok || !alsoOK || i == j
+}
+
 // others are the keys of a webhook that say nothing of what proves a delivery.
 var others = []string{"name", "match", "limits", "source_ip", "transport", "conditions", "assertion", "mode", "respond", "formerly", "shadow_until", "suppress"}
 
@@ -114,12 +124,14 @@ func standsAlone(path strictyaml.Path) bool {
 		return false
 	}
 	switch path[own] {
-	case "formerly", "respond", "assertion":
+	case "respond", "assertion":
 		return false
-	case "provider":
+	case "provider", "provider_scheme", "public_url":
 		return true
-	case "secrets":
-		return len(path) > own+2 // the file or variable, and not what is in it
+	case "secrets", "token":
+		// The file or variable, and not what is in it.
+		last, _ := path[len(path)-1].(string)
+		return len(path) > own+2 && (path[own] == "secrets" || last == "file" || last == "env")
 	default:
 		return !ofProof(path)
 	}

@@ -25,14 +25,13 @@ import (
 )
 
 func New() *cobra.Command {
-	v := &validation{admin: &cli.Admin{}}
+	v := &validation{admin: &cli.Admin{}, p: cli.Policies{AsServed: true}}
 	cmd := &cobra.Command{
 		Use:   "validate [DIR|FILE...]",
 		Short: "Check policies and print every error with its place",
 		Long: "Check policies and print every error with its place, and what they leave weak as\n" +
-			"findings. Without an argument it takes what the settings name, or policies. With --config it also\n" +
-			"checks what the settings and the files that they name add: what serve refuses is an\n" +
-			"error here.\n" +
+			"findings. Without an argument it takes what the settings name, or policies. Settings come\n" +
+			"from --config and from variables, as for serve: what serve refuses with them is an error here.\n" +
 			"Exits 0 if the policies are good, 3 if they have errors or a finding at or above\n" +
 			"--fail-on, and 2 if they cannot be read.",
 		Example: "  hookbastion validate policies\n" +

@@ -19,6 +19,9 @@ import (
 type Policies struct {
 	Paths  []string
 	Config string // of the service; empty: its defaults
+	// AsServed: what serve would refuse with these settings is an error, also where no file
+	// of settings is named.
+	AsServed bool
 }
 
 // DefaultPolicies is the directory where policies are looked for.
@@ -61,8 +64,8 @@ func (p *Policies) compile(onKey func(keys.Key)) (*authz.Table, error) {
 		Settler:       settler,
 		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{}),
 		MaxBodyBytes:  s.Mapping.MaxRequestBytes,
-		Assertions:    p.Config == "" || len(s.Assertion.Files) > 0, // nobody has said what the service has
-		Ranges:        ranges.NewKeeper(s.Ranges),                   // it fetches nothing here
+		Assertions:    p.Config == "" && !p.AsServed || len(s.Assertion.Files) > 0, // nobody may have said what the service has
+		Ranges:        ranges.NewKeeper(s.Ranges),                                  // it fetches nothing here
 		Now:           time.Now(),
 		Lasting:       p.Config == "" || s.File != nil || s.Redis != nil,
 		Pretend:       true,

@@ -2,8 +2,11 @@ package settings
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -60,9 +63,30 @@ func (v *Values) Check(s *Settings, now time.Time) error {
 		_, _, err := ReplayKeys(s.Redis.Keys)
 		check(err, "replay", "keys", "file")
 	}
+	check(writable(s.Records), "records", "file")
 	_, err := s.Fetch.Roots()
 	check(err, "fetch", "ca")
 	return errs.Err()
+}
+
+// writable says why a file cannot be opened for what is written to its end; "-" is standard
+// output. It makes none.
+func writable(name string) error {
+	if name == "-" {
+		return nil
+	}
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if info, err = os.Stat(filepath.Dir(name)); err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is no directory", filepath.Dir(name))
+		}
+		return err
+	case err == nil && info.IsDir():
+		return fmt.Errorf("%s is a directory", name)
+	default:
+		return err
+	}
 }
 
 // ReplayKeys reads the keys that replicas share, and returns the file's text, too.
