@@ -84,7 +84,7 @@ func newMetrics(config Config) (*metrics, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config), m.observeRanges(config), m.observePolicy(config), m.observeAccessLog(config), m.observeLimits(config))
+	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config), m.observeRanges(config), m.observeRanges(config), m.observePolicy(config), m.observeAccessLog(config), m.observeLimits(config))
 }
 
 func histogram(meter metric.Meter, i instrument, bounds ...float64) (metric.Float64Histogram, error) {

@@ -406,8 +406,11 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 		Fetched: func(time.Time) fetch.Stats {
 			return fetch.Stats{Sources: []fetch.Status{{Name: "a", Confirmed: now}}, Results: map[string]map[string]int64{"a": {"": 1}}}
 		},
-		Ranges:    func(time.Time) []ranges.Status { return []ranges.Status{{Name: "a", URL: "https://a/", At: now}} },
-		Remote:    func() replay.Remote { return replay.Remote{Up: true} },
+		Ranges: func(time.Time) []ranges.Status { return []ranges.Status{{Name: "a", URL: "https://a/", At: now}} },
+		Remote: func() replay.Remote { return replay.Remote{Up: true} },
+		Anomalies: func() (raised, current map[string]int64) {
+			return map[string]int64{"silence": 3}, map[string]int64{"silence": 1}
+		},
 		AccessLog: func() []logwatch.Node { return []logwatch.Node{{Address: "10.0.0.1", Judged: true}} },
 	})
 	if err != nil {

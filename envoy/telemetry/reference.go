@@ -52,6 +52,8 @@ var (
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
 	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
+	metricAnomalies         = instrument{"hookbastion.anomalies", "counter", "{alarm}", "kind", "Alarms that the monitor has raised; absent where it does not run, as is the next."}
+	metricAnomaliesNow      = instrument{"hookbastion.anomalies.current", "gauge", "{alarm}", "kind", "Alarms that go on."}
 	metricLimitsMet         = instrument{"hookbastion.limits.met", "counter", "{time}", "limit", "How often each of [the other limits](#limits) was met."}
 	metricPanics            = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
 )
@@ -60,7 +62,7 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricRangesAge, metricRangesHeld, metricReloads,
+	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricRangesAge, metricRangesHeld, metricRangesAge, metricRangesHeld, metricReloads,
 	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricLimitsMet, metricPanics, metricBuildInfo,
 }
 

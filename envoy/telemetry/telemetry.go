@@ -88,6 +88,9 @@ type Config struct {
 	Ranges func(now time.Time) []ranges.Status
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
+	// Anomalies counts the alarms that were raised since the start, and those that go on,
+	// by kind; nil: nobody watches.
+	Anomalies func() (raised, current map[string]int64)
 	// Limits returns how often bounds were met, by the names in [Limits]; nil: nobody knows.
 	Limits func() map[string]int64
 	// AccessLog says what is known of each Envoy's access log; nil: nothing is.
