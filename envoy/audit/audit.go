@@ -64,11 +64,14 @@ func Audit(files []File, o Options) []finding.Finding {
 	if o.MaxRequestBytes == 0 {
 		o.MaxRequestBytes = 1 << 20
 	}
-	a := &audit{Options: o, routes: map[string][]node{}}
+	a := &audit{
+		Options: o, routes: map[string][]node{}, extensions: map[string]node{}, assigned: map[string][]node{},
+		runtime: map[string]node{},
+	}
 	for _, file := range files {
 		a.read(file)
 	}
-	a.choose()
+	a.resolve()
 	a.check()
 	order := map[string]int{}
 	for i, file := range files {
@@ -88,6 +91,15 @@ type audit struct {
 	clusters []node
 	routes   map[string][]node // route configurations outside a manager, by name
 	root     node              // of the first file
+	// extensions are filters that come by config_discovery, assigned the endpoints of
+	// clusters, runtime the values of its static layers, all by name.
+	extensions     map[string]node
+	assigned       map[string][]node
+	runtime        map[string]node
+	scopeResources []node
+	proxies        []proxy
+	// service are the clusters that are taken for the service's.
+	service map[string]bool
 	// byCluster are the addresses of clusters by name; see addresses.
 	byCluster map[string][]string
 	dynamic   bool // there are clusters that no file shows
@@ -146,6 +158,6 @@ func (a *audit) check() {
 		a.report(notRead, a.root, "there is no listener in it; "+theDump)
 	}
 	a.checkDecompressed()
-	a.checkBypasses()
+	a.simulate()
 	a.checkClusters()
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/hookbastion/hookbastion/envoy/audit/model"
 )
 
 // manager is an HTTP connection manager, or a piece with HTTP filters alone.
@@ -12,10 +14,24 @@ type manager struct {
 	whole    bool // not a piece that only holds filters
 	listener node
 	chain    node
-	filters  []filter
+	entries  []node // of http_filters
+	// top are those filters, filters those and all within them, and those
+	// of upgrades.
+	top, filters []filter
+	upgrades     []upgrade
+	model        *model.Manager // nil while no file has its routes
+	open, signed model.Result   // what becomes of requests that nobody, or a sender, signed
 	// decompressed says that a filter decompresses requests before the service is
 	// asked.
 	decompressed bool
+}
+
+// upgrade is an entry of upgrade_configs.
+type upgrade struct {
+	kind    string // in lower case
+	allowed bool
+	place   node
+	top     []filter // its own chain
 }
 
 // filter is one entry of http_filters.
@@ -25,6 +41,10 @@ type filter struct {
 	kind  string // ext_authz, lua, …, by the package of its type
 	body  node
 	ours  bool
+	// inner are the filters of a filter_chain, or the one behind a matcher; of a composite
+	// filter, composite is its own message.
+	inner     []filter
+	composite node
 }
 
 // asks reports whether one of the filters asks the service.
@@ -83,11 +103,24 @@ func (w *walker) walk(n node, p place, depth int) {
 		w.manager(body, p)
 		return
 	case typ == "ExtAuthz" || isFilter(n):
-		w.managers = append(w.managers, &manager{filters: []filter{newFilter(n)}})
+		w.managers = append(w.managers, &manager{entries: []node{n}})
+		return
+	case typ == "TcpProxy":
+		w.proxies = append(w.proxies, proxy{body, p.listener})
+		return
+	case typ == "TypedExtensionConfig":
+		w.extensions[body.get("name").text()] = body
 		return
 	case body.get("virtual_hosts").ok():
 		name := body.get("name").text()
 		w.routes[name] = append(w.routes[name], body)
+		return
+	case typ == "ScopedRouteConfiguration":
+		w.scopeResources = append(w.scopeResources, body)
+		return
+	case typ == "ClusterLoadAssignment" || body.get("cluster_name").ok() && body.get("endpoints").ok():
+		name := body.get("cluster_name").text()
+		w.assigned[name] = append(w.assigned[name], body)
 		return
 	case isCluster(typ, body):
 		w.clusters = append(w.clusters, body)
@@ -102,6 +135,9 @@ func (w *walker) walk(n node, p place, depth int) {
 	}
 	if body.get("static_resources").ok() {
 		w.checkAdmin(body.get("admin"))
+	}
+	if runtime := body.get("layered_runtime"); runtime.ok() {
+		w.readRuntime(runtime)
 	}
 	body.each(func(key string, value node) {
 		switch snake(key) {
@@ -146,11 +182,7 @@ func (w *walker) list(n node, p place, depth int) {
 	items := n.items()
 	if len(items) > 0 && depth == 0 && isFilter(items[0]) {
 		w.found = true
-		m := &manager{}
-		for _, item := range items {
-			m.filters = append(m.filters, newFilter(item))
-		}
-		w.managers = append(w.managers, m)
+		w.managers = append(w.managers, &manager{entries: items})
 		return
 	}
 	for _, item := range items {
@@ -162,26 +194,15 @@ func (w *walker) list(n node, p place, depth int) {
 }
 
 func (w *walker) manager(body node, p place) {
-	m := &manager{body: body, whole: body.get("stat_prefix").ok(), listener: p.listener, chain: p.chain}
-	for _, item := range body.get("http_filters").items() {
-		m.filters = append(m.filters, newFilter(item))
-	}
-	w.managers = append(w.managers, m)
+	w.managers = append(w.managers, &manager{
+		body: body, whole: body.get("stat_prefix").ok(), listener: p.listener, chain: p.chain,
+		entries: body.get("http_filters").items(),
+	})
 }
 
 // isFilter tells an HTTP filter that stands alone from other extensions.
 func isFilter(n node) bool {
 	return strings.Contains(n.get("typed_config").typeName(), ".filters.http.")
-}
-
-func newFilter(entry node) filter {
-	f := filter{entry: entry, name: entry.get("name").text()}
-	if f.body = entry.get("typed_config"); !f.body.ok() {
-		f.body = entry // a message without its entry
-	}
-	f.kind = filterKind(f.body)
-	_, f.body = f.body.typed()
-	return f
 }
 
 // filterKind returns the X of envoy.extensions.filters.http.X.v3.Y, or Y for a
@@ -209,47 +230,6 @@ func isCluster(typ string, n node) bool {
 		}
 	}
 	return false
-}
-
-// target is the cluster that an external authorization filter asks, and the
-// place that names it.
-func target(body node) node {
-	if http := body.get("http_service"); http.ok() {
-		return http.get("server_uri", "cluster")
-	}
-	if google := body.get("grpc_service", "google_grpc"); google.ok() {
-		return google.get("target_uri")
-	}
-	return body.get("grpc_service", "envoy_grpc", "cluster_name")
-}
-
-// choose marks the filters that ask the service.
-func (a *audit) choose() {
-	var all, named []*filter
-	for _, m := range a.managers {
-		for i := range m.filters {
-			f := &m.filters[i]
-			if f.kind != "ext_authz" {
-				continue
-			}
-			cluster := target(f.body).text()
-			if !f.body.get("http_service").ok() { // which Hookbastion does not speak
-				all = append(all, f)
-			}
-			if a.Cluster != "" && cluster == a.Cluster || a.Cluster == "" && strings.Contains(strings.ToLower(cluster), "hookbastion") {
-				named = append(named, f)
-			}
-		}
-	}
-	if a.Cluster == "" && len(named) == 0 {
-		named = all
-		for _, f := range all {
-			a.report(otherService, target(f.body), target(f.body).text())
-		}
-	}
-	for _, f := range named {
-		f.ours = true
-	}
 }
 
 // routeConfigs returns the route configurations of a manager.

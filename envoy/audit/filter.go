@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/audit/model"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // What a call of the service may sensibly take. GitHub waits 10 s for an
@@ -42,7 +44,7 @@ func (a *audit) checkFilter(m *manager, f *filter) {
 	if b.get("clear_route_cache").truth() {
 		a.report(clearsRoute, b.get("clear_route_cache"))
 	}
-	a.checkFraction(b)
+	a.checkFraction(m, b)
 	a.checkStatus(b.get("status_on_error"))
 	a.checkBody(m, b.get("with_request_body"))
 	a.checkDuration(b.get("grpc_service"))
@@ -51,7 +53,13 @@ func (a *audit) checkFilter(m *manager, f *filter) {
 	a.checkCall(b.get("grpc_service"))
 }
 
-func (a *audit) checkFraction(b node) {
+// checkFraction looks whether the filter runs for each request. What it lets pass
+// otherwise, the model says where routes are known.
+func (a *audit) checkFraction(m *manager, b node) {
+	denies := a.fractionBool(b.get("deny_at_disable"))
+	if m.model != nil && !denies {
+		return
+	}
 	if v := b.get("filter_enabled_metadata"); v.ok() {
 		a.report(filterFraction, v)
 	}
@@ -63,7 +71,7 @@ func (a *audit) checkFraction(b node) {
 	if whole == 0 {
 		whole = 100
 	}
-	if share := enabled.get("default_value", "numerator").numberOr(0); share < whole {
+	if share := enabled.get("default_value", "numerator").numberOr(0); share < whole || a.fraction(enabled) != model.Yes {
 		a.report(filterFraction, enabled, fmt.Sprintf("%d of %d", share, whole))
 	}
 }
@@ -103,7 +111,11 @@ func (a *audit) checkLimits(m *manager, body node) {
 	case ok && bytes > a.MaxRequestBytes:
 		a.report(limitAbove, limit, fmt.Sprintf("%d and %d", bytes, a.MaxRequestBytes))
 	case ok && bytes < a.MaxRequestBytes:
-		a.report(limitBelow, limit, fmt.Sprintf("%d and %d", bytes, a.MaxRequestBytes))
+		severity := limitBelow.Severity
+		if bytes < smallBody {
+			severity = finding.Error
+		}
+		a.reportAs(severity, limitBelow, limit, fmt.Sprintf("%d and %d", bytes, a.MaxRequestBytes))
 	}
 	if !body.get("allow_partial_message").truth() {
 		return
@@ -154,6 +166,7 @@ func (a *audit) checkCall(grpc node) {
 	}
 	if google := grpc.get("google_grpc"); google.ok() {
 		a.report(googleGRPC, google)
+		a.checkGoogle(google)
 	}
 	a.checkCompression(grpc)
 	timeout, given := grpc.get("timeout").duration()

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // Filters by what they do to a request.
@@ -13,9 +16,9 @@ var (
 		"grpc_http1_reverse_bridge": true, "grpc_web": true,
 	}
 	requestChangers = map[string]bool{
-		"lua": true, "wasm": true, "ext_proc": true, "golang": true, "dynamic_modules": true, "composite": true,
-		"header_mutation": true, "jwt_authn": true, "oauth2": true, "aws_request_signing": true,
-		"credential_injector": true, "basic_auth": true, "ext_authz": true, "ExtensionWithMatcher": true,
+		"lua": true, "wasm": true, "ext_proc": true, "golang": true, "dynamic_modules": true,
+		"jwt_authn": true, "oauth2": true, "aws_request_signing": true,
+		"credential_injector": true, "basic_auth": true, "ext_authz": true,
 	}
 )
 
@@ -31,44 +34,88 @@ func (a *audit) alsoAsks(m *manager, i int) bool {
 	return len(ways) == 0
 }
 
-// checkOrder looks at what runs before the service is asked.
+// checkOrder looks at what runs before the service is asked: by the model, or by its place
+// in the chain where no routes are known.
 func (a *audit) checkOrder(m *manager) {
 	asked := false
 	for i := range m.filters {
 		f := &m.filters[i]
-		if f.ours {
-			if asked && a.alsoAsks(m, i) {
-				a.report(askedTwice, f.entry)
-			}
-			asked = true
-			continue
-		}
-		if asked || f.entry.get("disabled").truth() && !a.enabledOnRoute(m, f) {
-			continue
-		}
 		switch {
-		case inflates(f):
-			m.decompressed = true
-			if !a.Decompressed {
-				a.report(decompressed, f.entry)
-			}
-		case bodyChangers[f.kind], f.kind == "compressor" && f.body.get("request_direction_config").ok():
-			a.report(bodyChanged, f.entry, f.kind)
-		case f.kind == "buffer":
-			a.report(bufferBefore, f.entry)
-		case requestChangers[f.kind]:
-			a.report(mayChange, f.entry, f.kind)
+		case f.ours && asked && a.alsoAsks(m, i):
+			a.report(askedTwice, f.entry)
+		case !f.ours && !asked && m.model == nil && !f.entry.get("disabled").truth():
+			a.checkBefore(m, f)
+		}
+		asked = asked || f.ours
+	}
+	for _, before := range m.signed.Before {
+		if f, ok := before.Spec.(filter); ok && !f.ours {
+			a.checkBefore(m, &f)
 		}
 	}
 }
 
-// enabledOnRoute reports whether a route has settings for a filter, which switch
-// it on where it is disabled.
-func (a *audit) enabledOnRoute(m *manager, f *filter) bool {
-	return slices.ContainsFunc(a.levels(m), func(l level) bool {
-		entry := l.get("typed_per_filter_config").key(f.name)
-		return entry.ok() && !entry.get("disabled").truth()
-	})
+// checkBefore judges a filter that runs before the service is asked.
+func (a *audit) checkBefore(m *manager, f *filter) {
+	switch {
+	case inflates(f):
+		m.decompressed = true
+		if !a.Decompressed {
+			a.report(decompressed, f.entry)
+		}
+	case changesBody(f):
+		a.report(bodyChanged, f.entry, f.kind)
+	case f.kind == "buffer":
+		a.checkBuffer(f)
+	case f.kind == "header_mutation":
+		a.checkCut(f.body.get("mutations", "request_mutations"))
+	case f.kind == "transform":
+		a.checkCut(f.body.get("request_transformation", "headers_mutations"))
+	case requestChangers[f.kind]:
+		a.report(mayChange, f.entry, f.kind)
+	}
+}
+
+// changesBody reports whether a filter changes the bodies of requests.
+func changesBody(f *filter) bool {
+	return bodyChangers[f.kind] || f.kind == "compressor" && f.body.get("request_direction_config").ok() ||
+		f.kind == "transform" && f.body.get("request_transformation", "body_transformation").ok()
+}
+
+// smallBody is a limit that many deliveries do not keep.
+const smallBody = 64 << 10
+
+// checkBuffer judges a buffer filter, which has a limit of its own.
+func (a *audit) checkBuffer(f *filter) {
+	limit := f.body.get("max_request_bytes")
+	severity := bufferBefore.Severity
+	if n, ok := limit.number(); ok && n < min(smallBody, a.MaxRequestBytes) {
+		severity = finding.Error
+	}
+	a.reportAs(severity, bufferBefore, f.entry)
+}
+
+// checkCut looks in a list of header mutations for those that keep signatures from the
+// service.
+func (a *audit) checkCut(list node) {
+	var names []string
+	for _, headers := range a.SignatureHeaders {
+		for _, name := range headers {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	slices.Sort(names)
+	names = append(slices.Compact(names), a.neededHeaders()...)
+	for _, m := range list.items() {
+		for _, name := range names {
+			matcher, set := m.get("remove_on_match", "key_matcher"), m.get("append")
+			over := strings.HasPrefix(set.get("append_action").text(), "OVERWRITE") && strings.EqualFold(set.get("header", "key").text(), name)
+			if strings.EqualFold(m.get("remove").text(), name) || matcher.ok() && matchesOne(matcher, name) || over {
+				a.report(signatureCut, m, name)
+				break
+			}
+		}
+	}
 }
 
 // inflates reports whether a filter decompresses requests.
@@ -106,6 +153,7 @@ func (a *audit) checkManager(m *manager) {
 		return // nothing is known of it
 	}
 	a.checkAddresses(b)
+	a.checkCarried(m)
 	for _, name := range []string{"normalize_path", "merge_slashes"} {
 		if b.get(name).truth() {
 			a.report(pathChanged, b.get(name), name)
@@ -134,6 +182,32 @@ func (a *audit) checkManager(m *manager) {
 			a.report(forcedTracing, v)
 		}
 	}
+}
+
+// checkCarried looks at what keeps parts of a delivery from the service.
+func (a *audit) checkCarried(m *manager) {
+	b := m.body
+	for _, extension := range b.get("early_header_mutation_extensions").items() {
+		_, mutation := extension.get("typed_config").typed()
+		a.checkCut(mutation.get("mutations"))
+	}
+	if v := b.get("proxy_100_continue"); v.truth() {
+		a.report(continueAway, v)
+	}
+	for _, field := range []string{"strip_any_host_port", "strip_matching_host_port"} {
+		if v := b.get(field); v.truth() && (field == "strip_any_host_port" || !usualPort(m.listener)) {
+			a.report(portCut, v, field)
+		}
+	}
+	if v := b.get("common_http_protocol_options", "headers_with_underscores_action"); v.text() == "REJECT_REQUEST" || v.text() == "DROP_HEADER" {
+		a.report(underscores, v, v.text())
+	}
+}
+
+// usualPort reports whether senders leave the listener's port out of their URLs.
+func usualPort(listener node) bool {
+	port := listener.get("address", "socket_address", "port_value").text()
+	return port == "443" || port == "80"
 }
 
 // checkAddresses compares how Envoy and the service find the sender.

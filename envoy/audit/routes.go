@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/audit/model"
 	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
@@ -138,20 +139,6 @@ func (w way) removed() node {
 	return node{}
 }
 
-// removesEarly reports whether a manager removes the header before its filters
-// run.
-func (m *manager) removesEarly() bool {
-	for _, extension := range m.body.get("early_header_mutation_extensions").items() {
-		_, mutation := extension.get("typed_config").typed()
-		if slices.ContainsFunc(mutation.get("mutations").items(), func(n node) bool {
-			return strings.EqualFold(n.get("remove").text(), envoy.HeaderVerified)
-		}) {
-			return true
-		}
-	}
-	return false
-}
-
 func (a *audit) checkRoutes(m *manager) {
 	levels := a.levels(m)
 	for i := range m.filters {
@@ -182,9 +169,8 @@ func (a *audit) checkSwitch(m *manager, levels []level, f *filter) {
 		a.report(filterOff, off)
 		return
 	}
-	ways := a.ways(m)
 	severity := filterOffByDefault.Severity
-	if len(ways) > 0 && !slices.ContainsFunc(ways, func(w way) bool { return !w.asks(m.filters) }) {
+	if m.model != nil && !slices.ContainsFunc(m.open.Outcomes, func(o model.Outcome) bool { return o.Cause == model.SwitchedOff }) {
 		severity = finding.Info
 	}
 	a.reportAs(severity, filterOffByDefault, off)
@@ -227,7 +213,7 @@ func (w way) exact() bool {
 
 func (a *audit) checkWays(m *manager, f *filter) {
 	for _, w := range a.ways(m) {
-		verified, place := w.verified(f)
+		verified, _ := w.verified(f)
 		removed := w.removed()
 		if n := w.extension(f.name); verified && slices.Contains(a.ExtensionOnly, n.text()) && !w.exact() {
 			a.report(wideRoute, n, n.text())
@@ -235,11 +221,7 @@ func (a *audit) checkWays(m *manager, f *filter) {
 		if v := w.setting(f.name).get("check_settings", "disable_request_body_buffering"); verified && v.truth() {
 			a.report(bodyOffOnRoute, v)
 		}
-		switch {
-		case !verified && w.asks(m.filters): // another filter does
-		case !verified && !removed.ok() && !m.removesEarly():
-			a.report(unverifiedRoute, place, "cluster "+w.cluster.text())
-		case verified && removed.ok():
+		if verified && removed.ok() {
 			a.report(ownHeaderRemoved, removed)
 		}
 	}
@@ -267,43 +249,6 @@ func (a *audit) checkForwarding(l level) {
 	for _, n := range []node{l.get("retry_policy"), action.get("retry_policy")} {
 		if n.ok() {
 			a.report(routerRetry, n)
-		}
-	}
-}
-
-// checkBypasses looks for other managers that reach the same clusters.
-func (a *audit) checkBypasses() {
-	clusters := map[string]bool{}
-	for _, m := range a.managers {
-		for i := range m.filters {
-			if f := &m.filters[i]; f.ours {
-				for _, w := range a.ways(m) {
-					if ok, _ := w.verified(f); ok {
-						clusters[w.cluster.text()] = true
-					}
-				}
-			}
-		}
-	}
-	served := map[string]bool{}
-	for name := range clusters {
-		for _, address := range a.addresses(name) {
-			served[address] = true
-		}
-	}
-	for _, m := range a.managers {
-		if m.asks() || m.removesEarly() {
-			continue
-		}
-		for _, w := range a.ways(m) {
-			name := w.cluster.text()
-			if w.removed().ok() || name == "" {
-				continue
-			}
-			same := func(address string) bool { return served[address] }
-			if clusters[name] || slices.ContainsFunc(a.addresses(name), same) {
-				a.report(bypass, w.cluster, name)
-			}
 		}
 	}
 }

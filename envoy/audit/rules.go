@@ -54,10 +54,10 @@ var (
 	otherName = rule("HE009", finding.Warning, "envoy.md#routes", "settings of a route stand under a name that no filter has",
 		"Envoy ignores them: what they switch off is on, and context extensions do not arrive.",
 		"Use the name of the entry in http_filters as the key.")
-	bypass = rule("HE010", finding.Warning, "envoy.md#routes", "a cluster that gets verified webhooks is also reached without verification",
+	bypass = rule("HE010", finding.Error, "envoy.md#routes", "what gets verified webhooks is also reached without verification",
 		"Requests through this listener are not verified, and their x-hookbastion headers are whatever the sender wrote.",
 		"Ask Hookbastion here too, or remove x-hookbastion-verified with request_headers_to_remove.")
-	unverifiedRoute = rule("HE011", finding.Warning, "envoy.md#routes", "the filter is disabled on a route, and forged headers pass",
+	unverifiedRoute = ruleElse("warning where no verified webhook goes", "HE011", finding.Error, "envoy.md#routes", "the filter is disabled on a route, and forged headers pass",
 		"The application sees x-hookbastion-verified as the sender wrote it.",
 		"Add the x-hookbastion headers to request_headers_to_remove of the route.")
 	notRead = rule("HE012", finding.Error, "envoy.md", "not read",
@@ -66,6 +66,24 @@ var (
 	otherService = rule("HE013", finding.Warning, "envoy.md#the-filter", "no filter asks a cluster with hookbastion in its name, and those that ask another are judged",
 		"If another service is asked, no delivery is verified, whatever else stands here.",
 		"Say with --cluster which one is Hookbastion's, or name the cluster so.")
+	routedLate = rule("HE014", finding.Error, "envoy.md#requests-without-a-route", "a request that no route matches skips the filter, and a later filter routes it",
+		"Envoy does not ask where no route is chosen yet. A filter behind that changes the request and has the route chosen anew lets it reach the application unverified.",
+		"Add a last route to each virtual host, and a virtual host for all others: {match: {prefix: /}, direct_response: {status: 404}}. Every request then has a route, and is verified first.")
+	movedLate = rule("HE015", finding.Error, "envoy.md#requests-without-a-route", "a later filter moves requests from a route that is not verified to one that keeps forged headers",
+		"The filter does not run a second time. The request reaches the application unverified, with x-hookbastion-verified as the sender wrote it.",
+		"Put the filter that changes requests before the external authorization filter, or remove the x-hookbastion headers early: early_header_mutation_extensions.")
+	upgradeBypass = rule("HE016", finding.Error, "envoy.md#routes", "an upgrade has filters of its own, and none asks Hookbastion",
+		"A request with that Upgrade header reaches the application unverified.",
+		"Put the external authorization filter first among the filters of upgrade_configs too, or remove them.")
+	routeElsewhere = rule("HE017", finding.Error, "envoy.md#routes", "a route asks another service than Hookbastion",
+		"What the other service lets pass reaches the application unverified, with x-hookbastion headers that the sender wrote.",
+		"Remove grpc_service from the check_settings of the route.")
+	matchedAway = rule("HE018", finding.Error, "envoy.md#the-filter", "the filter stands behind a matcher that leaves requests out",
+		"Requests that are left out reach the application unverified.",
+		"Take the filter out of ExtensionWithMatcher or the composite filter. To leave a route out, disable the filter on that route.")
+	rawBypass = rule("HE019", finding.Error, "envoy.md#routes", "a listener passes bytes to the application as they come",
+		"tcp_proxy asks nobody. Whoever reaches the listener reaches the application unverified.",
+		"Remove the listener, or have it end at the listener that asks Hookbastion.")
 )
 
 // The body.
@@ -86,13 +104,13 @@ var (
 	limitAbove = rule("HE024", finding.Error, "envoy.md#the-filter", "max_request_bytes is above the setting envoy.max_request_bytes",
 		"Deliveries between the two are refused, or do not fit into the service's receive limit and get status_on_error, each time they are sent.",
 		"Give both the same value.")
-	limitBelow = rule("HE025", finding.Warning, "envoy.md#the-filter", "max_request_bytes is below the setting envoy.max_request_bytes",
+	limitBelow = ruleElse("error below 64 KiB", "HE025", finding.Warning, "envoy.md#the-filter", "max_request_bytes is below the setting envoy.max_request_bytes",
 		"Envoy refuses with 413 what the policies allow, and the service cannot tell a full buffer from a whole body.",
 		"Give both the same value.")
 	bufferLimit = rule("HE026", finding.Warning, "envoy.md#the-filter", "per_connection_buffer_limit_bytes is below max_request_bytes where partial messages are allowed",
 		"Over HTTP/1.1 Envoy refuses longer bodies with 413 before the filter sees them.",
 		"Set allow_partial_message: false; the filter then raises the limit itself.")
-	bodyOffOnRoute = rule("HE027", finding.Warning, "envoy.md#routes", "a route does not forward bodies to the service",
+	bodyOffOnRoute = rule("HE027", finding.Error, "envoy.md#routes", "a route does not forward bodies to the service",
 		"Signatures over the body cannot be verified on it: body_not_forwarded.",
 		"Remove disable_request_body_buffering, unless nothing on this route signs its body.")
 	noDuration = rule("HE028", finding.Warning, "envoy.md#the-filter", "Envoy does not say when a request has ended",
@@ -101,6 +119,29 @@ var (
 	durationForged = rule("HE029", finding.Error, "envoy.md#the-filter", "x-hookbastion-request-duration is not Envoy's own word",
 		"It says of each request that it has ended, or what the sender says: where a body is not forwarded, one that nobody signed passes behind a signature over nothing.",
 		"Set its value to \"%REQUEST_DURATION%\".")
+)
+
+// What stands elsewhere.
+var (
+	routesElsewhere = rule("HE085", finding.Warning, "envoy.md", "no file that was given has the routes of this listener",
+		"Whether requests reach the application unverified is not known.",
+		"Give the files with the routes as well, or what a running Envoy answers at /config_dump.")
+)
+
+// What is cut off before the service sees it.
+var (
+	signatureCut = rule("HE086", finding.Error, "envoy.md#the-filter", "a header that verification needs is removed or written over before the service sees it",
+		"Deliveries are refused because the service does not see what was sent.",
+		"Leave signature headers out of header mutations, or put them behind the external authorization filter.")
+	continueAway = rule("HE087", finding.Error, "envoy.md#the-filter", "proxy_100_continue is true",
+		"Envoy leaves it to the application to answer Expect: 100-continue, and the filter waits for the body first. Senders that wait for the answer wait until they give up.",
+		"Remove proxy_100_continue: Envoy then answers by itself.")
+	portCut = rule("HE088", finding.Error, "envoy.md#the-filter", "the port is taken off the host before the service sees it",
+		"Providers that sign the URL sign its port: their deliveries are refused where it is not the usual one.",
+		"Remove it, and match virtual hosts with ignore_port_in_host_matching. Or give such webhooks a public_url.")
+	underscores = rule("HE089", finding.Warning, "envoy.md#the-filter", "headers with an underscore are dropped, or their requests refused",
+		"A delivery of a provider that sends such a header is refused with 400, or arrives without it, before the service is asked.",
+		"Set headers_with_underscores_action to ALLOW.")
 )
 
 // Headers.
@@ -154,7 +195,10 @@ var (
 	unverifiedServer = rule("HE047", finding.Error, "envoy.md#the-way-to-the-service", "Envoy does not verify the service's certificate",
 		"Without a validation_context TLS accepts every certificate. Whoever answers at the address decides what passes.",
 		"Set validation_context with trusted_ca and match_typed_subject_alt_names.")
-	plainText = rule("HE048", finding.Warning, "envoy.md#the-way-to-the-service", "Envoy asks the service in plain text beyond this machine",
+	unnamedServer = rule("HE090", finding.Error, "envoy.md#the-way-to-the-service", "any certificate of an authority counts as the service's",
+		"Whoever gets a certificate from the same authority, for any name, can answer in the service's place and decide what passes.",
+		"Set match_typed_subject_alt_names beside trusted_ca, or auto_sni_san_validation.")
+	plainText = rule("HE048", finding.Error, "envoy.md#the-way-to-the-service", "Envoy asks the service in plain text beyond this machine",
 		"Whoever is on the way reads the deliveries and can answer in the service's place.",
 		"Run the service beside Envoy, on loopback or a Unix socket, or use TLS with certificates on both sides.")
 )
@@ -199,7 +243,7 @@ var (
 	mayChange = rule("HE061", finding.Warning, "envoy.md#the-filter", "a filter before the service may change the request",
 		"What it changes in body, path or headers is not what was signed.",
 		"Put the external authorization filter before it, unless it leaves signed parts alone.")
-	bufferBefore = rule("HE062", finding.Info, "envoy.md#the-filter", "the buffer filter runs before the service",
+	bufferBefore = ruleElse("error where its limit is below 64 KiB", "HE062", finding.Info, "envoy.md#the-filter", "the buffer filter runs before the service",
 		"It adds a content-length to each body and has a limit of its own, which answers 413.",
 		"Keep its limit at or above max_request_bytes, or remove it: the service's filter buffers.")
 	internalRedirect = rule("HE063", finding.Warning, "envoy.md#routes", "a route follows redirects of the application",

@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -17,7 +15,7 @@ func (a *audit) checkSettling(m *manager) {
 	for _, entry := range log.items() {
 		typ, config := entry.get("typed_config").typed()
 		common := config.get("common_config")
-		if typ != "HttpGrpcAccessLogConfig" || !a.isService(m, common) {
+		if typ != "HttpGrpcAccessLogConfig" || !a.goesToService(common) {
 			continue
 		}
 		found = true
@@ -54,46 +52,9 @@ func (a *audit) checkBatches(common node) {
 	}
 }
 
-// isService reports whether a log goes where the filters of the manager ask.
-func (a *audit) isService(m *manager, common node) bool {
-	to := target(common).text()
-	if a.Cluster == "" && strings.Contains(strings.ToLower(to), "hookbastion") {
-		return true
-	}
-	for i := range m.filters {
-		if !m.filters[i].ours {
-			continue
-		}
-		if asked := target(m.filters[i].body).text(); asked == to || a.sameServer(asked, to) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameServer reports whether two clusters have an address in common: control planes
-// make one for each use.
-func (a *audit) sameServer(one, other string) bool {
-	return slices.ContainsFunc(a.addresses(other), func(address string) bool {
-		return slices.Contains(a.addresses(one), address)
-	})
-}
-
-// addresses are those of a cluster, as far as a file says them.
-func (a *audit) addresses(cluster string) []string {
-	if a.byCluster == nil {
-		a.byCluster = map[string][]string{}
-		for _, c := range a.clusters {
-			name := c.get("name").text()
-			for _, at := range endpoints(c) {
-				socket := at.get("socket_address")
-				if host := socket.get("address").text() + at.get("pipe", "path").text(); host != "" {
-					a.byCluster[name] = append(a.byCluster[name], host+" "+socket.get("port_value").text())
-				}
-			}
-		}
-	}
-	return a.byCluster[cluster]
+// goesToService reports whether a log goes to the service.
+func (a *audit) goesToService(common node) bool {
+	return a.isService(target(common).text())
 }
 
 // kinds are kinds of last entries of deliveries, by what a filter can look at.

@@ -212,16 +212,22 @@ func Start(ctx context.Context, config Config, dir string) (*Envoy, error) {
 
 // StartWith is Start with arguments of one's own.
 func StartWith(ctx context.Context, config Config, dir string, args ...string) (*Envoy, error) {
-	bin, err := Find(ctx)
-	if err != nil {
-		return nil, err
-	}
 	encoded, err := json.Marshal(config)
 	if err != nil {
 		return nil, err
 	}
-	configFile, adminFile := filepath.Join(dir, "envoy.json"), filepath.Join(dir, "admin-address")
-	if err := os.WriteFile(configFile, encoded, 0o600); err != nil {
+	return StartText(ctx, encoded, "envoy.json", dir, args...)
+}
+
+// StartText is StartWith for a configuration as it is written, in a file of the name,
+// whose ending tells Envoy how to read it.
+func StartText(ctx context.Context, config []byte, name, dir string, args ...string) (*Envoy, error) {
+	bin, err := Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	configFile, adminFile := filepath.Join(dir, name), filepath.Join(dir, "admin-address")
+	if err := os.WriteFile(configFile, config, 0o600); err != nil {
 		return nil, err
 	}
 	if err := os.Remove(adminFile); err != nil && !errors.Is(err, os.ErrNotExist) {

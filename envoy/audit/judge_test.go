@@ -1,0 +1,258 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+
+	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/policy"
+)
+
+// A judge runs configurations in a real Envoy and sends requests through it.
+
+const (
+	judgeSecret  = "a secret for tests that nobody prints"
+	judgeTimeout = 20 * time.Second
+	patience     = time.Second // of a sender that waits for 100
+	tryHeader    = "x-try"
+)
+
+// stand is what stands around Envoy: the service, an application, and another service
+// that lets everything pass.
+type stand struct {
+	service, allow, application, elsewhere net.Addr
+
+	mu  sync.Mutex
+	got map[string][]string // values of x-hookbastion-verified by x-try
+}
+
+type still struct{ table *authz.Table }
+
+func (s still) Table() *authz.Table { return s.table }
+
+type allowAll struct {
+	authv3.UnimplementedAuthorizationServer
+}
+
+func (allowAll) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	return &authv3.CheckResponse{}, nil
+}
+
+func newStand(t *testing.T) *stand {
+	t.Helper()
+	s := &stand{got: map[string][]string{}}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "policy.yaml")
+	text := "webhooks:\n- {name: hook, match: {path: /**}, provider: github, secrets: [{file: secret}]}\n" +
+		"- {name: url, match: {path: /url/**}, provider: square, secrets: [{file: secret}]}\n"
+	for name, data := range map[string]string{file: text, filepath.Join(dir, "secret"): judgeSecret} {
+		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, err := policy.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := policy.Compile(set, policy.Deps{
+		Store: memory.New(memory.Config{MaxEntries: 100_000}), MaxBodyBytes: 1 << 20,
+		Fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{1}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := listen(t)
+	server := envoy.NewServer(&envoy.Service{Source: still{table}, Mapping: envoy.Mapping{MaxRequestBytes: 1 << 20}},
+		envoy.Limits{InFlight: 1024, BytesInFlight: 256 << 20, Connections: 64, MaxRequestBytes: 1 << 20, Shutdown: time.Second}, nil)
+	go func() { _ = server.Serve(service) }() // ends with Stop
+	server.SetReady(true)
+	t.Cleanup(server.Stop)
+	allow := listen(t)
+	other := grpc.NewServer()
+	authv3.RegisterAuthorizationServer(other, allowAll{})
+	go func() { _ = other.Serve(allow) }() // ends with Stop
+	t.Cleanup(other.Stop)
+	application := listen(t)
+	app := &http.Server{Handler: s, ReadHeaderTimeout: judgeTimeout, Protocols: new(http.Protocols)}
+	app.Protocols.SetHTTP1(true)
+	app.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = app.Serve(application) }() // ends with Close
+	t.Cleanup(func() { _ = app.Close() })
+	site := listen(t) // another application, which no webhook is for
+	another := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: judgeTimeout}
+	go func() { _ = another.Serve(site) }() // ends with Close
+	t.Cleanup(func() { _ = another.Close() })
+	s.service, s.allow, s.application, s.elsewhere = service.Addr(), allow.Addr(), application.Addr(), site.Addr()
+	return s
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// ServeHTTP is the application: it takes down what it is told of verification.
+func (s *stand) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := r.Header.Get(tryHeader)
+	s.got[id] = append(s.got[id], append([]string{""}, r.Header.Values(envoy.HeaderVerified)...)...)
+}
+
+var (
+	portValue = regexp.MustCompile(`(port_value"?:\s*)(\d+)`)
+	logPath   = regexp.MustCompile(`\.\\?/logs\\?/[a-z.]+`)
+)
+
+// place puts the stand behind a configuration's clusters, by the ports that it has for
+// them, and its listeners on free ports. All else of the text stays.
+func (s *stand) place(config string) string {
+	ports := map[string]net.Addr{
+		"19001": s.service, "9001": s.service, "18080": s.application, "24001": s.application, "24002": s.application,
+		"19005": s.allow, "18090": s.elsewhere,
+	}
+	config = portValue.ReplaceAllStringFunc(config, func(text string) string {
+		m := portValue.FindStringSubmatch(text)
+		if to, ok := ports[m[2]]; ok {
+			return m[1] + strconv.Itoa(to.(*net.TCPAddr).Port)
+		}
+		return m[1] + "0"
+	})
+	return logPath.ReplaceAllString(strings.ReplaceAll(config, "0.0.0.0", "127.0.0.1"), os.DevNull)
+}
+
+// try is one request, written as it goes over the wire but for what send adds.
+type try struct {
+	method, host, path string
+	headers            []string // name: value
+	body               string
+	sign               bool
+}
+
+// fresh is a body that was never seen.
+func fresh() string { return `{"id":"` + rand.Text() + `"}` }
+
+// outcomeOf says how a request ended.
+func outcomeOf(status int, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return strconv.Itoa(status)
+}
+
+// parseTry reads METHOD http://host/path [name: value] ..., as findings write requests.
+func parseTry(text string) try {
+	fields := strings.Fields(text)
+	host, path, _ := strings.Cut(strings.TrimPrefix(fields[1], "http://"), "/")
+	t := try{method: fields[0], host: host, path: "/" + path}
+	for i := 2; i+1 < len(fields); i += 2 {
+		if name := strings.TrimSuffix(fields[i], ":"); name == "upgrade" {
+			t.headers = append(t.headers, "connection: Upgrade", "upgrade: "+fields[i+1])
+		} else {
+			t.headers = append(t.headers, name+": "+strings.Replace(fields[i+1], "Bearer_", "Bearer ", 1))
+		}
+	}
+	return t
+}
+
+// answer is what became of a request.
+type answer struct {
+	status  int
+	arrived bool
+	claim   string // as the application saw it
+}
+
+// send sends a request with a forged claim to a listener.
+func (s *stand) send(address string, r try) (answer, error) {
+	id := rand.Text()
+	if r.body == "" {
+		r.body = fresh()
+	}
+	if r.sign {
+		mac := hmac.New(sha256.New, []byte(judgeSecret))
+		if strings.HasPrefix(r.path, "/url/") {
+			mac.Write([]byte("https://" + r.host + r.path + r.body))
+			r.headers = append(r.headers, "x-square-hmacsha256-signature: "+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+		} else {
+			mac.Write([]byte(r.body))
+			r.headers = append(r.headers, "x-hub-signature-256: sha256="+hex.EncodeToString(mac.Sum(nil)))
+		}
+	}
+	target := r.path
+	if r.method == http.MethodConnect {
+		target, r.body = r.host+":80", ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nhost: %s\r\n%s: %s\r\n%s: signature\r\n", r.method, target, r.host, tryHeader, id, envoy.HeaderVerified)
+	for _, h := range r.headers {
+		b.WriteString(h + "\r\n")
+	}
+	if !strings.Contains(b.String(), "\r\ncontent-type:") {
+		b.WriteString("content-type: application/json\r\n")
+	}
+	fmt.Fprintf(&b, "content-length: %d\r\n\r\n", len(r.body))
+	waits := slices.ContainsFunc(r.headers, func(h string) bool { return strings.HasPrefix(h, "expect:") })
+	if !waits {
+		b.WriteString(r.body)
+	}
+	a := answer{}
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return a, err
+	}
+	defer func() { _ = c.Close() }() // read to its end
+	limit := judgeTimeout
+	if waits || slices.ContainsFunc(r.headers, func(h string) bool { return strings.HasPrefix(h, "upgrade:") }) {
+		limit = patience
+	}
+	_ = c.SetDeadline(time.Now().Add(limit))
+	if _, err := c.Write([]byte(b.String())); err != nil {
+		return a, err
+	}
+	answers := bufio.NewReader(c)
+	response, err := http.ReadResponse(answers, &http.Request{Method: r.method})
+	if err == nil && response.StatusCode == http.StatusContinue {
+		if waits {
+			if _, err := c.Write([]byte(r.body)); err != nil {
+				return a, err
+			}
+		}
+		response, err = http.ReadResponse(answers, &http.Request{Method: r.method})
+	}
+	if err == nil {
+		_ = response.Body.Close()
+		a.status = response.StatusCode
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if got := s.got[id]; len(got) > 0 {
+		a.arrived, a.claim = true, got[len(got)-1]
+	}
+	return a, err
+}

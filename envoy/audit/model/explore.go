@@ -1,0 +1,362 @@
+package model
+
+import (
+	"slices"
+	"strings"
+)
+
+// Result is what becomes of all requests.
+type Result struct {
+	Outcomes []Outcome
+	// Before are the filters that ran before the service was asked.
+	Before []*Filter
+}
+
+// Explore follows all requests through the manager. Signed ones pass the service, others
+// are refused there.
+func Explore(m *Manager, signed bool) Result {
+	all := m.Routes.Requests(conditions(m.Filters))
+	w := &walk{manager: m, signed: signed, all: all, seen: map[key]bool{}, found: map[foundKey]bool{}}
+	w.reachable()
+	for _, request := range all {
+		w.start(request, m.Filters, Step{})
+	}
+	for _, kind := range sortedKeys(m.Upgrades) {
+		upgrade := m.Upgrades[kind]
+		if upgrade.Filters == nil {
+			continue
+		}
+		for _, request := range all {
+			asking := request.clone()
+			if asking.Upgrade = kind; kind == "connect" {
+				asking.Method, asking.Upgrade = "CONNECT", ""
+			}
+			w.start(asking, upgrade.Filters, Step{"upgrade_configs: filters of its own for " + kind, upgrade.Place})
+		}
+	}
+	return Result{w.outcomes, w.before}
+}
+
+// conditions are those of filters on requests.
+func conditions(filters []*Filter) []Condition {
+	var found []Condition
+	for _, f := range filters {
+		if f.RBAC != nil {
+			for _, policy := range f.RBAC.Shadow {
+				found = append(found, policy.If)
+			}
+			found = append(found, f.RBAC.Pass)
+		}
+		if f.Choice != nil {
+			f.Choice.Tree.All(func(_ any, meet []func(*Request)) {
+				found = append(found, Condition{Meet: func(r *Request) {
+					for _, how := range meet {
+						how(r)
+					}
+				}})
+			})
+		}
+		if f.Change != nil {
+			found = append(found, f.Change.Wants...)
+		}
+		found = append(found, conditions(f.Chain)...)
+	}
+	return found
+}
+
+// walk is one exploration.
+type walk struct {
+	manager *Manager
+	signed  bool
+	all     []*Request
+	// targets are those that some request reaches, each with such a request.
+	targets  []reached
+	seen     map[key]bool
+	found    map[foundKey]bool
+	outcomes []Outcome
+	before   []*Filter
+}
+
+type reached struct {
+	target  *Target
+	request *Request
+}
+
+// key is what makes two states behind code the same.
+type key struct {
+	filter         *Filter
+	left           int
+	first, current *Target
+	claim          Claim
+	cause          Cause
+	verified       bool
+}
+
+type foundKey struct {
+	target   *Target
+	cause    Cause
+	place    any
+	verified bool
+	claim    Claim
+	moved    bool
+}
+
+// state is a request on its way.
+type state struct {
+	view           View
+	sent           *Request
+	first, current *Target
+	claim          Claim
+	value          string
+	verified       bool
+	cause          Cause
+	place          any
+	checked        *Target // the route by which the check was passed by
+	passed         bool    // a check was
+	mover          *Filter
+	ran            []*Filter
+	steps          []Step
+}
+
+func (s state) step(text string, place any) state {
+	s.steps = append(s.steps[:len(s.steps):len(s.steps)], Step{text, place})
+	return s
+}
+
+func (w *walk) reachable() {
+	seen := map[*Target]bool{}
+	for _, request := range w.all {
+		for _, target := range w.manager.Routes.Choose(View{Request: request, Loose: true}) {
+			if target != nil && !seen[target] {
+				seen[target] = true
+				w.targets = append(w.targets, reached{target, request})
+			}
+		}
+	}
+}
+
+func (w *walk) start(request *Request, filters []*Filter, first Step) {
+	view := View{Request: request.clone(), Metadata: map[string]string{}}
+	s := state{view: view, sent: request, claim: Forged}
+	if first.Text != "" {
+		s = s.step(first.Text, first.Place)
+	}
+	s = s.headers(w.manager.Headers)
+	for _, target := range w.manager.Routes.Choose(view) {
+		chosen := s
+		chosen.first, chosen.current = target, target
+		chosen = chosen.chosen("")
+		if request.Upgrade != "" && target != nil {
+			if allowed, said := target.Upgrades[request.Upgrade]; said && !allowed || !said && !w.manager.Upgrades[request.Upgrade].Allowed {
+				continue
+			}
+		}
+		w.run(filters, chosen)
+	}
+}
+
+// chosen notes a choice of a route.
+func (s state) chosen(by string) state {
+	text := "no route matches"
+	var place any
+	if s.current != nil {
+		text, place = "route", s.current.Place
+	}
+	return s.step(strings.TrimSpace(by+" "+text), place)
+}
+
+func (s state) headers(changes []HeaderChange) state {
+	for _, c := range changes {
+		switch {
+		case c.Remove:
+			s.claim, s.value = Absent, ""
+			s = s.step("the claim is removed", c.Place)
+		case c.Open:
+			s.claim = Forged
+		case c.Add && s.claim != Absent:
+		default:
+			s.claim, s.value = Fixed, c.Value
+		}
+	}
+	return s
+}
+
+func (w *walk) run(filters []*Filter, s state) {
+	if len(filters) == 0 { // of a piece that leaves the router out
+		w.finish(s)
+		return
+	}
+	f, rest := filters[0], filters[1:]
+	setting, set := s.first.setting(f.Name)
+	if set && setting.Off || f.Disabled && !set {
+		w.run(rest, s.off(f))
+		return
+	}
+	if w.signed && !s.verified {
+		s.ran = append(s.ran[:len(s.ran):len(s.ran)], f)
+	}
+	switch {
+	case f.Router:
+		w.finish(s)
+	case f.Check != nil:
+		w.check(f, rest, s)
+	case f.RBAC != nil:
+		w.rbac(f, rest, s)
+	case f.Choice != nil:
+		for _, action := range f.Choice.Tree.Actions(s.view) {
+			chosen, ok := action.([]*Filter)
+			next := s
+			if !ok {
+				chosen = f.Choice.Else
+			}
+			if !checks(chosen) && checks([]*Filter{f}) {
+				next = next.missed(Unmatched, f.Place).step("a matcher leaves the check out", f.Place)
+			}
+			w.run(slices.Concat(chosen, rest), next)
+		}
+	case f.Chain != nil:
+		chain := Merge(f.Chain, setting.Filters)
+		if checks(f.Chain) && !checks(chain) {
+			s = s.missed(SwitchedOff, setting.Place).step("another filter stands in the place of the check", setting.Place)
+		}
+		w.run(slices.Concat(chain, rest), s)
+	case f.Stops && !s.verified:
+	case f.Change != nil:
+		w.change(f, rest, s)
+	default:
+		w.run(rest, s)
+	}
+}
+
+// setting is what a target says of a filter.
+func (t *Target) setting(name string) (Setting, bool) {
+	if t == nil {
+		return Setting{}, false
+	}
+	s, ok := t.Settings[name]
+	return s, ok
+}
+
+// off notes that a filter is not in the chain.
+func (s state) off(f *Filter) state {
+	if !checks([]*Filter{f}) {
+		return s
+	}
+	place := f.Place
+	if setting, set := s.first.setting(f.Name); set && setting.Off {
+		place = setting.Place
+	}
+	if s.first == nil {
+		return s.missed(NoRoute, f.Place).step("the check is off where no route says otherwise", f.Place)
+	}
+	return s.missed(SwitchedOff, place).step("the check is off", place)
+}
+
+// missed notes why a check did not count.
+func (s state) missed(cause Cause, place any) state {
+	s.cause, s.place, s.checked, s.passed = cause, place, s.current, true
+	return s
+}
+
+func (w *walk) check(f *Filter, rest []*Filter, s state) {
+	setting, set := s.current.setting(f.Name)
+	ours := f.Check.Ours
+	if set && setting.Ours != nil {
+		ours = *setting.Ours
+	}
+	switch {
+	case s.current == nil:
+		if f.Check.Ours {
+			s = s.missed(NoRoute, f.Place).step("the check is skipped without a route", f.Place)
+		}
+		w.run(rest, s)
+		return
+	case set && setting.Skip:
+		if f.Check.Ours {
+			s = s.missed(Skipped, setting.Place).step("the check is disabled", setting.Place)
+		}
+		w.run(rest, s)
+		return
+	}
+	on := f.Check.On.Holds(s.view)
+	if on != Yes && !f.Check.DenyElse {
+		next := s
+		if f.Check.Ours {
+			next = s.missed(Conditional, f.Place).step("the check does not run for this request", f.Place)
+		}
+		w.run(rest, next)
+	}
+	if on == No {
+		return
+	}
+	switch {
+	case !ours:
+		if f.Check.Ours {
+			s = s.missed(Elsewhere, setting.Place).step("another service is asked", setting.Place)
+		}
+		if f.Check.Clears {
+			w.change(&Filter{Name: f.Name, Place: f.Place, Change: &Change{Anything: true, Clears: true, Word: "asks another service"}}, rest, s)
+			return
+		}
+		w.run(rest, s)
+	case w.signed:
+		for _, before := range s.ran {
+			if !s.verified && !slices.Contains(w.before, before) {
+				w.before = append(w.before, before)
+			}
+		}
+		s.verified, s.claim = true, Service
+		w.run(rest, s)
+	case f.Check.Shadow:
+		w.run(rest, s.missed(Shadowed, f.Place).step("refusals do not count", f.Place))
+	}
+}
+
+func (w *walk) rbac(f *Filter, rest []*Filter, s state) {
+	rules := f.RBAC
+	if setting, ok := s.current.setting(f.Name); ok && setting.Rules != nil {
+		rules = setting.Rules
+	}
+	if rules.Pass.Holds == nil || rules.Pass.Holds(s.view) == No {
+		return
+	}
+	sure := true
+	for _, policy := range rules.Shadow {
+		t := policy.If.Holds(s.view)
+		if t == No {
+			continue
+		}
+		next := s
+		next.view.Metadata = map[string]string{}
+		for k, v := range s.view.Metadata {
+			next.view.Metadata[k] = v
+		}
+		next.view.Metadata[rules.Namespace+" "+rules.Key] = policy.Name
+		w.run(rest, next)
+		if t == Yes {
+			sure = false
+			break
+		}
+	}
+	if sure {
+		w.run(rest, s)
+	}
+}
+
+func (w *walk) finish(s state) {
+	t := s.current
+	if t == nil || len(t.Clusters) == 0 {
+		return
+	}
+	s = s.headers(t.Headers)
+	moved := s.passed && s.checked != s.current
+	k := foundKey{t, s.cause, s.place, s.verified, s.claim, moved}
+	if w.found[k] {
+		return
+	}
+	w.found[k] = true
+	w.outcomes = append(w.outcomes, Outcome{
+		Request: s.sent, Target: t, Verified: s.verified, Claim: s.claim, Value: s.value,
+		Cause: s.cause, CausePlace: s.place, Moved: moved, Mover: s.mover, Steps: s.steps,
+	})
+}
