@@ -84,7 +84,15 @@ func newMetrics(config Config) (*metrics, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	return m, errors.Join(m.observe(config), m.observeReplay(config), m.observeSecrets(config), m.observeStore(config), m.observeFetches(config), m.observeRanges(config), m.observeRanges(config), m.observePolicy(config), m.observeAccessLog(config), m.observeLimits(config))
+	for _, register := range []func(Config) error{
+		m.observe, m.observeReplay, m.observeSecrets, m.observeStore, m.observeFetches, m.observeRanges,
+		m.observePolicy, m.observeAccessLog, m.observeLimits, m.observeAnomalies,
+	} {
+		if err := register(config); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
 }
 
 func histogram(meter metric.Meter, i instrument, bounds ...float64) (metric.Float64Histogram, error) {

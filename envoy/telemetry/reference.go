@@ -62,8 +62,15 @@ var instruments = []instrument{
 	metricDecisions, metricDuration, metricBodySize, metricSkew, metricLastMatch,
 	metricNonces, metricNoncesPending, metricReservations, metricReservationsEnded, metricEvictions, metricWatermark,
 	metricLogSize, metricLogFailures,
-	metricSettlements, metricSettleLag, metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing, metricStoreDuration, metricStoreUp, metricStoreEvents, metricSecrets, metricTenants, metricTenantLoads, metricFetches, metricFetchedAge, metricFetchedMissing, metricRangesAge, metricRangesHeld, metricRangesAge, metricRangesHeld, metricReloads,
-	metricPolicyLoaded, metricPolicyAge, metricPolicyStale, metricTextBodies, metricRecordsDropped, metricRefusedConns, metricLimitsMet, metricPanics, metricBuildInfo,
+	metricSettlements, metricSettleLag,
+	metricLogUp, metricLogStreams, metricLogExpected, metricLogEntries, metricLogMissing,
+	metricStoreDuration, metricStoreUp, metricStoreEvents,
+	metricSecrets, metricTenants, metricTenantLoads,
+	metricFetches, metricFetchedAge, metricFetchedMissing,
+	metricRangesAge, metricRangesHeld,
+	metricReloads, metricPolicyLoaded, metricPolicyAge, metricPolicyStale,
+	metricAnomalies, metricAnomaliesNow,
+	metricTextBodies, metricRecordsDropped, metricRefusedConns, metricLimitsMet, metricPanics, metricBuildInfo,
 }
 
 // fact describes an attribute.
