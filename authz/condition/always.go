@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
@@ -26,6 +27,10 @@ const maxCases = 1 << 16
 func decide(e ast.Expr, known map[string][]any) (always, never bool) {
 	b := &builder{known: map[string][]ref.Val{}, terms: map[string]*term{}}
 	for name, values := range known {
+		if t, ok := values[0].(time.Time); ok { // the earliest
+			b.after = types.Timestamp{Time: t}
+			continue
+		}
 		for _, v := range values {
 			b.known[name] = append(b.known[name], types.DefaultTypeAdapter.NativeToValue(v))
 		}
@@ -76,6 +81,7 @@ type term struct {
 type builder struct {
 	known map[string][]ref.Val
 	terms map[string]*term
+	after types.Timestamp // now is not before
 }
 
 func constant(value bool) formula { return func(map[string]ref.Val) bool { return value } }
@@ -304,6 +310,9 @@ func (b *builder) domain(name string, t *term) []ref.Val {
 			return values
 		}
 	}
+	if name == "(name now)" && !b.after.IsZero() {
+		return b.times(t)
+	}
 	values := slices.Clone(t.constants)
 	numbers := map[float64]bool{}
 	other := types.String("\x00other")
@@ -331,6 +340,24 @@ func (b *builder) domain(name string, t *term) []ref.Val {
 	values = append(values, between(numbers)...)
 	if t.size {
 		values = slices.DeleteFunc(values, func(v ref.Val) bool { order, ok := compare(v, types.IntZero); return ok && order < 0 || isFraction(v) })
+	}
+	return values
+}
+
+// times are the time from which on all requests come, and those that it is compared with,
+// where they are still to come.
+func (b *builder) times(t *term) []ref.Val {
+	values := []ref.Val{b.after}
+	for _, c := range t.constants {
+		at, ok := c.(types.Timestamp)
+		if !ok {
+			return nil
+		}
+		for _, step := range []time.Duration{-time.Second, 0, time.Second} {
+			if near := at.Time.Add(step); near.After(b.after.Time) {
+				values = append(values, types.Timestamp{Time: near})
+			}
+		}
 	}
 	return values
 }

@@ -18,6 +18,9 @@ type Facts struct {
 	Always, Never bool
 	// Reads is what it looks at, each once.
 	Reads []Read
+	// Compares is what of that is compared with a fixed text; of the body, Name is body and
+	// the keys.
+	Compares []Read
 }
 
 // Read is a name that an expression looks at. Key is the header or parameter, where the
@@ -34,6 +37,7 @@ func (r Read) String() string {
 
 // FactsOf looks at an expression that compiles. Known are the values that names can have in
 // all requests of a webhook, such as its methods; a name that is not among them may have any.
+// Of now it is the earliest.
 func FactsOf(text string, known map[string][]any) (Facts, error) {
 	checked, issues := environment.Compile(text)
 	if err := issues.Err(); err != nil {
@@ -44,7 +48,72 @@ func FactsOf(text string, known map[string][]any) (Facts, error) {
 	facts.Always, facts.Never = decide(root, known)
 	r := reader{facts: &facts}
 	r.read(root)
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
+		if read, ok := comparedWithText(e); ok && !slices.Contains(facts.Compares, read) {
+			facts.Compares = append(facts.Compares, read)
+		}
+	}))
 	return facts, nil
+}
+
+// comparedWithText returns what is compared with a text of eight characters or more.
+func comparedWithText(e ast.Expr) (Read, bool) {
+	if e.Kind() != ast.CallKind {
+		return Read{}, false
+	}
+	call := e.AsCall()
+	var sides []ast.Expr
+	switch name := call.FunctionName(); {
+	case (name == operators.Equals || name == operators.NotEquals || name == operators.In) && len(call.Args()) == 2:
+		sides = call.Args()
+	case call.IsMemberFunction() && len(call.Args()) == 1:
+		sides = []ast.Expr{call.Target(), call.Args()[0]}
+	default:
+		return Read{}, false
+	}
+	for i, side := range sides {
+		if other := sides[1-i]; isText(side) {
+			return subject(other)
+		}
+	}
+	return Read{}, false
+}
+
+// isText reports whether an expression is a fixed text that could be a token, or a list of
+// such.
+func isText(e ast.Expr) bool {
+	const least = 8
+	switch e.Kind() {
+	case ast.LiteralKind:
+		text, ok := e.AsLiteral().(types.String)
+		return ok && len(text) >= least
+	case ast.ListKind:
+		return slices.ContainsFunc(e.AsList().Elements(), isText)
+	default:
+		return false
+	}
+}
+
+// subject is the header, parameter or key that an expression takes a value from.
+func subject(e ast.Expr) (Read, bool) {
+	if read, ok := named(e); ok {
+		return read, true
+	}
+	switch e.Kind() {
+	case ast.SelectKind:
+		read, ok := subject(e.AsSelect().Operand())
+		read.Name += "." + e.AsSelect().FieldName()
+		return read, ok
+	case ast.CallKind:
+		if call := e.AsCall(); call.FunctionName() == operators.Index && len(call.Args()) == 2 {
+			return subject(call.Args()[0])
+		}
+		return Read{}, false
+	case ast.IdentKind:
+		return Read{Name: e.AsIdent()}, true
+	default:
+		return Read{}, false
+	}
 }
 
 // reader collects what is looked at.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz/condition"
 )
@@ -11,7 +12,7 @@ import (
 // TestFacts: what is always so is found, also where it is written in several ways, and what
 // may be otherwise never is.
 func TestFacts(t *testing.T) {
-	known := map[string][]any{"method": {"POST"}, "path": {"/a"}, "webhook": {"a"}, "tenant": {""}}
+	known := map[string][]any{"method": {"POST"}, "path": {"/a"}, "webhook": {"a"}, "tenant": {""}, "now": {time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)}}
 	two := map[string][]any{"method": {"POST", "PUT"}}
 	for _, c := range []struct {
 		text  string
@@ -70,6 +71,9 @@ func TestFacts(t *testing.T) {
 		{"size(body.items) > 0", nil, ""},
 		{"now - signed_time < duration('60s')", nil, ""},
 		{"now > timestamp('2020-01-01T00:00:00Z')", nil, ""},
+		{"now > timestamp('2020-01-01T00:00:00Z')", known, "always"},
+		{"timestamp('2020-01-01T00:00:00Z') >= now", known, "never"},
+		{"now > timestamp('2030-01-01T00:00:00Z')", known, ""},
 		{"body.x in [1, 2, 3]", nil, ""},
 		{"has(body.x)", nil, ""},
 		{"body.x == 'a' || body.x == 1", nil, ""},

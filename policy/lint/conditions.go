@@ -1,8 +1,10 @@
 package lint
 
 import (
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/condition"
@@ -11,8 +13,8 @@ import (
 )
 
 // fixed is what names of conditions are in all requests of the webhook.
-func (w *webhook) fixed() map[string][]any {
-	known := map[string][]any{"webhook": {w.GetName()}}
+func (w *webhook) fixed(now time.Time) map[string][]any {
+	known := map[string][]any{"webhook": {w.GetName()}, "now": {now}}
 	for _, method := range methodsOf(w.GetMatch()) {
 		known["method"] = append(known["method"], method)
 	}
@@ -26,9 +28,9 @@ func (w *webhook) fixed() map[string][]any {
 }
 
 // conditions calls f with what can be said of each condition.
-func (w *webhook) conditions(f func(i int, facts condition.Facts)) {
+func (p *pass) conditions(w *webhook, f func(i int, facts condition.Facts)) {
 	for i, text := range w.GetConditions() {
-		if facts, err := condition.FactsOf(text, w.fixed()); err == nil { // or else it is an error of compiling
+		if facts, err := condition.FactsOf(text, w.fixed(p.Now)); err == nil { // or else it is an error of compiling
 			f(i, facts)
 		}
 	}
@@ -43,7 +45,7 @@ var alwaysTrue = Rule{
 		Link:  "concepts.md#conditions",
 	},
 	each: func(p *pass, w *webhook) {
-		w.conditions(func(i int, facts condition.Facts) {
+		p.conditions(w, func(i int, facts condition.Facts) {
 			if facts.Always {
 				p.report(w.at.At("conditions", i), "is true whatever is sent, unless it cannot be evaluated")
 			}
@@ -60,7 +62,7 @@ var neverTrue = Rule{
 		Link:  "concepts.md#conditions",
 	},
 	each: func(p *pass, w *webhook) {
-		w.conditions(func(i int, facts condition.Facts) {
+		p.conditions(w, func(i int, facts condition.Facts) {
 			if facts.Never {
 				p.report(w.at.At("conditions", i), "is false whatever is sent: every delivery is refused")
 			}
@@ -78,7 +80,7 @@ var readsUnsigned = Rule{
 	},
 	each: func(p *pass, w *webhook) {
 		covered := w.covered()
-		w.conditions(func(i int, facts condition.Facts) {
+		p.conditions(w, func(i int, facts condition.Facts) {
 			var loose []string
 			for _, read := range facts.Reads {
 				if text := read.String(); !covered.reads(read, w) && !slices.Contains(loose, text) {
@@ -123,4 +125,27 @@ func sentAsToken(w *webhook, header string) bool {
 	return slices.ContainsFunc(w.GetToken().GetAnyOf(), func(rule *policyv1.TokenRule) bool {
 		return same(rule.GetHeader().GetName()) || same("authorization") && (rule.GetBearer() != nil || rule.GetBasic() != nil)
 	})
+}
+
+// secretName is how headers and parameters are called that carry what nobody else may know.
+var secretName = regexp.MustCompile(`(?i)(?:token|secret|passw|api-?_?key|auth|credential|signature|hmac)`)
+
+var tokenInCondition = Rule{
+	Rule: finding.Rule{
+		ID: "HB113", Severity: finding.Warning,
+		Title: "a condition compares a token that stands in the policy",
+		Risk:  "Everybody who can read the policy has the token. It is compared byte by byte, not in constant time, it cannot be rotated, and it stands in what explain prints.",
+		Fix:   "Ask for it in token, with its file or digest.",
+		Link:  "policy.md#token",
+	},
+	each: func(p *pass, w *webhook) {
+		p.conditions(w, func(i int, facts condition.Facts) {
+			for _, read := range facts.Compares {
+				if secretName.MatchString(read.Key) || secretName.MatchString(read.Name) {
+					p.report(w.at.At("conditions", i), "compares "+read.String()+" with a text that stands here for everybody to read")
+					return
+				}
+			}
+		})
+	},
 }

@@ -41,6 +41,10 @@ type Input struct {
 	OnlyFailures bool
 	// Store is what a nonce store knows.
 	Store Store
+	// Watching is what people can see.
+	Watching Watching
+	// Secrets are files with secrets that the settings name, with what they are.
+	Secrets map[string]string
 }
 
 // Store is what a nonce store knows of webhooks.

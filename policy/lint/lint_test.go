@@ -96,6 +96,9 @@ func input(t *testing.T, dir, file string, archive *txtar.Archive) lint.Input {
 		case "options":
 			text := string(f.Data)
 			in.OnePhase = strings.Contains(text, "one phase")
+			if file == "bad.yaml" {
+				in.Watching = watching(text)
+			}
 			if strings.Contains(text, "store unread") && file == "bad.yaml" {
 				in.Store = lint.Store{Name: filepath.Join(dir, "nonces"), Err: errors.New("permission denied")}
 			}
@@ -106,6 +109,18 @@ func input(t *testing.T, dir, file string, archive *txtar.Archive) lint.Input {
 		}
 	}
 	return in
+}
+
+// watching is what the options say of the settings.
+func watching(options string) lint.Watching {
+	w := lint.Watching{File: "hookbastion.yaml", DenialsPerSecond: 100, OnlyErrors: strings.Contains(options, "only errors")}
+	if strings.Contains(options, "few records") {
+		w.DenialsPerSecond = 2
+	}
+	if strings.Contains(options, "left out") {
+		w.LeftOut = []authz.Reason{authz.NoWebhook, authz.SignatureInvalid}
+	}
+	return w
 }
 
 func of(id string, in lint.Input) []finding.Finding {

@@ -63,7 +63,7 @@ var asksAgain = Rule{
 
 var noSignedTime = Rule{
 	Rule: finding.Rule{
-		ID: "HB073", Severity: finding.Info,
+		ID: "HB073", Severity: finding.Info, Else: "warning with a replay.window shorter than a day",
 		Title: "no time is signed",
 		Risk:  "Who captures a delivery keeps it until it is forgotten, and sends it once more: it passes.",
 		Fix:   "Say with replay.window how long deliveries are remembered, and have the application know the ids of what it took.",
@@ -71,13 +71,21 @@ var noSignedTime = Rule{
 	},
 	each: func(p *pass, w *webhook) {
 		untimed := func(s *policyv1.Scheme) bool { return s.GetKind() != nil && provider.Untimed(s) }
-		if w.GetReplay().GetWindow() == nil && slices.ContainsFunc(w.schemes, untimed) {
-			passes := "passes after that"
-			if !slices.ContainsFunc(w.schemes, func(s *policyv1.Scheme) bool { return untimed(s) && !s.GetJws().GetExpires() }) {
-				passes = passes + " if its token is still good" //nolint:gosec // a sentence
-			}
-			p.report(w.proof(), "signs no time: a delivery is known for "+strictyaml.FormatDuration(verification.DefaultWindow)+
-				", and a copy of it "+passes+"; say with replay.window how long, up to 744h, at the price that docs/replay.md names")
+		if !slices.ContainsFunc(w.schemes, untimed) {
+			return
 		}
+		if window := w.GetReplay().GetWindow(); window != nil {
+			if window.AsDuration() < verification.DefaultWindow {
+				p.reportAs(finding.Warning, w.at.At("replay", "window").Error("no time is signed, and a delivery is forgotten after "+
+					strictyaml.FormatDuration(window.AsDuration())+": a copy of it passes after that"))
+			}
+			return
+		}
+		passes := "passes after that"
+		if !slices.ContainsFunc(w.schemes, func(s *policyv1.Scheme) bool { return untimed(s) && !s.GetJws().GetExpires() }) {
+			passes = passes + " if its token is still good" //nolint:gosec // a sentence
+		}
+		p.report(w.proof(), "signs no time: a delivery is known for "+strictyaml.FormatDuration(verification.DefaultWindow)+
+			", and a copy of it "+passes+"; say with replay.window how long, up to 744h, at the price that docs/replay.md names")
 	},
 }

@@ -7,7 +7,7 @@ var rules = []Rule{
 	otherSpelling, belowVerified, otherMethod, otherHostName,
 	oneForTwoSenders, oneForTwoWebhooks, oneTwice, secretSent, tenantsAmongSecrets, oneForAllTenants,
 	keyEnded, noKeyInForce, twoForEver, oldKey, longOverlap, fromEnvironment, besidePolicies,
-	unverified, openUnverified, legacyScheme,
+	unverified, openUnverified, legacyScheme, hearsay,
 	weakSecret, publishedSecret, oddSecret, partPlaceholder, guessedDigest,
 	noTLS, noTLSVersion, namesAlone, tokenInTheClear, tokenInQuery, tokenAlone, plainURL, passwordInURL,
 	onePhase, neverAcknowledged, asksAgain, noSignedTime, longTolerance, farFuture, shortWindow, copiesForwarded, neverReleased, copiesReleased,
@@ -15,6 +15,7 @@ var rules = []Rule{
 	bodyUnsigned, idUnsigned, pathUnsigned,
 	renamed, storeUnread, tokenBindsNoBody, tokenForEver, tokenForAnybody, mixedAlgorithms, audienceOptional, targetUnsigned, bodilessMethod,
 	anySource, nobodysSource, exampleSource, localSource, onlyDenied, rangesUnused, rentedSource,
-	alwaysTrue, neverTrue, readsUnsigned,
-	shadow, statusGoesOn, manySignatures, largeHeaders,
+	alwaysTrue, neverTrue, readsUnsigned, tokenInCondition,
+	shadow, statusGoesOn, manySignatures, largeHeaders, idleWindow, shortTolerance,
+	attacksUnrecorded, fewRecords, warningsUnseen,
 }

@@ -127,7 +127,10 @@ var tenantsAmongSecrets = Rule{
 		Link:  "secrets.md#tenants",
 	},
 	set: func(p *pass) {
-		files := map[string]string{} // one that is there, by its directory
+		files := map[string]string{} // with what they are
+		for name, what := range p.Secrets {
+			files[filepath.Clean(name)] = what
+		}
 		for i := range p.Keys {
 			if k := &p.Keys[i]; k.File != "" && !k.PerTenant() {
 				files[filepath.Clean(k.File)] = p.describe(k)

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/replay"
@@ -156,6 +157,39 @@ var copiesReleased = Rule{
 			if outcome == policyv1.Replay_RELEASE && !w.sameBytes() {
 				p.report(w.at.At("replay", key), "RELEASE lets the same bytes pass again, and the sender signs each repeat anew")
 			}
+		}
+	},
+}
+
+var idleWindow = Rule{
+	Rule: finding.Rule{
+		ID: "HB133", Severity: finding.Info,
+		Title: "replay.window has no effect",
+		Risk:  "Whoever wrote it counts on copies being known for as long. A delivery with a signed time is known until that is too old, and no longer.",
+		Fix:   "Remove it. How old a delivery may be says freshness.tolerance.",
+		Link:  "policy.md#replay",
+	},
+	each: func(p *pass, w *webhook) {
+		untimed := func(s *policyv1.Scheme) bool { _, timed := s.Stamp(); return !timed }
+		if check, ok := checkOf[*replay.Check](w); ok && check.Tolerance > 0 && w.GetReplay().GetWindow() != nil && !slices.ContainsFunc(w.schemes, untimed) {
+			p.report(w.at.At("replay", "window"), "has no effect: the time is signed, and copies are known until it is "+strictyaml.FormatDuration(check.Tolerance)+" old")
+		}
+	},
+}
+
+var shortTolerance = Rule{
+	Rule: finding.Rule{
+		ID: "HB134", Severity: finding.Warning,
+		Title: "a delivery may hardly be on its way",
+		Risk:  "Clocks differ by seconds, and a busy sender or network holds a delivery up for some more: valid ones are refused in the hours in which it matters, and the provider switches the endpoint off.",
+		Fix:   "Leave tolerance out, or say at least a minute.",
+		Link:  "policy.md#freshness",
+	},
+	each: func(p *pass, w *webhook) {
+		const least = 30 * time.Second
+		if check, ok := checkOf[*replay.Freshness](w); ok && check.Tolerance < least {
+			at, _ := w.stampPlace("tolerance", w.GetFreshness().GetTolerance() != nil, true)
+			p.report(at, "a delivery may have been signed "+strictyaml.FormatDuration(check.Tolerance)+" ago at most; clocks differ by as much")
 		}
 	},
 }

@@ -300,3 +300,18 @@ func weakerThan(s, other *policyv1.Scheme) string {
 		return ""
 	}
 }
+
+var hearsay = Rule{
+	Rule: finding.Rule{
+		ID: "HB044", Severity: finding.Info,
+		Title: "what is known of the provider was read in others' code",
+		Risk:  "What the provider signs today may be another thing: valid deliveries are refused, or a part that is believed to be signed is not.",
+		Fix:   "Send a test delivery, alter it, and see that it is refused. Tell us where the provider says it.",
+		Link:  "providers/adding.md",
+	},
+	each: func(p *pass, w *webhook) {
+		if w.provider.GetConfidence() == policyv1.Provider_COMMUNITY {
+			p.report(w.at.At("provider"), "the entry "+w.GetProvider()+" was read in others' code, not in the provider's own documentation")
+		}
+	},
+}
