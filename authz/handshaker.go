@@ -25,6 +25,11 @@ type Handshaker interface {
 	// Asks says what the request may be; delivered, that deliveries of the webhook have
 	// its method.
 	Asks(req *Request, delivered bool) Asking
+	// Names are those of its handshakes.
+	Names() []string
+	// Request makes the request the handshake of that name, for tests. proven says that it
+	// must still be signed as a delivery. It fails if there is none.
+	Request(name string, req *Request, with Signing) (proven, ok bool)
 }
 
 // Answer is what the sender of a handshake gets.

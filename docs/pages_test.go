@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // program builds the program, once.
@@ -70,6 +71,20 @@ func validate(t *testing.T, text string, args ...string) string {
 }
 
 var shown = regexp.MustCompile("(?s)<!-- policy -->\n```yaml\n(.*?)```\n")
+
+// TestWindow: the policy of the page about handshakes is good while its window is ahead.
+func TestWindow(t *testing.T) {
+	m := regexp.MustCompile("(?s)<!-- policy: window -->\n```yaml\n(.*?)```\n").FindStringSubmatch(read(t, "docs/handshakes.md"))
+	if m == nil {
+		t.Fatal("the page shows no window")
+	}
+	until := regexp.MustCompile(`setup_until: \S+`)
+	soon := "setup_until: " + time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	if !until.MatchString(m[1]) {
+		t.Fatal("the policy has no window")
+	}
+	validate(t, until.ReplaceAllString(m[1], soon))
+}
 
 // TestConcepts: the policies of the pages are good, and so is that of the quickstart: what
 // people copy leaves nothing weak that a policy could mend.

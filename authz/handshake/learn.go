@@ -134,6 +134,9 @@ func syncDirectory(name string) error {
 	return err
 }
 
+// SeeKeys is how the explanation of NotYet ends.
+const SeeKeys = "see hookbastion keys"
+
 // NotYet stands in the place of a signature while the secret is not accepted: deliveries
 // are to come again. The zero value denies as well.
 type NotYet struct{}
@@ -143,6 +146,6 @@ func (NotYet) Stage() authz.Stage { return authz.StageSignature }
 
 // Run returns KeysUnavailable.
 func (NotYet) Run(call *authz.Call) authz.Reason {
-	call.Explain("a secret that the provider brought, and that was accepted", "none yet; see hookbastion keys")
+	call.Explain("a secret that the provider brought, and that was accepted", "none yet; "+SeeKeys)
 	return authz.KeysUnavailable
 }

@@ -71,6 +71,8 @@ var exits = map[string]string{
 	"keys 0":           "keys --policy good",
 	"keys 2":           "keys --policy nowhere",
 	"keys 3":           "keys --policy bad",
+	"keys accept 2":    "keys accept --policy good --webhook stripe",
+	"keys accept 3":    "keys accept --policy bad --webhook stripe",
 	"providers list 0": "providers list stripe",
 	"providers list 2": "providers list paypol",
 	"providers show 0": "providers show stripe",
@@ -109,6 +111,7 @@ var exits = map[string]string{
 // elsewhere are the cells that other tests show.
 var elsewhere = map[string]string{
 	"serve 0": "terminate", "redeliver 0": "TestRedeliver", "ranges accept 0": "TestRangesAreRefreshed", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
+	"keys accept 0": "handshake",
 }
 
 func TestExitCodesOfCommands(t *testing.T) {

@@ -3,6 +3,7 @@ package provider_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -230,6 +231,32 @@ func TestHandshakesThatAreOff(t *testing.T) {
 		}
 		if string(req.Method) != http.MethodPost && d.Reason != authz.MethodNotAllowed {
 			t.Errorf("%s with %s", d.Reason, req.Method)
+		}
+	})
+}
+
+// What `sign --handshake` makes is answered, where the policy has what signs it.
+func TestSampleHandshakesAreAnswered(t *testing.T) {
+	public := map[string]bool{"aws-sns": true, "discord": true} // their private keys are elsewhere
+	eachShaken(t, func(t *testing.T, s *shaken) {
+		table := s.table(t, nil)
+		hook := table.Webhooks()[0]
+		if public[hook.Provider] {
+			return
+		}
+		_, path := table.Sample(hook.Name)
+		req := &authz.Request{Host: authz.View("hooks.example.com"), Path: authz.View(path)}
+		proven, ok := hook.Handshakes.Request(s.name, req, authz.Signing{Now: s.now, NewID: rand.Text})
+		if !ok {
+			t.Fatal("no request")
+		}
+		if proven {
+			if err := hook.Sign(req, authz.Signing{Now: s.now, NewID: rand.Text}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := decided(table, req, s.now); d.Reason != authz.Handshake || d.Handshake != s.name {
+			t.Errorf("%s %s: %s %s", req.Method, req.Path, d.Reason, d.Handshake)
 		}
 	})
 }

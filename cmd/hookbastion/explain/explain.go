@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -129,14 +130,16 @@ func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, 
 
 // explained is what `explain --output json` prints.
 type explained struct {
-	Verdict  string          `json:"verdict"`
-	Reason   string          `json:"reason"`
-	Status   int             `json:"status"`
-	Webhook  string          `json:"webhook"`
-	KeyID    string          `json:"key_id"`
-	Checks   []explainedItem `json:"checks"`
-	Warnings []string        `json:"warnings"`
-	Response *response       `json:"response,omitempty"`
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	Status  int    `json:"status"`
+	Webhook string `json:"webhook"`
+	KeyID   string `json:"key_id"`
+	// Handshake names the handshake that the request is, right or wrong.
+	Handshake string          `json:"handshake,omitempty"`
+	Checks    []explainedItem `json:"checks"`
+	Warnings  []string        `json:"warnings"`
+	Response  *response       `json:"response,omitempty"`
 }
 
 type explainedItem struct {
@@ -168,7 +171,7 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 		e.Checks = append(e.Checks, matchFinding(&d, req))
 	}
 	if d.Webhook != nil {
-		e.Webhook = d.Webhook.Name
+		e.Webhook, e.Handshake = d.Webhook.Name, d.Handshake
 		if d.Webhook.Shadow && d.Verdict != authz.Allow {
 			e.Warnings = append(e.Warnings, "the webhook is in SHADOW mode: the request is forwarded all the same")
 		}
@@ -223,6 +226,17 @@ func matchFinding(d *authz.Decision, req *authz.Request) explainedItem {
 	return item
 }
 
+// printAnswer writes what a handshake is answered.
+func (e *explained) printAnswer(w io.Writer) {
+	fmt.Fprintf(w, "answer:\n   %d\n", e.Response.Status)
+	for _, name := range slices.Sorted(maps.Keys(e.Response.Headers)) {
+		fmt.Fprintf(w, "   %s: %s\n", name, e.Response.Headers[name])
+	}
+	if e.Response.Body != "" {
+		fmt.Fprintf(w, "\n   %s\n", e.Response.Body)
+	}
+}
+
 func (e *explained) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s", e.Verdict, e.Reason)
 	if e.Response != nil {
@@ -233,6 +247,9 @@ func (e *explained) print(w io.Writer) {
 		fmt.Fprintf(w, "webhook %s", e.Webhook)
 		if e.KeyID != "" {
 			fmt.Fprintf(w, ", key %s", e.KeyID)
+		}
+		if e.Handshake != "" {
+			fmt.Fprintf(w, ", handshake %s", e.Handshake)
 		}
 		fmt.Fprintln(w)
 	}
@@ -245,6 +262,9 @@ func (e *explained) print(w io.Writer) {
 		if c.Expected != "" {
 			fmt.Fprintf(w, "%s    expected  %s\n%s    found     %s\n", stem, c.Expected, stem, c.Found)
 		}
+	}
+	if e.Reason == authz.Handshake.String() && e.Response != nil {
+		e.printAnswer(w)
 	}
 	for _, warning := range e.Warnings {
 		fmt.Fprintln(w, "warning:", warning)

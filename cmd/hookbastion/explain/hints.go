@@ -2,8 +2,11 @@ package explain
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/handshake"
 )
 
 // hint adds what a captured request does not hold and the command line could
@@ -15,6 +18,7 @@ func (o *explainOptions) hint(e *explained, req *authz.Request) {
 		warn("the request was judged as if it came now; say with --now when it came")
 	case o.source == "" && e.Reason == authz.SourceDenied.String():
 		warn("a captured request has no sender's address; give it with --source-ip")
+	case e.Reason == authz.KeysUnavailable.String() && slices.ContainsFunc(e.Checks, func(c explainedItem) bool { return strings.HasSuffix(c.Found, handshake.SeeKeys) }):
 	case e.Reason == authz.KeysUnavailable.String():
 		warn("explain fetches nothing: give the key in secrets, with the kid that the request names, to judge by it")
 	case e.Reason == authz.SignatureInvalid.String():

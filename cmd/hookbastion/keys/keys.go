@@ -27,6 +27,7 @@ func New() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
+	cmd.AddCommand(newAccept())
 	o.policies.AddFlags(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "the time to judge by, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")

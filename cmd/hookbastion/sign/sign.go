@@ -41,6 +41,8 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.delivery.Key, "key", "", "file with the private key, where the policy has the public one (with its certificates, where a delivery brings them), or with the token, where it has the digest (default: none)")
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
+	cmd.Flags().StringVar(&o.delivery.Handshake, "handshake", "", "make the provider's handshake of that name in place of a delivery; without a name the first one, as --handshake alone (default: a delivery)")
+	cmd.Flags().Lookup("handshake").NoOptDefVal = firstHandshake
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
 	cmd.Flags().StringVar(&o.url, "url", "", "where it goes, as http://localhost:10000: scheme and host, and a path in place of --path (default: https and --host)")
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "with --send or --format curl, accept any certificate, for a listener with a self-signed one")
@@ -53,6 +55,7 @@ func New() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("url", "host")
 	cmd.MarkFlagsMutuallyExclusive("url", "path")
 	cmd.MarkFlagsMutuallyExclusive("send", "format")
+	cmd.MarkFlagsMutuallyExclusive("handshake", "body")
 	return cmd
 }
 
@@ -73,7 +76,13 @@ type Delivery struct {
 	Path    string // empty: that of the webhook
 	KeyID   string // empty: the first key signs
 	Key     string // a file with what the policy does not hold: the private key, or the token of a digest
+	// Handshake is the name of the provider's handshake to make, or firstHandshake; empty:
+	// a delivery.
+	Handshake string
 }
+
+// firstHandshake is any name.
+const firstHandshake = "first"
 
 func (o *signOptions) run(cmd *cobra.Command) error {
 	if err := cli.OneOf("--format", o.format, "http", "curl"); err != nil {
@@ -218,6 +227,12 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 			signing.Secret = text // which is then a token
 		}
 	}
+	if d.Handshake != "" {
+		proven, err := d.shake(hook, req, signing)
+		if err != nil || !proven {
+			return req, err
+		}
+	}
 	err := hook.Sign(req, signing)
 	if errors.Is(err, authz.ErrNoKey) && len(body) == 0 && mostlyEmpty(req.Method) {
 		err = fmt.Errorf("%w, or what it signs is not in the request; give --path with a query, or --body", err)
@@ -226,6 +241,23 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 		err = fmt.Errorf("%w; give --path with a tenant that has a secret", err)
 	}
 	return req, err
+}
+
+// shake makes the request a handshake of the webhook.
+func (d *Delivery) shake(hook *authz.Webhook, req *authz.Request, with authz.Signing) (proven bool, err error) {
+	if hook.Handshakes == nil {
+		return false, fmt.Errorf("webhook %q answers no handshake", d.Webhook)
+	}
+	names, name := hook.Handshakes.Names(), d.Handshake
+	if name == firstHandshake {
+		name = names[0]
+	}
+	req.Headers = nil
+	proven, ok := hook.Handshakes.Request(name, req, with)
+	if !ok {
+		return false, fmt.Errorf("webhook %q answers no handshake %q, but %s", d.Webhook, name, strings.Join(names, ", "))
+	}
+	return proven, nil
 }
 
 // printRaw writes the request as explain reads it.

@@ -80,6 +80,10 @@ func Describe(k *keys.Key, now time.Time, live *cli.LiveKeys, tenants bool) Key 
 	if now.Before(k.NotBefore) {
 		advise("starts at " + k.NotBefore.Format(time.RFC3339))
 	}
+	if k.Kind == keys.KindLearnt {
+		l.describeWaiting(k)
+		return l
+	}
 	if k.URL != "" {
 		l.describeFetched(k, live)
 	} else if k.PerTenant() {
@@ -101,7 +105,7 @@ func Describe(k *keys.Key, now time.Time, live *cli.LiveKeys, tenants bool) Key 
 	if l.Tenants != nil && len(l.Tenants.Examples) > 0 {
 		advise(fmt.Sprintf("%d tenants weak, %d unusable: look at %s", l.Tenants.Weak, l.Tenants.Unusable, strings.Join(l.Tenants.Examples, ", ")))
 	}
-	if live != nil {
+	if live != nil && k.Kind != keys.KindVerifyToken { // which is no key of deliveries
 		l.Matches = statOf(live, k)
 		if never := neverSeen(live, k, l.Matches); never && !over && !now.Before(k.NotBefore) {
 			advise("never seen since " + live.Since.Format(time.RFC3339))
