@@ -17,6 +17,18 @@ const (
 	maxFuture    = 10 * time.Minute
 )
 
+// elseItsOwn is the other severity of rules about what a provider may have chosen.
+const elseItsOwn = "info where it is the provider's own"
+
+// reportChosen reports what is the rule's severity where the policy chose it.
+func (p *pass) reportChosen(chosen bool, at strictyaml.Place, message string) {
+	severity := p.rule.Severity
+	if !chosen {
+		severity = finding.Info
+	}
+	p.reportAs(severity, at.Error(message))
+}
+
 // stampPlace is where the tolerance or future of a webhook stands, and whether the policy
 // chose it.
 func (w *webhook) stampPlace(key string, inFreshness, inScheme bool) (at strictyaml.Place, chosen bool) {
@@ -32,7 +44,7 @@ func (w *webhook) stampPlace(key string, inFreshness, inScheme bool) (at stricty
 
 var longTolerance = Rule{
 	Rule: finding.Rule{
-		ID: "HB074", Severity: finding.Warning, Else: "info where it is the provider's own",
+		ID: "HB074", Severity: finding.Warning, Else: elseItsOwn,
 		Title: "a delivery may be old",
 		Risk:  "Whoever captures a delivery and keeps the original from arriving has that long to choose the moment: an order that was cancelled since, a balance that was another. And copies must be remembered for as long.",
 		Fix:   "Leave freshness out for what the provider names, or say some minutes: tolerance: 300s.",
@@ -44,17 +56,13 @@ var longTolerance = Rule{
 			return
 		}
 		at, chosen := w.stampPlace("tolerance", w.GetFreshness().GetTolerance() != nil, true)
-		severity := p.rule.Severity
-		if !chosen {
-			severity = finding.Info
-		}
-		p.reportAs(severity, at.Error("a delivery may have been signed "+strictyaml.FormatDuration(check.Tolerance)+" ago; five minutes are usual"))
+		p.reportChosen(chosen, at, "a delivery may have been signed "+strictyaml.FormatDuration(check.Tolerance)+" ago; five minutes are usual")
 	},
 }
 
 var farFuture = Rule{
 	Rule: finding.Rule{
-		ID: "HB075", Severity: finding.Warning, Else: "info where it is the provider's own",
+		ID: "HB075", Severity: finding.Warning, Else: elseItsOwn,
 		Title: "a delivery may be signed far ahead of our clock",
 		Risk:  "A delivery with a time in the future is good for that much longer: it can be kept, and sent when it suits.",
 		Fix:   "Leave future out, or say a minute or two, by which clocks may differ.",
@@ -66,11 +74,7 @@ var farFuture = Rule{
 			return
 		}
 		at, chosen := w.stampPlace("future", w.GetFreshness().GetFuture() != nil, true)
-		severity := p.rule.Severity
-		if !chosen {
-			severity = finding.Info
-		}
-		p.reportAs(severity, at.Error("a delivery may be signed "+strictyaml.FormatDuration(check.Future)+" ahead; a minute is usual"))
+		p.reportChosen(chosen, at, "a delivery may be signed "+strictyaml.FormatDuration(check.Future)+" ahead; a minute is usual")
 	},
 }
 
@@ -179,7 +183,7 @@ var idleWindow = Rule{
 
 var shortTolerance = Rule{
 	Rule: finding.Rule{
-		ID: "HB134", Severity: finding.Warning,
+		ID: "HB134", Severity: finding.Warning, Else: elseItsOwn,
 		Title: "a delivery may hardly be on its way",
 		Risk:  "Clocks differ by seconds, and a busy sender or network holds a delivery up for some more: valid ones are refused in the hours in which it matters, and the provider switches the endpoint off.",
 		Fix:   "Leave tolerance out, or say at least a minute.",
@@ -188,8 +192,8 @@ var shortTolerance = Rule{
 	each: func(p *pass, w *webhook) {
 		const least = 30 * time.Second
 		if check, ok := checkOf[*replay.Freshness](w); ok && check.Tolerance < least {
-			at, _ := w.stampPlace("tolerance", w.GetFreshness().GetTolerance() != nil, true)
-			p.report(at, "a delivery may have been signed "+strictyaml.FormatDuration(check.Tolerance)+" ago at most; clocks differ by as much")
+			at, chosen := w.stampPlace("tolerance", w.GetFreshness().GetTolerance() != nil, true)
+			p.reportChosen(chosen, at, "a delivery may have been signed "+strictyaml.FormatDuration(check.Tolerance)+" ago at most; clocks differ by as much")
 		}
 	},
 }
