@@ -122,7 +122,9 @@ func (a *access) guard(next http.Handler) http.Handler {
 		case a.byToken(r) == 0:
 			a.logWrong(r)
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			if !strings.HasPrefix(r.URL.Path, "/api/") { // a browser asks for the token, and keeps it for this origin
+			if mode := r.Header.Get("Sec-Fetch-Mode"); !strings.HasPrefix(r.URL.Path, "/api/") && (mode == "" || mode == "navigate") {
+				// A browser asks for the token, and keeps it for this origin: for a page that
+				// somebody opens, and not for a script behind their back.
 				w.Header().Set("WWW-Authenticate", `Basic realm="hookbastion: the token as password", charset="UTF-8"`)
 			}
 			http.Error(w, "unauthorized", http.StatusUnauthorized)

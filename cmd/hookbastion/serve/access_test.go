@@ -221,6 +221,13 @@ func TestWrongTokensAreLogged(t *testing.T) {
 			t.Errorf("%s: %d, %s", path, w.Code, w.Header().Get("WWW-Authenticate"))
 		}
 	}
+	script := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	script.Host = "localhost"
+	script.Header.Set("Sec-Fetch-Mode", "cors")
+	w := httptest.NewRecorder()
+	if handler.ServeHTTP(w, script); w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("a script: %d, %s", w.Code, w.Header().Get("WWW-Authenticate"))
+	}
 	if out.Len() > 0 {
 		t.Errorf("a browser that has yet to ask: %s", &out)
 	}

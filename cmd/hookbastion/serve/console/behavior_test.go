@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
+	"github.com/hookbastion/hookbastion/policy"
 )
 
 // Texts of strangers do nothing in a browser, and leave no element that is not ours.
@@ -96,6 +97,15 @@ func TestLiveUpdates(t *testing.T) {
 	config := sample(ring, noon)
 	var ahead atomic.Int64
 	config.Now = func() time.Time { return noon.Add(time.Duration(ahead.Load())) }
+	var failing atomic.Bool
+	config.Policy = func() Policy {
+		p := samplePolicy(noon)
+		if failing.Load() {
+			p.Errors = policy.Errors{{}}
+			p.Errors[0].Message = "is wrong"
+		}
+		return p
+	}
 	server := serving(t, config)
 	decide := func(id int) string {
 		ahead.Add(int64(time.Second))
@@ -133,9 +143,13 @@ func TestLiveUpdates(t *testing.T) {
 	}
 	tab.until(`document.getElementById("d-` + id + `") !== null`)
 
-	// What is opened stays open.
+	// A part that is new comes.
 	var there bool
 	tab.open(server.URL + "/policy")
+	failing.Store(true)
+	tab.until(`document.querySelector("#part-errors td") !== null`)
+
+	// What is opened stays open.
 	tab.eval(`document.querySelector("summary").click()`, nil)
 	decide(3)
 	tab.until(`document.querySelector("#clock time").textContent.endsWith("33")`)

@@ -110,7 +110,7 @@ func hostileConfig(text string) Config {
 		ring.Append(&recent.Entry{
 			Time: noon.Add(-time.Duration(i) * time.Minute), ID: fmt.Sprintf("%032x", i), Webhook: text, Provider: text, KeyID: text, Unverified: text,
 			Verdict: []authz.Verdict{authz.Allow, authz.Deny, authz.Deny}[i], Reason: []authz.Reason{authz.OK, authz.Replayed, authz.SignatureInvalid}[i],
-			Status: 409, Shadow: i == 2, Source: netip.MustParseAddr("fe80::1%" + url.PathEscape(text)), Tenant: view, RequestID: view, Method: view, Path: view,
+			Status: 409, Shadow: i == 2, Source: netip.MustParseAddr("fe80::1%" + url.PathEscape(text)), Tenant: view, RequestID: view, EventID: view, Method: view, Path: view,
 			Redeliver: text, Digest: text, Checks: []authz.Outcome{{Stage: authz.StageReplay, Reason: authz.Replayed}},
 		})
 	}
@@ -198,6 +198,10 @@ func TestRedeliveryAsksForTheToken(t *testing.T) {
 		if strings.Contains(text, "the right token") {
 			t.Errorf("%s: the page has the token", c.name)
 		}
+	}
+	// A form without end.
+	if status, text := post(replayed.DecisionID, strings.Repeat("x", 11<<20)); status != 400 || !strings.Contains(text, "cannot be read") {
+		t.Errorf("a form without end: %d", status)
 	}
 	// A page is read with GET, and nothing else works.
 	if response, err := http.Post(server.URL+"/", "text/plain", nil); err != nil || response.StatusCode != http.StatusMethodNotAllowed {

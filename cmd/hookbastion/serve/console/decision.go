@@ -84,7 +84,7 @@ func (c *Console) redeliver(r *http.Request, v *view) error {
 		v.Status = http.StatusForbidden
 		return c.decision(r, v)
 	}
-	if err := r.ParseForm(); err != nil {
+	if r.ParseForm() != nil {
 		v.Status, d.Problem = http.StatusBadRequest, "The form cannot be read."
 		return nil
 	}

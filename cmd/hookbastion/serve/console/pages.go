@@ -79,10 +79,13 @@ func with(r *http.Request, name, value string) string {
 }
 
 // decisionsURL is the list of the decisions that are meant.
-func decisionsURL(pairs ...string) string {
+func decisionsURL(webhook, reason string) string {
 	query := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		query.Set(pairs[i], pairs[i+1])
+	if webhook != "" {
+		query.Set("webhook", webhook)
+	}
+	if reason != "" {
+		query.Set("reason", reason)
 	}
 	return "/decisions?" + query.Encode()
 }
@@ -132,11 +135,7 @@ const noWebhook = "(no webhook)"
 
 func reasonRows(t *traffic, webhook string) (rows []reasonRow) {
 	for _, r := range t.reasons[:min(len(t.reasons), maxReasons)] {
-		pairs := []string{"reason", r.reason}
-		if webhook != "" {
-			pairs = append(pairs, "webhook", webhook)
-		}
-		rows = append(rows, reasonRow{r.reason, decisionsURL(pairs...), int(r.count), max(int(100*r.count/t.reasons[0].count), 1)})
+		rows = append(rows, reasonRow{r.reason, decisionsURL(webhook, r.reason), int(r.count), max(int(100*r.count/t.reasons[0].count), 1)})
 	}
 	return rows
 }
@@ -208,7 +207,7 @@ func webhookRowOf(t *traffic, w *window) webhookRow {
 	row := webhookRow{Name: t.webhook, URL: webhookURL(t.webhook), Tally: countsOf(&t.tally), Spark: draw(t, w, true), Last: t.last}
 	switch t.webhook {
 	case "":
-		row.Name, row.URL = noWebhook, decisionsURL("reason", authz.NoWebhook.String())
+		row.Name, row.URL = noWebhook, decisionsURL("", authz.NoWebhook.String())
 	case others:
 		row.URL = ""
 	}
@@ -240,7 +239,7 @@ func (c *Console) webhook(r *http.Request, v *view) error {
 		Keys              []keylist.Key
 	}{
 		Name: name, InPolicy: inPolicy, Counted: counted, Tally: countsOf(&t.tally), Chart: draw(&t, v.window, false),
-		Reasons: reasonRows(&t, name), Decisions: page.Decisions, More: decisionsURL("webhook", name),
+		Reasons: reasonRows(&t, name), Decisions: page.Decisions, More: decisionsURL(name, ""),
 		Durations: durationRows(&t.tally), Keys: c.config.Keys(name).List,
 	}
 	return nil

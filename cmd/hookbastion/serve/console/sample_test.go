@@ -109,6 +109,7 @@ func decisionsOfADay(count int, now time.Time) *recent.Ring {
 		}
 		e.Webhook, e.Provider, e.Path, e.KeyID, e.Shadow = h.name, h.provider, authz.View(h.path), h.key, h.shadow
 		e.Signed, e.Skew = true, time.Duration(20+random.IntN(900))*time.Millisecond
+		e.EventID = authz.View(fmt.Sprintf("evt_%016x", random.Uint64()))
 		if random.Float64() < denied {
 			e.Verdict, e.Reason, e.Status, e.KeyID = authz.Deny, h.reasons[random.IntN(len(h.reasons))], 401, ""
 			if ago > 18*time.Minute && ago < 31*time.Minute && h.name == "shopify-orders" {
@@ -118,7 +119,7 @@ func decisionsOfADay(count int, now time.Time) *recent.Ring {
 				e.Status, e.Redeliver = 409, "a-ticket"
 			}
 		} else if random.IntN(90) == 0 {
-			e.Webhook, e.Provider, e.KeyID, e.Shadow, e.Signed = "", "", "", false, false
+			e.Webhook, e.Provider, e.KeyID, e.Shadow, e.Signed, e.EventID = "", "", "", false, false, nil
 			e.Path = authz.View([]string{"/.env", "/wp-login.php", "/webhooks/../admin", "/api/v2/hooks", "/webhooks/<script>alert(1)</script>"}[random.IntN(5)])
 			e.Source = netip.AddrFrom4([4]byte{198, 51, 100, byte(random.IntN(12))})
 			e.Verdict, e.Reason, e.Status, e.Duration = authz.Deny, authz.NoWebhook, 404, 6*time.Microsecond

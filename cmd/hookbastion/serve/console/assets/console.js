@@ -22,7 +22,13 @@
     return part.querySelector('details[open]') !== null;
   };
 
+  const partsOf = page => [...page.querySelectorAll('[data-part]')].map(e => e.id).join();
+
   const take = page => {
+    const main = document.querySelector('main'), next = page.querySelector('main');
+    if (next && partsOf(main) !== partsOf(next) && !inUse(main)) { // a part has come or gone
+      main.replaceWith(document.importNode(next, true));
+    }
     for (const old of document.querySelectorAll('[data-part]')) {
       const part = page.getElementById(old.id);
       if (!part || part.isEqualNode(old) || inUse(old)) continue;
