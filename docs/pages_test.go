@@ -92,6 +92,7 @@ func TestConcepts(t *testing.T) {
 	all := slices.Concat(
 		shown.FindAllStringSubmatch(read(t, "docs/concepts.md"), -1), shown.FindAllStringSubmatch(read(t, "docs/jwt.md"), -1),
 		shown.FindAllStringSubmatch(read(t, "docs/findings.md"), -1), shown.FindAllStringSubmatch(read(t, "docs/handshakes.md"), -1),
+		shown.FindAllStringSubmatch(read(t, "docs/providers/ranges.md"), -1),
 		[][]string{{"", read(t, "examples/quickstart/policies/webhooks.yaml")}},
 	)
 	for _, m := range all {

@@ -351,3 +351,37 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+// A source that says how often it is asked is asked as often, whatever its server says, and
+// one that waits for its judge once an hour at most. With a fallback nothing is missing.
+func TestEvery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{bodies: map[string]string{keysURL: "one"}, good: 24 * time.Hour}
+		fetcher := running(t, f, Config{})
+		use := fetcher.NewUse()
+		d := use.Document(Source{URL: keysURL, Parse: text, Every: 2 * time.Hour, Fallback: true, MaxStale: -1, Judge: func(last *Version, _ any, _ time.Time) error {
+			if last != nil {
+				return errors.New("it waits")
+			}
+			return nil
+		}})
+		if s := d.Status(time.Now()); !s.Counts || s.URL != keysURL {
+			t.Errorf("%+v", s)
+		}
+		fetcher.Serve(use)
+		time.Sleep(11 * time.Hour)
+		if n := f.count(); n < 6 || n > 7 {
+			t.Errorf("%d fetches in 11 hours", n)
+		}
+		f.set(func() { f.bodies[keysURL] = "two"; f.calls = nil })
+		time.Sleep(11 * time.Hour)
+		if n, s := f.count(), d.Status(time.Now()); n < 9 || n > 13 || s.Failure != Held {
+			t.Errorf("%d fetches of what waits in 11 hours, %+v", n, s)
+		}
+		f.set(func() { f.err = fail(Connect, "away") })
+		time.Sleep(1000 * time.Hour)
+		if value(d) != "one" {
+			t.Error("what is good for ever is gone")
+		}
+	})
+}

@@ -143,8 +143,8 @@ func (l *List) Status(now time.Time) Status {
 			s.State = Failing
 		case !at.Equal(l.of.Read):
 			s.State = Current
-		default: // the first fetch is under way
-			stale = SnapshotStaleAfter
+		default: // the first fetch is under way, and soon tells more
+			return s
 		}
 	}
 	if s.State != ChangeHeld && s.State != Missing && s.Age(now) > stale {

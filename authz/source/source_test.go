@@ -2,11 +2,15 @@ package source_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/authztest"
+	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/source"
 )
@@ -155,4 +159,60 @@ func FuzzParseAddr(f *testing.F) {
 			t.Errorf("%q: %s, want %s, %v", text, got, want, err)
 		}
 	})
+}
+
+// Lists of providers are allowed beside networks. Where one that could have the address was
+// not fetched yet, the sender is to come again.
+func TestRanges(t *testing.T) {
+	frozen := &ranges.Document{Name: "frozen", Read: time.Unix(1_795_000_000, 0), Services: []ranges.Service{{Snapshot: ranges.NewSet(prefixes(t, "140.82.112.0/20"))}}}
+	unfetched := &ranges.Document{Name: "unfetched", URL: "https://hooks.example.com/ips", Kind: ranges.Lines, Services: make([]ranges.Service, 1)}
+	keeper := ranges.NewKeeper(ranges.Config{Every: time.Hour})
+	list := func(d *ranges.Document) *ranges.List {
+		l, err := keeper.List(fetch.New(fetch.Config{}).NewUse(), d.Name, d, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	for _, c := range []struct {
+		allow, deny string
+		lists       []*ranges.List
+		addr        string
+		want        authz.Reason
+		explained   string
+	}{
+		{"", "", []*ranges.List{list(frozen)}, "140.82.115.7", authz.OK, "an address in frozen (1 networks of 2026-11-18)"},
+		{"", "", []*ranges.List{list(frozen)}, "140.82.128.1", authz.SourceDenied, "an address in frozen (1 networks of 2026-11-18)"},
+		{"203.0.113.0/24", "", []*ranges.List{list(frozen)}, "203.0.113.7", authz.OK, "an address in 203.0.113.0/24, frozen (1 networks of 2026-11-18)"},
+		{"", "140.82.115.0/24", []*ranges.List{list(frozen)}, "140.82.115.7", authz.SourceDenied, "an address in frozen (1 networks of 2026-11-18) not in 140.82.115.0/24"},
+		{"", "", []*ranges.List{list(unfetched)}, "140.82.115.7", authz.NotReady, "an address in unfetched (not fetched yet)"},
+		{"", "140.82.115.7", []*ranges.List{list(unfetched)}, "140.82.115.7", authz.SourceDenied, "an address in unfetched (not fetched yet) not in 140.82.115.7/32"},
+		{"", "", []*ranges.List{list(unfetched), list(frozen)}, "140.82.115.7", authz.OK, "an address in unfetched (not fetched yet), frozen (1 networks of 2026-11-18)"},
+		{"140.82.115.7", "", []*ranges.List{list(unfetched)}, "140.82.115.7", authz.OK, "an address in 140.82.115.7/32, unfetched (not fetched yet)"},
+		{"", "", []*ranges.List{list(unfetched)}, "", authz.SourceDenied, "an address in unfetched (not fetched yet)"},
+		{strings.Join(manyAddresses(40), " "), "", nil, "10.0.0.1", authz.SourceDenied, ", 34.0.0.62/32, …"},
+	} {
+		req := authztest.POST("hooks.example.com", "/a", "{}")
+		if c.addr != "" {
+			req.Source = netip.MustParseAddr(c.addr)
+		}
+		var d authz.Decision
+		explanation := &authz.Explanation{}
+		check := &source.Check{Allow: set(t, c.allow), Deny: set(t, c.deny), Ranges: c.lists}
+		authztest.Table(check, authztest.Proven()).DecideExplained(context.Background(), req, time.Unix(1_795_500_000, 0), &d, explanation)
+		if d.Reason != c.want {
+			t.Errorf("%+v: %s", c, d.Reason)
+		}
+		if len(explanation.Findings) == 0 || !strings.HasSuffix(explanation.Findings[0].Expected, c.explained) {
+			t.Errorf("%+v: %+v", c, explanation.Findings)
+		}
+	}
+}
+
+// manyAddresses are n with gaps between.
+func manyAddresses(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("34.0.0.%d", 2*i))
+	}
+	return all
 }

@@ -14,7 +14,7 @@ var rules = []Rule{
 	noPublicURL, openBorders, checksumOnly, anybodysDeliveries, brokenHash, weakHash, nothingCovered,
 	bodyUnsigned, idUnsigned, pathUnsigned,
 	renamed, storeUnread, tokenBindsNoBody, tokenForEver, tokenForAnybody, mixedAlgorithms, audienceOptional, targetUnsigned, bodilessMethod,
-	anySource, nobodysSource, exampleSource, localSource, onlyDenied, rangesUnused, rentedSource,
+	anySource, nobodysSource, exampleSource, localSource, onlyDenied, rangesUnused, rentedSource, oldRanges, endingRanges,
 	alwaysTrue, neverTrue, readsUnsigned, tokenInCondition,
 	shadow, statusGoesOn, manySignatures, largeHeaders, idleWindow, shortTolerance,
 	attacksUnrecorded, fewRecords, warningsUnseen,

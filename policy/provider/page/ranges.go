@@ -93,7 +93,11 @@ than 8 MiB, that name a network which is not on the public internet, one wider t
 /19 (IPv6), or as many as a sixteenth of IPv4 or an IPv6 /12. A change that loses more than half
 of a list, or adds more than it had, is held until it has stood there for 24 hours, or until
 ` + "`hookbastion ranges accept`" + ` lets it count. What was good last counts meanwhile, for as long as it takes:
-the log, [metrics](../telemetry.md), ` + "`/readyz`" + ` and ` + "`hookbastion ranges list --admin`" + ` say so.
+the log, [metrics](../telemetry.md#metrics), ` + "`/readyz`" + ` and ` + "`hookbastion ranges list --admin`" + ` say so.
+
+` + "`fetch.directory`" + ` keeps what was good last over a restart, and since when a change is held. A file
+that somebody has saved is compared by ` + "`hookbastion ranges diff NAME FILE`" + `. Where the service must not
+reach the internet, ` + "`ranges.urls`" + ` can name a mirror.
 
 `
 

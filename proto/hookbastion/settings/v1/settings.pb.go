@@ -1363,8 +1363,8 @@ func (x *File) GetSync() *durationpb.Duration {
 
 // Admin is the listener of operators: the console, and GET and POST below /api/v1/. It
 // keeps the last decisions in up to 64 MiB of memory. Two rights are told apart: to read,
-// and to let a refused copy through, which is what operators may. A request has the less
-// of what its token and its certificate allow.
+// and to let a refused copy through or a change of published addresses count, which is
+// what operators may. A request has the less of what its token and its certificate allow.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with
