@@ -104,17 +104,20 @@ type alarms struct {
 // state is that of one kind of alarm of a webhook.
 type state struct {
 	Raised int64 // the slot; 0: not raised
-	Quiet  int64 // slots in which nothing spoke for it
+	Quiet  int64 // slots since one spoke for it
+	Calm   int64 // those of them that had events
 }
 
 // settle is for how long an alarm lasts until it is the new usual, in slots.
 const settle = 72 * slotsAnHour
 
 // How many slots without a word for it end an alarm: quiet, or weak where the evidence
-// has not gone down.
+// has not gone down; and how many of them must have had events, which for a webhook of
+// a few deliveries takes a day.
 const (
 	quiet = slotsAnHour
 	weak  = 6 * slotsAnHour
+	calm  = 3
 )
 
 // timeOf is when a slot begins.
@@ -130,7 +133,7 @@ func (s *series) raise(m *Monitor, slot int64, a Alarm) {
 	if st.Raised != 0 {
 		return
 	}
-	a.Strangers = a.Strangers || s.Open
+	a.Strangers = a.Strangers || s.open
 	if a.Strangers {
 		if slot-m.stranger < int64(strangersPause/Slot) {
 			m.reported.Lock()
@@ -151,19 +154,30 @@ func (s *series) raise(m *Monitor, slot int64, a Alarm) {
 	}
 }
 
-// heard notes whether a slot spoke for an alarm, and whether evidence is left. It
-// returns true when the alarm ends; accepted says that it is the new usual.
-func (s *series) heard(m *Monitor, slot int64, k Kind, spoke, alive bool) (ended, accepted bool) {
+// word is what a slot says of an alarm that was raised.
+type word struct {
+	spoke  bool // for it
+	events bool // there was something to judge
+	alive  bool // evidence is left
+	stays  bool // it never is the new usual
+}
+
+// heard notes what a slot says of an alarm. ended says that it ends, accepted that it is
+// the new usual.
+func (s *series) heard(m *Monitor, slot int64, k Kind, w word) (ended, accepted bool) {
 	st := &s.States[k]
 	if st.Raised == 0 {
 		return false, false
 	}
 	st.Quiet++
-	if spoke {
-		st.Quiet = 0
+	if w.events {
+		st.Calm++
 	}
-	accepted = slot-st.Raised >= settle
-	if !accepted && (st.Quiet < quiet || alive && st.Quiet < weak) {
+	if w.spoke {
+		st.Quiet, st.Calm = 0, 0
+	}
+	accepted = !w.stays && slot-st.Raised >= settle
+	if !accepted && (st.Calm < calm || st.Quiet < quiet || w.alive && st.Quiet < weak) {
 		return false, false
 	}
 	*st = state{}

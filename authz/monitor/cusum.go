@@ -34,7 +34,6 @@ type share struct {
 	Hits, Total float32 // the past
 	Spread      float32 // variance over that of independent events, minus 1
 	Tallies     [2]tally
-	n, k, odd   float32 // of the slot
 }
 
 // shareKind is what a share's alarm is about.
@@ -57,10 +56,9 @@ func (s *share) usual(k *shareKind) float64 {
 }
 
 // end ends a slot and returns the tally that raises an alarm, if one does.
-func (s *share) end(kind *shareKind, slot int64, learn bool) *tally {
-	n, k, odd := float64(s.n), float64(s.k), float64(s.odd)
-	s.n, s.k, s.odd = 0, 0, 0
-	if n == 0 {
+func (s *share) end(kind *shareKind, slot int64, learn bool, of part) *tally {
+	n, k, odd := float64(of.n), float64(of.k), float64(of.odd)
+	if n <= 0 {
 		return nil
 	}
 	k = min(k, n)
@@ -118,7 +116,6 @@ type count struct {
 	Slots   float32 // how many
 	Spread  float32
 	Tallies [2]tally
-	k, odd  float32
 }
 
 // countKind is what a count's alarm is about.
@@ -130,10 +127,7 @@ type countKind struct {
 	hits, times  float64 // events that an alarm needs, and times the usual
 }
 
-func (c *count) end(kind *countKind, slot int64, learn bool) *tally {
-	k := float64(c.k)
-	odd := float64(c.odd)
-	c.k, c.odd = 0, 0
+func (c *count) end(kind *countKind, slot int64, learn bool, k float64) *tally {
 	usual := (float64(c.Mean)*float64(c.Slots) + 0.5) / (float64(c.Slots) + 12)
 	var raised *tally
 	if float64(c.Slots) >= kind.least {
@@ -141,7 +135,7 @@ func (c *count) end(kind *countKind, slot int64, learn bool) *tally {
 			wanted := max(3, 7*float64(i)+3)*usual + more
 			ratio := (k*math.Log(wanted/usual) - (wanted - usual)) / (1 + float64(c.Spread))
 			t := &c.Tallies[i]
-			t.add(slot, ratio, enough/2.5, 1, k, odd)
+			t.add(slot, ratio, enough/2.5, 1, k, k)
 			if t.Sum >= enough && float64(t.K) >= kind.hits && float64(t.K) >= kind.times*usual*float64(t.N) {
 				raised = t
 			}

@@ -30,12 +30,17 @@ func (s *series) judge(m *Monitor, slot int64) {
 	if s.name == "" {
 		return
 	}
-	if s.rhythm.turn(slot, s.scratch) {
-		s.youth = int(max(young, min(young*200/max(s.rhythm.Hours.daily(), 1), oldest)))
+	s.flush(slot)
+	s.Open, s.Nowhere = s.open, s.nowhere
+	for _, of := range []*part{&s.failures, &s.copies, &s.unknown, &s.sources} {
+		of.n += float32(s.good)
+	}
+	if s.Rhythm.turn(slot, s.scratch) {
+		s.youth = int32(max(young, min(young*200/max(s.Rhythm.Hours.daily(), 1), oldest)))
 	}
 	s.judgeFailures(m, slot)
-	s.judgeShare(m, slot, Copies, &s.Copies, &copyShare, "of the deliveries are copies of earlier ones, where %s is usual")
-	s.judgeShare(m, slot, UnknownOutcomes, &s.Unknown, &unknownShare, "of the deliveries have an outcome that nobody knows, where %s is usual")
+	s.judgeShare(m, slot, Copies, &s.Copies, &s.copies, &copyShare, "of the deliveries are copies of earlier ones, where %s is usual")
+	s.judgeShare(m, slot, UnknownOutcomes, &s.Unknown, &s.unknown, &unknownShare, "of the deliveries have an outcome that nobody knows, where %s is usual")
 	s.judgeSources(m, slot)
 	s.judgeSizes(m, slot)
 	s.judgeSkews(m, slot)
@@ -45,54 +50,64 @@ func (s *series) judge(m *Monitor, slot int64) {
 }
 
 // percent writes a share.
-func percent(share float64) string { return fmt.Sprintf("%.2g %%", 100*share) }
+func percent(share float64) string {
+	if share >= 0.0995 {
+		return fmt.Sprintf("%.0f %%", 100*share)
+	}
+	return fmt.Sprintf("%.2g %%", 100*share)
+}
 
 // alarm fills what a tally tells.
 func (t *tally) alarm(k Kind) Alarm {
 	return Alarm{Kind: k, Samples: int64(t.N), Since: timeOf(t.Since), Strangers: t.Odd > t.K/2}
 }
 
-// finish ends an alarm of a sum.
-func (s *series) finish(m *Monitor, slot int64, k Kind, spoke, alive bool, reset, accept func()) {
-	if ended, accepted := s.heard(m, slot, k, spoke, alive); ended {
+// finish ends an alarm when its time has come, and lets go of what was seen where there
+// is none.
+func (s *series) finish(m *Monitor, slot int64, k Kind, w word, reset, accept func()) {
+	ended, accepted := s.heard(m, slot, k, w)
+	if ended {
 		if accepted {
 			accept()
 		}
 		reset()
+	}
+	if ended || s.States[k].Raised == 0 && !w.alive {
 		s.votes[k] = vote{}
 	}
 }
 
 // judgeShare ends a slot of a share.
-func (s *series) judgeShare(m *Monitor, slot int64, k Kind, sh *share, kind *shareKind, words string) {
-	usual, n, hits := sh.usual(kind), sh.n, sh.k
-	if t := sh.end(kind, slot, s.learns(k)); t != nil {
+func (s *series) judgeShare(m *Monitor, slot int64, k Kind, sh *share, of *part, kind *shareKind, words string) {
+	usual, n, hits := sh.usual(kind), of.n, of.k
+	if t := sh.end(kind, slot, s.learns(k), *of); t != nil {
 		a := t.alarm(k)
 		a.Source, a.Baseline, a.Value, a.Unit = s.votes[k].source(), usual, float64(t.K/t.N), "share"
 		a.Message = percent(a.Value) + " " + fmt.Sprintf(words, percent(usual))
 		s.raise(m, slot, a)
 	}
+	*of = part{}
 	spoke := float64(hits) > float64(n)*max(3*usual, kind.mild/2)
-	s.finish(m, slot, k, spoke, sh.alive(), sh.reset, sh.accept)
+	s.finish(m, slot, k, word{spoke: spoke, events: n > 0, alive: sh.alive()}, sh.reset, sh.accept)
 }
 
 // judgeFailures watches failures from networks that deliver and those of strangers.
 func (s *series) judgeFailures(m *Monitor, slot int64) {
 	learn := s.learns(SignatureFailures)
-	usual, n, hits, strange := s.Failures.usual(&failureShare), s.Failures.n, s.Failures.k, float64(s.Strange.k)
+	usual, n, hits, strange := s.Failures.usual(&failureShare), s.failures.n, s.failures.k, float64(s.strange)
 	often := s.Strange.usual()
-	if t := s.Failures.end(&failureShare, slot, learn); t != nil {
+	if t := s.Failures.end(&failureShare, slot, learn, s.failures); t != nil {
 		a := t.alarm(SignatureFailures)
 		a.Source, a.Baseline, a.Value, a.Unit = s.votes[SignatureFailures].source(), usual, float64(t.K/t.N), "share"
 		a.Message = percent(a.Value) + " from networks that deliver fail, where " + percent(usual) + " is usual: "
-		if a.Value > 0.5 {
+		if a.Value > 0.8 {
 			a.Message += "the provider's secret has probably changed"
 		} else {
 			a.Message += "one of the provider's secrets may have changed, or others share its addresses"
 		}
 		s.raise(m, slot, a)
 	}
-	if t := s.Strange.end(&strangeCount, slot, learn); t != nil {
+	if t := s.Strange.end(&strangeCount, slot, learn, strange); t != nil {
 		a := t.alarm(SignatureFailures)
 		a.Strangers, a.Samples = true, int64(t.K)
 		a.Source, a.Unit = s.votes[SignatureFailures].source(), "failures an hour"
@@ -100,8 +115,9 @@ func (s *series) judgeFailures(m *Monitor, slot int64) {
 		a.Message = fmt.Sprintf("strangers fail %.3g times an hour, where %.2g is usual: they hold no key", a.Value, a.Baseline)
 		s.raise(m, slot, a)
 	}
+	s.failures, s.strange = part{}, 0
 	spoke := float64(hits) > float64(n)*max(3*usual, failureShare.mild/2) || strange > 3*often+1
-	s.finish(m, slot, SignatureFailures, spoke, s.Failures.alive() || s.Strange.alive(),
+	s.finish(m, slot, SignatureFailures, word{spoke: spoke, events: n > 0, alive: s.Failures.alive() || s.Strange.alive()},
 		func() { s.Failures.reset(); s.Strange.reset() }, func() { s.Failures.accept(); s.Strange.accept() })
 }
 
@@ -129,32 +145,33 @@ func (c *count) accept() {
 	}
 }
 
+// accept leaves of the past as much as two values.
 func (s *shift) accept() {
+	keep := 2 / max(s.Total, 2)
 	for i := range s.Past {
-		s.Past[i] *= 0.02
+		s.Past[i] *= keep
 	}
-	s.Total *= 0.02
+	s.Total *= keep
 }
 
 // judgeSources watches the share of deliveries from networks that are new.
 func (s *series) judgeSources(m *Monitor, slot int64) {
 	age := slot - s.Born
 	if age < learnSources {
-		s.Sources.n, s.Sources.k, s.Sources.odd = 0, 0, 0
+		s.sources = part{}
 		return
 	}
 	kind := sourceShare
 	if age < 2*learnSources {
 		kind.least = math.Inf(1)
 	}
-	s.judgeShare(m, slot, NewSource, &s.Sources, &kind, "of the deliveries come from networks that were not known a day before, where %s is usual")
+	s.judgeShare(m, slot, NewSource, &s.Sources, &s.sources, &kind, "of the deliveries come from networks that were not known a day before, where %s is usual")
 }
 
 // judgeScan watches how many different unknown paths or tenants there are.
 func (s *series) judgeScan(m *Monitor, slot int64) {
-	s.Scan.k = float32(s.paths.take())
-	now, often := float64(s.Scan.k), s.Scan.usual()
-	if t := s.Scan.end(&pathCount, slot, s.learns(PathScan)); t != nil {
+	now, often := s.paths.take(), s.Scan.usual()
+	if t := s.Scan.end(&pathCount, slot, s.learns(PathScan), now); t != nil {
 		a := t.alarm(PathScan)
 		a.Strangers, a.Samples, a.Source, a.Unit = true, int64(t.K), s.votes[PathScan].source(), "different an hour"
 		a.Baseline, a.Value = often*float64(slotsAnHour), float64(t.K/t.N)*float64(slotsAnHour)
@@ -165,14 +182,14 @@ func (s *series) judgeScan(m *Monitor, slot int64) {
 		a.Message = fmt.Sprintf("%.3g %s are tried an hour, where %.2g is usual", a.Value, what, a.Baseline)
 		s.raise(m, slot, a)
 	}
-	s.finish(m, slot, PathScan, now > 3*often+2, s.Scan.alive(), s.Scan.reset, s.Scan.accept)
+	s.finish(m, slot, PathScan, word{spoke: now > 3*often+2, events: true, alive: s.Scan.alive()}, s.Scan.reset, s.Scan.accept)
 }
 
 // judgeSizes watches the sizes of bodies.
 func (s *series) judgeSizes(m *Monitor, slot int64) {
 	usual, _ := s.Sizes.usual()
-	before := s.Sizes.strongest()
-	if i := s.Sizes.end(slot, s.learns(BodySize), func(bool, float64, float64) bool { return true }) - 1; i >= 0 {
+	events := s.sizes.n > 0
+	if i := s.Sizes.end(&s.sizes, slot, s.learns(BodySize), func(bool, float64, float64) bool { return true }) - 1; i >= 0 {
 		a := s.Sizes.Tallies[i].alarm(BodySize)
 		a.Baseline, a.Value, a.Unit = math.Round(sizeOf(usual)), math.Round(sizeOf(s.Sizes.at(i))), "bytes"
 		words := "larger"
@@ -182,7 +199,7 @@ func (s *series) judgeSizes(m *Monitor, slot int64) {
 		a.Message = fmt.Sprintf("bodies are %s than they were: the middle one has about %.3g bytes, where %.3g is usual", words, a.Value, a.Baseline)
 		s.raise(m, slot, a)
 	}
-	s.finish(m, slot, BodySize, s.Sizes.strongest() > max(before, enough/2), s.Sizes.alive(), s.Sizes.reset, s.Sizes.accept)
+	s.finish(m, slot, BodySize, word{spoke: s.Sizes.spoke, events: events, alive: s.Sizes.alive()}, s.Sizes.reset, s.Sizes.accept)
 }
 
 // leastDrift is the smallest change of the clock skew that matters, in seconds.
@@ -192,8 +209,8 @@ const leastDrift = 1.0
 // slot's skews alone; a clock moves them all.
 func (s *series) judgeSkews(m *Monitor, slot int64) {
 	usual, low := s.Skews.usual()
-	before := s.Skews.strongest()
-	i := s.Skews.end(slot, s.learns(ClockDrift), func(up bool, nowMiddle, nowLow float64) bool {
+	events := s.skews.n > 0
+	i := s.Skews.end(&s.skews, slot, s.learns(ClockDrift), func(up bool, nowMiddle, nowLow float64) bool {
 		if up {
 			return skewOf(nowLow)-skewOf(low) > leastDrift
 		}
@@ -205,14 +222,14 @@ func (s *series) judgeSkews(m *Monitor, slot int64) {
 		a.Message = fmt.Sprintf("signed times lie %.3g s behind our clock, where %.2g s is usual: the provider's clock or ours has moved", a.Value, a.Baseline)
 		s.raise(m, slot, a)
 	}
-	s.finish(m, slot, ClockDrift, s.Skews.strongest() > max(before, enough/2), s.Skews.alive(), s.Skews.reset, s.Skews.accept)
+	s.finish(m, slot, ClockDrift, word{spoke: s.Skews.spoke, events: events, alive: s.Skews.alive()}, s.Skews.reset, s.Skews.accept)
 }
 
 func seconds(v float64) float64 { return math.Round(v*100) / 100 }
 
 // judgeKeys watches for keys that should be out of use.
 func (s *series) judgeKeys(m *Monitor, slot int64) {
-	if k := s.Keys.raised(s.rhythm.Hours.daily()); k != nil {
+	if k := s.Keys.raised(s.Rhythm.Hours.daily()); k != nil {
 		a := Alarm{Kind: RetiredKey, Value: float64(k.Back), Unit: "uses", Samples: int64(k.Back), Since: timeOf(k.Since)}
 		a.Message = fmt.Sprintf("key %q was used %d times again after others had replaced it", k.ID, k.Back)
 		if k.Refused {
@@ -220,12 +237,12 @@ func (s *series) judgeKeys(m *Monitor, slot int64) {
 		}
 		s.raise(m, slot, a)
 	}
-	s.finish(m, slot, RetiredKey, s.Keys.spoke(slot), false, s.Keys.reset, func() { s.Keys.accept(slot) })
+	s.finish(m, slot, RetiredKey, word{spoke: s.Keys.spoke(slot), events: s.alive > 0}, s.Keys.reset, func() { s.Keys.accept(slot) })
 }
 
 // judgeRhythm watches how many deliveries there are.
 func (s *series) judgeRhythm(m *Monitor, slot int64) {
-	r := &s.rhythm
+	r := &s.Rhythm
 	r.end(slot, s.good, s.alive, m.crowd)
 	owed, silent := r.silent(slot)
 	if silent {
@@ -235,7 +252,13 @@ func (s *series) judgeRhythm(m *Monitor, slot int64) {
 			Message: fmt.Sprintf("nothing has come for %s, in which %.3g deliveries would be usual", timeOf(slot+1).Sub(since).Round(time.Minute), owed),
 		})
 	}
-	s.finish(m, slot, Silence, silent, false, func() {}, func() {})
+	s.finish(m, slot, Silence, word{spoke: silent, events: s.alive > 0, stays: true}, func() {}, func() {})
+	s.judgeRate(m, slot)
+}
+
+// judgeRate watches for more and fewer deliveries than usual.
+func (s *series) judgeRate(m *Monitor, slot int64) {
+	r := &s.Rhythm
 	got, expected, hours, high := r.more(slot)
 	low := false
 	if !high && s.learns(Silence) {
@@ -248,10 +271,17 @@ func (s *series) judgeRhythm(m *Monitor, slot int64) {
 		if low {
 			words = "fewer"
 		}
+		if s.learns(Rate) {
+			r.Fewer = low
+		}
 		s.raise(m, slot, Alarm{
-			Kind: Rate, Baseline: math.Round(expected*10) / 10, Value: got, Unit: "deliveries", Samples: int64(got), Since: timeOf(slot + 1 - hours*slotsAnHour),
+			Kind: Rate, Baseline: math.Round(expected*10) / 10, Value: math.Round(got), Unit: "deliveries", Samples: int64(got + 0.5), Since: timeOf(slot + 1 - hours*slotsAnHour),
 			Message: fmt.Sprintf("%s deliveries than usual: %.4g in %d h, where %.3g are usual at such a time", words, got, hours, expected),
 		})
 	}
-	s.finish(m, slot, Rate, high || low, false, func() {}, func() {})
+	spoke := high || low
+	if !s.learns(Rate) && !spoke {
+		spoke = r.still(m.crowd)
+	}
+	s.finish(m, slot, Rate, word{spoke: spoke, events: true}, func() { r.Fewer = false }, func() {})
 }

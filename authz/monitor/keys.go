@@ -5,6 +5,9 @@ import "math"
 // maxKeys is how many keys of a webhook are followed.
 const maxKeys = 6
 
+// maxKeyID is how many bytes of a key's id are told apart.
+const maxKeyID = 64
+
 // key is a key that has signed deliveries.
 type key struct {
 	ID          string
@@ -30,6 +33,7 @@ type keys struct {
 }
 
 func (ks *keys) find(id string) *key {
+	id = id[:min(len(id), maxKeyID)]
 	for i := range ks.List {
 		if ks.List[i].ID == id {
 			return &ks.List[i]
@@ -40,7 +44,7 @@ func (ks *keys) find(id string) *key {
 
 // add begins to follow a key; the one whose last use was first has to go.
 func (ks *keys) add(id string, slot int64) *key {
-	id = string(append([]byte(nil), id[:min(len(id), 64)]...))
+	id = string(append([]byte(nil), id[:min(len(id), maxKeyID)]...))
 	if len(ks.List) < maxKeys {
 		ks.List = append(ks.List, key{})
 	}
@@ -54,24 +58,25 @@ func (ks *keys) add(id string, slot int64) *key {
 	return &ks.List[at]
 }
 
-// used notes a delivery that was allowed.
-func (ks *keys) used(id string, slot int64) {
+// used notes so many deliveries that were allowed.
+func (ks *keys) used(id string, slot int64, n uint32) {
 	if id == "" {
 		return
 	}
-	ks.Deliveries++
+	ks.Deliveries += n
 	k := ks.find(id)
 	if k == nil {
 		k = ks.add(id, slot)
+		k.From -= n
 	}
 	if k.Newer > 0 && k.retired(slot) {
-		k.back(slot, false)
+		k.back(slot, n, false)
 		return
 	}
-	k.N, k.Last, k.To, k.Newer = k.N+1, slot, ks.Deliveries, 0
+	k.N, k.Last, k.To, k.Newer = k.N+n, slot, ks.Deliveries, 0
 	for i := range ks.List {
 		if o := &ks.List[i]; o.First < k.First {
-			o.Newer++
+			o.Newer += n
 		}
 	}
 }
@@ -96,17 +101,17 @@ func (ks *keys) refused(id string, slot int64) {
 	if k == nil {
 		k = ks.add(id, slot)
 	}
-	k.back(slot, true)
+	k.back(slot, 1, true)
 }
 
-func (k *key) back(slot int64, refused bool) {
+func (k *key) back(slot int64, n uint32, refused bool) {
 	if k.Back == 0 {
 		k.Since, k.Until, k.Slots = slot, -1, 0
 	}
 	if k.Until != slot {
 		k.Slots++
 	}
-	k.Back, k.Until, k.Refused = k.Back+1, slot, refused
+	k.Back, k.Until, k.Refused = k.Back+n, slot, refused
 }
 
 // raised returns a key that was used too often for a key that is retired. Of a webhook

@@ -43,7 +43,7 @@ func mix(a, b uint64) uint64 {
 func hashText[T ~string | ~[]byte](seed [2]uint64, text T) uint64 {
 	h := seed[0] ^ uint64(len(text))
 	for len(text) >= 8 {
-		h = mix(h^word(text), seed[1])
+		h = mix(h^eight(text), seed[1])
 		text = text[8:]
 	}
 	var last uint64
@@ -53,21 +53,28 @@ func hashText[T ~string | ~[]byte](seed [2]uint64, text T) uint64 {
 	return mix(h^last, seed[1]^0xa0761d6478bd642f)
 }
 
-func word[T ~string | ~[]byte](t T) uint64 {
+func eight[T ~string | ~[]byte](t T) uint64 {
 	return uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 | uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
 }
 
-// of is the hash of a source's network, and of the wider one around it: a /16, or a
-// /32 of IPv6. Addresses of one network have one hash.
-func (n *networks) of(webhook uint64, a netip.Addr) (near, wide uint64) {
+// near is the hash of a source's network. Addresses of one network have one hash.
+func (n *networks) near(webhook uint64, a netip.Addr) uint64 {
 	b := a.As16()
-	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	id := binary.BigEndian.Uint64(b[:8]) >> 16
 	if a.Is4() || a.Is4In6() {
-		near, wide = lo>>8|1<<63, lo>>16|1<<62
-	} else {
-		near, wide = hi>>16, hi>>32|3<<62
+		id = binary.BigEndian.Uint64(b[8:])>>8 | 1<<63
 	}
-	return mix(webhook^near, n.seed[1]), mix(webhook^wide, n.seed[1])
+	return mix(webhook^id, n.seed[1])
+}
+
+// wide is that of the wider network around it: a /16, or a /32 of IPv6.
+func (n *networks) wide(webhook uint64, a netip.Addr) uint64 {
+	b := a.As16()
+	id := binary.BigEndian.Uint64(b[:8])>>32 | 3<<62
+	if a.Is4() || a.Is4In6() {
+		id = binary.BigEndian.Uint64(b[8:])>>16 | 1<<62
+	}
+	return mix(webhook^id, n.seed[1])
 }
 
 // find returns the cell of a network.

@@ -20,6 +20,8 @@ type rhythm struct {
 	// Backlog is what the last long pause, which ended in slot BackAt, has held back.
 	Backlog float64
 	BackAt  int64
+	// Fewer: the alarm that goes on is one of too few.
+	Fewer bool
 	// LastMore is the last slot in which an hour had too many.
 	LastMore int64
 	// Got and Expected are the slots of the last hour, Alive those with any word of the
@@ -29,10 +31,12 @@ type rhythm struct {
 	Expected [slotsAnHour]float32
 	Day      [24]float32
 
+	// NowHour is the hour that runs, HourGot what it has so far; Whole says that it was
+	// seen from its beginning.
+	NowHour int64
+	HourGot float64
+	Whole   bool
 	now     expectation // of the hour that runs
-	nowHour int64
-	hourGot float64
-	known   bool // the hour is seen from its beginning
 }
 
 func newRhythm() rhythm { return rhythm{Hours: newHours(), Fano: 1, Sigma: 0.2, Bunch: 1} }
@@ -40,17 +44,17 @@ func newRhythm() rhythm { return rhythm{Hours: newHours(), Fano: 1, Sigma: 0.2, 
 // turn begins an hour, if the slot is in another one, and reports whether it did.
 func (r *rhythm) turn(slot int64, scratch []weighted) bool {
 	hour := slot / slotsAnHour
-	if r.nowHour == hour {
+	if r.NowHour == hour {
 		return false
 	}
-	if r.nowHour != 0 {
-		r.Hours.set(r.nowHour, r.hourGot, r.known)
-		if r.now.Known && r.known {
-			r.learn(r.hourGot, r.now.Middle)
+	if r.NowHour != 0 {
+		r.Hours.set(r.NowHour, r.HourGot, r.Whole)
+		if r.now.Known && r.Whole {
+			r.learn(r.HourGot, r.now.Middle)
 		}
 	}
-	r.known = r.nowHour == hour-1
-	r.nowHour, r.hourGot = hour, 0
+	r.Whole = r.NowHour == hour-1
+	r.NowHour, r.HourGot = hour, 0
 	r.now = r.Hours.expect(hour, scratch)
 	r.Day[hour%24] = -1
 	if r.now.From >= fewest {
@@ -83,7 +87,7 @@ func (r *rhythm) learn(got, expected float64) {
 func (r *rhythm) end(slot int64, got, alive uint32, crowd float64) {
 	at := slot % slotsAnHour
 	r.Got[at], r.Alive[at], r.Expected[at] = got, alive, -1
-	r.hourGot += float64(got)
+	r.HourGot += float64(got)
 	if r.now.From >= fewest {
 		r.Expected[at] = float32(r.now.Middle / float64(slotsAnHour))
 	}
@@ -91,6 +95,9 @@ func (r *rhythm) end(slot int64, got, alive uint32, crowd float64) {
 		r.Bunch += float32((min(square(float64(alive)-e)/e, 40) - float64(r.Bunch)) / 500)
 	}
 	low := r.now.Low / float64(slotsAnHour) * r.level() * crowd
+	if r.Fewer {
+		low *= fewer // that there are fewer is known
+	}
 	if alive == 0 {
 		r.Owed += low
 		return
@@ -186,12 +193,12 @@ func (r *rhythm) more(slot int64) (got, expected float64, hours int64, yes bool)
 	if slot%slotsAnHour != slotsAnHour-1 {
 		return got, expected, 1, false
 	}
-	got, expected = r.hourGot, 0
+	got, expected = r.HourGot, 0
 	for back := int64(0); back < 24; back++ {
-		if v, ok := r.Hours.at(r.nowHour - back); ok && back > 0 {
+		if v, ok := r.Hours.at(r.NowHour - back); ok && back > 0 {
 			got += v
 		}
-		e := float64(r.Day[(r.nowHour-back)%24])
+		e := float64(r.Day[(r.NowHour-back)%24])
 		if e < 0 {
 			return got, 0, 24, false
 		}
@@ -205,8 +212,8 @@ func (r *rhythm) more(slot int64) (got, expected float64, hours int64, yes bool)
 func (r *rhythm) lately() float64 {
 	var got, expected float64
 	for back := int64(2); back < 24; back++ {
-		e := float64(r.Day[(r.nowHour-back)%24])
-		if n, ok := r.Hours.at(r.nowHour - back); ok && e > 0 {
+		e := float64(r.Day[(r.NowHour-back)%24])
+		if n, ok := r.Hours.at(r.NowHour - back); ok && e > 0 {
 			got, expected = got+n, expected+e
 		}
 	}
@@ -233,8 +240,8 @@ func (r *rhythm) owing(slot int64, excess float64) bool {
 	}
 	owed := 0.
 	for back := int64(23); back > 0; back-- {
-		e := float64(r.Day[(r.nowHour-back)%24])
-		if got, ok := r.Hours.at(r.nowHour - back); ok && e > 0 && (got < 0.6*e || owed > 0) {
+		e := float64(r.Day[(r.NowHour-back)%24])
+		if got, ok := r.Hours.at(r.NowHour - back); ok && e > 0 && (got < 0.6*e || owed > 0) {
 			if back == 1 { // part of it is in the excess
 				got = min(got, e)
 			}
@@ -252,18 +259,18 @@ const habitDays = 2
 // the same time, or at any where no usual day has as many; or at this time a week ago.
 func (r *rhythm) habit(got float64) bool {
 	for back := int64(7*24 - 1); back <= 7*24+1; back++ {
-		if n, ok := r.Hours.at(r.nowHour - back); ok && n >= 0.6*got {
+		if n, ok := r.Hours.at(r.NowHour - back); ok && n >= 0.6*got {
 			return true
 		}
 	}
 	whenever := got > 2*r.Hours.peak()
 	days, last, weekdays := 0, int64(-1), 0
 	for back := int64(2); back < 28*24; back++ {
-		hour := r.nowHour - back
-		if off := (back + 2) % 24; !whenever && (off > 4 || weekend(hour) != weekend(r.nowHour)) {
+		hour := r.NowHour - back
+		if off := (back + 2) % 24; !whenever && (off > 4 || weekend(hour) != weekend(r.NowHour)) {
 			continue
 		}
-		if n, ok := r.Hours.at(hour); ok && n >= 0.6*got && hour/24 != last && hour/24 != r.nowHour/24 {
+		if n, ok := r.Hours.at(hour); ok && n >= 0.6*got && hour/24 != last && hour/24 != r.NowHour/24 {
 			days, last, weekdays = days+1, hour/24, weekdays|1<<(hour/24%7)
 		}
 	}
@@ -274,7 +281,7 @@ func (r *rhythm) habit(got float64) bool {
 func (r *rhythm) usualDay(got float64) bool {
 	days := 0
 	for back := int64(1); back <= 28; back++ {
-		if mean, ok := r.Hours.around(r.nowHour-24*back-23, r.nowHour-24*back); ok && mean*24 >= 0.7*got {
+		if mean, ok := r.Hours.around(r.NowHour-24*back-23, r.NowHour-24*back); ok && mean*24 >= 0.7*got {
 			days++
 		}
 	}
@@ -286,8 +293,8 @@ func (r *rhythm) usualDay(got float64) bool {
 func (r *rhythm) less(crowd float64) (got, expected float64, yes bool) {
 	got, expected, ok := r.lastHour(&r.Alive)
 	expected *= crowd
-	before, known := r.Hours.at(r.nowHour - 1)
-	then := float64(r.Day[(r.nowHour+23)%24]) * crowd
+	before, known := r.Hours.at(r.NowHour - 1)
+	then := float64(r.Day[(r.NowHour+23)%24]) * crowd
 	if !ok || !known || got == 0 || r.now.From < 4 || expected < 60 || then < 60 {
 		return got, expected, false
 	}
@@ -300,11 +307,24 @@ func (r *rhythm) less(crowd float64) (got, expected float64, yes bool) {
 	}
 	days := 0
 	for back := int64(1); back <= 28; back++ {
-		if n, ok := r.Hours.at(r.nowHour - 24*back); ok && n < 1.5*got {
+		if n, ok := r.Hours.at(r.NowHour - 24*back); ok && n < 1.5*got {
 			days++
 		}
 	}
 	return got, expected, days < habitDays
+}
+
+// fewer is what is expected before a silence where few come already.
+const fewer = 0.1
+
+// still reports whether an alarm goes on: there are not quite as many, or as few, as it
+// takes to raise it.
+func (r *rhythm) still(crowd float64) bool {
+	if got, expected, ok := r.lastHour(&r.Alive); r.Fewer {
+		return ok && got < 0.6*expected*crowd
+	}
+	got, expected, ok := r.lastHour(&r.Got)
+	return ok && got > 1.5*expected+4
 }
 
 // crowd is what most webhooks have of what was expected of them in the last hour, at
@@ -318,7 +338,7 @@ func crowd(all []*series) float64 {
 			break
 		}
 		s.mu.Lock()
-		got, expected, ok := s.rhythm.lastHour(&s.rhythm.Alive)
+		got, expected, ok := s.Rhythm.lastHour(&s.Rhythm.Alive)
 		s.mu.Unlock()
 		if ok && expected >= 10 {
 			ratios[n] = got / expected

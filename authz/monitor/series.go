@@ -11,22 +11,39 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// series is what is known of one webhook. That of the empty name is the requests that
-// no webhook matched.
+// series is one webhook. That of the empty name is the requests that no webhook
+// matched. What a decision touches stands together and is small, and what was learned
+// apart from it: with many webhooks the cost is that of the memory.
 type series struct {
-	mu   sync.Mutex
-	name string
-	hash uint64
-
-	past
-	paths    distinct // unknown ones, or unknown tenants
+	mu       sync.Mutex
+	hash     uint64
+	lastNear uint64 // the network that delivered last, where it is known well
+	key      string // that signed last, so often in this slot
+	keyUses  uint32
 	good     uint32
 	alive    uint32
-	youth    int    // for how many hours a network is new
-	lastNear uint64 // the network that delivered last, where it is known well
-	votes    [kindCount]vote
-	scratch  []weighted
+	youth    int32 // for how many hours a network is new
+	born     int64 // the hour of the first event
+	open     bool
+	nowhere  bool
+
+	failures part
+	copies   part
+	unknown  part
+	sources  part
+	strange  float32
+	sizes    values
+	skews    values
+
+	*past
+	name    string
+	paths   distinct // unknown ones, or unknown tenants
+	votes   [kindCount]vote
+	scratch []weighted
 }
+
+// part is what a slot has of a share.
+type part struct{ n, k, odd float32 }
 
 // past is what a series has learned; it is kept over a restart.
 type past struct {
@@ -43,18 +60,26 @@ type past struct {
 	Skews    shift
 	Keys     keys
 	States   [kindCount]state
-	rhythm   rhythm
+	Rhythm   rhythm
 }
 
 func newSeries(name string, seed [2]uint64) *series {
-	s := &series{name: name, hash: hashText(seed, name), youth: young, scratch: make([]weighted, 0, 24)}
-	s.rhythm = newRhythm()
+	s := &series{name: name, hash: hashText(seed, name), youth: young, past: &past{}, scratch: make([]weighted, 0, 24)}
+	s.Rhythm = newRhythm()
 	size := 2
 	if name == "" {
 		size = 64
 	}
 	s.paths.bits = make([]uint64, size)
 	return s
+}
+
+// begin notes the first event.
+func (s *series) begin(slot int64) {
+	if s.Born == 0 {
+		s.Born = slot
+	}
+	s.born = s.Born / slotsAnHour
 }
 
 // young is for how many hours a network is new at least, and at most where there are
@@ -66,9 +91,9 @@ const (
 
 // observe counts an event.
 func (s *series) observe(e *Event, n *networks) {
-	slot := slotOf(e.Time)
-	if s.Born == 0 {
-		s.Born = slot
+	unix := e.Time.Unix()
+	if s.born == 0 {
+		s.begin(unix / int64(Slot/time.Second))
 	}
 	if s.name == "" {
 		if e.Reason == authz.NoWebhook {
@@ -77,50 +102,62 @@ func (s *series) observe(e *Event, n *networks) {
 		}
 		return
 	}
-	hour := e.Time.Unix() / 3600
 	if e.Allowed {
-		s.delivery(e, n, slot, hour)
+		s.delivery(e, n, unix/3600)
 		return
 	}
-	known := s.Nowhere // where nobody knows sources, all are alike
-	if e.Source.IsValid() {
-		near, wide := n.of(s.hash, e.Source)
-		_, known = n.age(near, hour)
-		if spread := s.Sources.usual(&sourceShare); !known && spread > scattered {
-			_, known = n.age(wide, hour)
-			known = known || spread > everywhere
-		}
+	s.denial(e, n, s.knows(e, n, unix/3600))
+}
+
+// knows reports whether a denial comes from where the provider is.
+func (s *series) knows(e *Event, n *networks, hour int64) bool {
+	if !e.Source.IsValid() {
+		return s.nowhere // where nobody knows sources, all are alike
 	}
-	s.denial(e, n, known, slot)
+	if _, known := n.age(n.near(s.hash, e.Source), hour); known {
+		return true
+	}
+	spread := s.Sources.usual(&sourceShare)
+	if spread > everywhere {
+		return true
+	}
+	if spread <= scattered {
+		return false
+	}
+	_, known := n.age(n.wide(s.hash, e.Source), hour)
+	return known
 }
 
 // delivery counts what was allowed.
-func (s *series) delivery(e *Event, n *networks, slot, hour int64) {
-	s.Open = e.Reason == authz.Unprotected
+func (s *series) delivery(e *Event, n *networks, hour int64) {
+	s.open = e.Reason == authz.Unprotected
 	s.alive++
-	s.Failures.n++
-	s.Unknown.n++
-	s.Copies.n++
-	s.Sources.n++
 	switch e.Mark {
 	case authz.MarkCopy:
-		s.Copies.k++
+		s.copies.n++
+		s.copies.k++
 		s.votes[Copies].add(e.Source)
 		return // it says nothing new of the provider
 	case authz.MarkPossible:
-		s.Unknown.k++
+		s.unknown.k++
 	case authz.MarkNone, authz.MarkRedelivered:
 	}
-	s.good++
-	s.Sizes.add(sizeClass(e.BodyBytes), false)
+	s.good++ // and one of each share
+	s.sizes.add(sizeClass(e.BodyBytes))
 	if e.HasSkew {
-		s.Skews.add(skewClass(e.Skew.Seconds()), false)
+		s.skews.add(skewClass(e.Skew))
 	}
-	s.Keys.used(e.KeyID, slot)
-	if s.Nowhere = !e.Source.IsValid(); s.Nowhere {
+	switch {
+	case e.KeyID == s.key:
+		s.keyUses++
+	default:
+		s.flush(slotOf(e.Time))
+		s.key, s.keyUses = string(append([]byte(nil), e.KeyID...)), 1
+	}
+	if s.nowhere = !e.Source.IsValid(); s.nowhere {
 		return
 	}
-	near, wide := n.of(s.hash, e.Source)
+	near := n.near(s.hash, e.Source)
 	if near == s.lastNear && hour%24 != 0 {
 		return
 	}
@@ -128,12 +165,20 @@ func (s *series) delivery(e *Event, n *networks, slot, hour int64) {
 		s.lastNear = near
 		return
 	}
-	if age, known := n.seen(wide, hour); s.settled(hour, age, known) {
-		s.Sources.k += 0.5 // a neighbour of a known one
+	if age, known := n.seen(n.wide(s.hash, e.Source), hour); s.settled(hour, age, known) {
+		s.sources.k += 0.5 // a neighbour of a known one
 	} else {
-		s.Sources.k++
+		s.sources.k++
 	}
 	s.votes[NewSource].add(e.Source)
+}
+
+// flush notes the uses of the key that signed last.
+func (s *series) flush(slot int64) {
+	if s.keyUses > 0 {
+		s.Keys.used(s.key, slot, s.keyUses)
+		s.keyUses = 0
+	}
 }
 
 // scattered is the share of deliveries from new networks from which on a provider has
@@ -146,12 +191,12 @@ const everywhere = 0.5
 // settled reports whether a network that has been known for so many hours is new no
 // more. Those of a webhook's first days never are.
 func (s *series) settled(hour int64, age int, known bool) bool {
-	return known && (age >= s.youth || (hour-int64(age))*slotsAnHour < s.Born+learnSources)
+	return known && (age >= int(s.youth) || hour-int64(age) < s.born+learnSources/slotsAnHour)
 }
 
 // denial counts what was refused. What comes from a network that has never delivered
 // says nothing of the provider.
-func (s *series) denial(e *Event, n *networks, known bool, slot int64) {
+func (s *series) denial(e *Event, n *networks, known bool) {
 	if known {
 		s.alive++
 	}
@@ -159,33 +204,32 @@ func (s *series) denial(e *Event, n *networks, known bool, slot int64) {
 	case authz.SignatureMissing, authz.SignatureMalformed, authz.SignatureInvalid, authz.TokenMissing, authz.TokenInvalid, authz.TokenExpired:
 		s.votes[SignatureFailures].add(e.Source)
 		if known {
-			s.Failures.n++
-			s.Failures.k++
+			s.failures.n++
+			s.failures.k++
 		} else {
-			s.Strange.k++
-			s.Strange.odd++
+			s.strange++
 		}
 	case authz.Replayed:
 		s.votes[Copies].add(e.Source)
-		s.Copies.n++
-		s.Copies.k++
+		s.copies.n++
+		s.copies.k++
 		if !known {
-			s.Copies.odd++
+			s.copies.odd++
 		}
 	case authz.InFlight, authz.ReplayUncertain, authz.StoreUnavailable, authz.Timeout, authz.Internal:
 		if known || e.Reason != authz.Timeout && e.Reason != authz.Internal { // the others need a signature that holds
-			s.Unknown.n++
-			s.Unknown.k++
+			s.unknown.n++
+			s.unknown.k++
 		}
 	case authz.KeyNotValidNow:
-		s.Keys.refused(e.KeyID, slot)
+		s.Keys.refused(e.KeyID, slotOf(e.Time))
 	case authz.TimestampTooOld, authz.TimestampInFuture:
 		if e.HasSkew && known {
-			s.Skews.add(skewClass(e.Skew.Seconds()), false)
+			s.skews.add(skewClass(e.Skew))
 		}
 	case authz.BodyTooLarge:
 		if known {
-			s.Sizes.add(sizeClass(e.BodyBytes), false)
+			s.sizes.add(sizeClass(e.BodyBytes))
 		}
 	case authz.TenantUnknown:
 		s.paths.add(hashText(n.seed, e.Path))
@@ -196,22 +240,16 @@ func (s *series) denial(e *Event, n *networks, known bool, slot int64) {
 
 // many counts decisions of which little is known.
 func (s *series) many(at time.Time, allowed bool, reason authz.Reason, n uint32) {
-	if s.Born == 0 {
-		s.Born = slotOf(at)
+	if s.born == 0 {
+		s.begin(slotOf(at))
 	}
-	if s.name == "" {
-		return // how many paths there were, nobody knows
-	}
-	if allowed {
+	switch {
+	case s.name == "": // how many paths there were, nobody knows
+	case allowed:
 		s.good, s.alive = s.good+n, s.alive+n
-		for _, sh := range []*share{&s.Failures, &s.Copies, &s.Unknown} {
-			sh.n += float32(n)
-		}
-		return
-	}
-	if isFailure(reason) {
-		s.Strange.k += float32(n)
-		s.Strange.odd += float32(n)
+		s.sources.n -= float32(n) // from where they came, nobody knows
+	case isFailure(reason):
+		s.strange += float32(n)
 	}
 }
 

@@ -1,6 +1,10 @@
 package monitor
 
-import "math"
+import (
+	"math"
+	"math/bits"
+	"time"
+)
 
 // cells is how many classes a distribution has.
 const cells = 56
@@ -15,19 +19,21 @@ type shift struct {
 	// Middle and Low are, for each tally, the sums over its slots of the middle and the
 	// lower quarter of each, and Slots is their number.
 	Middle, Low, Slots [4]float32
-	slot               [cells]uint16
-	n, odd             uint32
+	spoke              bool // the last slot spoke for what is raised or nearly so
+}
+
+// values are those of a slot, by class.
+type values struct {
+	of [cells]uint16
+	n  uint32
 }
 
 // add counts a value of a class.
-func (s *shift) add(class int, odd bool) {
+func (v *values) add(class int) {
 	class = max(0, min(class, cells-1))
-	if s.slot[class] < math.MaxUint16 {
-		s.slot[class]++
-		s.n++
-		if odd {
-			s.odd++
-		}
+	if v.of[class] < math.MaxUint16 {
+		v.of[class]++
+		v.n++
 	}
 }
 
@@ -50,15 +56,16 @@ const learned = 20
 
 // end ends a slot. It returns the tally that raises an alarm, counted from 1, or 0;
 // differs says whether a change from the past matters.
-func (s *shift) end(slot int64, learn bool, differs func(up bool, middle, low float64) bool) int {
-	if s.n == 0 {
+func (s *shift) end(of *values, slot int64, learn bool, differs func(up bool, middle, low float64) bool) int {
+	s.spoke = false
+	if of.n == 0 {
 		return 0
 	}
-	n, odd := float64(s.n), float64(s.odd)
+	n := float64(of.n)
 	raised := 0
 	if s.Total >= learned {
-		score := s.score()
-		middle, low := quantile(&s.slot, n, 0.5), quantile(&s.slot, n, 0.25)
+		score := s.score(of)
+		middle, low := quantile(&of.of, n, 0.5), quantile(&of.of, n, 0.25)
 		for i := range s.Tallies {
 			step, up, z := 0.5, i < 2, score
 			if i%2 == 1 {
@@ -68,7 +75,9 @@ func (s *shift) end(slot int64, learn bool, differs func(up bool, middle, low fl
 				z = -z
 			}
 			t := &s.Tallies[i]
-			t.add(slot, (step*z-n*step*step/2)/(1+float64(s.Spread)), enough/3.5, n, n, odd)
+			ratio := (step*z - n*step*step/2) / (1 + float64(s.Spread))
+			t.add(slot, ratio, enough/3.5, n, n, 0)
+			s.spoke = s.spoke || ratio > 0 && t.Sum > enough/2
 			s.follow(i, middle, low)
 			if t.Sum >= enough && t.N >= 5 && differs(up, float64(s.Middle[i]/s.Slots[i]), float64(s.Low[i]/s.Slots[i])) {
 				raised = i + 1
@@ -77,16 +86,16 @@ func (s *shift) end(slot int64, learn bool, differs func(up bool, middle, low fl
 		s.Spread = stray(s.Spread, min(score*score/n, 30))
 	}
 	if learn {
-		s.learn(n)
+		s.learn(of)
 	}
-	s.slot, s.n, s.odd = [cells]uint16{}, 0, 0
+	*of = values{}
 	return raised
 }
 
 // score is the sum of the ranks of the slot's values.
-func (s *shift) score() (sum float64) {
+func (s *shift) score(of *values) (sum float64) {
 	total, below := float64(s.Total)+1, 0.5
-	for i, n := range s.slot {
+	for i, n := range of.of {
 		past := float64(s.Past[i])
 		if n > 0 {
 			rank := (below + past/2) / total
@@ -119,7 +128,7 @@ func (s *shift) usual() (middle, low float64) {
 	return quantile(&s.Past, float64(s.Total), 0.5), quantile(&s.Past, float64(s.Total), 0.25)
 }
 
-func (s *shift) learn(n float64) {
+func (s *shift) learn(of *values) {
 	weight := float32(1)
 	if s.suspicious() {
 		weight = 0.1
@@ -131,10 +140,10 @@ func (s *shift) learn(n float64) {
 		}
 		s.Total *= keep
 	}
-	for i, k := range s.slot {
+	for i, k := range of.of {
 		s.Past[i] += weight * float32(k)
 	}
-	s.Total += weight * float32(n)
+	s.Total += weight * float32(of.n)
 }
 
 func (s *shift) suspicious() bool { return s.strongest() > enough/3 }
@@ -157,27 +166,37 @@ func sizeClass(bytes int64) int {
 	if bytes <= 0 {
 		return 0
 	}
-	return 1 + int(2*math.Log2(float64(bytes)))
+	return 1 + halves(uint64(bytes))
+}
+
+// halves is twice the logarithm to the base of 2, rounded down.
+func halves(n uint64) int {
+	whole := bits.Len64(n) - 1
+	// whether n is beyond the root of 2 times the power: by its first 32 bits
+	first := n << (63 - whole) >> 32
+	if first >= 0xb504f334 {
+		return 2*whole + 1
+	}
+	return 2 * whole
 }
 
 // sizeOf is the number of bytes at a class.
 func sizeOf(class float64) float64 { return math.Exp2((class - 1) / 2) }
 
-// skewStep is below what clock skews are told apart in proportion, in seconds.
-const skewStep = 0.25
+// skewStep is below what clock skews are told apart in proportion.
+const skewStep = 250 * time.Millisecond
 
 // skewClass is the class of a clock skew: two for each doubling beyond a quarter of a
 // second, in both directions.
-func skewClass(seconds float64) int {
-	class := int(2 * math.Log2(1+math.Abs(seconds)/skewStep))
-	if seconds < 0 {
-		return cells/2 - 1 - class
+func skewClass(skew time.Duration) int {
+	if skew < 0 {
+		return cells/2 - 1 - halves(1024+uint64(-skew/(skewStep/1024))) + 20
 	}
-	return cells/2 + class
+	return cells/2 + halves(1024+uint64(skew/(skewStep/1024))) - 20
 }
 
 // skewOf is the skew at a class, in seconds.
 func skewOf(class float64) float64 {
 	from := class - cells/2
-	return math.Copysign(skewStep*(math.Exp2(math.Abs(from)/2)-1), from)
+	return math.Copysign(skewStep.Seconds()*(math.Exp2(math.Abs(from)/2)-1), from)
 }
