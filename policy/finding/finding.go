@@ -87,6 +87,9 @@ type Finding struct {
 	Risk    string `json:"risk"`
 	Fix     string `json:"fix"`
 	Link    string `json:"link"`
+	// Removable is the path of a value without which every verdict is the same, and the
+	// finding gone; empty if there is none.
+	Removable string `json:"removable,omitempty"`
 	// Suppressed is why it is known and accepted, where it is: it then counts for nothing.
 	Suppressed string `json:"suppressed,omitempty"`
 }

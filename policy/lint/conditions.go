@@ -36,6 +36,11 @@ func (p *pass) conditions(w *webhook, f func(i int, facts condition.Facts)) {
 	}
 }
 
+// mayBeAbsent reports whether a name cannot be evaluated in some requests, which denies.
+func mayBeAbsent(read condition.Read) bool {
+	return slices.Contains([]string{"body", "headers", "query", "signed_time"}, read.Name)
+}
+
 var alwaysTrue = Rule{
 	Rule: finding.Rule{
 		ID: "HB110", Severity: finding.Warning,
@@ -48,6 +53,9 @@ var alwaysTrue = Rule{
 		p.conditions(w, func(i int, facts condition.Facts) {
 			if facts.Always {
 				p.report(w.at.At("conditions", i), "is true whatever is sent, unless it cannot be evaluated")
+				if !slices.ContainsFunc(facts.Reads, mayBeAbsent) {
+					p.removable(w.at.At("conditions", i).Path().String())
+				}
 			}
 		})
 	},

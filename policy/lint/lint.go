@@ -159,6 +159,10 @@ func (p *pass) reportAs(severity finding.Severity, e strictyaml.Error) {
 	p.found = append(p.found, f)
 }
 
+// removable says that without a value each verdict is the same, and what was reported last
+// is gone.
+func (p *pass) removable(path string) { p.found[len(p.found)-1].Removable = path }
+
 // reportBy reports what is the rule's severity where the policy chose it, and INFO where
 // the provider has no other way.
 func (p *pass) reportBy(w *webhook, at strictyaml.Place, message string) {

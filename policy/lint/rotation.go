@@ -41,6 +41,9 @@ var keyEnded = Rule{
 		for i := range p.Keys {
 			if k := &p.Keys[i]; ended(k, p.Now) {
 				p.reportKey(k, "ended at "+k.NotAfter.UTC().Format(time.RFC3339))
+				if slices.ContainsFunc(p.keys[k.Webhook], func(o *keys.Key) bool { return o.Kind == k.Kind && inForce(o, p.Now) }) {
+					p.removable(k.Place.Path)
+				}
 			}
 		}
 	},

@@ -13,21 +13,27 @@ import (
 // Who has a secret can sign for everything that it is the secret of. These rules look at
 // the whole set: equal texts are known by their keyed hashes, files by their names.
 
-// alike calls f with each key whose text an earlier one has, and with the first of those.
-func (p *pass) alike(f func(first, again *keys.Key)) {
-	first := map[string]*keys.Key{}
+// maxAlike bounds how many keys with one text are compared with each other.
+const maxAlike = 16
+
+// alike calls f with each key whose text an earlier one has that is of the pair, and with
+// that one.
+func (p *pass) alike(pair func(first, again *keys.Key) bool, f func(first, again *keys.Key)) {
+	earlier := map[string][]*keys.Key{}
 	for i := range p.Keys {
 		k := &p.Keys[i]
 		id := k.Alike
 		if k.PerTenant() {
 			id = "file " + k.File
 		}
-		switch {
-		case id == "" || k.IsPublic():
-		case first[id] == nil:
-			first[id] = k
-		default:
-			f(first[id], k)
+		if id == "" || k.IsPublic() {
+			continue
+		}
+		if j := slices.IndexFunc(earlier[id], func(first *keys.Key) bool { return pair(first, k) }); j >= 0 {
+			f(earlier[id][j], k)
+		}
+		if len(earlier[id]) < maxAlike {
+			earlier[id] = append(earlier[id], k)
 		}
 	}
 }
@@ -53,10 +59,10 @@ var oneForTwoSenders = Rule{
 		Link:  "secrets.md#rotation",
 	},
 	set: func(p *pass) {
-		p.alike(func(first, again *keys.Key) {
-			if first.Webhook != again.Webhook && p.sender(first.Webhook) != p.sender(again.Webhook) {
-				p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+", which another sender has")
-			}
+		p.alike(func(first, again *keys.Key) bool {
+			return first.Webhook != again.Webhook && p.sender(first.Webhook) != p.sender(again.Webhook)
+		}, func(first, again *keys.Key) {
+			p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+", which another sender has")
 		})
 	},
 }
@@ -70,10 +76,10 @@ var oneForTwoWebhooks = Rule{
 		Link:  "secrets.md#rotation",
 	},
 	set: func(p *pass) {
-		p.alike(func(first, again *keys.Key) {
-			if first.Webhook != again.Webhook && p.sender(first.Webhook) == p.sender(again.Webhook) {
-				p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+": a delivery to the one passes at the other, too")
-			}
+		p.alike(func(first, again *keys.Key) bool {
+			return first.Webhook != again.Webhook && p.sender(first.Webhook) == p.sender(again.Webhook)
+		}, func(first, again *keys.Key) {
+			p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+": a delivery to the one passes at the other, too")
 		})
 	},
 }
@@ -87,9 +93,12 @@ var oneTwice = Rule{
 		Link:  "secrets.md#rotation",
 	},
 	set: func(p *pass) {
-		p.alike(func(first, again *keys.Key) {
-			if first.Webhook == again.Webhook && first.Kind == again.Kind {
-				p.reportKey(again, "is the same as "+first.Kind+" "+first.ID)
+		p.alike(func(first, again *keys.Key) bool {
+			return first.Webhook == again.Webhook && first.Kind == again.Kind
+		}, func(first, again *keys.Key) {
+			p.reportKey(again, "is the same as "+first.Kind+" "+first.ID)
+			if first.Kind == "secret" && first.NotAfter.IsZero() && first.NotBefore.IsZero() { // it counts whenever the other does
+				p.removable(again.Place.Path)
 			}
 		})
 	},
@@ -104,10 +113,10 @@ var secretSent = Rule{
 		Link:  "policy.md#token",
 	},
 	set: func(p *pass) {
-		p.alike(func(first, again *keys.Key) {
-			if first.Kind != again.Kind && (first.Webhook == again.Webhook || p.sender(first.Webhook) == p.sender(again.Webhook)) {
-				p.reportKey(again, "is the same text as "+p.describe(first)+", and the token is sent with each delivery")
-			}
+		p.alike(func(first, again *keys.Key) bool {
+			return first.Kind != again.Kind && (first.Webhook == again.Webhook || p.sender(first.Webhook) == p.sender(again.Webhook))
+		}, func(first, again *keys.Key) {
+			p.reportKey(again, "is the same text as "+p.describe(first)+", and the token is sent with each delivery")
 		})
 	},
 }

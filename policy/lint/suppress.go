@@ -91,7 +91,10 @@ var idleSuppression = Rule{
 				p.report(s.at.At("finding"), "there is no finding "+id)
 			case !s.used:
 				p.report(s.at.At("finding"), "the webhook has no finding "+id)
+			default:
+				continue
 			}
+			p.removable(s.at.Path().String())
 		}
 	},
 }

@@ -177,6 +177,7 @@ var idleWindow = Rule{
 		untimed := func(s *policyv1.Scheme) bool { _, timed := s.Stamp(); return !timed }
 		if check, ok := checkOf[*replay.Check](w); ok && check.Tolerance > 0 && w.GetReplay().GetWindow() != nil && !slices.ContainsFunc(w.schemes, untimed) {
 			p.report(w.at.At("replay", "window"), "has no effect: the time is signed, and copies are known until it is "+strictyaml.FormatDuration(check.Tolerance)+" old")
+			p.removable(w.at.At("replay", "window").Path().String())
 		}
 	},
 }

@@ -37,7 +37,8 @@ func New() *cobra.Command {
 			"Exits 0 if the policies are good, 3 if they have errors or a finding at or above\n" +
 			"--fail-on, and 2 if they cannot be read.",
 		Example: "  hookbastion validate policies\n" +
-			"  hookbastion validate --config hookbastion.yaml --fail-on warning --output sarif policies",
+			"  hookbastion validate --config hookbastion.yaml --fail-on warning --output sarif policies\n" +
+			"  hookbastion validate --fix --dry-run policies",
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run,
 	}
@@ -45,17 +46,20 @@ func New() *cobra.Command {
 	cmd.Flags().StringArrayVar(&v.p.Paths, "policy", nil, "directory or file with policies, as an argument is; may be repeated (default: policies)")
 	v.admin.AddFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
 	v.failOn.AddFlag(cmd)
+	cmd.Flags().BoolVar(&v.fix, "fix", false, "remove from the policies what can go without a change of any verdict, and show what was changed; comments stay (default: false)")
+	cmd.Flags().BoolVar(&v.dryRun, "dry-run", false, "with --fix: show, and write nothing (default: false)")
 	cmd.Flags().StringVar(&v.now, "now", "", "the time for which to judge, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&v.output, "output", "text", "text, json or sarif")
 	return cmd
 }
 
 type validation struct {
-	output string
-	now    string
-	p      cli.Policies
-	admin  *cli.Admin
-	failOn cli.FailOn
+	output      string
+	now         string
+	fix, dryRun bool
+	p           cli.Policies
+	admin       *cli.Admin
+	failOn      cli.FailOn
 }
 
 func (v *validation) run(cmd *cobra.Command, args []string) error {
@@ -69,43 +73,80 @@ func (v *validation) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	problem, found := policy.Errors(nil), []finding.Finding{}
-	s, err := settings.Check(v.p.Config, now)
-	if err != nil && !errors.As(err, &problem) {
+	if v.dryRun && !v.fix {
+		return errors.New("--dry-run goes with --fix")
+	}
+	l, err := v.look(cmd, args, now)
+	if err != nil {
 		return err
 	}
-	var table *authz.Table
-	if s != nil { // or else nobody knows by what policies are judged
-		if err := v.paths(cmd, args, s); err != nil {
+	if v.fix && len(l.problem) == 0 {
+		shown := cmd.OutOrStdout()
+		if v.output != "text" {
+			shown = cmd.ErrOrStderr()
+		}
+		changed, err := fix(shown, l.found, v.dryRun)
+		if err != nil {
 			return err
 		}
-		var all []keys.Key
-		if table, all, err = v.p.Keys(); err != nil {
-			problem = append(problem, cli.AsErrors(err)...)
-		}
-		if found, err = v.findings(cmd.Context(), s, table, all, now); err != nil {
-			return err
+		if changed && !v.dryRun {
+			if l, err = v.look(cmd, nil, now); err != nil {
+				return err
+			}
 		}
 	}
+	return v.print(cmd, l)
+}
+
+// looked is what there is to say of policies.
+type looked struct {
+	problem policy.Errors
+	found   []finding.Finding
+	table   *authz.Table
+}
+
+// look judges settings and policies.
+func (v *validation) look(cmd *cobra.Command, args []string, now time.Time) (l looked, err error) {
+	l.found = []finding.Finding{}
+	s, err := settings.Check(v.p.Config, now)
+	if err != nil && !errors.As(err, &l.problem) {
+		return l, err
+	}
+	if s == nil { // nobody knows by what policies are judged
+		return l, nil
+	}
+	if err := v.paths(cmd, args, s); err != nil {
+		return l, err
+	}
+	var all []keys.Key
+	if l.table, all, err = v.p.Keys(); err != nil {
+		l.problem = append(l.problem, cli.AsErrors(err)...)
+	}
+	l.found, err = v.findings(cmd.Context(), s, l.table, all, now)
+	return l, err
+}
+
+// print writes what was found in the form that was asked for.
+func (v *validation) print(cmd *cobra.Command, l looked) (err error) {
 	switch v.output {
 	case "json":
-		err = printJSON(cmd.OutOrStdout(), problem, found)
+		err = printJSON(cmd.OutOrStdout(), l.problem, l.found)
 	case "sarif":
-		err = printSARIF(cmd.OutOrStdout(), problem, found)
+		err = printSARIF(cmd.OutOrStdout(), l.problem, l.found)
 	default:
-		cli.PrintErrors(cmd.ErrOrStderr(), problem.Err())
-		printText(cmd.OutOrStdout(), found)
-		if len(problem) == 0 {
-			printCounts(cmd.OutOrStdout(), len(table.Webhooks()), found)
+		cli.PrintErrors(cmd.ErrOrStderr(), l.problem.Err())
+		printText(cmd.OutOrStdout(), l.found)
+		if len(l.problem) == 0 {
+			printCounts(cmd.OutOrStdout(), len(l.table.Webhooks()), l.found)
 		}
 	}
 	switch {
 	case err != nil:
 		return err
-	case len(problem) > 0:
-		return cli.CodeOf(problem)
+	case len(l.problem) > 0:
+		return cli.CodeOf(l.problem)
 	default:
-		return v.failOn.Exit(found)
+		return v.failOn.Exit(l.found)
 	}
 }
 

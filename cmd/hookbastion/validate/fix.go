@@ -1,0 +1,127 @@
+package validate
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/hookbastion/hookbastion/authz/files"
+	"github.com/hookbastion/hookbastion/policy/edit"
+	"github.com/hookbastion/hookbastion/policy/finding"
+	"github.com/hookbastion/hookbastion/policy/strictyaml"
+)
+
+// fix removes from policies what can go without a change of any verdict, shows what it
+// changes, and, unless it is only to be shown, writes the files. It reports whether there
+// was anything to remove.
+func fix(w io.Writer, found []finding.Finding, onlyShow bool) (changed bool, err error) {
+	byFile := map[string][]finding.Finding{}
+	var names []string
+	for _, f := range found {
+		if f.Removable == "" || f.Suppressed != "" {
+			continue
+		}
+		if byFile[f.File] == nil {
+			names = append(names, f.File)
+		}
+		byFile[f.File] = append(byFile[f.File], f)
+	}
+	for _, name := range names {
+		before, _, err := files.Read(name, strictyaml.MaxBytes)
+		if err != nil {
+			return changed, err
+		}
+		after := removeAll(w, before, byFile[name])
+		if string(after) == string(before) {
+			continue
+		}
+		changed = true
+		_, _ = w.Write(diff.Diff(name, before, name, after))
+		if !onlyShow {
+			if err := replace(name, after); err != nil {
+				return changed, err
+			}
+		}
+	}
+	return changed, nil
+}
+
+// removeAll removes the last ones first, so that the places of the others stay.
+func removeAll(w io.Writer, text []byte, found []finding.Finding) []byte {
+	slices.SortStableFunc(found, func(a, b finding.Finding) int { return comparePaths(stepsOf(b.Removable), stepsOf(a.Removable)) })
+	last := ""
+	for _, f := range found {
+		if f.Removable == last || strings.HasPrefix(last, f.Removable+".") {
+			continue // another finding had it removed
+		}
+		shorter, err := edit.Remove(text, stepsOf(f.Removable)...)
+		if err != nil {
+			fmt.Fprintf(w, "%s: %s: %v; do it by hand (%s)\n", f.Place, f.Removable, err, f.ID)
+			continue
+		}
+		text, last = shorter, f.Removable
+	}
+	return text
+}
+
+// stepsOf reads webhooks[0].secrets[1] as it is written in findings.
+func stepsOf(path string) []any {
+	var steps []any
+	for part := range strings.SplitSeq(path, ".") {
+		key, rest, _ := strings.Cut(part, "[")
+		steps = append(steps, key)
+		for rest != "" {
+			number, more, _ := strings.Cut(rest, "]")
+			if n, err := strconv.Atoi(number); err == nil {
+				steps = append(steps, n)
+			}
+			rest = strings.TrimPrefix(more, "[")
+		}
+	}
+	return steps
+}
+
+func comparePaths(a, b []any) int {
+	return slices.CompareFunc(a, b, func(x, y any) int {
+		i, number := x.(int)
+		j, alsoNumber := y.(int)
+		if number && alsoNumber {
+			return cmp.Compare(i, j)
+		}
+		return cmp.Compare(fmt.Sprint(x), fmt.Sprint(y))
+	})
+}
+
+// replace writes a file anew, whole or not at all, with the mode that it has. Behind a
+// link it is the file that the link leads to.
+func replace(name string, text []byte) (err error) {
+	if name, err = filepath.EvalSymlinks(name); err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(name), ".hookbastion-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temporary.Name())
+		}
+	}()
+	_, err = temporary.Write(text)
+	err = cmp.Or(err, temporary.Chmod(info.Mode().Perm()), temporary.Sync(), temporary.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), name)
+}
