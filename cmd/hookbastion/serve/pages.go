@@ -18,6 +18,7 @@ import (
 func newConsole(a *admin, known *counted, state *condition, log *slog.Logger) *console.Console {
 	return console.New(console.Config{
 		Decisions: known.recent, Policy: known.Policy, Keys: known.keysOf,
+		Ranges:    known.ranges,
 		Condition: func() []string { lines, _ := state.say(time.Now()); return lines },
 		Redeliver: a.redeliverByForm, MayRedeliver: a.access.mayOperate,
 		Version: cli.Version, Replica: replicaName(), Log: log,
@@ -40,6 +41,14 @@ func (c *counted) Policy() console.Policy {
 		}
 	}
 	return p
+}
+
+// ranges says what is known of the lists of addresses in use.
+func (c *counted) ranges() (all []cli.Range) {
+	for _, s := range rangesOf(c.watcher.Table(), time.Now()) {
+		all = append(all, cli.RangeOf(&s))
+	}
+	return all
 }
 
 // asPolicyErrors makes a list of any error.

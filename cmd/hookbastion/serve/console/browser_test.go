@@ -28,7 +28,7 @@ func pagesOf(ring *recent.Ring) map[string]string {
 	return map[string]string{
 		"overview": "/", "day": "/?window=24h&sort=denied", "decisions": "/decisions", "denials": "/decisions?verdict=deny",
 		"problem": "/decisions?since=yesterday", "none": "/decisions?webhook=nobody", "webhook": "/webhook?name=shopify-orders",
-		"decision": "/decisions/" + replayed, "redeliver": "/decisions/" + replayed + "/redeliver", "keys": "/keys", "policy": "/policy",
+		"decision": "/decisions/" + replayed, "redeliver": "/decisions/" + replayed + "/redeliver", "keys": "/keys", "policy": "/policy", "anomalies": "/anomalies", "ranges": "/ranges",
 	}
 }
 

@@ -33,6 +33,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/hookbastion/hookbastion/authz/monitor"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/record"
 )
@@ -46,6 +48,11 @@ type Config struct {
 	Policy func() Policy
 	// Keys lists the keys of a webhook; of all, if it is empty.
 	Keys func(webhook string) Keys
+	// Ranges says what is known of the lists of addresses that policies name. nil: none.
+	Ranges func() []cli.Range
+	// Anomalies are what is unusual now, and the last that were, the newest last. nil:
+	// nobody watches.
+	Anomalies func() (current, past []monitor.Alarm)
 	// Condition is one line for each thing that is not as it should be, or one that
 	// begins with ok.
 	Condition func() []string
@@ -111,7 +118,7 @@ var (
 )
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"number": number, "count": func(n int64) string { return number(int(n)) }, "percent": percent, "micros": micros, "age": age, "size": size, "check": checkWord,
+	"number": number, "count": func(n int64) string { return number(int(n)) }, "percent": percent, "micros": micros, "age": age, "size": size, "check": checkWord, "amount": amount,
 	"style": func() string { return style.path }, "script": func() string { return script.path }, "icon": func() string { return icon.path },
 }).ParseFS(assets, "assets/*.html"))
 
@@ -137,6 +144,8 @@ func New(config Config) *Console {
 		"GET /webhook":                   c.webhook,
 		"GET /keys":                      c.keys,
 		"GET /policy":                    c.policy,
+		"GET /ranges":                    c.ranges,
+		"GET /anomalies":                 c.anomalies,
 		"GET /":                          c.nothing,
 	} {
 		c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, page) })

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/monitor"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/keylist"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
@@ -51,7 +52,7 @@ func TestPages(t *testing.T) {
 		status int
 		words  []string
 	}{
-		"/":                                  {200, []string{"stripe-payments", "signature_invalid", "(no webhook)", "994896bb", "Last denials", "1 documents of providers"}},
+		"/":                                  {200, []string{"stripe-payments", "signature_invalid", "(no webhook)", "Unusual now", "994896bb", "Last denials", "1 documents of providers"}},
 		"/?window=24h&sort=name":             {200, []string{"last 24 hours", `aria-sort="ascending"`}},
 		"/decisions":                         {200, []string{newest.DecisionID, "5,000 are kept", "Older"}},
 		"/decisions?reason=replayed":         {200, []string{"<option selected>replayed</option>", ">replayed<"}},
@@ -131,6 +132,13 @@ func hostileConfig(text string) Config {
 			Fetched: []cli.Fetched{{Source: text, URL: text, State: text, Failure: text}},
 		}
 	}
+	config.Ranges = func() []cli.Range {
+		return []cli.Range{{Name: text, Provider: text, URL: text, State: text, Detail: text, Ends: text}}
+	}
+	config.Anomalies = func() (current, past []monitor.Alarm) {
+		all := []monitor.Alarm{{Webhook: text, Source: text, Unit: text, Message: text}}
+		return all, all
+	}
 	config.Condition = func() []string { return []string{text} }
 	config.Version, config.Replica = text, text
 	return config
@@ -142,7 +150,7 @@ func hostilePages(text string) []string {
 	return []string{
 		"/?window=" + q + "&sort=" + q, "/decisions", "/decisions?webhook=" + q, "/decisions?reason=" + q + "&verdict=" + q, "/decisions?since=" + q, "/decisions?id=" + q, "/decisions?before=" + q,
 		"/decisions/" + url.PathEscape(text), "/decisions/" + fmt.Sprintf("%032x", 1), "/decisions/" + fmt.Sprintf("%032x", 1) + "/redeliver", "/decisions/" + fmt.Sprintf("%032x", 2),
-		"/webhook?name=" + q, "/keys", "/policy", "/" + url.PathEscape(text),
+		"/webhook?name=" + q, "/keys", "/policy", "/ranges", "/anomalies", "/" + url.PathEscape(text),
 	}
 }
 
@@ -255,5 +263,18 @@ func TestAssets(t *testing.T) {
 	}
 	if response, _ := get(t, server.URL+"/assets/console.css"); response.StatusCode != 404 {
 		t.Error("a file without its hash")
+	}
+}
+
+// Without lists of addresses, and where nobody watches, there are no such pages.
+func TestOptionalPages(t *testing.T) {
+	config := sample(decisionsOfADay(10, noon), noon)
+	config.Anomalies, config.Ranges = nil, func() []cli.Range { return nil }
+	server := serving(t, config)
+	_, text := get(t, server.URL)
+	for _, path := range []string{"/anomalies", "/ranges"} {
+		if response, _ := get(t, server.URL+path); response.StatusCode != 404 || strings.Contains(text, `"`+path+`"`) {
+			t.Errorf("%s: %s", path, response.Status)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/monitor"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/keylist"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
@@ -23,10 +24,13 @@ type view struct {
 	Now              time.Time
 	Version, Replica string
 	Condition        []string // empty: all is well
-	Window, Slot     string   // in words
-	window           *window
-	Windows          []choice
-	Data             any
+	// HasAnomalies and HasRanges say which pages there are, Alarms how much is unusual now.
+	HasAnomalies, HasRanges bool
+	Alarms                  int
+	Window, Slot            string // in words
+	window                  *window
+	Windows                 []choice
+	Data                    any
 }
 
 // choice is a link to the same page with one thing chosen.
@@ -46,6 +50,8 @@ func (c *Console) newView(r *http.Request) *view {
 			v.Condition = append(v.Condition, strings.TrimPrefix(line, "ok, "))
 		}
 	}
+	current, _ := c.alarms("")
+	v.HasAnomalies, v.Alarms, v.HasRanges = c.config.Anomalies != nil, len(current), len(c.lists()) > 0
 	for i := range windows {
 		if windows[i].word == r.URL.Query().Get("window") {
 			v.window = &windows[i]
@@ -61,6 +67,11 @@ func (c *Console) newView(r *http.Request) *view {
 // With is one value beside the time, for templates that need both.
 func (v *view) With(name string, value any) map[string]any {
 	return map[string]any{name: value, "Now": v.Now}
+}
+
+// Alarmed is a list of alarms for a template.
+func (v *view) Alarmed(title string, list []monitor.Alarm, past bool) map[string]any {
+	return map[string]any{"Title": title, "List": list, "Past": past}
 }
 
 // which is the index of the window.
@@ -174,6 +185,7 @@ func (c *Console) overview(r *http.Request, v *view) error {
 		PerSecond float64
 		Policy    Policy
 		KeysToDo  int
+		Current   []monitor.Alarm
 	}{
 		Tally: countsOf(&total.tally), Chart: draw(&total, v.window, false), Reasons: reasonRows(&total, ""),
 		Since: since, Missed: missed, Policy: c.config.Policy(), Sort: map[string]string{}, Sorted: cmp.Or(sort, "total"),
@@ -187,6 +199,7 @@ func (c *Console) overview(r *http.Request, v *view) error {
 			d.KeysToDo++
 		}
 	}
+	d.Current, _ = c.alarms("")
 	most := maxRows
 	if r.URL.Query().Get("all") == "1" {
 		most = len(list)
@@ -226,8 +239,10 @@ func (c *Console) webhook(r *http.Request, v *view) error {
 	if name == "" || !counted && !inPolicy && len(page.Decisions) == 0 {
 		return c.nothing(r, v)
 	}
+	current, past := c.alarms(name)
 	v.Page, v.Title = "webhook", name
 	v.Data = &struct {
+		Current, Past     []monitor.Alarm
 		Name              string
 		InPolicy, Counted bool
 		Tally             counts
@@ -238,6 +253,7 @@ func (c *Console) webhook(r *http.Request, v *view) error {
 		Durations         []durationRow
 		Keys              []keylist.Key
 	}{
+		Current: current, Past: past,
 		Name: name, InPolicy: inPolicy, Counted: counted, Tally: countsOf(&t.tally), Chart: draw(&t, v.window, false),
 		Reasons: reasonRows(&t, name), Decisions: page.Decisions, More: decisionsURL(name, ""),
 		Durations: durationRows(&t.tally), Keys: c.config.Keys(name).List,

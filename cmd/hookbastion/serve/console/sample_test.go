@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/monitor"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/keylist"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
@@ -184,6 +185,26 @@ func sampleKeys(now time.Time) Keys {
 	return k
 }
 
+func sampleRanges(now time.Time) []cli.Range {
+	at := func(hours int) *time.Time { t := now.Add(-time.Duration(hours) * time.Hour); return &t }
+	return []cli.Range{
+		{Name: "github:hooks", Provider: "github", URL: "https://api.github.com/meta", Format: "json", Networks: 6, Fetched: at(5), State: "current"},
+		{Name: "hubspot", Provider: "hubspot", URL: "https://api.hubspot.example/ip-ranges", Format: "json", Networks: 28, Fetched: at(29), State: "held", Detail: "a change waits: 20 networks would go",
+			Held: &cli.HeldRange{Digest: "4f1c", Since: now.Add(-3 * time.Hour), Until: now.Add(21 * time.Hour), Lost: 20, Added: 1}},
+		{Name: "stripe", Provider: "stripe", URL: "https://stripe.com/files/ips/ips_webhooks.json", Format: "json", Networks: 12, Fetched: at(24 * 40), State: "snapshot", Ends: "2027-01-31"},
+	}
+}
+
+func sampleAlarms(now time.Time) (current, past []monitor.Alarm) {
+	ended := now.Add(-7 * time.Hour)
+	return []monitor.Alarm{
+			{Time: now.Add(-24 * time.Minute), Kind: monitor.SignatureFailures, Webhook: "shopify-orders", Source: "203.0.113.0/24", Baseline: .011, Value: .71, Unit: "of deliveries", Samples: 352, Since: now.Add(-31 * time.Minute), Message: "signatures fail from networks that deliver: the provider's secret has probably changed"},
+			{Time: now.Add(-2 * time.Hour), Kind: monitor.PathScan, Source: "198.51.100.0/24", Baseline: .3, Value: 41, Unit: "paths an hour", Samples: 97, Since: now.Add(-3 * time.Hour), Message: "somebody tries paths that are not configured", Strangers: true},
+		}, []monitor.Alarm{
+			{Time: now.Add(-9 * time.Hour), Kind: monitor.Silence, Webhook: "pagerduty", Baseline: 9.4, Value: 0, Unit: "deliveries an hour", Samples: 0, Since: now.Add(-10 * time.Hour), Message: "nothing comes any more", Ended: &ended},
+		}
+}
+
 // sample is the configuration of a console with all that it can show.
 func sample(ring *recent.Ring, now time.Time) Config {
 	return Config{
@@ -205,6 +226,7 @@ func sample(ring *recent.Ring, now time.Time) Config {
 		Condition: func() []string {
 			return []string{"ok, without 1 documents of providers: they could not be fetched yet, see the log"}
 		},
+		Ranges: func() []cli.Range { return sampleRanges(now) }, Anomalies: func() (current, past []monitor.Alarm) { return sampleAlarms(now) },
 		MayRedeliver: func(*http.Request) bool { return true },
 		Redeliver: func(_ *http.Request, token string, d *record.Record) Redelivery {
 			if token != "the right token of operators" {
