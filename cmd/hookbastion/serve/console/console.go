@@ -35,6 +35,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/monitor"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/docs/runbooks"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/record"
 )
@@ -118,7 +119,7 @@ var (
 )
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"number": number, "count": func(n int64) string { return number(int(n)) }, "percent": percent, "micros": micros, "age": age, "size": size, "check": checkWord, "amount": amount,
+	"number": number, "count": func(n int64) string { return number(int(n)) }, "percent": percent, "micros": micros, "age": age, "size": size, "check": checkWord, "amount": amount, "aboutReason": runbooks.Reason, "aboutAnomaly": runbooks.Anomaly,
 	"style": func() string { return style.path }, "script": func() string { return script.path }, "icon": func() string { return icon.path },
 }).ParseFS(assets, "assets/*.html"))
 

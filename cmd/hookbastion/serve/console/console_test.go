@@ -220,6 +220,23 @@ func TestRedeliveryAsksForTheToken(t *testing.T) {
 	}
 }
 
+// A decision that denied says what its reason means, in the words of its page.
+func TestReasonIsExplained(t *testing.T) {
+	ring := decisionsOfADay(5000, noon)
+	server := serving(t, sample(ring, noon))
+	for reason, words := range map[string]string{
+		"replayed": "The same signed content was delivered before.", "signature_invalid": "Run <code>hookbastion explain</code> with a captured request",
+	} {
+		_, text := get(t, server.URL+"/decisions/"+ring.Query(recent.Query{Reason: reason, Limit: 1}).Decisions[0].DecisionID)
+		if !strings.Contains(text, words) || !strings.Contains(text, "What to do") {
+			t.Errorf("%s is not explained", reason)
+		}
+	}
+	if _, text := get(t, server.URL+"/decisions/"+ring.Query(recent.Query{Reason: "ok", Limit: 1}).Decisions[0].DecisionID); strings.Contains(text, "What to do") {
+		t.Error("what was allowed is explained")
+	}
+}
+
 // One page after the other has every decision once.
 func TestPagesOfDecisions(t *testing.T) {
 	ring := decisionsOfADay(230, noon)
