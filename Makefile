@@ -54,7 +54,7 @@ vulncheck: ## known vulnerabilities in code that the program calls
 	.ci/vulncheck
 
 bench: ## the path from message bytes to answer bytes, the nonce store, 100,000 tenants, loading 100,000 webhooks
-	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./authz/... ./policy
+	$(GO) test -run '^$$' -bench . -benchmem ./envoy ./envoy/telemetry/... ./authz/... ./policy
 
 bench-compare: build $(if $(STORE),redis) ## the service beside a no-op and, if OPA_ENVOY_BIN names one, OPA-Envoy; STORE=memory,file,redis: nonce stores; JSON to BENCH_OUT
 	$(GO) build -o bin/bench ./cmd/bench

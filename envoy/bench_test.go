@@ -15,11 +15,12 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
+	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 )
 
 // BenchmarkAnswer is the path from message bytes to answer bytes, with a new
 // body each time: a copy would end in the nonce store. "observed" has metrics,
-// records and a trace, one of a hundred sampled, as "bare" has not.
+// records, the last decisions in memory and a trace, one of a hundred sampled, as "bare" has not.
 func BenchmarkAnswer(b *testing.B) {
 	table := policies(b)
 	for _, webhook := range []string{"stripe", "github"} {
@@ -82,7 +83,7 @@ func observed(b testing.TB) *telemetry.Recorder {
 		b.Fatal(err)
 	}
 	recorder, err := telemetry.New(telemetry.Config{
-		Records: records, DenialsPerSecond: 100, Replica: "benchmark",
+		Records: records, Recent: recent.New(64<<20, "benchmark"), DenialsPerSecond: 100, Replica: "benchmark",
 		Meter: meters.Meter("benchmark"), Tracer: tracers.Tracer("benchmark"), Sampler: sampler,
 	})
 	if err != nil {

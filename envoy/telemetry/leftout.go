@@ -33,9 +33,10 @@ const (
 )
 
 // leftOut counts decisions that are not written down one by one, so that the records
-// say themselves what is missing among them. The zero value has none. It is safe for
-// concurrent use.
+// say themselves what is missing among them. It is safe for concurrent use.
 type leftOut struct {
+	// say is called once for all that were counted within sayAfter.
+	say      func()
 	mu       sync.Mutex
 	counts   map[leftOutKey]int64
 	rest     int64
@@ -50,14 +51,14 @@ type leftOutKey struct {
 	shadow           bool
 }
 
-// add counts a decision. say is called later, once for all that were counted by then.
-func (l *leftOut) add(at time.Time, key leftOutKey, say func()) {
+// add counts a decision.
+func (l *leftOut) add(at time.Time, key leftOutKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.from.IsZero() {
 		l.from, l.to = at, at
 		if !l.closed {
-			l.timer = time.AfterFunc(sayAfter, say)
+			l.timer = time.AfterFunc(sayAfter, l.say)
 		}
 	}
 	if at.Before(l.from) {
@@ -136,7 +137,7 @@ func (r *Recorder) leaveOut(e *Event, because string) {
 	if w := e.Decision.Webhook; w != nil {
 		key.webhook, key.shadow = w.Name, w.Shadow
 	}
-	r.leftOut.add(e.Time, key, func() { r.sayLeftOut(false) })
+	r.leftOut.add(e.Time, key)
 }
 
 // sayLeftOut writes what is missing among the records.

@@ -129,6 +129,7 @@ func New(config Config) (*Recorder, error) {
 		return nil, err
 	}
 	r := &Recorder{config: config, metrics: m, denials: limiter{perSecond: int64(config.DenialsPerSecond)}}
+	r.leftOut.say = func() { r.sayLeftOut(false) }
 	for _, reason := range config.LeaveOut {
 		r.unwanted[reason] = true
 	}
