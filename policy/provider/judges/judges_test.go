@@ -7,6 +7,7 @@
 package judges_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -108,6 +109,11 @@ func TestAllJudgesAreAsked(t *testing.T) {
 	hosts := startHosts(t)
 	for name, h := range hosts {
 		said := h.ask(t, &question{Op: "list"})
+		for _, id := range said.Shake {
+			if !slices.ContainsFunc(answerers, func(a answerer) bool { return a.host == name && a.id == id }) {
+				t.Errorf("%s can answer as %s, and no row says so", name, id)
+			}
+		}
 		for _, id := range said.Verify {
 			if !hasJudge(name, id, false) {
 				t.Errorf("%s has a judge %s that no row names", name, id)

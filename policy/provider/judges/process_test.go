@@ -23,7 +23,7 @@ const cache = "../../../.cache/judges"
 // .ci/fetch-judges.
 var pins = []string{"python/requirements.txt", "node/package.json", "node/package-lock.json"}
 
-var drivers = []string{"python/judge.py", "python/judges.py", "node/judge.mjs", "node/judges.mjs", "node/publickeys.mjs"}
+var drivers = []string{"python/judge.py", "python/judges.py", "node/judge.mjs", "node/judges.mjs", "node/publickeys.mjs", "node/handshakes.mjs"}
 
 // host is a process that runs the libraries of one language. It answers one
 // question at a time.
@@ -52,6 +52,12 @@ type reply struct {
 	Headers map[string]string `json:"headers"` // of a signature; "" is a new body
 	Verify  []string          `json:"verify"`
 	Sign    []string          `json:"sign"`
+	Shake   []string          `json:"shake"`
+	Answer  struct {
+		Status int    `json:"status"`
+		Type   string `json:"type"`
+		Body   string `json:"body"`
+	} `json:"answer"` // to a handshake
 }
 
 func TestMain(m *testing.M) {

@@ -79,12 +79,18 @@ class Delivery {
 
 async function answer(judges, message) {
   if (message.op === 'list') {
-    return { ok: true, verify: Object.keys(judges.verifiers).sort(), sign: Object.keys(judges.signers).sort() };
+    return {
+      ok: true, verify: Object.keys(judges.verifiers).sort(), sign: Object.keys(judges.signers).sort(),
+      shake: Object.keys(judges.answerers).sort(),
+    };
   }
   now = Math.round(message.now * 1000);
   const delivery = new Delivery(message);
   if (message.op === 'sign') {
     return { ok: true, headers: await judges.signers[message.judge](delivery) };
+  }
+  if (message.op === 'shake') {
+    return { ok: true, answer: await judges.answerers[message.judge](delivery) };
   }
   try {
     const said = await judges.verifiers[message.judge](delivery);
@@ -101,6 +107,7 @@ for (const file of ['./judges.mjs', './publickeys.mjs']) {
   Object.assign(judges.verifiers, verifiers);
   Object.assign(judges.signers, signers);
 }
+Object.assign(judges, await (await import('./handshakes.mjs')).load(libraries));
 for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(JSON.stringify(await answer(judges, JSON.parse(line))) + '\n');
 }

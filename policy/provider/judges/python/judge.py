@@ -123,10 +123,12 @@ class Delivery:
         return self.headers[name]  # a missing one is refused
 
 
-def answer(message, verifiers, signers):
+def answer(message, verifiers, signers, answerers):
     global NOW
     NOW = message["now"]
     delivery = Delivery(message)
+    if message["op"] == "shake":
+        return {"ok": True, "answer": answerers[message["judge"]](delivery)}
     if message["op"] == "sign":
         return {"ok": True, "headers": signers[message["judge"]](delivery)}
     try:
@@ -144,9 +146,10 @@ def main():
     for line in sys.stdin:
         message = json.loads(line)
         if message["op"] == "list":
-            reply = {"ok": True, "verify": sorted(judges.VERIFIERS), "sign": sorted(judges.SIGNERS)}
+            reply = {"ok": True, "verify": sorted(judges.VERIFIERS), "sign": sorted(judges.SIGNERS),
+                     "shake": sorted(judges.ANSWERERS)}
         else:
-            reply = answer(message, judges.VERIFIERS, judges.SIGNERS)
+            reply = answer(message, judges.VERIFIERS, judges.SIGNERS, judges.ANSWERERS)
         print(json.dumps(reply), flush=True)
 
 

@@ -138,6 +138,13 @@ def verify_braintree(r):
     gateway._WebhookNotificationGateway__validate_signature(params["bt_signature"][0], payload)
 
 
+def shake_braintree(r):
+    gateway = object.__new__(WebhookNotificationGateway)
+    gateway.config = types.SimpleNamespace(public_key="public_key_2026", private_key=r.secret)
+    challenge = urllib.parse.parse_qs(urllib.parse.urlsplit(r.url).query)["bt_challenge"][0]
+    return {"status": 200, "type": "text/plain", "body": gateway.verify(challenge)}
+
+
 def sign_braintree(r):
     payload = "PG5vdGlmaWNhdGlvbj48L25vdGlmaWNhdGlvbj4=\n"
     signature = "public_key_2026|" + Crypto.sha1_hmac_hash(r.secret, payload)
@@ -306,3 +313,6 @@ SIGNERS = {
     "svix": stamped("svix", svix.webhooks.Webhook),
     "twilio": sign_twilio,
 }
+
+# What answers handshakes.
+ANSWERERS = {"braintree": shake_braintree}
