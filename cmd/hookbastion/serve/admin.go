@@ -31,7 +31,8 @@ type admin struct {
 	// process tells cursors of this process from those of an earlier one.
 	process  string
 	mux      *http.ServeMux
-	pages    *console.Console // nil: none
+	pages    *console.Console        // nil: none
+	inForce  func() []settings.Value // nil: none were read
 	server   *http.Server
 	listener net.Listener
 }
@@ -67,6 +68,7 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	mux.HandleFunc("POST /api/v1/ranges/accept", a.acceptRange)
 	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
 	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
+	a.diagnose(mux)
 	a.server = &http.Server{
 		Handler: who.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,

@@ -51,7 +51,7 @@ func New() *cobra.Command {
 				err = values.Check(s, time.Now())
 			}
 			if err == nil {
-				err = Run(ctx, s, Options{Log: log, Hurry: hurry})
+				err = Run(ctx, s, Options{Log: log, Hurry: hurry, InForce: values.InForce})
 			}
 			return report(cmd.ErrOrStderr(), log, s, err)
 		},

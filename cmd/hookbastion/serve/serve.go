@@ -37,6 +37,8 @@ type Options struct {
 	Records io.Writer              // in place of the setting
 	Ready   func(*Info)            // called once, when the service serves
 	Spans   sdktrace.SpanProcessor // in place of what OTEL_… variables say
+	// InForce lists the settings for operators; nil if they come from nowhere.
+	InForce func() []settings.Value
 	// Hurry is closed when a stop is to wait for nothing more: calls in flight end, and
 	// what is left to export is dropped. The store is closed all the same. nil: never.
 	Hurry <-chan struct{}
@@ -137,6 +139,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if r.admin, err = newAdmin(s, p.settler, known, o.Log); err != nil {
 		return err
 	}
+	r.admin.inForce = o.InForce
 	if s.Admin.Listen != "" {
 		r.admin.show(newConsole(r.admin, known, state, o.Log))
 	}
