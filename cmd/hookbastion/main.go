@@ -14,6 +14,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/lesson"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/monitor"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/providers"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/ranges"
@@ -45,7 +46,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New())
-	root.AddCommand(serve.New(), validate.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
+	root.AddCommand(serve.New(), validate.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() {

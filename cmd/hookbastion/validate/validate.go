@@ -3,13 +3,11 @@
 package validate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -166,43 +164,14 @@ func (v *validation) paths(cmd *cobra.Command, args []string, s *settings.Settin
 // findings lists what policies leave weak under these settings; of those that have
 // errors, as much as can be known.
 func (v *validation) findings(ctx context.Context, s *settings.Settings, table *authz.Table, all []keys.Key, now time.Time) ([]finding.Finding, error) {
-	set, _ := policy.Load(v.p.Paths...) // compiling has reported what is wrong
-	in := lint.Input{Set: set, Table: table, Keys: all, Now: now, Proofs: s.Proofs(), OnePhase: s.Lease == 0, OnlyFailures: s.OnlyFailures}
-	in.Watching = lint.Watching{File: cmp.Or(v.p.Config, "the settings"), DenialsPerSecond: s.Denials, LeftOut: s.LeaveOut, OnlyErrors: s.LogLevel > slog.LevelWarn}
-	in.Secrets = secretFiles(s)
+	var store lint.Store
 	if table != nil {
-		store, err := known(ctx, s, v.admin)
-		if err != nil {
+		var err error
+		if store, err = known(ctx, s, v.admin); err != nil {
 			return nil, err
 		}
-		in.Store = store
 	}
-	return lint.Lint(in)
-}
-
-// secretFiles are those that the settings name.
-func secretFiles(s *settings.Settings) map[string]string {
-	named := map[string]string{}
-	add := func(name, what string) {
-		if name != "" {
-			named[name] = what
-		}
-	}
-	add(s.Admin.Token, "the token of the admin listener")
-	add(s.Admin.ReaderToken, "the reading token of the admin listener")
-	if s.TLS != nil {
-		add(s.TLS.Key, "the key of the service's certificate")
-	}
-	if s.Admin.TLS != nil {
-		add(s.Admin.TLS.Key, "the key of the admin listener's certificate")
-	}
-	for _, name := range s.Assertion.Files {
-		add(name, "a key of assertions")
-	}
-	if s.Redis != nil {
-		add(s.Redis.Keys, "the key that replicas share")
-	}
-	return named
+	return v.p.Lint(s, table, all, store, now)
 }
 
 // known asks which webhooks the store has nonces of: that of the service, if it is to
