@@ -127,9 +127,9 @@ func (k *Keeper) judge(l *List, last *fetch.Version, value any, now time.Time) e
 	if base == nil {
 		return nil // nothing to compare it with
 	}
+	change := Compare(base, next) // of long lists it takes a while
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	change := Compare(base, next)
 	h := k.known(l, last)
 	if h == nil || h.Digest != next.Digest() {
 		h = &hold{Digest: next.Digest(), Since: now}

@@ -209,6 +209,23 @@ func TestRanges(t *testing.T) {
 	}
 }
 
+func TestCheckAllocates(t *testing.T) {
+	d := &ranges.Document{Name: "frozen", Services: []ranges.Service{{Snapshot: ranges.NewSet(prefixes(t, strings.Join(manyAddresses(40), " ")))}}}
+	list, err := (*ranges.Keeper)(nil).List(nil, "frozen", d, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := &source.Check{Allow: set(t, strings.Join(manyAddresses(20), " ")), Ranges: []*ranges.List{list}}
+	call := &authz.Call{Context: context.Background(), Now: time.Unix(1_795_500_000, 0), Request: &authz.Request{Source: netip.MustParseAddr("34.0.0.78")}}
+	if n := testing.AllocsPerRun(100, func() {
+		if check.Run(call) != authz.OK {
+			t.Error("refused")
+		}
+	}); n != 0 {
+		t.Errorf("%.0f allocations", n)
+	}
+}
+
 // manyAddresses are n with gaps between.
 func manyAddresses(n int) (all []string) {
 	for i := range n {

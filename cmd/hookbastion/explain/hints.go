@@ -19,6 +19,8 @@ func (o *explainOptions) hint(e *explained, req *authz.Request) {
 	case o.source == "" && e.Reason == authz.SourceDenied.String():
 		warn("a captured request has no sender's address; give it with --source-ip")
 	case e.Reason == authz.KeysUnavailable.String() && slices.ContainsFunc(e.Checks, func(c explainedItem) bool { return strings.HasSuffix(c.Found, handshake.SeeKeys) }):
+	case e.Reason == authz.NotReady.String():
+		warn("explain fetches nothing, and these addresses are not in the program: list some in allow to judge by them")
 	case e.Reason == authz.KeysUnavailable.String():
 		warn("explain fetches nothing: give the key in secrets, with the kid that the request names, to judge by it")
 	case e.Reason == authz.SignatureInvalid.String():
