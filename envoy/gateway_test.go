@@ -37,9 +37,11 @@ func policies(t testing.TB) *authz.Table {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		text += fmt.Sprintf("- {name: %s, match: {path: /%s}, provider: %s, secrets: [{file: %s}]}\n", name, name, name, name)
+		if name != "partner" { // which is no provider
+			text += fmt.Sprintf("- {name: %s, match: {path: /%s}, provider: %s, secrets: [{file: %s}]}\n", name, name, name, name)
+		}
 	}
-	text += "- {name: partner, match: {path: /partner}, provider: github, secrets: [{file: github}], source_ip: {deny: [203.0.113.0/24]}}\n"
+	text += "- {name: partner, match: {path: /partner}, provider: github, secrets: [{file: partner}], source_ip: {deny: [203.0.113.0/24]}}\n"
 	text += "- {name: shadow, match: {path: /shadow}, provider: github, secrets: [{file: github}], mode: SHADOW}\n"
 	text += "- {name: open, match: {path: /open}, unverified: {reason: a test needs it}}\n"
 	return compile(t, dir, text, policy.Deps{Store: memory.New(memory.Config{MaxEntries: 1 << 24})}) // benchmarks put millions into it
