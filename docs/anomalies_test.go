@@ -63,3 +63,25 @@ func or(text, otherwise string) string {
 	}
 	return text
 }
+
+// TestAnomaliesSettings: the settings that the page shows are good ones.
+func TestAnomaliesSettings(t *testing.T) {
+	_, rest, _ := strings.Cut(read(t, "docs/anomalies.md"), "<!-- settings -->\n```yaml\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the page has no settings")
+	}
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "hookbastion.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "/var/lib/hookbastion", dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(bin, "config", "print", "--config", file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), filepath.Join(dir, "monitor")) || strings.Contains(string(out), "alerts.example.com") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -98,7 +98,8 @@ type alarms struct {
 	current []Alarm
 	past    []Alarm // newest last
 	raised  [kindCount]int64
-	held    int64 // of strangers
+	held    int64   // of strangers
+	untold  []Alarm // on no span yet
 }
 
 // state is that of one kind of alarm of a webhook.
@@ -148,6 +149,10 @@ func (s *series) raise(m *Monitor, slot int64, a Alarm) {
 	m.reported.Lock()
 	m.alarms.raised[a.Kind]++
 	m.alarms.current = append(m.alarms.current, a)
+	if len(m.alarms.untold) < maxUntold {
+		m.alarms.untold = append(m.alarms.untold, a)
+		m.untold.Store(true)
+	}
 	m.reported.Unlock()
 	if m.config.OnAlarm != nil {
 		m.config.OnAlarm(a)
@@ -213,6 +218,30 @@ func (m *Monitor) Alarms() (current, past []Alarm) {
 	m.reported.Lock()
 	defer m.reported.Unlock()
 	return append([]Alarm{}, m.alarms.current...), append([]Alarm{}, m.alarms.past...)
+}
+
+// maxUntold is how many alarms wait for a span of their webhook.
+const maxUntold = 64
+
+// Untold returns the alarms of a webhook that were raised since it was asked last: for
+// its next span. It costs nothing while there are none.
+func (m *Monitor) Untold(webhook string) (all []Alarm) {
+	if !m.untold.Load() {
+		return nil
+	}
+	m.reported.Lock()
+	defer m.reported.Unlock()
+	rest := m.alarms.untold[:0]
+	for _, a := range m.alarms.untold {
+		if a.Webhook == webhook {
+			all = append(all, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	m.alarms.untold = rest
+	m.untold.Store(len(rest) > 0)
+	return all
 }
 
 // Stats counts alarms.

@@ -46,6 +46,7 @@ package monitor
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
@@ -118,6 +119,7 @@ type Monitor struct {
 
 	reported sync.Mutex
 	alarms   alarms
+	untold   atomic.Bool // some alarm is on no span yet
 }
 
 // New returns a monitor that knows nothing yet.

@@ -94,6 +94,7 @@ func (r *Recorder) span(e *Event, facts []attribute.KeyValue) context.Context {
 		span.AddEvent(SpanName+"."+c.Stage.String(), trace.WithTimestamp(e.Arrived.Add(c.Start)),
 			trace.WithAttributes(keyCheckReason.String(c.Reason.String()), keyCheckDuration.Float64((c.End-c.Start).Seconds())))
 	}
+	r.tell(span, e)
 	if isFault(e.Decision.Reason) {
 		span.SetStatus(codes.Error, e.Decision.Reason.String())
 	}

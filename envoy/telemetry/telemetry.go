@@ -27,6 +27,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/monitor"
 	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/secret"
@@ -88,6 +89,8 @@ type Config struct {
 	Ranges func(now time.Time) []ranges.Status
 	// Nonces returns the number of nonces held; nil if nobody knows.
 	Nonces func() int64
+	// Monitor sees each decision; nil for none.
+	Monitor *monitor.Monitor
 	// Anomalies counts the alarms that were raised since the start, and those that go on,
 	// by kind; nil: nobody watches.
 	Anomalies func() (raised, current map[string]int64)
@@ -158,6 +161,9 @@ func (r *Recorder) Record(e *Event) {
 		ctx = r.span(e, known)
 	}
 	r.metrics.record(ctx, e)
+	if r.config.Monitor != nil {
+		watch(r.config.Monitor, e)
+	}
 	if r.config.Recent != nil {
 		keep(r.config.Recent, e, digest)
 	}

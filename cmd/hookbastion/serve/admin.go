@@ -22,7 +22,7 @@ import (
 
 // admin is the listener of operators: POST /api/v1/redeliver and /api/v1/ranges/accept,
 // GET /api/v1/keys, /api/v1/webhooks, /api/v1/ranges, /api/v1/ranges/{name},
-// /api/v1/decisions and /api/v1/decisions/{id}. It is not there unless the settings ask for it.
+// /api/v1/anomalies, /api/v1/decisions and /api/v1/decisions/{id}. It is not there unless the settings ask for it.
 type admin struct {
 	facts   facts
 	settler *replay.Settler
@@ -48,6 +48,8 @@ type facts interface {
 	Policy() console.Policy
 	// Ranges are the lists of addresses that policies name.
 	Ranges() []*ranges.List
+	// Anomalies are the alarms of the monitor.
+	Anomalies() Anomalies
 	// Decisions are the last ones.
 	Decisions() *recent.Ring
 }
@@ -66,6 +68,7 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	mux.HandleFunc("GET /api/v1/ranges", a.listRanges)
 	mux.HandleFunc("GET /api/v1/ranges/{name}", a.showRange)
 	mux.HandleFunc("POST /api/v1/ranges/accept", a.acceptRange)
+	mux.HandleFunc("GET /api/v1/anomalies", a.listAnomalies)
 	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
 	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
 	a.diagnose(mux)

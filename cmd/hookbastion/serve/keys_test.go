@@ -23,6 +23,7 @@ import (
 
 // known is what a service would know.
 type known struct {
+	anomalies *watchman
 	live      *cli.LiveKeys
 	decisions *recent.Ring
 	ranges    []*ranges.List
@@ -33,6 +34,7 @@ func (*known) Webhooks() map[string]watermark.Kept { return nil }
 func (*known) Policy() console.Policy              { return console.Policy{} }
 func (k *known) Ranges() []*ranges.List            { return k.ranges }
 func (k *known) Decisions() *recent.Ring           { return k.decisions }
+func (k *known) Anomalies() Anomalies              { return k.anomalies.list() }
 
 // What the admin listener knows stands beside what the files say.
 func TestKeysLive(t *testing.T) {

@@ -28,6 +28,8 @@ type running struct {
 	fetcher *fetch.Fetcher
 	sweep   func(now time.Time)
 	bounds  *limits
+	// anomalies is nil where nobody watches.
+	anomalies *watchman
 	// watched are files beside the policies that are read again.
 	watched []fileWatch
 }
@@ -86,6 +88,8 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	go func() { defer close(fetched); r.fetcher.Run(ctx) }()
 	followed := make(chan struct{})
 	go func() { defer close(followed); r.admin.follow(ctx) }()
+	guarded := make(chan struct{})
+	go func() { defer close(guarded); r.anomalies.run(ctx) }()
 	stopFiles := r.watchFiles(ctx, o.Log)
 
 	failed := make(chan error, len(r.grpc)+2)
@@ -115,6 +119,7 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	<-looked
 	<-fetched
 	<-followed
+	<-guarded
 	stopFiles()
 	return err
 }

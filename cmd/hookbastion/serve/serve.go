@@ -91,8 +91,12 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		return err
 	}
 	decisions := keepDecisions(s)
+	anomalies, err := newWatchman(s, o.Log)
+	if err != nil {
+		return err
+	}
 	bounds := &limits{store: store, fetcher: fetcher, tenants: tenants}
-	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, bounds, watcher)
+	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, bounds, watcher, anomalies)
 	if err != nil {
 		return err
 	}
@@ -133,9 +137,9 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		store:   store,
 		fetcher: fetcher,
 		sweep:   sweeper(store, bounds.watch(recorder, o.Log)),
-		bounds:  bounds,
+		bounds:  bounds, anomalies: anomalies,
 	}
-	known := &counted{since: time.Now().UTC(), recorder: recorder, watcher: watcher, fetcher: fetcher, recent: decisions, inspector: p.inspector}
+	known := &counted{since: time.Now().UTC(), recorder: recorder, watcher: watcher, fetcher: fetcher, recent: decisions, inspector: p.inspector, anomalies: anomalies}
 	if r.admin, err = newAdmin(s, p.settler, known, o.Log); err != nil {
 		return err
 	}
@@ -153,7 +157,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 }
 
 // newRecorder makes what counts and records, with what it asks for at each scrape.
-func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, bounds *limits, watcher *watch.Watcher) (*telemetry.Recorder, error) {
+func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writer, decisions *recent.Ring, sdk *sdk, bounds *limits, watcher *watch.Watcher, anomalies *watchman) (*telemetry.Recorder, error) {
 	store := bounds.store
 	return telemetry.New(telemetry.Config{
 		Records: records, Recent: decisions, DenialsPerSecond: s.Denials, LeaveOut: s.LeaveOut, Replica: replicaName(),
@@ -164,7 +168,8 @@ func newRecorder(s *settings.Settings, log *slog.Logger, records *telemetry.Writ
 		Tenants: func() tenant.Stats { return tenantStats(bounds.tenants.Stats(), watcher.Table()) },
 		Fetched: bounds.fetcher.Stats,
 		Ranges:  func(now time.Time) []ranges.Status { return rangesOf(watcher.Table(), now) },
-		Build:   telemetry.Build{Version: cli.Version, Revision: cli.Revision(), Go: runtime.Version()},
+		Monitor: anomalies.of(), Anomalies: anomalies.counts(),
+		Build: telemetry.Build{Version: cli.Version, Revision: cli.Revision(), Go: runtime.Version()},
 		OnTextBody: func(webhook string) {
 			log.Warn("Envoy sends bodies as text, in which it replaces bytes that are no UTF-8: set pack_as_bytes in with_request_body of its filter, see docs/envoy.md. This is said once; hookbastion.bodies.text counts on",
 				"webhook", webhook)
@@ -197,6 +202,7 @@ type counted struct {
 	fetcher   *fetch.Fetcher
 	recent    *recent.Ring
 	inspector *inspector
+	anomalies *watchman
 
 	listing sync.Mutex
 	listed  listed

@@ -63,6 +63,8 @@ func needs(s setting) string {
 		return "replay: {store: FILE, file: {path: n}}"
 	case strings.HasPrefix(name, "assertion."):
 		return "assertion: {keys: [k]}"
+	case strings.HasPrefix(name, "monitor.webhook."):
+		return "monitor: {webhook: {url: 'https://h', secret: {env: E}}}"
 	case name == "ranges.interval":
 		return "ranges: {refresh: true}"
 	default:

@@ -198,8 +198,8 @@ func size(n uint64) string {
 
 // Settings whose value names a secret: a file, or a variable.
 var (
-	secretFiles     = []string{"grpc.tls.key", "admin.tls.key", "admin.token", "admin.readers.token", "replay.keys.file", "replay.redis.key", "replay.redis.password.file", "replay.redis.sentinel.password.file", "assertion.keys"}
-	secretVariables = []string{"replay.redis.password.env", "replay.redis.sentinel.password.env"}
+	secretFiles     = []string{"grpc.tls.key", "admin.tls.key", "admin.token", "admin.readers.token", "replay.keys.file", "replay.redis.key", "replay.redis.password.file", "replay.redis.sentinel.password.file", "assertion.keys", "monitor.webhook.secret.file"}
+	secretVariables = []string{"replay.redis.password.env", "replay.redis.sentinel.password.env", "monitor.webhook.secret.env"}
 )
 
 // hide says why a value is not shown; nothing if it may be.
@@ -222,6 +222,8 @@ func hide(key string, value any) string {
 		if _, set := os.LookupEnv(text); !set {
 			return "not shown: it names no variable that is there"
 		}
+	case key == "monitor.webhook.url":
+		return "not shown: it may hold a token"
 	case key == "replay.redis.url":
 		if u, err := url.Parse(text); err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Contains(text, "@") {
 			return "not shown: it may hold a password"

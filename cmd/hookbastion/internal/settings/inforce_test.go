@@ -102,7 +102,8 @@ func TestInForceShowsNoSecret(t *testing.T) {
 	all := inForce(t, "", "--admin-token", secret, "--admin-readers-token", secret, "--assertion-keys", file+","+secret, "--replay-keys-file", secret,
 		"--replay-redis-url", "redis://u:"+secret+"@h", "--replay-redis-password-file", secret, "--replay-redis-password-env", secret,
 		"--replay-redis-sentinel-password-file", secret, "--replay-redis-sentinel-password-env", secret,
-		"--grpc-tls-key", secret, "--admin-tls-key", secret, "--replay-redis-key", secret)
+		"--grpc-tls-key", secret, "--admin-tls-key", secret, "--replay-redis-key", secret,
+		"--monitor-webhook-url", "https://h/"+secret, "--monitor-webhook-secret-file", secret, "--monitor-webhook-secret-env", secret)
 	for key, v := range all {
 		if strings.Contains(v.Text()+v.Note+v.From, secret) {
 			t.Errorf("%s shows it", key)
@@ -126,7 +127,7 @@ func TestInForceShowsNoSecret(t *testing.T) {
 func TestSecretSettingsAreKnown(t *testing.T) {
 	for _, s := range allSettings() {
 		key, last := s.key(), s.path[len(s.path)-1]
-		secret := last == "key" || last == "keys" || last == "token" || strings.Contains(key, "password") || strings.HasPrefix(key, "replay.keys.")
+		secret := last == "key" || last == "keys" || last == "token" || strings.Contains(key, "password") || strings.HasPrefix(key, "replay.keys.") || strings.HasPrefix(key, "monitor.webhook.secret.")
 		if known := slices.Contains(secretFiles, key) || slices.Contains(secretVariables, key); known != secret {
 			t.Errorf("%s: known %t", key, known)
 		}

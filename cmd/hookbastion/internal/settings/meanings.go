@@ -89,4 +89,13 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.Ranges.refresh":              "Fetch the documents that policies name, and no others. Default: false, those in the program count.",
 	"hookbastion.settings.v1.Ranges.interval":             "The time between two fetches of a document. Default: 6h.",
 	"hookbastion.settings.v1.Ranges.urls":                 "Where a document is, in place of what the catalogue says, as in azure=https://mirror.example.com/ServiceTags_Public.json. Default: none.",
+	"hookbastion.settings.v1.Monitor.off":                 "Do not watch. Default: false.",
+	"hookbastion.settings.v1.Monitor.file":                "A file that keeps what was learned over a restart, for this process alone. Its directory must be there. Default: none, it is learned again; with replay.store: FILE, monitor in replay.file.path.",
+	"hookbastion.settings.v1.Monitor.webhook":             "Where alarms are sent.",
+	"hookbastion.settings.v1.AlarmWebhook.url":            "An address that begins with https:// or http://. Default: none.",
+	"hookbastion.settings.v1.AlarmWebhook.format":         "What is sent. Default: STANDARD.",
+	"hookbastion.settings.v1.AlarmWebhook.secret":         "What Standard Webhooks signs it with; format: STANDARD needs one.",
+	"hookbastion.settings.v1.AlarmWebhook.ca":             "Authorities of the server's certificate, in PEM form. Read at the start. Default: those of the machine.",
+	"hookbastion.settings.v1.AlarmWebhook.Secret.file":    "A file with the secret: whsec_ and 24 to 64 bytes in base64. Default: none.",
+	"hookbastion.settings.v1.AlarmWebhook.Secret.env":     "The name of an environment variable that has the secret. Default: none.",
 }

@@ -59,6 +59,7 @@ type Settings struct {
 	LeaveOut []authz.Reason
 	Fetch    Fetch
 	Ranges   ranges.Config
+	Monitor  Monitor
 	LogLevel slog.Level
 	LogJSON  bool
 }
@@ -136,6 +137,7 @@ func (v *Values) Settings() (*Settings, error) {
 		s.Redis.Config.SetupUntil = s.SetupUntil
 	}
 	s.Admin = admin(m.GetAdmin(), fail)
+	s.Monitor = monitoring(m.GetMonitor(), s.File, fail)
 	body := int64(cmp.Or(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.Mapping = envoy.Mapping{
 		MaxRequestBytes: body, StringBody: stringBody(m), Decompressed: m.GetEnvoy().GetDecompressed(),

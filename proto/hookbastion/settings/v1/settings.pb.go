@@ -374,6 +374,61 @@ func (Redis_OnDown) EnumDescriptor() ([]byte, []int) {
 	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{8, 0}
 }
 
+type AlarmWebhook_Format int32
+
+const (
+	AlarmWebhook_FORMAT_UNSPECIFIED AlarmWebhook_Format = 0
+	// An event of Standard Webhooks.
+	AlarmWebhook_STANDARD AlarmWebhook_Format = 1
+	// A message for an incoming webhook of Slack, which others take as well.
+	AlarmWebhook_SLACK AlarmWebhook_Format = 2
+	// What Alertmanager sends to its webhook receivers.
+	AlarmWebhook_ALERTMANAGER AlarmWebhook_Format = 3
+)
+
+// Enum value maps for AlarmWebhook_Format.
+var (
+	AlarmWebhook_Format_name = map[int32]string{
+		0: "FORMAT_UNSPECIFIED",
+		1: "STANDARD",
+		2: "SLACK",
+		3: "ALERTMANAGER",
+	}
+	AlarmWebhook_Format_value = map[string]int32{
+		"FORMAT_UNSPECIFIED": 0,
+		"STANDARD":           1,
+		"SLACK":              2,
+		"ALERTMANAGER":       3,
+	}
+)
+
+func (x AlarmWebhook_Format) Enum() *AlarmWebhook_Format {
+	p := new(AlarmWebhook_Format)
+	*p = x
+	return p
+}
+
+func (x AlarmWebhook_Format) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AlarmWebhook_Format) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookbastion_settings_v1_settings_proto_enumTypes[6].Descriptor()
+}
+
+func (AlarmWebhook_Format) Type() protoreflect.EnumType {
+	return &file_hookbastion_settings_v1_settings_proto_enumTypes[6]
+}
+
+func (x AlarmWebhook_Format) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AlarmWebhook_Format.Descriptor instead.
+func (AlarmWebhook_Format) EnumDescriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{19, 0}
+}
+
 // Settings is the whole file.
 type Settings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -390,6 +445,7 @@ type Settings struct {
 	Log           *Log                   `protobuf:"bytes,11,opt,name=log,proto3" json:"log,omitempty"`
 	Fetch         *Fetch                 `protobuf:"bytes,12,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	Ranges        *Ranges                `protobuf:"bytes,13,opt,name=ranges,proto3" json:"ranges,omitempty"`
+	Monitor       *Monitor               `protobuf:"bytes,14,opt,name=monitor,proto3" json:"monitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -511,6 +567,13 @@ func (x *Settings) GetFetch() *Fetch {
 func (x *Settings) GetRanges() *Ranges {
 	if x != nil {
 		return x.Ranges
+	}
+	return nil
+}
+
+func (x *Settings) GetMonitor() *Monitor {
+	if x != nil {
+		return x.Monitor
 	}
 	return nil
 }
@@ -1899,6 +1962,147 @@ func (x *Ranges) GetUrls() []string {
 	return nil
 }
 
+// Monitor watches the decisions for what is unusual. It refuses nothing.
+type Monitor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Do not watch. Default: false.
+	Off bool `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
+	// A file that keeps what was learned over a restart, for this process alone. Its
+	// directory must be there. Default: none, it is learned again; with replay.store: FILE,
+	// monitor in replay.file.path.
+	File string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	// Where alarms are sent.
+	Webhook       *AlarmWebhook `protobuf:"bytes,3,opt,name=webhook,proto3" json:"webhook,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Monitor) Reset() {
+	*x = Monitor{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Monitor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Monitor) ProtoMessage() {}
+
+func (x *Monitor) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Monitor.ProtoReflect.Descriptor instead.
+func (*Monitor) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Monitor) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
+func (x *Monitor) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *Monitor) GetWebhook() *AlarmWebhook {
+	if x != nil {
+		return x.Webhook
+	}
+	return nil
+}
+
+// AlarmWebhook is a webhook of the operator's own, which gets each alarm when it is raised
+// and when it ends. Redirects are not followed.
+type AlarmWebhook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An address that begins with https:// or http://. Default: none.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// What is sent. Default: STANDARD.
+	Format AlarmWebhook_Format `protobuf:"varint,2,opt,name=format,proto3,enum=hookbastion.settings.v1.AlarmWebhook_Format" json:"format,omitempty"`
+	// What Standard Webhooks signs it with; format: STANDARD needs one.
+	Secret *AlarmWebhook_Secret `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Authorities of the server's certificate, in PEM form. Read at the start. Default: those
+	// of the machine.
+	Ca            string `protobuf:"bytes,4,opt,name=ca,proto3" json:"ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlarmWebhook) Reset() {
+	*x = AlarmWebhook{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlarmWebhook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlarmWebhook) ProtoMessage() {}
+
+func (x *AlarmWebhook) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlarmWebhook.ProtoReflect.Descriptor instead.
+func (*AlarmWebhook) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AlarmWebhook) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *AlarmWebhook) GetFormat() AlarmWebhook_Format {
+	if x != nil {
+		return x.Format
+	}
+	return AlarmWebhook_FORMAT_UNSPECIFIED
+}
+
+func (x *AlarmWebhook) GetSecret() *AlarmWebhook_Secret {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *AlarmWebhook) GetCa() string {
+	if x != nil {
+		return x.Ca
+	}
+	return ""
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The socket's path. Default: none.
@@ -1911,7 +2115,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +2127,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[18]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2170,7 @@ type Redis_Sentinel struct {
 
 func (x *Redis_Sentinel) Reset() {
 	*x = Redis_Sentinel{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2182,7 @@ func (x *Redis_Sentinel) String() string {
 func (*Redis_Sentinel) ProtoMessage() {}
 
 func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[19]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2233,7 @@ type Redis_Password struct {
 
 func (x *Redis_Password) Reset() {
 	*x = Redis_Password{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2245,7 @@ func (x *Redis_Password) String() string {
 func (*Redis_Password) ProtoMessage() {}
 
 func (x *Redis_Password) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2290,7 @@ type Admin_Readers struct {
 
 func (x *Admin_Readers) Reset() {
 	*x = Admin_Readers{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2302,7 @@ func (x *Admin_Readers) String() string {
 func (*Admin_Readers) ProtoMessage() {}
 
 func (x *Admin_Readers) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2345,7 @@ type Admin_Operators struct {
 
 func (x *Admin_Operators) Reset() {
 	*x = Admin_Operators{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2357,7 @@ func (x *Admin_Operators) String() string {
 func (*Admin_Operators) ProtoMessage() {}
 
 func (x *Admin_Operators) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,11 +2380,66 @@ func (x *Admin_Operators) GetClientSans() []string {
 	return nil
 }
 
+// Secret is in a file or a variable. It is read for each message.
+type AlarmWebhook_Secret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A file with the secret: whsec_ and 24 to 64 bytes in base64. Default: none.
+	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// The name of an environment variable that has the secret. Default: none.
+	Env           string `protobuf:"bytes,2,opt,name=env,proto3" json:"env,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlarmWebhook_Secret) Reset() {
+	*x = AlarmWebhook_Secret{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlarmWebhook_Secret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlarmWebhook_Secret) ProtoMessage() {}
+
+func (x *AlarmWebhook_Secret) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlarmWebhook_Secret.ProtoReflect.Descriptor instead.
+func (*AlarmWebhook_Secret) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{19, 0}
+}
+
+func (x *AlarmWebhook_Secret) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *AlarmWebhook_Secret) GetEnv() string {
+	if x != nil {
+		return x.Env
+	}
+	return ""
+}
+
 var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe2\x05\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9e\x06\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -2195,7 +2454,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	" \x01(\v2\".hookbastion.settings.v1.AssertionR\tassertion\x12.\n" +
 	"\x03log\x18\v \x01(\v2\x1c.hookbastion.settings.v1.LogR\x03log\x124\n" +
 	"\x05fetch\x18\f \x01(\v2\x1e.hookbastion.settings.v1.FetchR\x05fetch\x127\n" +
-	"\x06ranges\x18\r \x01(\v2\x1f.hookbastion.settings.v1.RangesR\x06ranges\"\xb1\x02\n" +
+	"\x06ranges\x18\r \x01(\v2\x1f.hookbastion.settings.v1.RangesR\x06ranges\x12:\n" +
+	"\amonitor\x18\x0e \x01(\v2 .hookbastion.settings.v1.MonitorR\amonitor\"\xb1\x02\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
@@ -2364,7 +2624,24 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x06Ranges\x12\x18\n" +
 	"\arefresh\x18\x01 \x01(\bR\arefresh\x12H\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x04\b\x80\xa3\x052\x03\b\x84\aR\binterval\x12?\n" +
-	"\x04urls\x18\x03 \x03(\tB+\xbaH(\x92\x01%\x10@\"!r\x1f2\x1d^[a-z0-9-]+=https://[^/]+/.*$R\x04urlsBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\x04urls\x18\x03 \x03(\tB+\xbaH(\x92\x01%\x10@\"!r\x1f2\x1d^[a-z0-9-]+=https://[^/]+/.*$R\x04urls\"p\n" +
+	"\aMonitor\x12\x10\n" +
+	"\x03off\x18\x01 \x01(\bR\x03off\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12?\n" +
+	"\awebhook\x18\x03 \x01(\v2%.hookbastion.settings.v1.AlarmWebhookR\awebhook\"\xb9\x02\n" +
+	"\fAlarmWebhook\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12D\n" +
+	"\x06format\x18\x02 \x01(\x0e2,.hookbastion.settings.v1.AlarmWebhook.FormatR\x06format\x12D\n" +
+	"\x06secret\x18\x03 \x01(\v2,.hookbastion.settings.v1.AlarmWebhook.SecretR\x06secret\x12\x0e\n" +
+	"\x02ca\x18\x04 \x01(\tR\x02ca\x1a.\n" +
+	"\x06Secret\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x10\n" +
+	"\x03env\x18\x02 \x01(\tR\x03env\"K\n" +
+	"\x06Format\x12\x16\n" +
+	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bSTANDARD\x10\x01\x12\t\n" +
+	"\x05SLACK\x10\x02\x12\x10\n" +
+	"\fALERTMANAGER\x10\x03BMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -2378,8 +2655,8 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 	return file_hookbastion_settings_v1_settings_proto_rawDescData
 }
 
-var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_Metadata)(0),         // 1: hookbastion.settings.v1.Envoy.Metadata
@@ -2387,77 +2664,85 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Replay_AccessLog)(0),       // 3: hookbastion.settings.v1.Replay.AccessLog
 	(Replay_Store)(0),           // 4: hookbastion.settings.v1.Replay.Store
 	(Redis_OnDown)(0),           // 5: hookbastion.settings.v1.Redis.OnDown
-	(*Settings)(nil),            // 6: hookbastion.settings.v1.Settings
-	(*Grpc)(nil),                // 7: hookbastion.settings.v1.Grpc
-	(*Tls)(nil),                 // 8: hookbastion.settings.v1.Tls
-	(*Http)(nil),                // 9: hookbastion.settings.v1.Http
-	(*PolicyFiles)(nil),         // 10: hookbastion.settings.v1.PolicyFiles
-	(*Envoy)(nil),               // 11: hookbastion.settings.v1.Envoy
-	(*Source)(nil),              // 12: hookbastion.settings.v1.Source
-	(*Replay)(nil),              // 13: hookbastion.settings.v1.Replay
-	(*Redis)(nil),               // 14: hookbastion.settings.v1.Redis
-	(*Keys)(nil),                // 15: hookbastion.settings.v1.Keys
-	(*File)(nil),                // 16: hookbastion.settings.v1.File
-	(*Admin)(nil),               // 17: hookbastion.settings.v1.Admin
-	(*Limits)(nil),              // 18: hookbastion.settings.v1.Limits
-	(*Records)(nil),             // 19: hookbastion.settings.v1.Records
-	(*Assertion)(nil),           // 20: hookbastion.settings.v1.Assertion
-	(*Log)(nil),                 // 21: hookbastion.settings.v1.Log
-	(*Fetch)(nil),               // 22: hookbastion.settings.v1.Fetch
-	(*Ranges)(nil),              // 23: hookbastion.settings.v1.Ranges
-	(*Grpc_Unix)(nil),           // 24: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 25: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 26: hookbastion.settings.v1.Redis.Password
-	(*Admin_Readers)(nil),       // 27: hookbastion.settings.v1.Admin.Readers
-	(*Admin_Operators)(nil),     // 28: hookbastion.settings.v1.Admin.Operators
-	(*durationpb.Duration)(nil), // 29: google.protobuf.Duration
+	(AlarmWebhook_Format)(0),    // 6: hookbastion.settings.v1.AlarmWebhook.Format
+	(*Settings)(nil),            // 7: hookbastion.settings.v1.Settings
+	(*Grpc)(nil),                // 8: hookbastion.settings.v1.Grpc
+	(*Tls)(nil),                 // 9: hookbastion.settings.v1.Tls
+	(*Http)(nil),                // 10: hookbastion.settings.v1.Http
+	(*PolicyFiles)(nil),         // 11: hookbastion.settings.v1.PolicyFiles
+	(*Envoy)(nil),               // 12: hookbastion.settings.v1.Envoy
+	(*Source)(nil),              // 13: hookbastion.settings.v1.Source
+	(*Replay)(nil),              // 14: hookbastion.settings.v1.Replay
+	(*Redis)(nil),               // 15: hookbastion.settings.v1.Redis
+	(*Keys)(nil),                // 16: hookbastion.settings.v1.Keys
+	(*File)(nil),                // 17: hookbastion.settings.v1.File
+	(*Admin)(nil),               // 18: hookbastion.settings.v1.Admin
+	(*Limits)(nil),              // 19: hookbastion.settings.v1.Limits
+	(*Records)(nil),             // 20: hookbastion.settings.v1.Records
+	(*Assertion)(nil),           // 21: hookbastion.settings.v1.Assertion
+	(*Log)(nil),                 // 22: hookbastion.settings.v1.Log
+	(*Fetch)(nil),               // 23: hookbastion.settings.v1.Fetch
+	(*Ranges)(nil),              // 24: hookbastion.settings.v1.Ranges
+	(*Monitor)(nil),             // 25: hookbastion.settings.v1.Monitor
+	(*AlarmWebhook)(nil),        // 26: hookbastion.settings.v1.AlarmWebhook
+	(*Grpc_Unix)(nil),           // 27: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 28: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 29: hookbastion.settings.v1.Redis.Password
+	(*Admin_Readers)(nil),       // 30: hookbastion.settings.v1.Admin.Readers
+	(*Admin_Operators)(nil),     // 31: hookbastion.settings.v1.Admin.Operators
+	(*AlarmWebhook_Secret)(nil), // 32: hookbastion.settings.v1.AlarmWebhook.Secret
+	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
-	7,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
-	9,  // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
-	10, // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
-	11, // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
-	12, // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
-	13, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
-	18, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
-	19, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
-	17, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
-	20, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
-	21, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
-	22, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
-	23, // 12: hookbastion.settings.v1.Settings.ranges:type_name -> hookbastion.settings.v1.Ranges
-	24, // 13: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	8,  // 14: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	29, // 15: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
-	0,  // 16: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	2,  // 17: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	1,  // 18: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
-	3,  // 19: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
-	29, // 20: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	4,  // 21: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	16, // 22: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	14, // 23: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	15, // 24: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	25, // 25: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	26, // 26: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	29, // 27: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	5,  // 28: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	29, // 29: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	29, // 30: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	8,  // 31: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	27, // 32: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
-	28, // 33: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
-	29, // 34: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	29, // 35: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	29, // 36: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
-	29, // 37: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	29, // 38: hookbastion.settings.v1.Ranges.interval:type_name -> google.protobuf.Duration
-	26, // 39: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	8,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
+	10, // 1: hookbastion.settings.v1.Settings.http:type_name -> hookbastion.settings.v1.Http
+	11, // 2: hookbastion.settings.v1.Settings.policy:type_name -> hookbastion.settings.v1.PolicyFiles
+	12, // 3: hookbastion.settings.v1.Settings.envoy:type_name -> hookbastion.settings.v1.Envoy
+	13, // 4: hookbastion.settings.v1.Settings.source:type_name -> hookbastion.settings.v1.Source
+	14, // 5: hookbastion.settings.v1.Settings.replay:type_name -> hookbastion.settings.v1.Replay
+	19, // 6: hookbastion.settings.v1.Settings.limits:type_name -> hookbastion.settings.v1.Limits
+	20, // 7: hookbastion.settings.v1.Settings.records:type_name -> hookbastion.settings.v1.Records
+	18, // 8: hookbastion.settings.v1.Settings.admin:type_name -> hookbastion.settings.v1.Admin
+	21, // 9: hookbastion.settings.v1.Settings.assertion:type_name -> hookbastion.settings.v1.Assertion
+	22, // 10: hookbastion.settings.v1.Settings.log:type_name -> hookbastion.settings.v1.Log
+	23, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
+	24, // 12: hookbastion.settings.v1.Settings.ranges:type_name -> hookbastion.settings.v1.Ranges
+	25, // 13: hookbastion.settings.v1.Settings.monitor:type_name -> hookbastion.settings.v1.Monitor
+	27, // 14: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	9,  // 15: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	33, // 16: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	0,  // 17: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	2,  // 18: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	1,  // 19: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
+	3,  // 20: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
+	33, // 21: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	4,  // 22: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	17, // 23: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	15, // 24: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	16, // 25: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	28, // 26: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	29, // 27: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	33, // 28: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	5,  // 29: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	33, // 30: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	33, // 31: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	9,  // 32: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	30, // 33: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
+	31, // 34: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
+	33, // 35: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	33, // 36: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	33, // 37: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
+	33, // 38: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	33, // 39: hookbastion.settings.v1.Ranges.interval:type_name -> google.protobuf.Duration
+	26, // 40: hookbastion.settings.v1.Monitor.webhook:type_name -> hookbastion.settings.v1.AlarmWebhook
+	6,  // 41: hookbastion.settings.v1.AlarmWebhook.format:type_name -> hookbastion.settings.v1.AlarmWebhook.Format
+	32, // 42: hookbastion.settings.v1.AlarmWebhook.secret:type_name -> hookbastion.settings.v1.AlarmWebhook.Secret
+	29, // 43: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -2476,8 +2761,8 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   23,
+			NumEnums:      7,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
