@@ -2,6 +2,7 @@ package ranges_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -37,5 +38,31 @@ func TestCompare(t *testing.T) {
 		if c.want == "" && got.Why != "" || !strings.HasPrefix(got.Why, c.want) {
 			t.Errorf("%s: %+v, want %q", name, got, c.want)
 		}
+	}
+}
+
+// Long lists in other words are no change: each network as its halves, or some of them.
+func TestCompareInOtherWords(t *testing.T) {
+	all := many(5000)
+	var halves []netip.Prefix
+	for i, p := range all {
+		if i%3 == 0 || p.IsSingleIP() {
+			halves = append(halves, p)
+			continue
+		}
+		first := netip.PrefixFrom(p.Addr(), p.Bits()+1)
+		bytes := p.Addr().AsSlice()
+		bytes[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+		a, _ := netip.AddrFromSlice(bytes)
+		halves = append(halves, netip.PrefixFrom(a, p.Bits()+1), first)
+	}
+	a, b := ranges.NewSet(all), ranges.NewSet(halves)
+	for _, c := range []ranges.Change{ranges.Compare(a, a), ranges.Compare(a, b), ranges.Compare(b, a)} {
+		if c.Lost != 0 || c.Added != 0 || c.Why != "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if c := ranges.Compare(a, ranges.NewSet(all[:1000])); c.Lost < 3000 || c.Added != 0 || c.Why == "" {
+		t.Errorf("four fifths are gone: %+v", c)
 	}
 }

@@ -14,7 +14,8 @@
 // stays meanwhile, and for ever if its server is away.
 //
 // It does not protect against a provider that publishes a stranger's network among its
-// own, and the first document of a provider without a snapshot is believed. An address
+// own, nor against whoever can write to the directory of what was good last; and the first
+// document of a provider without a snapshot is believed. An address
 // is no proof of who has sent a delivery: many senders share those of a provider.
 package ranges
 
