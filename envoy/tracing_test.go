@@ -153,6 +153,7 @@ func TestTheTreeOfADelivery(t *testing.T) {
 	checkTree(t, spans, "")
 
 	s := spans[telemetry.SpanName]
+	followConventions(t, s)
 	got := values(s.GetAttributes())
 	want := map[string]string{
 		string(semconv.RPCSystemNameKey): "grpc", string(semconv.RPCMethodKey): "envoy.service.auth.v3.Authorization/Check",
@@ -226,6 +227,7 @@ func TestTheTreeOfDenialsAndFaults(t *testing.T) {
 			spans := x.tree(t, trace, 3)
 			checkTree(t, spans, "")
 			s := spans[telemetry.SpanName]
+			followConventions(t, s)
 			got := values(s.GetAttributes())
 			if got["hookbastion.reason"] != c.reason || got["hookbastion.verdict"] != "deny" || got[string(semconv.HTTPResponseStatusCodeKey)] != c.status || len(s.GetEvents()) != c.checks {
 				t.Errorf("%v, %d checks", got, len(s.GetEvents()))
