@@ -70,7 +70,7 @@ func TestConsoleThroughEnvoy(t *testing.T) {
 		}
 	}
 	for _, password := range []string{reader, adminToken} {
-		for path, words := range map[string]string{"/": "github", "/decisions?reason=replayed": "409", "/keys": "good", "/policy": "HB073", "/webhook?name=github": "replayed", "/api/v1/settings": `"admin.readers.token"`} {
+		for path, words := range map[string]string{"/": "github", "/decisions?reason=replayed": "409", "/keys": "good", "/policy": "HB073", "/webhook?name=github": "replayed", "/api/v1/settings": `"admin.readers.token"`, "/anomalies": "Unusual now"} {
 			if status, text := ask("GET", path, password, nil, nil); status != 200 || !strings.Contains(text, words) {
 				t.Errorf("%s: %d\n%s", path, status, text)
 			}

@@ -16,13 +16,17 @@ import (
 
 // newConsole makes the pages of what is asked of a running service.
 func newConsole(a *admin, known *counted, state *condition, log *slog.Logger) *console.Console {
-	return console.New(console.Config{
+	config := console.Config{
 		Decisions: known.recent, Policy: known.Policy, Keys: known.keysOf,
 		Ranges:    known.ranges,
 		Condition: func() []string { lines, _ := state.say(time.Now()); return lines },
 		Redeliver: a.redeliverByForm, MayRedeliver: a.access.mayOperate,
 		Version: cli.Version, Replica: replicaName(), Log: log,
-	})
+	}
+	if watched := known.anomalies.of(); watched != nil {
+		config.Anomalies = watched.Alarms
+	}
+	return console.New(config)
 }
 
 // Policy is by what is decided now.

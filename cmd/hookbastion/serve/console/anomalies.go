@@ -28,13 +28,24 @@ func (c *Console) alarms(webhook string) (current, past []monitor.Alarm) {
 	return of(current), of(past)
 }
 
+// How many alarms a page shows: many webhooks may have one at once.
+const (
+	maxAlarms      = 200
+	maxFirstAlarms = 5
+)
+
 // anomalies is the page of what is unusual.
 func (c *Console) anomalies(r *http.Request, v *view) error {
 	if c.config.Anomalies == nil {
 		return c.nothing(r, v)
 	}
-	d := struct{ Current, Past []monitor.Alarm }{}
-	d.Current, d.Past = c.alarms("")
+	d := struct {
+		Current, Past []monitor.Alarm
+		More          int
+	}{}
+	current, past := c.alarms("")
+	d.Current, d.Past = current[:min(len(current), maxAlarms)], past[:min(len(past), maxAlarms)]
+	d.More = len(current) - len(d.Current) + len(past) - len(d.Past)
 	v.Page, v.Title, v.Data = "anomalies", "Anomalies", &d
 	return nil
 }

@@ -283,6 +283,26 @@ func TestAssets(t *testing.T) {
 	}
 }
 
+// However much is unusual, pages stay short and say what they leave out.
+func TestManyAlarms(t *testing.T) {
+	config := sample(decisionsOfADay(10, noon), noon)
+	many := make([]monitor.Alarm, 1000)
+	for i := range many {
+		many[i] = monitor.Alarm{Time: noon.Add(time.Duration(i) * time.Second), Webhook: fmt.Sprint("w", i), Since: noon}
+	}
+	config.Anomalies = func() (current, past []monitor.Alarm) { return many, many }
+	server := serving(t, config)
+	for path, rows := range map[string]int{"/": maxFirstAlarms, "/anomalies": 2 * maxAlarms} {
+		_, text := get(t, server.URL+path)
+		if n := strings.Count(text, `class="kind"`); n != rows || !strings.Contains(text, ">w999<") || !strings.Contains(text, `<span class="badge">1000</span>`) {
+			t.Errorf("%s has %d alarms", path, n)
+		}
+		if path == "/anomalies" && !strings.Contains(text, "1600 more are not shown") {
+			t.Errorf("%s does not say how many it leaves out", path)
+		}
+	}
+}
+
 // Without lists of addresses, and where nobody watches, there are no such pages.
 func TestOptionalPages(t *testing.T) {
 	config := sample(decisionsOfADay(10, noon), noon)

@@ -199,7 +199,8 @@ func (c *Console) overview(r *http.Request, v *view) error {
 			d.KeysToDo++
 		}
 	}
-	d.Current, _ = c.alarms("")
+	current, _ := c.alarms("")
+	d.Current = current[:min(len(current), maxFirstAlarms)]
 	most := maxRows
 	if r.URL.Query().Get("all") == "1" {
 		most = len(list)
