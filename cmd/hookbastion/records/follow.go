@@ -30,8 +30,17 @@ func (o *options) followFile(ctx context.Context, w io.Writer, out *printer, nam
 	defer t.close()
 	tick := time.NewTicker(lookAtFile)
 	defer tick.Stop()
+	if o.last > 0 { // of what is there
+		kept := &newest{most: o.last}
+		if err := t.rest(o, kept.add, t.reader.Next); err != nil {
+			return err
+		}
+		if err := kept.print(out); err != nil {
+			return err
+		}
+	}
 	for {
-		if err := t.read(o, out); err != nil {
+		if err := t.read(o, out.print); err != nil {
 			return err
 		}
 		select {
@@ -44,6 +53,9 @@ func (o *options) followFile(ctx context.Context, w io.Writer, out *printer, nam
 		}
 	}
 }
+
+// show takes a record with its line.
+type show func(r *record.Record, line []byte) error
 
 // tail is a file that grows.
 type tail struct {
@@ -65,29 +77,29 @@ func (t *tail) close() { _ = t.file.Close() } // only read
 
 // read shows what has come. Where another file has the name, or the file was cut, it
 // goes on with that, and what the old one ends with is a line.
-func (t *tail) read(o *options, out *printer) error {
+func (t *tail) read(o *options, show show) error {
 	replaced := t.replaced() // asked first: what came before that is read
-	if err := t.rest(o, out, t.reader.Next); err != nil || !replaced {
+	if err := t.rest(o, show, t.reader.Next); err != nil || !replaced {
 		return err
 	}
-	if err := t.rest(o, out, t.reader.Rest); err != nil {
+	if err := t.rest(o, show, t.reader.Rest); err != nil {
 		return err
 	}
 	t.close()
 	if err := t.open(); err != nil {
 		return err
 	}
-	return t.rest(o, out, t.reader.Next)
+	return t.rest(o, show, t.reader.Next)
 }
 
 // rest shows what there is to read now.
-func (t *tail) rest(o *options, out *printer, next func() (*record.Record, error)) error {
+func (t *tail) rest(o *options, show show, next func() (*record.Record, error)) error {
 	for {
 		r, err := next()
 		var fault *record.Fault
 		switch {
 		case err == nil && o.wants(r):
-			if err := out.print(r, t.reader.Line()); err != nil {
+			if err := show(r, t.reader.Line()); err != nil {
 				return err
 			}
 		case err == nil:

@@ -68,19 +68,19 @@ func TestFollowingAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(os.O_APPEND, line("first")+line("second")[:30])
+	write(os.O_APPEND, line("older")+line("first")+line("second")[:30])
 	out, said := &output{changed: make(chan struct{})}, &output{changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	cmd := New()
-	cmd.SetArgs([]string{"--follow", "--output", "json", name})
+	cmd.SetArgs([]string{"--follow", "--last", "1", "--output", "json", name})
 	cmd.SetOut(out)
 	cmd.SetErr(said)
 	go func() { ended <- cmd.ExecuteContext(ctx) }()
 
 	out.await(t, "first")
 	write(os.O_APPEND, line("second")[30:]+"nonsense\n"+strings.TrimSpace(line("third")))
-	said.await(t, name+":3:1: expected a JSON object")
+	said.await(t, name+":4:1: expected a JSON object")
 	if err := os.Rename(name, name+".1"); err != nil {
 		t.Fatal(err)
 	}

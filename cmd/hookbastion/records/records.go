@@ -118,32 +118,49 @@ func (o *options) wants(r *record.Record) bool {
 }
 
 func (o *options) ofFiles(stdin io.Reader, w io.Writer, out *printer, files []string) error {
-	var kept []entry // the newest, where --last asks for them
+	show := out.print
+	kept := &newest{most: o.last}
+	if o.last > 0 {
+		show = kept.add
+	}
 	err := cli.ReadRecordLines(stdin, w, files, func(r *record.Record, line []byte) error {
-		switch {
-		case !o.wants(r):
+		if !o.wants(r) {
 			return nil
-		case o.last == 0:
-			return out.print(r, line)
 		}
-		if len(kept) == 2*o.last {
-			kept = slices.Delete(kept, 0, o.last)
-		}
-		kept = append(kept, entry{r.Clone(), slices.Clone(line)})
-		return nil
+		return show(r, line)
 	})
-	for _, e := range kept[max(len(kept)-o.last, 0):] {
-		if err := out.print(e.record, e.line); err != nil {
-			return err
-		}
+	if failed := kept.print(out); failed != nil {
+		return failed
 	}
 	return err
 }
 
-// entry is a record with its line.
+// newest keeps the last records.
+type newest struct {
+	most int
+	kept []entry
+}
+
 type entry struct {
 	record *record.Record
 	line   []byte
+}
+
+func (n *newest) add(r *record.Record, line []byte) error {
+	if len(n.kept) == 2*n.most {
+		n.kept = slices.Delete(n.kept, 0, n.most)
+	}
+	n.kept = append(n.kept, entry{r.Clone(), slices.Clone(line)})
+	return nil
+}
+
+func (n *newest) print(out *printer) error {
+	for _, e := range n.kept[max(len(n.kept)-n.most, 0):] {
+		if err := out.print(e.record, e.line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ofService shows the last decisions of a service, and goes on with --follow.
@@ -168,8 +185,9 @@ func (o *options) ofService(ctx context.Context, w io.Writer, out *printer) erro
 	return o.followService(ctx, w, out, query, newest)
 }
 
-// maxPage is how many decisions one answer of a service may have.
-const maxPage = 1000
+// maxPage is how many decisions are asked for at once: with every text as long as it can
+// be they stay far below what one answer may have.
+const maxPage = 500
 
 // pages prints the newest decisions of a query, at most so many, the oldest first. It
 // returns what after must be for those that come later.

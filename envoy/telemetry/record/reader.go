@@ -66,29 +66,27 @@ func (r *Reader) Next() (*Record, error) {
 	}
 }
 
-// next returns the next line without its end.
+// next returns the next line without its end. Of one that is too long, the beginning.
 func (r *Reader) next() ([]byte, error) {
-	part, err := r.in.ReadSlice('\n')
-	switch {
-	case err == nil && len(r.long) == 0:
-		r.line++
-		return trimmed(part), nil
-	case err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF):
-		return nil, err
+	for {
+		part, err := r.in.ReadSlice('\n')
+		if err == nil && len(r.long) == 0 {
+			r.line++
+			return trimmed(part), nil
+		}
+		if len(r.long) <= maxLine {
+			r.long = append(r.long, part...)
+		}
+		switch {
+		case err == nil:
+			r.line++
+			line := trimmed(r.long)
+			r.long = r.long[:0]
+			return line, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
 	}
-	if len(r.long) <= maxLine {
-		r.long = append(r.long, part...)
-	}
-	switch {
-	case errors.Is(err, bufio.ErrBufferFull):
-		return r.next()
-	case err != nil:
-		return nil, err // io.EOF
-	}
-	r.line++
-	line := trimmed(r.long)
-	r.long = r.long[:0]
-	return line, nil
 }
 
 // Rest is what the input ended with after its last line end, as one line: a file may
