@@ -2,6 +2,8 @@ package console
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -40,6 +42,46 @@ func TestHostileTextInABrowser(t *testing.T) {
 				t.Error(trouble)
 			}
 		}
+	}
+}
+
+// Names without end make no page wider than the screen.
+func TestLongTextInABrowser(t *testing.T) {
+	for _, text := range []string{strings.Repeat("x", 500), strings.Repeat("a-b/", 125)} {
+		server := serving(t, hostileConfig(text))
+		b := startBrowser(t)
+		for _, screen := range screens {
+			tab := b.tab(screen.width, screen.height, "light")
+			for _, path := range hostilePages(text) {
+				tab.open(server.URL + path)
+				var wide []string
+				if tab.eval(`document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth && !e.closest(".wide, nav, pre")).map(e => e.outerHTML.slice(0, 80))`, &wide); len(wide) > 0 {
+					t.Errorf("%.80s on a %s is wider than the screen: %s", path, screen.name, wide)
+				}
+			}
+		}
+	}
+}
+
+// Behind a password, which a browser was asked for once, the page goes on asking.
+func TestBehindAPassword(t *testing.T) {
+	ring := decisionsOfADay(10, noon)
+	c := New(sample(ring, noon))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "token" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		c.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	tab := startBrowser(t).tab(1280, 900, "light")
+	tab.open(strings.Replace(server.URL, "://", "://me:token@", 1) + "/decisions")
+	ring.Append(&recent.Entry{Time: noon, ID: "after", Webhook: "github", Verdict: authz.Deny, Reason: authz.SignatureInvalid})
+	tab.until(`document.getElementById("d-after") !== null`)
+	if _, troubles := tab.seen(); len(troubles) > 0 {
+		t.Error(troubles)
 	}
 }
 

@@ -11,8 +11,8 @@
 // script or a style.
 //
 // Numbers over time are counted from the last decisions of this replica, once a second,
-// in slots of a minute and of a quarter of an hour: some 8 MiB at most, for 500 webhooks;
-// the others are counted together. A restart begins anew. What must be complete is in
+// in slots of a minute and of a quarter of an hour, for 500 webhooks by themselves and the
+// others together: 9 MiB, and 6 more where each slot has ten reasons. A restart begins anew. What must be complete is in
 // the metrics and the records.
 //
 // It does not say who may see it, which is the listener's business, and changes nothing

@@ -27,7 +27,8 @@ var windows = [...]window{
 	{"24h", "last 24 hours", 15 * time.Minute, 96},
 }
 
-// maxSeries is how many webhooks are counted by themselves. A webhook takes 15 to 20 KiB.
+// maxSeries is how many webhooks are counted by themselves. A webhook takes 18 KiB, and 8
+// bytes more for each reason in each slot.
 const maxSeries = 500
 
 // others counts the webhooks beyond maxSeries. No webhook has such a name.
@@ -91,11 +92,20 @@ func bucket(d time.Duration) int {
 
 // reasonCount is how often something was denied for a reason.
 type reasonCount struct {
-	reason string
+	reason authz.Reason
 	count  uint32
 }
 
-func addReason(to []reasonCount, reason string, count uint32) []reasonCount {
+// reasonOf is a reason by its word.
+var reasonOf = func() map[string]authz.Reason {
+	all := map[string]authz.Reason{}
+	for r := authz.Unset; int(r) < authz.ReasonCount; r++ {
+		all[r.String()] = r
+	}
+	return all
+}()
+
+func addReason(to []reasonCount, reason authz.Reason, count uint32) []reasonCount {
 	for i := range to {
 		if to[i].reason == reason {
 			to[i].count += count
@@ -147,7 +157,7 @@ func (s *series) add(p *recent.Point, now time.Time) {
 			at.tally.denied++
 		}
 		if p.Verdict != authz.Allow {
-			at.reasons = addReason(at.reasons, p.Reason, 1)
+			at.reasons = addReason(at.reasons, reasonOf[p.Reason], 1)
 		}
 		at.tally.durations[bucket(p.Duration)]++
 	}

@@ -53,7 +53,7 @@ func TestHistoryCounts(t *testing.T) {
 	if at := hour.slots[len(hour.slots)-1-30]; at.denied != 2 || at.wouldDeny != 1 {
 		t.Errorf("half an hour ago: %+v", at)
 	}
-	if fmt.Sprint(hour.reasons) != "[{replayed 2} {signature_invalid 1}]" {
+	if fmt.Sprint(hour.reasons) != fmt.Sprint([]reasonCount{{authz.Replayed, 2}, {authz.SignatureInvalid, 1}}) {
 		t.Error(hour.reasons)
 	}
 	if a, ok := h.webhook("a", 0, noon); !ok || a.tally.total() != 3 {

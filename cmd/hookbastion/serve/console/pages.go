@@ -146,7 +146,7 @@ const noWebhook = "(no webhook)"
 
 func reasonRows(t *traffic, webhook string) (rows []reasonRow) {
 	for _, r := range t.reasons[:min(len(t.reasons), maxReasons)] {
-		rows = append(rows, reasonRow{r.reason, decisionsURL(webhook, r.reason), int(r.count), max(int(100*r.count/t.reasons[0].count), 1)})
+		rows = append(rows, reasonRow{r.reason.String(), decisionsURL(webhook, r.reason.String()), int(r.count), max(int(100*r.count/t.reasons[0].count), 1)})
 	}
 	return rows
 }
@@ -226,7 +226,7 @@ func webhookRowOf(t *traffic, w *window) webhookRow {
 		row.URL = ""
 	}
 	if len(t.reasons) > 0 {
-		row.Reason = t.reasons[0].reason
+		row.Reason = t.reasons[0].reason.String()
 	}
 	return row
 }
