@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/lint"
@@ -97,6 +98,10 @@ func (o *options) rule(w io.Writer, word string) error {
 		}
 		printRule(w, r)
 		return nil
+	}
+	var reason authz.Reason
+	if reason.UnmarshalText([]byte(strings.ToLower(word))) == nil {
+		return fmt.Errorf("no lesson tells of %s; docs/reasons.md says what it means", reason)
 	}
 	return fmt.Errorf("there is no finding and no lesson of a reason called %q; hookbastion lesson lists them, docs/reasons.md all reasons", word)
 }

@@ -132,6 +132,13 @@ func (l *lesson) about(text string) error {
 	return nil
 }
 
+// reasonOf is the reason in a verdict such as "deny: replayed, status 409".
+func reasonOf(verdict string) string {
+	_, reason, _ := strings.Cut(verdict, ": ")
+	reason, _, _ = strings.Cut(reason, ",")
+	return reason
+}
+
 // find returns the lesson of an id, and those that a reason leads to.
 func find(word string) ([]*lesson, error) {
 	lessons, err := all()
@@ -140,7 +147,8 @@ func find(word string) ([]*lesson, error) {
 	}
 	var found []*lesson
 	for _, l := range lessons {
-		if l.rule.ID == strings.ToUpper(word) || slices.Contains(l.reasons, strings.ToLower(word)) {
+		reason := strings.ToLower(word)
+		if l.rule.ID == strings.ToUpper(word) || slices.Contains(l.reasons, reason) || reasonOf(l.good) == reason && reasonOf(l.bad) != reason {
 			found = append(found, l)
 		}
 	}
