@@ -89,6 +89,15 @@ func (d *Decision) Challenge() string {
 	return d.Webhook.Challenge
 }
 
+// Told is what the operator is told of a handshake: an https URL of at most 1,024
+// printable characters, or nothing.
+func (d *Decision) Told() string {
+	if d.Answer == nil {
+		return ""
+	}
+	return d.Answer.Told
+}
+
 // Status returns the HTTP status that the sender gets if the request is not
 // forwarded: 400 to 599, 200 for a copy that is acknowledged, or 200 or 204 for a
 // handshake.

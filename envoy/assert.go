@@ -11,7 +11,7 @@ import (
 // A request for which that fails does not pass.
 func (s *Service) assert(req *authz.Request, d *authz.Decision, id string, now time.Time) {
 	w := d.Webhook
-	if w == nil || w.Audience == "" || w.Shadow || d.Verdict != authz.Allow || d.Proof == authz.ProofNone {
+	if w == nil || w.Audience == "" || w.Shadow || d.Verdict != authz.Allow || d.Reason == authz.Handshake || d.Proof == authz.ProofNone {
 		return
 	}
 	text, err := "", assertion.ErrNoSigner

@@ -231,14 +231,14 @@ func FuzzRecord(f *testing.F) {
 			t.Fatalf("%v: %q", err, line)
 		}
 		for _, key := range telemetry.RecordFields() {
-			if slices.Contains([]string{"skew_ms", "replay", "redeliver", "unverified"}, key) { // of what is signed, or may be a copy
+			if slices.Contains([]string{"skew_ms", "replay", "redeliver", "unverified", "handshake", "told"}, key) { // of what is signed, may be a copy or is a handshake
 				continue
 			}
 			if _, ok := record[key]; !ok {
 				t.Fatalf("no %s: %s", key, line)
 			}
 		}
-		if len(record) != len(telemetry.RecordFields())-4 || record["reason"] != "signature_invalid" || record["verdict"] != "deny" || len(line) > 16<<10 {
+		if len(record) != len(telemetry.RecordFields())-6 || record["reason"] != "signature_invalid" || record["verdict"] != "deny" || len(line) > 16<<10 {
 			t.Fatalf("%d bytes: %s", len(line), line)
 		}
 		if written, kept := both(t, e); !reflect.DeepEqual(written, kept) {

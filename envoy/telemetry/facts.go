@@ -37,6 +37,8 @@ const (
 	keyRequestID       = attribute.Key("hookbastion.request_id")
 	keyEventID         = attribute.Key("hookbastion.event_id")
 	keyEventIDUnsigned = attribute.Key("hookbastion.event_id.unsigned")
+	keyHandshake       = attribute.Key("hookbastion.handshake")
+	keyTold            = attribute.Key("hookbastion.handshake.told")
 	keyPolicyDigest    = attribute.Key("hookbastion.policy_digest")
 	keyBodySize        = attribute.Key("hookbastion.body.size")
 	keySkew            = attribute.Key("hookbastion.clock.skew")
@@ -112,6 +114,12 @@ func facts(e *Event, digest string) []attribute.KeyValue {
 		if !signed {
 			all = append(all, keyEventIDUnsigned.Bool(true))
 		}
+	}
+	if d.Handshake != "" {
+		all = append(all, keyHandshake.String(d.Handshake))
+	}
+	if told := d.Told(); told != "" {
+		all = append(all, keyTold.String(told))
 	}
 	if digest != "" {
 		all = append(all, keyPolicyDigest.String(digest))

@@ -39,14 +39,18 @@ func appendRecord(b []byte, e *Event, policyDigest, replica string) []byte {
 	if mark := d.Mark.String(); mark != "" {
 		b = appendText(b, "replay", mark)
 	}
+	if d.Reason == authz.Unprotected && d.Webhook != nil {
+		b = appendText(b, "unverified", d.Webhook.Unverified)
+	}
 	if d.Handshake != "" {
 		b = appendText(b, "handshake", d.Handshake)
 	}
-	if d.Answer != nil && d.Answer.Told != "" {
-		b = appendText(b, "told", d.Answer.Told)
-	}
-	if d.Reason == authz.Unprotected && d.Webhook != nil {
-		b = appendText(b, "unverified", d.Webhook.Unverified)
+	if told := d.Told(); told != "" {
+		b = append(b, `,"told":"`...)
+		for len(told) > maxText { // an address is of no use that is cut
+			b, told = appendEscaped(b, told[:maxText]), told[maxText:]
+		}
+		b = append(appendEscaped(b, told), '"')
 	}
 	var buf [64]byte
 	source := buf[:0]

@@ -157,6 +157,7 @@ func TestEveryAttributeIsDescribed(t *testing.T) {
 		for _, method := range []string{"POST", "BREW"} {
 			e := event(reason)
 			e.Request.Method, e.PolicyDigest = authz.View(method), "d1gest"
+			e.Decision.Handshake, e.Decision.Answer = "confirmation", &authz.Answer{Told: "https://example.com/confirm"}
 			e.Trace = r.Trace(nil)
 			e.Arrived = now
 			r.Record(e)

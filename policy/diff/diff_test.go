@@ -118,6 +118,7 @@ func TestWider(t *testing.T) {
 	const path = "match: {path: /a}, "
 	const noTime = "scheme: {hmac: {hash: SHA256, encoding: HEX, signature: {headers: [x]}, content: [{body: {}}]}}, secrets: [{file: s}]"
 	const keyed = "scheme: {ed25519: {encoding: HEX, signature: {headers: [x]}, content: [{body: {}}]}, published: {urls: ['https://b.example/k']}}"
+	const meta = "provider: meta, secrets: [{file: s}]"
 	for _, test := range []struct{ before, after, wider, opposite string }{
 		{path + stripe, path + stripe + ", respond: {denied_status: 400}", "", ""},
 		{path + stripe, path + stripe + ", public_url: https://a.example", "", ""},
@@ -163,6 +164,12 @@ func TestWider(t *testing.T) {
 		{path + stripe, path + stripe + ", limits: {max_header_bytes: 128KiB, max_signatures: 17}", "larger headers; more signatures", ""},
 		{path + stripe, path + stripe + ", limits: {content_types: [application/json]}", "", "any content type"},
 		{path + stripe + ", limits: {content_types: [a/b, c/d]}", path + stripe + ", limits: {content_types: [a/b, e/f]}", "content type e/f", "content type c/d"},
+		{path + github, path + "provider: meta, secrets: [{file: s}], handshake: {mode: OFF}", "", "more handshakes, which are answered"}, // both sign alike
+		{path + meta, path + meta + ", handshake: {mode: ON}", "more handshakes, which are answered", ""},
+		{path + meta + ", handshake: {mode: OFF}", path + meta, "more handshakes, which are answered", ""},
+		{path + meta, path + meta + ", handshake: {verify_token: {file: v}}", "", ""},
+		{path + meta + ", handshake: {setup_until: 2026-12-01T10:00:00Z, learnt: {file: l}}", path + meta + ", handshake: {setup_until: 2026-12-01T11:00:00Z, learnt: {file: m}}",
+			"a secret that the provider brings, until 2026-12-01T11:00:00Z; a secret in m", "a secret in l"},
 		{path + stripe, path + stripe + ", mode: SHADOW", "everything, by mode SHADOW", ""},
 		{path + noTime, path + stripe, "another scheme", "deliveries without a signed time; another scheme"},
 	} {

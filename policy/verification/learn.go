@@ -89,3 +89,19 @@ func (c *Compiler) learnt(w *policyv1.Webhook, at strictyaml.Place) (key keys.Lo
 
 // errNotReserved says that the store could not tell whether the window was free.
 var errNotReserved = errors.New("the store cannot tell")
+
+// learntBeside looks whether the webhook's other secrets can stand beside a learnt one.
+func (c *Compiler) learntBeside(w *policyv1.Webhook, at strictyaml.Place) {
+	if w.GetHandshake().GetLearnt() == nil {
+		return
+	}
+	for i, s := range w.GetSecrets() {
+		switch {
+		case keys.IsPerTenant(s.GetFile()):
+			c.Faults.Fail(at.At("handshake", "learnt"), "is the same for all tenants, and secrets are not")
+			return
+		case s.GetId() == keys.LearntID:
+			c.Faults.Fail(at.At("secrets", i, "id"), "is that of the secret in handshake.learnt")
+		}
+	}
+}

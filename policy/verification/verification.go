@@ -86,6 +86,7 @@ func (c *Compiler) Webhook(w *policyv1.Webhook, at strictyaml.Place) Verificatio
 	if there {
 		loaded = append(loaded, learnt)
 	}
+	c.learntBeside(w, at)
 	publicURL := c.Plans.PublicURL(w, at)
 	signed := &signature.Check{Fingerprinter: c.Fingerprinter}
 	issued, configured := &token.Check{}, &token.Check{}

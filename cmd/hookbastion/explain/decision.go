@@ -111,6 +111,8 @@ func printDecision(w io.Writer, r *record.Record) {
 	line("key", r.KeyID)
 	line("replay", r.Replay)
 	line("unverified", r.Unverified)
+	line("handshake", r.Handshake)
+	line("told", r.Told)
 	line("source", r.Source)
 	line("request", strings.TrimSpace(r.Method+" "+r.Path))
 	line("body", fmt.Sprintf("%d bytes", r.BodyBytes))

@@ -142,6 +142,10 @@ func (s *scanner) field(name []byte) {
 		r.EventID = s.text(27, "event_id")
 	case "event_id_unsigned":
 		r.EventIDUnsigned = s.truth(28, "event_id_unsigned")
+	case "handshake":
+		r.Handshake = s.word(29, "handshake")
+	case "told":
+		r.Told = s.text(30, "told")
 	default: // of a later version
 		s.skip()
 	}

@@ -43,6 +43,10 @@ type Record struct {
 	Replay string `json:"replay,omitempty"`
 	// Unverified is why the policy asks for no proof; empty where it asks for one.
 	Unverified string `json:"unverified,omitempty"`
+	// Handshake names the handshake that the request is; Told is where a person must go who
+	// wants what it offers. Both are empty otherwise.
+	Handshake string `json:"handshake,omitempty"`
+	Told      string `json:"told,omitempty"`
 	// Source is an address, or empty.
 	Source string `json:"source"`
 	Method string `json:"method"`

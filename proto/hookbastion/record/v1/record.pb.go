@@ -67,6 +67,10 @@ type Record struct {
 	Replay string `protobuf:"bytes,15,opt,name=replay,proto3" json:"replay,omitempty"`
 	// Why the policy asks for no proof, where it asks for none and the request passed.
 	Unverified string `protobuf:"bytes,16,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	// Name of the handshake that the request is, answered or refused.
+	Handshake string `protobuf:"bytes,30,opt,name=handshake,proto3" json:"handshake,omitempty"`
+	// Where a person must go who wants what the handshake offers.
+	Told string `protobuf:"bytes,31,opt,name=told,proto3" json:"told,omitempty"`
 	// Address of the sender, as source in the settings defines it.
 	Source string `protobuf:"bytes,17,opt,name=source,proto3" json:"source,omitempty"`
 	// Method of the request.
@@ -240,6 +244,20 @@ func (x *Record) GetUnverified() string {
 	return ""
 }
 
+func (x *Record) GetHandshake() string {
+	if x != nil {
+		return x.Handshake
+	}
+	return ""
+}
+
+func (x *Record) GetTold() string {
+	if x != nil {
+		return x.Told
+	}
+	return ""
+}
+
 func (x *Record) GetSource() string {
 	if x != nil {
 		return x.Source
@@ -390,7 +408,7 @@ var File_hookbastion_record_v1_record_proto protoreflect.FileDescriptor
 
 const file_hookbastion_record_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\"hookbastion/record/v1/record.proto\x12\x15hookbastion.record.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\a\n" +
+	"\"hookbastion/record/v1/record.proto\x12\x15hookbastion.record.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\a\n" +
 	"\x06Record\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12 \n" +
 	"\vdecision_id\x18\x02 \x01(\tR\vdecision_id\x12\x1a\n" +
@@ -412,7 +430,9 @@ const file_hookbastion_record_v1_record_proto_rawDesc = "" +
 	"\x06replay\x18\x0f \x01(\tR\x06replay\x12\x1e\n" +
 	"\n" +
 	"unverified\x18\x10 \x01(\tR\n" +
-	"unverified\x12\x16\n" +
+	"unverified\x12\x1c\n" +
+	"\thandshake\x18\x1e \x01(\tR\thandshake\x12\x12\n" +
+	"\x04told\x18\x1f \x01(\tR\x04told\x12\x16\n" +
 	"\x06source\x18\x11 \x01(\tR\x06source\x12\x16\n" +
 	"\x06method\x18\x12 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x13 \x01(\tR\x04path\x12\x1e\n" +
