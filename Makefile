@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus h2spec browser clean
+.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -88,7 +88,7 @@ generate: ## the Go code and the reference pages of the .proto files
 	$(GO) test ./envoy/telemetry -run Page -update
 	$(GO) test ./policy/provider -run Pages -update
 
-fetch: envoy judges upstream redis prometheus h2spec browser ## all that tests and make check need, once, into .cache/ and Go's module cache
+fetch: envoy judges upstream redis prometheus collector h2spec browser ## all that tests and make check need, once, into .cache/ and Go's module cache
 	@$(GOLANGCI) version
 
 image: ## a container image of a program built here, where no registry is at hand: DOCKER, IMAGE, CERTIFICATES
@@ -121,6 +121,9 @@ redis: ## redis-server and valkey-server, unless they are on PATH
 
 prometheus: ## promtool and prometheus, unless they are on PATH
 	.ci/fetch-prometheus
+
+collector: ## OpenTelemetry's Collector, built from its modules: some minutes
+	GO="$(GO)" .ci/fetch-collector
 
 h2spec: ## the conformance suite for HTTP/2
 	.ci/fetch-h2spec
