@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -261,6 +262,36 @@ func TestPagesOfDecisions(t *testing.T) {
 			t.Errorf("%s comes %d times", id, n)
 		}
 	}
+}
+
+// Pages are made while decisions come and are counted.
+func TestConcurrentUse(t *testing.T) {
+	ring := decisionsOfADay(500, noon)
+	c := New(sample(ring, noon))
+	server := httptest.NewServer(c)
+	defer server.Close()
+	var all sync.WaitGroup
+	for _, path := range []string{"/", "/decisions", "/webhook?name=github", "/?window=24h&sort=denied"} {
+		for range 3 {
+			all.Go(func() {
+				for range 10 {
+					if response, err := http.Get(server.URL + path); err != nil || response.StatusCode != http.StatusOK {
+						t.Errorf("%s: %v %v", path, response, err)
+					} else {
+						_, _ = io.Copy(io.Discard, response.Body)
+						_ = response.Body.Close()
+					}
+				}
+			})
+		}
+	}
+	for i := range 2000 {
+		ring.Append(&recent.Entry{Time: noon, ID: fmt.Sprint(i), Webhook: fmt.Sprint("w", i%700), Verdict: authz.Deny, Reason: authz.SignatureInvalid})
+		if i%50 == 0 {
+			c.history.follow(noon)
+		}
+	}
+	all.Wait()
 }
 
 // Files for style and script are kept by browsers, since their name is that of what is

@@ -71,7 +71,7 @@ func stageOf(r authz.Reason) int {
 // decisionsOfADay fills a ring with decisions of the day that ends now, always the same:
 // a day's rhythm, a burst of bad signatures, strangers that try paths.
 func decisionsOfADay(count int, now time.Time) *recent.Ring {
-	ring := recent.New(96<<20, "edge-1")
+	ring := recent.New(64<<20, "edge-1") // as much as serve has
 	random := rand.New(rand.NewPCG(1, 2))
 	total := 0.0
 	for i := range hooks {
