@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test demo lint portable image bench bench-compare bench-envoy anomalies chaos timing audit-model fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ chaos: build envoy redis ## kills, pauses, outages and old files behind a real E
 
 timing: ## a statistical test that no comparison tells where secrets differ
 	$(GO) run ./cmd/timing $(TIMING_FLAGS)
+
+audit-model: envoy ## hundreds of configurations, judged by the audit's model and by a real Envoy; CONFIGURATIONS, MODEL_SEED
+	$(GO) test -count 1 -timeout 60m -v -run '^TestModel$$' ./envoy/audit -configurations $(or $(CONFIGURATIONS),600) -model-seed $(or $(MODEL_SEED),2)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for package in $$($(GO) list ./...); do \

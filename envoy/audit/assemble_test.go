@@ -20,8 +20,8 @@ const (
 	checkAsks  = `, grpc_service: {envoy_grpc: {cluster_name: hookbastion}, timeout: 5s}`
 	checkBody  = `, with_request_body: {max_request_bytes: 1048576, pack_as_bytes: true}`
 	checkName  = "envoy.filters.http.ext_authz"
-	luaProgram = `function envoy_on_request(h) local m = h:headers() for _, p in ipairs({{"x-goto-path", ":path"}, {"x-goto-host", ":authority"}, {"x-goto-scope", "x-scope"}}) do ` +
-		`local v = m:get(p[1]) if v then m:replace(p[2], v) end end end`
+	luaProgram = `function envoy_on_request(h) local m = h:headers() for _, p in ipairs({{"x-goto-path", ":path"}, {"x-goto-host", ":authority"}, {"x-goto-scope", "x-scope"}, {"x-goto-method", ":method"}, {"x-goto-role", "x-role"}, {"x-goto-content-type", "content-type"}}) do ` +
+		`local v = m:get(p[1]) if v == "none" then m:remove(p[2]) elseif v then m:replace(p[2], v) end end end`
 )
 
 // macros are tried in this order.

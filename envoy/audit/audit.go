@@ -61,20 +61,29 @@ type Options struct {
 
 // Audit returns the findings in the order of files and places.
 func Audit(files []File, o Options) []finding.Finding {
+	return newAudit(files, o).run()
+}
+
+// newAudit reads the files.
+func newAudit(files []File, o Options) *audit {
 	if o.MaxRequestBytes == 0 {
 		o.MaxRequestBytes = 1 << 20
 	}
 	a := &audit{
-		Options: o, routes: map[string][]node{}, extensions: map[string]node{}, assigned: map[string][]node{},
+		Options: o, files: files, routes: map[string][]node{}, extensions: map[string]node{}, assigned: map[string][]node{},
 		runtime: map[string]node{},
 	}
 	for _, file := range files {
 		a.read(file)
 	}
 	a.resolve()
+	return a
+}
+
+func (a *audit) run() []finding.Finding {
 	a.check()
 	order := map[string]int{}
-	for i, file := range files {
+	for i, file := range a.files {
 		order[file.Name] = i
 	}
 	slices.SortStableFunc(a.findings, func(x, y finding.Finding) int {
@@ -87,6 +96,7 @@ func Audit(files []File, o Options) []finding.Finding {
 // audit is what was read and what was found.
 type audit struct {
 	Options
+	files    []File
 	managers []*manager
 	clusters []node
 	routes   map[string][]node // route configurations outside a manager, by name
@@ -98,6 +108,9 @@ type audit struct {
 	runtime        map[string]node
 	scopeResources []node
 	proxies        []proxy
+	objects        []object // of Kubernetes
+	meshes         []node   // settings of Istio's mesh
+	unreads        []unread
 	// service are the clusters that are taken for the service's.
 	service map[string]bool
 	// byCluster are the addresses of clusters by name; see addresses.
@@ -131,6 +144,10 @@ func (a *audit) reportAs(severity finding.Severity, r finding.Rule, n node, deta
 }
 
 func (a *audit) check() {
+	a.checkObjects()
+	for _, u := range a.unreads {
+		a.reportAs(a.objectSeverity(u.beside), notRead, u.node, u.reason)
+	}
 	asked := false
 	for _, m := range a.managers {
 		for i := range m.filters {
@@ -151,7 +168,7 @@ func (a *audit) check() {
 		}
 	}
 	switch {
-	case asked || a.unread:
+	case asked || a.unread || a.objectsJudged():
 	case len(a.managers) > 0 || a.listeners > 0:
 		a.report(noFilter, a.root)
 	default:

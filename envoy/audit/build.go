@@ -93,6 +93,15 @@ func (b *builder) filters(chain []filter) []*model.Filter {
 	return built
 }
 
+// inner makes the filters within another.
+func (b *builder) inner(chain []filter) []*model.Filter {
+	built := b.filters(chain)
+	for _, f := range built {
+		f.Inner = true
+	}
+	return built
+}
+
 // filter makes one of the model. Kinds that it does not name look at a request, answer it
 // or change what routes do not look at.
 func (b *builder) filter(f *filter) *model.Filter {
@@ -106,7 +115,7 @@ func (b *builder) filter(f *filter) *model.Filter {
 	case "rbac":
 		built.RBAC = b.rbac(body)
 	case "filter_chain":
-		built.Chain = b.filters(f.inner)
+		built.Chain = b.inner(f.inner)
 	case "ExtensionWithMatcher", "composite":
 		built.Choice = b.choice(f)
 	case "basic_auth", "api_key_auth", "oauth2":
@@ -155,7 +164,7 @@ func (b *builder) change(f *filter) *model.Change {
 			return was
 		})}
 	case "connect_grpc_bridge":
-		return &model.Change{Clears: true, Word: "makes a call of gRPC of it", Edit: edits(func(r *model.Request) bool {
+		return &model.Change{Clears: true, Word: "makes a call of gRPC of it", Maybe: true, Edit: edits(func(r *model.Request) bool {
 			r.Header["content-type"] = "application/grpc"
 			return true
 		})}
@@ -170,7 +179,9 @@ func (b *builder) change(f *filter) *model.Change {
 		return &model.Change{Anything: true, Clears: true, Word: "may add headers of its service and make of it"}
 	case "ip_tagging":
 		return tagging(body)
-	case "set_filter_state", "mcp":
+	case "set_filter_state":
+		return &model.Change{Clears: body.get("clear_route_cache").truth(), State: true, Word: "clears the route"}
+	case "mcp":
 		return &model.Change{Clears: body.get("clear_route_cache").truth(), Metadata: true, Word: "clears the route"}
 	case "json_to_metadata":
 		return &model.Change{Clears: true, Metadata: true, Word: "clears the route"}
@@ -221,7 +232,7 @@ func extProc(body node) *model.Change {
 // claims are what a token may put into headers: whoever has a token has one with the
 // claims that routes look at.
 func (b *builder) claims(body node) *model.Change {
-	c := &model.Change{Metadata: true, Word: "adds headers of the token"}
+	c := &model.Change{Metadata: true, Maybe: true, Word: "adds headers of the token"}
 	var names []string
 	body.get("providers").each(func(_ string, p node) {
 		for _, h := range p.get("claim_to_headers").items() {
@@ -322,7 +333,7 @@ func tagging(body node) *model.Change {
 	for _, tag := range body.get("ip_tags").items() {
 		tags = append(tags, tag.get("ip_tag_name").text())
 	}
-	return &model.Change{Clears: true, Word: "adds tags of the address", Edit: func(r *model.Request, _ []*model.Request) (made []*model.Request) {
+	return &model.Change{Clears: true, Word: "adds tags of the address", Maybe: true, Edit: func(r *model.Request, _ []*model.Request) (made []*model.Request) {
 		for _, tag := range tags {
 			changed := cloneRequest(r)
 			changed.Header[name] = tag
@@ -345,7 +356,7 @@ func transcoder(kind string, body node) *model.Change {
 	for _, s := range body.get("services").items() {
 		services = append(services, "/"+s.text()+"/")
 	}
-	return &model.Change{Clears: true, Word: "makes a call of gRPC of it", Edit: func(r *model.Request, all []*model.Request) (made []*model.Request) {
+	return &model.Change{Clears: true, Word: "makes a call of gRPC of it", Maybe: true, Edit: func(r *model.Request, all []*model.Request) (made []*model.Request) {
 		if strings.HasPrefix(r.Header["content-type"], "application/grpc") {
 			return nil
 		}

@@ -89,7 +89,7 @@ func (a *audit) routeMatch(n node) model.Condition {
 	}
 	for _, field := range []string{"dynamic_metadata", "filter_state"} {
 		for _, m := range n.get(field).items() {
-			list = append(list, model.SetByFilters(m.get("invert").truth()))
+			list = append(list, model.SetByFilters(field == "filter_state", m.get("invert").truth()))
 		}
 	}
 	return model.All(list...)
@@ -121,7 +121,7 @@ func metadataMatcher(n node) model.Condition {
 	}
 	value := n.get("value", "string_match")
 	if !value.ok() || len(keys) != 1 {
-		return model.SetByFilters(n.get("invert").truth())
+		return model.SetByFilters(false, n.get("invert").truth())
 	}
 	return model.MetadataIs(n.get("filter").text(), keys[0], stringMatcher(value), n.get("invert").truth())
 }
@@ -343,7 +343,7 @@ func predicate(n node, depth int) model.Condition {
 
 // choice makes a filter that a matcher puts in or leaves out.
 func (b *builder) choice(f *filter) *model.Choice {
-	all := b.filters(f.inner)
+	all := b.inner(f.inner)
 	if !f.composite.ok() {
 		tree := f.body.get("xds_matcher")
 		if !tree.ok() {
@@ -368,7 +368,9 @@ func (b *builder) choice(f *filter) *model.Choice {
 		for _, entry := range executed(body, f.composite) {
 			inner := b.newFilter(entry, 0)
 			inner.ours = b.isOurs(&inner)
-			chosen = append(chosen, b.filter(&inner))
+			built := b.filter(&inner)
+			built.Inner = true
+			chosen = append(chosen, built)
 		}
 		if share := body.get("sample_percent"); share.ok() && b.fraction(share) != model.Yes {
 			return nil

@@ -156,7 +156,14 @@ func (b *builder) target(m *manager, levels []level) *model.Target {
 	for _, l := range levels {
 		l.get("typed_per_filter_config").each(func(name string, entry node) {
 			s := b.setting(m, l, name, entry)
-			s.Filters = model.Merge(t.Settings[name].Filters, s.Filters)
+			outer := t.Settings[name]
+			s.Filters = model.Merge(outer.Filters, s.Filters)
+			if typ, _ := entry.typed(); typ == "FilterConfig" && !entry.get("config", "@type").ok() {
+				outer.Off = s.Off // which says nothing else
+				if s = outer; s.Place == nil || s.Off {
+					s.Place = firstOf(entry.get("disabled"), entry)
+				}
+			}
 			t.Settings[name] = s
 		})
 	}
@@ -199,7 +206,7 @@ func (b *builder) setting(m *manager, l level, name string, entry node) model.Se
 		s.Ours, s.Place = new(bool), body.get("check_settings", "http_service")
 	}
 	if chain := body.get("filter_chain", "filters"); chain.ok() {
-		s.Filters = b.filters(b.chainOf(chain))
+		s.Filters = b.inner(b.chainOf(chain))
 	}
 	if rules := body.get("rbac"); rules.ok() {
 		s.Rules = b.rbac(rules)

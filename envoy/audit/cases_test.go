@@ -97,7 +97,7 @@ func (s *stand) verdict(t *testing.T, c *judged) (open, refused string) {
 			continue // an internal listener
 		}
 		for _, text := range slices.Concat(everywhere, c.forged) {
-			if a, _ := s.send(address, parseTry(text)); a.claim != "" {
+			if a, _ := s.send(address, parseTry(text)); a.claim != "" && a.application == "application" {
 				open = name + ": " + text
 			}
 		}

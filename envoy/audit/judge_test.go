@@ -45,7 +45,7 @@ type stand struct {
 	service, allow, application, elsewhere net.Addr
 
 	mu  sync.Mutex
-	got map[string][]string // values of x-hookbastion-verified by x-try
+	got map[string]arrival // by x-try
 }
 
 type still struct{ table *authz.Table }
@@ -62,10 +62,11 @@ func (allowAll) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckRespo
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{got: map[string][]string{}}
+	s := &stand{got: map[string]arrival{}}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "policy.yaml")
-	text := "webhooks:\n- {name: hook, match: {path: /**}, provider: github, secrets: [{file: secret}]}\n" +
+	text := "webhooks:\n- {name: hook, match: {path: /**, methods: [POST, PUT, GET]}, provider: github, secrets: [{file: secret}]}\n" +
+		"- {name: root, match: {path: /, methods: [POST, PUT, GET]}, provider: github, secrets: [{file: secret}]}\n" +
 		"- {name: url, match: {path: /url/**}, provider: square, secrets: [{file: secret}]}\n"
 	for name, data := range map[string]string{file: text, filepath.Join(dir, "secret"): judgeSecret} {
 		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
@@ -95,13 +96,13 @@ func newStand(t *testing.T) *stand {
 	go func() { _ = other.Serve(allow) }() // ends with Stop
 	t.Cleanup(other.Stop)
 	application := listen(t)
-	app := &http.Server{Handler: s, ReadHeaderTimeout: judgeTimeout, Protocols: new(http.Protocols)}
+	app := &http.Server{Handler: s.takes("application"), ReadHeaderTimeout: judgeTimeout, Protocols: new(http.Protocols)}
 	app.Protocols.SetHTTP1(true)
 	app.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = app.Serve(application) }() // ends with Close
 	t.Cleanup(func() { _ = app.Close() })
 	site := listen(t) // another application, which no webhook is for
-	another := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: judgeTimeout}
+	another := &http.Server{Handler: s.takes("site"), ReadHeaderTimeout: judgeTimeout}
 	go func() { _ = another.Serve(site) }() // ends with Close
 	t.Cleanup(func() { _ = another.Close() })
 	s.service, s.allow, s.application, s.elsewhere = service.Addr(), allow.Addr(), application.Addr(), site.Addr()
@@ -117,13 +118,17 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// ServeHTTP is the application: it takes down what it is told of verification.
-func (s *stand) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := r.Header.Get(tryHeader)
-	s.got[id] = append(s.got[id], append([]string{""}, r.Header.Values(envoy.HeaderVerified)...)...)
+// takes is an application of that name: it takes down what it is told of verification.
+func (s *stand) takes(name string) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.got[r.Header.Get(tryHeader)] = arrival{name, strings.Join(r.Header.Values(envoy.HeaderVerified), ",")}
+	}
 }
+
+// arrival is what reached an application.
+type arrival struct{ application, claim string }
 
 var (
 	portValue = regexp.MustCompile(`(port_value"?:\s*)(\d+)`)
@@ -153,6 +158,7 @@ type try struct {
 	headers            []string // name: value
 	body               string
 	sign               bool
+	claim              string // that is forged; signature if it is empty
 }
 
 // fresh is a body that was never seen.
@@ -186,6 +192,8 @@ type answer struct {
 	status  int
 	arrived bool
 	claim   string // as the application saw it
+	// application is the one that it reached.
+	application string
 }
 
 // send sends a request with a forged claim to a listener.
@@ -204,19 +212,29 @@ func (s *stand) send(address string, r try) (answer, error) {
 			r.headers = append(r.headers, "x-hub-signature-256: sha256="+hex.EncodeToString(mac.Sum(nil)))
 		}
 	}
+	if r.claim == "" {
+		r.claim = "signature"
+	}
 	target := r.path
 	if r.method == http.MethodConnect {
 		target, r.body = r.host+":80", ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nhost: %s\r\n%s: %s\r\n%s: signature\r\n", r.method, target, r.host, tryHeader, id, envoy.HeaderVerified)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nhost: %s\r\n%s: %s\r\n%s: %s\r\n", r.method, target, r.host, tryHeader, id, envoy.HeaderVerified, r.claim)
 	for _, h := range r.headers {
 		b.WriteString(h + "\r\n")
 	}
 	if !strings.Contains(b.String(), "\r\ncontent-type:") {
 		b.WriteString("content-type: application/json\r\n")
 	}
+	head := b.String()
+	upgrades := slices.ContainsFunc(r.headers, func(h string) bool { return strings.HasPrefix(h, "upgrade:") })
 	fmt.Fprintf(&b, "content-length: %d\r\n\r\n", len(r.body))
+	if upgrades {
+		b.Reset()
+		b.WriteString(head + "\r\n")
+		r.body = ""
+	}
 	waits := slices.ContainsFunc(r.headers, func(h string) bool { return strings.HasPrefix(h, "expect:") })
 	if !waits {
 		b.WriteString(r.body)
@@ -228,7 +246,7 @@ func (s *stand) send(address string, r try) (answer, error) {
 	}
 	defer func() { _ = c.Close() }() // read to its end
 	limit := judgeTimeout
-	if waits || slices.ContainsFunc(r.headers, func(h string) bool { return strings.HasPrefix(h, "upgrade:") }) {
+	if waits || upgrades {
 		limit = patience
 	}
 	_ = c.SetDeadline(time.Now().Add(limit))
@@ -251,8 +269,8 @@ func (s *stand) send(address string, r try) (answer, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if got := s.got[id]; len(got) > 0 {
-		a.arrived, a.claim = true, got[len(got)-1]
+	if got, ok := s.got[id]; ok {
+		a.arrived, a.claim, a.application = true, got.claim, got.application
 	}
 	return a, err
 }

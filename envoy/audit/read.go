@@ -62,10 +62,20 @@ func (a *audit) fail(root node, line int, text string) {
 	a.report(unreadable, root, text)
 }
 
-// skip reports that nothing is judged of what stands at a place.
-func (a *audit) skip(n node, reason string) {
+// unread is a place of which nothing is judged. One that is beside may well stand beside
+// what is.
+type unread struct {
+	node
+	reason string
+	beside bool
+}
+
+// skip notes that nothing is judged of what stands at a place.
+func (a *audit) skip(n node, reason string) { a.skipBeside(n, reason, false) }
+
+func (a *audit) skipBeside(n node, reason string, beside bool) {
 	a.unread = true
-	a.report(notRead, n, reason)
+	a.unreads = append(a.unreads, unread{n, reason, beside})
 }
 
 // reader reads the documents of one file.
@@ -85,13 +95,16 @@ func (r *reader) document(value *yaml.Node) {
 	r.read = true
 	root := r.file
 	root.at, root.val = value, resolve(value)
+	if r.collectObjects(root) {
+		return
+	}
 	w := &walker{audit: r.audit, data: r.data, dump: r.dump, within: map[*yaml.Node]bool{}}
 	w.walk(root, place{}, 0)
 	switch {
 	case w.tooLarge:
 		r.fail(r.file, 1, "it is too large or too deep, or contains itself")
 	case !w.found:
-		r.skip(root, whatItIs(root))
+		r.skipBeside(root, whatItIs(root), isBeside(root))
 	}
 }
 
@@ -118,6 +131,12 @@ func whatItIs(n node) string {
 	}
 }
 
+// isBeside tells what people keep in a directory with what Envoy is told.
+func isBeside(n node) bool {
+	return n.get("kind").ok() && n.get("apiVersion").ok() || n.get("webhooks").ok() ||
+		slices.ContainsFunc(settingsKeys, func(key string) bool { return n.get(key).ok() })
+}
+
 // configMap reads the files in a ConfigMap that are configurations of Envoy.
 func (w *walker) configMap(n node, p place, depth int) {
 	n.get("data").each(func(name string, value node) {
@@ -141,7 +160,10 @@ func (w *walker) configMap(n node, p place, depth int) {
 			return
 		}
 		w.put(document, value.val)
-		value.val = document
+		if value.val = document; isMesh(value) {
+			w.meshes, w.found = append(w.meshes, value), true
+			return
+		}
 		w.walk(value, p, depth+1)
 	})
 }

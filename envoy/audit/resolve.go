@@ -10,6 +10,7 @@ import (
 // resolve makes filters of what was read, once all of it was, and finds out which of
 // them ask the service.
 func (a *audit) resolve() {
+	a.insertedFilters()
 	for _, m := range a.managers {
 		m.top = a.chainOfEntries(m.entries)
 		m.filters = flatten(m.top)

@@ -144,6 +144,13 @@ var (
 		"Set headers_with_underscores_action to ALLOW.")
 )
 
+// What control planes leave open.
+var (
+	unattached = rule("HE091", finding.Warning, "envoy.md#other-control-planes", "nothing removes the service's headers before a policy is attached",
+		"Between a route and its SecurityPolicy, or while one is replaced, requests pass unverified with x-hookbastion headers that the sender wrote.",
+		"Remove the x-hookbastion headers in headers: {earlyRequestHeaders: {remove: [...]}} of a ClientTrafficPolicy for the Gateway.")
+)
+
 // Headers.
 var (
 	joinedHeaders = rule("HE030", finding.Warning, "envoy.md#the-filter", "encode_raw_headers is not true",

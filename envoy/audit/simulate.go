@@ -54,7 +54,7 @@ func (a *audit) simulate() {
 	}
 	for _, p := range a.proxies {
 		for _, c := range p.clusters() {
-			if s.isProtected(c.text()) && !s.none {
+			if s.isProtected(c.text()) {
 				a.report(rawBypass, c, c.text())
 			}
 		}

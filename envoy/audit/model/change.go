@@ -10,39 +10,55 @@ func (w *walk) change(f *Filter, rest []*Filter, s state) {
 		w.run(rest, s)
 		return
 	}
-	if c.Metadata {
-		s.view.Loose = true
+	s.view.LooseMetadata = s.view.LooseMetadata || c.Metadata
+	s.view.LooseState = s.view.LooseState || c.State
+	if c.Edit == nil && c.Clears && !c.Anything {
+		w.run(rest, s.cleared(f))
+		return
 	}
-	w.run(rest, s)
-	if s.verified && w.signed && c.Anything {
-		return // where it goes from there tells nothing new
+	if c.Edit == nil || c.Anything {
+		w.run(rest, s)
 	}
 	if c.Anything && c.Clears {
 		w.anywhere(f, rest, s)
+	}
+	if c.Edit == nil || c.Anything {
 		return
 	}
-	requests := []*Request{s.view.Request}
-	if c.Edit != nil {
-		requests = c.Edit(s.view.Request, w.all)
+	requests := c.Edit(s.view.Request, w.all)
+	if len(requests) == 0 || c.Maybe {
+		w.run(rest, s)
 	}
 	for _, request := range requests {
 		next := s
 		next.view.Request = request
-		if !c.Clears {
-			if c.Edit != nil {
-				w.run(rest, next)
-			}
-			continue
+		if c.Clears {
+			next = next.cleared(f)
 		}
-		for _, target := range w.manager.Routes.Choose(next.view) {
-			if target == s.current {
-				continue
-			}
-			moved := next
-			moved.current, moved.mover = target, f
-			moved = moved.step(f.Name+" "+c.Word, f.Place).chosen("then")
-			w.run(rest, moved)
+		w.run(rest, next)
+	}
+}
+
+// cleared notes that the route is to be chosen anew, once a filter asks for it.
+func (s state) cleared(f *Filter) state {
+	s.stale, s.clearer = true, f
+	return s
+}
+
+// fresh calls f with the state for each route that may be chosen now.
+func (w *walk) fresh(s state, f func(state)) {
+	if !s.stale {
+		f(s)
+		return
+	}
+	s.stale = false
+	for _, target := range w.manager.Routes.Choose(s.view) {
+		next := s
+		if target != s.current {
+			next.current, next.mover = target, s.clearer
+			next = next.step(s.clearer.Name+" "+s.clearer.Change.Word, s.clearer.Place).chosen("then")
 		}
+		f(next)
 	}
 }
 
@@ -60,7 +76,7 @@ func (w *walk) anywhere(f *Filter, rest []*Filter, s state) {
 		next := s
 		next.view.Request = r.request.clone()
 		next.view.Request.Upgrade = s.view.Upgrade
-		next.view.Loose = true
+		next.view.LooseMetadata, next.view.LooseState, next.stale = true, true, false
 		next.current, next.mover = r.target, f
 		next = next.step(f.Name+" "+f.Change.Word+" "+r.request.Host+r.request.Path, f.Place).chosen("then")
 		w.run(rest, next)

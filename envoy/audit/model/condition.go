@@ -22,16 +22,14 @@ func Unknown() Condition { return Condition{Holds: func(View) Truth { return May
 // Always is a condition that has one truth for all requests.
 func Always(t Truth) Condition { return Condition{Holds: func(View) Truth { return t }} }
 
-// SetByFilters is a condition on metadata or filter state, which nothing has unless a
+// SetByFilters is a condition on metadata, or filter state, which nothing has unless a
 // filter has set it.
-func SetByFilters(invert bool) Condition {
+func SetByFilters(state, invert bool) Condition {
 	return Condition{Holds: func(v View) Truth {
-		switch {
-		case v.Loose:
+		if state && v.LooseState || !state && v.LooseMetadata {
 			return Maybe
-		default:
-			return Known(invert)
 		}
+		return Known(invert)
 	}}
 }
 
@@ -42,7 +40,7 @@ func MetadataIs(namespace, key string, text Text, invert bool) Condition {
 		switch {
 		case known:
 			return Known(text.Matches(value) != invert)
-		case v.Loose:
+		case v.LooseMetadata:
 			return Maybe
 		default:
 			return Known(invert)

@@ -15,7 +15,7 @@ type Result struct {
 // Explore follows all requests through the manager. Signed ones pass the service, others
 // are refused there.
 func Explore(m *Manager, signed bool) Result {
-	all := m.Routes.Requests(conditions(m.Filters))
+	all := m.Routes.Requests(Conditions(m.Filters))
 	w := &walk{manager: m, signed: signed, all: all, seen: map[key]bool{}, found: map[foundKey]bool{}}
 	w.reachable()
 	for _, request := range all {
@@ -37,8 +37,8 @@ func Explore(m *Manager, signed bool) Result {
 	return Result{w.outcomes, w.before}
 }
 
-// conditions are those of filters on requests.
-func conditions(filters []*Filter) []Condition {
+// Conditions are those of filters on requests.
+func Conditions(filters []*Filter) []Condition {
 	var found []Condition
 	for _, f := range filters {
 		if f.RBAC != nil {
@@ -59,7 +59,7 @@ func conditions(filters []*Filter) []Condition {
 		if f.Change != nil {
 			found = append(found, f.Change.Wants...)
 		}
-		found = append(found, conditions(f.Chain)...)
+		found = append(found, Conditions(f.Chain)...)
 	}
 	return found
 }
@@ -114,6 +114,8 @@ type state struct {
 	checked        *Target // the route by which the check was passed by
 	passed         bool    // a check was
 	mover          *Filter
+	stale          bool    // the route is to be chosen anew
+	clearer        *Filter // by which filter
 	ran            []*Filter
 	steps          []Step
 }
@@ -126,7 +128,7 @@ func (s state) step(text string, place any) state {
 func (w *walk) reachable() {
 	seen := map[*Target]bool{}
 	for _, request := range w.all {
-		for _, target := range w.manager.Routes.Choose(View{Request: request, Loose: true}) {
+		for _, target := range w.manager.Routes.Choose(View{Request: request, LooseMetadata: true, LooseState: true}) {
 			if target != nil && !seen[target] {
 				seen[target] = true
 				w.targets = append(w.targets, reached{target, request})
@@ -183,12 +185,12 @@ func (s state) headers(changes []HeaderChange) state {
 
 func (w *walk) run(filters []*Filter, s state) {
 	if len(filters) == 0 { // of a piece that leaves the router out
-		w.finish(s)
+		w.fresh(s, w.finish)
 		return
 	}
 	f, rest := filters[0], filters[1:]
 	setting, set := s.first.setting(f.Name)
-	if set && setting.Off || f.Disabled && !set {
+	if !f.Inner && (set && setting.Off || f.Disabled && !set) {
 		w.run(rest, s.off(f))
 		return
 	}
@@ -197,11 +199,11 @@ func (w *walk) run(filters []*Filter, s state) {
 	}
 	switch {
 	case f.Router:
-		w.finish(s)
+		w.fresh(s, w.finish)
 	case f.Check != nil:
-		w.check(f, rest, s)
+		w.fresh(s, func(s state) { w.check(f, rest, s) })
 	case f.RBAC != nil:
-		w.rbac(f, rest, s)
+		w.fresh(s, func(s state) { w.rbac(f, rest, s) })
 	case f.Choice != nil:
 		for _, action := range f.Choice.Tree.Actions(s.view) {
 			chosen, ok := action.([]*Filter)

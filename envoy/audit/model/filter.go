@@ -8,7 +8,9 @@ type Filter struct {
 	Name string
 	// Disabled takes it out of the chain unless a route has settings for it.
 	Disabled bool
-	Place    any
+	// Inner says that it stands within another, where no route takes it out.
+	Inner bool
+	Place any
 	// Spec is the caller's own account of it.
 	Spec any
 
@@ -60,13 +62,15 @@ type Change struct {
 	Headers []HeaderChange
 	// Edit makes requests of one; nil: it stays what it is.
 	Edit func(r *Request, all []*Request) []*Request
-	// Clears says that the route is chosen anew, Metadata that metadata or filter state
-	// is written.
-	Clears, Metadata bool
+	// Clears says that the route is chosen anew, Metadata and State that these are
+	// written.
+	Clears, Metadata, State bool
 	// ByRoute says that it does something only where the route says so.
 	ByRoute bool
 	// Wants are conditions on requests that it treats otherwise than all others.
 	Wants []Condition
+	// Maybe says that it may also leave a request as it is.
+	Maybe bool
 	// Word says in a word what it does.
 	Word string
 }

@@ -105,6 +105,7 @@ type View struct {
 	// Metadata is dynamic metadata that is known, by namespace and key with a space
 	// between.
 	Metadata map[string]string
-	// Loose says that filters may have set any other metadata or filter state.
-	Loose bool
+	// LooseMetadata and LooseState say that filters may have set any other metadata, or
+	// filter state.
+	LooseMetadata, LooseState bool
 }
