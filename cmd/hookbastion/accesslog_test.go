@@ -220,9 +220,17 @@ func TestNoAccessLog(t *testing.T) {
 	p := start(t, serveArgs(filepath.Join(dir, "policies"), unix)...)
 	p.stderr.await(t, `msg=serving`)
 	e := startEdge(t, unix, func(c envoytest.Config) { delete(c.Manager(), "access_log") })
-	delivered := time.Now()
-	if status := sendStatus(t, e, signed(t, table, "github", e.client.Address, []byte("one"))); status != 200 {
-		t.Fatalf("status %d", status)
+	site, delivered := siteOf(t, p), time.Now()
+	delivery := signed(t, table, "github", e.client.Address, []byte("one"))
+	for _, want := range []int{200, 409, 409} {
+		if status := sendStatus(t, e, delivery); status != want {
+			t.Fatalf("status %d, want %d", status, want)
+		}
+	}
+	for outcome, want := range map[string]float64{"first": 1, "copy": 2, "in_flight": 0} { // though each copy has asked eight times
+		if n := metric(t, site, fmt.Sprintf("hookbastion_reservations_total{outcome=%q}", outcome)); n != want {
+			t.Errorf("%s counts %v times, want %v", outcome, n, want)
+		}
 	}
 	p.stderr.await(t, `level=WARN msg="no access log has come from Envoy.* envoy=unix .* streams=0 missing=1 of=1`)
 	if took := time.Since(delivered); took > 10*time.Second {

@@ -6,6 +6,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz/fetch"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
 // A limit is told of at once, and then at most once a minute, with all that was met since.
@@ -23,5 +29,28 @@ func TestLimitsAreLogged(t *testing.T) {
 	}
 	if got := strings.Join(said, "; "); got != "limit=unread times=3; limit=streams times=10; limit=streams times=600; limit=streams times=600" {
 		t.Error(got)
+	}
+}
+
+// What counts limits and what describes them have the same names.
+func TestLimitsHaveNames(t *testing.T) {
+	store := &nonceStore{stats: func() replay.Stats { return replay.Stats{Hurried: 3} }}
+	store.server.Store(envoy.NewServer(&envoy.Service{}, envoy.Limits{MaxRequestBytes: 1, InFlight: 1, BytesInFlight: 1 << 20, Connections: 1}, nil))
+	l := &limits{store: store, fetcher: fetch.New(fetch.Config{}), tenants: tenant.NewLoader(tenant.Config{})}
+	known := map[string]bool{"webhook_labels": true} // telemetry counts it itself
+	for name := range l.met() {
+		known[name] = true
+	}
+	for _, described := range telemetry.Limits {
+		if !known[described.Name] {
+			t.Errorf("%s is described, and nothing counts it", described.Name)
+		}
+		delete(known, described.Name)
+	}
+	for name := range known {
+		t.Errorf("%s is counted, and not described", name)
+	}
+	if n := l.met()["waiting_copies"]; n != 3 {
+		t.Errorf("%d copies", n)
 	}
 }
