@@ -149,6 +149,9 @@ func TestHandshakesThroughEnvoy(t *testing.T) {
 			if record := g.Records.Await(id); record["reason"] != "handshake" || record["handshake"] == nil || record["verdict"] != "allow" {
 				t.Errorf("%s: record %v", s.file, record)
 			}
+			if told, _ := g.Records.Await(id)["told"].(string); (s.file == "aws-sns") != strings.HasPrefix(told, "https://sns.") {
+				t.Errorf("%s: told %q", s.file, told)
+			}
 			for i, attack := range s.attacks {
 				if a := g.send(t, c, g.toSend(t, attack)); a.status < 400 {
 					t.Errorf("%s: attack %d gets %d", s.file, i+1, a.status)
