@@ -12,6 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve/console"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/record"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
 )
 
 // newConsole makes the pages of what is asked of a running service.
@@ -37,6 +38,9 @@ func (c *counted) Policy() console.Policy {
 	p := console.Policy{
 		Digest: table.Digest, Loaded: loaded.UTC(), Webhooks: len(table.Webhooks()), Table: table, Errors: policy.Errors{},
 		Findings: about.findings, More: about.moreFindings, NotLooked: about.notLooked,
+	}
+	if p.Findings == nil {
+		p.Findings = []finding.Finding{} // a list in JSON
 	}
 	if err := c.watcher.Err(); err != nil {
 		p.Errors = asPolicyErrors(err)
