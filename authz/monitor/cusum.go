@@ -16,6 +16,9 @@ func (t *tally) add(slot int64, ratio, bound float64, n, k, odd float64) {
 	if t.Sum <= 0 {
 		*t = tally{Since: slot}
 	}
+	if math.IsNaN(ratio) { // says nothing, and must not be kept
+		ratio = 0
+	}
 	sum := float64(t.Sum) + max(min(ratio, bound), -bound)
 	if sum <= 0 {
 		*t = tally{Since: slot + 1}

@@ -162,7 +162,7 @@ func (s *series) judgeSources(m *Monitor, slot int64) {
 		return
 	}
 	kind := sourceShare
-	if age < 2*learnSources {
+	if age < 2*learnSources || s.Sources.usual(&sourceShare) > everywhere {
 		kind.least = math.Inf(1)
 	}
 	s.judgeShare(m, slot, NewSource, &s.Sources, &s.sources, &kind, "of the deliveries come from networks that were not known a day before, where %s is usual")

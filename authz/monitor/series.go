@@ -17,7 +17,8 @@ import (
 type series struct {
 	mu       sync.Mutex
 	hash     uint64
-	lastNear uint64 // the network that delivered last, where it is known well
+	nears    [4]uint64 // networks that delivered last and are known well, so that the table is not asked
+	nextNear uint8
 	key      string // that signed last, so often in this slot
 	keyUses  uint32
 	good     uint32
@@ -158,11 +159,12 @@ func (s *series) delivery(e *Event, n *networks, hour int64) {
 		return
 	}
 	near := n.near(s.hash, e.Source)
-	if near == s.lastNear && hour%24 != 0 {
+	if slices.Contains(s.nears[:], near) && hour%24 != 0 { // once a day the table hears of them
 		return
 	}
 	if age, known := n.seen(near, hour); s.settled(hour, age, known) {
-		s.lastNear = near
+		s.nears[s.nextNear%4] = near
+		s.nextNear++
 		return
 	}
 	if age, known := n.seen(n.wide(s.hash, e.Source), hour); s.settled(hour, age, known) {
@@ -186,7 +188,7 @@ func (s *series) flush(slot int64) {
 const scattered = 0.2
 
 // everywhere is the share from which on networks say nothing: all are taken for known.
-const everywhere = 0.5
+const everywhere = 0.35
 
 // settled reports whether a network that has been known for so many hours is new no
 // more. Those of a webhook's first days never are.

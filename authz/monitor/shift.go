@@ -94,7 +94,10 @@ func (s *shift) end(of *values, slot int64, learn bool, differs func(up bool, mi
 
 // score is the sum of the ranks of the slot's values.
 func (s *shift) score(of *values) (sum float64) {
-	total, below := float64(s.Total)+1, 0.5
+	total, below := 1., 0.5
+	for _, past := range s.Past { // not Total: a sum of rounded numbers is another one
+		total += float64(past)
+	}
 	for i, n := range of.of {
 		past := float64(s.Past[i])
 		if n > 0 {
