@@ -131,7 +131,7 @@ type countKind struct {
 }
 
 func (c *count) end(kind *countKind, slot int64, learn bool, k float64) *tally {
-	usual := (float64(c.Mean)*float64(c.Slots) + 0.5) / (float64(c.Slots) + 12)
+	usual := c.usual()
 	var raised *tally
 	if float64(c.Slots) >= kind.least {
 		for i, more := range [2]float64{kind.mild, kind.strong} {

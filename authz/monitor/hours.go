@@ -213,7 +213,6 @@ func (h *hours) expect(hour int64, scratch []weighted) expectation {
 
 // like is the least of the same hour of the last weeks, or of the last like days.
 func (h *hours) like(at, now int64) (least float64, ok bool) {
-	least = math.Inf(1)
 	var all [weeks]float64
 	n := 0
 	for week := int64(1); week <= weeks; week++ {

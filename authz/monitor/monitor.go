@@ -33,8 +33,8 @@
 // goes on. They cannot make the monitor learn, either: a network is known by a delivery
 // that was allowed, and what comes from elsewhere counts for no other kind.
 //
-// Bounds: MaxWebhooks webhooks and Config.Networks networks, about 45 MiB with the
-// defaults. Names come from policies. Beyond that, webhooks are not watched and are
+// Bounds: MaxWebhooks webhooks and Config.Networks networks, about 55 MiB with the
+// defaults when they are full. Names come from policies. Beyond that, webhooks are not watched and are
 // counted; of networks those go that were not seen for longest.
 //
 // It does not see what is done slowly over weeks, what lies within a webhook's own
@@ -189,28 +189,40 @@ func (m *Monitor) Left() int64 {
 const maxGap = 35 * 24 * slotsAnHour
 
 // Tick judges all slots that have ended. It is called at least once a slot, from
-// outside of decisions, by one goroutine or several. A clock that is set back is
-// waited for.
+// outside of decisions, by one goroutine or several. A clock that is set back by up to an
+// hour is waited for; by more, numbers of deliveries are learned again.
 func (m *Monitor) Tick(now time.Time) {
 	m.judging.Lock()
 	defer m.judging.Unlock()
-	current := now.Unix() / int64(Slot/time.Second)
+	current := slotOf(now)
 	switch {
 	case m.slot == 0:
 		m.slot = current
 	case current-m.slot > maxGap:
 		m.slot = current - maxGap
+	case m.slot-current > slotsAnHour:
+		m.setBack(current)
 	}
 	for ; m.slot < current; m.slot++ {
 		m.judge(m.slot)
 	}
 }
 
-// Due reports whether Tick has something to do.
-func (m *Monitor) Due(now time.Time) bool {
-	m.judging.Lock()
-	defer m.judging.Unlock()
-	return m.slot != now.Unix()/int64(Slot/time.Second)
+// setBack begins again at a time that lies before what was judged.
+func (m *Monitor) setBack(slot int64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, s := range m.all {
+		s.mu.Lock()
+		s.Rhythm = newRhythm()
+		s.Rhythm.Last = slot
+		for _, evidence := range []interface{ reset() }{&s.Failures, &s.Strange, &s.Copies, &s.Unknown, &s.Sources, &s.Scan, &s.Sizes, &s.Skews, &s.Keys} {
+			evidence.reset() // its times are still to come
+		}
+		s.mu.Unlock()
+	}
+	m.slot = slot
+	m.stranger = min(m.stranger, slot)
 }
 
 // judge ends a slot for all webhooks. Who is first in turn gets the strangers' share

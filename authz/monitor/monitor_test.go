@@ -260,12 +260,27 @@ func TestNewUsual(t *testing.T) {
 // TestClock: a clock that is set back, or far ahead, does no harm.
 func TestClock(t *testing.T) {
 	s := newStream(9)
+	for _, year := range []int{1, 1969, 1970} {
+		at := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		s.m.Observe(&monitor.Event{Time: at, Webhook: "old", Allowed: true})
+		s.m.Tick(at)
+		s.m.Tick(at.Add(time.Hour))
+	}
 	s.run(24*time.Hour, 60, nil)
 	s.m.Tick(s.now.Add(-time.Hour))
 	s.m.Tick(s.now.AddDate(3, 0, 0))
 	s.m.Tick(s.now)
 	if len(s.alarms) > 1 { // nothing has come for years
 		t.Errorf("alarms %v", s.alarms)
+	}
+	s.alarms = nil
+	s.run(15*24*time.Hour, 60, nil)
+	if len(s.alarms) > 0 {
+		t.Errorf("after the clock was set back: %v", s.alarms)
+	}
+	s.run(2*time.Hour, 1e-4, nil)
+	if len(s.alarms) != 1 || s.alarms[0].Kind != monitor.Silence {
+		t.Errorf("nothing is seen any more: %v", s.alarms)
 	}
 }
 

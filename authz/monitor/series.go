@@ -92,9 +92,9 @@ const (
 
 // observe counts an event.
 func (s *series) observe(e *Event, n *networks) {
-	unix := e.Time.Unix()
+	slot := slotOf(e.Time)
 	if s.born == 0 {
-		s.begin(unix / int64(Slot/time.Second))
+		s.begin(slot)
 	}
 	if s.name == "" {
 		if e.Reason == authz.NoWebhook {
@@ -104,10 +104,10 @@ func (s *series) observe(e *Event, n *networks) {
 		return
 	}
 	if e.Allowed {
-		s.delivery(e, n, unix/3600)
+		s.delivery(e, n, slot)
 		return
 	}
-	s.denial(e, n, s.knows(e, n, unix/3600))
+	s.denial(e, n, s.knows(e, n, slot/slotsAnHour))
 }
 
 // knows reports whether a denial comes from where the provider is.
@@ -130,7 +130,7 @@ func (s *series) knows(e *Event, n *networks, hour int64) bool {
 }
 
 // delivery counts what was allowed.
-func (s *series) delivery(e *Event, n *networks, hour int64) {
+func (s *series) delivery(e *Event, n *networks, slot int64) {
 	s.open = e.Reason == authz.Unprotected
 	s.alive++
 	switch e.Mark {
@@ -152,13 +152,13 @@ func (s *series) delivery(e *Event, n *networks, hour int64) {
 	case e.KeyID == s.key:
 		s.keyUses++
 	default:
-		s.flush(slotOf(e.Time))
+		s.flush(slot)
 		s.key, s.keyUses = string(append([]byte(nil), e.KeyID...)), 1
 	}
 	if s.nowhere = !e.Source.IsValid(); s.nowhere {
 		return
 	}
-	near := n.near(s.hash, e.Source)
+	near, hour := n.near(s.hash, e.Source), slot/slotsAnHour
 	if slices.Contains(s.nears[:], near) && hour%24 != 0 { // once a day the table hears of them
 		return
 	}
@@ -265,8 +265,12 @@ func isFailure(r authz.Reason) bool {
 	}
 }
 
+// earliest is the first slot that there is: what is before it, in a broken record or by a
+// clock that was never set, counts as then. Weeks before it are numbers, too.
+const earliest = 60 * 24 * slotsAnHour
+
 // slotOf is the slot of a time.
-func slotOf(t time.Time) int64 { return t.Unix() / int64(Slot/time.Second) }
+func slotOf(t time.Time) int64 { return max(t.Unix()/int64(Slot/time.Second), earliest) }
 
 // distinct estimates how many different texts there were (linear counting).
 type distinct struct{ bits []uint64 }

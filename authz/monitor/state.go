@@ -25,7 +25,7 @@ const maxState = 256 << 20
 type head struct {
 	Slot, Stranger int64
 	Seed           [2]uint64
-	Cells, Used    int
+	Cells          int
 	Series         int
 	Current, Past  []Alarm
 	Raised         [kindCount]int64
@@ -37,10 +37,14 @@ type saved struct {
 	Past past
 }
 
-// cell is a place of the table of networks.
-type cell struct {
-	At int
-	Is uint64
+// cellsAtOnce is how many places of the table of networks are written together.
+const cellsAtOnce = 1 << 12
+
+// someCells are places of the table of networks, and what stands there. The last ones are
+// none.
+type someCells struct {
+	At []uint32
+	Is []uint64
 }
 
 // Save writes what was learned to a file, which is there as a whole or not at all. The
@@ -86,20 +90,8 @@ func (m *Monitor) encode(to *gob.Encoder) error {
 	h := head{Slot: m.slot, Stranger: m.stranger, Seed: m.networks.seed, Cells: len(m.networks.cells), Series: len(all)}
 	h.Current, h.Past = m.Alarms()
 	h.Raised = m.Stats().Raised
-	var used []cell
-	for i := range m.networks.cells {
-		if is := m.networks.cells[i].Load(); is != 0 {
-			used = append(used, cell{i, is})
-		}
-	}
-	h.Used = len(used)
-	if err := to.Encode(&h); err != nil {
+	if err := errors.Join(to.Encode(&h), m.networks.encode(to)); err != nil {
 		return err
-	}
-	for i := range used {
-		if err := to.Encode(&used[i]); err != nil {
-			return err
-		}
 	}
 	for _, s := range all {
 		s.mu.Lock()
@@ -175,14 +167,8 @@ func (m *Monitor) decode(from *gob.Decoder, now int64) error {
 	}
 	same := h.Cells == len(m.networks.cells)
 	m.networks.seed = h.Seed
-	for range h.Used {
-		var c cell
-		if err := from.Decode(&c); err != nil {
-			return err
-		}
-		if same && c.At >= 0 && c.At < h.Cells {
-			m.networks.cells[c.At].Store(c.Is)
-		}
+	if err := m.networks.decode(from, same); err != nil {
+		return err
 	}
 	for range min(h.Series, MaxWebhooks) {
 		var one saved
@@ -202,6 +188,46 @@ func (m *Monitor) decode(from *gob.Decoder, now int64) error {
 	m.slot, m.stranger = now, h.Stranger
 	m.alarms = alarms{current: h.Current, past: h.Past, raised: h.Raised}
 	return nil
+}
+
+// encode writes the places that are in use.
+func (n *networks) encode(to *gob.Encoder) error {
+	var some someCells
+	for i := range n.cells {
+		if is := n.cells[i].Load(); is != 0 {
+			some.At, some.Is = append(some.At, uint32(i)), append(some.Is, is)
+		}
+		if len(some.At) == cellsAtOnce {
+			if err := to.Encode(&some); err != nil {
+				return err
+			}
+			some.At, some.Is = some.At[:0], some.Is[:0]
+		}
+	}
+	if len(some.At) > 0 {
+		if err := to.Encode(&some); err != nil {
+			return err
+		}
+	}
+	return to.Encode(&someCells{})
+}
+
+// decode reads them, into a table of the same size.
+func (n *networks) decode(from *gob.Decoder, same bool) error {
+	for {
+		var some someCells
+		if err := from.Decode(&some); err != nil {
+			return err
+		}
+		if len(some.At) == 0 || len(some.At) != len(some.Is) {
+			return nil
+		}
+		for i, at := range some.At {
+			if same && int(at) < len(n.cells) {
+				n.cells[at].Store(some.Is[i])
+			}
+		}
+	}
 }
 
 // resume begins again after a time that was not seen: no pause goes on through it.

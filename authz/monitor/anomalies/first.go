@@ -67,9 +67,9 @@ func hooks() []*hook {
 
 // First makes the stream of a seed, of so many days; 28 is a month.
 func First(seed uint64, days int) *Stream {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0xfeed)), hooks: hooks(), from: start, to: start.AddDate(0, 0, days)}
+	w := &world{rng: newRand(seed, 0xfeed), hooks: hooks(), from: start, to: start.AddDate(0, 0, days)}
 	for i, h := range w.hooks {
-		h.rng = rand.New(rand.NewPCG(seed, uint64(i)))
+		h.rng = newRand(seed, uint64(i))
 		h.prefix = [2]byte{byte(20 + 7*i), byte(w.rng.IntN(250))}
 		h.keys = [2]string{"2025", "2026"}
 		if i%2 == 0 {
@@ -83,6 +83,11 @@ func First(seed uint64, days int) *Stream {
 		s.Webhooks = append(s.Webhooks, h.name)
 	}
 	return s
+}
+
+// newRand returns numbers that a seed and a stream always make alike.
+func newRand(seed, stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, stream)) //nolint:gosec // it must be the same each time
 }
 
 // world is what happens.
@@ -155,7 +160,7 @@ const minute = time.Minute
 
 // run makes all decisions, minute by minute.
 func (w *world) run(emit func(*monitor.Event)) {
-	strangers := rand.New(rand.NewPCG(w.rng.Uint64(), 1))
+	strangers := newRand(w.rng.Uint64(), 1)
 	for t := w.from; t.Before(w.to); t = t.Add(minute) {
 		w.batch = w.batch[:0]
 		down := w.deploying(t)

@@ -17,13 +17,13 @@ import (
 // rest on Friday and Saturday, IPv6, bodies of two kinds, and anomalies that come in
 // any order and overlap. No number is that of First.
 func Second(seed uint64, days int) *Stream {
-	rng := rand.New(rand.NewPCG(seed, 0x5ec0d))
+	rng := newRand(seed, 0x5ec0d)
 	from := time.Date(2027, 1, 12, 0, 0, 0, 0, time.UTC).Add(time.Duration(rng.IntN(24)) * time.Hour)
 	c := &city{rng: rng, from: from, to: from.AddDate(0, 0, days)}
 	names := []string{"billing-eu", "pos", "hr", "telemetry", "git", "tickets", "bank", "video"}
 	for i, name := range names {
 		c.shops = append(c.shops, &shop{
-			name: name, way: i, rng: rand.New(rand.NewPCG(seed, 100+uint64(i))), at: from,
+			name: name, way: i, rng: newRand(seed, 100+uint64(i)), at: from,
 			body: math.Exp(5.5 + 4*rng.Float64()), second: 0.1 + 0.3*rng.Float64(), delay: 0.05 + 2*rng.Float64(), nets: 1 + rng.IntN(9),
 		})
 	}
@@ -237,7 +237,13 @@ func (c *city) probe(emit func(*monitor.Event)) {
 		e.Path, e.Source = authz.View(fmt.Sprintf("/admin/%d", r.IntN(1<<20))), netip.AddrFrom4([4]byte{9, 9, 9, byte(r.IntN(255))})
 		c.prober = c.prober.Add(time.Duration((2 + t.by/3) * r.ExpFloat64() * float64(time.Second)))
 	} else {
-		c.prober = c.prober.Add(time.Duration(1500 * r.ExpFloat64() * float64(time.Second)))
+		next := c.prober.Add(time.Duration(1500 * r.ExpFloat64() * float64(time.Second)))
+		for i := range c.troubles { // a scan begins when it does
+			if o := &c.troubles[i]; o.Kind == monitor.PathScan && o.From.After(c.prober) && o.From.Before(next) {
+				next = o.From
+			}
+		}
+		c.prober = next
 	}
 	emit(&e)
 	if t == nil && r.IntN(4) == 0 {

@@ -40,7 +40,7 @@ func New() *cobra.Command {
 			if output == "json" {
 				return cli.PrintJSON(cmd.OutOrStdout(), alarms)
 			}
-			return print(cmd.OutOrStdout(), alarms)
+			return list(cmd.OutOrStdout(), alarms)
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", output, "text or json")
@@ -164,8 +164,8 @@ func (f *file) advance(stderr io.Writer, most int) (faults int, err error) {
 	}
 }
 
-// print writes a line for each alarm.
-func print(w io.Writer, alarms []monitor.Alarm) error {
+// list writes a line for each alarm.
+func list(w io.Writer, alarms []monitor.Alarm) error {
 	if len(alarms) == 0 {
 		fmt.Fprintln(w, "nothing unusual")
 		return nil
