@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +51,16 @@ func TestDemoStays(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("time %d: %v, no status%s in:\n%s", i+1, err, want, out)
 		}
+	}
+	// The console shows what came of both.
+	response, err := http.Get(p.stdout.await(t, `\n  (http://127\.0\.0\.1:\d+/)\n`)[1] + "decisions?webhook=github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil || !strings.Contains(string(page), "replayed") {
+		t.Errorf("%v: the console shows no copy:\n%s", err, page)
 	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -46,7 +47,7 @@ func New() *cobra.Command {
 			return runDemo(ctx, cmd.OutOrStdout(), stay, output)
 		},
 	}
-	cmd.Flags().BoolVar(&stay, "stay", false, "keep running and print a curl command")
+	cmd.Flags().BoolVar(&stay, "stay", false, "keep running and print a curl command, and where the console is")
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
 }
@@ -57,7 +58,7 @@ func runDemo(ctx context.Context, out io.Writer, stay bool, output string) (err 
 	if output == "text" {
 		fmt.Fprintf(out, "Starting Hookbastion, Envoy %s and a sample application on free loopback ports …\n\n", envoytest.Version)
 	}
-	d, err := startDemo(ctx)
+	d, err := startDemo(ctx, stay)
 	if err != nil {
 		return err
 	}
@@ -105,6 +106,7 @@ type demo struct {
 	dir         string
 	cancel      context.CancelFunc
 	served      chan error
+	console     net.Addr // nil: none
 	envoy       *envoytest.Envoy
 	application *sample.Application
 	records     *recordBook
@@ -114,7 +116,8 @@ type demo struct {
 	wrong       *authz.Table // the same webhooks with other secrets
 }
 
-func startDemo(ctx context.Context) (d *demo, err error) {
+// startDemo starts everything; with a console, if somebody stays to look.
+func startDemo(ctx context.Context, console bool) (d *demo, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	d = &demo{cancel: cancel, records: newRecordBook()}
 	defer func() {
@@ -139,7 +142,7 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 	if d.collector, err = envoytest.StartCollector(nil); err != nil {
 		return d, err
 	}
-	info, err := d.startService(ctx)
+	info, err := d.startService(ctx, console)
 	if err != nil {
 		return d, err
 	}
@@ -154,13 +157,16 @@ func startDemo(ctx context.Context) (d *demo, err error) {
 
 func (d *demo) policies(name string) string { return filepath.Join(d.dir, name, "policies") }
 
-func (d *demo) startService(ctx context.Context) (*serve.Info, error) {
+func (d *demo) startService(ctx context.Context, console bool) (*serve.Info, error) {
 	s, err := settings.Load("", nil)
 	if err != nil {
 		return nil, err
 	}
 	s.GRPCListen, s.HTTPListen, s.UnixPath = "127.0.0.1:0", "127.0.0.1:0", ""
 	s.LameDuck = 0 // nobody else is there to ask
+	if console {
+		s.Admin.Listen = "127.0.0.1:0"
+	}
 	s.Policies = []string{d.policies("right")}
 	s.Denials = 1000
 	s.SetupUntil = time.Now().Add(time.Minute) // it had no earlier life
@@ -178,6 +184,7 @@ func (d *demo) startService(ctx context.Context) (*serve.Info, error) {
 	}()
 	select {
 	case info := <-ready:
+		d.console = info.Admin
 		return info, nil
 	case err := <-d.served:
 		d.served = nil
@@ -237,5 +244,11 @@ func (d *demo) printCurl(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "\nStill running; Ctrl-C ends it. A valid delivery, once; then it is a copy:\n\n  ")
-	return sign.PrintCurl(out, "https", req, "--cacert", filepath.Join(d.dir, "tls.crt"))
+	if err := sign.PrintCurl(out, "https", req, "--cacert", filepath.Join(d.dir, "tls.crt")); err != nil {
+		return err
+	}
+	if d.console != nil {
+		fmt.Fprintf(out, "\nWhat the service has decided:\n\n  http://%s/\n", d.console)
+	}
+	return nil
 }

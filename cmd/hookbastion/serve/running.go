@@ -106,7 +106,11 @@ func (r *running) run(ctx context.Context, s *settings.Settings, o Options) erro
 	o.Log.Info("serving", "grpc", r.grpc[0].Addr().String(), "unix", s.UnixPath, "http", r.web.Addr().String(), "admin", r.admin.address(),
 		"webhooks", len(table.Webhooks()), "policy", table.Digest)
 	if o.Ready != nil {
-		o.Ready(&Info{GRPC: r.grpc[0].Addr(), HTTP: r.web.Addr()})
+		info := &Info{GRPC: r.grpc[0].Addr(), HTTP: r.web.Addr()}
+		if r.admin.listener != nil {
+			info.Admin = r.admin.listener.Addr()
+		}
+		o.Ready(info)
 	}
 
 	err := r.untilStopped(ctx, s.LameDuck, failed, o)

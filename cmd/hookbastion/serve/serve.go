@@ -56,6 +56,7 @@ func (o *Options) environment() func(string) string {
 // Info says where a running service listens.
 type Info struct {
 	GRPC, HTTP net.Addr
+	Admin      net.Addr // nil: nowhere
 }
 
 // Run runs the service until the context ends. Whatever keeps it from
