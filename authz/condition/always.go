@@ -330,7 +330,7 @@ func (b *builder) domain(name string, t *term) []ref.Val {
 				values = append(values, types.String(""), c+"\x00", types.String("\U0010ffff\U0010ffff"))
 			}
 		case types.Bool:
-			values = append(values, types.Bool(!c))
+			values = append(values, !c)
 		case types.Timestamp, types.Duration, types.Bytes:
 			return nil // nothing is known of what lies between
 		default:

@@ -35,25 +35,46 @@ func (r Read) String() string {
 	return r.Name + "['" + r.Key + "']"
 }
 
-// FactsOf looks at an expression that compiles. Known are the values that names can have in
-// all requests of a webhook, such as its methods; a name that is not among them may have any.
-// Of now it is the earliest.
+// FactsOf looks at an expression that compiles; see Facts of Parsed.
 func FactsOf(text string, known map[string][]any) (Facts, error) {
+	p, err := Parse(text)
+	if err != nil {
+		return Facts{}, err
+	}
+	return p.Facts(known), nil
+}
+
+// Parsed is an expression that can be looked at again and again. It is safe for concurrent
+// use.
+type Parsed struct {
+	root  ast.Expr
+	facts Facts // that are the same for all webhooks
+}
+
+// Parse reads an expression. The error says what is wrong with it.
+func Parse(text string) (*Parsed, error) {
 	checked, issues := environment.Compile(text)
 	if err := issues.Err(); err != nil {
-		return Facts{}, firstIssue(text, issues)
+		return nil, firstIssue(text, issues)
 	}
-	root := checked.NativeRep().Expr()
-	var facts Facts
-	facts.Always, facts.Never = decide(root, known)
-	r := reader{facts: &facts}
-	r.read(root)
-	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
-		if read, ok := comparedWithText(e); ok && !slices.Contains(facts.Compares, read) {
-			facts.Compares = append(facts.Compares, read)
+	p := &Parsed{root: checked.NativeRep().Expr()}
+	r := reader{facts: &p.facts}
+	r.read(p.root)
+	ast.PreOrderVisit(p.root, ast.NewExprVisitor(func(e ast.Expr) {
+		if read, ok := comparedWithText(e); ok && !slices.Contains(p.facts.Compares, read) {
+			p.facts.Compares = append(p.facts.Compares, read)
 		}
 	}))
-	return facts, nil
+	return p, nil
+}
+
+// Facts says what can be said of it without a request. Known are the values that names can have in
+// all requests of a webhook, such as its methods; a name that is not among them may have any.
+// Of now it is the earliest.
+func (p *Parsed) Facts(known map[string][]any) Facts {
+	facts := p.facts
+	facts.Always, facts.Never = decide(p.root, known)
+	return facts
 }
 
 // comparedWithText returns what is compared with a text of eight characters or more.

@@ -27,11 +27,22 @@ func (w *webhook) fixed(now time.Time) map[string][]any {
 	return known
 }
 
+// maxParsed bounds how many conditions are kept: most webhooks of a large set have the same.
+const maxParsed = 1000
+
 // conditions calls f with what can be said of each condition.
 func (p *pass) conditions(w *webhook, f func(i int, facts condition.Facts)) {
 	for i, text := range w.GetConditions() {
-		if facts, err := condition.FactsOf(text, w.fixed(p.Now)); err == nil { // or else it is an error of compiling
-			f(i, facts)
+		parsed, known := p.parsed[text]
+		if !known {
+			parsed, _ = condition.Parse(text) // what is wrong is an error of compiling
+			if len(p.parsed) >= maxParsed {
+				clear(p.parsed)
+			}
+			p.parsed[text] = parsed
+		}
+		if parsed != nil {
+			f(i, parsed.Facts(w.fixed(p.Now)))
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/condition"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/keys"
@@ -45,6 +46,9 @@ type Input struct {
 	Watching Watching
 	// Secrets are files with secrets that the settings name, with what they are.
 	Secrets map[string]string
+	// Beside lists the files of the directories in which tenants have theirs; nil where
+	// nobody has looked.
+	Beside map[string][]string
 }
 
 // Store is what a nonce store knows of webhooks.
@@ -79,7 +83,7 @@ func Rules() []finding.Rule {
 // Lint returns the findings in the order of files and places. Those that the policy
 // suppresses are among them, marked. The error is that of reading the set or the catalogue.
 func Lint(in Input) ([]finding.Finding, error) {
-	p := &pass{Input: in, found: []finding.Finding{}, ids: map[string]bool{}}
+	p := &pass{Input: in, found: []finding.Finding{}, ids: map[string]bool{}, parsed: map[string]*condition.Parsed{}}
 	for i := range rules {
 		p.ids[rules[i].ID] = true
 	}
@@ -128,7 +132,8 @@ type pass struct {
 	rule         *Rule // that runs now
 	found        []finding.Finding
 	err          error
-	ids          map[string]bool // of all rules
+	ids          map[string]bool              // of all rules
+	parsed       map[string]*condition.Parsed // by their texts
 	suppressions []*suppression
 	routes       []routed
 	detoursFound []*detour

@@ -108,6 +108,8 @@ func input(t *testing.T, dir, file string, archive *txtar.Archive) lint.Input {
 			if strings.Contains(text, "store unread") && file == "bad.yaml" {
 				in.Store = lint.Store{Name: filepath.Join(dir, "nonces"), Err: errors.New("permission denied")}
 			}
+		case "beside":
+			in.Beside = map[string][]string{filepath.Join(dir, "tenants"): strings.Fields(string(f.Data))}
 		case "known":
 			if err := json.Unmarshal(f.Data, &in.Store.Known); err != nil {
 				t.Fatal(err)

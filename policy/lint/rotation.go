@@ -77,7 +77,7 @@ func plural(word string, n int) string {
 var twoForEver = Rule{
 	Rule: finding.Rule{
 		ID: "HB028", Severity: finding.Warning,
-		Title: "several secrets are accepted, and none of them ends",
+		Title: "several secrets are accepted, and none of them ends within a year",
 		Risk:  "A rotation that nobody has finished: the old secret, which leaked or was known to too many, is as good as the new one for ever.",
 		Fix:   "Give the old one not_after. `hookbastion keys --admin` says when it was last used.",
 		Link:  "secrets.md#rotation",
@@ -86,12 +86,12 @@ var twoForEver = Rule{
 		for _, kind := range kinds {
 			var endless []*keys.Key
 			for _, k := range w.byKind(kind) {
-				if k.NotAfter.IsZero() && !k.IsPublic() {
+				if far := k.NotAfter.Sub(p.Now) > maxAge; (k.NotAfter.IsZero() || far) && !k.IsPublic() {
 					endless = append(endless, k)
 				}
 			}
 			if len(endless) > 1 && !w.namesKeys() {
-				p.reportKey(endless[1], strconv.Itoa(len(endless))+" "+kind+"s are accepted without an end, beside "+endless[0].ID)
+				p.reportKey(endless[1], strconv.Itoa(len(endless))+" "+kind+"s are accepted without an end, or with one in more than a year, beside "+endless[0].ID)
 			}
 		}
 	},

@@ -94,10 +94,15 @@ type trial struct {
 	methods []string
 	hosts   []string            // of webhooks that ask for less
 	alike   map[string][]string // paths by how the most generous router reads them
+	// whole: several things are changed at once, which takes too long for large sets.
+	whole bool
 }
 
+// maxWhole is how many webhooks a set has at most for which that is done.
+const maxWhole = 1000
+
 func newTrial(p *pass) *trial {
-	t := &trial{table: p.Table, alike: map[string][]string{}}
+	t := &trial{table: p.Table, alike: map[string][]string{}, whole: len(p.routes) <= maxWhole}
 	for i := range p.routes {
 		r := &p.routes[i]
 		for _, method := range methodsOf(r.match) {
@@ -136,24 +141,38 @@ func (t *trial) around(strong *routed, by map[string]*routed, note func(kind int
 		}
 		note(kind, strong, weak, method+" "+host+path)
 	}
-	for _, host := range own {
-		for _, method := range t.methods {
-			kind := bySpelling
-			if !slices.Contains(methods, method) {
-				kind = byMethod
-			}
-			ask(kind, method, host, path)
-		}
-		for _, other := range slices.Concat(t.alike[authz.FoldPath(path)], spellings(path)) {
-			if other != path {
-				ask(bySpelling, methods[0], host, other)
-			}
-		}
-		ask(byPath, methods[0], host, strings.TrimSuffix(path, "/")+"/"+sample)
-	}
-	for _, host := range append(t.hosts, otherHost) {
+	alike := slices.Concat([]string{path}, t.alike[authz.FoldPath(path)], spellings(path))
+	below := strings.TrimSuffix(path, "/") + "/" + sample
+	hosts, others := own, append(t.hosts[:len(t.hosts):len(t.hosts)], otherHost)
+	for _, host := range others {
 		if !slices.Contains(own, host) {
-			ask(byHost, methods[0], host, path)
+			hosts = append(hosts[:len(hosts):len(hosts)], host)
+		}
+	}
+	for _, host := range hosts {
+		for _, method := range t.methods {
+			for n, other := range append(alike, below) {
+				// What differs says of what kind it is: the host, the method, the path.
+				changed := 0
+				kind := bySpelling
+				if n == len(alike) {
+					kind = byPath
+				}
+				if other != path {
+					changed++
+				}
+				if !slices.Contains(methods, method) {
+					kind, changed = byMethod, changed+1
+				} else if method != methods[0] {
+					continue // the webhook takes it as well
+				}
+				if !slices.Contains(own, host) {
+					kind, changed = byHost, changed+1
+				}
+				if changed == 1 || changed > 1 && t.whole || changed == 0 {
+					ask(kind, method, host, other)
+				}
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/keys"
+	"github.com/hookbastion/hookbastion/policy/provider"
 )
 
 // Who has a secret can sign for everything that it is the secret of. These rules look at
@@ -129,7 +130,7 @@ func tenantFile(k *keys.Key) (before, after string) {
 
 var tenantsAmongSecrets = Rule{
 	Rule: finding.Rule{
-		ID: "HB024", Severity: finding.Warning,
+		ID: "HB024", Severity: finding.Warning, Else: "info where only the name of a file says so",
 		Title: "a tenant's name can lead to a file that is another secret",
 		Risk:  "The sender writes the tenant into the path. One whose own secret is among those files names it there, signs with it, and is taken for a tenant that does not exist.",
 		Fix:   "Keep the secrets of tenants in a directory of their own, with nothing else in it.",
@@ -161,12 +162,39 @@ var tenantsAmongSecrets = Rule{
 				if called, ok := strings.CutPrefix(name, before); ok {
 					if called, ok = strings.CutSuffix(called, after); ok && isTenant(called) {
 						p.reportKey(k, "a tenant called "+called+" would have the file "+name+", which is "+files[name])
+						before = "" // once is enough
 						break
 					}
 				}
 			}
+			if name := p.alien(k); before != "" && name != "" {
+				e := k.Place
+				e.Message = name + " is called as a provider or a webhook is: among the secrets of tenants it is that of a tenant"
+				p.reportAs(finding.Info, e)
+			}
 		}
 	},
+}
+
+// alien is a file in the directory of tenants that is hardly one of a tenant; empty if
+// there is none, or nobody has looked.
+func (p *pass) alien(k *keys.Key) string {
+	before, after := tenantFile(k)
+	dir, base := filepath.Split(before)
+	for _, name := range p.Beside[filepath.Clean(dir)] {
+		called, ok := strings.CutPrefix(name, base)
+		if called, ok = strings.CutSuffix(called, after); !ok || strings.Contains(after, string(filepath.Separator)) {
+			continue
+		}
+		entry, err := provider.Get(strings.ToLower(called))
+		if err != nil {
+			p.err = err
+		}
+		if entry != nil || p.Table.Webhook(called) != nil {
+			return filepath.Join(filepath.Clean(dir), name)
+		}
+	}
+	return ""
 }
 
 // cleanPrefix is the beginning of a path as Clean writes it, with what follows the last

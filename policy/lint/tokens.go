@@ -76,8 +76,12 @@ var tokenInQuery = Rule{
 			p.report(w.at.At("token", "jwt", "from", "query"), "the token stands in the query, which ends in many logs")
 		}
 		for _, s := range w.schemes {
-			if s.GetSharedToken().GetQuery() != "" || s.GetJws().GetQuery() != "" {
+			switch {
+			case s.GetSharedToken().GetQuery() != "", s.GetJws().GetQuery() != "":
 				p.reportBy(w, w.proof(), "the token stands in the query, which ends in many logs")
+				return
+			case s.Signed().GetSignature().GetQuery() != "":
+				p.reportAs(finding.Info, w.proof().Error("the signature stands in the query: whoever reads a log with the URL has half of a delivery"))
 				return
 			}
 		}

@@ -3,9 +3,14 @@ package cli
 import (
 	"cmp"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/finding"
@@ -22,7 +27,7 @@ func (p *Policies) Lint(s *settings.Settings, table *authz.Table, all []keys.Key
 		Watching: lint.Watching{
 			File: cmp.Or(p.Config, "the settings"), DenialsPerSecond: s.Denials, LeftOut: s.LeaveOut, OnlyErrors: s.LogLevel > slog.LevelWarn,
 		},
-		Secrets: secretFiles(s),
+		Secrets: secretFiles(s), Beside: beside(all),
 	})
 }
 
@@ -49,4 +54,28 @@ func secretFiles(s *settings.Settings) map[string]string {
 		add(s.Redis.Keys, "the key that replicas share")
 	}
 	return named
+}
+
+// maxBeside bounds how many files of a directory are looked at.
+const maxBeside = 10_000
+
+// beside lists the directories in which tenants have their secrets.
+func beside(all []keys.Key) map[string][]string {
+	listed := map[string][]string{}
+	for i := range all {
+		before, _, perTenant := strings.Cut(all[i].File, tenant.Placeholder)
+		dir := filepath.Dir(before + "x")
+		if _, known := listed[dir]; !perTenant || known {
+			continue
+		}
+		listed[dir] = nil
+		open, err := os.Open(dir)
+		if err != nil {
+			continue // it has its own error
+		}
+		listed[dir], _ = open.Readdirnames(maxBeside) // as many as can be read
+		_ = open.Close()
+		slices.Sort(listed[dir])
+	}
+	return listed
 }
