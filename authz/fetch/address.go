@@ -41,6 +41,29 @@ func Public(a netip.Addr) bool {
 	return !contains(special, a)
 }
 
+// local are the networks that netip knows by itself, of machines among themselves.
+var local = parseAll(
+	"10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4",
+	"::1/128", "fc00::/7", "fe80::/10", "ff00::/8",
+)
+
+// PublicNetwork reports whether a network, masked and unmapped, holds no network that is
+// not of the public internet, and is in none. A single address that is special, as a cloud's
+// own, may be in it: clouds publish networks around theirs.
+func PublicNetwork(p netip.Prefix) bool {
+	if !Public(p.Addr()) || translated.Overlaps(p) && p.Bits() < translated.Bits()+32 {
+		return false
+	}
+	for _, all := range [][]netip.Prefix{special, local} {
+		for _, q := range all {
+			if !q.IsSingleIP() && q.Overlaps(p) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	for _, p := range prefixes {
 		if p.Contains(a) {

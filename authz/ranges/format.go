@@ -20,7 +20,7 @@ var (
 	ErrPath    = errors.New("has no list where one is expected")
 	ErrItem    = errors.New("has an item of another kind than is expected")
 	ErrAddress = errors.New("has an item that is no address or network")
-	ErrPrivate = errors.New("names a network that is not on the public internet")
+	ErrPrivate = errors.New("names a network that is not on the public internet, or holds one")
 	ErrWide    = errors.New("names a network wider than /8 (IPv4) or /19 (IPv6)")
 	ErrWorld   = errors.New("names networks that together are too much of the world")
 	ErrNothing = errors.New("names no network")
@@ -215,7 +215,7 @@ func Bounded(networks []netip.Prefix) error {
 		if p.Addr().Is4() && p.Bits() < WidestIPv4 || p.Addr().Is6() && p.Bits() < WidestIPv6 {
 			return ErrWide
 		}
-		if !fetch.Public(p.Addr()) || !fetch.Public(last(p)) {
+		if !fetch.PublicNetwork(p) {
 			return ErrPrivate
 		}
 	}
@@ -226,14 +226,4 @@ func Bounded(networks []netip.Prefix) error {
 		return ErrWorld
 	}
 	return nil
-}
-
-// last is the last address of a network.
-func last(p netip.Prefix) netip.Addr {
-	bytes := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(bytes)*8; i++ {
-		bytes[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(bytes) // of an address
-	return a
 }

@@ -70,6 +70,12 @@ func TestParse(t *testing.T) {
 		"loopback":                 {list, ranges.JSON, `{"hooks":["127.0.0.1"]}`, "", ranges.ErrPrivate},
 		"link local":               {list, ranges.JSON, `{"hooks":["fe80::/64"]}`, "", ranges.ErrPrivate},
 		"what clouds use within":   {list, ranges.JSON, `{"hooks":["169.254.169.254"]}`, "", ranges.ErrPrivate},
+		"private, in the middle":   {list, ranges.JSON, `{"hooks":["172.0.0.0/8"]}`, "", ranges.ErrPrivate},
+		"private within a /11":     {list, ranges.JSON, `{"hooks":["192.160.0.0/11"]}`, "", ranges.ErrPrivate},
+		"beside private":           {list, ranges.JSON, `{"hooks":["172.32.0.0/11","168.63.129.0/24"]}`, "168.63.129.0/24 172.32.0.0/11", nil},
+		"of providers, within":     {list, ranges.JSON, `{"hooks":["100.0.0.0/8"]}`, "", ranges.ErrPrivate},
+		"documentation of IPv6":    {list, ranges.JSON, `{"hooks":["2001:c00::/22"]}`, "", ranges.ErrPrivate},
+		"IPv4 behind a gateway":    {list, ranges.JSON, `{"hooks":["64:ff9b::a00:0/104"]}`, "", ranges.ErrPrivate},
 		"half of the world, by /8": {list, ranges.JSON, `{"hooks":["` + strings.Join(eights(30), `","`) + `"]}`, "", ranges.ErrWorld},
 		"as much, twice":           {list, ranges.JSON, `{"hooks":["` + strings.Join(append(eights(15), eights(15)...), `","`) + `"]}`, strings.Join(eights(15), " "), nil},
 		"too many":                 {lines, ranges.Lines, strings.Repeat("34.0.0.1\n", ranges.MaxNetworks+1), "", ranges.ErrMany},
@@ -119,7 +125,7 @@ func FuzzParse(f *testing.F) {
 				if err := ranges.Bounded(set.Networks()); err != nil || set.Len() == 0 {
 					t.Errorf("%v: %v", set.Networks(), err)
 				}
-				for _, world := range []string{"0.0.0.0", "10.0.0.1", "127.0.0.1", "::1", "fe80::1", "255.255.255.255"} {
+				for _, world := range []string{"0.0.0.0", "10.0.0.1", "127.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "::1", "fe80::1", "255.255.255.255"} {
 					if set.Contains(netip.MustParseAddr(world)) {
 						t.Errorf("%s is in %v", world, set.Networks())
 					}

@@ -130,7 +130,7 @@ func (k *Keeper) judge(l *List, last *fetch.Version, value any, now time.Time) e
 	change := Compare(base, next) // of long lists it takes a while
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	h := k.known(l, last)
+	h := k.known(l, last, next.Digest(), now)
 	if h == nil || h.Digest != next.Digest() {
 		h = &hold{Digest: next.Digest(), Since: now}
 	}
@@ -152,28 +152,33 @@ func (h *hold) held() *Held {
 }
 
 // known is the change of a list that waits. One that was seen before the old document
-// was confirmed again has not stood there all the time, and is none. What another replica
-// has noted counts as well.
-func (k *Keeper) known(l *List, last *fetch.Version) *hold {
+// was confirmed again has not stood there all the time, and is none; a confirmation of a time
+// to come is of a clock that was wrong, and says nothing. What another replica has noted
+// counts as well, if it is the change that was asked for, or nothing is known here: one that
+// reads another document, or an older copy, must not keep this one from its day.
+func (k *Keeper) known(l *List, last *fetch.Version, digest string, now time.Time) *hold {
 	h := k.holds[l.key()]
 	if kept := k.read(l.key()); kept != nil {
 		switch {
-		case h == nil || h.Digest != kept.Digest:
+		case h == nil || h.Digest != kept.Digest && kept.Digest == digest:
 			h = kept
-		case kept.Accepted || kept.Since.Before(h.Since):
+		case h.Digest == kept.Digest && (kept.Accepted || kept.Since.Before(h.Since)):
 			h.Accepted, h.Since = h.Accepted || kept.Accepted, kept.Since
 		}
 	}
-	if h == nil || last != nil && last.Confirmed.After(h.Since) {
+	if h == nil || last != nil && last.Confirmed.After(h.Since) && !last.Confirmed.After(now) {
 		return nil
+	}
+	if h.Since.After(now) {
+		h.Since = now
 	}
 	return h
 }
 
-func (k *Keeper) held(l *List, last *fetch.Version) *Held {
+func (k *Keeper) held(l *List, last *fetch.Version, now time.Time) *Held {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	h := k.known(l, last)
+	h := k.known(l, last, "", now)
 	if h == nil {
 		return nil
 	}
@@ -181,10 +186,10 @@ func (k *Keeper) held(l *List, last *fetch.Version) *Held {
 }
 
 // accept notes that a change may count.
-func (k *Keeper) accept(l *List, digest string, last *fetch.Version) error {
+func (k *Keeper) accept(l *List, digest string, last *fetch.Version, now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	h := k.known(l, last)
+	h := k.known(l, last, digest, now)
 	if h == nil || h.Digest != digest {
 		return ErrNotHeld
 	}

@@ -134,7 +134,7 @@ func (l *List) Status(now time.Time) Status {
 		known := l.fetched.Status(now)
 		s.URL, s.Detail = known.URL, known.Detail
 		stale = StaleAfter
-		s.Held = l.keeper.held(l, l.fetched.Load(now))
+		s.Held = l.keeper.held(l, l.fetched.Load(now), now)
 		switch {
 		case s.Held != nil:
 			s.State, s.Detail = ChangeHeld, s.Held.String()
@@ -159,7 +159,7 @@ func (l *List) Accept(digest string, now time.Time) error {
 	if l.fetched == nil {
 		return ErrNotHeld
 	}
-	if err := l.keeper.accept(l, digest, l.fetched.Load(now)); err != nil {
+	if err := l.keeper.accept(l, digest, l.fetched.Load(now), now); err != nil {
 		return err
 	}
 	l.fetched.Again(now)

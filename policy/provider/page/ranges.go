@@ -89,7 +89,7 @@ the program is an error where nothing is fetched, and not an empty list; until i
 deliveries get 503.
 
 What comes is judged before it counts. Refused are documents that are malformed, empty, larger
-than 8 MiB, that name a network which is not on the public internet, one wider than /8 (IPv4) or
+than 8 MiB, that name a network which is not on the public internet or holds one that is not, one wider than /8 (IPv4) or
 /19 (IPv6), or as many as a sixteenth of IPv4 or an IPv6 /12. A change that loses more than half
 of a list, or adds more than it had, is held until it has stood there for 24 hours, or until
 ` + "`hookbastion ranges accept`" + ` lets it count. What was good last counts meanwhile, for as long as it takes:
