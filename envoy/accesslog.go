@@ -74,7 +74,7 @@ func (l *accessLog) receive(call *h2.Call) error {
 	case !l.service.Settler.TwoPhase():
 		return nil // Envoy sends it all the same
 	}
-	l.service.Log.Named(call.Peer(), wire.NodeID(message))
+	l.service.Log.Message(call.Peer(), wire.NodeID(message), l.service.now())
 	var stores patience
 	defer stores.end()
 	if !wire.EachEntry(message, func(entry []byte) { l.service.settleEncoded(&stores, call.Peer(), entry) }) {

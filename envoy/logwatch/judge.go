@@ -19,6 +19,8 @@ const (
 	// enough deliveries, of which one in partly has no entry, are a loss in part; one in
 	// few is none.
 	enough, partly, few = 15, 5, 20
+	// ahead is how far ahead of the clock a decision is that was made by another one.
+	ahead = time.Minute
 	// questions is how many deliveries the store is asked for in one sweep.
 	questions = 16
 )
@@ -32,6 +34,7 @@ type node struct {
 	id                         atomic.Pointer[string]
 	expected, entries, missing atomic.Int64
 	streams                    atomic.Int64
+	heard                      atomic.Int64 // when it has sent something last, in Unix nanoseconds
 	next                       atomic.Int64 // when the next delivery is watched, in Unix nanoseconds
 
 	// What follows is there with the lock of the watch. Deliveries go from the queue, where
@@ -74,6 +77,10 @@ func (w *Watch) due(n *node, now time.Time) []*delivery {
 	defer w.mu.Unlock()
 	i, after := 0, now.Add(-Due-w.slow.get(now))
 	for i < len(n.queue) && !n.queue[i].at.After(after) {
+		i++
+	}
+	for i < len(n.queue) && n.queue[i].at.After(now.Add(ahead)) { // the clock was set back
+		n.queue[i].gone = true
 		i++
 	}
 	due := slices.Clone(n.queue[:i])
@@ -164,7 +171,8 @@ func (n *node) decide() {
 			row = tally{}
 		}
 	}
-	whole := row.absent >= inRow || row == all && (all.of >= atLeast || n.streams.Load() == 0)
+	silent := row.absent > 0 && n.heard.Load() < row.since.UnixNano()
+	whole := row.absent >= inRow || silent || row == all && (all.of >= atLeast || n.streams.Load() == 0)
 	part := all.of >= enough && all.absent*partly >= all.of
 	switch {
 	case n.lost && (!latest.came || lately.absent*few > lately.of):

@@ -9,7 +9,8 @@
 // took lately. The access log of an Envoy is lost when its latest three had none, or none of its
 // latest, which are those of the last ten seconds and two at least; or when a fifth of
 // fifteen or more of them had none: Envoy has a stream for each of its workers, and one alone may
-// fail. One delivery is enough where the Envoy has no stream at all. It is back when the
+// fail. One delivery is enough where the Envoy has no stream at all, or has sent nothing on any
+// since. It is back when the
 // latest had theirs, but for one in twenty.
 //
 // Where only failures are logged, silence is good news. There the answer of a delivery that
@@ -159,9 +160,9 @@ func (w *Watch) Expect(address string, r authz.Reservation, now time.Time) (ask 
 	}
 	n := w.node(address)
 	watched := false
-	if nanos := now.UnixNano(); nanos >= n.next.Load() {
+	if w.turn(n, now) {
 		w.mu.Lock()
-		if nanos >= n.next.Load() && len(n.queue) < maxWaiting && w.waiting[keyOf(r)] == nil {
+		if w.turn(n, now) && len(n.queue) < maxWaiting && w.waiting[keyOf(r)] == nil {
 			n.next.Store(now.Add(w.every).UnixNano())
 			d := &delivery{r: r, at: now}
 			w.waiting[keyOf(r)] = d
@@ -175,6 +176,13 @@ func (w *Watch) Expect(address string, r authz.Reservation, now time.Time) (ask 
 		n.expected.Add(1)
 	}
 	return ask
+}
+
+// turn reports whether a delivery of now is to be watched. A clock that was set back must
+// not keep it from that.
+func (w *Watch) turn(n *node, now time.Time) bool {
+	ahead := n.next.Load() - now.UnixNano()
+	return ahead <= 0 || ahead > int64(2*w.every)
 }
 
 // Withdraw takes back what Expect was told: the answer has not left.
@@ -226,10 +234,16 @@ func (w *Watch) Stream(address string) (end func()) {
 	return func() { n.streams.Add(-1) }
 }
 
-// Named takes note of what an Envoy calls itself. What is not printable in it, and what is
-// too long, is left out.
-func (w *Watch) Named(address string, id []byte) {
-	if w == nil || len(id) == 0 {
+// Message takes note that an Envoy has sent a message of its access log, whatever is in it,
+// and of what it calls itself; empty if it does not say. What is not printable in that, and
+// what is too long, is left out.
+func (w *Watch) Message(address string, id []byte, now time.Time) {
+	if w == nil {
+		return
+	}
+	n := w.node(address)
+	n.heard.Store(now.UnixNano())
+	if len(id) == 0 {
 		return
 	}
 	printable := make([]byte, 0, min(len(id), maxID))
@@ -239,7 +253,7 @@ func (w *Watch) Named(address string, id []byte) {
 		}
 	}
 	name := string(printable)
-	w.node(address).id.Store(&name)
+	n.id.Store(&name)
 }
 
 func keyOf(r authz.Reservation) key { return key{r.Fingerprint, r.ID} }

@@ -41,6 +41,7 @@ func (s *site) deliver(envoy string) (r authz.Reservation, ask bool) {
 
 // comes is the entry of a delivery.
 func (s *site) comes(envoy string, r authz.Reservation, took time.Duration) {
+	s.Message(envoy, nil, s.now)
 	s.Heard(r)
 	s.Entry(envoy, took, s.now)
 }
@@ -113,14 +114,16 @@ func TestWhenItIsLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		deliveries, missing int // in this order: missing ones are spread evenly
 		stream              bool
+		other               bool // an entry comes that is about nothing of ours
 		took                time.Duration
 		lost                bool
 	}{
 		"one, and no stream":                 {deliveries: 1, missing: 1, lost: true},
-		"one, which may have left by itself": {deliveries: 1, missing: 1, stream: true},
+		"one, which may have left by itself": {deliveries: 1, missing: 1, stream: true, other: true},
+		"one, and nothing at all since":      {deliveries: 1, missing: 1, stream: true, lost: true},
 		"two":                                {deliveries: 2, missing: 2, stream: true, lost: true},
-		"one of many":                        {deliveries: 30, missing: 1, stream: true},
-		"one of ten":                         {deliveries: 30, missing: 3, stream: true},
+		"one of many":                        {deliveries: 30, missing: 1, stream: true, other: true},
+		"one of ten":                         {deliveries: 30, missing: 3, stream: true, other: true},
 		"one of four workers":                {deliveries: 40, missing: 10, stream: true, lost: true},
 		"all":                                {deliveries: 40, missing: 40, stream: true, lost: true},
 		"none":                               {deliveries: 40, stream: true},
@@ -137,6 +140,9 @@ func TestWhenItIsLost(t *testing.T) {
 					s.comes("a", r, 0)
 				}
 				s.now = s.now.Add(250 * time.Millisecond)
+			}
+			if c.other {
+				s.Message("a", nil, s.now)
 			}
 			s.later(9 * time.Second)
 			s.is(name, "a", c.lost)
@@ -193,14 +199,12 @@ func TestOnlyFailures(t *testing.T) {
 		t.Errorf("%d were asked for, %+v", asked, s.node("a"))
 	}
 	s.deliver("a")
-	s.later(time.Second)
+	s.Message("a", nil, s.now.Add(time.Millisecond)) // of a failure
+	s.later(9 * time.Second)
+	s.is("one that was asked for", "a", false)
 	s.deliver("a")
 	s.later(9 * time.Second)
-	s.is("two that were asked for", "a", false) // of the last ten seconds, eight came
-	s.later(20 * time.Second)
-	s.deliver("a")
-	s.later(8 * time.Second)
-	s.is("and a third", "a", true)
+	s.is("another one, and nothing since", "a", true)
 }
 
 // Entries may come to another replica. The store knows, or nobody does.
@@ -255,6 +259,24 @@ func TestGoneEnvoys(t *testing.T) {
 	}
 }
 
+// A clock that is set back by an hour keeps it from nothing.
+func TestClockSetBack(t *testing.T) {
+	s := watched(t, logwatch.Config{})
+	for range 3 {
+		r, _ := s.deliver("a")
+		s.comes("a", r, 0)
+		s.later(time.Second)
+	}
+	s.now = s.now.Add(-time.Hour)
+	s.later(10 * time.Second)
+	for range 4 {
+		s.deliver("a")
+		s.later(time.Second)
+	}
+	s.later(8 * time.Second)
+	s.is("lost after it", "a", true)
+}
+
 // What was taken back is not waited for.
 func TestWithdrawn(t *testing.T) {
 	s := watched(t, logwatch.Config{})
@@ -276,7 +298,7 @@ func TestBounds(t *testing.T) {
 	for i := range 1000 {
 		s.deliver(fmt.Sprintf("10.0.%d.%d", i/256, i%256))
 	}
-	s.Named("10.0.0.1", fmt.Appendf(nil, "envoy\"\n\x1b[2J%01000d", 7))
+	s.Message("10.0.0.1", fmt.Appendf(nil, "envoy\"\n\x1b[2J%01000d", 7), start)
 	all := s.Nodes()
 	if len(all) != 257 || s.node(logwatch.Others).Expected != 744 {
 		t.Errorf("%d nodes, %d in others", len(all), s.node(logwatch.Others).Expected)
@@ -296,7 +318,7 @@ func TestBounds(t *testing.T) {
 	none.Stream("a")()
 	none.Heard(authz.Reservation{})
 	none.Entry("a", 0, start)
-	none.Named("a", []byte("x"))
+	none.Message("a", []byte("x"), start)
 	none.Withdraw("a", authz.Reservation{})
 	none.Sweep(t.Context(), start)
 	if none.Nodes() != nil {
@@ -314,7 +336,7 @@ func TestConcurrentUse(t *testing.T) {
 				at := start.Add(time.Duration(i) * 100 * time.Millisecond)
 				r := authz.Reservation{ID: uint64(worker*10_000 + i + 1)}
 				w.Expect("a", r, at)
-				w.Named("a", []byte("envoy"))
+				w.Message("a", []byte("envoy"), at)
 				w.Heard(r)
 				w.Entry("a", time.Millisecond, at)
 				if i%10 == 0 && worker == 0 {
