@@ -36,7 +36,7 @@ var shownCommand = regexp.MustCompile(`(?m)^(hookbastion explain --policy lesson
 // finding.
 func TestLessons(t *testing.T) {
 	pages, err := filepath.Glob(repository + "/docs/lessons/HB*.md")
-	if err != nil || len(pages) < 25 {
+	if err != nil || len(pages) < 60 {
 		t.Fatalf("%d lessons, %v", len(pages), err)
 	}
 	for _, page := range pages {
@@ -86,8 +86,8 @@ func findings(t *testing.T, policy, page string) []string {
 	if m := nowFlag.FindStringSubmatch(page); m != nil {
 		args = append(args, "--now", m[1])
 	}
-	if _, err := os.Stat("lesson/" + policy + "/settings.yaml"); err == nil {
-		args = append(args[:len(args):len(args)], "--config", "lesson/"+policy+"/settings.yaml")
+	if _, err := os.Stat("lesson/" + policy + "-settings.yaml"); err == nil {
+		args = append(args[:len(args):len(args)], "--config", "lesson/"+policy+"-settings.yaml")
 	}
 	out, _ := printedBy(t, args...)
 	var found struct {
