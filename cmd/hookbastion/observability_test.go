@@ -356,9 +356,10 @@ func TestQueriesNameWhatThereIs(t *testing.T) {
 	all := map[string]series{}
 	dir, table := quickstart(t)
 	write(t, filepath.Join(dir, "policies", "watched.yaml"),
-		"webhooks: [{name: watched, match: {path: /webhooks/watched}, provider: github, secrets: [{id: k, file: ../secrets/github}], mode: SHADOW}]\n")
+		"webhooks: [{name: watched, match: {path: /webhooks/watched}, provider: github, secrets: [{id: k, file: ../secrets/github}], source_ip: {ranges: [github]}, mode: SHADOW}]\n")
 	unix := socket(t)
-	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--replay-store", "FILE", "--replay-file-path", filepath.Join(t.TempDir(), "nonces"))...)
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--replay-store", "FILE", "--replay-file-path", filepath.Join(t.TempDir(), "nonces"),
+		"--ranges-refresh", "--ranges-urls", "github=https://127.0.0.1:1/meta")...)
 	p.stderr.await(t, "msg=serving")
 	site := siteOf(t, p)
 	e := startEdge(t, unix, func(c envoytest.Config) { delete(c.WithRequestBody(), "pack_as_bytes") })
