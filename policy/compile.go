@@ -108,7 +108,7 @@ func newCompiler(set *Set, deps Deps) *compiler {
 		Plans:  scheme.NewPlans(&c.faults),
 		Marks:  &watermark.Marks{Now: deps.Now, Previous: deps.Previous, Kept: deps.Kept, Identities: set.identities},
 		Store:  deps.Store, Settler: deps.Settler, Fingerprinter: deps.Fingerprinter,
-		Tenants: c.tenantCache, Roots: deps.Roots, Lasting: deps.Lasting, Pretend: deps.Pretend,
+		Tenants: c.tenantCache, Roots: deps.Roots, Lasting: deps.Lasting, Pretend: deps.Pretend, Named: set.secrets,
 	}
 	return c
 }

@@ -16,13 +16,16 @@ const maxSigned = 128
 // is nothing to keep apart.
 //
 // Deliveries differ from every challenge by fixed text that has another character, or by
-// a body that the guard looks at: one that could be a challenge is refused.
+// a body that is all that they sign and that the guard looks at: one that could be a
+// challenge is refused. What else is signed beside a body could be a challenge where there is
+// none, and a body that is not signed as it is, could be one that the guard does not see. A
+// token of RFC 7519, which a webhook may ask for as well, differs by its dots.
 func Guards(h *policyv1.Handshake, schemes []*policyv1.Scheme) (guards []handshake.Guard, ok bool) {
 	if !signs(h) {
 		return nil, true
 	}
 	c := h.GetChallenge()
-	if c == nil || c.GetMaxLength() > maxSigned {
+	if c == nil || c.GetMaxLength() > maxSigned || alphabet(c).Has('.') {
 		return nil, false
 	}
 	guard := handshake.Guard{Alphabet: alphabet(c), Max: int(c.GetMaxLength())}
@@ -34,7 +37,7 @@ func Guards(h *policyv1.Handshake, schemes []*policyv1.Scheme) (guards []handsha
 			if slices.ContainsFunc(kind.Hmac.GetContent(), func(p *policyv1.Part) bool { return differs(p, guard.Alphabet) }) {
 				continue
 			}
-			if !slices.ContainsFunc(kind.Hmac.GetContent(), func(p *policyv1.Part) bool { return p.GetBody() != nil }) {
+			if !bodyAlone(kind.Hmac.GetContent()) {
 				return nil, false
 			}
 			guards = add(guards, guard)
@@ -50,6 +53,12 @@ func Guards(h *policyv1.Handshake, schemes []*policyv1.Scheme) (guards []handsha
 		}
 	}
 	return guards, true
+}
+
+// bodyAlone reports whether the body, byte for byte, is all that is signed.
+func bodyAlone(content []*policyv1.Part) bool {
+	b := content[0].GetBody()
+	return len(content) == 1 && b != nil && b.GetFormField() == "" && !b.GetJsonString()
 }
 
 func add(guards []handshake.Guard, g handshake.Guard) []handshake.Guard {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,8 @@ func (s *shaking) learns(at strictyaml.Place, off bool) {
 	case keys.IsPerTenant(file):
 		s.Faults.Fail(at.At("learnt", "file"), "cannot be one for each tenant")
 		return
+	case !s.ownFile(at.At("learnt", "file"), file):
+		return
 	case until == nil:
 		return // it was learnt before
 	case off:
@@ -50,6 +53,29 @@ func (s *shaking) learns(at strictyaml.Place, off bool) {
 		s.Faults.Fail(at.At("setup_until"), "needs the setting replay.store FILE or REDIS, by which the first secret counts over restarts and replicas")
 	}
 	s.learner = &handshake.Learner{File: keys.RelativeTo(at.File(), file), Until: until.AsTime(), First: s.first(until.AsTime()), Pretend: s.Pretend}
+}
+
+// ownFile looks whether the file is the webhook's alone. Of two that share one, each would
+// have the other's secret, and nobody could tell whose provider brought it; and a secret
+// that waits must be nobody's.
+func (s *shaking) ownFile(at strictyaml.Place, file string) bool {
+	file = filepath.Clean(keys.RelativeTo(at.File(), file))
+	other, taken := s.learners[file]
+	switch {
+	case strings.HasSuffix(file, handshake.Waiting):
+		s.Faults.Fail(at, "cannot end in "+handshake.Waiting+", as the name of a secret that waits does")
+	case taken && other != s.w.GetName():
+		s.Faults.Fail(at, "is the file of webhook "+other+" as well; each learns a secret of its own")
+	case s.Named[file+handshake.Waiting]:
+		s.Faults.Fail(at, "is followed by "+handshake.Waiting+" until somebody accepts it, and that file is a secret of this set: it would count at once")
+	default:
+		if s.learners == nil {
+			s.learners = map[string]string{}
+		}
+		s.learners[file] = s.w.GetName()
+		return true
+	}
+	return false
 }
 
 // first takes the window in the store.

@@ -52,6 +52,10 @@ type Compiler struct {
 	// Lasting says that the store outlives the process and is that of all replicas, and
 	// Pretend that nothing is to be written.
 	Lasting, Pretend bool
+	// Named are the files that the set has secrets in.
+	Named map[string]bool
+
+	learners map[string]string // webhooks that have learnt, by the file
 }
 
 // Verification is what a webhook asks for as proof.
