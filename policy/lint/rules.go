@@ -6,7 +6,7 @@ var rules = []Rule{
 	expiredSuppression, idleSuppression, endlessSuppression, emptyReason, leftPlaceholder,
 	otherSpelling, belowVerified, otherMethod, otherHostName,
 	oneForTwoSenders, oneForTwoWebhooks, oneTwice, secretSent, tenantsAmongSecrets, oneForAllTenants,
-	keyEnded, noKeyInForce, twoForEver, oldKey, longOverlap, fromEnvironment, besidePolicies,
+	keyEnded, noKeyInForce, twoForEver, oldKey, longOverlap, fromEnvironment, besidePolicies, signsForStrangers,
 	unverified, openUnverified, legacyScheme, hearsay,
 	weakSecret, publishedSecret, oddSecret, partPlaceholder, guessedDigest,
 	noTLS, noTLSVersion, namesAlone, tokenInTheClear, tokenInQuery, tokenAlone, plainURL, passwordInURL,

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookbastion/hookbastion/authz/handshake"
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/keys"
@@ -66,6 +67,40 @@ var oneForTwoSenders = Rule{
 			p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+", which another sender has")
 		})
 	},
+}
+
+var signsForStrangers = Rule{
+	Rule: finding.Rule{
+		ID: "HB033", Severity: finding.Error,
+		Title: "a handshake signs what strangers choose, with the secret of another webhook as well",
+		Risk:  "Whoever asks gets the signature of a short text of his own under that secret. The handshake's own webhook refuses such a text as a delivery; the other one takes it, if its scheme signs nothing that the text cannot be.",
+		Fix:   "Have each sender issue a secret of its own, or take mode: ON out of the handshake.",
+		Link:  "handshakes.md#no-signing-for-strangers",
+	},
+	set: func(p *pass) {
+		p.alike(func(first, again *keys.Key) bool {
+			return p.sender(first.Webhook) != p.sender(again.Webhook) && (p.signsUnasked(first) || p.signsUnasked(again))
+		}, func(first, again *keys.Key) {
+			asked := first
+			if !p.signsUnasked(first) {
+				asked = again
+			}
+			p.reportKey(again, "the "+again.Kind+" is also "+p.describe(first)+", and whoever asks "+asked.Webhook+" for a handshake gets what he likes signed with it")
+		})
+	},
+}
+
+// signsUnasked reports whether a handshake of the key's webhook, which proves nothing,
+// is answered with a MAC under it.
+func (p *pass) signsUnasked(k *keys.Key) bool {
+	w := p.Table.Webhook(k.Webhook)
+	if w == nil || k.Kind != "secret" {
+		return false
+	}
+	set, _ := w.Handshakes.(*handshake.Set)
+	return set != nil && slices.ContainsFunc(set.Handshakes, func(h *handshake.Handshake) bool {
+		return h.Signs() && h.Verify != handshake.Delivery
+	})
 }
 
 var oneForTwoWebhooks = Rule{
