@@ -372,7 +372,8 @@ func between(numbers map[float64]bool) []ref.Val {
 	sorted := slices.SortedFunc(maps.Keys(numbers), cmp.Compare[float64])
 	var values []ref.Val
 	for i, n := range sorted {
-		values = append(values, types.Double(n-1), types.Double(n+1))
+		// Whole numbers, too: of things there are only such.
+		values = append(values, types.Double(n-1), types.Double(n+1), types.Double(math.Floor(n)), types.Double(math.Ceil(n)+1))
 		if i > 0 {
 			values = append(values, types.Double((sorted[i-1]+n)/2))
 		}

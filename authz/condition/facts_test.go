@@ -2,10 +2,12 @@ package condition_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/condition"
 )
 
@@ -69,6 +71,8 @@ func TestFacts(t *testing.T) {
 		{"headers['x-a'].all(v, v == 'off')", nil, ""},
 		{"body.a == body.b", nil, ""},
 		{"size(body.items) > 0", nil, ""},
+		{"body.n < -1 || !(size(body.l) == 1) || !(size(body.l) != 3)", nil, "always"},
+		{"!(size(body.l) > 1) || size(body.l) > 3", nil, ""},
 		{"now - signed_time < duration('60s')", nil, ""},
 		{"now > timestamp('2020-01-01T00:00:00Z')", nil, ""},
 		{"now > timestamp('2020-01-01T00:00:00Z')", known, "always"},
@@ -123,5 +127,78 @@ func TestFactsOfNothing(t *testing.T) {
 	}
 	if slices.Contains([]string{condition.Read{Name: "headers", Key: "a"}.String()}, "headers") {
 		t.Error("the key is not said")
+	}
+}
+
+// TestFactsHold makes expressions at random and sends bodies at random: what is said to be
+// always so is never false, and what is said never to be so is never true.
+func TestFactsHold(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(words ...string) string { return words[r.IntN(len(words))] }
+	term := func() string { return pick("body.a", "body.b", "size(body.l)", "headers['x'][0]") }
+	constant := func() string { return pick("0", "1", "2", "-1", "1.5", "'a'", "'b'", "''", "true", "null") }
+	var expression func(depth int) string
+	expression = func(depth int) string {
+		if depth == 0 {
+			switch r.IntN(6) {
+			case 0:
+				return term() + " in [" + constant() + ", " + constant() + "]"
+			case 1:
+				return "has(body.a)"
+			case 2:
+				return term() + pick(" == ", " != ") + term()
+			case 3:
+				return "body.l.all(v, " + pick("v", "body.a") + pick(" == ", " != ") + constant() + ")"
+			default:
+				return term() + pick(" == ", " != ", " < ", " <= ", " > ", " >= ") + constant()
+			}
+		}
+		switch r.IntN(5) {
+		case 0:
+			return "!(" + expression(depth-1) + ")"
+		case 1:
+			return "(" + expression(depth-1) + ") ? (" + expression(depth-1) + ") : (" + expression(depth-1) + ")"
+		default:
+			return "(" + expression(depth-1) + ")" + pick(" && ", " || ") + "(" + expression(depth-1) + ")"
+		}
+	}
+	value := func() string {
+		return pick("0", "1", "2", "-1", "1.5", "7", "\"a\"", "\"b\"", "\"\"", "\"c\"", "true", "false", "null", "[1]")
+	}
+	said := 0
+	for range 1500 {
+		text := expression(1 + r.IntN(3))
+		held, err := condition.Compile(text)
+		if err != nil {
+			continue // as a comparison of two kinds of values
+		}
+		failed, err := condition.Compile("!(" + text + ")")
+		if err != nil {
+			continue
+		}
+		facts, err := condition.FactsOf(text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !facts.Always && !facts.Never {
+			continue
+		}
+		said++
+		for range 200 {
+			body := `{"a":` + value() + `,"b":` + value() + `,"l":[` + pick("", "1", "\"a\",2", "null") + `]}`
+			call := &authz.Call{Context: t.Context(), Request: &authz.Request{
+				Headers: authz.Headers{{Name: authz.View("x"), Value: authz.View(pick("a", "b", "", "c"))}},
+				Body:    authz.Body{Segments: [][]byte{[]byte(body)}},
+			}}
+			is := func(e *condition.Expression) bool {
+				return (&condition.Check{Expressions: []*condition.Expression{e}}).Run(call) == authz.OK
+			}
+			if facts.Always && is(failed) || facts.Never && is(held) {
+				t.Fatalf("%s is said to be always %v, and is not for %s", text, facts.Always, body)
+			}
+		}
+	}
+	if said < 50 {
+		t.Errorf("of only %d expressions something was said", said)
 	}
 }
