@@ -206,8 +206,13 @@ func (s *series) judgeSizes(m *Monitor, slot int64) {
 const leastDrift = 1.0
 
 // judgeSkews watches clock skews. Deliveries that are late move the upper part of a
-// slot's skews alone; a clock moves them all.
+// slot's skews alone; a clock moves them all. So do old events that a provider sends again
+// or makes up for, but then there are many more than usual, or there was a pause: such
+// slots say nothing of a clock.
 func (s *series) judgeSkews(m *Monitor, slot int64) {
+	if s.Rhythm.old(slot, s.good) {
+		s.skews = values{}
+	}
 	usual, low := s.Skews.usual()
 	events := s.skews.n > 0
 	i := s.Skews.end(&s.skews, slot, s.learns(ClockDrift), func(up bool, nowMiddle, nowLow float64) bool {

@@ -144,6 +144,36 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestBackfill: old events that a provider sends again by the thousand are one alarm, of
+// their number, and no clock.
+func TestBackfill(t *testing.T) {
+	s := newStream(14)
+	s.run(15*24*time.Hour, 60, nil)
+	s.run(2*time.Hour, 3000, func(e *monitor.Event) { e.Skew += 5 * time.Hour })
+	if len(s.alarms) != 1 || s.alarms[0].Kind != monitor.Rate {
+		t.Errorf("alarms %v", s.alarms)
+	}
+	s.run(24*time.Hour, 60, nil)
+	if len(s.alarms) != 1 {
+		t.Errorf("afterwards: %v", s.alarms)
+	}
+}
+
+// TestCatchingUp: after a pause of the provider what it makes up is no alarm.
+func TestCatchingUp(t *testing.T) {
+	s := newStream(15)
+	s.run(15*24*time.Hour, 60, nil)
+	s.run(3*time.Hour, 1e-4, nil)
+	if len(s.alarms) != 1 || s.alarms[0].Kind != monitor.Silence {
+		t.Fatalf("alarms %v", s.alarms)
+	}
+	s.run(time.Hour, 240, func(e *monitor.Event) { e.Skew += time.Hour })
+	s.run(24*time.Hour, 60, nil)
+	if current, _ := s.m.Alarms(); len(s.alarms) != 1 || len(current) != 0 {
+		t.Errorf("alarms %v, %v go on", s.alarms, current)
+	}
+}
+
 func TestPathScan(t *testing.T) {
 	s := newStream(6)
 	n := 0

@@ -327,6 +327,20 @@ func (r *rhythm) still(crowd float64) bool {
 	return ok && got > 1.5*expected+4
 }
 
+// oldAfter is for how long after a pause what comes may be old, in slots.
+const oldAfter = 2 * slotsAnHour
+
+// old reports whether what came in a slot may be old: there is more than noise explains,
+// in the slot or the hour before it, or there was a pause.
+func (r *rhythm) old(slot int64, now uint32) bool {
+	if r.Owed >= 5 || r.BackAt > 0 && slot-r.BackAt < oldAfter {
+		return true
+	}
+	got, expected, ok := r.lastHour(&r.Got)
+	each := expected / float64(slotsAnHour)
+	return ok && (got+float64(now) > 1.6*(expected+each)+8 || float64(now) > 2.5*each+8)
+}
+
 // crowd is what most webhooks have of what was expected of them in the last hour, at
 // most 1: on a holiday all have less. At least four must say so; and where none has
 // anything, they have not all taken a holiday.
