@@ -327,13 +327,17 @@ func (r *rhythm) still(crowd float64) bool {
 	return ok && got > 1.5*expected+4
 }
 
-// oldAfter is for how long after a pause what comes may be old, in slots.
-const oldAfter = 2 * slotsAnHour
+// oldAfter is for how long after a pause what comes may be old, in slots, and longPause
+// how many deliveries it must have held back.
+const (
+	oldAfter  = 2 * slotsAnHour
+	longPause = 9
+)
 
 // old reports whether what came in a slot may be old: there is more than noise explains,
 // in the slot or the hour before it, or there was a pause.
 func (r *rhythm) old(slot int64, now uint32) bool {
-	if r.Owed >= 5 || r.BackAt > 0 && slot-r.BackAt < oldAfter {
+	if r.Owed >= longPause || r.Backlog >= longPause && slot-r.BackAt < oldAfter {
 		return true
 	}
 	got, expected, ok := r.lastHour(&r.Got)
