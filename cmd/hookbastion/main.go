@@ -11,6 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/audit"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/config"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/demo"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/envoyconfig"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
@@ -45,7 +46,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
-	envoy.AddCommand(audit.New())
+	envoy.AddCommand(audit.New(), envoyconfig.New())
 	root.AddCommand(serve.New(), validate.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

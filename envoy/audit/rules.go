@@ -9,6 +9,9 @@ import (
 // Rules returns all rules in the order of their ids.
 func Rules() []finding.Rule { return slices.Clone(rules) }
 
+// IsNotRead reports whether a finding says no more than that something was not read.
+func IsNotRead(f finding.Finding) bool { return f.ID == notRead.ID }
+
 var rules []finding.Rule
 
 func rule(id string, severity finding.Severity, link, title, risk, fix string) finding.Rule {
