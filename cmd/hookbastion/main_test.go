@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	}
 	// Under a script's name this is the program.
 	if name := filepath.Base(os.Args[0]); strings.HasSuffix(name, ".test") {
-		fetched.Need(envoytest.Available)
+		fetched.Need(envoytest.Available, inCache("prometheus/bin/promtool"), inCache("otelcol/otelcol"))
 	}
 	testscript.Main(watched{m}, map[string]func(){
 		"hookbastion": func() { os.Exit(copied(func() int { return run(os.Args[1:]) })) },

@@ -160,6 +160,14 @@ func TestCollectorConfigs(t *testing.T) {
 	}
 }
 
+// inCache returns a check whether `make fetch` has put a file there.
+func inCache(name string) func() error {
+	return func() error {
+		_, err := os.Stat(filepath.Join(repository, ".cache", name))
+		return err
+	}
+}
+
 // promtool runs Prometheus' own tool in a directory.
 func promtool(t *testing.T, dir string, args ...string) {
 	t.Helper()
