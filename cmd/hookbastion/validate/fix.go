@@ -38,8 +38,8 @@ func fix(w io.Writer, found []finding.Finding, onlyShow bool) (changed bool, err
 		if err != nil {
 			return changed, err
 		}
-		after := removeAll(w, before, byFile[name])
-		if string(after) == string(before) {
+		after, removed := removeAll(w, before, byFile[name])
+		if removed == 0 {
 			continue
 		}
 		changed = true
@@ -53,22 +53,24 @@ func fix(w io.Writer, found []finding.Finding, onlyShow bool) (changed bool, err
 	return changed, nil
 }
 
-// removeAll removes the last ones first, so that the places of the others stay.
-func removeAll(w io.Writer, text []byte, found []finding.Finding) []byte {
+// removeAll removes the last ones first, so that the places of the others stay, and says how
+// many it could.
+func removeAll(w io.Writer, text []byte, found []finding.Finding) (shorter []byte, removed int) {
 	slices.SortStableFunc(found, func(a, b finding.Finding) int { return comparePaths(stepsOf(b.Removable), stepsOf(a.Removable)) })
 	last := ""
 	for _, f := range found {
 		if f.Removable == last || strings.HasPrefix(last, f.Removable+".") {
 			continue // another finding had it removed
 		}
-		shorter, err := edit.Remove(text, stepsOf(f.Removable)...)
+		rest, err := edit.Remove(text, stepsOf(f.Removable)...)
 		if err != nil {
 			fmt.Fprintf(w, "%s: %s: %v; do it by hand (%s)\n", f.Place, f.Removable, err, f.ID)
 			continue
 		}
-		text, last = shorter, f.Removable
+		text, last = rest, f.Removable
+		removed++
 	}
-	return text
+	return text, removed
 }
 
 // stepsOf reads webhooks[0].secrets[1] as it is written in findings.
