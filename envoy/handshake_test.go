@@ -2,6 +2,7 @@ package envoy_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
+	"github.com/hookbastion/hookbastion/authz/handshake"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/policy"
 )
@@ -23,11 +25,12 @@ import (
 // handshakes are what the providers' documentation shows, which package provider has.
 const handshakes = "../policy/provider/testdata/handshakes"
 
-// shaken is one of them, with the table that answers it.
+// shaken is one of them, with the table that answers it, and one that only watches.
 type shaken struct {
 	file    string
 	now     time.Time
 	table   *authz.Table
+	shadow  *authz.Table // nil: that is an error
 	request *authz.Request
 	status  int
 	header  http.Header
@@ -78,6 +81,9 @@ func readShaken(t *testing.T) []*shaken {
 			}
 		}
 		s.table = compile(t, dir, text, policy.Deps{Now: s.now, Lasting: true})
+		if !strings.Contains(text, "setup_until") {
+			s.shadow = compile(t, dir, text+"    mode: SHADOW\n", policy.Deps{Now: s.now, Lasting: true})
+		}
 		all = append(all, s)
 	}
 	return all
@@ -172,5 +178,86 @@ func TestHandshakesThroughEnvoy(t *testing.T) {
 		if !methods[method] {
 			t.Errorf("no handshake with %s", method)
 		}
+	}
+}
+
+// In SHADOW mode each handshake reaches the application as it came, the record says what it
+// was, and nothing of its answer is added.
+func TestHandshakesInShadowThroughEnvoy(t *testing.T) {
+	all := readShaken(t)
+	var current atomic.Pointer[shaken]
+	g := start(t, envoytest.Options{
+		Source: function(func() *authz.Table { return current.Load().shadow }),
+		Now:    func() time.Time { return current.Load().now },
+	})
+	forwarded := 0
+	for _, s := range all {
+		if s.shadow == nil {
+			continue
+		}
+		current.Store(s)
+		g.both(t, func(t *testing.T, c *http.Client) {
+			answer := g.send(t, c, g.toSend(t, s.request))
+			arrived := g.Upstream.Take()
+			if answer.status != http.StatusOK || len(arrived) != 1 || string(arrived[0].Body) != string(s.request.Body.Joined()) {
+				t.Fatalf("%s: %d, arrived %+v", s.file, answer.status, arrived)
+			}
+			forwarded++
+			if answer.reason != "handshake" || answer.record["mode"] != "SHADOW" || answer.record["handshake"] == nil {
+				t.Errorf("%s: record %v", s.file, answer.record)
+			}
+			if s.body != "" && strings.Contains(answer.text, s.body) || strings.Contains(strings.ToLower(answer.text), "webhook-allowed-origin") {
+				t.Errorf("%s: it was answered: %s", s.file, answer.text)
+			}
+		})
+	}
+	if forwarded < 2*25 {
+		t.Errorf("%d were forwarded", forwarded)
+	}
+}
+
+// What sign --handshake makes is answered, too, through a real Envoy.
+func TestSampleHandshakesThroughEnvoy(t *testing.T) {
+	public := map[string]bool{"aws-sns": true, "discord": true} // their private keys are elsewhere
+	var current atomic.Pointer[shaken]
+	g := start(t, envoytest.Options{
+		Source: function(func() *authz.Table { return current.Load().table }),
+		Now:    func() time.Time { return current.Load().now },
+	})
+	answered := 0
+	for _, s := range readShaken(t) {
+		hook := s.table.Webhooks()[0]
+		if public[hook.Provider] {
+			continue
+		}
+		current.Store(s)
+		_, path := s.table.Sample(hook.Name)
+		for _, h := range hook.Handshakes.(*handshake.Set).Handshakes {
+			if h.Learner != nil {
+				continue // each would bring another secret
+			}
+			name := h.Name
+			g.both(t, func(t *testing.T, c *http.Client) {
+				req := &authz.Request{Host: s.request.Host, Path: authz.View(path)}
+				with := authz.Signing{Now: s.now, NewID: rand.Text}
+				proven, ok := hook.Handshakes.Request(name, req, with)
+				if ok && proven {
+					ok = hook.Sign(req, with) == nil
+				}
+				if !ok {
+					t.Fatalf("%s: no request", s.file)
+				}
+				if a := g.send(t, c, g.toSend(t, req)); a.reason != "handshake" || a.record["handshake"] != name || a.status >= 300 {
+					t.Errorf("%s %s: %d %s", s.file, name, a.status, a.reason)
+				}
+				answered++
+			})
+		}
+		if n := len(g.Upstream.Take()); n != 0 {
+			t.Errorf("%s: %d requests reached the upstream", s.file, n)
+		}
+	}
+	if answered < 2*22 {
+		t.Errorf("%d were answered", answered)
 	}
 }
