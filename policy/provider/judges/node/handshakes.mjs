@@ -4,6 +4,8 @@ export async function load(libraries) {
   const discord = libraries.load('discord-interactions/dist/index.js');
   const ebay = libraries.load('event-notification-nodejs-sdk/lib/validator.js');
 
+  const slack = libraries.load('@slack/bolt/dist/receivers/HTTPModuleFunctions.js');
+
   // A middleware as a server runs it: what it writes is the answer.
   const middleware = (make) => async (r) => {
     const answer = { status: 200, type: '', body: '' };
@@ -22,6 +24,16 @@ export async function load(libraries) {
 
   return {
     answerers: {
+      // What HTTPReceiver does with an event of this type.
+      '@slack/bolt': async (r) => {
+        const answer = { status: 0, type: '', body: '' };
+        const req = await slack.parseAndVerifyHTTPRequest({ signingSecret: r.secret }, { headers: r.headers, rawBody: r.bytes });
+        slack.buildUrlVerificationResponse({
+          writeHead: (status, headers) => { answer.status = status; answer.type = headers['content-type']; },
+          end: (body) => { answer.body = body; },
+        }, slack.parseHTTPRequestBody(req));
+        return answer;
+      },
       'discord-interactions': middleware(discord.verifyKeyMiddleware),
       'discord-interactions/events': middleware(discord.verifyWebhookEventMiddleware),
       'event-notification-nodejs-sdk': (r) => ({
