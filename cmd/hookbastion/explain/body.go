@@ -47,10 +47,12 @@ func compressedHint(table *authz.Table, req *authz.Request, m envoy.Mapping, now
 	}
 }
 
-// needsBody reports whether the request's webhook relies on the body.
+// needsBody reports whether the request's webhook relies on the body. A handshake that
+// proves nothing does without.
 func needsBody(table *authz.Table, req *authz.Request) bool {
-	hook := table.Lookup(req).Webhook
-	return hook != nil && slices.ContainsFunc(hook.Chain, func(check authz.Check) bool {
+	found := table.Lookup(req)
+	hook := found.Webhook
+	return hook != nil && found.Asking != authz.AsksUnproven && slices.ContainsFunc(hook.Chain, func(check authz.Check) bool {
 		limits, ok := check.(*authz.Limits)
 		return ok && limits.BodySigned
 	})
