@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -237,4 +238,37 @@ func TestNoAccessLog(t *testing.T) {
 		t.Errorf("seen after %s", took)
 	}
 	terminate(t, p)
+}
+
+// Entries of what one replica has allowed may come to the other: neither takes the log for
+// lost, whichever of them gets the streams.
+func TestAccessLogOfReplicas(t *testing.T) {
+	r := startReplicas(t, redistest.Start(t, redistest.Options{}))
+	var sites [2]string
+	for i, p := range r.processes {
+		sites[i] = siteOf(t, p)
+	}
+	up, expected, streams := `hookbastion_access_log_up{node="unix"}`, `hookbastion_access_log_expected_total{node="unix"}`, `hookbastion_access_log_streams{node="unix"}`
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for n, began := 0, time.Now(); metric(t, sites[0], up) < 0 || metric(t, sites[1], up) < 0; n++ {
+		if time.Since(began) > generous {
+			t.Fatal("the log is not judged by both")
+		}
+		if status, _, err := r.send(signed(t, r.table, "github", r.edge.client.Address, fmt.Appendf(nil, "delivery %d", n))); err != nil || status != 200 {
+			t.Fatalf("status %d, %v", status, err)
+		}
+		<-tick.C
+	}
+	for i, site := range sites {
+		if metric(t, site, up) != 1 || metric(t, site, expected) < 1 {
+			t.Errorf("replica %d: up %v, %v deliveries, %v streams", i, metric(t, site, up), metric(t, site, expected), metric(t, site, streams))
+		}
+	}
+	for _, p := range r.processes {
+		terminate(t, p)
+		if strings.Contains(p.stderr.String(), "access log") {
+			t.Errorf("told of a lost access log:\n%s", p.stderr.String())
+		}
+	}
 }
