@@ -35,7 +35,7 @@ func (c *compiler) list(name string, at strictyaml.Place) *ranges.List {
 	if list := c.lists[name]; list != nil {
 		return list
 	}
-	document, service, _ := strings.Cut(name, ":")
+	document, service, named := strings.Cut(name, ":")
 	d, err := provider.Ranges(document)
 	switch {
 	case err != nil:
@@ -46,9 +46,12 @@ func (c *compiler) list(name string, at strictyaml.Place) *ranges.List {
 		return nil
 	}
 	list, err := c.deps.Ranges.List(c.table.Fetched, name, d.Document, service)
+	if named && service == "" { // which is not the way to name the default
+		err = ranges.ErrService
+	}
 	switch {
 	case errors.Is(err, ranges.ErrService):
-		c.faults.Fail(at, "is one of "+strings.Join(d.Lists(), ", "))
+		c.faults.Fail(at, strconv.Quote(name)+" is none of "+strings.Join(d.Lists(), ", "))
 		return nil
 	case errors.Is(err, ranges.ErrURL):
 		c.faults.Fail(at, "is at another place for each customer: say where in the setting ranges.urls, as in "+d.Name+"=https://…")
