@@ -5,6 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY authz authz
 COPY cmd cmd
+COPY docs docs
 COPY envoy envoy
 COPY examples examples
 COPY policy policy
