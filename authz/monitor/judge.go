@@ -31,12 +31,13 @@ func (s *series) judge(m *Monitor, slot int64) {
 		return
 	}
 	s.flush(slot)
+	s.spill()
 	s.Open, s.Nowhere = s.open, s.nowhere
 	for _, of := range []*part{&s.failures, &s.copies, &s.unknown, &s.sources} {
 		of.n += float32(s.good)
 	}
 	if s.Rhythm.turn(slot, s.scratch) {
-		s.youth = int32(max(young, min(young*200/max(s.Rhythm.Hours.daily(), 1), oldest)))
+		s.youth = uint16(max(young, min(young*200/max(s.Rhythm.Hours.daily(), 1), oldest)))
 	}
 	s.judgeFailures(m, slot)
 	s.judgeShare(m, slot, Copies, &s.Copies, &s.copies, &copyShare, "of the deliveries are copies of earlier ones, where %s is usual")

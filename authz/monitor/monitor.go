@@ -108,7 +108,7 @@ type Monitor struct {
 	networks *networks
 
 	mu       sync.RWMutex // of the map and the list
-	byName   map[string]*series
+	index    index
 	all      []*series
 	left     int64 // events of webhooks beyond the bound
 	judging  sync.Mutex
@@ -127,7 +127,7 @@ func New(config Config) *Monitor {
 	if config.Networks <= 0 {
 		config.Networks = DefaultNetworks
 	}
-	return &Monitor{config: config, networks: newNetworks(config.Networks), byName: map[string]*series{}, stranger: -1 << 40}
+	return &Monitor{config: config, networks: newNetworks(config.Networks), stranger: -1 << 40}
 }
 
 // Observe counts one decision.
@@ -136,8 +136,13 @@ func (m *Monitor) Observe(e *Event) {
 	if s == nil {
 		return
 	}
+	near := uint64(0)
+	if e.Source.IsValid() {
+		near = m.networks.near(s.hash, e.Source)
+		m.networks.touch(near) // it comes from far while the series does
+	}
 	s.mu.Lock()
-	s.observe(e, m.networks)
+	s.observe(e, near, m.networks)
 	s.mu.Unlock()
 }
 
@@ -156,15 +161,14 @@ func (m *Monitor) ObserveMany(at time.Time, webhook string, allowed bool, reason
 
 // find returns the series of a webhook, or nil where there are too many.
 func (m *Monitor) find(webhook string) *series {
-	m.mu.RLock()
-	s := m.byName[webhook]
-	m.mu.RUnlock()
+	hash := hashText(m.networks.seed, webhook)
+	s := m.index.find(hash)
 	if s != nil {
 		return s
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s = m.byName[webhook]; s != nil {
+	if s = m.index.find(hash); s != nil {
 		return s
 	}
 	if len(m.all) >= MaxWebhooks {
@@ -172,7 +176,7 @@ func (m *Monitor) find(webhook string) *series {
 		return nil
 	}
 	s = newSeries(string(append([]byte(nil), webhook...)), m.networks.seed)
-	m.byName[s.name] = s
+	m.index.add(s)
 	m.all = append(m.all, s)
 	return s
 }

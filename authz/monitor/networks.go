@@ -77,6 +77,9 @@ func (n *networks) wide(webhook uint64, a netip.Addr) uint64 {
 	return mix(webhook^id, n.seed[1])
 }
 
+// touch brings a network's row near.
+func (n *networks) touch(hash uint64) { n.row(hash)[0].Load() }
+
 // find returns the cell of a network.
 func (n *networks) find(hash uint64) *atomic.Uint64 {
 	row := n.row(hash)

@@ -17,16 +17,17 @@ import (
 type series struct {
 	mu       sync.Mutex
 	hash     uint64
-	nears    [4]uint64 // networks that delivered last and are known well, so that the table is not asked
-	nextNear uint8
-	key      string // that signed last, so often in this slot
-	keyUses  uint32
+	keyHash  uint64    // of the key that signed last,
+	keyUses  uint32    // so often in this slot
+	nears    [4]uint32 // networks that delivered last and are known well, so that the table is not asked
 	good     uint32
 	alive    uint32
-	youth    int32 // for how many hours a network is new
-	born     int64 // the hour of the first event
+	youth    uint16 // for how many hours a network is new
+	nextNear uint8
 	open     bool
 	nowhere  bool
+	few      fewValues
+	born     int64 // the hour of the first event
 
 	failures part
 	copies   part
@@ -37,6 +38,7 @@ type series struct {
 	skews    values
 
 	*past
+	key     string // that signed last
 	name    string
 	paths   distinct // unknown ones, or unknown tenants
 	votes   [kindCount]vote
@@ -91,7 +93,7 @@ const (
 )
 
 // observe counts an event.
-func (s *series) observe(e *Event, n *networks) {
+func (s *series) observe(e *Event, near uint64, n *networks) {
 	slot := slotOf(e.Time)
 	if s.born == 0 {
 		s.begin(slot)
@@ -104,18 +106,18 @@ func (s *series) observe(e *Event, n *networks) {
 		return
 	}
 	if e.Allowed {
-		s.delivery(e, n, slot)
+		s.delivery(e, near, n, slot)
 		return
 	}
-	s.denial(e, n, s.knows(e, n, slot/slotsAnHour))
+	s.denial(e, n, s.knows(e, near, n, slot/slotsAnHour))
 }
 
 // knows reports whether a denial comes from where the provider is.
-func (s *series) knows(e *Event, n *networks, hour int64) bool {
+func (s *series) knows(e *Event, near uint64, n *networks, hour int64) bool {
 	if !e.Source.IsValid() {
 		return s.nowhere // where nobody knows sources, all are alike
 	}
-	if _, known := n.age(n.near(s.hash, e.Source), hour); known {
+	if _, known := n.age(near, hour); known {
 		return true
 	}
 	spread := s.Sources.usual(&sourceShare)
@@ -130,7 +132,7 @@ func (s *series) knows(e *Event, n *networks, hour int64) bool {
 }
 
 // delivery counts what was allowed.
-func (s *series) delivery(e *Event, n *networks, slot int64) {
+func (s *series) delivery(e *Event, near uint64, n *networks, slot int64) {
 	s.open = e.Reason == authz.Unprotected
 	s.alive++
 	switch e.Mark {
@@ -144,26 +146,25 @@ func (s *series) delivery(e *Event, n *networks, slot int64) {
 	case authz.MarkNone, authz.MarkRedelivered:
 	}
 	s.good++ // and one of each share
-	s.sizes.add(sizeClass(e.BodyBytes))
-	if e.HasSkew {
-		s.skews.add(skewClass(e.Skew))
+	if s.few.full() {
+		s.spill()
 	}
-	switch {
-	case e.KeyID == s.key:
+	s.few.add(e)
+	if key := hashText(n.seed, e.KeyID); key == s.keyHash {
 		s.keyUses++
-	default:
+	} else {
 		s.flush(slot)
-		s.key, s.keyUses = string(append([]byte(nil), e.KeyID...)), 1
+		s.key, s.keyHash, s.keyUses = string(append([]byte(nil), e.KeyID...)), key, 1
 	}
 	if s.nowhere = !e.Source.IsValid(); s.nowhere {
 		return
 	}
-	near, hour := n.near(s.hash, e.Source), slot/slotsAnHour
-	if slices.Contains(s.nears[:], near) && hour%24 != 0 { // once a day the table hears of them
+	hour := slot / slotsAnHour
+	if slices.Contains(s.nears[:], uint32(near>>32)) && hour%24 != 0 { // once a day the table hears of them
 		return
 	}
 	if age, known := n.seen(near, hour); s.settled(hour, age, known) {
-		s.nears[s.nextNear%4] = near
+		s.nears[s.nextNear%4] = uint32(near >> 32)
 		s.nextNear++
 		return
 	}
@@ -173,6 +174,38 @@ func (s *series) delivery(e *Event, n *networks, slot int64) {
 		s.sources.k++
 	}
 	s.votes[NewSource].add(e.Source)
+}
+
+// fewValues are the classes of sizes and skews of deliveries that are not counted yet: side
+// by side, where two distributions would be memory that is far apart.
+type fewValues struct {
+	n     uint8
+	sizes [22]uint8
+	skews [22]uint8
+}
+
+// noSkew stands for a delivery without a signed time.
+const noSkew = 0xff
+
+func (f *fewValues) full() bool { return int(f.n) == len(f.sizes) }
+
+func (f *fewValues) add(e *Event) {
+	f.sizes[f.n], f.skews[f.n] = uint8(min(sizeClass(e.BodyBytes), cells-1)), noSkew
+	if e.HasSkew {
+		f.skews[f.n] = uint8(max(0, min(skewClass(e.Skew), cells-1)))
+	}
+	f.n++
+}
+
+// spill counts them.
+func (s *series) spill() {
+	for i := range s.few.n {
+		s.sizes.add(int(s.few.sizes[i]))
+		if s.few.skews[i] != noSkew {
+			s.skews.add(int(s.few.skews[i]))
+		}
+	}
+	s.few.n = 0
 }
 
 // flush notes the uses of the key that signed last.

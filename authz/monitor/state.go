@@ -132,7 +132,9 @@ func (m *Monitor) Load(name string, now time.Time) error {
 	if err := fresh.decode(from, slotOf(now)); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	m.networks, m.byName, m.all, m.slot, m.stranger, m.alarms = fresh.networks, fresh.byName, fresh.all, fresh.slot, fresh.stranger, fresh.alarms
+	m.networks, m.all, m.slot, m.stranger, m.alarms = fresh.networks, fresh.all, fresh.slot, fresh.stranger, fresh.alarms
+	m.index.used = fresh.index.used
+	m.index.places.Store(fresh.index.places.Load())
 	return nil
 }
 
@@ -183,7 +185,8 @@ func (m *Monitor) decode(from *gob.Decoder, now int64) error {
 		if !same { // all networks are new again
 			s.Born, s.born, s.Sources = now, now/slotsAnHour, share{}
 		}
-		m.byName[s.name], m.all = s, append(m.all, s)
+		m.index.add(s)
+		m.all = append(m.all, s)
 	}
 	m.slot, m.stranger = now, h.Stranger
 	m.alarms = alarms{current: h.Current, past: h.Past, raised: h.Raised}
