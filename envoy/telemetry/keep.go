@@ -13,7 +13,10 @@ func keep(ring *recent.Ring, e *Event, digest string) {
 		Time: e.Time, Duration: e.Duration, ID: e.DecisionID, Trace: e.Trace.id,
 		Verdict: d.Verdict, Reason: d.Reason, Status: statusOf(d), KeyID: d.KeyID, Mark: d.Mark,
 		Source: req.Source, Tenant: d.Tenant, RequestID: req.RequestID, Method: req.Method, Path: req.PathOnly(),
-		BodyBytes: req.Body.Len(), Checks: d.Checks(), Redeliver: e.Redeliver, Digest: digest,
+		BodyBytes: req.Body.Len(), Checks: d.Checks(), Redeliver: e.Redeliver, Digest: digest, Handshake: d.Handshake,
+	}
+	if told := d.Told(); len(told) <= recent.MaxText { // a part of an address leads elsewhere
+		kept.Told = told
 	}
 	if w := d.Webhook; w != nil {
 		kept.Webhook, kept.Provider, kept.Shadow = w.Name, w.Provider, w.Shadow

@@ -49,10 +49,12 @@ const (
 	textRedeliver
 	textDigest
 	textEvent
+	textHandshake
+	textTold
 	texts
 )
 
-func cut[T ~string | ~[]byte](text T) T { return text[:min(len(text), maxText)] }
+func cut[T ~string | ~[]byte](text T) T { return text[:min(len(text), MaxText)] }
 
 // sizeOf is the number of bytes that the entry takes.
 func sizeOf(e *Entry) int {
@@ -60,11 +62,11 @@ func sizeOf(e *Entry) int {
 	if e.Source.IsValid() {
 		n += e.Source.BitLen() / 8
 	}
-	for _, s := range [...]string{e.ID, e.Webhook, e.Provider, e.KeyID, e.Unverified, e.Redeliver, e.Digest} {
-		n += min(len(s), maxText)
+	for _, s := range [...]string{e.ID, e.Webhook, e.Provider, e.KeyID, e.Unverified, e.Redeliver, e.Digest, e.Handshake, e.Told} {
+		n += min(len(s), MaxText)
 	}
 	for _, s := range [...]authz.View{e.Tenant, e.RequestID, e.Method, e.Path, e.EventID} {
-		n += min(len(s), maxText)
+		n += min(len(s), MaxText)
 	}
 	return n
 }
@@ -92,8 +94,9 @@ func (c *chunk) append(e *Entry, number uint64) {
 	for _, s := range [texts]int{
 		len(e.ID), len(e.Webhook), len(e.Provider), len(e.Tenant), len(e.RequestID), len(e.KeyID),
 		len(e.Method), len(e.Path), len(e.Unverified), len(e.Redeliver), len(e.Digest), len(e.EventID),
+		len(e.Handshake), len(e.Told),
 	} {
-		b = order.AppendUint16(b, uint16(min(s, maxText))) //nolint:gosec // in its range
+		b = order.AppendUint16(b, uint16(min(s, MaxText))) //nolint:gosec // in its range
 	}
 	for i := range e.Checks {
 		b = append(b, byte(e.Checks[i].Stage), byte(e.Checks[i].Reason))
@@ -110,6 +113,7 @@ func (c *chunk) append(e *Entry, number uint64) {
 	b = append(append(append(b, cut(e.Tenant)...), cut(e.RequestID)...), cut(e.KeyID)...)
 	b = append(append(append(b, cut(e.Method)...), cut(e.Path)...), cut(e.Unverified)...)
 	b = append(append(append(b, cut(e.Redeliver)...), cut(e.Digest)...), cut(e.EventID)...)
+	b = append(append(b, cut(e.Handshake)...), cut(e.Told)...)
 	c.data = order.AppendUint16(b, uint16(len(b)-begin+sizeBytes)) //nolint:gosec // far below 64 KiB
 }
 
@@ -179,7 +183,7 @@ func (k kept) record(replica string) record.Record {
 		Status: int(order.Uint16(k[atStatus:])), KeyID: k.plain(textKey), Replay: authz.Mark(k[atMark]).String(),
 		Unverified: k.plain(textUnverified), Method: k.plain(textMethod), Path: k.plain(textPath),
 		BodyBytes: k.body(), Checks: make([]record.Check, k[atChecks]), Redeliver: k.plain(textRedeliver),
-		DurationUS: k.duration().Microseconds(), PolicyDigest: k.plain(textDigest), Replica: replica,
+		DurationUS: k.duration().Microseconds(), PolicyDigest: k.plain(textDigest), Replica: replica, Handshake: k.plain(textHandshake), Told: k.plain(textTold),
 	}
 	r.EventIDUnsigned = r.EventID != "" && k[atFlags]&flagSigned == 0
 	if k[atFlags]&flagShadow != 0 {

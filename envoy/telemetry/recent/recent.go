@@ -26,11 +26,11 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// chunkSize is in bytes. A decision is never larger: maxText bounds its texts.
+// chunkSize is in bytes. A decision is never larger: MaxText bounds its texts.
 const chunkSize = 64 << 10
 
-// maxText is how many bytes of a text are kept.
-const maxText = 512
+// MaxText is how many bytes of a text are kept.
+const MaxText = 512
 
 // Entry is one decision as it comes in. Nothing of it is kept but copies.
 type Entry struct {
@@ -59,6 +59,8 @@ type Entry struct {
 	Checks    []authz.Outcome
 	Redeliver string
 	Digest    string
+	// Handshake names the handshake that it was, Told is where a person must go.
+	Handshake, Told string
 }
 
 // Ring keeps decisions. A nil ring keeps none. It is safe for concurrent use.

@@ -49,7 +49,7 @@ func TestAllOfADecisionComesBack(t *testing.T) {
 		Source: netip.MustParseAddr("2001:db8::1"), Tenant: authz.View("ac\xff\xfeme"), RequestID: authz.View("r\x1b[2J"), Method: authz.View("POST"),
 		Path: authz.View("/" + strings.Repeat("é", 400)), BodyBytes: 1 << 40, Signed: true, Skew: -1500 * time.Millisecond,
 		Checks:    []authz.Outcome{{Stage: authz.StageSignature, Reason: authz.OK}, {Stage: authz.StageReplay, Reason: authz.Replayed}},
-		Redeliver: "ticket", Digest: "d1gest",
+		Redeliver: "ticket", Digest: "d1gest", Handshake: "hub_challenge", Told: "https://example.com/confirm",
 	})
 	got, ok := r.Find("id-1")
 	if !ok {
@@ -61,7 +61,7 @@ func TestAllOfADecisionComesBack(t *testing.T) {
 	}
 	want := `{"time":"2026-11-24T06:00:00.123456Z","decision_id":"id-1","trace_id":"ab000000000000000000000000000001","request_id":"r\u001b[2J",` +
 		`"webhook":"hook","tenant":"ac` + "\ufffd\ufffd" + `me","provider":"github","mode":"SHADOW","verdict":"deny","reason":"replayed","status":409,"key_id":"k1",` +
-		`"replay":"copy","unverified":"why not","source":"2001:db8::1","method":"POST","path":"/` + strings.Repeat("é", 255) + "\ufffd" + `","body_bytes":1099511627776,"skew_ms":-1500,` +
+		`"replay":"copy","unverified":"why not","handshake":"hub_challenge","told":"https://example.com/confirm","source":"2001:db8::1","method":"POST","path":"/` + strings.Repeat("é", 255) + "\ufffd" + `","body_bytes":1099511627776,"skew_ms":-1500,` +
 		`"checks":[{"check":"signature","reason":"ok"},{"check":"replay","reason":"replayed"}],"redeliver":"ticket","duration_us":42,"policy_digest":"d1gest","replica":"replica-1"}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)

@@ -104,6 +104,31 @@ var hostile = []string{
 	`javascript:alert(1)`, `{{.}}${alert(1)}`, "\x00\x1b[31m<b>\u202e", `</textarea><iframe srcdoc="<script>alert(1)</script>">`,
 }
 
+// A handshake was answered, and neither failed nor reached the application.
+func TestDecisionOfAHandshake(t *testing.T) {
+	ring := recent.New(1<<20, "r")
+	for i, shadow := range []bool{false, true} {
+		ring.Append(&recent.Entry{
+			Time: noon, ID: fmt.Sprintf("%032x", i), Webhook: "sns", Verdict: authz.Allow, Reason: authz.Handshake, Status: 200, Shadow: shadow,
+			Handshake: "subscription_confirmation", Told: "https://sns.example.com/?Action=ConfirmSubscription",
+			Checks: []authz.Outcome{{Stage: authz.StageAnswer, Reason: authz.Handshake}},
+		})
+	}
+	server := httptest.NewServer(New(sample(ring, noon)))
+	defer server.Close()
+	for i, says := range []string{"200, and not forwarded", ">forwarded<"} {
+		_, text := get(t, server.URL+"/decisions/"+fmt.Sprintf("%032x", i))
+		for _, want := range []string{says, "subscription_confirmation", "https://sns.example.com/?Action=ConfirmSubscription", "answered: "} {
+			if !strings.Contains(text, want) {
+				t.Errorf("shadow %v: %q is missing", i == 1, want)
+			}
+		}
+		if strings.Contains(text, "failed: ") || strings.Contains(text, `href="https://sns`) {
+			t.Errorf("shadow %v: it says failed, or leads away", i == 1)
+		}
+	}
+}
+
 // hostileConfig has such a text in each field that a stranger or a file could fill.
 func hostileConfig(text string) Config {
 	ring := recent.New(1<<20, text)
@@ -113,7 +138,7 @@ func hostileConfig(text string) Config {
 			Time: noon.Add(-time.Duration(i) * time.Minute), ID: fmt.Sprintf("%032x", i), Webhook: text, Provider: text, KeyID: text, Unverified: text,
 			Verdict: []authz.Verdict{authz.Allow, authz.Deny, authz.Deny}[i], Reason: []authz.Reason{authz.OK, authz.Replayed, authz.SignatureInvalid}[i],
 			Status: 409, Shadow: i == 2, Source: netip.MustParseAddr("fe80::1%" + url.PathEscape(text)), Tenant: view, RequestID: view, EventID: view, Method: view, Path: view,
-			Redeliver: text, Digest: text, Checks: []authz.Outcome{{Stage: authz.StageReplay, Reason: authz.Replayed}},
+			Redeliver: text, Digest: text, Handshake: text, Told: text, Checks: []authz.Outcome{{Stage: authz.StageReplay, Reason: authz.Replayed}},
 		})
 	}
 	config := sample(ring, noon)

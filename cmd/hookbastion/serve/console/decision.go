@@ -102,8 +102,12 @@ func (r *Redelivery) Minutes() int { return int(r.For / time.Minute) }
 
 // checkWord says in words what a check said.
 func checkWord(c record.Check) string {
-	if c.Reason == authz.OK.String() {
+	switch c.Reason {
+	case authz.OK.String():
 		return "passed"
+	case authz.Handshake.String():
+		return "answered"
+	default:
+		return "failed"
 	}
-	return "failed"
 }
