@@ -313,9 +313,10 @@ func alike(want, got *yaml.Node) bool {
 	return true
 }
 
-// firstType is the type of the first message in a value; empty if there is none.
+// firstType is the type of the first message in a value; empty if there is none. It does not
+// follow aliases, of which a small file can make a large tree.
 func firstType(n *yaml.Node, depth int) string {
-	if n = follow(n); n == nil || depth == 0 {
+	if n == nil || depth == 0 {
 		return ""
 	}
 	if t := get(n, "@type"); t != nil {

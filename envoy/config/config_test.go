@@ -224,9 +224,78 @@ func scalar(n *yaml.Node, kind, key string, i *int) (at string) {
 	return at
 }
 
+// TestRoutes: what is routed on each host.
+func TestRoutes(t *testing.T) {
+	hook := func(name, path string, hosts ...string) config.Webhook {
+		return config.Webhook{Name: name, Path: path, Hosts: hosts, Methods: []string{"POST"}}
+	}
+	all := []config.Webhook{
+		hook("any", "/any"), hook("one", "/one", "a.example.com"), hook("twin", "/one", "a-example.com", "a.example.com"),
+		hook("wild", "/wild", "*.example.com"), hook("inner", "/inner", "*.b.example.com"), hook("deep", "/deep", "x.b.example.com"),
+	}
+	text := generate(t, all, options(config.Envoy))
+	var tree struct {
+		Static struct {
+			Listeners []struct {
+				Chains []struct {
+					Filters []struct {
+						Manager struct {
+							Routes struct {
+								Hosts []struct {
+									Name    string
+									Domains []string
+									Routes  []struct{ Name string }
+								} `yaml:"virtual_hosts"`
+							} `yaml:"route_config"`
+						} `yaml:"typed_config"`
+					}
+				} `yaml:"filter_chains"`
+			}
+		} `yaml:"static_resources"`
+	}
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	got := map[string]string{}
+	for _, h := range tree.Static.Listeners[0].Chains[0].Filters[0].Manager.Routes.Hosts {
+		if names[h.Name] {
+			t.Errorf("two hosts are named %s", h.Name)
+		}
+		names[h.Name] = true
+		for _, r := range h.Routes {
+			got[h.Domains[0]] += r.Name + " "
+		}
+	}
+	for host, want := range map[string]string{
+		"*": "any ", "a.example.com": "any one+twin wild ", "a-example.com": "any twin ", "*.example.com": "any wild ",
+		"*.b.example.com": "any wild inner ", "x.b.example.com": "any wild inner deep ",
+	} {
+		if strings.TrimRight(got[host], " ") != strings.TrimRight(want, " ") {
+			t.Errorf("%s: %q, want %q", host, got[host], want)
+		}
+	}
+}
+
+// TestMany: a hundred thousand webhooks on a thousand hosts are written in a time that
+// grows with them, and not with their square.
+func TestMany(t *testing.T) {
+	var all []config.Webhook
+	for i := range 100_000 {
+		all = append(all, config.Webhook{
+			Name: fmt.Sprint("w", i), Hosts: []string{fmt.Sprintf("h%d.example.com", i%1000)}, Path: fmt.Sprintf("/hooks/%d", i), Methods: []string{"POST"},
+		})
+	}
+	for _, target := range []config.Target{config.Envoy, config.EnvoyGateway} {
+		if n := bytes.Count(generate(t, all, options(target)), []byte("/hooks/")); n != len(all) {
+			t.Errorf("%s: %d routes", target, n)
+		}
+	}
+}
+
 func TestCheckOtherFiles(t *testing.T) {
 	o := options(config.Envoy)
-	for name, text := range map[string]string{"empty": "", "other": "a: [b, *c]\n", "not YAML": "a: [", "deep": strings.Repeat("[", 500) + strings.Repeat("]", 500)} {
+	for name, text := range map[string]string{"empty": "", "other": "a: [b, *c]\n", "not YAML": "a: [", "laughs": laughs(), "deep": strings.Repeat("[", 500) + strings.Repeat("]", 500)} {
 		differences, err := config.Check(webhooks, o, []config.File{{Name: "f", Data: []byte(text)}})
 		if err == nil && len(differences) == 0 {
 			t.Errorf("%s: nothing is said", name)
@@ -241,6 +310,15 @@ func TestCheckOtherFiles(t *testing.T) {
 	if differences, err := config.Check(webhooks, options(config.Istio), []config.File{{Name: "f", Data: []byte(text)}}); err != nil || len(differences) > 0 {
 		t.Errorf("%v, error %v", differences, err)
 	}
+}
+
+// laughs is a small file that means a large tree.
+func laughs() string {
+	text := "a0: &a0 [x, x]\n"
+	for i := range 40 {
+		text += fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d]\n", i+1, i+1, i, i, i)
+	}
+	return text + "kind: EnvoyFilter\napiVersion: v1\nspec: {configPatches: [*a40, *a40]}\n'@type': a.ExtAuthz\nvirtual: {domains: *a40, routes: *a40}\n"
 }
 
 func must[T any](v T, err error) T {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -23,11 +22,11 @@ func (c *comparison) routes(webhooks []Webhook, o Options) {
 		return // routes come from elsewhere; envoy/audit says so
 	}
 	for _, h := range routed(webhooks, o.Hosts) {
-		host := strings.Replace(h.Name, "*", "any", 1)
+		some := takers(all, strings.Replace(h.Name, "*", "any", 1))
 		for _, r := range h.Routes {
 			for _, method := range r.Methods {
 				path := r.sample()
-				if t := chosen(all, host, method, path); t == nil || !t.forwards {
+				if t := chosen(some, method, path); t == nil || !t.forwards {
 					c.found = append(c.found, Difference{at.file, 1, 1, "routes", method + " " + path + " for " + h.Name + " has none that forwards it: webhook " + r.Name()})
 				}
 			}
@@ -35,7 +34,7 @@ func (c *comparison) routes(webhooks []Webhook, o Options) {
 		if o.Target == Contour && h.Name == anyHost {
 			continue // it has no routes for hosts that nobody named
 		}
-		if chosen(all, host, "POST", "/"+nobody) == nil {
+		if chosen(some, "POST", "/"+nobody) == nil {
 			c.found = append(c.found, Difference{at.file, 1, 1, "routes", "for " + h.Name + " there is none for what no webhook takes, so that it is not verified: a last route must answer 404"})
 		}
 	}
@@ -57,19 +56,31 @@ func (r Route) sample() string {
 	}
 }
 
-// chosen is the first route of the most exact host that takes a request; nil if there is
-// none. Routes of several objects for one host count together.
-func chosen(all []taking, host, method, path string) *taking {
-	best := -1
+// takers are the routes of the most exact host that takes requests for a host, in their order.
+// Routes of several objects for one host count together.
+func takers(all []taking, host string) (some []taking) {
+	best := 0
 	for _, t := range all {
+		at := -1
 		for _, h := range t.hosts {
-			best = max(best, exactness(h, host))
+			at = max(at, exactness(h, host))
 		}
+		if at < best {
+			continue
+		}
+		if at > best {
+			best, some = at, nil
+		}
+		some = append(some, t)
 	}
-	for i := range all {
-		at := slices.ContainsFunc(all[i].hosts, func(h string) bool { return best >= 0 && exactness(h, host) == best })
-		if at && all[i].match(method, path) {
-			return &all[i]
+	return some
+}
+
+// chosen is the first route that takes a request; nil if there is none.
+func chosen(some []taking, method, path string) *taking {
+	for i := range some {
+		if some[i].match(method, path) {
+			return &some[i]
 		}
 	}
 	return nil

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,19 +14,11 @@ const anyHost = "*"
 // Host is one virtual host with all that is routed on it.
 type Host struct {
 	Name   string // as in policies, or *
+	ID     string // a name for objects and virtual hosts, which no other host has
 	Routes []Route
-}
 
-// ID is a name for objects and virtual hosts.
-func (h Host) ID() string {
-	if h.Name == anyHost {
-		return "any-host"
-	}
-	return strings.Trim(strings.NewReplacer("*", "any", ".", "-", "_", "-", "[", "", "]", "", ":", "-").Replace(h.Name), "-")
+	index map[matcher]int // places in Routes, for add
 }
-
-// Exact reports whether it is the name of one host.
-func (h Host) Exact() bool { return !strings.HasPrefix(h.Name, "*") }
 
 // Route is one path.
 type Route struct {
@@ -33,6 +27,9 @@ type Route struct {
 	Path, Prefix, Regex string
 	Methods             []string
 }
+
+// matcher is what a route matches.
+type matcher struct{ path, prefix, regex string }
 
 // Name is for comments and names of routes.
 func (r Route) Name() string { return strings.Join(r.Webhooks, "+") }
@@ -64,47 +61,86 @@ type Match struct {
 // *.example.com on those that are named below it: Envoy takes the most exact host and
 // looks at no other.
 func routed(webhooks []Webhook, hosts []string) []Host {
-	webhooks = slices.Clone(webhooks)
-	byHost := map[string]bool{anyHost: true}
-	for i := range webhooks {
-		if len(webhooks[i].Hosts) == 0 {
-			webhooks[i].Hosts = hosts
+	byHost := map[string][]int{anyHost: nil} // places of webhooks
+	for i, w := range webhooks {
+		names := w.Hosts
+		if len(names) == 0 {
+			names = hosts
 		}
-		for _, h := range webhooks[i].Hosts {
-			byHost[fold(h)] = true
+		if len(names) == 0 {
+			names = []string{anyHost}
+		}
+		for _, name := range names {
+			byHost[fold(name)] = append(byHost[fold(name)], i)
 		}
 	}
 	var all []Host
-	for name := range byHost {
-		h := Host{Name: name}
-		for _, w := range webhooks {
-			if w.Path != "" && (len(w.Hosts) == 0 || slices.ContainsFunc(w.Hosts, func(host string) bool { return covers(fold(host), name) })) {
+	ids := map[string]bool{}
+	for _, name := range slices.SortedFunc(maps.Keys(byHost), func(a, b string) int { return strings.Compare(bare(b), bare(a)) }) {
+		h := Host{Name: name, ID: idOf(name, ids), index: map[matcher]int{}}
+		var places []int
+		for _, wider := range widerThan(name) {
+			places = append(places, byHost[wider]...)
+		}
+		slices.Sort(places)
+		for _, place := range slices.Compact(places) {
+			if w := webhooks[place]; w.Path != "" {
 				h.add(w)
 			}
 		}
 		all = append(all, h)
 	}
-	slices.SortFunc(all, func(a, b Host) int { return strings.Compare(reverse(b), reverse(a)) })
 	return all
+}
+
+// idOf makes a name of Kubernetes of a host. Hosts that would have the same one get numbers.
+func idOf(host string, taken map[string]bool) string {
+	id := "any-host"
+	if host != anyHost {
+		id = strings.Trim(strings.NewReplacer("*", "any", ".", "-", "_", "-", "[", "", "]", "", ":", "-").Replace(host), "-")
+	}
+	for first, i := id, 2; taken[id]; i++ {
+		id = first + "-x" + strconv.Itoa(i)
+	}
+	taken[id] = true
+	return id
 }
 
 func fold(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
-// reverse sorts * last.
-func reverse(h Host) string { return strings.TrimPrefix(h.Name, "*") }
+// bare sorts * last.
+func bare(name string) string { return strings.TrimPrefix(name, "*") }
 
-func covers(host, name string) bool {
-	suffix, wild := strings.CutPrefix(host, "*")
-	return host == name || wild && strings.HasSuffix(name, suffix)
+// widerThan are the names whose webhooks are on a host, too: itself, *.example.com for those
+// below, and *.
+func widerThan(name string) []string {
+	all := []string{name}
+	rest := strings.TrimPrefix(name, "*.")
+	if rest == name { // no wildcard
+		rest = "." + name
+	}
+	for {
+		_, below, ok := strings.Cut(strings.TrimPrefix(rest, "."), ".")
+		if !ok {
+			break
+		}
+		all = append(all, "*."+below)
+		rest = below
+	}
+	if name != anyHost {
+		all = append(all, anyHost)
+	}
+	return all
 }
 
 // add routes a webhook. Webhooks that differ in methods or hosts alone share a route.
 func (h *Host) add(w Webhook) {
 	r := routeOf(w.Path)
-	i := slices.IndexFunc(h.Routes, func(o Route) bool { return o.Path == r.Path && o.Prefix == r.Prefix && o.Regex == r.Regex })
-	if i < 0 {
-		h.Routes = append(h.Routes, r)
-		i = len(h.Routes) - 1
+	key := matcher{r.Path, r.Prefix, r.Regex}
+	i, ok := h.index[key]
+	if !ok {
+		i = len(h.Routes)
+		h.Routes, h.index[key] = append(h.Routes, r), i
 	}
 	at := &h.Routes[i]
 	at.Webhooks = append(at.Webhooks, w.Name)

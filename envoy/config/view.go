@@ -83,3 +83,6 @@ func (h Host) Parts() [][]Match {
 
 // maxMatches is what one rule of an HTTPRoute takes.
 const maxMatches = 64
+
+// Mbit is how many of them a second the longest delivery needs.
+func (v *view) Mbit() uint64 { return v.Limit*8/1_000_000 + 1 }

@@ -5,7 +5,7 @@ package envoyconfig
 import (
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -148,8 +148,14 @@ func (f *flags) contradictions(s *settings.Settings) (errs []error) {
 		fail("--key, --client-ca and --service-key are files of --for envoy; Secrets have their own keys")
 	}
 	for _, h := range f.hosts {
-		if strings.ContainsAny(h, "/ \"'{}#") || strings.Contains(h, ":") && net.ParseIP(strings.Trim(h, "[]")) == nil || h == "" {
+		name := strings.TrimPrefix(h, "*.")
+		if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil && strings.Trim(name, letters+capitals+"._") != "" || name == "" {
 			fail(fmt.Sprintf("--host %q must be a host name without a port", h))
+		}
+	}
+	for flag, name := range f.names() {
+		if len(name) > 253 || strings.Trim(name, letters+".") != "" {
+			fail(fmt.Sprintf("%s %q must be a name of Kubernetes: small letters, digits, - and .", flag, name))
 		}
 	}
 	if s.Mapping.Decompressed {
@@ -168,6 +174,20 @@ func (f *flags) contradictions(s *settings.Settings) (errs []error) {
 		fail("source.trusted_cidrs needs to be told to Envoy, which is not written: docs/envoy.md, Whose address it is")
 	}
 	return errs
+}
+
+const (
+	letters  = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+// names are the flags that name objects.
+func (f *flags) names() map[string]string {
+	all := map[string]string{"--namespace": f.namespace}
+	if f.target != string(config.Envoy) {
+		all["--certificate"], all["--service-ca"], all["--service-certificate"] = f.certificate, f.serviceCA, f.serviceCertificate
+	}
+	return all
 }
 
 // defaults are the flags with what holds where nobody has said anything.
