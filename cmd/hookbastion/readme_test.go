@@ -129,6 +129,7 @@ func TestReadme(t *testing.T) {
 type reader struct {
 	dir         string
 	environment []string
+	secrets     string   // where they are in dir
 	edge        *process // the Envoy that runs
 	application *sample.Application
 }
@@ -136,7 +137,7 @@ type reader struct {
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	dir := t.TempDir()
-	r := &reader{dir: dir, environment: []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}}
+	r := &reader{dir: dir, secrets: "secrets", environment: []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}}
 	if _, err := exec.LookPath("curl"); err != nil {
 		standIn := t.TempDir() // for machines without one
 		writeWrapper(t, filepath.Join(standIn, "curl"), asCurl)
@@ -163,7 +164,7 @@ func newReader(t *testing.T) *reader {
 	if err := sample.WriteFile(filepath.Join(dir, "examples/quickstart/plain.yaml"), plain); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { watchSecrets(t, filepath.Join(dir, "secrets")) })
+	t.Cleanup(func() { watchSecrets(t, filepath.Join(dir, r.secrets)) })
 	return r
 }
 
@@ -187,6 +188,8 @@ func (r *reader) run(t *testing.T, what, text string) {
 		want = []string{"HTTP/1.1 200 OK\n", "x-was-verified: signature\n", "\ntaken\n"}
 	case "copied":
 		want = []string{"HTTP/1.1 200 OK\r\n", "x-was-verified: signature\r\n", "HTTP/1.1 409 Conflict\r\n"}
+	case "sent":
+		want = []string{"HTTP/1.1 200 OK\r\n", "application-saw-verified: signature\r\n", "HTTP/1.1 409 Conflict\r\n"}
 	case "own":
 		want = []string{"HTTP/2.0 200 OK\n"}
 		if got := r.application.Take(); len(got) != 1 || got[0].Header.Get("x-hookbastion-verified") != "signature" {

@@ -306,8 +306,8 @@ func TestCheckOtherFiles(t *testing.T) {
 	if err := yaml.Unmarshal(generate(t, webhooks, o), &tree); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("%s", must(yaml.Marshal(map[string]any{"configs": []any{tree}})))
-	if differences, err := config.Check(webhooks, options(config.Istio), []config.File{{Name: "f", Data: []byte(text)}}); err != nil || len(differences) > 0 {
+	text := must(yaml.Marshal(map[string]any{"configs": []any{tree}}))
+	if differences, err := config.Check(webhooks, options(config.Istio), []config.File{{Name: "f", Data: text}}); err != nil || len(differences) > 0 {
 		t.Errorf("%v, error %v", differences, err)
 	}
 }
