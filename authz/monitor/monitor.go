@@ -132,14 +132,14 @@ func New(config Config) *Monitor {
 
 // Observe counts one decision.
 func (m *Monitor) Observe(e *Event) {
-	s := m.find(e.Webhook)
+	hash, near := hashText(m.networks.seed, e.Webhook), uint64(0)
+	if e.Source.IsValid() {
+		near = m.networks.near(hash, e.Source)
+		m.networks.touch(near) // it comes from far while the series does
+	}
+	s := m.find(hash, e.Webhook)
 	if s == nil {
 		return
-	}
-	near := uint64(0)
-	if e.Source.IsValid() {
-		near = m.networks.near(s.hash, e.Source)
-		m.networks.touch(near) // it comes from far while the series does
 	}
 	s.mu.Lock()
 	s.observe(e, near, m.networks)
@@ -150,7 +150,7 @@ func (m *Monitor) Observe(e *Event) {
 // those that the records have left out. They are taken for those of strangers if they
 // are denials.
 func (m *Monitor) ObserveMany(at time.Time, webhook string, allowed bool, reason authz.Reason, n int64) {
-	s := m.find(webhook)
+	s := m.find(hashText(m.networks.seed, webhook), webhook)
 	if s == nil || n <= 0 {
 		return
 	}
@@ -160,8 +160,7 @@ func (m *Monitor) ObserveMany(at time.Time, webhook string, allowed bool, reason
 }
 
 // find returns the series of a webhook, or nil where there are too many.
-func (m *Monitor) find(webhook string) *series {
-	hash := hashText(m.networks.seed, webhook)
+func (m *Monitor) find(hash uint64, webhook string) *series {
 	s := m.index.find(hash)
 	if s != nil {
 		return s
