@@ -116,6 +116,7 @@ type audit struct {
 	// byCluster are the addresses of clusters by name; see addresses.
 	byCluster map[string][]string
 	dynamic   bool // there are clusters that no file shows
+	handsOn   bool // a listener gives connections to that of their destination
 	// listeners is how many were seen, unread says that something was not read.
 	listeners int
 	unread    bool

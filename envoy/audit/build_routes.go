@@ -94,6 +94,13 @@ func (a *audit) hosts(m *manager, config node) []*model.Host {
 		for _, n := range host.get("routes").items() {
 			built.Routes = append(built.Routes, route(n))
 		}
+		if needsTLS(m, host) {
+			for _, r := range built.Routes {
+				for _, t := range r.Targets {
+					t.Clusters = nil // it redirects
+				}
+			}
+		}
 		if tree := host.get("matcher"); tree.ok() {
 			built.Tree = xds(tree, func(action node) any {
 				typ, body := action.get("typed_config").typed()
@@ -110,6 +117,13 @@ func (a *audit) hosts(m *manager, config node) []*model.Host {
 		hosts = append(hosts, built)
 	}
 	return hosts
+}
+
+// needsTLS reports whether a virtual host redirects all requests of a listener in plain
+// text, where no sender can claim to have come over TLS.
+func needsTLS(m *manager, host node) bool {
+	return host.get("require_tls").text() == "ALL" && m.chain.ok() && !m.chain.get("transport_socket").ok() &&
+		m.body.get("use_remote_address").truth() && m.body.get("xff_num_trusted_hops").numberOr(0) == 0
 }
 
 // route makes a route of its levels: the configuration, the virtual host, itself.
@@ -136,6 +150,9 @@ func (b *builder) route(m *manager, levels []level) *model.Route {
 		add(levels, nil)
 	case len(weighted) > 0:
 		for _, c := range weighted {
+			if weight, ok := c.get("weight").number(); ok && weight == 0 {
+				continue // never chosen
+			}
 			name := c.get("name").text()
 			if name == "" {
 				name = anyCluster
@@ -214,6 +231,10 @@ func (b *builder) setting(m *manager, l level, name string, entry node) model.Se
 		s.Rules = &model.RBAC{Pass: model.Always(model.Yes)}
 	}
 	s.Code = body.get("source_code").ok() || body.get("name").ok()
+	if tree := firstOf(body.get("xds_matcher"), body.get("matcher")); tree.ok() {
+		f := filter{body: body}
+		s.Tree = b.choice(&f).Tree
+	}
 	s.Headers = mutations(body.get("mutations", "request_mutations"))
 	return s
 }

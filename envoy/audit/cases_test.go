@@ -78,7 +78,7 @@ func (s *stand) start(t *testing.T, c *judged) *envoytest.Envoy {
 			t.Fatal(err)
 		}
 	}
-	text := strings.NewReplacer("./billing.pb", dir+"/billing.pb", "$DIR", dir, "$SERVICE", s.service.String()).Replace(s.place(c.text))
+	text := strings.NewReplacer("./billing.pb", dir+"/billing.pb", "$DIR", dir, "$SERVICE", s.service.String(), "$APPLICATION", s.application.String()).Replace(s.place(c.text))
 	e, err := envoytest.StartText(t.Context(), []byte(text), c.file, dir, "--concurrency", "1")
 	if err != nil {
 		t.Fatal(err)
@@ -92,14 +92,18 @@ func (s *stand) verdict(t *testing.T, c *judged) (open, refused string) {
 	t.Helper()
 	e := s.start(t, c)
 	defer e.Stop()
+	sent := map[string]string{}
 	for name, address := range e.Listeners {
 		if _, _, err := net.SplitHostPort(address); err != nil || strings.HasSuffix(address, ":0") {
 			continue // an internal listener
 		}
 		for _, text := range slices.Concat(everywhere, c.forged) {
-			if a, _ := s.send(address, parseTry(text)); a.claim != "" && a.application == "application" {
+			text = strings.ReplaceAll(text, "$APPLICATION", s.application.String())
+			a, _ := s.send(address, parseTry(text))
+			if a.claim != "" && a.application == "application" {
 				open = name + ": " + text
 			}
+			sent[a.id] = name + ": " + text
 		}
 		if name != "hooks" && len(e.Listeners) > 1 && name != "base" {
 			continue
@@ -111,6 +115,9 @@ func (s *stand) verdict(t *testing.T, c *judged) (open, refused string) {
 				refused = text + ": " + outcomeOf(a.status, err)
 			}
 		}
+	}
+	if open == "" && c.want == "open" {
+		open = s.later(sent)
 	}
 	return open, refused
 }

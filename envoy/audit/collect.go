@@ -129,6 +129,7 @@ func (w *walker) walk(n node, p place, depth int) {
 	if body.get("filter_chains").ok() || body.get("default_filter_chain").ok() {
 		p.listener = body
 		w.listeners++
+		w.handsOn = w.handsOn || body.get("use_original_dst").truth()
 	}
 	if body.get("dynamic_resources", "cds_config").ok() || body.get("dynamic_resources", "ads_config").ok() {
 		w.dynamic = true
@@ -163,6 +164,9 @@ func isEnvoys(typ string, n, body node) bool {
 		if body.get(field).ok() {
 			return true
 		}
+	}
+	if list := body.get("resources"); list.ok() && list.val.Kind == yaml.SequenceNode && body.get("kind").text() == "" {
+		return true // a file of xDS, which may be empty
 	}
 	return typ == "HttpConnectionManager" || typ == "ExtAuthz" || strings.HasSuffix(typ, "ConfigDump")
 }

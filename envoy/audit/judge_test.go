@@ -46,6 +46,8 @@ type stand struct {
 
 	mu  sync.Mutex
 	got map[string]arrival // by x-try
+	// news tells that more has arrived.
+	news chan struct{}
 }
 
 type still struct{ table *authz.Table }
@@ -62,7 +64,7 @@ func (allowAll) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckRespo
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{got: map[string]arrival{}}
+	s := &stand{got: map[string]arrival{}, news: make(chan struct{}, 1)}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "policy.yaml")
 	text := "webhooks:\n- {name: hook, match: {path: /**, methods: [POST, PUT, GET]}, provider: github, secrets: [{file: secret}]}\n" +
@@ -123,7 +125,13 @@ func (s *stand) takes(name string) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.got[r.Header.Get(tryHeader)] = arrival{name, strings.Join(r.Header.Values(envoy.HeaderVerified), ",")}
+		if id := r.Header.Get(tryHeader); name == "application" || s.got[id].application == "" { // it may be mirrored
+			s.got[id] = arrival{name, strings.Join(r.Header.Values(envoy.HeaderVerified), ",")}
+		}
+		select {
+		case s.news <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -172,6 +180,27 @@ func outcomeOf(status int, err error) string {
 	return strconv.Itoa(status)
 }
 
+// later waits until one of some requests has reached the application with its claim, as
+// one that is mirrored does, and returns it.
+func (s *stand) later(ids map[string]string) string {
+	limit := time.After(judgeTimeout)
+	for {
+		s.mu.Lock()
+		for id, text := range ids {
+			if got := s.got[id]; got.claim != "" && got.application == "application" {
+				s.mu.Unlock()
+				return text
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.news:
+		case <-limit:
+			return ""
+		}
+	}
+}
+
 // parseTry reads METHOD http://host/path [name: value] ..., as findings write requests.
 func parseTry(text string) try {
 	fields := strings.Fields(text)
@@ -194,6 +223,7 @@ type answer struct {
 	claim   string // as the application saw it
 	// application is the one that it reached.
 	application string
+	id          string
 }
 
 // send sends a request with a forged claim to a listener.
@@ -239,7 +269,7 @@ func (s *stand) send(address string, r try) (answer, error) {
 	if !waits {
 		b.WriteString(r.body)
 	}
-	a := answer{}
+	a := answer{id: id}
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return a, err

@@ -48,17 +48,26 @@ func (a *audit) simulate() {
 	s.none = len(s.verified) == 0
 	s.follow()
 	for _, m := range a.managers {
-		if !m.listener.get("internal_listener").ok() || s.reachesInside(m) {
+		if !s.unbound(m.listener) && (!m.listener.get("internal_listener").ok() || s.reachesInside(m)) {
 			s.judge(m)
 		}
 	}
 	for _, p := range a.proxies {
+		if s.unbound(p.listener) {
+			continue
+		}
 		for _, c := range p.clusters() {
 			if s.isProtected(c.text()) {
 				a.report(rawBypass, c, c.text())
 			}
 		}
 	}
+}
+
+// unbound reports whether a listener waits at no port, and none hands connections on.
+func (a *audit) unbound(listener node) bool {
+	bind := firstOf(listener.get("bind_to_port"), listener.get("deprecated_v1", "bind_to_port"))
+	return bind.ok() && !bind.truth() && !a.handsOn
 }
 
 // routesOf is the place that says where routes come from.

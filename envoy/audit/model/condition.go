@@ -10,10 +10,10 @@ import (
 type Condition struct {
 	// Holds tells whether it does.
 	Holds func(View) Truth
-	// Meet changes a request so that it holds, as far as that is known. It may be nil.
-	Meet func(*Request)
-	// Miss changes one so that it does not. It may be nil.
-	Miss func(*Request)
+	// Meet changes a request so that it holds, as far as that is known, Also are other ways
+	// to do that. Misses change one so that it does not, each by itself. Any may be nil.
+	Meet         func(*Request)
+	Also, Misses []func(*Request)
 }
 
 // Unknown is a condition of which nothing is known.
@@ -50,7 +50,14 @@ func MetadataIs(namespace, key string, text Text, invert bool) Condition {
 
 // Not is the opposite of a condition.
 func Not(c Condition) Condition {
-	return Condition{Holds: func(v View) Truth { return c.Holds(v).Not() }, Meet: c.Miss, Miss: c.Meet}
+	n := Condition{Holds: func(v View) Truth { return c.Holds(v).Not() }}
+	if len(c.Misses) > 0 {
+		n.Meet, n.Also = c.Misses[0], c.Misses[1:]
+	}
+	if c.Meet != nil {
+		n.Misses = append([]func(*Request){c.Meet}, c.Also...)
+	}
+	return n
 }
 
 // All holds if all do.
@@ -58,17 +65,34 @@ func All(list ...Condition) Condition {
 	if len(list) == 1 {
 		return list[0]
 	}
-	return Condition{
-		Holds: func(v View) Truth {
-			t := Yes
-			for _, c := range list {
-				t = min(t, c.Holds(v))
+	whole := Condition{Holds: func(v View) Truth {
+		t := Yes
+		for _, c := range list {
+			t = min(t, c.Holds(v))
+		}
+		return t
+	}}
+	whole.Meet = func(r *Request) {
+		for _, c := range list {
+			if c.Meet != nil {
+				c.Meet(r)
 			}
-			return t
-		},
-		Meet: func(r *Request) { change(r, list, func(c Condition) func(*Request) { return c.Meet }) },
-		Miss: first(list, func(c Condition) func(*Request) { return c.Miss }),
+		}
 	}
+	for i, c := range list {
+		whole.Misses = append(whole.Misses, c.Misses...)
+		for _, also := range c.Also {
+			whole.Also = append(whole.Also, func(r *Request) {
+				for j, other := range list {
+					if i != j && other.Meet != nil {
+						other.Meet(r)
+					}
+				}
+				also(r)
+			})
+		}
+	}
+	return whole
 }
 
 // Any holds if one does.
@@ -76,34 +100,32 @@ func Any(list ...Condition) Condition {
 	if len(list) == 1 {
 		return list[0]
 	}
-	return Condition{
-		Holds: func(v View) Truth {
-			t := No
-			for _, c := range list {
-				t = max(t, c.Holds(v))
+	whole := Condition{Holds: func(v View) Truth {
+		t := No
+		for _, c := range list {
+			t = max(t, c.Holds(v))
+		}
+		return t
+	}}
+	for _, c := range list {
+		if c.Meet == nil {
+			continue
+		}
+		if whole.Meet == nil {
+			whole.Meet = c.Meet
+		} else {
+			whole.Also = append(whole.Also, c.Meet)
+		}
+		whole.Also = append(whole.Also, c.Also...)
+	}
+	whole.Misses = []func(*Request){func(r *Request) {
+		for _, c := range list {
+			if len(c.Misses) > 0 {
+				c.Misses[0](r)
 			}
-			return t
-		},
-		Meet: first(list, func(c Condition) func(*Request) { return c.Meet }),
-		Miss: func(r *Request) { change(r, list, func(c Condition) func(*Request) { return c.Miss }) },
-	}
-}
-
-func change(r *Request, list []Condition, how func(Condition) func(*Request)) {
-	for _, c := range list {
-		if f := how(c); f != nil {
-			f(r)
 		}
-	}
-}
-
-func first(list []Condition, how func(Condition) func(*Request)) func(*Request) {
-	for _, c := range list {
-		if f := how(c); f != nil {
-			return f
-		}
-	}
-	return nil
+	}}
+	return whole
 }
 
 // Text is Envoy's StringMatcher, and what it has in other places.
@@ -158,16 +180,32 @@ func (t Text) truth(value string) Truth {
 	return Known(t.Matches(value))
 }
 
-// Sample is a value that matches.
-func (t Text) Sample() string {
+// Samples are values that match, one at least.
+func (t Text) Samples() []string {
 	switch t.Kind {
 	case "regex":
-		return sample(t.Value)
+		return samples(t.Value)
 	case "present", "":
-		return "1"
+		return []string{"1"}
 	default:
-		return t.Value
+		if t.Fold {
+			return []string{t.Value, strings.ToUpper(t.Value)}
+		}
+		return []string{t.Value}
 	}
+}
+
+// met makes the ways to meet a condition by the samples of a text.
+func met(text Text, set func(r *Request, value string)) (meet func(*Request), also []func(*Request)) {
+	for i, value := range text.Samples() {
+		how := func(r *Request) { set(r, value) }
+		if i == 0 {
+			meet = how
+		} else {
+			also = append(also, how)
+		}
+	}
+	return meet, also
 }
 
 // otherText is a value that hardly anything matches.
@@ -190,7 +228,7 @@ func Header(name string, text Text, invert, empty bool) Condition {
 			return text.truth(value)
 		}
 	}
-	meet := func(r *Request) { r.Set(name, text.Sample()) }
+	meet, also := met(text, func(r *Request, value string) { r.Set(name, value) })
 	miss := func(r *Request) {
 		if strings.HasPrefix(name, ":") {
 			if name == ":method" {
@@ -203,13 +241,33 @@ func Header(name string, text Text, invert, empty bool) Condition {
 			r.Header[name] = otherText
 		}
 	}
-	if invert {
-		meet, miss = miss, meet
-		if text.Kind != "present" && !empty {
-			meet = func(r *Request) { r.Set(name, otherText) }
+	other := func(r *Request) {
+		if name != ":path" {
+			r.Set(name, otherText)
+		} else {
+			r.Path = "/" + otherText
 		}
 	}
-	return Condition{Holds: holds, Meet: meet, Miss: miss}
+	if name == ":method" {
+		other = func(r *Request) { r.Method = "PUT" }
+	}
+	c := Condition{Holds: holds, Meet: meet, Also: also, Misses: []func(*Request){miss}}
+	if text.Kind != "present" {
+		c.Misses = append(c.Misses, other)
+	}
+	if invert {
+		misses := append([]func(*Request){meet}, also...)
+		if c.Meet, c.Also = miss, nil; text.Kind != "present" {
+			c.Meet = other
+			if empty {
+				c.Also = []func(*Request){miss}
+			} else {
+				misses = append(misses, miss) // one that is not there does not match either
+			}
+		}
+		c.Misses = misses
+	}
+	return c
 }
 
 // Query is a condition on a parameter of the query.
@@ -229,28 +287,30 @@ func Query(name string, text Text) Condition {
 			if strings.Contains(r.Path, "?") {
 				join = "&"
 			}
-			r.Path += join + name + "=" + text.Sample()
+			r.Path += join + name + "=" + text.Samples()[0]
 		},
-		Miss: func(*Request) {},
+		Misses: []func(*Request){func(r *Request) { r.Path = r.BarePath() }},
 	}
 }
 
 // Path is a condition on the path without its query.
 func Path(text Text) Condition {
-	return Condition{
-		Holds: func(v View) Truth { return text.truth(v.BarePath()) },
-		Meet:  func(r *Request) { r.Path = absolute(text.Sample()) },
-		Miss:  func(r *Request) { r.Path = "/" + otherText },
+	c := Condition{
+		Holds:  func(v View) Truth { return text.truth(v.BarePath()) },
+		Misses: []func(*Request){func(r *Request) { r.Path = "/" + otherText }},
 	}
+	c.Meet, c.Also = met(text, func(r *Request, value string) { r.Path = absolute(value) })
+	return c
 }
 
 // Beneath is a condition that the path is one, or stands below it.
 func Beneath(path string, fold bool) Condition {
 	exact, below := NewText("exact", path, fold), NewText("prefix", path+"/", fold)
 	return Condition{
-		Holds: func(v View) Truth { return Known(exact.Matches(v.BarePath()) || below.Matches(v.BarePath())) },
-		Meet:  func(r *Request) { r.Path = path },
-		Miss:  func(r *Request) { r.Path = "/" + otherText },
+		Holds:  func(v View) Truth { return Known(exact.Matches(v.BarePath()) || below.Matches(v.BarePath())) },
+		Meet:   func(r *Request) { r.Path = path },
+		Also:   []func(*Request){func(r *Request) { r.Path = strings.ToUpper(path) }},
+		Misses: []func(*Request){func(r *Request) { r.Path = "/" + otherText }},
 	}
 }
 
@@ -269,9 +329,9 @@ func GRPC() Condition {
 // IsMethod is a condition on the method.
 func IsMethod(method string) Condition {
 	return Condition{
-		Holds: func(v View) Truth { return Known(v.Method == method) },
-		Meet:  func(r *Request) { r.Method = method },
-		Miss:  func(r *Request) { r.Method = "POST" },
+		Holds:  func(v View) Truth { return Known(v.Method == method) },
+		Meet:   func(r *Request) { r.Method = method },
+		Misses: []func(*Request){func(r *Request) { r.Method = "POST" }},
 	}
 }
 

@@ -29,7 +29,7 @@ func Explore(m *Manager, signed bool) Result {
 		for _, request := range all {
 			asking := request.clone()
 			if asking.Upgrade = kind; kind == "connect" {
-				asking.Method, asking.Upgrade = "CONNECT", ""
+				asking.Method, asking.Path, asking.Upgrade = "CONNECT", "", ""
 			}
 			w.start(asking, upgrade.Filters, Step{"upgrade_configs: filters of its own for " + kind, upgrade.Place})
 		}
@@ -205,7 +205,11 @@ func (w *walk) run(filters []*Filter, s state) {
 	case f.RBAC != nil:
 		w.fresh(s, func(s state) { w.rbac(f, rest, s) })
 	case f.Choice != nil:
-		for _, action := range f.Choice.Tree.Actions(s.view) {
+		tree := f.Choice.Tree
+		if setting.Tree != nil {
+			tree = setting.Tree
+		}
+		for _, action := range tree.Actions(s.view) {
 			chosen, ok := action.([]*Filter)
 			next := s
 			if !ok {

@@ -65,6 +65,8 @@ type Setting struct {
 	// Filters are the chain of a filter_chain on this route, Rules the rules of RBAC.
 	Filters []*Filter
 	Rules   *RBAC
+	// Tree stands in the place of the tree of a Choice.
+	Tree *Matcher
 	// Headers are changes by a header_mutation on this route.
 	Headers []HeaderChange
 	// Code says that the route has code of its own.
@@ -178,7 +180,7 @@ func (r *Routes) Requests(extra []Condition) []*Request {
 	r.collect(c, nil)
 	for _, request := range slices.Clone(c.list) {
 		for _, condition := range extra {
-			for _, how := range []func(*Request){condition.Meet, condition.Miss} {
+			for _, how := range slices.Concat([]func(*Request){condition.Meet}, condition.Also, condition.Misses) {
 				if how != nil {
 					changed := request.clone()
 					how(changed)
@@ -246,8 +248,9 @@ func (h *Host) collect(c *collector, start func() *Request) {
 		request.Path = path
 		c.add(request)
 	}
-	for _, route := range h.Routes {
+	for i, route := range h.Routes {
 		route.collect(c, start)
+		route.dodge(c, start, h.Routes[:i])
 	}
 	h.Tree.All(func(action any, meet []func(*Request)) {
 		begin := func() *Request {
@@ -284,9 +287,42 @@ func (r *Route) collect(c *collector, start func() *Request) {
 		change(changed)
 		c.add(changed)
 	}
-	if r.If.Miss != nil {
-		changed := request.clone()
-		r.If.Miss(changed)
+	for _, how := range r.If.Also {
+		changed := start()
+		how(changed)
 		c.add(changed)
 	}
+	for _, how := range r.If.Misses {
+		changed := request.clone()
+		how(changed)
+		c.add(changed)
+	}
+}
+
+// maxDodged bounds how many routes before one are kept clear of at once.
+const maxDodged = 50
+
+// dodge adds a request that keeps clear of all routes before, by all else than its path,
+// if they can be.
+func (r *Route) dodge(c *collector, start func() *Request, before []*Route) {
+	if len(before) == 0 || len(before) > maxDodged || r.If.Meet == nil {
+		return
+	}
+	request := start()
+	r.If.Meet(request)
+	for _, route := range before {
+		view := View{Request: request}
+		for _, how := range route.If.Misses {
+			if route.If.Holds(view) == No {
+				break
+			}
+			changed := request.clone()
+			how(changed)
+			changed.Path = request.Path
+			if r.If.Holds(View{Request: changed}) != No {
+				request, view = changed, View{Request: changed}
+			}
+		}
+	}
+	c.add(request)
 }
