@@ -76,7 +76,7 @@ timing: ## a statistical test that no comparison tells where secrets differ
 	$(GO) run ./cmd/timing $(TIMING_FLAGS)
 
 audit-model: envoy ## hundreds of configurations, judged by the audit's model and by a real Envoy; CONFIGURATIONS, MODEL_SEED
-	$(GO) test -count 1 -timeout 60m -v -run '^TestModel$$' ./envoy/audit -configurations $(or $(CONFIGURATIONS),600) -model-seed $(or $(MODEL_SEED),2)
+	$(GO) test -count 1 -timeout 60m -v -run '^TestModel$$' ./envoy/audit -configurations $(or $(CONFIGURATIONS),300) -model-seed $(or $(MODEL_SEED),3)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for package in $$($(GO) list ./...); do \

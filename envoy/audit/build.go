@@ -308,6 +308,9 @@ func sets(list node) func(*model.Request, []*model.Request) []*model.Request {
 				}
 			}
 			var more []*model.Request
+			if strings.Contains(value, "%") {
+				more = append(more, made...) // an empty value is not written
+			}
 			for _, changed := range made {
 				for _, v := range values {
 					set := cloneRequest(changed)

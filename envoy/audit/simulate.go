@@ -40,7 +40,9 @@ func (a *audit) simulate() {
 	}
 	for _, m := range a.managers {
 		if m.model != nil {
-			s.explore(m)
+			if s.explore(m); m.model.Cut() {
+				a.report(notRead, routesOf(m.body), "there are more routes than requests are tried, which is "+whole(model.MaxRequests))
+			}
 		} else if m.asks() && m.whole {
 			a.report(routesElsewhere, routesOf(m.body))
 		}

@@ -1,5 +1,10 @@
 package model
 
+import (
+	"fmt"
+	"strings"
+)
+
 // change runs a filter that may make another request of the one it gets.
 func (w *walk) change(f *Filter, rest []*Filter, s state) {
 	c := f.Change
@@ -62,13 +67,32 @@ func (w *walk) fresh(s state, f func(state)) {
 	}
 }
 
+// leftIn tells which filters the first route leaves in the chain, and with which chains of
+// their own.
+func leftIn(filters []*Filter, first *Target) string {
+	var b strings.Builder
+	for _, f := range filters {
+		setting, set := first.setting(f.Name)
+		switch {
+		case len(setting.Filters) > 0:
+			fmt.Fprintf(&b, "%p", first)
+		case set && setting.Off || f.Disabled && !set:
+			b.WriteByte('0')
+		default:
+			b.WriteByte('1')
+		}
+	}
+	return b.String()
+}
+
 // anywhere goes on with every route that there is.
 func (w *walk) anywhere(f *Filter, rest []*Filter, s state) {
+	on := leftIn(rest, s.first)
 	for _, r := range w.targets {
 		if r.target == s.current {
 			continue
 		}
-		k := key{f, len(rest), s.first, r.target, s.claim, s.cause, s.verified}
+		k := key{f, len(rest), on, r.target, s.claim, s.cause, s.verified}
 		if w.seen[k] {
 			continue
 		}

@@ -67,8 +67,8 @@ func All(list ...Condition) Condition {
 	}
 	whole := Condition{Holds: func(v View) Truth {
 		t := Yes
-		for _, c := range list {
-			t = min(t, c.Holds(v))
+		for i := 0; i < len(list) && t != No; i++ {
+			t = min(t, list[i].Holds(v))
 		}
 		return t
 	}}

@@ -15,26 +15,55 @@ type Result struct {
 // Explore follows all requests through the manager. Signed ones pass the service, others
 // are refused there.
 func Explore(m *Manager, signed bool) Result {
-	all := m.Routes.Requests(Conditions(m.Filters))
+	m.try()
+	all := m.tried
 	w := &walk{manager: m, signed: signed, all: all, seen: map[key]bool{}, found: map[foundKey]bool{}}
 	w.reachable()
-	for _, request := range all {
-		w.start(request, m.Filters, Step{})
+	w.alike = alike(m.Filters)
+	for i, request := range all {
+		w.start(request, m.chosen[i], m.Filters, Step{})
 	}
 	for _, kind := range sortedKeys(m.Upgrades) {
 		upgrade := m.Upgrades[kind]
 		if upgrade.Filters == nil {
 			continue
 		}
-		for _, request := range all {
-			asking := request.clone()
+		w.alike = alike(upgrade.Filters)
+		clear(w.started)
+		for i, request := range all {
+			asking, chosen := request.clone(), m.chosen[i]
 			if asking.Upgrade = kind; kind == "connect" {
 				asking.Method, asking.Path, asking.Upgrade = "CONNECT", "", ""
+				chosen = m.Routes.Choose(View{Request: asking})
 			}
-			w.start(asking, upgrade.Filters, Step{"upgrade_configs: filters of its own for " + kind, upgrade.Place})
+			w.start(asking, chosen, upgrade.Filters, Step{"upgrade_configs: filters of its own for " + kind, upgrade.Place})
 		}
 	}
 	return Result{w.outcomes, w.before}
+}
+
+// try makes the requests, and chooses the first route of each.
+func (m *Manager) try() {
+	if m.tried != nil {
+		return
+	}
+	m.tried = m.Routes.Requests(Conditions(m.Filters))
+	for _, request := range m.tried {
+		m.chosen = append(m.chosen, m.Routes.Choose(View{Request: request}))
+	}
+}
+
+// Cut reports whether there are more requests than are tried.
+func (m *Manager) Cut() bool { return len(m.tried) >= MaxRequests }
+
+// alike reports whether filters treat all requests alike that have the same route.
+func alike(filters []*Filter) bool {
+	for _, f := range filters {
+		if f.RBAC != nil || f.Choice != nil || f.Change != nil && (f.Change.Edit != nil || f.Change.Clears && !f.Change.Anything) || !alike(f.Chain) {
+			return false
+		}
+	}
+	return true
 }
 
 // Conditions are those of filters on requests.
@@ -70,9 +99,12 @@ type walk struct {
 	signed  bool
 	all     []*Request
 	// targets are those that some request reaches, each with such a request.
-	targets  []reached
-	seen     map[key]bool
-	found    map[foundKey]bool
+	targets []reached
+	seen    map[key]bool
+	found   map[foundKey]bool
+	// alike says that one request for each route is enough, started has those routes.
+	alike    bool
+	started  map[*Target]bool
 	outcomes []Outcome
 	before   []*Filter
 }
@@ -84,12 +116,13 @@ type reached struct {
 
 // key is what makes two states behind code the same.
 type key struct {
-	filter         *Filter
-	left           int
-	first, current *Target
-	claim          Claim
-	cause          Cause
-	verified       bool
+	filter   *Filter
+	left     int
+	on       string // which filters behind it the first route leaves in the chain
+	current  *Target
+	claim    Claim
+	cause    Cause
+	verified bool
 }
 
 type foundKey struct {
@@ -127,8 +160,14 @@ func (s state) step(text string, place any) state {
 
 func (w *walk) reachable() {
 	seen := map[*Target]bool{}
-	for _, request := range w.all {
-		for _, target := range w.manager.Routes.Choose(View{Request: request, LooseMetadata: true, LooseState: true}) {
+	w.started = map[*Target]bool{}
+	loose := loose(w.manager.Filters)
+	for i, request := range w.all {
+		chosen := w.manager.chosen[i]
+		if loose {
+			chosen = w.manager.Routes.Choose(View{Request: request, LooseMetadata: true, LooseState: true})
+		}
+		for _, target := range chosen {
 			if target != nil && !seen[target] {
 				seen[target] = true
 				w.targets = append(w.targets, reached{target, request})
@@ -137,14 +176,34 @@ func (w *walk) reachable() {
 	}
 }
 
-func (w *walk) start(request *Request, filters []*Filter, first Step) {
+// loose reports whether filters may write metadata or filter state, as code does.
+func loose(filters []*Filter) bool {
+	for _, f := range filters {
+		if f.Change != nil && (f.Change.Metadata || f.Change.State || f.Change.Anything) || loose(f.Chain) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walk) start(request *Request, targets []*Target, filters []*Filter, first Step) {
+	if w.alike {
+		fresh := false
+		for _, target := range targets {
+			fresh = fresh || !w.started[target]
+			w.started[target] = true
+		}
+		if !fresh {
+			return
+		}
+	}
 	view := View{Request: request.clone(), Metadata: map[string]string{}}
 	s := state{view: view, sent: request, claim: Forged}
 	if first.Text != "" {
 		s = s.step(first.Text, first.Place)
 	}
 	s = s.headers(w.manager.Headers)
-	for _, target := range w.manager.Routes.Choose(view) {
+	for _, target := range targets {
 		chosen := s
 		chosen.first, chosen.current = target, target
 		chosen = chosen.chosen("")

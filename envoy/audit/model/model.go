@@ -26,6 +26,9 @@ type Manager struct {
 	Routes   *Routes
 	// Headers are changes before the first filter, as by early header mutation.
 	Headers []HeaderChange
+
+	tried  []*Request
+	chosen [][]*Target // for each of these
 }
 
 // Upgrade is what a manager says of one kind of upgrade.

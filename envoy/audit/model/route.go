@@ -12,6 +12,9 @@ type Routes struct {
 	Scopes []*Scope
 	// StripPort takes the port off a host before it is compared.
 	StripPort bool
+
+	exact map[string]*Host
+	wild  []domain
 }
 
 // Scope is a route configuration for requests whose headers name it.
@@ -135,30 +138,52 @@ func pick(routes []*Route, v View) (found []*Target) {
 	return append(found, nil)
 }
 
+// domain is one of a virtual host, in lower case.
+type domain struct {
+	text string
+	host *Host
+}
+
+// index sorts the domains of virtual hosts: those that are one name, and all others.
+func (r *Routes) index() {
+	r.exact = map[string]*Host{}
+	for _, host := range r.Hosts {
+		for _, text := range host.Domains {
+			if text = strings.ToLower(text); !strings.Contains(text, "*") {
+				r.exact[text] = host
+			} else {
+				r.wild = append(r.wild, domain{text, host})
+			}
+		}
+	}
+}
+
 // host finds the virtual host: an exact domain, the longest that begins or else ends
 // with a star, or the one for all.
 func (r *Routes) host(name string) *Host {
+	if r.exact == nil {
+		r.index()
+	}
 	name = strings.ToLower(name)
 	if i := strings.LastIndexByte(name, ':'); r.StripPort && i >= 0 && !strings.HasSuffix(name, "]") {
 		name = name[:i]
 	}
+	if host := r.exact[name]; host != nil {
+		return host
+	}
 	var ends, begins, every *Host
 	longestEnd, longestBegin := 0, 0
-	for _, host := range r.Hosts {
-		for _, domain := range host.Domains {
-			domain = strings.ToLower(domain)
-			switch {
-			case domain == "*":
-				if every == nil {
-					every = host
-				}
-			case domain == name:
-				return host
-			case strings.HasPrefix(domain, "*") && len(name) >= len(domain) && strings.HasSuffix(name, domain[1:]) && len(domain) > longestEnd:
-				ends, longestEnd = host, len(domain)
-			case strings.HasSuffix(domain, "*") && len(name) >= len(domain) && strings.HasPrefix(name, domain[:len(domain)-1]) && len(domain) > longestBegin:
-				begins, longestBegin = host, len(domain)
+	for _, d := range r.wild {
+		length := len(d.text)
+		switch {
+		case d.text == "*":
+			if every == nil {
+				every = d.host
 			}
+		case d.text[0] == '*' && len(name) >= length && strings.HasSuffix(name, d.text[1:]) && length > longestEnd:
+			ends, longestEnd = d.host, length
+		case d.text[length-1] == '*' && len(name) >= length && strings.HasPrefix(name, d.text[:length-1]) && length > longestBegin:
+			begins, longestBegin = d.host, length
 		}
 	}
 	for _, host := range []*Host{ends, begins, every} {
@@ -169,8 +194,8 @@ func (r *Routes) host(name string) *Host {
 	return nil
 }
 
-// maxRequests bounds how many requests are tried against one manager.
-const maxRequests = 20_000
+// MaxRequests bounds how many requests are tried against one manager.
+const MaxRequests = 200_000
 
 // Requests are such that between them they take every way that there is: for each
 // virtual host a host, for each route one that it matches and one that misses each of its
@@ -199,7 +224,7 @@ type collector struct {
 }
 
 func (c *collector) add(r *Request) {
-	if key := r.String(); len(c.list) < maxRequests && !c.seen[key] {
+	if key := r.String(); len(c.list) < MaxRequests && !c.seen[key] {
 		c.seen[key] = true
 		c.list = append(c.list, r)
 	}
