@@ -43,6 +43,8 @@ type Answer struct {
 	Body    string
 	// Told is what the operator is told of, an https URL; empty if nothing.
 	Told string
+	// Learnt says that a secret was taken that nobody had brought before.
+	Learnt bool
 }
 
 // silent reports whether a check that finds nothing is left out of records.

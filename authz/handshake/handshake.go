@@ -201,6 +201,7 @@ func (h *Handshake) answer(call *authz.Call) authz.Reason {
 	if h.Told != "" {
 		answer.Told = h.told(call.Request)
 	}
+	answer.Learnt = h.Learner != nil && found == taken
 	call.Explain(h.expected(), fmt.Sprintf("%s, answered with status %d", found, answer.Status))
 	call.Answer = answer
 	return authz.Handshake

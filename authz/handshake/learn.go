@@ -15,6 +15,9 @@ import (
 // Waiting is the end of the name under which a secret waits to be accepted.
 const Waiting = ".new"
 
+// taken is what was found where a secret was taken that is the first.
+const taken = "a secret, which waits to be accepted"
+
 // Learner keeps the secret that a provider brings. Of all that is brought, over all
 // replicas that share the store or the directory, the first one counts: neither another
 // nor a later one takes its place. It is safe for concurrent use.
@@ -62,7 +65,7 @@ func (l *Learner) Learn(ctx context.Context, text string, now time.Time) (reason
 			err = syncDirectory(filepath.Dir(l.File))
 		}
 		if err == nil {
-			return authz.OK, "a secret, which waits to be accepted"
+			return authz.OK, taken
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return authz.KeysUnavailable, "the secret cannot be kept; open another window"

@@ -9,8 +9,8 @@
 // the span is made after the verdict, from times noted on the way. Exporters
 // keep what they get longer than the call lasts, so that they get copies.
 //
-// Strangers can cause denials at will, so that records of denials are limited
-// per second; the metrics count every one. What has no record is counted by webhook and
+// Strangers can cause denials at will, and answers to handshakes that prove nothing, so that
+// records of either are limited per second; the metrics count every one. What has no record is counted by webhook and
 // reason, and the records themselves say so every ten seconds, in at most 17 lines.
 package telemetry
 
@@ -58,7 +58,8 @@ type Event struct {
 type Config struct {
 	// Records takes the decision records; nil for none.
 	Records *Writer
-	// DenialsPerSecond bounds the records of denials.
+	// DenialsPerSecond bounds the records of denials, and those of handshakes that prove
+	// nothing.
 	DenialsPerSecond int
 	// LeaveOut are reasons whose decisions get no records.
 	LeaveOut []authz.Reason
@@ -114,6 +115,8 @@ type Recorder struct {
 	config  Config
 	metrics *metrics
 	denials limiter
+	// answers is that of handshakes: a flood of denials must not hide one.
+	answers limiter
 	// unwanted are the reasons whose decisions get no records, leftOut what is still to
 	// be said of those that got none.
 	unwanted [authz.ReasonCount]bool
@@ -131,7 +134,7 @@ func New(config Config) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Recorder{config: config, metrics: m, denials: limiter{perSecond: int64(config.DenialsPerSecond)}}
+	r := &Recorder{config: config, metrics: m, denials: limiter{perSecond: int64(config.DenialsPerSecond)}, answers: limiter{perSecond: int64(config.DenialsPerSecond)}}
 	r.leftOut.say = func() { r.sayLeftOut(false) }
 	for _, reason := range config.LeaveOut {
 		r.unwanted[reason] = true
@@ -180,6 +183,9 @@ func (r *Recorder) Record(e *Event) {
 	case e.Decision.Verdict != authz.Allow && !r.denials.allow(e.Time):
 		r.leaveOut(e, becauseLimit)
 		return
+	case forAnybody(e.Decision) && !r.answers.allow(e.Time):
+		r.leaveOut(e, becauseLimit)
+		return
 	}
 	if r.config.Records != nil {
 		line, _ := r.lines.Get().(*[]byte)
@@ -197,6 +203,14 @@ func (r *Recorder) Record(e *Event) {
 		}
 		r.emit(ctx, e, known)
 	}
+}
+
+// forAnybody reports whether a handshake was answered that proves nothing, so that
+// strangers can have it answered at will. One that has set a secret is never among them: its
+// record says who brought it.
+func forAnybody(d *authz.Decision) bool {
+	answer := d.Answered()
+	return answer != nil && d.Proof == authz.ProofNone && !answer.Learnt
 }
 
 // Panicked counts a fault of ours that was answered with a denial.

@@ -39,6 +39,7 @@ func TestLearntSecret(t *testing.T) {
 	}
 	const brought = "b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81"
 	const signed = "5a92a2ab5c9c1a1f6e2be90cb9ddbd24ee7b8a1c3b8ac2f8f0d8c1fcb6a2f9b2" // by nobody
+	learnt := 0
 	for _, step := range []struct {
 		name, value string
 		want        authz.Reason
@@ -53,9 +54,15 @@ func TestLearntSecret(t *testing.T) {
 		if d.Reason != step.want {
 			t.Fatalf("%s: %s, want %s", step.name, d.Reason, step.want)
 		}
+		if d.Answered() != nil && d.Answer.Learnt {
+			learnt++
+		}
 		if d.Answered() != nil && (len(d.Answer.Headers) != 1 || string(d.Answer.Headers[0].Value) != brought) {
 			t.Errorf("the answer has %v", d.Answer.Headers)
 		}
+	}
+	if learnt != 1 {
+		t.Errorf("%d answers say that a secret was taken", learnt)
 	}
 	if err := handshake.Accept(filepath.Join(dir, "kept", "asana")); err != nil {
 		t.Fatal(err)

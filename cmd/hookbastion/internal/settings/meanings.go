@@ -72,7 +72,7 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.Limits.connections":          "Connections at once; more are closed at once, counted and logged. Default: 64.",
 	"hookbastion.settings.v1.Limits.shutdown":             "How long a stop waits for calls in flight, after grpc.lame_duck. Default: 10s.",
 	"hookbastion.settings.v1.Records.file":                "A file, or \"-\" for standard output. Default: \"-\".",
-	"hookbastion.settings.v1.Records.denials_per_second":  "Denials written per second at most; all are counted. Default: 100.",
+	"hookbastion.settings.v1.Records.denials_per_second":  "Denials written per second at most, and as many answers to handshakes that prove nothing; all are counted. Default: 100.",
 	"hookbastion.settings.v1.Records.otlp":                "Send the records as OpenTelemetry's log records, too, to where the OTEL_EXPORTER_OTLP_… variables say. Default: false.",
 	"hookbastion.settings.v1.Records.leave_out":           "Reasons whose decisions get no records: [ok] keeps denials alone. The records say how many they were. Default: none.",
 	"hookbastion.settings.v1.Assertion.keys":              "Files with private and public keys in PEM form, Ed25519 or P-256. The first private key signs, all are published. All replicas have the same. They are read again when they change. Default: none.",

@@ -1601,7 +1601,8 @@ type Records struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A file, or "-" for standard output. Default: "-".
 	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
-	// Denials written per second at most; all are counted. Default: 100.
+	// Denials written per second at most, and as many answers to handshakes that prove
+	// nothing; all are counted. Default: 100.
 	DenialsPerSecond *uint32 `protobuf:"varint,2,opt,name=denials_per_second,json=denialsPerSecond,proto3,oneof" json:"denials_per_second,omitempty"`
 	// Send the records as OpenTelemetry's log records, too, to where the OTEL_EXPORTER_OTLP_…
 	// variables say. Default: false.
