@@ -141,8 +141,9 @@ type Text struct {
 func NewText(kind, value string, fold bool) Text {
 	t := Text{Kind: kind, Value: value, Fold: fold}
 	if kind == "regex" {
+		_, alone := regexp.Compile(value) // one that closes our group is none
 		var err error
-		if t.regex, err = regexp.Compile(`^(?:` + value + `)$`); err != nil {
+		if t.regex, err = regexp.Compile(`^(?:` + value + `)$`); err != nil || alone != nil {
 			t.Kind = ""
 		}
 	}

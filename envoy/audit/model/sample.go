@@ -25,17 +25,20 @@ func samples(expression string) []string {
 		}
 	}
 	for _, l := range letters {
-		add(sampler{letters: l, Builder: &strings.Builder{}})
+		add(sampler{letters: l, steps: new(int), Builder: &strings.Builder{}})
 	}
 	for branch := range branches {
-		add(sampler{letters: letters[1], branch: branch, more: 1, Builder: &strings.Builder{}})
+		add(sampler{letters: letters[1], branch: branch, more: 1, steps: new(int), Builder: &strings.Builder{}})
 	}
 	return found
 }
 
 const (
 	deepest  = 100
-	branches = 8 // of alternatives that are tried
+	maxSteps = 10_000
+	// maxSample is the longest part of a path that is tried. Longer ones may not match.
+	maxSample = 4096
+	branches  = 8 // of alternatives that are tried
 )
 
 // sampler writes one sample: of alternatives the one of that number, and so many more
@@ -43,11 +46,12 @@ const (
 type sampler struct {
 	letters      string
 	branch, more int
+	steps        *int // that were taken; repetitions within repetitions multiply
 	*strings.Builder
 }
 
 func (s sampler) write(tree *syntax.Regexp, depth int) {
-	if depth > deepest {
+	if *s.steps++; depth > deepest || *s.steps > maxSteps || s.Len() > maxSample {
 		return
 	}
 	switch tree.Op {
