@@ -41,9 +41,9 @@ test: ## all tests, with the race detector, a real Envoy, Redis and the provider
 	$(call stage,all is well)
 
 test-mesh: envoy ## what envoy config prints, behind a real Envoy Gateway, which is built first: 5 to 7 minutes once, then half of one
-	$(call stage,1 of 2: Envoy Gateway from its Go module into .cache/: 5 to 7 minutes on two cores, once)
+	$(call stage,1 of 2: Envoy Gateway from its Go module into .cache/: 5 to 7 minutes on two cores - once)
 	.ci/fetch-envoy-gateway
-	$(call stage,2 of 2: deliveries and attacks through it, in a network of its own: half a minute)
+	$(call stage,2 of 2: deliveries and attacks through it in a network of its own: half a minute)
 	$(GO) test -tags mesh -count 1 -timeout 10m -run '^TestEnvoyGateway$$' -v ./cmd/hookbastion
 
 lint: ## vet, format, static analysis
