@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"bufio"
-
 	"crypto/sha256"
 	"encoding/gob"
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/hookbastion/hookbastion/authz/secret"
 )
 
 // magic begins a file with what a monitor has learned, and has the version of its form.
@@ -153,7 +154,7 @@ func whole(text, digest io.Reader, sum hash.Hash) error {
 	if err != nil {
 		return err
 	}
-	if string(want) != string(sum.Sum(nil)) {
+	if !secret.Equal(want, sum.Sum(nil)) {
 		return errors.New("is not whole: its digest is another one")
 	}
 	return nil

@@ -217,9 +217,10 @@ func (p *pass) alien(k *keys.Key) string {
 	before, after := tenantFile(k)
 	dir, base := filepath.Split(before)
 	for _, name := range p.Beside[filepath.Clean(dir)] {
-		called, ok := strings.CutPrefix(name, base)
-		if called, ok = strings.CutSuffix(called, after); !ok || strings.Contains(after, string(filepath.Separator)) {
-			continue
+		called, begins := strings.CutPrefix(name, base)
+		called, ends := strings.CutSuffix(called, after)
+		if !begins || !ends || strings.Contains(after, string(filepath.Separator)) {
+			continue // no tenant's name leads there
 		}
 		entry, err := provider.Get(strings.ToLower(called))
 		if err != nil {

@@ -97,6 +97,7 @@ func (r *Routes) Choose(v View) []*Target {
 				return append(found, scope.Routes.Choose(v)...)
 			case Maybe:
 				found = append(found, scope.Routes.Choose(v)...)
+			case No:
 			}
 		}
 		return append(found, nil)
@@ -133,6 +134,7 @@ func pick(routes []*Route, v View) (found []*Target) {
 			return append(found, route.Targets...)
 		case Maybe:
 			found = append(found, route.Targets...)
+		case No:
 		}
 	}
 	return append(found, nil)
