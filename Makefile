@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test test-mesh demo lint portable image bench bench-compare bench-envoy anomalies chaos timing audit-model fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos timing audit-model fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ test-mesh: envoy ## what envoy config prints, behind a real Envoy Gateway, which
 	.ci/fetch-envoy-gateway
 	$(call stage,2 of 2: deliveries and attacks through it in a network of its own: half a minute)
 	$(GO) test -tags mesh -count 1 -timeout 10m -run '^TestEnvoyGateway$$' -v ./cmd/hookbastion
+
+schemas: ## that resources of Istio, Envoy Gateway and Contour fit the schemas that their modules publish; fetches these (100 MB unpacked)
+	$(GO) test -tags mesh -count 1 -run '^TestSchemas$$' ./envoy/config
 
 lint: ## vet, format, static analysis
 	$(GO) vet ./...
