@@ -107,6 +107,8 @@ type state struct {
 	Raised int64 // the slot; 0: not raised
 	Quiet  int64 // slots since one spoke for it
 	Calm   int64 // those of them that had events
+	// Strangers can have caused the one that is raised.
+	Strangers bool
 }
 
 // settle is for how long an alarm lasts until it is the new usual, in slots.
@@ -128,13 +130,14 @@ func timeOf(slot int64) time.Time { return time.Unix(slot*int64(Slot/time.Second
 func (s *series) learns(k Kind) bool { return s.States[k].Raised == 0 }
 
 // raise raises an alarm at the end of a slot, unless it is raised already or the
-// strangers' share is used up.
+// strangers' share is used up. It takes the place of one that strangers have caused,
+// unless they can cause it as well.
 func (s *series) raise(m *Monitor, slot int64, a Alarm) {
 	st := &s.States[a.Kind]
-	if st.Raised != 0 {
+	a.Strangers = a.Strangers || s.open
+	if st.Raised != 0 && (a.Strangers || !st.Strangers) {
 		return
 	}
-	a.Strangers = a.Strangers || s.open
 	if a.Strangers {
 		if slot-m.stranger < int64(strangersPause/Slot) {
 			m.reported.Lock()
@@ -144,7 +147,10 @@ func (s *series) raise(m *Monitor, slot int64, a Alarm) {
 		}
 		m.stranger = slot
 	}
-	*st = state{Raised: slot}
+	if st.Raised != 0 { // strangers must not hide what is none of theirs
+		m.end(s.name, a.Kind, timeOf(slot+1))
+	}
+	*st = state{Raised: slot, Strangers: a.Strangers}
 	a.Webhook, a.Time = s.name, timeOf(slot+1)
 	m.reported.Lock()
 	m.alarms.raised[a.Kind]++

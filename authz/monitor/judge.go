@@ -101,7 +101,9 @@ func (s *series) judgeFailures(m *Monitor, slot int64) {
 		a := t.alarm(SignatureFailures)
 		a.Source, a.Baseline, a.Value, a.Unit = s.votes[SignatureFailures].source(), usual, float64(t.K/t.N), "share"
 		a.Message = percent(a.Value) + " from networks that deliver fail, where " + percent(usual) + " is usual: "
-		if a.Value > 0.8 {
+		if a.Strangers {
+			a.Message = percent(a.Value) + " fail, where " + percent(usual) + " is usual: the webhook has new networks at all times, so that it may be strangers, or a secret that has changed"
+		} else if a.Value > 0.8 {
 			a.Message += "the provider's secret has probably changed"
 		} else {
 			a.Message += "one of the provider's secrets may have changed, or others share its addresses"

@@ -19,7 +19,8 @@
 //     happened on two days of the last four weeks, is none.
 //   - Silence is the time since the last delivery, measured in deliveries that were
 //     expected in it, and held against the lengths of earlier pauses: an alarm is a
-//     pause so long that one would come by chance once in about four years. Holidays,
+//     pause so long that one would come by chance once in about four years, and longer
+//     than those of three other days of four weeks. Holidays,
 //     on which most webhooks have less, lower what is expected.
 //
 // There is no training job: what is usual is learned on the way, from the second to

@@ -14,6 +14,8 @@ type rhythm struct {
 	LevelGot, LevelOf float32
 	// Pauses: how many, their sum and that of their squares, in expected deliveries.
 	Pauses, PauseSum, PauseSquares float32
+	// Long are the longest pauses of the last four weeks, one a day.
+	Long [habitPauses]dayPause
 	// Owed is what was expected since the last delivery, after slot Last.
 	Owed float64
 	Last int64
@@ -47,7 +49,7 @@ func (r *rhythm) turn(slot int64, scratch []weighted) bool {
 	if r.NowHour == hour {
 		return false
 	}
-	if r.NowHour != 0 {
+	if r.NowHour != 0 && (r.Hours.First != 0 || r.HourGot > 0) { // none are of before the first delivery
 		r.Hours.set(r.NowHour, r.HourGot, r.Whole)
 		if r.now.Known && r.Whole {
 			r.learn(r.HourGot, r.now.Middle)
@@ -104,6 +106,7 @@ func (r *rhythm) end(slot int64, got, alive uint32, crowd float64) {
 	}
 	r.pause(r.Owed+low, float64(alive), low)
 	r.follow(float64(alive), r.Owed+low)
+	r.keepLong(slot)
 	if r.Owed >= 5 {
 		r.Backlog, r.BackAt = r.Owed, slot
 	}
@@ -163,7 +166,7 @@ func (r *rhythm) silent(slot int64) (owed float64, yes bool) {
 	mean := sum / n
 	shape := max(0.02, min(min(mean*mean/max(squares/n-mean*mean, 1e-9), 4/max(1, square(float64(r.Bunch)))), 4))
 	many := max(1, min(r.Hours.daily(), 24*float64(slotsAnHour))) * pauseDays
-	return r.Owed, longer(shape, r.Owed, max(mean, 0.9)) < math.Log(onceIn/many)
+	return r.Owed, longer(shape, r.Owed, max(mean, 0.9)) < math.Log(onceIn/many) && !r.habitual(slot)
 }
 
 // lastHour is what came and what was expected in the last hour; ok is false if that is
@@ -186,7 +189,7 @@ func (r *rhythm) more(slot int64) (got, expected float64, hours int64, yes bool)
 	if !ok {
 		return 0, 0, 0, false
 	}
-	if r.above(got, expected) && r.above(got, expected*r.lately()) && !r.owing(slot, got-expected) && !r.habit(got) {
+	if r.above(got, expected) && r.above(got, expected*r.lately()) && !r.owing(slot, got-expected) && !r.habit(got) && !r.erratic(got) {
 		r.LastMore = slot
 		return got, expected, 1, true
 	}
@@ -286,6 +289,34 @@ func (r *rhythm) usualDay(got float64) bool {
 		}
 	}
 	return days >= habitDays
+}
+
+// erratic reports whether there were hours with nearly as many on erraticDays days that
+// were unlike the same hour of the days and weeks around them: deliveries that come in
+// bursts, at any time.
+func (r *rhythm) erratic(got float64) bool {
+	days, last := 0, int64(-1)
+	for back := int64(2); back < 28*24; back++ {
+		hour := r.NowHour - back
+		if n, ok := r.Hours.at(hour); ok && n >= 0.6*got && hour/24 != last && r.odd(hour, n) {
+			days, last = days+1, hour/24
+		}
+	}
+	return days >= erraticDays
+}
+
+// erraticDays is more than habitDays, since the time of the day counts for nothing.
+const erraticDays = 4
+
+// odd reports whether an hour had far more than those at the same time of the days and
+// weeks around it.
+func (r *rhythm) odd(hour int64, n float64) bool {
+	for _, off := range []int64{-7 * 24, -24, 24, 7 * 24} {
+		if other, ok := r.Hours.at(hour + off); ok && other > 0.5*n {
+			return false
+		}
+	}
+	return true
 }
 
 // less reports whether far fewer came than expected, in the last hour and the one

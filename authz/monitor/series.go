@@ -27,7 +27,7 @@ type series struct {
 	open     bool
 	nowhere  bool
 	few      fewValues
-	born     int64 // the hour of the first event
+	born     int64 // the hour of the first delivery; -1 where something else came, 0 where nothing did
 
 	failures part
 	copies   part
@@ -77,12 +77,21 @@ func newSeries(name string, seed [2]uint64) *series {
 	return s
 }
 
-// begin notes the first event.
+// begin notes the first event; arrive, the first delivery.
 func (s *series) begin(slot int64) {
 	if s.Born == 0 {
 		s.Born = slot
 	}
 	s.born = s.Born / slotsAnHour
+	if s.Rhythm.Hours.First == 0 {
+		s.born = -1
+	}
+}
+
+// arrive notes the first delivery: what strangers sent before it is no past of the
+// webhook.
+func (s *series) arrive(slot int64) {
+	s.Born, s.born = slot, slot/slotsAnHour
 }
 
 // young is for how many hours a network is new at least, and at most where there are
@@ -133,6 +142,9 @@ func (s *series) knows(e *Event, near uint64, n *networks, hour int64) bool {
 
 // delivery counts what was allowed.
 func (s *series) delivery(e *Event, near uint64, n *networks, slot int64) {
+	if s.born <= 0 {
+		s.arrive(slot)
+	}
 	s.open = e.Reason == authz.Unprotected
 	s.alive++
 	switch e.Mark {
@@ -241,6 +253,9 @@ func (s *series) denial(e *Event, n *networks, known bool) {
 		if known {
 			s.failures.n++
 			s.failures.k++
+			if s.Sources.usual(&sourceShare) > everywhere {
+				s.failures.odd++ // known as all are
+			}
 		} else {
 			s.strange++
 		}
@@ -281,6 +296,9 @@ func (s *series) many(at time.Time, allowed bool, reason authz.Reason, n uint32)
 	switch {
 	case s.name == "": // how many paths there were, nobody knows
 	case allowed:
+		if s.born <= 0 {
+			s.arrive(slotOf(at))
+		}
 		s.good, s.alive = s.good+n, s.alive+n
 		s.sources.n -= float32(n) // from where they came, nobody knows
 	case isFailure(reason):
