@@ -27,20 +27,21 @@ func New() *cobra.Command {
 		Long: "Run the service's anomaly monitor over files with decision records, of any time, and\n" +
 			"list the alarms that it raises. - is standard input. The records of several files, as\n" +
 			"those of several replicas, are put in the order of their times. The monitor begins with\n" +
-			"no past: of the first days, in which it learns, it says little.",
+			"no past: of the first days, in which it learns, it says little.\n\n" +
+			"Exits 0, 2 if a file cannot be read, 3 if a line is no record; the others are judged.",
 		Args: cli.Needs(1, 0, "one file or more"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
 				return err
 			}
 			alarms, err := run(cmd.InOrStdin(), cmd.ErrOrStderr(), args)
-			if err != nil {
+			if alarms == nil {
 				return err
 			}
 			if output == "json" {
-				return cli.PrintJSON(cmd.OutOrStdout(), alarms)
+				return errors.Join(cli.PrintJSON(cmd.OutOrStdout(), alarms), err)
 			}
-			return list(cmd.OutOrStdout(), alarms)
+			return errors.Join(list(cmd.OutOrStdout(), alarms), err)
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", output, "text or json")
@@ -51,7 +52,9 @@ func New() *cobra.Command {
 // maxFaults is how many lines that are no records are listed.
 const maxFaults = 20
 
-// run returns the alarms of the files in the order in which they were raised.
+// run returns the alarms of the files in the order in which they were raised; beside
+// them [cli.Invalid], if some lines are no records, as after a crash. Where all are none
+// there are no alarms.
 func run(stdin io.Reader, stderr io.Writer, names []string) ([]monitor.Alarm, error) {
 	alarms := []monitor.Alarm{}
 	m := monitor.New(monitor.Config{
@@ -74,11 +77,11 @@ func run(stdin io.Reader, stderr io.Writer, names []string) ([]monitor.Alarm, er
 	if err != nil {
 		return nil, err
 	}
-	faults := 0
+	faults, seen := 0, false
 	var next, last time.Time
 	for len(files) > 0 {
 		f := slices.MinFunc(files, func(a, b *file) int { return a.head.Time.Compare(b.head.Time) })
-		if r := f.head; r != nil && faults == 0 {
+		if r := f.head; r != nil {
 			if !r.Time.Before(next) {
 				m.Tick(r.Time)
 				next = r.Time.Truncate(monitor.Slot).Add(monitor.Slot)
@@ -89,20 +92,27 @@ func run(stdin io.Reader, stderr io.Writer, names []string) ([]monitor.Alarm, er
 			observe(m, r)
 		}
 		n, err := f.advance(stderr, maxFaults-faults)
-		if faults += n; err != nil || faults >= maxFaults {
-			return nil, cmp.Or(err, error(cli.Invalid))
+		if faults += n; err != nil {
+			return nil, err
 		}
+		seen = seen || f.head != nil
 		if f.head == nil {
 			files = slices.DeleteFunc(files, func(o *file) bool { return o == f })
 			_ = f.in.Close() // only read
 		}
 	}
-	if faults > 0 {
-		return nil, cli.Invalid
+	if faults > maxFaults {
+		fmt.Fprintf(stderr, "and %d more lines that are no records\n", faults-maxFaults)
 	}
 	m.Tick(last)
 	if left := m.Left(); left > 0 {
 		fmt.Fprintf(stderr, "%d records are of webhooks beyond the %d that are watched\n", left, monitor.MaxWebhooks)
+	}
+	switch {
+	case faults > 0 && !seen:
+		return nil, cli.Invalid
+	case faults > 0:
+		return alarms, cli.Invalid
 	}
 	return alarms, nil
 }
@@ -149,9 +159,8 @@ func (f *file) advance(stderr io.Writer, most int) (faults int, err error) {
 		var fault *record.Fault
 		switch {
 		case errors.As(err, &fault):
-			fmt.Fprintln(stderr, fault)
-			if faults++; faults >= most {
-				return faults, nil
+			if faults++; faults <= most {
+				fmt.Fprintln(stderr, fault)
 			}
 		case errors.Is(err, io.EOF):
 			return faults, nil

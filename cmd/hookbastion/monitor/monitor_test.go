@@ -98,9 +98,11 @@ func TestFiles(t *testing.T) {
 		"one record":       {line + "\n", cli.Good, "nothing unusual\n", ""},
 		"no line end":      {line, cli.Good, "nothing unusual\n", ""},
 		"no record":        {"hello\n", cli.Invalid, "", "-:1:1: expected a JSON object\n"},
-		"another object":   {line + "\n{}\n", cli.Invalid, "", "-:2:1: time: is missing: this is no decision record\n"},
+		"another object":   {line + "\n{}\n", cli.Invalid, "nothing unusual\n", "-:2:1: time: is missing: this is no decision record\n"},
 		"half a record":    {line[:40], cli.Invalid, "", "the line has no end and may not be whole\n"},
-		"all at once":      {"x\n" + line + "\ny\n", cli.Invalid, "", "-:1:1: expected a JSON object\n-:3:1: expected a JSON object\n"},
+		"all at once":      {"x\n" + line + "\ny\n", cli.Invalid, "nothing unusual\n", "-:1:1: expected a JSON object\n-:3:1: expected a JSON object\n"},
+		"cut by a crash":   {line[:40] + "\n" + line + "\n", cli.Invalid, "nothing unusual\n", "the text has no end\n"},
+		"many":             {strings.Repeat("x\n", 23) + line, cli.Invalid, "nothing unusual\n", "\nand 3 more lines that are no records\n"},
 		"unknown reason":   {strings.Replace(line, `"ok"`, `"of_tomorrow"`, 1), cli.Good, "nothing unusual\n", ""},
 		"what is left out": {`{"time":"2026-06-01T00:00:00Z","webhook":"w","verdict":"deny","reason":"signature_invalid","left_out":7}`, cli.Good, "nothing unusual\n", ""},
 	} {
