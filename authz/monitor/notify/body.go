@@ -111,7 +111,8 @@ func group(a *monitor.Alarm, replica string) alertGroup {
 		one.Status, one.EndsAt = "resolved", *a.Ended
 	}
 	return alertGroup{
-		Version: "4", GroupKey: "{}:{kind=\"" + a.Kind.String() + "\"}", Status: one.Status, Receiver: "hookbastion",
-		GroupLabels: map[string]string{"kind": a.Kind.String()}, CommonLabels: labels, CommonAnnotations: notes, Alerts: []alert{one},
+		// A group is resolved as a whole, so that each alarm is one of its own.
+		Version: "4", GroupKey: fmt.Sprintf("{}:{instance=%q, kind=%q, webhook=%q}", replica, a.Kind, a.Webhook), Status: one.Status, Receiver: "hookbastion",
+		GroupLabels: map[string]string{"instance": replica, "kind": a.Kind.String(), "webhook": a.Webhook}, CommonLabels: labels, CommonAnnotations: notes, Alerts: []alert{one},
 	}
 }

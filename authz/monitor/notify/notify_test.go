@@ -144,7 +144,7 @@ func TestShapes(t *testing.T) {
 	}
 	h = newHook(t, always(200))
 	send(t, h, notify.Config{Format: notify.Alertmanager}, alarm, over(alarm))
-	var prints []string
+	var prints, groups []string
 	for i, status := range []string{"firing", "resolved"} {
 		var group struct {
 			Version, Status, GroupKey string
@@ -162,7 +162,14 @@ func TestShapes(t *testing.T) {
 			a.Annotations["summary"] != alarm.Message || !a.StartsAt.Equal(alarm.Time) || a.EndsAt.IsZero() != (i == 0) {
 			t.Errorf("message %d: %s", i, h.body[i])
 		}
-		prints = append(prints, a.Fingerprint)
+		prints, groups = append(prints, a.Fingerprint), append(groups, group.GroupKey)
+	}
+	other := alarm
+	other.Webhook = "another"
+	h = newHook(t, always(200))
+	send(t, h, notify.Config{Format: notify.Alertmanager}, other)
+	if groups[0] != groups[1] || strings.Contains(string(h.body[0]), groups[0]) || !strings.Contains(string(h.body[0]), `webhook=\"another\"`) {
+		t.Errorf("one alarm that ends would resolve another webhook's: %q, %s", groups, h.body[0])
 	}
 	if prints[0] == "" || prints[0] != prints[1] {
 		t.Errorf("fingerprints %q", prints)
