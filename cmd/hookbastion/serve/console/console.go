@@ -172,28 +172,38 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mux.ServeHTTP(w, r)
 }
 
-// serve makes a page and answers with it.
+// serve answers with a page. Whoever reads it slowly keeps nobody from theirs.
 func (c *Console) serve(w http.ResponseWriter, r *http.Request, page func(*http.Request, *view) error) {
+	status, text, err := c.render(r, page)
+	switch {
+	case r.Context().Err() != nil:
+	case err != nil:
+		c.config.Log.Error("a page of the console failed", "error", err.Error())
+		http.Error(w, "internal error, see the log", http.StatusInternalServerError)
+	default:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		_, _ = w.Write(text) // the client is gone
+	}
+}
+
+// render makes a page, as soon as it is its turn.
+func (c *Console) render(r *http.Request, page func(*http.Request, *view) error) (status int, text []byte, err error) {
 	select {
 	case c.busy <- struct{}{}:
 		defer func() { <-c.busy }()
 	case <-r.Context().Done():
-		return
+		return 0, nil, r.Context().Err()
 	}
 	v := c.newView(r)
 	var out bytes.Buffer
-	err := page(r, v)
-	if err == nil {
-		err = pages.ExecuteTemplate(&out, v.Page, v)
+	if err := page(r, v); err != nil {
+		return 0, nil, err
 	}
-	if err != nil {
-		c.config.Log.Error("a page of the console failed", "error", err.Error())
-		http.Error(w, "internal error, see the log", http.StatusInternalServerError)
-		return
+	if err := pages.ExecuteTemplate(&out, v.Page, v); err != nil {
+		return 0, nil, err
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(v.Status)
-	_, _ = w.Write(visible(out.Bytes())) // the client is gone
+	return v.Status, visible(out.Bytes()), nil
 }
 
 // visible writes out characters of a page that nobody sees: controls, and those that turn

@@ -371,3 +371,36 @@ func TestOptionalPages(t *testing.T) {
 		}
 	}
 }
+
+// stuck is a client that reads nothing.
+type stuck struct {
+	http.ResponseWriter
+	reached chan<- struct{}
+	release <-chan struct{}
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	s.reached <- struct{}{}
+	<-s.release
+	return len(p), nil
+}
+
+// Clients that read nothing keep nobody from their page.
+func TestSlowReaders(t *testing.T) {
+	c := New(sample(recent.New(0, ""), noon))
+	request := func() *http.Request { return httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil) }
+	reached, release := make(chan struct{}), make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 * maxBusy {
+		readers.Go(func() { c.ServeHTTP(stuck{httptest.NewRecorder(), reached, release}, request()) })
+	}
+	for range 2 * maxBusy {
+		select {
+		case <-reached:
+		case <-time.After(20 * time.Second):
+			t.Fatal("a page waits for those who do not read theirs")
+		}
+	}
+	close(release)
+	readers.Wait()
+}
