@@ -244,3 +244,58 @@ func (f *filling) Write(p []byte) (int, error) {
 	}
 	return f.locked.Write(p)
 }
+
+// cutting is a disk that becomes full in the midst of a line.
+type cutting struct {
+	bytes.Buffer
+	room int
+}
+
+func (c *cutting) Write(p []byte) (int, error) {
+	n := min(len(p), c.room)
+	c.room -= n
+	_, _ = c.Buffer.Write(p[:n]) // memory
+	if n < len(p) {
+		return n, errors.New("no space left on device")
+	}
+	return n, nil
+}
+
+// A line that a full disk has cut spoils none of those after it, and what was written
+// before it is not counted as lost.
+func TestDiskFullWithinALine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &cutting{room: 1 << 20}
+		w := telemetry.NewWriter(disk)
+		r, reader := measured(t, w, 1000)
+		r.Record(event(authz.OK))
+		time.Sleep(time.Second) // it is written
+		disk.room = disk.Len() + disk.Len()/2
+		for range 3 {
+			r.Record(event(authz.OK))
+		}
+		time.Sleep(time.Second)
+		disk.room = 1 << 20
+		r.Record(event(authz.OK))
+		time.Sleep(time.Second)
+		r.Close()
+		w.Close()
+		whole, leftOut, broken := 0, int64(0), 0
+		for line := range bytes.Lines(disk.Bytes()) {
+			switch one, fault := record.Parse(line); {
+			case fault != nil:
+				broken++
+			case one.LeftOut > 0:
+				leftOut += one.LeftOut
+			default:
+				whole++
+			}
+		}
+		if whole != 3 || leftOut != 2 || broken != 1 {
+			t.Errorf("%d records, %d left out, %d broken lines:\n%s", whole, leftOut, broken, disk.Bytes())
+		}
+		if n := counters(t, reader)["hookbastion.records.dropped reason=slow"]; n != 2 {
+			t.Errorf("%d are dropped", n)
+		}
+	})
+}

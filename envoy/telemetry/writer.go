@@ -28,6 +28,7 @@ type Writer struct {
 	done    chan struct{}
 	closed  bool
 	dropped atomic.Int64 // records
+	cut     bool         // the last line that was written has no end
 	// unsaid are the decisions that these were of, or that they told of, of which
 	// nothing is written yet. The first was lost at lostFrom.
 	unsaid   int64
@@ -80,27 +81,45 @@ func (w *Writer) flush() {
 	batch := w.pending
 	w.pending, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
-	var err error
-	if len(batch) > 0 {
-		_, err = w.out.Write(batch)
-	}
-	if line := w.written(batch, err); line != nil {
-		if _, err := w.out.Write(line); err != nil {
+	if line := w.written(batch, w.put(batch)); line != nil {
+		if lost := w.put(line); len(lost) > 0 {
 			w.mu.Lock()
-			w.lose(line)
+			w.lose(lost)
 			w.mu.Unlock()
 		}
 	}
 }
 
-// written notes what became of a batch, and returns the line that tells of what was
+// put writes lines and returns those that are not written as a whole. A disk that is full
+// takes a part; the line that it has cut is ended before the next one.
+func (w *Writer) put(lines []byte) (lost []byte) {
+	if len(lines) == 0 {
+		return nil
+	}
+	if w.cut {
+		if _, err := w.out.Write([]byte{'\n'}); err != nil {
+			return lines
+		}
+		w.cut = false
+	}
+	n, err := w.out.Write(lines)
+	if err == nil {
+		return nil
+	}
+	n = max(0, min(n, len(lines)))
+	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
+	w.cut = whole < n
+	return lines[whole:]
+}
+
+// written notes what was lost of a batch, and returns the line that tells of what was
 // lost before, where it can now be written.
-func (w *Writer) written(batch []byte, err error) (line []byte) {
+func (w *Writer) written(batch, lost []byte) (line []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.spare = batch[:0]
-	if err != nil {
-		w.lose(batch)
+	if len(lost) > 0 {
+		w.lose(lost)
 		return nil
 	}
 	if w.unsaid == 0 || w.say == nil {
