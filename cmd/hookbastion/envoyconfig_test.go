@@ -24,18 +24,18 @@ import (
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
-// printed is what a command prints, which must go well.
+// printed is what a command prints, which must go well. It runs in this process, where a
+// new one would cost a second under the race detector.
 func printed(t *testing.T, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asCommand+"=1")
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s%s", args, err, out, &complaints)
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(&out)
+	if err := root.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, &out)
 	}
-	return out
+	return out.Bytes()
 }
 
 // upstream is an application that fails when it is told to.
