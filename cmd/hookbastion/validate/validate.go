@@ -36,14 +36,16 @@ func New() *cobra.Command {
 			"--fail-on, and 2 if they cannot be read.",
 		Example: "  hookbastion validate policies\n" +
 			"  hookbastion validate --config hookbastion.yaml --fail-on warning --output sarif policies\n" +
-			"  hookbastion validate --fix --dry-run policies",
+			"  hookbastion validate --fix --dry-run policies\n" +
+			"  hookbastion validate --report posture.html --report posture.json policies",
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run,
 	}
 	v.p.AddConfig(cmd)
 	cmd.Flags().StringArrayVar(&v.p.Paths, "policy", nil, "directory or file with policies, as an argument is; may be repeated (default: policies)")
-	v.admin.AddFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed (default: look into the directory of replay.file)")
+	v.admin.AddFlags(cmd, "", "address of the service's admin listener, to look for webhooks that were renamed, and for what a report says of a running service (default: look into the directory of replay.file)")
 	v.failOn.AddFlag(cmd)
+	v.reports.addFlags(cmd)
 	cmd.Flags().BoolVar(&v.fix, "fix", false, "remove from the policies what can go without a change of any verdict, and show what was changed; comments stay (default: false)")
 	cmd.Flags().BoolVar(&v.dryRun, "dry-run", false, "with --fix: show, and write nothing (default: false)")
 	cmd.Flags().StringVar(&v.now, "now", "", "the time for which to judge, RFC 3339 or Unix seconds (default: now)")
@@ -58,6 +60,7 @@ type validation struct {
 	p           cli.Policies
 	admin       *cli.Admin
 	failOn      cli.FailOn
+	reports     report
 }
 
 func (v *validation) run(cmd *cobra.Command, args []string) error {
@@ -65,6 +68,9 @@ func (v *validation) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if err := v.failOn.Check(); err != nil {
+		return err
+	}
+	if err := v.reports.check(); err != nil {
 		return err
 	}
 	now, err := cli.ParseNow(v.now)
@@ -93,14 +99,19 @@ func (v *validation) run(cmd *cobra.Command, args []string) error {
 			}
 		}
 	}
+	if err := v.report(cmd, l, now); err != nil {
+		return err
+	}
 	return v.print(cmd, l)
 }
 
 // looked is what there is to say of policies.
 type looked struct {
-	problem policy.Errors
-	found   []finding.Finding
-	table   *authz.Table
+	problem  policy.Errors
+	found    []finding.Finding
+	table    *authz.Table
+	keys     []keys.Key
+	settings *settings.Settings
 }
 
 // look judges settings and policies.
@@ -116,11 +127,11 @@ func (v *validation) look(cmd *cobra.Command, args []string, now time.Time) (l l
 	if err := v.paths(cmd, args, s); err != nil {
 		return l, err
 	}
-	var all []keys.Key
-	if l.table, all, err = v.p.Keys(); err != nil {
+	l.settings = s
+	if l.table, l.keys, err = v.p.Keys(); err != nil {
 		l.problem = append(l.problem, cli.AsErrors(err)...)
 	}
-	l.found, err = v.findings(cmd.Context(), s, l.table, all, now)
+	l.found, err = v.findings(cmd.Context(), s, l.table, l.keys, now)
 	return l, err
 }
 
