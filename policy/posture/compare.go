@@ -19,8 +19,9 @@ type Changes struct {
 	Other []string `json:"other"`
 }
 
-// MaxBytes is how large a report is that is read.
-const MaxBytes = 256 << 20
+// MaxBytes is how large a report is that is read: one of a hundred thousand webhooks has
+// about 290 MB.
+const MaxBytes = 512 << 20
 
 // Parse reads a report as it was written in JSON. One that this program could not have
 // written is an error.

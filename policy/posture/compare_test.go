@@ -29,11 +29,11 @@ func TestCompare(t *testing.T) {
 		change func(*posture.Report)
 		better string
 	}{
-		"a grade":              {func(r *posture.Report) { r.Webhooks[0].Grade = posture.GradeA }, "chat: grade A, was B"},
+		"a grade":              {func(r *posture.Report) { webhook(r, "chat").Grade = posture.GradeA }, "chat: grade A, was B"},
 		"the grade of all":     {func(r *posture.Report) { r.Grade = posture.GradeB }, "all webhooks: grade B, was C"},
-		"a practice":           {func(r *posture.Report) { r.Webhooks[0].Practices[2].State = posture.Holds }, "chat: encryption: holds, was partly"},
-		"a practice known now": {func(r *posture.Report) { r.Webhooks[3].Practices[1].State = posture.Holds }, "token: rotation: holds, was unknown"},
-		"a finding":            {func(r *posture.Report) { r.Webhooks[1].Findings = nil }, "code: HB073 no longer found"},
+		"a practice":           {func(r *posture.Report) { webhook(r, "chat").Practices[2].State = posture.Holds }, "chat: encryption: holds, was partly"},
+		"a practice known now": {func(r *posture.Report) { webhook(r, "token").Practices[1].State = posture.Holds }, "token: rotation: holds, was unknown"},
+		"a finding":            {func(r *posture.Report) { webhook(r, "code").Findings = nil }, "code: HB073 no longer found"},
 		"a control":            {func(r *posture.Report) { control(r, "10.6.1").Evidence = true }, "PCI DSS 4.0 10.6.1: evidence for, was not covered"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,6 +58,11 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%q is not said: %q", line, both.Other)
 		}
 	}
+}
+
+func webhook(r *posture.Report, name string) *posture.Webhook {
+	i := slices.IndexFunc(r.Webhooks, func(w posture.Webhook) bool { return w.Name == name })
+	return &r.Webhooks[i]
 }
 
 func control(r *posture.Report, id string) *posture.Control {

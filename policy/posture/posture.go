@@ -119,7 +119,7 @@ type Webhook struct {
 	Provider string `json:"provider,omitempty"`
 	Shadow   bool   `json:"shadow,omitempty"`
 	// Proof is what a delivery proves itself by: signature, partial (which leaves the body
-	// out), token or none.
+	// out), token, certificate (of the sender, alone) or none.
 	Proof string `json:"proof"`
 	// Algorithms are those of the proof, in words.
 	Algorithms []string   `json:"algorithms"`
@@ -232,6 +232,9 @@ func describe(w *policyv1.Webhook) (Webhook, error) {
 	}
 	if t.GetClientCertificate() != nil {
 		hook.Algorithms = append(hook.Algorithms, "a client certificate")
+		if hook.Proof == "none" {
+			hook.Proof = "certificate"
+		}
 	}
 	slices.Sort(hook.Algorithms)
 	hook.Algorithms = slices.Compact(hook.Algorithms)

@@ -157,6 +157,8 @@ func (hook *Webhook) authentication(w *policyv1.Webhook) Practice {
 	p := Practice{Name: Authentication, State: Holds}
 	how := strings.Join(hook.Algorithms, "; ")
 	switch {
+	case hook.Proof == "certificate":
+		p.say(Partly, "a client certificate proves who sends, and nothing of what is sent")
 	case w.GetUnverified() != nil:
 		p.say(Fails, "takes requests without any proof: %s", w.GetUnverified().GetReason())
 	case hook.Proof == "signature":
@@ -300,7 +302,7 @@ func (hook *Webhook) knowledge(w *policyv1.Webhook) Practice {
 	entry, err := provider.Get(w.GetProvider())
 	switch {
 	case w.GetUnverified() != nil:
-		p.say(Partly, "why nothing is verified is said in the policy")
+		p.say(Partly, "why nothing of a delivery is verified is said in the policy")
 	case w.GetProvider() == "" || err != nil:
 		p.say(Holds, "what the sender signs is described in the policy itself")
 	case entry.GetConfidence() == policyv1.Provider_COMMUNITY:

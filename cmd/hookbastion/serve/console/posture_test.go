@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,9 +30,13 @@ func postureSample(t *testing.T) []byte {
 	}
 	at, count := r.Time.Add(-3*time.Hour), int64(12)
 	r.Live = &posture.Live{Digest: "994896bb6e2c9d7e", Since: at, Monitored: true}
-	r.Webhooks[0].Anomalies = []posture.Anomaly{{Webhook: "chat", Time: at, Kind: "silence", Message: "nothing came for three hours"}}
-	r.Webhooks[0].Keys[0].Matches, r.Webhooks[0].Keys[0].LastMatch = &count, &at
-	r.Webhooks[1].Findings[0].Suppressed = "the application knows the ids"
+	of := func(name string) *posture.Webhook {
+		return &r.Webhooks[slices.IndexFunc(r.Webhooks, func(w posture.Webhook) bool { return w.Name == name })]
+	}
+	chat := of("chat")
+	chat.Anomalies = []posture.Anomaly{{Webhook: "chat", Time: at, Kind: "silence", Message: "nothing came for three hours"}}
+	chat.Keys[0].Matches, chat.Keys[0].LastMatch = &count, &at
+	of("code").Findings[0].Suppressed = "the application knows the ids"
 	r.Changes = &posture.Changes{Since: at.AddDate(0, -3, 0), Better: []string{"code: grade A, was B"}, Worse: []string{"forgotten: grade C, was A"}, Other: []string{"token is new, with grade C"}}
 	var html bytes.Buffer
 	if err := page.Write(&html, r); err != nil {
