@@ -183,7 +183,7 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, page func(*http.
 	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(status)
-		_, _ = w.Write(text) // the client is gone
+		_, _ = w.Write(text) //nolint:gosec // html/template has escaped it; after an error the client is gone
 	}
 }
 
