@@ -66,6 +66,7 @@ func copied(command func() int) int {
 	}
 	stdout, stopped := tee(os.Stdout, out)
 	stderr, stopped2 := tee(os.Stderr, out)
+	defer func(out, err *os.File) { os.Stdout, os.Stderr = out, err }(os.Stdout, os.Stderr)
 	os.Stdout, os.Stderr = stdout, stderr
 	code := command()
 	_, _ = stdout.Close(), stderr.Close()
