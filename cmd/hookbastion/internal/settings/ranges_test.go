@@ -14,7 +14,7 @@ func TestRanges(t *testing.T) {
 		"ranges: {urls: ['strype=https://mirror.example.com/s']}":                                               `"strype" is no document of published addresses; did you mean stripe?`,
 		"ranges: {urls: ['telegram=https://mirror.example.com/s']}":                                             `"telegram" is no document`, // its networks stand on a page
 		"ranges: {urls: ['stripe=https://a.example/s', 'stripe=https://b.example/s']}":                          "names stripe a second time",
-		"ranges: {urls: ['stripe=http://mirror.example.com/s']}":                                                "must match",
+		"ranges: {urls: ['stripe=http://mirror.example.com/s']}":                                                "must be the name of a document, = and an address",
 	} {
 		file := filepath.Join(t.TempDir(), "settings.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
