@@ -269,12 +269,14 @@ func TestDiskFullWithinALine(t *testing.T) {
 		w := telemetry.NewWriter(disk)
 		r, reader := measured(t, w, 1000)
 		r.Record(event(authz.OK))
-		time.Sleep(time.Second) // it is written
+		time.Sleep(time.Second)
+		synctest.Wait() // it is written
 		disk.room = disk.Len() + disk.Len()/2
 		for range 3 {
 			r.Record(event(authz.OK))
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		disk.room = 1 << 20
 		r.Record(event(authz.OK))
 		time.Sleep(time.Second)
