@@ -101,16 +101,22 @@ func comparePaths(a, b []any) int {
 	})
 }
 
-// replace writes a file anew, whole or not at all, with the mode that it has. Behind a
-// link it is the file that the link leads to.
-func replace(name string, text []byte) (err error) {
-	if name, err = filepath.EvalSymlinks(name); err != nil {
+// replace writes a file anew, with the mode that it has. Behind a link it is the file that
+// the link leads to.
+func replace(name string, text []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
 		return err
 	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
 	}
+	return writeWhole(name, text, info.Mode().Perm())
+}
+
+// writeWhole writes a file, whole or not at all.
+func writeWhole(name string, text []byte, mode os.FileMode) (err error) {
 	temporary, err := os.CreateTemp(filepath.Dir(name), ".hookbastion-*")
 	if err != nil {
 		return err
@@ -121,7 +127,7 @@ func replace(name string, text []byte) (err error) {
 		}
 	}()
 	_, err = temporary.Write(text)
-	err = cmp.Or(err, temporary.Chmod(info.Mode().Perm()), temporary.Sync(), temporary.Close())
+	err = cmp.Or(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close()) // all are done, whatever fails
 	if err != nil {
 		return err
 	}
