@@ -375,27 +375,3 @@ func (r *rhythm) old(slot int64, now uint32) bool {
 	each := expected / float64(slotsAnHour)
 	return ok && (got+float64(now) > 1.6*(expected+each)+8 || float64(now) > 2.5*each+8)
 }
-
-// crowd is what most webhooks have of what was expected of them in the last hour, at
-// most 1: on a holiday all have less. At least four must say so; and where none has
-// anything, they have not all taken a holiday.
-func crowd(all []*series) float64 {
-	var ratios [1024]float64
-	n := 0
-	for _, s := range all {
-		if n == len(ratios) {
-			break
-		}
-		s.mu.Lock()
-		got, expected, ok := s.Rhythm.lastHour(&s.Rhythm.Alive)
-		s.mu.Unlock()
-		if ok && expected >= 10 {
-			ratios[n] = got / expected
-			n++
-		}
-	}
-	if n < 4 {
-		return 1
-	}
-	return max(0.15, min(median(ratios[:n]), 1))
-}

@@ -371,3 +371,27 @@ func median(values []float64) float64 {
 	n := len(values)
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
+
+// crowd is what most webhooks have of what was expected of them in the last hour, at
+// most 1: on a holiday all have less. At least four must say so; and where none has
+// anything, they have not all taken a holiday.
+func crowd(all []*series) float64 {
+	var ratios [1024]float64
+	n := 0
+	for _, s := range all {
+		if n == len(ratios) {
+			break
+		}
+		s.mu.Lock()
+		got, expected, ok := s.Rhythm.lastHour(&s.Rhythm.Alive)
+		s.mu.Unlock()
+		if ok && expected >= 10 {
+			ratios[n] = got / expected
+			n++
+		}
+	}
+	if n < 4 {
+		return 1
+	}
+	return max(0.15, min(median(ratios[:n]), 1))
+}

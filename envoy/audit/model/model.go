@@ -86,6 +86,3 @@ type Outcome struct {
 	Mover *Filter
 	Steps []Step
 }
-
-// Asks reports whether a filter of the manager's own chain asks the service.
-func (m *Manager) Asks() bool { return checks(m.Filters) }
