@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ type Tenants struct {
 	Files    int `json:"files"`
 	Weak     int `json:"weak"`
 	Unusable int `json:"unusable"`
-	// Examples are some that are weak or unusable.
+	// Examples are those that are weak or unusable, the first five by name.
 	Examples []string `json:"examples,omitempty"`
 }
 
@@ -155,10 +156,11 @@ func timeOrNil(t time.Time) *time.Time {
 // describeTenants looks at the file of every tenant.
 func (l *Key) describeTenants(k *keys.Key) {
 	l.Tenants = &Tenants{}
+	// The first five by name: the order of a directory is another on each file system.
 	example := func(name string) {
-		if len(l.Tenants.Examples) < 5 {
-			l.Tenants.Examples = append(l.Tenants.Examples, name)
-		}
+		at, _ := slices.BinarySearch(l.Tenants.Examples, name)
+		l.Tenants.Examples = slices.Insert(l.Tenants.Examples, at, name)
+		l.Tenants.Examples = l.Tenants.Examples[:min(5, len(l.Tenants.Examples))]
 	}
 	err := tenant.List(k.File, func(name string, info fs.FileInfo) {
 		l.Tenants.Files++
