@@ -87,13 +87,8 @@ timing: ## a statistical test that no comparison tells where secrets differ
 audit-model: envoy ## hundreds of configurations, judged by the audit's model and by a real Envoy; CONFIGURATIONS, MODEL_SEED
 	$(GO) test -count 1 -timeout 60m -v -run '^TestModel$$' ./envoy/audit -configurations $(or $(CONFIGURATIONS),300) -model-seed $(or $(MODEL_SEED),3)
 
-fuzz: ## each fuzz target for FUZZTIME
-	@for package in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
-	    echo "$$package $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package || exit 1; \
-	  done; \
-	done
+fuzz: ## each fuzz target for FUZZTIME, one after the other, or those that FUZZ fits; FUZZ_FLAGS (of go test)
+	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" FUZZ="$(FUZZ)" FUZZ_FLAGS="$(FUZZ_FLAGS)" .ci/fuzz
 
 generate: ## the Go code and the reference pages of the .proto files
 	$(GO) run ./proto/generate .
