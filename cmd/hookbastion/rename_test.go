@@ -11,7 +11,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/authztest"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 )
 
 // TestRenamedWebhook renames webhooks under a running service, twice, and
@@ -31,7 +31,7 @@ func TestRenamedWebhook(t *testing.T) {
 			admin := p.stderr.await(t, `admin=(\S+)`)[1]
 			e := startEdge(t, unix, nil)
 			timed := func(ahead time.Duration, body string) *authz.Request {
-				req, err := (&sign.Delivery{Webhook: "stripe", Host: e.client.Address}).Request(table, time.Now().Add(ahead), []byte(body))
+				req, err := (&sample.Delivery{Webhook: "stripe", Host: e.client.Address}).Request(table, time.Now().Add(ahead), []byte(body))
 				if err != nil {
 					t.Fatal(err)
 				}

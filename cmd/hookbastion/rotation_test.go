@@ -17,7 +17,6 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -249,7 +248,7 @@ func TestTenantsHaveTheirOwnSecrets(t *testing.T) {
 		{"tokens", "initech", "globex", 404},
 	} {
 		path := map[string]string{"shops": "/webhooks/%s/shop", "labs": "/webhooks/%s/lab", "both": "/webhooks/%s/both", "tokens": "/webhooks/%s/tokens"}[c.webhook]
-		req, err := (&sign.Delivery{Webhook: c.webhook, Host: e.client.Address, Path: fmt.Sprintf(path, c.signedFor)}).Request(table, time.Now(), fmt.Appendf(nil, "%d", i))
+		req, err := (&sample.Delivery{Webhook: c.webhook, Host: e.client.Address, Path: fmt.Sprintf(path, c.signedFor)}).Request(table, time.Now(), fmt.Appendf(nil, "%d", i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,6 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -40,7 +39,7 @@ func quickstart(t *testing.T) (dir string, table *authz.Table) {
 
 func signed(t *testing.T, table *authz.Table, webhook, host string, body []byte) *authz.Request {
 	t.Helper()
-	req, err := (&sign.Delivery{Webhook: webhook, Host: host}).Request(table, time.Now(), body)
+	req, err := (&sample.Delivery{Webhook: webhook, Host: host}).Request(table, time.Now(), body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +137,7 @@ func TestReloadUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.Address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&sample.Delivery{Webhook: "github", Host: e.client.Address}).Request(table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				want := 200
 				if i%2 == 1 {
 					req.Body.Segments, want = [][]byte{[]byte("forged")}, 401

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 )
 
 func fileArgs(policies, unix, nonces string) []string {
@@ -31,7 +31,7 @@ func TestFileStoreIsKilledUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	passed := map[string]int{}
 	send := func(body string) int {
-		req, err := (&sign.Delivery{Webhook: "github", Host: e.client.Address}).Request(table, time.Now(), []byte(body))
+		req, err := (&sample.Delivery{Webhook: "github", Host: e.client.Address}).Request(table, time.Now(), []byte(body))
 		if err != nil {
 			t.Error(err)
 			return 0

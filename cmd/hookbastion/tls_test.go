@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 )
 
@@ -156,7 +156,7 @@ func TestRenewedCertificate(t *testing.T) {
 					return
 				default:
 				}
-				req, err := (&sign.Delivery{Webhook: "github", Host: e.client.Address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
+				req, err := (&sample.Delivery{Webhook: "github", Host: e.client.Address}).Request(s.table, time.Now(), fmt.Appendf(nil, "%d %d", worker, i))
 				status := 0
 				if err == nil {
 					status, _, err = e.client.Send(context.Background(), req)

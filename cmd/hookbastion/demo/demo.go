@@ -22,7 +22,6 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/examples"
 )
@@ -239,12 +238,12 @@ func (d *demo) stop() error {
 }
 
 func (d *demo) printCurl(out io.Writer) error {
-	req, err := (&sign.Delivery{Webhook: "github", Host: d.envoy.Listeners["webhooks"]}).Request(d.table, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
+	req, err := (&sample.Delivery{Webhook: "github", Host: d.envoy.Listeners["webhooks"]}).Request(d.table, time.Now(), []byte(`{"zen":"Keep it logically awesome."}`))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nStill running; Ctrl-C ends it. A valid delivery, once; then it is a copy:\n\n  ")
-	if err := sign.PrintCurl(out, "https", req, "--cacert", filepath.Join(d.dir, "tls.crt")); err != nil {
+	if err := sample.PrintCurl(out, "https", req, "--cacert", filepath.Join(d.dir, "tls.crt")); err != nil {
 		return err
 	}
 	if d.console != nil {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
-	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
 	"github.com/hookbastion/hookbastion/envoy"
 )
 
@@ -167,7 +166,7 @@ func (d *demo) request(r row, i int, sent map[string]*authz.Request) (*authz.Req
 		}
 		body := fmt.Appendf(nil, `{"event":"demo","number":%d}`, i)
 		var err error
-		if req, err = (&sign.Delivery{Webhook: r.webhook, Host: d.client.Address}).Request(table, time.Now().Add(-r.age), body); err != nil {
+		if req, err = (&sample.Delivery{Webhook: r.webhook, Host: d.client.Address}).Request(table, time.Now().Add(-r.age), body); err != nil {
 			return nil, err
 		}
 	}

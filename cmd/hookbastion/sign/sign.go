@@ -2,12 +2,8 @@
 package sign
 
 import (
-	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,10 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz"
-	"github.com/hookbastion/hookbastion/authz/jose"
-	"github.com/hookbastion/hookbastion/authz/publickey"
-	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/policy/keys"
 )
 
@@ -42,7 +36,7 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.now, "now", "", "the time of the delivery, RFC 3339 or Unix seconds (default: now)")
 	cmd.Flags().StringVar(&o.body, "body", "", "file with the body, - for standard input (default: a small JSON object or form with the time, so that each is a new delivery; none with GET, HEAD and DELETE)")
 	cmd.Flags().StringVar(&o.delivery.Handshake, "handshake", "", "make the provider's handshake of that name in place of a delivery; without a name the first one, as --handshake alone (default: a delivery)")
-	cmd.Flags().Lookup("handshake").NoOptDefVal = firstHandshake
+	cmd.Flags().Lookup("handshake").NoOptDefVal = sample.FirstHandshake
 	cmd.Flags().StringVar(&o.delivery.Host, "host", "hooks.example.com", "host of the delivery, with its port if it is not 443")
 	cmd.Flags().StringVar(&o.url, "url", "", "where it goes, as http://localhost:10000: scheme and host, and a path in place of --path (default: https and --host)")
 	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "with --send or --format curl, accept any certificate, for a listener with a self-signed one")
@@ -65,24 +59,8 @@ type signOptions struct {
 	url               string
 	insecure, send    bool
 	sending           sending
-	delivery          Delivery
+	delivery          sample.Delivery
 }
-
-// Delivery says of which webhook a delivery is made, and what its policy leaves
-// open.
-type Delivery struct {
-	Webhook string
-	Host    string // with its port if it is not 443
-	Path    string // empty: that of the webhook
-	KeyID   string // empty: the first key signs
-	Key     string // a file with what the policy does not hold: the private key, or the token of a digest
-	// Handshake is the name of the provider's handshake to make, or firstHandshake; empty:
-	// a delivery.
-	Handshake string
-}
-
-// firstHandshake is any name.
-const firstHandshake = "first"
 
 func (o *signOptions) run(cmd *cobra.Command) error {
 	if err := cli.OneOf("--format", o.format, "http", "curl"); err != nil {
@@ -125,11 +103,11 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	}
 	if o.format == "curl" {
 		if o.insecure {
-			return PrintCurl(cmd.OutOrStdout(), scheme, req, "--insecure")
+			return sample.PrintCurl(cmd.OutOrStdout(), scheme, req, "--insecure")
 		}
-		return PrintCurl(cmd.OutOrStdout(), scheme, req)
+		return sample.PrintCurl(cmd.OutOrStdout(), scheme, req)
 	}
-	return printRaw(cmd.OutOrStdout(), req)
+	return sample.PrintRaw(cmd.OutOrStdout(), req)
 }
 
 // publicOnly reports whether the webhook has public keys.
@@ -178,141 +156,4 @@ func (o *signOptions) place() (string, error) {
 		o.delivery.Path = path
 	}
 	return u.Scheme, nil
-}
-
-// sampleTime tells a sample from the one before, which would be its copy. No byte of it
-// is escaped in a form.
-const sampleTime = "2006-01-02T150405.000000000Z"
-
-// Request makes a request that the webhook accepts. A body that is nil is a
-// small sample, or none where the method mostly has none.
-func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*authz.Request, error) {
-	hook := table.Webhook(d.Webhook)
-	if hook == nil {
-		return nil, fmt.Errorf("there is no webhook %q", d.Webhook)
-	}
-	method, path := table.Sample(d.Webhook)
-	if d.Path != "" {
-		path = d.Path
-	}
-	if path == "" {
-		return nil, fmt.Errorf("the policy of webhook %q has no path, since Envoy selects it; give --path", d.Webhook)
-	}
-	contentType := "application/json"
-	if hook.WantsForm() {
-		contentType = "application/x-www-form-urlencoded"
-	}
-	switch {
-	case body != nil || mostlyEmpty(authz.View(method)):
-	case hook.WantsForm():
-		body = []byte("hello=hookbastion&at=" + now.UTC().Format(sampleTime))
-	default:
-		body = []byte(`{"hello":"hookbastion","at":"` + now.UTC().Format(sampleTime) + `"}`)
-	}
-	req := &authz.Request{Method: authz.View(method), Path: authz.View(path), Host: authz.View(d.Host)}
-	if len(body) > 0 || !mostlyEmpty(req.Method) {
-		req.Set("content-type", contentType)
-	}
-	if len(body) > 0 {
-		req.Body.Segments = [][]byte{body}
-	}
-	signing := authz.Signing{KeyID: d.KeyID, Now: now, NewID: rand.Text, Tenant: table.Tenant(d.Webhook, string(req.PathOnly()))}
-	if d.Key != "" {
-		text, err := (secret.Ref{File: d.Key}).Load()
-		if err != nil {
-			return nil, err
-		}
-		signing.X5C = jose.X5C(text.Reveal())
-		if signing.Private, err = publickey.ReadPrivate(text.Reveal()); err != nil {
-			signing.Secret = text // which is then a token
-		}
-	}
-	if d.Handshake != "" {
-		proven, err := d.shake(hook, req, signing)
-		if err != nil || !proven {
-			return req, err
-		}
-	}
-	err := hook.Sign(req, signing)
-	if errors.Is(err, authz.ErrNoKey) && len(body) == 0 && mostlyEmpty(req.Method) {
-		err = fmt.Errorf("%w, or what it signs is not in the request; give --path with a query, or --body", err)
-	}
-	if tenant := (*authz.NoTenantError)(nil); d.Path == "" && errors.As(err, &tenant) {
-		err = fmt.Errorf("%w; give --path with a tenant that has a secret", err)
-	}
-	return req, err
-}
-
-// shake makes the request a handshake of the webhook.
-func (d *Delivery) shake(hook *authz.Webhook, req *authz.Request, with authz.Signing) (proven bool, err error) {
-	if hook.Handshakes == nil {
-		return false, fmt.Errorf("webhook %q answers no handshake", d.Webhook)
-	}
-	names, name := hook.Handshakes.Names(), d.Handshake
-	if name == firstHandshake {
-		name = names[0]
-	}
-	req.Headers = nil
-	proven, ok := hook.Handshakes.Request(name, req, with)
-	if !ok {
-		return false, fmt.Errorf("webhook %q answers no handshake %q, but %s", d.Webhook, name, strings.Join(names, ", "))
-	}
-	return proven, nil
-}
-
-// printRaw writes the request as explain reads it.
-func printRaw(w io.Writer, req *authz.Request) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.Method, req.Path, req.Host)
-	for _, h := range req.Headers {
-		fmt.Fprintf(&b, "%s: %s\r\n", h.Name, h.Value)
-	}
-	if req.Body.Len() > 0 || !mostlyEmpty(req.Method) {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", req.Body.Len())
-	}
-	b.WriteString("\r\n")
-	for _, segment := range req.Body.Segments {
-		b.Write(segment)
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// PrintCurl writes a command line for a POSIX shell, with more options if given. The
-// scheme is http or https.
-func PrintCurl(w io.Writer, scheme string, req *authz.Request, options ...string) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "curl -sS -i -X %s", req.Method)
-	for _, option := range options {
-		fmt.Fprintf(&b, " %s", shellQuote(option))
-	}
-	for _, h := range req.Headers {
-		fmt.Fprintf(&b, " -H %s", shellQuote(string(h.Name)+": "+string(h.Value)))
-	}
-	body := bytes.Join(req.Body.Segments, nil)
-	if bytes.IndexByte(body, 0) >= 0 {
-		return fmt.Errorf("a body with a NUL byte cannot stand on a command line; use --format http")
-	}
-	if len(body) > 0 || !mostlyEmpty(req.Method) {
-		fmt.Fprintf(&b, " --data-binary %s", shellQuote(string(body)))
-	}
-	fmt.Fprintf(&b, " %s\n", shellQuote(scheme+"://"+string(req.Host)+string(req.Path)))
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// shellQuote makes one word of any text without a NUL.
-func shellQuote(s string) string {
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// mostlyEmpty reports whether requests with a method mostly have no body, and
-// then no Content-Length.
-func mostlyEmpty(method authz.View) bool {
-	switch string(method) {
-	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace:
-		return true
-	default:
-		return false
-	}
 }

@@ -1,4 +1,4 @@
-// Package sample is what the demo and tests stand around the service: an
+// Package sample is what the demo and tests stand around the service: deliveries, an
 // application, a sender, and the quickstart with new secrets.
 package sample
 
