@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos timing audit-model fuzz vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos timing audit-model fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -89,6 +89,9 @@ audit-model: envoy ## hundreds of configurations, judged by the audit's model an
 
 fuzz: ## each fuzz target for FUZZTIME, one after the other, or those that FUZZ fits; FUZZ_FLAGS (of go test)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" FUZZ="$(FUZZ)" FUZZ_FLAGS="$(FUZZ_FLAGS)" .ci/fuzz
+
+flips: ## every single bit of a delivery of each scheme of the catalogue, and a million other changes, judged by what its description says; two minutes
+	$(GO) test -count 1 -v -run '^Test(FlippedBits|ChangedDeliveries)$$' ./policy/provider -flip-every 1 -changes 3000
 
 generate: ## the Go code and the reference pages of the .proto files
 	$(GO) run ./proto/generate .

@@ -55,7 +55,7 @@ func eachScheme(t *testing.T, test func(t *testing.T, s *scheme)) {
 }
 
 // entries are all of the catalogue by their names, in order.
-func entries(t *testing.T) iter.Seq2[string, *policyv1.Provider] {
+func entries(t testing.TB) iter.Seq2[string, *policyv1.Provider] {
 	t.Helper()
 	names, err := provider.Names()
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *scheme) load(t *testing.T) {
 	s.table = s.compile(t)
 }
 
-func (s *scheme) write(t *testing.T, name, text string) {
+func (s *scheme) write(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func (s *scheme) write(t *testing.T, name, text string) {
 
 // compile loads the policy once more, as another replica does that shares the
 // nonces.
-func (s *scheme) compile(t *testing.T) *authz.Table {
+func (s *scheme) compile(t testing.TB) *authz.Table {
 	t.Helper()
 	set, err := policy.Load(s.dir)
 	if err != nil {
@@ -222,13 +222,13 @@ func (s *scheme) place() string {
 }
 
 // delivery is a request to webhook a that its key has signed at a time.
-func (s *scheme) delivery(t *testing.T, at time.Time) *authz.Request {
+func (s *scheme) delivery(t testing.TB, at time.Time) *authz.Request {
 	t.Helper()
 	return s.signed(t, "a", at)
 }
 
 // signed is a request to webhook a, signed as one to the named webhook.
-func (s *scheme) signed(t *testing.T, by string, at time.Time) *authz.Request {
+func (s *scheme) signed(t testing.TB, by string, at time.Time) *authz.Request {
 	t.Helper()
 	hook := s.table.Webhook(by)
 	req := s.unsigned(hook)
