@@ -46,8 +46,10 @@ test-mesh: envoy ## what envoy config prints, behind a real Envoy Gateway, which
 	$(call stage,2 of 2: deliveries and attacks through it in a network of its own: half a minute)
 	$(GO) test -tags mesh -count 1 -timeout 10m -run '^TestEnvoyGateway$$' -v ./cmd/hookbastion
 
-schemas: ## that resources of Istio, Envoy Gateway and Contour fit the schemas that their modules publish; fetches these (100 MB unpacked)
+schemas: ## that resources of meshes and Kubernetes, the Helm chart's and kustomize's too, fit the schemas that are published; builds helm and kustomize once (5 minutes), then half a minute
+	.ci/fetch-kubernetes
 	$(GO) test -tags mesh -count 1 -run '^TestSchemas$$' ./envoy/config
+	$(GO) test -tags mesh -count 1 ./examples
 
 lint: ## vet, format, static analysis
 	$(GO) vet ./...

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,9 @@ func copyExamples(t *testing.T, dir string) {
 	names := []string{"quickstart/application.yaml", "envoy/policies/webhooks.yaml", "envoy/hookbastion.yaml", "contour/hookbastion.yaml"}
 	for _, mesh := range meshes {
 		names = append(names, mesh+"/"+mesh+".yaml")
+	}
+	for _, name := range []string{"base/policies/webhooks.yaml", "overlays/central/hookbastion.yaml", "overlays/sidecar/hookbastion.yaml", "overlays/sidecar/envoy.yaml"} {
+		names = append(names, "kubernetes/"+name)
 	}
 	for _, name := range names {
 		data, err := os.ReadFile(filepath.Join(repository, "examples", name))
@@ -53,12 +57,13 @@ func TestGeneratedExamples(t *testing.T) {
 	r := newReader(t)
 	r.secrets = "examples/envoy/secrets"
 	copyExamples(t, r.dir)
-	for _, name := range []string{"github", "stripe"} {
-		if err := sample.WriteFile(filepath.Join(r.dir, "examples/envoy/secrets", name), []byte("whsec_c2VjcmV0LW9mLXRoZS10ZXN0LXdpdGgtcmFuZG9tLWJ5dGVz"+name+"\n")); err != nil {
+	for _, name := range []string{"envoy/secrets/github", "envoy/secrets/stripe", "kubernetes/base/secrets/github", "kubernetes/base/secrets/stripe"} {
+		text := "whsec_c2VjcmV0LW9mLXRoZS10ZXN0LXdpdGgtcmFuZG9tLWJ5dGVz" + filepath.Base(name) + "\n"
+		if err := sample.WriteFile(filepath.Join(r.dir, "examples", name), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, mesh := range meshes {
+	for _, mesh := range append(slices.Clone(meshes), "kubernetes") {
 		done := false
 		for _, s := range exampleSnippets(t, mesh) {
 			file, ok := strings.CutPrefix(s.how, "generated: ")

@@ -1,0 +1,256 @@
+//go:build mesh
+
+package examples_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hookbastion/hookbastion/examples/schema"
+)
+
+// published are modules that have the schemas of the resources, and where.
+var published = map[string]string{
+	"k8s.io/kubernetes@v1.36.3":                                  "api/openapi-spec/swagger.json",
+	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/*.yaml",
+	"github.com/cert-manager/cert-manager@v1.21.2":               "deploy/crds/*.yaml",
+	"github.com/external-secrets/external-secrets@v1.3.2":        "config/crds/bases/*.yaml",
+	"sigs.k8s.io/gateway-api@v1.6.3":                             "config/crd/standard/*.yaml",
+}
+
+const (
+	chart    = "kubernetes/helm/hookbastion"
+	overlays = "kubernetes/overlays"
+)
+
+// tool runs what .ci/fetch-kubernetes has built.
+func tool(t *testing.T, in []byte, name string, args ...string) ([]byte, error) {
+	t.Helper()
+	bin, err := filepath.Abs(filepath.Join("..", ".cache/kubernetes", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(bin); err != nil {
+		t.Fatalf("%v: run `make schemas`, which builds it", err)
+	}
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	cmd.Stdin = bytes.NewReader(in)
+	home := t.TempDir()
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	out, err := cmd.Output()
+	if err != nil {
+		out = append(out, stderr(err)...)
+	}
+	return out, err
+}
+
+func stderr(err error) []byte {
+	if exit, ok := err.(*exec.ExitError); ok { //nolint:errorlint // the error of exec itself
+		return exit.Stderr
+	}
+	return nil
+}
+
+// values are the arguments for a file of values.
+func values(file string) []string {
+	args := []string{chart, "--namespace", "webhooks", "--values", file}
+	if filepath.Base(file) == "sidecar.yaml" {
+		args = append(args, "--set-file", "envoy.config="+overlays+"/sidecar/envoy.yaml")
+	}
+	return args
+}
+
+// deployments are all that the examples make of resources, by what makes it.
+func deployments(t *testing.T) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	files, err := filepath.Glob(chart + "/ci/*.yaml")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("values: %v, %v", files, err)
+	}
+	for _, file := range files {
+		if out, err := tool(t, nil, "helm", append([]string{"lint", "--strict"}, values(file)...)...); err != nil {
+			t.Errorf("helm lint, %s: %v\n%s", file, err, out)
+		}
+		out, err := tool(t, nil, "helm", append([]string{"template", "hookbastion"}, values(file)...)...)
+		if err != nil {
+			t.Fatalf("helm template, %s: %v\n%s", file, err, out)
+		}
+		all[file] = out
+	}
+	for _, overlay := range []string{"central", "sidecar"} {
+		out, err := tool(t, nil, "kustomize", "build", filepath.Join(overlays, overlay))
+		if err != nil {
+			t.Fatalf("kustomize build, %s: %v\n%s", overlay, err, out)
+		}
+		all[overlay] = out
+	}
+	monitored, err := tool(t, nil, "kustomize", "build", withMonitoring(t))
+	if err != nil {
+		t.Fatalf("kustomize build with monitoring: %v\n%s", err, monitored)
+	}
+	all["central with monitoring"] = monitored
+	return all
+}
+
+// withMonitoring is a copy of the examples in which the overlay central has the component that
+// it has as a comment.
+func withMonitoring(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("kubernetes")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "overlays/central/kustomization.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := strings.Replace(string(text), "# - ../../components/monitoring", "  - ../../components/monitoring", 1)
+	if edited == string(text) {
+		t.Fatal("the overlay does not name the component")
+	}
+	if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(file)
+}
+
+// TestKubernetes: all resources fit the schemas of Kubernetes and of those who define more, name
+// what is there, and make pods that a namespace takes whose level is restricted.
+func TestKubernetes(t *testing.T) {
+	schemas, err := schema.Read(t.Context(), published)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]bool{}
+	for from, text := range deployments(t) {
+		objects, err := schema.Documents[map[string]any](text)
+		if err != nil {
+			t.Fatalf("%s: %v", from, err)
+		}
+		for _, object := range objects {
+			kinds[object["kind"].(string)] = true
+			for _, problem := range schemas.Problems(object) {
+				t.Errorf("%s: %s", from, problem)
+			}
+		}
+		for _, problem := range dangling(objects) {
+			t.Errorf("%s: %s", from, problem)
+		}
+		if out, err := tool(t, text, "podsecurity"); err != nil {
+			t.Errorf("%s: %v\n%s", from, err, out)
+		}
+		for _, object := range objects {
+			if at, ok := object["spec"].(map[string]any); ok {
+				at["unknown"] = true
+				if len(schemas.Problems(object)) == 0 {
+					t.Errorf("%s: an unknown field of %v is not seen", from, object["kind"])
+				}
+			}
+		}
+	}
+	for _, kind := range []string{
+		"Deployment", "StatefulSet", "Service", "ConfigMap", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler",
+		"PersistentVolumeClaim", "ServiceMonitor", "PrometheusRule", "ExternalSecret", "Certificate", "Issuer", "Namespace",
+	} {
+		if !kinds[kind] {
+			t.Errorf("there is no %s", kind)
+		}
+	}
+}
+
+// TestPodsRefused: the judge of pods refuses what is not restricted.
+func TestPodsRefused(t *testing.T) {
+	good, err := tool(t, nil, "kustomize", "build", overlays+"/sidecar")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, good)
+	}
+	for _, change := range [][2]string{
+		{"runAsNonRoot: true", "runAsNonRoot: false"}, {"allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"},
+		{"type: RuntimeDefault", "type: Unconfined"}, {"- ALL", "- NET_RAW"}, {"emptyDir:\n          sizeLimit: 64Mi", "hostPath:\n          path: /"},
+		{"enableServiceLinks: false", "hostNetwork: true"},
+	} {
+		bad := bytes.ReplaceAll(good, []byte(change[0]), []byte(change[1]))
+		if bytes.Equal(bad, good) {
+			t.Errorf("there is no %q", change[0])
+		}
+		if out, err := tool(t, bad, "podsecurity"); err == nil {
+			t.Errorf("%s: taken\n%s", change[1], out)
+		}
+	}
+}
+
+// TestValuesRefused: the chart says what contradicts itself.
+func TestValuesRefused(t *testing.T) {
+	for _, c := range []struct{ file, set, want string }{
+		{"csi.yaml", "replicas=2", "store.type FILE is for one pod, and 2 are asked for"},
+		{"sidecar-single.yaml", "replicas=3", "store.type MEMORY is for one pod, and 3 are asked for"},
+		{"csi.yaml", "autoscaling.enabled=true", "store.type FILE is for one pod, and 6 are asked for"},
+		{"central.yaml", "settings.replay.store=MEMORY", "settings.replay.store is made by the chart"},
+		{"central.yaml", "settings.http.listen=127.0.0.1:9002", "settings.http.listen is made by the chart"},
+		{"central.yaml", "store.redis.url=", "store.redis.url says where Redis is"},
+		{"central.yaml", "store.redis.url=http://redis", "does not match pattern"},
+		{"central.yaml", "store.redis.deploy=true", "one of them"},
+		{"external.yaml", "networkPolicy.enabled=false", "store.redis.deploy needs networkPolicy.enabled"},
+		{"central.yaml", "tls.secret=", "tls.secret names the certificate"},
+		{"central.yaml", "tls.insecure=true", "tls has secret and insecure"},
+		{"central.yaml", "policies=null", "policies has no file"},
+		{"central.yaml", "policiesConfigMap=x", "policies and policiesConfigMap"},
+		{"external.yaml", "secrets.external.store.name=", "secrets.external.store.name says where"},
+		{"csi.yaml", "secrets.existing[0].name=x", "secrets.csi stands in place"},
+		{"sidecar-single.yaml", "envoy.configMap=", "envoy.config is what"},
+		{"sidecar-single.yaml", "networkPolicy.enabled=true", "networkPolicy.egress must let Envoy reach the application"},
+		{"central.yaml", "replica=3", "additional properties 'replica' not allowed"},
+		{"central.yaml", "mode=both", "value must be one of"},
+		{"central.yaml", "replicas=0", "minimum"},
+		{"central.yaml", "autoscaling.minReplicas=9", "autoscaling.minReplicas is more than maxReplicas"},
+	} {
+		out, err := tool(t, nil, "helm", append([]string{"template", "x"}, append(values(chart+"/ci/"+c.file), "--set", c.set)...)...)
+		if err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%s, %s: %v, want %q\n%s", c.file, c.set, err, c.want, out[:min(len(out), 600)])
+		}
+	}
+	out, err := tool(t, nil, "helm", "template", "x", chart)
+	if err == nil || strings.Count(string(out), "\n- ") < 3 {
+		t.Errorf("without values: %v\n%s", err, out)
+	}
+}
+
+// TestKubernetesPages: the commands of the pages that need no cluster do what they are for.
+func TestKubernetesPages(t *testing.T) {
+	block := regexp.MustCompile("(?s)<!-- builds -->\\s*```sh\n(.*?)```")
+	for _, page := range []string{"kubernetes/README.md", chart + "/README.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := block.FindAllSubmatch(text, -1)
+		if len(blocks) == 0 {
+			t.Errorf("%s builds nothing", page)
+		}
+		for _, b := range blocks {
+			for line := range strings.Lines(strings.ReplaceAll(string(b[1]), "\\\n", " ")) {
+				words := strings.Fields(line)
+				if i := slices.Index(words, ">"); i >= 0 {
+					words = words[:i]
+				}
+				if len(words) == 0 {
+					continue // the indentation of a step
+				}
+				for i, word := range words {
+					words[i] = strings.ReplaceAll(strings.TrimPrefix(word, "examples/"), "=examples/", "=")
+				}
+				if out, err := tool(t, nil, words[0], words[1:]...); err != nil || len(out) == 0 {
+					t.Errorf("%s: %s: %v\n%s", page, line, err, out)
+				}
+			}
+		}
+	}
+}
