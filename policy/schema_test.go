@@ -52,14 +52,23 @@ func TestSchemaAcceptsWhatIsGood(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d examples, %v", len(files), err)
 	}
+	tests, seen := schema(t, "test-schema.json"), 0
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := policies.Validate(value(t, text)); err != nil {
+		form := policies
+		if strings.HasSuffix(name, "_test.yaml") {
+			form = tests
+			seen++
+		}
+		if err := form.Validate(value(t, text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if seen < 2 {
+		t.Errorf("%d files of tests", seen)
 	}
 	archive, err := txtar.ParseFile("testdata/golden/good.txtar")
 	if err != nil {

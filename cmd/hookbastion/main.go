@@ -23,6 +23,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/redeliver"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/test"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/validate"
 )
 
@@ -47,7 +48,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New(), envoyconfig.New())
-	root.AddCommand(serve.New(), validate.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
+	root.AddCommand(serve.New(), validate.New(), test.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() {

@@ -1,7 +1,7 @@
-// Package edit removes values from the text of a YAML or JSON file, and leaves all else of
-// it as it is: order, comments, spaces, quotes.
+// Package edit removes and replaces values in the text of a YAML or JSON file, and leaves all
+// else of it as it is: order, comments, spaces, quotes.
 //
-// It looks for the bytes to remove where the parser says that the value stands, tries the
+// It looks for the bytes where the parser says that the value stands, tries the
 // shortest cut first, and reads the result: only a text that says what the old one says
 // without the value is returned. What cannot be cut so, such as the first key behind a dash,
 // is an error, and the text stays as it was.

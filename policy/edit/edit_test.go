@@ -65,3 +65,33 @@ func FuzzRemove(f *testing.F) {
 		}
 	})
 }
+
+func TestReplace(t *testing.T) {
+	for _, c := range []struct {
+		name, text, word string
+		steps            []any
+		want             string // empty: by hand
+	}{
+		{"key of a flow", "- {a: x, b: x} # x\n", "y", []any{0, "b"}, "- {a: x, b: y} # x\n"},
+		{"key of a block", "a: x # why\nb:\n  c: x\n", "y", []any{"b", "c"}, "a: x # why\nb:\n  c: y\n"},
+		{"item", "a: [x, x]\n", "y", []any{"a", 1}, "a: [x, y]\n"},
+		{"single quotes", "a: 'x'\n", "y", []any{"a"}, "a: 'y'\n"},
+		{"double quotes", "a: \"x\"\n", "y", []any{"a"}, "a: \"y\"\n"},
+		{"number", "a: 401\n", "403", []any{"a"}, "a: 403\n"},
+		{"JSON", `{"a": {"b": "x"}}`, "y", []any{"a", "b"}, `{"a": {"b": "y"}}`},
+		{"letters of several bytes", "ä: {é: x}\n", "y", []any{"ä", "é"}, "ä: {é: y}\n"},
+		{"escapes", "a: \"\\x78\"\n", "y", []any{"a"}, ""},
+		{"block text", "a: |\n  x\n", "y", []any{"a"}, ""},
+		{"list", "a: [x]\n", "y", []any{"a"}, ""},
+		{"word of another kind", "a: x\n", "1", []any{"a"}, ""},
+		{"word that is none", "a: {b: x}\n", "}", []any{"a", "b"}, ""},
+	} {
+		got, err := edit.Replace([]byte(c.text), c.word, c.steps...)
+		if string(got) != c.want || (c.want == "") != errors.Is(err, edit.ErrByHand) {
+			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
+		}
+	}
+	if got, err := edit.Replace([]byte("a: x\n"), "y", "b"); err == nil {
+		t.Errorf("%q of what is not there", got)
+	}
+}

@@ -19,6 +19,7 @@ type page struct {
 var pages = []page{
 	{"docs/policy.md", "The policy language", []string{"hookbastion/policy/v1/policy.proto", "hookbastion/policy/v1/scheme.proto", "hookbastion/policy/v1/handshake.proto"}},
 	{"docs/settings.md", "The server's settings", []string{"hookbastion/settings/v1/settings.proto"}},
+	{"docs/policy-tests.md", "Tests of policies", []string{"hookbastion/test/v1/test.proto"}},
 }
 
 // writePage renders a page. Messages stand in the order of the files; enums

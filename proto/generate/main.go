@@ -121,6 +121,7 @@ var schemas = []struct {
 	message            protoreflect.Name
 }{
 	{"policy/schema.json", "Hookbastion policy", "hookbastion/policy/v1/policy.proto", "Policy"},
+	{"policy/test-schema.json", "Hookbastion tests of policies", "hookbastion/test/v1/test.proto", "Tests"},
 	{"policy/provider/schema.json", "Hookbastion provider", "hookbastion/policy/v1/scheme.proto", "Provider"},
 }
 

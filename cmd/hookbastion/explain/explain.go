@@ -82,7 +82,7 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	warnings := asEnvoyShows(table, req, s.Mapping)
+	warnings := cli.AsEnvoyShows(table, req, s.Mapping)
 	e := decide(table, req, now)
 	if names := namedOnly(table); e.Reason == authz.NoWebhook.String() && o.webhook == "" && len(names) > 0 {
 		warnings = append(warnings, "Envoy's routes select webhooks, too; say with --webhook which: "+strings.Join(names, ", "))

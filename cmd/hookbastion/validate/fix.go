@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/hookbastion/hookbastion/authz/files"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy/edit"
 	"github.com/hookbastion/hookbastion/policy/finding"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -45,7 +44,7 @@ func fix(w io.Writer, found []finding.Finding, onlyShow bool) (changed bool, err
 		changed = true
 		_, _ = w.Write(diff.Diff(name, before, name, after))
 		if !onlyShow {
-			if err := replace(name, after); err != nil {
+			if err := cli.Replace(name, after); err != nil {
 				return changed, err
 			}
 		}
@@ -99,37 +98,4 @@ func comparePaths(a, b []any) int {
 		}
 		return cmp.Compare(fmt.Sprint(x), fmt.Sprint(y))
 	})
-}
-
-// replace writes a file anew, with the mode that it has. Behind a link it is the file that
-// the link leads to.
-func replace(name string, text []byte) error {
-	name, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return err
-	}
-	return writeWhole(name, text, info.Mode().Perm())
-}
-
-// writeWhole writes a file, whole or not at all.
-func writeWhole(name string, text []byte, mode os.FileMode) (err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(name), ".hookbastion-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary.Name())
-		}
-	}()
-	_, err = temporary.Write(text)
-	err = cmp.Or(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close()) // all are done, whatever fails
-	if err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), name)
 }

@@ -181,5 +181,5 @@ func writeReport(name string, r *posture.Report) (err error) {
 	if err != nil {
 		return err
 	}
-	return writeWhole(name, text.Bytes(), 0o600)
+	return cli.WriteWhole(name, text.Bytes(), 0o600)
 }

@@ -52,13 +52,25 @@ func (p *Policies) compile(onKey func(keys.Key)) (*authz.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, _ := policy.Load(p.Paths...) // Compile reports what is wrong with both
 	var settler *replay.Settler
 	store := memory.New(memory.Config{MaxEntries: 1000})
 	if s.OnlyFailures {
 		settler = replay.NewSettler(store, 0, replay.SealKey{}) // a policy may contradict that
 		settler.ExpectFailures()
 	}
+	return p.compileWith(s, store, settler, onKey)
+}
+
+// Rehearse compiles policies for a command that decides several requests, one after the
+// other, with a store and what settles in it, and lists the secrets and tokens.
+func (p *Policies) Rehearse(s *settings.Settings, store replay.Store, settler *replay.Settler) (*authz.Table, []keys.Key, error) {
+	var all []keys.Key
+	table, err := p.compileWith(s, store, settler, func(k keys.Key) { all = append(all, k) })
+	return table, all, err
+}
+
+func (p *Policies) compileWith(s *settings.Settings, store replay.Store, settler *replay.Settler, onKey func(keys.Key)) (*authz.Table, error) {
+	set, _ := policy.Load(p.Paths...) // Compile reports what is wrong with both
 	return policy.Compile(set, policy.Deps{
 		Store:         store,
 		Settler:       settler,
