@@ -46,11 +46,17 @@ func startReplicas(t *testing.T, server *redistest.Server, args ...string) *repl
 		c.GRPCService()["timeout"] = "5s" // the race detector is slow
 		c.AddEndpoint("hookbastion", sockets[1])
 	})
-	r.client = &http.Client{Timeout: generous, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: r.edge.roots, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 256,
-	}}
-	t.Cleanup(r.client.CloseIdleConnections)
+	r.client = r.edge.pool(t)
 	return r
+}
+
+// pool is a client that keeps many connections.
+func (e *edge) pool(t *testing.T) *http.Client {
+	client := &http.Client{Timeout: generous, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: e.roots, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 256,
+	}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
 }
 
 // send sends the request and returns the status and the header Retry-After.
