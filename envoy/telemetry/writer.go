@@ -12,12 +12,14 @@ import (
 // they are dropped and counted: a slow disk must not slow down decisions.
 const maxPending = 4 << 20
 
-// gather is how long records wait for others, so that they are written by tens.
-// It is what a crash can lose.
-const gather = 5 * time.Millisecond
+// gather is the least time from one write to the next, so that a busy service writes its
+// records by tens. With the time that a write takes it is what a crash can lose of them:
+// one that comes alone is handed to the system at once.
+const gather = time.Millisecond
 
-// Writer gathers records in memory and writes them in one goroutine. It is
-// safe for concurrent use.
+// Writer gathers records in memory and writes them in one goroutine, which no decision
+// waits for. What is written is the system's, so that the end of the process takes
+// nothing of it. It is safe for concurrent use.
 type Writer struct {
 	out     io.Writer
 	mu      sync.Mutex
@@ -63,15 +65,15 @@ func (w *Writer) write(record []byte) {
 
 func (w *Writer) run() {
 	defer close(w.done)
-	wait := time.NewTimer(gather)
+	wait := time.NewTimer(0) // the first one need not wait
 	defer wait.Stop()
 	for range w.wake {
-		wait.Reset(gather)
 		select {
 		case <-wait.C:
 		case <-w.closing:
 		}
 		w.flush()
+		wait.Reset(gather)
 	}
 	w.flush()
 }

@@ -88,6 +88,9 @@ func appendPartition(b []byte, e *memory.Entry) []byte {
 	return append(b, e.Webhook...)
 }
 
+// appendEntry appends an entry, whose partition must be named before it.
+func appendEntry(b []byte, e *memory.Entry) []byte { return e.AppendTo(append(b, itemEntry)) }
+
 type partitionName struct {
 	webhook string
 	tenant  bool

@@ -16,6 +16,11 @@ const (
 	leastLog = 8 << 20
 	// syncBytes is how much a compaction writes between two syncs.
 	syncBytes = 1 << 20
+	// workTime is how long a compaction works at a time, and restTime how long it rests
+	// then: on a busy machine it may lose the processor at any moment, also while it
+	// holds what a check waits for.
+	workTime = 2 * time.Millisecond
+	restTime = 3 * workTime
 	// manySegments is at how many segments, one for each start, it is.
 	manySegments = 16
 )
@@ -61,27 +66,7 @@ func (s *Store) Compact(now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	var b *batch
-	synced := s.log.bytes.Load()
-	note := func(e *memory.Entry) { b = s.log.note(e, now) }
-	err = s.Walk(now, note, func() error {
-		select {
-		case <-s.stop:
-			if b != nil {
-				_ = s.log.wait(b) // whoever notes must wait
-			}
-			return errStopped
-		default:
-		}
-		err := s.written(b)
-		b = nil
-		// Little by little: a disk that must take much at once holds up writes.
-		if at := s.log.bytes.Load(); err == nil && at-synced > syncBytes {
-			synced, err = at, s.log.syncOrLose()
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.writeAll(now, !gap); err != nil {
 		return err
 	}
 	if err := s.log.drop(segment, now); err != nil {
@@ -89,6 +74,63 @@ func (s *Store) Compact(now time.Time) (err error) {
 	}
 	s.log.counters.compactions.Add(1)
 	return nil
+}
+
+// writeAll writes everything that is alive, and leaves most of the time to others if it
+// is not urgent.
+func (s *Store) writeAll(now time.Time, leisurely bool) error {
+	var b *batch
+	var entries []byte // of a step
+	var of memory.Entry
+	synced, began := s.log.bytes.Load(), time.Now()
+	note := func(e *memory.Entry) {
+		of.Partition, of.Webhook, of.Tenant = e.Partition, e.Webhook, e.Tenant
+		entries = appendEntry(entries, e)
+	}
+	step := func() {
+		if len(entries) > 0 {
+			b, entries = s.log.append(&of, entries, now), entries[:0]
+		}
+	}
+	return s.Walk(now, note, step, func() error {
+		err := s.written(b) // whoever notes must wait
+		b = nil
+		// Little by little: a disk that must take much at once holds up writes.
+		if at := s.log.bytes.Load(); err == nil && at-synced > syncBytes {
+			synced, err = at, s.log.syncOrLose()
+		}
+		switch worked := time.Since(began); {
+		case err != nil:
+			return err
+		case worked < workTime || !leisurely:
+			return s.stopping()
+		default:
+			defer func() { began = time.Now() }()
+			return s.rest(restTime)
+		}
+	})
+}
+
+// stopping fails if the store is being closed.
+func (s *Store) stopping() error {
+	select {
+	case <-s.stop:
+		return errStopped
+	default:
+		return nil
+	}
+}
+
+// rest waits, and fails if the store is being closed meanwhile.
+func (s *Store) rest(length time.Duration) error {
+	wake := time.NewTimer(length)
+	defer wake.Stop()
+	select {
+	case <-s.stop:
+		return errStopped
+	case <-wake.C:
+		return nil
+	}
 }
 
 // syncs brings the log to the disk from time to time.

@@ -16,7 +16,10 @@
 // so an entry may be written again at any time.
 //
 // That is what a compaction does: it begins a segment, hands out everything that
-// is alive, in steps between which others write, and removes the segments before.
+// is alive, in steps between which others write, and removes the segments before. It
+// rests between steps, and makes, syncs and removes files while nobody waits for it: a
+// check waits for its write, the one before it, and at most one step's look at a
+// segment of 1,536 nonces.
 // One is due when the log is more than three times as large as what is alive and
 // 8 MiB, so the disk holds at most four times what is alive (some 35 bytes for a
 // nonce, 90 more for a pending one), what comes during a compaction, and 8 MiB.

@@ -18,6 +18,7 @@ type log struct {
 	dir string
 	// every is how often the log is brought to the disk; 0: before each answer.
 	every time.Duration
+	disk  disk
 
 	mu     sync.Mutex // of what follows, up to the next blank line
 	open   *batch     // gathers
@@ -31,7 +32,7 @@ type log struct {
 	// isBroken can be looked at without mu.
 	isBroken atomic.Bool
 	tried    time.Time
-	rotate   bool // the next write begins a segment
+	fresh    *fresh // the next write is the last one before this segment
 
 	// prepare does what must be done before anything is accepted, and mark marks
 	// the directory as left by a crash.
@@ -45,6 +46,7 @@ type log struct {
 	number uint64   // of the last batch
 
 	segment atomic.Int64 // that is written: one ends where a compaction, a failed write or a start begins another
+	made    atomic.Int64 // the last segment that was made, which may be none that was begun
 
 	base   atomic.Uint64 // the first segment that is needed
 	synced atomic.Uint64 // the last batch that is on the disk
@@ -83,7 +85,7 @@ var ErrClosed = errors.New("the nonce log is closed")
 
 // newLog is one that has yet to begin.
 func newLog(dir string, every time.Duration, last header) *log {
-	l := &log{dir: dir, every: every, open: newBatch(), buffer: appendHeader(nil), spare: appendHeader(nil),
+	l := &log{dir: dir, every: every, disk: realDisk(), open: newBatch(), buffer: appendHeader(nil), spare: appendHeader(nil),
 		known: map[uint64]struct{}{}, latest: last.latest, number: last.number}
 	l.base.Store(last.base)
 	l.synced.Store(last.number)
@@ -106,6 +108,7 @@ func (l *log) begin() error {
 			return err
 		}
 		l.segment.Store(int64(last))
+		l.made.Store(int64(last))
 		if err := errors.Join(l.measure(), l.next()); err != nil {
 			return err
 		}
@@ -151,11 +154,31 @@ func (l *log) add(e *memory.Entry) {
 	if e == nil {
 		return
 	}
+	l.name(e)
+	l.buffer = appendEntry(l.buffer, e)
+}
+
+// name names the partition of an entry, unless the segment knows it. l.mu is held.
+func (l *log) name(e *memory.Entry) {
 	if _, ok := l.known[e.Partition]; !ok {
 		l.known[e.Partition] = struct{}{}
 		l.buffer = appendPartition(l.buffer, e)
 	}
-	l.buffer = e.AppendTo(append(l.buffer, itemEntry))
+}
+
+// append adds entries that are encoded already, of one partition, and returns the
+// batch, as note does. e is any of them.
+func (l *log) append(e *memory.Entry, entries []byte, now time.Time) *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return l.void
+	}
+	l.open.wanted = true
+	l.latest = max(l.latest, now.UnixNano())
+	l.name(e)
+	l.buffer = append(l.buffer, entries...)
+	return l.open
 }
 
 // mention adds an entry for which nobody waits.
@@ -188,11 +211,11 @@ func (l *log) wait(b *batch) error {
 // write writes the batch that has gathered. Only one does so at a time.
 func (l *log) write() {
 	l.mu.Lock()
-	b, data, rotate := l.open, l.buffer, l.rotate
+	b, data, fresh := l.open, l.buffer, l.fresh
 	h := header{base: l.base.Load(), latest: l.latest, synced: l.synced.Load(), number: l.number + 1}
 	l.open, l.buffer = newBatch(), l.spare
-	if rotate {
-		l.rotate, l.known = false, map[uint64]struct{}{} // the next segment must name them again
+	if fresh != nil {
+		l.fresh, l.known = nil, map[uint64]struct{}{} // the next segment must name them again
 	}
 	l.mu.Unlock()
 
@@ -200,8 +223,12 @@ func (l *log) write() {
 	err := l.put(data, h.number)
 	b.err = err
 	close(b.done)
-	if err == nil && rotate {
-		err = l.next()
+	switch {
+	case fresh == nil:
+	case err == nil:
+		l.turnTo(fresh)
+	default:
+		fresh.discard()
 	}
 
 	l.mu.Lock()
@@ -255,8 +282,12 @@ func (l *log) fail(err error) {
 	if errors.Is(l.broken, ErrClosed) {
 		err = ErrClosed
 	}
-	l.broken, l.rotate = err, false
+	l.broken = err
 	l.isBroken.Store(true)
+	if l.fresh != nil {
+		l.fresh.discard()
+		l.fresh = nil
+	}
 	l.void = newBatch()
 	l.void.err = err
 	close(l.void.done)

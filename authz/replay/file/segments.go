@@ -1,7 +1,9 @@
 package file
 
 import (
+	"cmp"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,10 +25,10 @@ func (l *log) sync() error {
 		errs = append(errs, syncDir(l.dir))
 	}
 	for _, f := range old {
-		errs = append(errs, f.Sync(), f.Close())
+		errs = append(errs, l.disk.sync(f), f.Close())
 	}
 	if current != nil {
-		errs = append(errs, current.Sync())
+		errs = append(errs, l.disk.sync(current))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -46,22 +48,67 @@ func (l *log) syncOrLose() error {
 	return err
 }
 
+// disk is what may take long: a disk that is busy, or full of what is to be written.
+type disk struct {
+	create func(name string) (*os.File, error)
+	sync   func(*os.File) error
+	remove func(name string) error
+}
+
+func realDisk() disk {
+	return disk{
+		create: func(name string) (*os.File, error) {
+			return os.OpenFile(filepath.Clean(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		},
+		sync:   (*os.File).Sync,
+		remove: os.Remove,
+	}
+}
+
+// fresh is a segment that was made and not begun.
+type fresh struct {
+	file   *os.File
+	number int64
+}
+
+// make makes a segment behind all others. One that is never begun stays as an empty
+// file, since none may be missing in between, until a compaction removes it.
+func (l *log) make() (*fresh, error) {
+	for n := l.made.Load() + 1; ; n++ {
+		f, err := l.disk.create(segmentName(l.dir, int(n)))
+		if errors.Is(err, fs.ErrExist) { // a repair or a compaction was faster
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for made := l.made.Load(); made < n && !l.made.CompareAndSwap(made, n); made = l.made.Load() {
+		}
+		return &fresh{f, n}, nil
+	}
+}
+
+func (f *fresh) discard() { _ = f.file.Close() } // nothing was written
+
 // next begins a segment. After an error the log must be repaired.
 func (l *log) next() error {
-	n := l.segment.Load() + 1
-	f, err := os.OpenFile(segmentName(l.dir, int(n)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+	f, err := l.make()
+	if err == nil {
+		l.turnTo(f)
 	}
-	l.segment.Store(n)
-	l.file, l.size = f, 0
+	return err
+}
+
+// turnTo begins a segment that was made, which takes no time of a disk.
+func (l *log) turnTo(f *fresh) {
+	l.segment.Store(f.number)
+	l.file, l.size = f.file, 0
 	l.files.Lock()
+	defer l.files.Unlock()
 	if l.files.current != nil {
 		l.files.old = append(l.files.old, l.files.current)
 	}
-	l.files.current, l.files.begun = f, true
-	l.files.Unlock()
-	return nil
+	l.files.current, l.files.begun = f.file, true
 }
 
 // repairEvery is how often a broken log is tried again.
@@ -137,20 +184,30 @@ func (l *log) state() error {
 	return l.broken
 }
 
-// rotated makes the next write begin a segment, writes, and returns its number.
+// rotated begins a segment after the next write, writes, and returns its number. The
+// file is made before anybody could have to wait for it. What is noted after the return
+// stands in that segment or behind it.
 func (l *log) rotated(now time.Time) (int, error) {
-	l.mu.Lock()
-	if l.broken != nil {
-		defer l.mu.Unlock()
-		return 0, l.broken
-	}
-	l.rotate = true
-	l.mu.Unlock()
-	if err := l.wait(l.note(nil, now)); err != nil {
+	if err := l.state(); err != nil {
 		return 0, err
 	}
-	return int(l.segment.Load()), l.state()
+	made, err := l.make()
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	if err := l.broken; err != nil || made.number < l.made.Load() { // a repair has begun another one
+		l.mu.Unlock()
+		made.discard()
+		return 0, cmp.Or(err, errRepaired)
+	}
+	l.fresh = made
+	l.mu.Unlock()
+	return int(made.number), l.wait(l.note(nil, now))
 }
+
+// errRepaired ends a compaction that a repair came before, which asks for another.
+var errRepaired = errors.New("the log was repaired meanwhile")
 
 // drop removes the segments before that one, which must hold everything.
 func (l *log) drop(segment int, now time.Time) error {
@@ -163,7 +220,7 @@ func (l *log) drop(segment int, now time.Time) error {
 	}
 	first, _, err := segmentNumbers(l.dir)
 	for n := first; n < segment && err == nil; n++ {
-		err = os.Remove(segmentName(l.dir, n))
+		err = l.disk.remove(segmentName(l.dir, n))
 	}
 	return errors.Join(err, syncDir(l.dir), l.measure())
 }

@@ -188,16 +188,17 @@ func (s slot) fingerprint() (f authz.Fingerprint) {
 // segment has at most 1,536 nonces.
 const opensPerStep = 1024
 
-// Walk hands out everything, in steps. What changes meanwhile may be handed out
-// or not: its own note came, or comes, with the change. Between steps, when no
-// lock is held, it calls between, and ends with its error.
-func (m *Store) Walk(now time.Time, note func(*Entry), between func() error) error {
+// Walk hands out everything, in steps of one partition each. What changes meanwhile may
+// be handed out or not: its own note came, or comes, with the change. After each step,
+// still under the lock of what was handed out, it calls step; then, when no lock is held,
+// between, and ends with its error.
+func (m *Store) Walk(now time.Time, note func(*Entry), step func(), between func() error) error {
 	m.mu.RLock()
 	partitions := slices.Clone(m.order)
 	m.mu.RUnlock()
 	for _, pt := range partitions {
 		for i := range pt.stripes {
-			if err := m.walkStripe(pt, i, now, note, between); err != nil {
+			if err := m.walkStripe(pt, i, now, note, step, between); err != nil {
 				return err
 			}
 		}
@@ -205,7 +206,7 @@ func (m *Store) Walk(now time.Time, note func(*Entry), between func() error) err
 	return nil
 }
 
-func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry), between func() error) error {
+func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry), step func(), between func() error) error {
 	st := &pt.stripes[i]
 	for _, t := range *pt.tables.Load() {
 		for at := 0; ; {
@@ -225,6 +226,7 @@ func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry
 			for at < len(segments) && segments[at] == s {
 				at++
 			}
+			step()
 			st.mu.Unlock()
 			if err := between(); err != nil {
 				return err
@@ -235,6 +237,7 @@ func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry
 	for f := range st.permits { // there are few
 		m.note(pt, st, f, now, note)
 	}
+	step()
 	st.mu.Unlock()
 	for at, all := uint32(0), false; !all; {
 		st.mu.Lock()
@@ -247,6 +250,7 @@ func (m *Store) walkStripe(pt *partition, i int, now time.Time, note func(*Entry
 				m.note(pt, st, o.fingerprint, now, note)
 			}
 		}
+		step()
 		st.mu.Unlock()
 		if err := between(); err != nil {
 			return err

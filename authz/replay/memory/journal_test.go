@@ -129,7 +129,7 @@ func FuzzEntry(f *testing.F) {
 		m := roomFor(100)
 		m.Restore(&e, start)
 		m.Restored(start, start)
-		if err := m.Walk(start, func(*memory.Entry) {}, func() error { return nil }); err != nil {
+		if err := m.Walk(start, func(*memory.Entry) {}, func() {}, func() error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		m.SweepAll(start.Add(time.Hour))
