@@ -41,7 +41,13 @@ func copyExamples(t *testing.T, dir string) {
 
 func exampleSnippets(t *testing.T, mesh string) (all []snippet) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository, "examples", mesh, "README.md"))
+	return stepSnippets(t, filepath.Join("examples", mesh, "README.md"))
+}
+
+// stepSnippets are the blocks of a page with numbered steps.
+func stepSnippets(t *testing.T, page string) (all []snippet) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, page))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -190,6 +190,12 @@ func (r *reader) run(t *testing.T, what, text string) {
 		want = []string{"HTTP/1.1 200 OK\r\n", "x-was-verified: signature\r\n", "HTTP/1.1 409 Conflict\r\n"}
 	case "sent":
 		want = []string{"HTTP/1.1 200 OK\r\n", "application-saw-verified: signature\r\n", "HTTP/1.1 409 Conflict\r\n"}
+	case "passes":
+		want = []string{"HTTP/1.1 200 OK\r\n", "x-was-verified: signature\r\n"}
+	case "retired":
+		want = []string{"HTTP/1.1 200 OK\n"}
+	case "refused":
+		want = []string{"HTTP/1.1 401 Unauthorized\r\n"}
 	case "own":
 		want = []string{"HTTP/2.0 200 OK\n"}
 		if got := r.application.Take(); len(got) != 1 || got[0].Header.Get("x-hookbastion-verified") != "signature" {
