@@ -13,6 +13,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/demo"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/envoyconfig"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/explain"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/importer"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/lesson"
@@ -49,6 +50,7 @@ func newRoot() *cobra.Command {
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New(), envoyconfig.New())
 	root.AddCommand(serve.New(), validate.New(), test.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
+	root.AddCommand(importer.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() {
