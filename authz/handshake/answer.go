@@ -150,11 +150,21 @@ func (m *maker) text(p *Piece) (string, bool) {
 	}
 }
 
-// key returns the first key that is valid now, and its bytes.
+// key returns the key that has proven the request, or where nothing has the first one that
+// is valid now, and its bytes: while a secret is changed, the provider knows but one.
 func (m *maker) key() (*Key, []byte) {
+	if m.call.KeyID != "" {
+		if k, bytes := m.first(func(k *Key) bool { return k.ID == m.call.KeyID }); k != nil {
+			return k, bytes
+		}
+	}
+	return m.first(func(*Key) bool { return true })
+}
+
+func (m *maker) first(fits func(*Key) bool) (*Key, []byte) {
 	for i := range m.h.Keys {
 		k := &m.h.Keys[i]
-		if !k.validAt(m.call.Now) {
+		if !k.validAt(m.call.Now) || !fits(k) {
 			continue
 		}
 		if value := k.Cell.Load(m.call.Secrets); value != nil && value.Len() > 0 {

@@ -2,6 +2,9 @@ package handshake_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"strings"
 	"testing"
@@ -175,6 +178,32 @@ func TestVerifyToken(t *testing.T) {
 		d := decide(table(set), request("GET", target, ""))
 		if d.Reason != want || want == authz.HandshakeRefused && d.Status() != 403 {
 			t.Errorf("%s: %s, status %d", target, d.Reason, d.Status())
+		}
+	}
+}
+
+// While a secret is changed, a challenge is answered with the key that its sender signed
+// with, and without a signature with the first one.
+func TestAnswersWithTheKeyThatSigned(t *testing.T) {
+	key := func(id string) handshake.Key {
+		return handshake.Key{ID: id, Cell: secret.NewCell(secret.New([]byte("the secret " + id)))}
+	}
+	h := &handshake.Handshake{
+		Name: "signed", Method: "POST", Verify: handshake.Delivery, Keys: []handshake.Key{key("new"), key("old")},
+		Challenge: &handshake.Challenge{JSON: "challenge", Alphabet: handshake.Word, Max: 16},
+		Answer:    handshake.Answer{Status: 200, ContentType: "text/plain", Body: []handshake.Piece{{MAC: &handshake.MAC{Hash: handshake.SHA256}}}},
+	}
+	for signed, want := range map[string]string{"old": "old", "new": "new", "": "new", "another": "new"} {
+		check := authzCheck{authz.StageSignature, func(call *authz.Call) authz.Reason {
+			call.KeyID, call.Proof = signed, authz.ProofSignature
+			return authz.OK
+		}}
+		set := &handshake.Set{Handshakes: []*handshake.Handshake{h}}
+		d := decide(table(set, check), request("POST", "/hook", `{"challenge":"abc"}`, "content-type", "application/json"))
+		mac := hmac.New(sha256.New, []byte("the secret "+want))
+		_, _ = mac.Write([]byte("abc")) // hashes never fail
+		if d.Reason != authz.Handshake || d.Answered().Body != hex.EncodeToString(mac.Sum(nil)) || d.KeyID != want {
+			t.Errorf("signed with %q: %s, with the key %q, want %q", signed, d.Reason, d.KeyID, want)
 		}
 	}
 }

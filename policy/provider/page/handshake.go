@@ -16,9 +16,13 @@ func (to *writer) handshake(h *policyv1.Handshake) {
 		text += " It is answered only where the policy asks for it: " + h.GetRisk()
 	}
 	to.paragraph(text)
+	refused := ""
+	if status := h.GetAnswer().GetRefusedStatus(); status != 0 {
+		refused = fmt.Sprint(status)
+	}
 	to.table([][2]string{
 		{"request", askedWords(h)}, {"challenge", challengeWords(h.GetChallenge())}, {"first", verifyWords(h)},
-		{"answer", answerWords(h.GetAnswer())}, {"policy", setUpWords(h)},
+		{"answer", answerWords(h.GetAnswer())}, {"if it fails", refused}, {"policy", setUpWords(h)},
 	})
 	to.paragraph("Read in: " + h.GetSource())
 }
