@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos timing audit-model fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos chaos-mutants soak timing audit-model fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -79,9 +79,17 @@ anomalies: ## what the monitor finds in 20 months of planted anomalies, beside s
 	$(GO) build -o bin/anomalies ./cmd/anomalies
 	bin/anomalies $(ANOMALIES_FLAGS)
 
-chaos: build envoy redis ## kills, pauses, outages and old files behind a real Envoy; CHAOS_SEED, CHAOS_SEEDS, CHAOS_TIME (a seed), CHAOS_FLAGS
+chaos: build envoy redis ## all providers, attacks, kills, outages and old files behind a real Envoy, each verdict judged; CHAOS_SEED, CHAOS_SEEDS, CHAOS_TIME (a seed), CHAOS_VERDICTS (a seed, at least), CHAOS_FLAGS
 	$(GO) build -o bin/chaos ./cmd/chaos
-	bin/chaos $(if $(CHAOS_SEED),-seed $(CHAOS_SEED) -seeds 1) $(if $(CHAOS_SEEDS),-seeds $(CHAOS_SEEDS)) $(if $(CHAOS_TIME),-time $(CHAOS_TIME)) $(CHAOS_FLAGS)
+	bin/chaos $(if $(CHAOS_SEED),-seed $(CHAOS_SEED) -seeds 1) $(if $(CHAOS_SEEDS),-seeds $(CHAOS_SEEDS)) $(if $(CHAOS_TIME),-time $(CHAOS_TIME)) $(if $(CHAOS_VERDICTS),-verdicts $(CHAOS_VERDICTS)) $(CHAOS_FLAGS)
+
+chaos-mutants: envoy redis ## that make chaos finds each of some forty protections that are taken away, in some twenty minutes; MUTANT: those with this in their name
+	$(GO) build -o bin/chaos ./cmd/chaos
+	$(GO) run ./cmd/chaos/mutants $(if $(MUTANT),-run "$(MUTANT)")
+
+soak: build envoy redis ## make chaos at a moderate load for SOAK (30m), with what the service uses each ten seconds
+	$(GO) build -o bin/chaos ./cmd/chaos
+	bin/chaos -soak $(or $(SOAK),$(SOAKTIME),30m) $(CHAOS_FLAGS)
 
 timing: ## a statistical test that no comparison tells where secrets differ
 	$(GO) run ./cmd/timing $(TIMING_FLAGS)

@@ -38,16 +38,20 @@ type application struct {
 	server  *http.Server
 	seed    int64
 
+	listener net.Listener
+
 	mu       sync.Mutex
 	arrivals map[string][]*arrival // by content
+
+	requests requests
 }
 
 func startApplication(seed int64) (*application, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(host(), "0"))
 	if err != nil {
 		return nil, err
 	}
-	a := &application{address: l.Addr().String(), seed: seed, arrivals: map[string][]*arrival{}}
+	a := &application{address: l.Addr().String(), seed: seed, listener: l, arrivals: map[string][]*arrival{}}
 	a.server = &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
 	go func() { _ = a.server.Serve(l) }() // ends with stop
 	return a, nil
@@ -67,6 +71,11 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // Envoy went away in the middle
+	}
+	if id := r.Header.Get("X-Chaos-Request"); id != "" {
+		a.requests.came(id, r.Header)
+		a.obey(w, r.Header.Get("X-Chaos-Act"))
+		return
 	}
 	k := key(r.URL.Path, string(body), r.Header.Get("Stripe-Signature"))
 	now := &arrival{began: time.Now(), mark: r.Header.Get("X-Hookbastion-Replay")}

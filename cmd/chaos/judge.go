@@ -26,7 +26,13 @@ type verdict struct {
 	unproven                    int // lost since nothing had come of the access log yet
 	half                        int // lost since the application said 2xx, and died when nobody listened any more
 	wrong                       []string
+	bad                         int // how many, also those of which wrong has no room
 	statuses                    map[string]int
+
+	// of the traffic
+	told, untold, delivered int64
+	copies, forged, passed  int64
+	reasons, cases          map[string]int
 }
 
 func judge(w *world, l *load) *verdict {
@@ -79,6 +85,7 @@ func (a *application) tell(d *delivery) string {
 }
 
 func (v *verdict) fail(format string, arguments ...any) {
+	v.bad++
 	const most = 20
 	if len(v.wrong) < most {
 		v.wrong = append(v.wrong, fmt.Sprintf(format, arguments...))
@@ -124,9 +131,16 @@ func (v *verdict) content(w *world, c content) (took bool) {
 // paused in between.
 const lag = 3 * time.Second
 
+// hurry is how much later than what overtakes it a delivery may come.
+const hurry = time.Second
+
 // overtook reports whether what came marked at the first time may have been checked
-// after what came without a mark at the second: that was checked before a loss.
+// after what came without a mark at the second: that was checked before a loss, or its
+// sender left while it was on its way, which let the other through.
 func (w *world) overtook(marked, unmarked time.Time) bool {
+	if unmarked.Sub(marked) < hurry {
+		return true
+	}
 	return slices.ContainsFunc(w.forgotten, func(l loss) bool {
 		return l.at.Before(marked) && !unmarked.After(l.at.Add(lag))
 	})
@@ -165,13 +179,21 @@ func (v *verdict) print(out io.Writer, s setup) {
 	if s.retry {
 		retry = ", retry_policy"
 	}
-	fmt.Fprintf(out, "seed %d, %s%s: %d faults, %d deliveries (%d retried), %d taken, %d contents of which %d came more than once, %d marked, %d lost before an access log had come, %d after half an answer\n",
-		s.seed, s.store, retry, v.faults, v.deliveries, v.retried, v.taken, v.contents, v.forwarded, v.marked, v.unproven, v.half)
-	fmt.Fprintf(out, "  faults: %s\n  answers: %s\n", counts(v.kinds), counts(v.statuses))
+	fmt.Fprintf(out, "seed %d, %s%s: %d verdicts judged, %d wrong; %d deliveries of %d kinds of traffic taken, %d forgeries refused, %d copies refused, %d marked as documented; %d faults, %d answers without a verdict\n",
+		s.seed, s.store, retry, v.verdicts(), v.bad, v.delivered, len(v.cases), v.forged, v.copies, v.passed, v.faults, v.untold)
+	fmt.Fprintf(out, "  senders: %d deliveries (%d retried), %d taken, %d contents of which %d came more than once, %d marked, %d lost before an access log had come, %d after half an answer\n",
+		v.deliveries, v.retried, v.taken, v.contents, v.forwarded, v.marked, v.unproven, v.half)
+	fmt.Fprintf(out, "  faults: %s\n  answers: %s\n  reasons: %s\n", counts(v.kinds), counts(v.statuses), counts(v.reasons))
 	for _, wrong := range v.wrong {
 		fmt.Fprintf(out, "  WRONG %s\n", wrong)
 	}
+	if v.bad > 0 {
+		fmt.Fprintf(out, "  again: make chaos CHAOS_SEED=%d\n", s.seed)
+	}
 }
+
+// verdicts are all that were judged: those of the traffic, and each content of the senders.
+func (v *verdict) verdicts() int64 { return v.told + int64(v.contents) }
 
 func counts(m map[string]int) string {
 	var parts []string

@@ -45,6 +45,7 @@ func TestJudge(t *testing.T) {
 		{"and another", "/untimed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, "possible"), came(40, 41, taken, "")}, outage, "has taken it"},
 		{"overtaken by a marked one after a loss", "/untimed", []*arrival{came(11, 12, taken, "possible"), came(12.5, 13, taken, "")}, outage, ""},
 		{"later than it can be overtaken", "/untimed", []*arrival{came(11, 12, taken, "possible"), came(13.5, 14, taken, "")}, outage, "has taken it"},
+		{"overtaken by a marked one", "/untimed", []*arrival{came(1, 2, taken, "possible"), came(1.5, 3, taken, "")}, nil, ""},
 		{"a copy of a signed time after a loss", "/timed", []*arrival{came(1, 2, taken, ""), came(30, 31, taken, "")}, outage, "has taken it"},
 	} {
 		d := &delivery{path: c.path, contents: []content{{path: c.path, key: "k"}}}

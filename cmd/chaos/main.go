@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,6 +41,14 @@ type setup struct {
 	redis    string
 	dir      string
 	patience time.Duration // for retries after the last fault
+	streams  int           // of the traffic
+	pace     time.Duration // between two things that a stream does
+	rest     time.Duration // the longest between two faults
+	only     string        // the faults that there are, if not all
+	eager    bool          // end with the first wrong verdict
+	spared   bool          // one replica is never ended, so that it can be watched
+	record   *record       // of what that replica has; nil: nobody looks
+	verdicts int           // to be judged before the faults end
 }
 
 // cached is where make puts what it fetches.
@@ -56,6 +65,13 @@ func main() {
 	flag.IntVar(&s.workers, "workers", 6, "senders")
 	flag.DurationVar(&s.lurk, "lurk", 25*time.Second, "the longest that an attacker waits with a copy")
 	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long senders go on retrying after the last fault")
+	flag.IntVar(&s.streams, "streams", 12, "streams of the traffic")
+	flag.DurationVar(&s.pace, "pace", 0, "what a stream waits on average between two things that it does")
+	flag.DurationVar(&s.rest, "rest", 1200*time.Millisecond, "the longest between two faults")
+	flag.StringVar(&s.only, "only", "", "faults that there are, with commas; by default all")
+	flag.BoolVar(&s.eager, "eager", false, "end with the first wrong verdict")
+	flag.IntVar(&s.verdicts, "verdicts", 0, "verdicts of the traffic a seed, before its faults end")
+	soak := flag.Duration("soak", 0, "in place of seeds: for how long to watch what the service uses")
 	flag.StringVar(&s.binary, "hookbastion", "bin/hookbastion", "the service")
 	flag.StringVar(&s.envoy, "envoy", "", "an Envoy; by default that of .cache or PATH")
 	flag.StringVar(&s.redis, "redis", "", "a redis-server; by default that of .cache or PATH")
@@ -67,7 +83,10 @@ func main() {
 	s.envoy = find(s.envoy, "envoy", cached+"envoy-*/envoy")
 	s.redis = find(s.redis, "redis-server", cached+"redis/bin/redis-server")
 
-	list, bad, total := strings.Split(*stores, ","), 0, 0
+	if *soak > 0 {
+		os.Exit(soaked(s, *soak))
+	}
+	list, bad, total, verdicts := strings.Split(*stores, ","), 0, 0, int64(0)
 	for i := range *seeds {
 		s.seed = *first + int64(i)
 		turn := int(s.seed - 1)
@@ -80,11 +99,15 @@ func main() {
 		}
 		verdict.print(os.Stdout, s)
 		total += verdict.faults
-		if len(verdict.wrong) > 0 {
+		verdicts += verdict.verdicts()
+		if verdict.bad > 0 {
 			bad++
+			if s.eager {
+				break
+			}
 		}
 	}
-	fmt.Printf("%d faults over %d seeds\n", total, *seeds)
+	fmt.Printf("%d verdicts judged and %d faults over %d seeds\n", verdicts, total, *seeds)
 	if bad > 0 {
 		fmt.Printf("%d seeds show what must not be\n", bad)
 		os.Exit(1)
@@ -103,25 +126,79 @@ func run(s setup) (*verdict, error) {
 		return nil, err
 	}
 	defer w.stop()
-	l := newLoad(w)
+	return w.suffer()
+}
+
+// suffer lets traffic and faults be, and judges what came of them.
+func (w *world) suffer() (*verdict, error) {
+	l, t := newLoad(w), newTraffic(w)
 	l.start()
-	n := &nemesis{world: w, random: newRandom(s.seed, "nemesis")}
-	for i, end := 0, time.Now().Add(s.time); i < s.faults && s.time == 0 || time.Now().Before(end); i++ {
-		if err := n.next(); err != nil {
-			return nil, fmt.Errorf("%s: %w\n%s", n.last, err, w.tails())
-		}
+	t.start()
+	stop, over := make(chan struct{}), make(chan struct{})
+	var keys, pulse sync.WaitGroup
+	pulse.Go(func() { w.weather.Pulse(over) })
+	if w.record != nil {
+		pulse.Go(func() { w.record.follow(w, stop) })
 	}
-	if err := n.heal(); err != nil {
+	keys.Go(func() { w.rotations(stop, func(err error) { t.fail("rotation: " + err.Error()) }) })
+	err := w.faults(t)
+	close(stop)
+	keys.Wait()
+	if err != nil {
+		close(over)
 		return nil, err
 	}
-	l.finish(s.patience)
+	w.finish(l, t)
+	close(over)
+	pulse.Wait()
 	v := judge(w, l)
-	v.kinds = n.count
-	for _, k := range n.count {
+	t.report(v)
+	v.kinds = w.nemesis.count
+	for _, k := range v.kinds {
 		v.faults += k
 	}
-	if len(v.wrong) > 0 {
-		v.wrong = append(v.wrong, strings.Join(n.diary, "\n"), w.tails())
+	if v.bad > 0 {
+		v.wrong = append(v.wrong, strings.Join(w.nemesis.diary, "\n"), w.tails())
 	}
 	return v, nil
+}
+
+// finish ends both loads at once, each of which retries for a while.
+func (w *world) finish(l *load, t *traffic) {
+	patience := w.patience
+	if w.eager && t.failed() {
+		patience = 0
+	}
+	var both sync.WaitGroup
+	both.Go(func() { l.finish(patience) })
+	both.Go(func() { t.finish(patience) })
+	both.Wait()
+}
+
+// faults breaks one thing after the other, and leaves all running.
+func (w *world) faults(t *traffic) error {
+	s := w.setup
+	n := &nemesis{world: w, random: newRandom(s.seed, "nemesis")}
+	w.nemesis = n
+	for time.Until(w.began.Add(setupTime+time.Second)) > 0 && !(s.eager && t.failed()) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	goes := func(i int) bool {
+		switch {
+		case s.eager && t.failed():
+			return false
+		case s.verdicts > 0 && t.told.Load() < int64(s.verdicts):
+			return true
+		case s.time > 0:
+			return time.Since(w.began) < s.time
+		default:
+			return i < s.faults
+		}
+	}
+	for i := 0; goes(i); i++ {
+		if err := n.next(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", n.last, err, w.tails())
+		}
+	}
+	return n.heal()
 }

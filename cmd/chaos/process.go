@@ -20,6 +20,7 @@ type process struct {
 	command []string
 	env     []string
 	ready   func(p *process) error // nil once it serves
+	metrics string                 // where it tells of itself, if it does
 
 	mu      sync.Mutex
 	running *exec.Cmd
@@ -89,6 +90,30 @@ func (p *process) end(s syscall.Signal) error {
 		<-ended
 		return fmt.Errorf("%s does not end\n%s", p.name, p.output.String())
 	}
+}
+
+// gone waits until the process has ended by itself.
+func (p *process) gone(limit time.Duration) error {
+	p.mu.Lock()
+	ended := p.ended
+	p.mu.Unlock()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(limit):
+		p.signal(syscall.SIGKILL)
+		return fmt.Errorf("%s does not go", p.name)
+	}
+}
+
+// pid is that of the process that runs; 0 if none does.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running == nil {
+		return 0
+	}
+	return p.running.Process.Pid
 }
 
 // tail keeps the last lines of what a process wrote.

@@ -24,11 +24,11 @@ func (w *world) startRedis() error {
 			return err
 		}
 		arguments := []string{
-			w.setup.redis, "--port", ports[i], "--bind", "127.0.0.1", "--unixsocket", w.path(name), "--dir", w.path(name + ".d"), "--save", "",
+			w.setup.redis, "--port", ports[i], "--bind", host(), "--unixsocket", w.path(name), "--dir", w.path(name + ".d"), "--save", "",
 			"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes",
 		}
 		if i == 1 {
-			arguments = append(arguments, "--replicaof", "127.0.0.1 "+ports[0])
+			arguments = append(arguments, "--replicaof", host()+" "+ports[0])
 		}
 		p := &process{name: name, command: arguments, ready: func(*process) error { return ping(w.path(name)) }}
 		w.redis = append(w.redis, p)
@@ -114,6 +114,8 @@ func (n *nemesis) redisRestart(with string) error {
 	}
 	at := time.Now()
 	switch with {
+	case "kept":
+		n.world.weather.Lost() // which the service cannot know better
 	case "emptied":
 		n.forgot(loss{what: with, at: at})
 		if err := os.RemoveAll(n.world.path("redis.d")); err != nil {
@@ -135,6 +137,7 @@ func (n *nemesis) redisRestart(with string) error {
 	if err := p.start(); err != nil {
 		return err
 	}
+	defer n.world.weather.Lost()
 	return p.await(ready)
 }
 
@@ -152,7 +155,7 @@ func (n *nemesis) redisFailback() error {
 	if _, err := redis(replicaSocket, "REPLICAOF", "NO", "ONE"); err != nil {
 		return err
 	}
-	if _, err := redis(masterSocket, "REPLICAOF", "127.0.0.1", port(replica)); err != nil {
+	if _, err := redis(masterSocket, "REPLICAOF", host(), port(replica)); err != nil {
 		return err
 	}
 	if err := synced(masterSocket); err != nil {
@@ -162,7 +165,7 @@ func (n *nemesis) redisFailback() error {
 		return err
 	}
 	n.forgot(loss{what: "failback", at: time.Now()})
-	_, err := redis(replicaSocket, "REPLICAOF", "127.0.0.1", port(master))
+	_, err := redis(replicaSocket, "REPLICAOF", host(), port(master))
 	return err
 }
 
@@ -201,5 +204,17 @@ func (n *nemesis) redisEvicts() error {
 		}
 	}
 	n.forgot(loss{what: "evicted", at: time.Now()})
+	return nil
+}
+
+// redisSlow lets all commands wait, again and again.
+func (n *nemesis) redisSlow() error {
+	for range 3 + n.random.IntN(8) {
+		ms := 20 + n.random.IntN(300)
+		if _, err := redis(n.world.path("redis"), "CLIENT", "PAUSE", strconv.Itoa(ms), "ALL"); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(ms)*time.Millisecond + n.upTo(100*time.Millisecond))
+	}
 	return nil
 }

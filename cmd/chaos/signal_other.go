@@ -7,6 +7,7 @@ import "syscall"
 // No process can be made to stand still here.
 const (
 	works                = false
+	hotRestarts          = false
 	sigStop, sigContinue = syscall.Signal(-1), syscall.Signal(-1)
 )
 

@@ -2,10 +2,14 @@
 
 package main
 
-import "syscall"
+import (
+	"runtime"
+	"syscall"
+)
 
 const (
 	works                = true
+	hotRestarts          = runtime.GOOS == "linux"
 	sigStop, sigContinue = syscall.SIGSTOP, syscall.SIGCONT
 )
 

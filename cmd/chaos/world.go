@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hookbastion/hookbastion/cmd/chaos/oracle"
 )
 
 // Times of the world, short so that leases and windows end within a run. The longest
@@ -23,6 +26,7 @@ const (
 	lease        = 4 * time.Second
 	window       = time.Hour
 	recovery     = time.Second
+	setupTime    = 8 * time.Second // until then nothing was accepted before, and nothing is broken
 )
 
 // secret keys all webhooks.
@@ -37,8 +41,16 @@ type world struct {
 	redis       []*process // a master and its replica
 	application *application
 	address     string // of Envoy
+	secure      string // its address with TLS
+	admin       string // and of its admin listener
+	baseID      int
 	began       time.Time
 	forgotten   []loss // when the store forgot
+
+	certificates certificates
+	endpoints    []*oracle.Endpoint
+	weather      *oracle.Weather
+	nemesis      *nemesis
 }
 
 func newRandom(seed int64, name string) *rand.Rand {
@@ -48,8 +60,14 @@ func newRandom(seed int64, name string) *rand.Rand {
 }
 
 func start(s setup) (*world, error) {
-	w := &world{setup: s, began: time.Now()}
+	w := &world{setup: s, began: time.Now(), endpoints: oracle.All(), weather: &oracle.Weather{}}
 	var err error
+	if err := w.makeCertificates(); err != nil {
+		return nil, err
+	}
+	if err := w.secrets(); err != nil {
+		return nil, err
+	}
 	if w.application, err = startApplication(s.seed); err != nil {
 		return nil, err
 	}
@@ -91,16 +109,38 @@ func (w *world) stop() {
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
-// policies writes the policies; the version is a comment, so that a reload has
-// something to load.
-func (w *world) policies(version int) error {
-	dir := w.path("policies")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// secrets writes the files of all keys.
+func (w *world) secrets() error {
+	if err := os.MkdirAll(w.path("secrets"), 0o700); err != nil {
 		return err
 	}
 	if err := os.WriteFile(w.path("secret"), []byte(secret), 0o600); err != nil {
 		return err
 	}
+	if err := os.WriteFile(w.path("secrets/verify"), []byte(oracle.VerifyToken), 0o600); err != nil {
+		return err
+	}
+	for _, e := range w.endpoints {
+		for name, text := range e.Files() {
+			if err := w.place(filepath.Join("secrets", name), text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// place writes a file beside its place and renames it.
+func (w *world) place(name, text string) error {
+	if err := os.WriteFile(w.path(name)+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(w.path(name)+".new", w.path(name))
+}
+
+// policyText is the policies; the version is a comment, so that a reload has something to
+// load.
+func (w *world) policyText(version int) string {
 	text := fmt.Sprintf(`# version %d
 webhooks:
 - name: timed
@@ -119,73 +159,68 @@ webhooks:
   replay: {window: %s, on_replay: ACKNOWLEDGE, release: UPSTREAM_FAILURE, on_unknown: RELEASE}
   secrets: [{file: ../secret}]
 `, version, window, window)
-	if err := os.WriteFile(filepath.Join(dir, ".new"), []byte(text), 0o600); err != nil {
+	return text + oracle.Policies(w.endpoints, "../secrets")
+}
+
+// policies writes the policies.
+func (w *world) policies(version int) error {
+	if err := os.MkdirAll(w.path("policies"), 0o700); err != nil {
 		return err
 	}
-	return os.Rename(filepath.Join(dir, ".new"), filepath.Join(dir, "webhooks.yaml"))
+	return w.place("policies/webhooks.yaml", w.policyText(version))
 }
 
 func (w *world) replica(i int) *process {
+	address := freeAddress()
+	setup := w.began.Add(setupTime)
 	arguments := []string{
 		w.binary, "serve", "--policy", w.path("policies"), "--grpc-unix-path", w.path("grpc" + strconv.Itoa(i)),
-		"--http-listen", "127.0.0.1:0", "--replay-lease", lease.String(), "--replay-store", w.store,
+		"--http-listen", address, "--envoy-edge", "--replay-lease", lease.String(), "--replay-store", w.store,
 	}
 	switch w.store {
+	case "MEMORY":
+		arguments = append(arguments, "--replay-setup-until", setup.UTC().Format(time.RFC3339))
 	case "FILE":
+		arguments = append(arguments, "--replay-setup-until", setup.UTC().Format(time.RFC3339))
 		arguments = append(arguments, "--replay-file-path", w.path("nonces"), "--replay-file-sync", []string{"0s", "100ms"}[w.seed%2])
 	case "REDIS":
 		arguments = append(arguments, "--replay-redis-url", "unix://"+w.path("redis"), "--replay-redis-budget", "200ms",
-			"--replay-redis-recovery", recovery.String(), "--replay-redis-setup-until", w.began.Add(20*time.Second).UTC().Format(time.RFC3339))
+			"--replay-redis-recovery", recovery.String(), "--replay-redis-setup-until", setup.UTC().Format(time.RFC3339))
 	}
-	return &process{name: "replica " + strconv.Itoa(i), command: arguments, ready: says("msg=serving")}
+	return &process{name: "replica " + strconv.Itoa(i), command: arguments, ready: says("msg=serving"), metrics: "http://" + address + "/metrics"}
 }
 
-func (w *world) newEnvoy() *process {
-	w.address = freeAddress()
-	_, port, _ := net.SplitHostPort(w.address) // made by net
-	_, adminPort, _ := net.SplitHostPort(freeAddress())
-	_, application, _ := net.SplitHostPort(w.application.address)
-	retry := ""
-	if w.retry {
-		retry = "\n                        retry_policy: {num_retries: 2, retry_back_off: {base_interval: 0.01s, max_interval: 0.05s}}"
-	}
-	var endpoints strings.Builder
-	for i := range w.replicas {
-		fmt.Fprintf(&endpoints, "\n              - endpoint: {address: {pipe: {path: %s}}}", w.path("grpc"+strconv.Itoa(i)))
-	}
-	text := strings.NewReplacer("PORT", port, "ADMIN", adminPort, "APPLICATION", application, "RETRY", retry,
-		"ENDPOINTS", endpoints.String(), "TIMEOUT", routeTimeout.String()).Replace(envoyConfig)
-	if err := os.WriteFile(w.path("envoy.yaml"), []byte(text), 0o600); err != nil {
-		panic(err) // the directory is ours
-	}
-	w.envoy = &process{
-		name:    "envoy",
-		command: []string{w.setup.envoy, "-c", w.path("envoy.yaml"), "--concurrency", "2", "--use-dynamic-base-id", "-l", "error"},
-		ready:   func(*process) error { return get("http://127.0.0.1:" + adminPort + "/ready") },
-	}
-	return w.envoy
-}
-
-func get(url string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func get(url string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() { _ = response.Body.Close() }() // only its status counts
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", response.StatusCode)
+	defer func() { _ = response.Body.Close() }() // what was read counts
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d", response.StatusCode)
 	}
-	return nil
+	return string(text), err
+}
+
+// host is where all of a run listens. On Linux it is an address that no other process
+// takes for a connection of its own while one of ours is down.
+func host() string {
+	if !hotRestarts {
+		return "127.0.0.1"
+	}
+	n := os.Getpid()
+	return fmt.Sprintf("127.81.%d.%d", n>>8&255, n&255)
 }
 
 func freeAddress() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(host(), "0"))
 	if err != nil {
 		panic(err) // no port on this machine
 	}
@@ -201,73 +236,3 @@ func (w *world) tails() string {
 	}
 	return b.String()
 }
-
-const envoyConfig = `
-admin:
-  address: {socket_address: {address: 127.0.0.1, port_value: ADMIN}}
-static_resources:
-  listeners:
-    - name: webhooks
-      address: {socket_address: {address: 127.0.0.1, port_value: PORT}}
-      filter_chains:
-        - filters:
-            - name: envoy.filters.network.http_connection_manager
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-                stat_prefix: webhooks
-                codec_type: AUTO
-                use_remote_address: true
-                http_filters:
-                  - name: envoy.filters.http.ext_authz
-                    typed_config:
-                      "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-                      transport_api_version: V3
-                      grpc_service:
-                        envoy_grpc: {cluster_name: hookbastion}
-                        timeout: 1sRETRY
-                      failure_mode_allow: false
-                      status_on_error: {code: ServiceUnavailable}
-                      validate_mutations: true
-                      encode_raw_headers: true
-                      with_request_body: {max_request_bytes: 1048576, allow_partial_message: false, pack_as_bytes: true}
-                  - name: envoy.filters.http.router
-                    typed_config:
-                      "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-                route_config:
-                  virtual_hosts:
-                    - name: webhooks
-                      domains: ["*"]
-                      routes:
-                        - match: {prefix: /}
-                          route: {cluster: application, timeout: TIMEOUT}
-                access_log:
-                  - name: envoy.access_loggers.http_grpc
-                    typed_config:
-                      "@type": type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig
-                      common_config:
-                        log_name: hookbastion
-                        transport_api_version: V3
-                        buffer_size_bytes: 16384
-                        buffer_flush_interval: 0.05s
-                        grpc_service: {envoy_grpc: {cluster_name: hookbastion}}
-  clusters:
-    - name: hookbastion
-      type: STATIC
-      connect_timeout: 0.5s
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: {http2_protocol_options: {}}
-      load_assignment:
-        cluster_name: hookbastion
-        endpoints:
-          - lb_endpoints:ENDPOINTS
-    - name: application
-      type: STATIC
-      connect_timeout: 0.5s
-      load_assignment:
-        cluster_name: application
-        endpoints:
-          - lb_endpoints:
-              - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: APPLICATION}}}
-`
