@@ -250,7 +250,7 @@ func (c *Call) release() {
 	c.chunks, c.room, c.buffers, c.blocks = nil, nil, nil, nil
 	s.budget.give(c.charged)
 	if !c.uncounted {
-		s.inFlight.Add(-1)
+		c.conn.exit()
 	}
 }
 
@@ -273,7 +273,7 @@ func (c *Call) expire() bool {
 // refused. The caller owns what was received.
 func (c *Call) refuseEarly() {
 	c.running, c.early, c.uncounted = true, true, true
-	c.conn.server.inFlight.Add(-1) // whoever has its place need not wait for its end
+	c.conn.exit() // whoever has its place need not wait for its end
 	if c.refusal == None {
 		c.refusal = Overloaded
 	}

@@ -55,7 +55,10 @@ type conn struct {
 	net    net.Conn
 	born   time.Time
 	peer   string      // its address without the port
-	spoke  atomic.Bool // the peer's first settings have come
+	asked  atomic.Bool // there was a call
+	placed bool        // it has a place; with the server's mu
+	// inFlight are its unary calls that are counted.
+	inFlight atomic.Int64
 	// stalledUntil is until when the peer is known for messages that it announces
 	// and does not send, in Unix nanoseconds.
 	stalledUntil atomic.Int64
@@ -211,7 +214,9 @@ func (c *conn) step() error {
 			return http2.ConnectionError(http2.ErrCodeProtocol)
 		}
 		c.gotSettings, c.readUntil = true, time.Time{} // the time of the preface is over
-		c.spoke.Store(true)
+		if !c.server.place(c) {
+			return errGone
+		}
 	}
 	switch {
 	case h.Type == http2.FrameData:

@@ -27,8 +27,10 @@
 // method, also one that is refused unread: too large, malformed, or without
 // room. There is no compression, and nothing is negotiated.
 //
-// It does not protect against peers that take all connections: others are closed
-// at once, unless one of those has said nothing. TLS is done before a connection comes here. A peer may
+// Who says nothing takes no place of those that speak, and whoever has never asked anything
+// gives way after a second. Of the places of calls one connection leaves some for others:
+// it may have sixteen times as many as are free. It does not protect against peers that take
+// all connections and ask: others are closed at once. TLS is done before a connection comes here. A peer may
 // make a connection busy by sending frames that mean nothing; it has the
 // processor time of one goroutine for that.
 //
@@ -45,7 +47,7 @@
 //	values with control characters              served as Unreadable               TestStrangeHeaders
 //	a body beyond the limit                     served as TooLarge                 TestMessages
 //	what Envoy compresses on the way            served as Unreadable               TestMessages, TestStrangeHeaders
-//	many requests at once                       served as Overloaded               TestMoreCallsThanThereMayBe
+//	many requests at once                       served as Overloaded               TestMoreCallsThanThereMayBe, TestCallsAreSharedAmongConnections
 //	many large bodies at once                   served as Overloaded               TestWaitingForRoom, TestBuffersStayInTheBudget
 //	bodies that do not go on                    served as Overloaded, early        TestMessagesThatDoNotCome, TestHalfSentCallsEnd
 //	a check that takes until its time is over   denied, if Envoy still waits       TestAnswersAfterTheirTime

@@ -116,7 +116,8 @@ func (c *conn) headers(r *request) error {
 func (c *conn) begin(r *request) error {
 	id := r.id
 	method, status, code := c.method(r)
-	full := method != nil && method.Unary && !c.server.enter()
+	full := method != nil && method.Unary && !c.enter()
+	c.asked.Store(true)
 	c.mu.Lock()
 	c.latest = id
 	ignored := c.wentAway && id > c.last
@@ -154,7 +155,7 @@ func (c *conn) begin(r *request) error {
 	c.queued()
 	c.mu.Unlock()
 	if method != nil && method.Unary {
-		c.server.inFlight.Add(-1)
+		c.exit()
 	}
 	return nil
 }

@@ -39,9 +39,10 @@ type Config struct {
 	// MaxMessage is the size of the largest message of a unary call. A larger one
 	// is read, thrown away, and served as TooLarge.
 	MaxMessage int
-	// Connections is their number at once. One more takes the place of one that has
-	// said nothing for a second, or else is closed at once: a peer that waits to be
-	// accepted would take the server for one that is slow.
+	// Connections is their number at once, of those whose peers have said their
+	// settings. One more takes the place of one that has asked nothing for a second, or
+	// else is closed at once: a peer that waits to be accepted would take the server for
+	// one that is slow. Silent ones have 256 other places, and the oldest goes first.
 	Connections int
 	// Refused is told of each connection that is closed for that reason, if it is
 	// not nil. It must not block.
@@ -93,6 +94,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	placed    int // of them, those that have a place
 	draining  bool
 	running   sync.WaitGroup // connections and calls
 }
@@ -111,13 +113,16 @@ func New(config Config) *Server {
 // Held returns how many bytes unary calls hold, and how many calls there are.
 func (s *Server) Held() (bytes, calls int64) { return s.budget.used.Load(), s.inFlight.Load() }
 
-// Peers returns how many connections there are from each address, as [Call.Peer] has it.
+// Peers returns how many connections there are from each address, as [Call.Peer] has it,
+// but for silent ones.
 func (s *Server) Peers() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	peers := make(map[string]int, len(s.conns))
 	for c := range s.conns {
-		peers[c.peer]++
+		if c.placed {
+			peers[c.peer]++
+		}
 	}
 	return peers
 }
@@ -183,9 +188,8 @@ func (s *Server) start(connection net.Conn) {
 		_ = connection.Close() // nobody has been told anything
 		return
 	}
-	if len(s.conns) >= s.config.Connections && !s.makePlace(c.born) {
-		s.refuse(connection)
-		return
+	if len(s.conns)-s.placed >= silentPlaces {
+		s.dropOldest(func(c *conn) bool { return !c.placed })
 	}
 	s.conns[c] = struct{}{}
 	s.running.Add(1)
@@ -204,49 +208,10 @@ func (s *Server) start(connection net.Conn) {
 	go c.serve()
 }
 
-// silence is how long a connection may say nothing before another may take its
-// place.
-const silence = time.Second
-
-// makePlace takes away the connection that has said nothing for the longest time,
-// with mu held, and reports whether there is one.
-func (s *Server) makePlace(now time.Time) bool {
-	var oldest *conn
-	for c := range s.conns {
-		if !c.spoke.Load() && now.Sub(c.born) >= silence && (oldest == nil || c.born.Before(oldest.born)) {
-			oldest = c
-		}
-	}
-	if oldest == nil {
-		return false
-	}
-	delete(s.conns, oldest)
-	s.refuse(closer{oldest})
-	return true
-}
-
-// closer is a connection that is served already.
-type closer struct{ *conn }
-
-func (c closer) Close() error         { c.kill(); return nil }
-func (c closer) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
-
-// refuse closes a connection that there is no place for.
-func (s *Server) refuse(connection interface {
-	Close() error
-	RemoteAddr() net.Addr
-}) {
-	peer := connection.RemoteAddr()
-	s.running.Go(func() { _ = connection.Close() }) // with TLS this writes
-	if s.config.Refused != nil {
-		s.config.Refused(peer)
-	}
-}
-
 // forget is called when nothing reads the connection any more.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
-	delete(s.conns, c)
+	s.remove(c)
 	s.mu.Unlock()
 	s.running.Done()
 }
@@ -313,10 +278,4 @@ func (s *Server) wait(c *Call, n int64) bool {
 		break
 	}
 	return s.budget.leave(w)
-}
-
-// enter counts one unary call more, and reports whether it is not one too many, or
-// takes the place of another.
-func (s *Server) enter() bool {
-	return s.inFlight.Add(1) <= s.config.InFlight || s.evict(time.Now(), 0)
 }

@@ -1526,11 +1526,13 @@ func (x *Admin) GetHosts() []string {
 // Limits bounds what the service takes on at once.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Checks at once. Default: 1024.
+	// Checks at once; more are refused with 503 at once. One connection has at most
+	// sixteen times as many as are free, so that some are left for others. Default: 1024.
 	InFlight *uint32 `protobuf:"varint,1,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
 	// Bytes of messages at once. Default: 256MiB.
 	BytesInFlight *uint64 `protobuf:"varint,2,opt,name=bytes_in_flight,json=bytesInFlight,proto3,oneof" json:"bytes_in_flight,omitempty"`
-	// Connections at once; more are closed at once, counted and logged. Default: 64.
+	// Connections at once; more are closed at once, counted and logged. Those that say
+	// nothing have 256 places of their own. Default: 64.
 	Connections *uint32 `protobuf:"varint,3,opt,name=connections,proto3,oneof" json:"connections,omitempty"`
 	// How long a stop waits for calls in flight, after grpc.lame_duck. Default: 10s.
 	Shutdown      *durationpb.Duration `protobuf:"bytes,4,opt,name=shutdown,proto3" json:"shutdown,omitempty"`

@@ -1,0 +1,97 @@
+package h2
+
+import (
+	"net"
+	"time"
+)
+
+const (
+	// silence is how long a connection may ask nothing before another may take its
+	// place.
+	silence = time.Second
+	// silentPlaces is how many connections may be there that have said nothing.
+	silentPlaces = 256
+)
+
+// place gives a connection a place whose peer has said its settings, or closes it.
+func (s *Server) place(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, there := s.conns[c]; !there {
+		return false // it had to go before
+	}
+	now := time.Now()
+	if s.placed >= s.config.Connections && !s.dropOldest(func(c *conn) bool {
+		return c.placed && !c.asked.Load() && now.Sub(c.born) >= silence
+	}) {
+		delete(s.conns, c)
+		s.refuse(closer{c})
+		return false
+	}
+	c.placed = true
+	s.placed++
+	return true
+}
+
+// dropOldest closes the oldest connection of which that is true, with mu held, and
+// reports whether there is one.
+func (s *Server) dropOldest(may func(*conn) bool) bool {
+	var oldest *conn
+	for c := range s.conns {
+		if may(c) && (oldest == nil || c.born.Before(oldest.born)) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	s.remove(oldest)
+	s.refuse(closer{oldest})
+	return true
+}
+
+// remove takes a connection off the list, with mu held.
+func (s *Server) remove(c *conn) {
+	if _, there := s.conns[c]; there && c.placed {
+		s.placed--
+	}
+	delete(s.conns, c)
+}
+
+// closer is a connection that is served already.
+type closer struct{ *conn }
+
+func (c closer) Close() error         { c.kill(); return nil }
+func (c closer) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
+
+// refuse closes a connection that there is no place for.
+func (s *Server) refuse(connection interface {
+	Close() error
+	RemoteAddr() net.Addr
+}) {
+	peer := connection.RemoteAddr()
+	s.running.Go(func() { _ = connection.Close() }) // with TLS this writes
+	if s.config.Refused != nil {
+		s.config.Refused(peer)
+	}
+}
+
+// greed is how many times as many places as are left free one connection may have. One
+// alone gets 16 of 17, and whoever comes always finds some: the more are greedy, the less
+// has each.
+const greed = 16
+
+// enter counts one unary call more, and reports whether it is not one too many, of all or
+// of its connection, or takes the place of another.
+func (c *conn) enter() bool {
+	s := c.server
+	all, own := s.inFlight.Add(1), c.inFlight.Add(1)
+	free := s.config.InFlight - all + 1
+	return free > 0 && own <= greed*free || s.evict(time.Now(), 0)
+}
+
+// exit counts it no more.
+func (c *conn) exit() {
+	c.server.inFlight.Add(-1)
+	c.inFlight.Add(-1)
+}

@@ -1,0 +1,171 @@
+package h2_test
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/hookbastion/hookbastion/envoy/h2"
+)
+
+// placed runs a test of a server with so many places, which counts what it refuses.
+func placed(t *testing.T, name string, places int, test func(t *testing.T, s *service, refused *int)) {
+	config, refused := testConfig(), 0
+	config.Connections = places
+	config.Refused = func(net.Addr) { refused++ }
+	timed(t, name, config, func(t *testing.T, s *service) { test(t, s, &refused) })
+}
+
+// asks makes a call, which must be served.
+func asks(t *testing.T, p *peer, id uint32) {
+	t.Helper()
+	whole, said := message(10)
+	p.call(id, unaryPath, false)
+	p.data(id, true, whole, 100)
+	if got := p.answer(id); got != answered(said) {
+		t.Error(got)
+	}
+}
+
+// Connections beyond the limit are closed as soon as they say something, unless one has
+// never asked: then that one is.
+func TestConnectionsAreBounded(t *testing.T) {
+	placed(t, "of which all are in use", 2, func(t *testing.T, s *service, refused *int) {
+		first, second := s.dial(t), s.dial(t)
+		asks(t, first, 1)
+		asks(t, second, 1)
+		time.Sleep(time.Minute)
+		for i := range 3 {
+			began := time.Now()
+			third := s.mute(t)
+			third.hear()
+			_, _ = third.Write([]byte(http2.ClientPreface)) // it may be closed meanwhile
+			_ = third.WriteSettings()
+			third.ends()
+			if took := time.Since(began); took > 0 {
+				t.Errorf("a third one had to wait for %v", took)
+			}
+			if synctest.Wait(); *refused != i+1 {
+				t.Errorf("%d were refused", *refused)
+			}
+		}
+		asks(t, second, 3)
+		first.Conn.Close()
+		synctest.Wait()
+		asks(t, s.dial(t), 1)
+		asks(t, second, 5)
+	})
+	placed(t, "of which one never asks", 2, func(t *testing.T, s *service, refused *int) {
+		used, idle := s.dial(t), s.dial(t)
+		asks(t, used, 1)
+		idle.awaits("SETTINGS true")
+		early := s.mute(t)
+		early.hear()
+		_, _ = early.Write([]byte(http2.ClientPreface))
+		_ = early.WriteSettings()
+		early.ends() // the other has had no time to ask
+		time.Sleep(2 * time.Second)
+		asks(t, s.dial(t), 1)
+		idle.ends()
+		asks(t, used, 3)
+		if synctest.Wait(); *refused != 2 {
+			t.Errorf("%d were refused", *refused)
+		}
+	})
+}
+
+// A thousand connections that say nothing, or begin to, take no place, and more come all
+// the time: whoever speaks is served at once.
+func TestAThousandSilentConnections(t *testing.T) {
+	placed(t, "", 2, func(t *testing.T, s *service, refused *int) {
+		used := s.dial(t)
+		asks(t, used, 1)
+		began := time.Now()
+		for i := range 1000 {
+			silent := s.mute(t)
+			silent.hear()
+			if i%2 == 0 {
+				silent.raw([]byte(http2.ClientPreface)) // and no settings
+			}
+			if i%100 == 0 {
+				synctest.Wait()
+				newcomer := s.dial(t)
+				asks(t, newcomer, 1)
+				newcomer.Conn.Close()
+				synctest.Wait()
+				asks(t, used, uint32(2*i+3))
+			}
+		}
+		synctest.Wait()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("somebody had to wait for %v", took)
+		}
+		if held, calls := s.Held(); held != 0 || calls != 0 {
+			t.Errorf("they hold %d bytes and %d calls", held, calls)
+		}
+		if *refused < 700 || *refused > 1000-200 {
+			t.Errorf("%d were refused", *refused)
+		}
+		asks(t, used, 3001)
+	})
+}
+
+// Of the places of calls one connection leaves some for others.
+func TestCallsAreSharedAmongConnections(t *testing.T) {
+	const places = 100
+	config := testConfig()
+	config.InFlight, config.Streams = places, 2*places
+	fill := func(p *peer, calls uint32) {
+		whole, _ := message(10)
+		for i := range calls {
+			p.call(2*i+1001, waitPath, false)
+			p.data(2*i+1001, true, whole, 100)
+		}
+		synctest.Wait()
+	}
+	// admitted counts those that wait, and lets the others go.
+	admitted := func(s *service) (n int) {
+		for {
+			select {
+			case call := <-s.entered:
+				if _, refusal := call.Message(); refusal == h2.None {
+					n++
+				} else {
+					call.End(h2.Status{})
+				}
+			default:
+				synctest.Wait()
+				return n
+			}
+		}
+	}
+	timed(t, "", config, func(t *testing.T, s *service) {
+		a, b, c := s.dial(t), s.dial(t), s.dial(t)
+		defer close(s.leave)
+		fill(a, places)
+		one := admitted(s)
+		if one < places*9/10 || one >= places {
+			t.Fatalf("one alone has %d of %d places", one, places)
+		}
+		asks(t, b, 1)
+		asks(t, c, 1)
+		fill(b, places) // it gets a part of what was left
+		other := admitted(s)
+		if other == 0 || one+other > places {
+			t.Errorf("another has %d, and %d were left", other, places-one)
+		}
+	})
+	// Whoever announces and does not send has no place when others need it.
+	config.InFlight = 10
+	timed(t, "slow ones", config, func(t *testing.T, s *service) {
+		a, b := s.dial(t), s.dial(t)
+		for i := range uint32(20) {
+			a.call(2*i+1, unaryPath, false)
+		}
+		time.Sleep(time.Second)
+		asks(t, b, 1)
+	})
+}
