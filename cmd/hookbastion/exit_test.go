@@ -117,6 +117,10 @@ var exits = map[string]string{
 	"healthcheck 1":    "healthcheck --url http://127.0.0.1:1/readyz",
 	"healthcheck 2":    "healthcheck --uri",
 	"demo 2":           "demo --no-such-flag",
+	"probe 2":          "probe --policy good --target http://127.0.0.1:1",
+	"probe 3":          "probe --policy bad --target http://127.0.0.1:1",
+	"probe 4":          "probe --policy good --target READY --webhook open",
+	"probe 5":          "probe --policy good --target READY --rate 1000",
 	"version 0":        "version",
 	"version 2":        "version 2",
 }
@@ -124,7 +128,7 @@ var exits = map[string]string{
 // elsewhere are the cells that other tests show.
 var elsewhere = map[string]string{
 	"serve 0": "terminate", "redeliver 0": "TestRedeliver", "ranges accept 0": "TestRangesAreRefreshed", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
-	"keys accept 0": "handshake",
+	"keys accept 0": "handshake", "probe 0": "TestOurs",
 }
 
 func TestExitCodesOfCommands(t *testing.T) {

@@ -32,15 +32,15 @@ type podContainer struct {
 		Name   string
 		Number int `yaml:"containerPort"`
 	}
-	Startup   *probe `yaml:"startupProbe"`
-	Liveness  *probe `yaml:"livenessProbe"`
-	Readiness *probe `yaml:"readinessProbe"`
+	Startup   *podProbe `yaml:"startupProbe"`
+	Liveness  *podProbe `yaml:"livenessProbe"`
+	Readiness *podProbe `yaml:"readinessProbe"`
 	Lifecycle struct {
-		PreStop probe `yaml:"preStop"`
+		PreStop podProbe `yaml:"preStop"`
 	}
 }
 
-type probe struct {
+type podProbe struct {
 	HTTP *struct{ Path, Port string } `yaml:"httpGet"`
 	Exec *struct{ Command []string }
 }
@@ -122,7 +122,7 @@ func (n *node) service(t *testing.T, c podContainer) *process {
 	t.Helper()
 	p := start(t, append(slices.Clone(c.Args), "--replay-redis-budget", "2s", "--replay-redis-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339))...)
 	p.stderr.await(t, "msg=serving")
-	for _, probe := range []*probe{c.Startup, c.Liveness, c.Readiness} {
+	for _, probe := range []*podProbe{c.Startup, c.Liveness, c.Readiness} {
 		if err := n.ask(t, c, probe); err != nil {
 			t.Fatalf("%v\n%s", err, p.stderr)
 		}
@@ -131,7 +131,7 @@ func (n *node) service(t *testing.T, c podContainer) *process {
 }
 
 // ask does what kubelet does with a probe, once.
-func (n *node) ask(t *testing.T, c podContainer, p *probe) error {
+func (n *node) ask(t *testing.T, c podContainer, p *podProbe) error {
 	t.Helper()
 	if p.Exec != nil {
 		out, err := exec.CommandContext(t.Context(), p.Exec.Command[0], p.Exec.Command[1:]...).CombinedOutput()

@@ -18,6 +18,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/lesson"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/monitor"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/probe"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/providers"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/ranges"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/records"
@@ -49,7 +50,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New(), envoyconfig.New())
-	root.AddCommand(serve.New(), validate.New(), test.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
+	root.AddCommand(serve.New(), validate.New(), test.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), probe.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
 	root.AddCommand(importer.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

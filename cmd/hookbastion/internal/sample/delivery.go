@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"crypto"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type Delivery struct {
 	// Handshake is the name of the provider's handshake to make, or FirstHandshake; empty:
 	// a delivery.
 	Handshake string
+	// Private signs in place of the key in Key; nil: that one does.
+	Private crypto.Signer
 }
 
 // FirstHandshake is any name.
@@ -75,6 +78,9 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 		if signing.Private, err = publickey.ReadPrivate(text.Reveal()); err != nil {
 			signing.Secret = text // which is then a token
 		}
+	}
+	if d.Private != nil {
+		signing.Private = d.Private
 	}
 	if d.Handshake != "" {
 		proven, err := d.shake(hook, req, signing)
