@@ -35,7 +35,7 @@ test: ## all tests, with the race detector, a real Envoy, Redis and the provider
 	$(call stage,1 of 3: fetch what is not there yet into .cache/)
 	@$(MAKE) --no-print-directory fetch
 	$(call stage,2 of 3: all tests with the race detector: one line for each package)
-	$(GO) test -race -timeout 20m ./...
+	GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 20m ./...
 	$(call stage,3 of 3: allocations: the race detector would count its own)
 	$(GO) test -run Allocat ./authz/... ./envoy
 	$(call stage,all is well)

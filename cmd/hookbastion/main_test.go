@@ -35,7 +35,15 @@ const alone = "TEST_HOOKBASTION_ALONE"
 // asCurl makes the test binary a small curl.
 const asCurl = "TEST_HOOKBASTION_CURL"
 
+// raceOptions are those of the race detector. A process that has it sleeps for a second
+// before it ends, in case that another goroutine still has something to report; there are
+// hundreds of processes in these tests.
+const raceOptions = "GORACE"
+
 func TestMain(m *testing.M) {
+	if _, set := os.LookupEnv(raceOptions); !set {
+		_ = os.Setenv(raceOptions, "atexit_sleep_ms=0") // or they sleep
+	}
 	if os.Getenv(asCommand) != "" {
 		os.Exit(run(os.Args[1:]))
 	}
@@ -61,6 +69,7 @@ func TestScripts(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){"listen": listen}
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: commands, Setup: func(env *testscript.Env) error {
 		env.Setenv(outputs, os.Getenv(outputs))
+		env.Setenv(raceOptions, os.Getenv(raceOptions))
 		secret, err := os.ReadFile(filepath.Join(env.WorkDir, "secret"))
 		if err == nil {
 			envoytest.Watched.Secret("a script's secret", strings.TrimSpace(string(secret)))

@@ -251,7 +251,9 @@ func (s *secured) serial(t *testing.T, shown envoytest.ServiceTLS) string {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(generous))
-	if _, err := conn.Read(make([]byte, 1)); err != nil { // SETTINGS, or the alert
+	// The service says nothing before the client's preface and its empty SETTINGS have come.
+	_, _ = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")) // a refusal is read
+	if _, err := conn.Read(make([]byte, 1)); err != nil {                                             // SETTINGS, or the alert
 		return ""
 	}
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
