@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos chaos-mutants soak timing audit-model fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos chaos-mutants soak timing audit-model models fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -96,6 +96,9 @@ timing: ## a statistical test that no comparison tells where secrets differ
 
 audit-model: envoy ## hundreds of configurations, judged by the audit's model and by a real Envoy; CONFIGURATIONS, MODEL_SEED
 	$(GO) test -count 1 -timeout 60m -v -run '^TestModel$$' ./envoy/audit -configurations $(or $(CONFIGURATIONS),300) -model-seed $(or $(MODEL_SEED),3)
+
+models: redis ## each nonce store against the truth, in every order of events or in many; make test tries fewer
+	$(GO) test -count 1 -timeout 30m -v -run '^TestModel$$' ./authz/replay/...
 
 fuzz: ## each fuzz target for FUZZTIME, one after the other, or those that FUZZ fits; FUZZ_FLAGS (of go test)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" FUZZ="$(FUZZ)" FUZZ_FLAGS="$(FUZZ_FLAGS)" .ci/fuzz

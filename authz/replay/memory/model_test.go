@@ -30,7 +30,7 @@ func TestModel(t *testing.T) {
 		Steps: 1_000_000,
 	}
 	if raceDetector {
-		models.Steps, models.Around = 100_000, 1
+		models.Steps, models.Around, models.Every = 100_000, 1, 5 // make models: all
 	}
 	replaytest.Model(t, models)
 }

@@ -129,6 +129,10 @@ func (p *pair) lose(at time.Time) replaytest.Subject {
 }
 
 func TestModel(t *testing.T) {
+	every := 691
+	if raceDetector {
+		every = 1_381 // make models: more
+	}
 	each(t, func(t *testing.T, kind string) {
 		server := redistest.Start(t, redistest.Options{Kind: kind})
 		c := config(server)
@@ -142,7 +146,7 @@ func TestModel(t *testing.T) {
 				}
 				return p.subject()
 			},
-			Every: 691, Steps: 20_000,
+			Every: every, Steps: 20_000,
 		})
 	})
 }
