@@ -116,7 +116,7 @@ func (j *Judge) forgiven(x *Content, a Answer) bool {
 func (j *Judge) marks(c *Case, a Answer) (must bool, may []string) {
 	e, x := c.Endpoint, c.Copy
 	if e.Shadow {
-		may = append(may, "possible", "copy")
+		return false, []string{"possible", "copy"}
 	}
 	if e.Copies == Unknown {
 		return false, nil
