@@ -106,16 +106,6 @@ func (p *process) gone(limit time.Duration) error {
 	}
 }
 
-// pid is that of the process that runs; 0 if none does.
-func (p *process) pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.running == nil {
-		return 0
-	}
-	return p.running.Process.Pid
-}
-
 // tail keeps the last lines of what a process wrote.
 type tail struct {
 	mu   sync.Mutex

@@ -43,10 +43,9 @@ type traffic struct {
 }
 
 const (
-	tardy      = 250 * time.Millisecond // an answer that took longer shows that the machine is busy
-	known      = 4000                   // contents of which copies are sent
-	stubborn   = 400                    // senders that retry at once, at most
-	persistent = 100 * time.Second
+	tardy    = 250 * time.Millisecond // an answer that took longer shows that the machine is busy
+	known    = 4000                   // contents of which copies are sent
+	stubborn = 400                    // senders that retry at once, at most
 )
 
 func newTraffic(w *world) *traffic {

@@ -55,7 +55,7 @@ func inHeader(e *Endpoint) bool    { return e.Time != "" }
 func shared(e *Endpoint) bool      { return keyed(e) && e.Ring.kind <= whsec && e.Proof == "signature" }
 func coversBody(e *Endpoint) bool  { return e.Signs&Body != 0 }
 func coversQuery(e *Endpoint) bool { return e.Signs&Query != 0 }
-func clear(e *Endpoint) bool       { return !e.Via.TLS }
+func inClear(e *Endpoint) bool     { return !e.Via.TLS }
 
 // proof changes the header that holds the proof.
 func proof(to func(v string) string) change {
@@ -173,7 +173,7 @@ var general = []Attack{
 		c.Request.Delete(c.Endpoint.Proven[0])
 		c.Request.Set("X-HTTP-Method-Override", "OPTIONS")
 	}, missing, nil},
-	{"more than Envoy takes", clear, body(func(b string) string { return b + strings.Repeat(" ", 1<<20) }), []string{"body_too_large"}, []int{413}},
+	{"more than Envoy takes", inClear, body(func(b string) string { return b + strings.Repeat(" ", 1<<20) }), []string{"body_too_large"}, []int{413}},
 }
 
 func hex2(b byte) string {
