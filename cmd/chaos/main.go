@@ -1,9 +1,11 @@
 // Command chaos drives the service behind a real Envoy while processes are killed,
-// paused and started from old files, and judges what reached the application.
+// paused and started from old files, and judges what became of each request.
 //
-// Senders sign deliveries, an application behind Envoy takes, fails or loses them,
-// attackers send copies of what was sent, and a nemesis breaks one thing after the
-// other. In the end two questions are asked of each signed content:
+// The traffic is deliveries, handshakes, attacks and copies at endpoints of many kinds, of
+// which package oracle judges each answer when it comes. Beside it senders sign deliveries
+// for three webhooks, an application behind Envoy takes, fails or loses them, and attackers
+// send copies of what was sent, much later too. A nemesis breaks one thing after the
+// other. In the end two questions are asked of each content of the senders:
 //
 //   - Did a copy come through without a mark after the application had taken the
 //     content, while it was at it, or after it had perhaps taken it?
@@ -11,8 +13,8 @@
 //     its sender's retries?
 //
 // A loss of the store excuses no copy: what may have been forgotten is marked. Only what
-// ended before an access log had come may be lost, in memory, and is counted. The program imports no package of the service: what
-// it expects is written from the documentation.
+// ended before an access log had come may be lost, in memory, and is counted. The program
+// imports no package of the service: what it expects is written from the documentation.
 //
 // A run is repeated by its seed, as far as processes and the network repeat themselves.
 package main
@@ -59,7 +61,7 @@ func main() {
 	stores := flag.String("stores", "MEMORY,FILE,REDIS", "stores, taken in turn")
 	first := flag.Int64("seed", 1, "the first seed")
 	seeds := flag.Int("seeds", 10, "how many")
-	flag.IntVar(&s.faults, "faults", 100, "faults a seed")
+	flag.IntVar(&s.faults, "faults", 40, "faults a seed")
 	flag.DurationVar(&s.time, "time", 0, "how long there are faults, in place of their number")
 	flag.IntVar(&s.losses, "losses", 4, "faults a seed by which the store forgets, each half a minute of 503, at most")
 	flag.IntVar(&s.workers, "workers", 6, "senders")
