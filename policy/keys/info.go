@@ -85,3 +85,15 @@ func (k *Key) Advice() string {
 		return k.Weakness.Error() + "; serve refuses it"
 	}
 }
+
+// Text reads the text of the secret once more, for tools that look for what is wrong with
+// it; that of a tenant where each has its own.
+func (k *Key) Text(tenantName string) (secret.Value, error) {
+	if k.PerTenant() {
+		return tenant.Read(k.File, tenantName)
+	}
+	return (secret.Ref{File: k.File, Env: k.Env}).Load()
+}
+
+// Decode makes the key of a text as the policy says; nil for public keys and tokens.
+func (k *Key) Decode() secret.Accept { return k.decode }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
+	"github.com/hookbastion/hookbastion/authz/signature/cause"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -53,6 +54,7 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.source, "source-ip", "", "the sender's address (default: unknown)")
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "the webhook that Envoy's route names with hookbastion.webhook (default: none, and host and path decide)")
+	cmd.Flags().BoolVar(&o.content, "show-content", false, "show all of the content that is signed, and not the body's length and digest alone (default: false)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
 	o.decision.addFlags(cmd)
 	return cmd
@@ -62,6 +64,7 @@ type explainOptions struct {
 	policies                    cli.Policies
 	now, source, scheme, output string
 	webhook                     string
+	content                     bool
 	decision                    decisionOptions
 }
 
@@ -83,12 +86,20 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	warnings := cli.AsEnvoyShows(table, req, s.Mapping)
-	e := decide(table, req, now)
+	var d authz.Decision
+	e := decide(table, req, now, &d)
 	if names := namedOnly(table); e.Reason == authz.NoWebhook.String() && o.webhook == "" && len(names) > 0 {
 		warnings = append(warnings, "Envoy's routes select webhooks, too; say with --webhook which: "+strings.Join(names, ", "))
 	}
-	if e.Reason == authz.SignatureInvalid.String() {
+	if d.Reason == authz.SignatureInvalid {
 		warnings = append(warnings, compressedHint(table, req, s.Mapping, now)...)
+	}
+	if e.Causes, err = causes(table, req, &d, keys, now); err != nil {
+		return err
+	}
+	e.Limit = limitHit(&d, req, s.Mapping.MaxRequestBytes, now)
+	if d.Webhook != nil && (o.content || d.Reason == authz.SignatureInvalid) {
+		e.Signed = contentOf(d.Webhook, req, callOf(d.Webhook, req, now, d.Tenant), o.content)
 	}
 	e.Warnings = append(e.Warnings, warnings...)
 	e.Warnings = append(e.Warnings, cli.WeakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
@@ -139,7 +150,12 @@ type explained struct {
 	Handshake string          `json:"handshake,omitempty"`
 	Checks    []explainedItem `json:"checks"`
 	Warnings  []string        `json:"warnings"`
-	Response  *response       `json:"response,omitempty"`
+	// Causes are mistakes that fit a signature that does not hold, or a time that is refused.
+	Causes []cause.Cause `json:"causes,omitempty"`
+	// Limit is the bound that was met, Signed the content that a signature should be over.
+	Limit    *limit    `json:"limit,omitempty"`
+	Signed   *signed   `json:"signed,omitempty"`
+	Response *response `json:"response,omitempty"`
 }
 
 type explainedItem struct {
@@ -156,10 +172,9 @@ type response struct {
 	Body    string            `json:"body"`
 }
 
-func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
-	var d authz.Decision
+func decide(table *authz.Table, req *authz.Request, now time.Time, d *authz.Decision) *explained {
 	explanation := &authz.Explanation{}
-	table.DecideExplained(context.Background(), req, now, &d, explanation)
+	table.DecideExplained(context.Background(), req, now, d, explanation)
 	e := &explained{
 		Verdict: d.Verdict.String(), Reason: d.Reason.String(), Status: http.StatusOK,
 		KeyID: d.KeyID, Checks: []explainedItem{}, Warnings: []string{},
@@ -168,7 +183,7 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 		e.Checks = append(e.Checks, explainedItem{f.Check, f.Reason.String(), f.Expected, f.Found})
 	}
 	if len(e.Checks) == 0 {
-		e.Checks = append(e.Checks, matchFinding(&d, req))
+		e.Checks = append(e.Checks, matchFinding(d, req))
 	}
 	if d.Webhook != nil {
 		e.Webhook, e.Handshake = d.Webhook.Name, d.Handshake
@@ -176,12 +191,12 @@ func decide(table *authz.Table, req *authz.Request, now time.Time) *explained {
 			e.Warnings = append(e.Warnings, "the webhook is in SHADOW mode: the request is forwarded all the same")
 		}
 	}
-	if hint := otherProvider(&d, req); hint != "" {
+	if hint := otherProvider(d, req); hint != "" {
 		e.Warnings = append(e.Warnings, hint)
 	}
 	if !d.Forward() {
 		e.Status = d.Status()
-		denial := envoy.NewDenial(&d, "explained")
+		denial := envoy.NewDenial(d, "explained")
 		e.Response = &response{Status: denial.Status, Headers: map[string]string{}, Body: denial.Body}
 		for _, h := range denial.Headers {
 			e.Response.Headers[h.Name] = h.Value
@@ -265,6 +280,15 @@ func (e *explained) print(w io.Writer) {
 	}
 	if e.Reason == authz.Handshake.String() && e.Response != nil {
 		e.printAnswer(w)
+	}
+	if e.Signed != nil {
+		e.Signed.print(w)
+	}
+	if e.Limit != nil {
+		fmt.Fprintf(w, "limit: %s is %s; found %s\n", e.Limit.Name, e.Limit.Value, e.Limit.Found)
+	}
+	for _, c := range e.Causes {
+		fmt.Fprintf(w, "cause: %s (%s)\n    %s\n", cli.Printable(c.Says), c.ID, cli.Printable(c.Mend))
 	}
 	for _, warning := range e.Warnings {
 		fmt.Fprintln(w, "warning:", warning)

@@ -1,0 +1,2 @@
+// Package cause is for explain alone.
+package cause
