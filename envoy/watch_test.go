@@ -17,10 +17,10 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.uber.org/goleak"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
+	"github.com/hookbastion/hookbastion/authz/authztest/leak"
 	"github.com/hookbastion/hookbastion/envoy/envoytest"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -36,13 +36,13 @@ func TestMain(m *testing.M) {
 	for name, secret := range secrets {
 		envoytest.Watched.Secret("the secret of "+name, secret)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	leak.Main(m, func(code int) int {
 		for _, leak := range envoytest.Watched.Leaks() {
 			fmt.Fprintln(os.Stderr, "leaked:", leak)
 			code = 1
 		}
-		os.Exit(code)
-	}))
+		return code
+	})
 }
 
 // watchMACs registers what a signed request proves itself with. Benchmarks make

@@ -7,12 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/hookbastion/hookbastion/authz/authztest/leak"
 	"github.com/hookbastion/hookbastion/authz/files"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // TestRun changes a file in place, by a rename, and the way Kubernetes does.
 func TestRun(t *testing.T) {

@@ -10,14 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
+	"github.com/hookbastion/hookbastion/authz/authztest/leak"
 )
 
 func TestMain(m *testing.M) {
 	fetched.Need(func() error { _, err := h2spec(); return err })
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // h2spec is the suite that make h2spec fetches.

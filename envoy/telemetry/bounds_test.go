@@ -16,13 +16,13 @@ import (
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.uber.org/goleak"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/authztest/leak"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // counters collects the sums of a reader by name and attributes.
 func counters(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {

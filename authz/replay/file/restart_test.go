@@ -317,6 +317,7 @@ func TestSettledSurvives(t *testing.T) {
 			if s = opened(t, c, start); !s.Recovery().Settled {
 				t.Error("it is not known that an access log came")
 			}
+			s.Kill()
 		})
 	}
 }

@@ -2,11 +2,11 @@ package redis_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
+	"github.com/hookbastion/hookbastion/authz/authztest/leak"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	fetched.Need(redistest.Find)
-	os.Exit(m.Run())
+	leak.Main(m)
 }
 
 var start = replaytest.Start
