@@ -60,9 +60,10 @@ func newHealthcheck() *cobra.Command {
 	var url string
 	var verbose bool
 	cmd := &cobra.Command{
-		Use:   "healthcheck",
-		Short: "Ask a running service whether it is ready; exits 0 if it is and 1 if not",
-		Args:  cobra.NoArgs,
+		Use:     "healthcheck",
+		Short:   "Ask a running service whether it is ready; exits 0 if it is and 1 if not",
+		Example: "  hookbastion healthcheck --url http://127.0.0.1:9002/readyz",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			page, err := ready(cmd.Context(), url)
 			if err != nil {

@@ -29,6 +29,8 @@ func newPrint() *cobra.Command {
 			"where each comes from: a place in the file, $ and a variable, a flag, or the default.\n" +
 			"It prints names of files with secrets, never what is in them. What serve would refuse\n" +
 			"is printed all the same, with the errors after it.",
+		Example: "  hookbastion config print --config hookbastion.yaml\n" +
+			"  hookbastion config print --output json",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.OneOf("--output", output, "text", "json"); err != nil {

@@ -36,6 +36,8 @@ func New() *cobra.Command {
 			"application on free loopback ports, send deliveries of four providers and attacks,\n" +
 			"and print what became of each, and the whole trace of one. Exits 0 if every\n" +
 			"verdict is the expected one, 4 if not, and 5 if an attack has reached the application.",
+		Example: "  hookbastion demo\n" +
+			"  hookbastion demo --stay",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.OneOf("--output", output, "text", "json"); err != nil {

@@ -33,6 +33,9 @@ func New() *cobra.Command {
 			"With --decision: say what is known of a decision that was made, from decision records or\n" +
 			"from a running service. A captured request tells more, since no record has the request.\n\n" +
 			"Exits 0 for allow, 1 for deny, 2 if something cannot be read, 3 if the policy is invalid.",
+		Example: "  hookbastion explain --policy policies --now 2026-11-24T10:00:03Z delivery.http\n" +
+			"  hookbastion explain --policy policies --source-ip 203.0.113.9 --show-content --output json delivery.http\n" +
+			"  hookbastion explain --decision 9c1185a5c5e9fc54612808977ee8f548 --records records.json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := o.decision.check(args); err != nil || o.decision.id != "" {
 				return err

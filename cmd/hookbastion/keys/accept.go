@@ -24,7 +24,8 @@ func newAccept() *cobra.Command {
 			"then deliveries get 503. Whoever came first brought it, so look first whether it is\n" +
 			"the provider's: the record of the handshake has the sender's address.\n" +
 			"Exits 0, 2 if none waits or it cannot be taken, 3 if the policy is invalid.",
-		Args: cobra.NoArgs,
+		Example: "  hookbastion keys accept --policy policies --webhook asana",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, all, err := policies.Keys()
 			if err != nil {

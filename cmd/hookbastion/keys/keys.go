@@ -24,6 +24,8 @@ func New() *cobra.Command {
 			"each has matched since the service started. Nothing of a secret is printed, and of\n" +
 			"public keys the thumbprint.\n" +
 			"Exits 0, or 3 if the policy is invalid.",
+		Example: "  hookbastion keys --policy policies\n" +
+			"  hookbastion keys --policy policies --admin http://127.0.0.1:9003",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}

@@ -29,7 +29,8 @@ func New() *cobra.Command {
 			"those of several replicas, are put in the order of their times. The monitor begins with\n" +
 			"no past: of the first days, in which it learns, it says little.\n\n" +
 			"Exits 0, 2 if a file cannot be read, 3 if a line is no record; the others are judged.",
-		Args: cli.Needs(1, 0, "one file or more"),
+		Example: "  hookbastion monitor records.json",
+		Args:    cli.Needs(1, 0, "one file or more"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
 				return err

@@ -75,7 +75,9 @@ func newProvidersList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [TEXT]",
 		Short: "List the providers whose name or title has the text",
-		Args:  cobra.MaximumNArgs(1),
+		Example: "  hookbastion providers list pay\n" +
+			"  hookbastion providers list --output json",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cli.OneOf("--output", output, "text", "json"); err != nil {
 				return err
@@ -207,9 +209,10 @@ func printProviders(w io.Writer, all []listed) error {
 func newProvidersShow() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "show NAME",
-		Short: "What a provider sends, what it covers, and a policy for it",
-		Args:  cobra.ExactArgs(1),
+		Use:     "show NAME",
+		Short:   "What a provider sends, what it covers, and a policy for it",
+		Example: "  hookbastion providers show stripe",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cli.OneOf("--output", output, "text", "json", "yaml"); err != nil {
 				return err

@@ -159,7 +159,8 @@ func newAccept() *cobra.Command {
 			"one that is held now is accepted. The service fetches it once more, and then it\n" +
 			"counts. Replicas that share fetch.directory accept it with their next fetch.\n" +
 			"Exits 0, or 2 if no such change is held.",
-		Args: cli.Needs(1, 1, "the name of a list"),
+		Example: "  hookbastion ranges accept github --admin http://127.0.0.1:9003",
+		Args:    cli.Needs(1, 1, "the name of a list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.check(); err != nil {
 				return err

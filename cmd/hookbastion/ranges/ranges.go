@@ -56,6 +56,8 @@ func newList() *cobra.Command {
 			"name, with their state: current, snapshot (nothing was fetched), failing (what was good\n" +
 			"last counts), held (a change waits), stale (old) or missing (nothing counts yet).\n" +
 			"Exits 0, or 2 if the service does not answer.",
+		Example: "  hookbastion ranges list\n" +
+			"  hookbastion ranges list --admin http://127.0.0.1:9003",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.check(); err != nil {
@@ -142,7 +144,8 @@ func newShow() *cobra.Command {
 		Long: "Show a list of addresses: where the provider publishes it, and its networks, one a line.\n" +
 			"With --admin they are those that count in a service.\n" +
 			"Exits 0, or 2 if there is no such list.",
-		Args: cli.Needs(1, 1, "the name of a list"),
+		Example: "  hookbastion ranges show github",
+		Args:    cli.Needs(1, 1, "the name of a list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.check(); err != nil {
 				return err

@@ -32,6 +32,8 @@ func New() *cobra.Command {
 			"file is replaced or cut, and waits for the rest of a line that is not whole yet.\n\n" +
 			"Exits 0, 2 if a file cannot be read or the service does not answer, 3 if a line is no\n" +
 			"record.",
+		Example: "  hookbastion records records.json\n" +
+			"  hookbastion records --verdict deny --last 20 --admin http://127.0.0.1:9003",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if err := o.check(files, time.Now()); err != nil {

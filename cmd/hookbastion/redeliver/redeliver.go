@@ -26,7 +26,8 @@ func New() *cobra.Command {
 			"--decision is known to the replica that refused, until it is restarted or has\n" +
 			"refused copies of 128 other deliveries to the webhook. --record takes the line of\n" +
 			"the decision records; with a store that replicas share it can be given to any.",
-		Args: cobra.NoArgs,
+		Example: "  hookbastion redeliver --admin http://127.0.0.1:9003 --decision 9c1185a5c5e9fc54612808977ee8f548",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ticket := ""
 			if record != "" {

@@ -31,6 +31,8 @@ func New() *cobra.Command {
 			"SIGTERM, or Ctrl-C, ends it: it says that it is not ready for grpc.lame_duck, then waits\n" +
 			"for calls in flight for limits.shutdown. A second one ends it at once. SIGHUP takes\n" +
 			"policies that changed.",
+		Example: "  hookbastion serve --policy policies\n" +
+			"  hookbastion serve --config hookbastion.yaml",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			values, err := flags.Values()

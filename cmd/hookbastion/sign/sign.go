@@ -26,6 +26,8 @@ func New() *cobra.Command {
 			"curl command. With --send it goes to --url, and the answer is printed.\n" +
 			"Exits 0, with --send if the answer is 2xx; 1 if it is another; 3 if the policy is\n" +
 			"invalid.",
+		Example: "  hookbastion sign --policy policies --webhook github > delivery.http\n" +
+			"  hookbastion sign --webhook github --url http://localhost:10000 --send",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}

@@ -166,6 +166,9 @@ func (o *options) writeDrafts(cmd *cobra.Command, runner *policytest.Runner, now
 	if err != nil {
 		return err
 	}
+	if len(drafts) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "each webhook has a case already")
+	}
 	for i := range drafts {
 		d := &drafts[i]
 		for _, line := range d.LeftOut {
