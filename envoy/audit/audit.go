@@ -5,8 +5,8 @@
 // It reads YAML and JSON: bootstrap files, files of xDS resources, the answer
 // of Envoy's /config_dump, pieces of a configuration such as one listener
 // or a list of HTTP filters, and all of these in a ConfigMap. Of anything else it says
-// that it is not read. What belongs together may stand in several files. What Istio and
-// Envoy Gateway are told is read as well. Package model follows requests through all
+// that it is not read. What belongs together may stand in several files. What Istio,
+// Envoy Gateway, Contour and Emissary are told is read as well. Package model follows requests through all
 // of it that is Envoy's. It does not check what Envoy refuses by itself; `envoy --mode
 // validate` does that.
 //

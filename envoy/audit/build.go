@@ -229,45 +229,6 @@ func extProc(body node) *model.Change {
 	return &model.Change{Anything: true, Clears: true, Word: "may make of it"}
 }
 
-// claims are what a token may put into headers: whoever has a token has one with the
-// claims that routes look at.
-func (b *builder) claims(body node) *model.Change {
-	c := &model.Change{Metadata: true, Maybe: true, Word: "adds headers of the token"}
-	var names []string
-	body.get("providers").each(func(_ string, p node) {
-		for _, h := range p.get("claim_to_headers").items() {
-			names = append(names, strings.ToLower(h.get("header_name").text()))
-		}
-		if h := p.get("forward_payload_header").text(); h != "" {
-			names = append(names, strings.ToLower(h))
-		}
-		if p.get("clear_route_cache").truth() && (len(p.get("claim_to_headers").items()) > 0 || p.get("payload_in_metadata").ok() || p.get("header_in_metadata").ok() || p.get("forward_payload_header").ok()) {
-			c.Clears = true
-		}
-	})
-	c.Edit = func(r *model.Request, all []*model.Request) (made []*model.Request) {
-		for _, other := range all {
-			changed, differs := cloneRequest(r), false
-			for _, name := range names {
-				if value, ok := other.Header[name]; ok {
-					changed.Header[name], differs = value, true
-				}
-			}
-			if differs {
-				made = append(made, changed)
-			}
-		}
-		plain := cloneRequest(r)
-		for _, name := range names {
-			if _, ok := plain.Header[name]; !ok {
-				plain.Header[name] = "1"
-			}
-		}
-		return append(made, plain)
-	}
-	return c
-}
-
 // mutation is a header_mutation: it changes headers and keeps the route.
 func mutation(m node) *model.Change {
 	list := m.get("request_mutations")
@@ -340,41 +301,6 @@ func tagging(body node) *model.Change {
 		for _, tag := range tags {
 			changed := cloneRequest(r)
 			changed.Header[name] = tag
-			made = append(made, changed)
-		}
-		return made
-	}}
-}
-
-// transcoder makes calls of gRPC of other requests. Which those are, a descriptor says
-// that is not read here: any may be.
-func transcoder(kind string, body node) *model.Change {
-	if kind == "mcp_json_rest_bridge" {
-		return &model.Change{Anything: true, Clears: !body.get("disable_clear_route_cache").truth(), Word: "may make of it"}
-	}
-	if body.get("match_incoming_request_route").truth() {
-		return nil
-	}
-	var services []string
-	for _, s := range body.get("services").items() {
-		services = append(services, "/"+s.text()+"/")
-	}
-	return &model.Change{Clears: true, Word: "makes a call of gRPC of it", Maybe: true, Edit: func(r *model.Request, all []*model.Request) (made []*model.Request) {
-		if strings.HasPrefix(r.Header["content-type"], "application/grpc") {
-			return nil
-		}
-		paths := map[string]bool{}
-		for _, service := range services {
-			paths[service+"Method"] = true
-		}
-		for _, other := range all {
-			if slices.ContainsFunc(services, func(s string) bool { return strings.HasPrefix(other.Path, s) }) {
-				paths[other.BarePath()] = true
-			}
-		}
-		for path := range paths {
-			changed := cloneRequest(r)
-			changed.Method, changed.Path, changed.Header["content-type"] = "POST", path, "application/grpc"
 			made = append(made, changed)
 		}
 		return made

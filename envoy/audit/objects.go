@@ -19,11 +19,26 @@ var (
 	gatewayKinds = []string{
 		"SecurityPolicy", "ClientTrafficPolicy", "BackendTrafficPolicy", "EnvoyPatchPolicy", "EnvoyProxy", "HTTPRoute", "Backend",
 	}
-	besideKinds = []string{
+	contourKinds  = []string{"HTTPProxy", "ExtensionService", "ContourConfiguration"}
+	emissaryKinds = []string{"AuthService", "Mapping", "LogService"}
+	besideKinds   = []string{
 		"Gateway", "GatewayClass", "ServiceEntry", "WorkloadEntry", "VirtualService", "DestinationRule", "Sidecar", "PeerAuthentication",
-		"BackendTLSPolicy", "ReferenceGrant", "EnvoyExtensionPolicy", "EnvoyGateway",
+		"BackendTLSPolicy", "ReferenceGrant", "EnvoyExtensionPolicy", "EnvoyGateway", "HTTPRouteFilter",
+		"TLSCertificateDelegation", "ContourDeployment",
 	}
+	// emissaryBeside are kinds whose names are too plain to stand without their group.
+	emissaryBeside = []string{"Module", "Host", "Listener", "TLSContext", "TCPMapping", "TracingService", "RateLimitService"}
 )
+
+// isKnown reports whether objects of a kind are judged, or belong to what is.
+func isKnown(version, kind string) bool {
+	for _, kinds := range [][]string{istioKinds, gatewayKinds, contourKinds, besideKinds} {
+		if slices.Contains(kinds, kind) {
+			return true
+		}
+	}
+	return strings.HasPrefix(version, "getambassador.io/") && (slices.Contains(emissaryKinds, kind) || slices.Contains(emissaryBeside, kind))
+}
 
 // isMesh tells the settings of Istio's mesh.
 func isMesh(n node) bool {
@@ -52,7 +67,7 @@ func (r *reader) collectObjects(n node) bool {
 	}
 	meta := n.get("metadata")
 	o := object{kind, meta.get("namespace").text(), meta.get("name").text(), n}
-	if slices.Contains(istioKinds, kind) || slices.Contains(gatewayKinds, kind) || slices.Contains(besideKinds, kind) {
+	if isKnown(n.get("apiVersion").text(), kind) {
 		r.objects = append(r.objects, o)
 		return true
 	}
@@ -88,11 +103,17 @@ func (a *audit) checkObjects() {
 	if a.hasKind(gatewayKinds) {
 		a.checkGateway()
 	}
+	if a.hasKind(contourKinds) {
+		a.checkContour()
+	}
+	if a.hasKind(emissaryKinds) {
+		a.checkEmissary()
+	}
 }
 
 // objectsJudged reports whether there are any that say something of the service.
 func (a *audit) objectsJudged() bool {
-	return len(a.meshes) > 0 || a.hasKind(istioKinds) || a.hasKind(gatewayKinds)
+	return len(a.meshes) > 0 || a.hasKind(slices.Concat(istioKinds, gatewayKinds, contourKinds, emissaryKinds))
 }
 
 // checkMaxBytes compares a limit of bodies with the settings of the service.

@@ -145,8 +145,13 @@ func (c *comparison) read(f File) error {
 		case err != nil:
 			return fmt.Errorf("%s: %w", f.Name, err)
 		}
-		c.roots = append(c.roots, piece{file: f.Name, node: &document})
-		c.collect(f.Name, &document, maxDepth)
+		for _, root := range append(inConfigMap(f.Data, &document), &document) {
+			if root == &document && isConfigMap(root) {
+				continue // what is in it counts
+			}
+			c.roots = append(c.roots, piece{file: f.Name, node: root})
+			c.collect(f.Name, root, maxDepth)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -346,4 +347,37 @@ func setOf(words ...string) map[string]bool {
 		all[w] = true
 	}
 	return all
+}
+
+// TestCheckConfigMap: what stands in a ConfigMap is compared, with its places in that file.
+func TestCheckConfigMap(t *testing.T) {
+	for _, target := range []config.Target{config.Envoy, config.Istio} {
+		o := options(target)
+		text, err := config.Generate(webhooks, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if target != config.Envoy { // the dump of its Envoy
+			o.Target, o.Listen = config.Envoy, config.Address{Host: "127.0.0.1", Port: 1}
+			if text, err = config.Generate(webhooks, o); err != nil {
+				t.Fatal(err)
+			}
+			o = options(target)
+		}
+		const head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: envoy}\ndata:\n  notes.txt: none\n  envoy.yaml: |\n"
+		wrapped := head + regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(string(text), "    $1")
+		if found, err := config.Check(webhooks, o, []config.File{{Name: "map.yaml", Data: []byte(wrapped)}}); err != nil || len(found) > 0 {
+			t.Errorf("%s: %v, %v", target, found, err)
+		}
+		changed := strings.Replace(wrapped, "failure_mode_allow: false", "failure_mode_allow: true", 1)
+		line := 1 + strings.Count(wrapped[:strings.Index(wrapped, "failure_mode_allow: false")], "\n")
+		found, err := config.Check(webhooks, o, []config.File{{Name: "map.yaml", Data: []byte(changed)}})
+		if err != nil || len(found) != 1 || found[0].Line != line {
+			t.Errorf("%s, line %d: %v, %v", target, line, found, err)
+		}
+	}
+	empty := config.File{Name: "map.yaml", Data: []byte("apiVersion: v1\nkind: ConfigMap\ndata: {a: 'b: [', c: text}\n")}
+	if found, err := config.Check(webhooks, options(config.Envoy), []config.File{empty}); err != nil || len(found) != 1 {
+		t.Errorf("without a configuration: %v, %v", found, err)
+	}
 }

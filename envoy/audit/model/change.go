@@ -85,24 +85,40 @@ func leftIn(filters []*Filter, first *Target) string {
 	return b.String()
 }
 
-// anywhere goes on with every route that there is.
+// anywhere goes on with every route that there is but the one that the state has. States that
+// are the same but for their route go on from here in the same way: the first leaves its own
+// route out, which the next that has another one adds, and for all others nothing is new.
 func (w *walk) anywhere(f *Filter, rest []*Filter, s state) {
-	on := leftIn(rest, s.first)
+	k := key{f, len(rest), leftIn(rest, s.first), s.claim, s.cause, s.verified}
+	left, again := w.seen[k]
+	switch {
+	case again && (left.target == nil || left.target == s.current):
+		return
+	case again:
+		w.seen[k] = reached{}
+		w.elsewhere(f, rest, s, left)
+		return
+	}
+	w.seen[k] = reached{}
 	for _, r := range w.targets {
 		if r.target == s.current {
-			continue
+			w.seen[k] = r
 		}
-		k := key{f, len(rest), on, r.target, s.claim, s.cause, s.verified}
-		if w.seen[k] {
-			continue
-		}
-		w.seen[k] = true
-		next := s
-		next.view.Request = r.request.clone()
-		next.view.Request.Upgrade = s.view.Upgrade
-		next.view.LooseMetadata, next.view.LooseState, next.stale = true, true, false
-		next.current, next.mover = r.target, f
-		next = next.step(f.Name+" "+f.Change.Word+" "+r.request.Host+r.request.Path, f.Place).chosen("then")
-		w.run(rest, next)
 	}
+	for _, r := range w.targets {
+		if r.target != s.current {
+			w.elsewhere(f, rest, s, r)
+		}
+	}
+}
+
+// elsewhere goes on with a route that code has led to.
+func (w *walk) elsewhere(f *Filter, rest []*Filter, s state, r reached) {
+	next := s
+	next.view.Request = r.request.clone()
+	next.view.Request.Upgrade = s.view.Upgrade
+	next.view.LooseMetadata, next.view.LooseState, next.stale = true, true, false
+	next.current, next.mover = r.target, f
+	next = next.step(f.Name+" "+f.Change.Word+" "+r.request.Host+r.request.Path, f.Place).chosen("then")
+	w.run(rest, next)
 }

@@ -17,7 +17,7 @@ type Result struct {
 func Explore(m *Manager, signed bool) Result {
 	m.try()
 	all := m.tried
-	w := &walk{manager: m, signed: signed, all: all, seen: map[key]bool{}, found: map[foundKey]bool{}}
+	w := &walk{manager: m, signed: signed, all: all, seen: map[key]reached{}, found: map[foundKey]bool{}}
 	w.reachable()
 	w.alike = alike(m.Filters)
 	for i, request := range all {
@@ -100,8 +100,9 @@ type walk struct {
 	all     []*Request
 	// targets are those that some request reaches, each with such a request.
 	targets []reached
-	seen    map[key]bool
-	found   map[foundKey]bool
+	// seen has the states from which code has led on, each with the route that it left out.
+	seen  map[key]reached
+	found map[foundKey]bool
 	// alike says that one request for each route is enough, started has those routes.
 	alike    bool
 	started  map[*Target]bool
@@ -114,12 +115,11 @@ type reached struct {
 	request *Request
 }
 
-// key is what makes two states behind code the same.
+// key is what makes two states behind code the same, but for their route.
 type key struct {
 	filter   *Filter
 	left     int
 	on       string // which filters behind it the first route leaves in the chain
-	current  *Target
 	claim    Claim
 	cause    Cause
 	verified bool
