@@ -111,6 +111,11 @@ func (h *Content) signHeaders(req *authz.Request, k *key, stamp string, with aut
 					req.Set(name, TokenChars.sample(with))
 				}
 			}
+		case part.Kind == MercadoPago:
+			// Envoy gives one to each request that has none.
+			if _, count := req.Headers.Lookup("x-request-id"); count == 0 {
+				req.Set("x-request-id", TokenChars.sample(with))
+			}
 		case part.Kind == Contentful:
 			req.Set(contentfulHeaders, contentfulHeaders+","+c.Time.Header)
 		}

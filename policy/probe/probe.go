@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ type Gateway struct {
 	// Marker is a header that the application alone puts into its answers, as in
 	// "x-app: yes"; a name alone stands for any value. Empty: nothing is known of them.
 	Marker string
+	// Only are the ids of the attacks to send; empty: all. Valid deliveries are always sent.
+	Only []string
 	// Timeout bounds each request.
 	Timeout time.Duration
 	// Pace waits until the next request may be sent; nil: at once.
@@ -118,7 +121,18 @@ func Variants() []Variant { return []Variant{OtherSecret, OtherToken, OtherClaim
 var ErrNone = errors.New("there is no such thing")
 
 // ErrCannot says that a delivery of this kind cannot be made.
-var ErrCannot = errors.New("cannot be made")
+var ErrCannot = errors.New("cannot be made, or judged")
+
+// incapable: the reason is not the request's, but that of whoever should judge it: keys that
+// the service fetches and that are not here, for instance.
+func incapable(r authz.Reason) bool {
+	switch r {
+	case authz.KeysUnavailable, authz.StoreUnavailable, authz.ReplayUncertain, authz.NotReady, authz.Overloaded, authz.Timeout, authz.Internal, authz.Unset:
+		return true
+	default:
+		return false
+	}
+}
 
 // Verdict says what became of an attack.
 type Verdict string
@@ -163,13 +177,16 @@ type Result struct {
 }
 
 // Run attacks the gateway by one webhook, and tells of each result as it comes. The error is
-// that nobody answers, or the context's.
+// that nobody answers, or the context's, or ErrCannot where nobody here can judge deliveries.
 func (g *Gateway) Run(ctx context.Context, w *Webhook, tell func(Result)) error {
 	s := &session{ctx: ctx, gateway: g, hook: w, tell: tell, made: map[[sha256.Size]byte]bool{}}
 	if err := s.begin(); err != nil {
 		return err
 	}
 	for i := range catalogue {
+		if len(g.Only) > 0 && !slices.Contains(g.Only, catalogue[i].ID) {
+			continue
+		}
 		if err := s.attack(&catalogue[i]); err != nil {
 			return err
 		}
@@ -213,6 +230,9 @@ func (s *session) begin() error {
 	}
 	s.control, s.nonce = clone(req), "probe-"+nonce()
 	reason := s.decide(s.hook.Rules, req, wire{})
+	if incapable(reason) {
+		return fmt.Errorf("a delivery %w: its policy says %s here", ErrCannot, reason)
+	}
 	req.Set(echoHeader, s.nonce)
 	sent := time.Now()
 	a, err := s.send(req, wire{})
@@ -221,7 +241,7 @@ func (s *session) begin() error {
 	}
 	s.learn(a, sent)
 	r := Result{Status: a.status, DecisionID: a.decisionID()}
-	switch delivered := a.through(); {
+	switch delivered := a.through() && !a.acknowledged(); {
 	case reason.Allows() && delivered:
 		r.Verdict, s.delivered = Delivered, true
 		if !s.markerIn(a) {
@@ -249,13 +269,17 @@ func (s *session) end() error {
 	if err != nil {
 		return err
 	}
+	if reason := s.decide(s.hook.Rules, req, wire{}); !reason.Allows() {
+		s.report(&last, "", Result{Verdict: Skipped, Why: "each delivery of it is the copy of another: " + reason.String()})
+		return nil
+	}
 	a, err := s.send(req, wire{})
 	if err != nil {
 		return err
 	}
 	r := Result{Verdict: Delivered, Status: a.status, DecisionID: a.decisionID()}
-	if !a.through() {
-		r.Verdict, r.Why = Refused, "the first one was delivered: since then something refuses everything, perhaps a limit of requests, or each delivery is the copy of another; what was held proves little"
+	if !a.through() || a.acknowledged() && s.idsTell() {
+		r.Verdict, r.Why = Refused, "the first one was delivered: since then something refuses everything, perhaps a limit of requests, and what was held proves little"
 	}
 	s.report(&last, "", r)
 	return nil
@@ -265,6 +289,8 @@ func (s *session) whyRefused(a *answer) string {
 	switch {
 	case a.err != nil:
 		return "no answer: " + a.err.Error()
+	case a.acknowledged():
+		return "the service takes it for the copy of an earlier one; give a --body that is new, or come back later"
 	case a.decisionID() != "":
 		why := fmt.Sprintf("the service refuses it with %d; the decision record with the id %s says why", a.status, a.decisionID())
 		if s.skew > time.Minute || s.skew < -time.Minute {

@@ -56,7 +56,7 @@ func (s *session) learn(a *answer, sent time.Time) {
 	if date, err := http.ParseTime(a.header.Get("date")); err == nil {
 		s.skew = date.Sub(sent.Truncate(time.Second))
 	}
-	if !a.through() {
+	if !a.through() || a.acknowledged() {
 		return
 	}
 	s.upstream = a.header.Get(upstreamTime) != ""
@@ -97,16 +97,26 @@ type shot struct {
 	forged []string // texts that must not come back
 }
 
+// must reports whether the policies must refuse it.
+func must(sh *shot) bool { return sh.expect == refused || sh.expect == unanswered }
+
 // fire sends a shot and judges what became of it.
 func (s *session) fire(sh *shot) (Result, error) {
 	d := s.decision(s.hook.Rules, sh.req, sh.wire)
 	r := Result{}
-	if must := sh.expect == refused || sh.expect == unanswered; must && d.Verdict == authz.Allow {
+	switch {
+	case !must(sh):
+	case d.Verdict == authz.Allow:
 		return Result{Verdict: Allowed}, nil
-	} else if must {
+	case incapable(d.Reason):
+		return Result{Verdict: Skipped, Why: "whether the policies refuse it cannot be said here: " + d.Reason.String()}, nil
+	default:
 		r.Expected = d.Reason.String()
 	}
-	if !s.delivered && !slices.Contains([]expectation{refused, unanswered}, sh.expect) {
+	if !must(sh) && d.Verdict != authz.Allow && s.delivered {
+		return Result{Verdict: Skipped, Why: "each delivery of it is the copy of another: " + d.Reason.String()}, nil
+	}
+	if !must(sh) && !s.delivered {
 		return Result{Verdict: Skipped, Why: "valid deliveries are refused"}, nil
 	}
 	if sh.expect == once {
@@ -132,7 +142,7 @@ func (s *session) fire(sh *shot) (Result, error) {
 }
 
 func (s *session) judge(sh *shot, a *answer) (Verdict, string) {
-	if sh.expect == refused || sh.expect == unanswered {
+	if must(sh) {
 		return s.judgeRefused(sh, a)
 	}
 	switch {
@@ -140,8 +150,8 @@ func (s *session) judge(sh *shot, a *answer) (Verdict, string) {
 		return Unclear, a.err.Error()
 	case sh.expect == believed && a.status == http.StatusForbidden && a.decisionID() != "":
 		return Passed, "a valid delivery is refused when it says that it comes from elsewhere: what it says counts"
-	case !a.through():
-		return Held, fmt.Sprintf("refused altogether with %d", a.status)
+	case !a.through(), a.acknowledged():
+		return Held, fmt.Sprintf("it was not forwarded: %d", a.status)
 	case sh.expect == believed:
 		return Held, ""
 	case sh.expect == told && !a.shows(verified) && !a.sameWord(s.answer):
@@ -177,6 +187,10 @@ func (s *session) judgeRefused(sh *shot, a *answer) (Verdict, string) {
 		return Unclear, "a limit of requests has answered; try again with a lower --rate"
 	case a.decisionID() != "" && (a.status/100 != 2 || s.idsTell()):
 		return Held, "" // answered by the service: denied, or acknowledged
+	case s.gateway.Marker != "" && good:
+		return Unclear, fmt.Sprintf("something behind the gateway answers %d, without the marker", a.status)
+	case s.gateway.Marker != "":
+		return Held, ""
 	case good && (here || s.alike(a)):
 		return Passed, ""
 	case good && s.upstream && a.header.Get(upstreamTime) == "":

@@ -60,6 +60,12 @@ func (a *answer) decisionID() string { return a.header.Get(decisionID) }
 // through: it is 2xx and no answer of the service's own.
 func (a *answer) through() bool { return a.err == nil && a.status/100 == 2 }
 
+// acknowledged: the service has answered 2xx itself, to what it took for a copy. An
+// application that repeats the decision id comes through Envoy's router, which adds a time.
+func (a *answer) acknowledged() bool {
+	return a.through() && a.decisionID() != "" && a.header.Get(upstreamTime) == ""
+}
+
 // errNobody says that there is no gateway.
 var errNobody = errors.New("nobody answers")
 

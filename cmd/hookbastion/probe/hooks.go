@@ -19,9 +19,12 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/publickey"
+	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/memory"
 	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/probe"
@@ -63,15 +66,15 @@ type other struct {
 
 // load compiles the policies and prepares each webhook.
 func (o *options) load(cmd *cobra.Command) (*loaded, error) {
-	rules, all, err := o.policies.Keys()
-	if err != nil {
-		return nil, err
-	}
-	trials, err := o.policies.Table()
-	if err != nil {
-		return nil, err
-	}
 	s, err := o.policies.Settings()
+	if err != nil {
+		return nil, err
+	}
+	rules, all, err := o.compile(s)
+	if err != nil {
+		return nil, err
+	}
+	trials, _, err := o.compile(s)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +112,20 @@ func (o *options) load(cmd *cobra.Command) (*loaded, error) {
 			Others: slices.DeleteFunc(set.Names(), func(name string) bool { return name == w.GetName() }), Public: sign.public(),
 		})
 	})
+}
+
+// nonces is room for what is sent for thousands of webhooks, and for all trials.
+const nonces = 1 << 22
+
+// compile makes a table with an empty store of its own.
+func (o *options) compile(s *settings.Settings) (*authz.Table, []keys.Key, error) {
+	store := memory.New(memory.Config{MaxEntries: nonces})
+	var settler *replay.Settler
+	if s.OnlyFailures {
+		settler = replay.NewSettler(store, 0, replay.SealKey{}) // a policy may contradict that
+		settler.ExpectFailures()
+	}
+	return o.policies.Rehearse(s, store, settler)
 }
 
 // known complains of names that no webhook has.

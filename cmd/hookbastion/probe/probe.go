@@ -48,6 +48,7 @@ func New() *cobra.Command {
 	f.BoolVar(&o.list, "list", false, "list what is sent, and send nothing (default: false)")
 	f.BoolVar(&o.yes, "yes", false, "do not ask before a target is attacked that is not this machine (default: false)")
 	f.StringArrayVar(&o.webhooks, "webhook", nil, "name of a webhook; may be repeated (default: all)")
+	f.StringArrayVar(&o.gateway.Only, "attack", nil, "id of an attack of --list; may be repeated (default: all)")
 	f.StringArrayVar(&o.keys, "key", nil, "NAME=FILE, as --key of sign for the webhook of that name: the private key where the policy has the public one, the token where it has the digest; may be repeated (default: none)")
 	f.StringArrayVar(&o.paths, "path", nil, "NAME=PATH, the path of the webhook of that name, as one with a tenant that has a secret; may be repeated (default: that of the policy)")
 	f.StringVar(&o.host, "host", "", "the host that requests are for (default: that of the target, or the webhook's if it takes no other)")
@@ -110,7 +111,12 @@ func (o *options) run(cmd *cobra.Command) error {
 	o.gateway.Pace = pacer(o.rate)
 	report := &report{Target: o.target, Unsigned: set.unsigned}
 	for _, hook := range set.hooks {
-		if err := o.gateway.Run(ctx, hook, report.add); err != nil {
+		err := o.gateway.Run(ctx, hook, report.add)
+		if errors.Is(err, probe.ErrCannot) {
+			report.Unsigned = append(report.Unsigned, unsigned{hook.Name, err.Error()})
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -136,6 +142,11 @@ func (o *options) check() error {
 		return errors.New("--insecure and --cert are about certificates, and an http:// target has none")
 	case o.certKey != "" && o.cert == "":
 		return errors.New("--cert-key has no use without --cert")
+	}
+	for _, id := range o.gateway.Only {
+		if !slices.ContainsFunc(probe.Catalogue(), func(a probe.Attack) bool { return a.ID == id }) {
+			return fmt.Errorf("--attack: there is no %q; --list has all", id)
+		}
 	}
 	o.targetHost = u.Host
 	port := u.Port()
