@@ -21,6 +21,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
+	"github.com/hookbastion/hookbastion/envoy/captures"
 	"github.com/hookbastion/hookbastion/envoy/logwatch"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -44,6 +45,8 @@ type Service struct {
 	ShortMetadata bool
 	// Log notices that the access log does not come; nil if nobody asks.
 	Log *logwatch.Watch
+	// Captures keeps some denied requests, encrypted; nil if nobody asks for them.
+	Captures *captures.Keeper
 	// Assertions signs for webhooks with an audience; nil if there is none.
 	Assertions *assertion.Signer
 	// Now is the clock; time.Now if nil.
@@ -134,7 +137,7 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 		elapsed = func() time.Duration { return time.Since(arrived) }
 	}
 	id := newDecisionID()
-	digest := ""
+	digest, table := "", (*authz.Table)(nil)
 	if reason == authz.OK && s.Mapping.read(ctx, check, &st.request) != nil {
 		reason = authz.MalformedRequest
 	}
@@ -142,7 +145,7 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 		st.request.reset()
 		st.decision = authz.Decision{Reason: reason}
 	} else {
-		table := s.Source.Table()
+		table = s.Source.Table()
 		table.DecideTimed(ctx, &st.request.Request, now, &st.decision, elapsed)
 		if table != nil {
 			digest = table.Digest
@@ -159,6 +162,9 @@ func (s *Service) answer(ctx Caller, check [][]byte, reason authz.Reason, out []
 		Request: &st.request.Request, Decision: &st.decision, PolicyDigest: digest, Redeliver: ticket,
 	}
 	s.Telemetry.Record(&st.event)
+	if s.Captures != nil && table != nil && st.decision.Verdict == authz.Deny {
+		s.Captures.Denied(ctx, table, &st.request.Request, &st.decision, id, now)
+	}
 	held = st.decision.Reservation
 	st.request.reset()
 	s.states.Put(st)

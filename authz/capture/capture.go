@@ -103,3 +103,38 @@ func finish(req *authz.Request, body []byte) error {
 	}
 	return nil
 }
+
+// Append writes a request as Parse reads it, with the extra headers before its own, and
+// returns dst unchanged and false where that cannot be: a line would end too early, or the
+// request is none that Parse reads.
+func Append(dst []byte, req *authz.Request, extra ...authz.Header) ([]byte, bool) {
+	if !oneWord(req.Method) || !oneWord(req.Path) || bytes.ContainsAny(req.Host, "\r\n\x00") {
+		return dst, false
+	}
+	out := fmt.Appendf(dst, "%s %s HTTP/1.1\r\n", req.Method, req.Path)
+	hosts := 0
+	for _, list := range []authz.Headers{extra, req.Headers} {
+		for _, h := range list {
+			if !isName(h.Name) || bytes.IndexByte(h.Name, ':') >= 0 || bytes.ContainsAny(h.Value, "\r\n\x00") || string(h.Name) == "transfer-encoding" {
+				return dst, false
+			}
+			if string(h.Name) == "host" {
+				hosts++
+			}
+			out = fmt.Appendf(out, "%s: %s\r\n", h.Name, h.Value)
+		}
+	}
+	if hosts == 0 { // HTTP/2 has none
+		out = fmt.Appendf(out, "host: %s\r\n", req.Host)
+	}
+	out = append(out, "\r\n"...)
+	for _, segment := range req.Body.Segments {
+		out = append(out, segment...)
+	}
+	return out, true
+}
+
+// oneWord reports whether the text is one word of a request line.
+func oneWord(text []byte) bool {
+	return len(text) > 0 && !bytes.ContainsAny(text, " \r\n\x00")
+}

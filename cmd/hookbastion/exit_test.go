@@ -103,6 +103,7 @@ var exits = map[string]string{
 	"config print 0":   "config print",
 	"config print 2":   "config print --config nowhere.yaml",
 	"config print 3":   "config print --config envoy.yaml",
+	"capture 2":        "capture --admin http://127.0.0.1:1",
 	"import 0":         "import --from ngrok --into imported traffic.yaml",
 	"import 2":         "import --from ngrok nowhere.yaml",
 	"import 3":         "import --from ngrok filter.yaml",
@@ -127,7 +128,7 @@ var exits = map[string]string{
 
 // elsewhere are the cells that other tests show.
 var elsewhere = map[string]string{
-	"serve 0": "terminate", "redeliver 0": "TestRedeliver", "ranges accept 0": "TestRangesAreRefreshed", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
+	"serve 0": "terminate", "capture 0": "TestCaptures", "redeliver 0": "TestRedeliver", "ranges accept 0": "TestRangesAreRefreshed", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
 	"keys accept 0": "handshake", "probe 0": "TestOurs",
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/audit"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/capture"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/config"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/demo"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/envoyconfig"
@@ -51,7 +52,7 @@ func newRoot() *cobra.Command {
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New(), envoyconfig.New())
 	root.AddCommand(serve.New(), validate.New(), test.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), probe.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
-	root.AddCommand(importer.New())
+	root.AddCommand(importer.New(), capture.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() {

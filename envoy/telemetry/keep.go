@@ -14,6 +14,7 @@ func keep(ring *recent.Ring, e *Event, digest string) {
 		Verdict: d.Verdict, Reason: d.Reason, Status: statusOf(d), KeyID: d.KeyID, Mark: d.Mark,
 		Source: req.Source, Tenant: d.Tenant, RequestID: req.RequestID, Method: req.Method, Path: req.PathOnly(),
 		BodyBytes: req.Body.Len(), Checks: d.Checks(), Redeliver: e.Redeliver, Digest: digest, Handshake: d.Handshake,
+		Content: d.Reservation.Fingerprint,
 	}
 	if told := d.Told(); len(told) <= recent.MaxText { // a part of an address leads elsewhere
 		kept.Told = told

@@ -25,14 +25,16 @@ type decisionOptions struct {
 func (o *decisionOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.id, "decision", "", "say what is known of the decision of this id, in place of a request (default: none)")
 	cmd.Flags().StringArrayVar(&o.files, "records", nil, "file with decision records in which to look for --decision, - for standard input; may be repeated (default: none)")
-	o.admin.AddFlags(cmd, "", "address of the service's admin listener, to ask for --decision (default: none)")
+	o.admin.AddFlags(cmd, "", "address of the service's admin listener, to ask for --decision, or what was delivered before with the content of a captured request (default: none)")
 }
 
 // check looks for what cannot be meant together.
 func (o *decisionOptions) check(files []string) error {
 	switch asked := len(o.files) > 0 || o.admin.URL != ""; {
-	case o.id == "" && asked:
-		return errors.New("--records and --admin are for --decision: give it")
+	case o.id == "" && len(o.files) > 0:
+		return errors.New("--records is for --decision: give it")
+	case o.id == "" && asked && len(files) == 0:
+		return errors.New("--admin is for --decision or a captured request: give one")
 	case o.id == "":
 		return nil
 	case len(files) > 0:

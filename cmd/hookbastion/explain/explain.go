@@ -30,6 +30,9 @@ func New() *cobra.Command {
 		Short: "Decide one captured HTTP/1.1 request and say why",
 		Long: "Decide one captured HTTP/1.1 request and say why: request line, headers, an empty\n" +
 			"line, then the body to the end of the file as it is.\n" +
+			"One that the service has captured (docs/capture.md) is decrypted with --identity, and says\n" +
+			"itself when and from where it came. With --admin: what the service decided about the same\n" +
+			"content before.\n" +
 			"With --decision: say what is known of a decision that was made, from decision records or\n" +
 			"from a running service. A captured request tells more, since no record has the request.\n\n" +
 			"Exits 0 for allow, 1 for deny, 2 if something cannot be read, 3 if the policy is invalid.",
@@ -58,6 +61,7 @@ func New() *cobra.Command {
 	cmd.Flags().StringVar(&o.scheme, "scheme", "https", "http or https")
 	cmd.Flags().StringVar(&o.webhook, "webhook", "", "the webhook that Envoy's route names with hookbastion.webhook (default: none, and host and path decide)")
 	cmd.Flags().BoolVar(&o.content, "show-content", false, "show all of the content that is signed, and not the body's length and digest alone (default: false)")
+	cmd.Flags().StringVar(&o.identity, "identity", "", "file with an identity of age, for a request that the service has captured (default: none)")
 	cmd.Flags().StringVar(&o.output, "output", "text", "text or json")
 	o.decision.addFlags(cmd)
 	return cmd
@@ -68,15 +72,19 @@ type explainOptions struct {
 	now, source, scheme, output string
 	webhook                     string
 	content                     bool
+	identity                    string
+	schemeGiven                 bool
+	facts                       *capture.Facts // of a capture that the service made; nil: none
 	decision                    decisionOptions
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, file string) error {
-	now, err := cli.ParseNow(o.now)
+	o.schemeGiven = cmd.Flags().Changed("scheme")
+	req, raw, err := o.request(cmd.InOrStdin(), file)
 	if err != nil {
 		return err
 	}
-	req, err := o.request(cmd.InOrStdin(), file)
+	now, err := cli.ParseNow(o.now)
 	if err != nil {
 		return err
 	}
@@ -107,6 +115,12 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	e.Warnings = append(e.Warnings, warnings...)
 	e.Warnings = append(e.Warnings, cli.WeakWarnings(keys, e.Webhook, string(table.Lookup(req).Tenant))...)
 	o.hint(e, req)
+	if o.decision.admin.URL != "" {
+		if e.Delivered, err = o.ask(cmd.Context(), raw); err != nil {
+			return err
+		}
+	}
+	o.captured(e)
 	if o.output == "json" {
 		err = cli.PrintJSON(cmd.OutOrStdout(), e)
 	} else {
@@ -118,28 +132,33 @@ func (o *explainOptions) run(cmd *cobra.Command, file string) error {
 	return err
 }
 
-func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, error) {
+// request reads a captured request, and returns its text as well.
+func (o *explainOptions) request(stdin io.Reader, file string) (*authz.Request, []byte, error) {
 	data, err := cli.ReadInput(stdin, file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if data, err = o.decrypted(data); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	req, err := capture.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
+	o.asCaptured(req)
 	if err := cli.OneOf("--scheme", o.scheme, "http", "https"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Scheme, req.Webhook = authz.View(o.scheme), authz.View(o.webhook)
 	req.Transport.TLS = o.scheme == "https" // who asks says so
 	if o.source != "" {
 		addr, err := netip.ParseAddr(o.source)
 		if err != nil {
-			return nil, fmt.Errorf("--source-ip must be an address, not %q", o.source)
+			return nil, nil, fmt.Errorf("--source-ip must be an address, not %q", o.source)
 		}
 		req.Source = addr.Unmap().WithZone("")
 	}
-	return req, nil
+	return req, data, nil
 }
 
 // explained is what `explain --output json` prints.
@@ -159,6 +178,8 @@ type explained struct {
 	Limit    *limit    `json:"limit,omitempty"`
 	Signed   *signed   `json:"signed,omitempty"`
 	Response *response `json:"response,omitempty"`
+	// Delivered is what a running service knows, where it was asked.
+	Delivered *delivered `json:"delivered,omitempty"`
 }
 
 type explainedItem struct {
@@ -292,6 +313,9 @@ func (e *explained) print(w io.Writer) {
 	}
 	for _, c := range e.Causes {
 		fmt.Fprintf(w, "cause: %s (%s)\n    %s\n", cli.Printable(c.Says), c.ID, cli.Printable(c.Mend))
+	}
+	if e.Delivered != nil {
+		e.Delivered.print(w)
 	}
 	for _, warning := range e.Warnings {
 		fmt.Fprintln(w, "warning:", warning)

@@ -131,7 +131,11 @@ func (a *access) guard(next http.Handler) http.Handler {
 		case a.of(r) == 0:
 			http.Error(w, "forbidden: the certificate has none of the names of admin.readers and admin.operators", http.StatusForbidden)
 		default:
-			r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+			most := int64(4 << 10)
+			if r.URL.Path == deliveredPath {
+				most = maxAsked
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, most)
 			next.ServeHTTP(w, r)
 		}
 	})

@@ -11,18 +11,21 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve/console"
+	"github.com/hookbastion/hookbastion/envoy/captures"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
 // admin is the listener of operators: POST /api/v1/redeliver and /api/v1/ranges/accept,
 // GET /api/v1/keys, /api/v1/webhooks, /api/v1/ranges, /api/v1/ranges/{name},
-// /api/v1/anomalies, /api/v1/decisions and /api/v1/decisions/{id}. It is not there unless the settings ask for it.
+// /api/v1/anomalies, /api/v1/decisions, /api/v1/decisions/{id}, /api/v1/captures and
+// /api/v1/captures/{id}, POST /api/v1/delivered. It is not there unless the settings ask for it.
 type admin struct {
 	facts   facts
 	settler *replay.Settler
@@ -52,6 +55,10 @@ type facts interface {
 	Anomalies() Anomalies
 	// Decisions are the last ones.
 	Decisions() *recent.Ring
+	// Captures are of denied requests; nil: none are kept.
+	Captures() *captures.Keeper
+	// Table is by what is decided now.
+	Table() *authz.Table
 }
 
 func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *slog.Logger) (*admin, error) {
@@ -71,6 +78,9 @@ func newAdmin(s *settings.Settings, settler *replay.Settler, known facts, log *s
 	mux.HandleFunc("GET /api/v1/anomalies", a.listAnomalies)
 	mux.HandleFunc("GET /api/v1/decisions", a.listDecisions)
 	mux.HandleFunc("GET /api/v1/decisions/{id}", a.showDecision)
+	mux.HandleFunc("GET /api/v1/captures", a.listCaptures)
+	mux.HandleFunc("GET /api/v1/captures/{id}", a.showCapture)
+	mux.HandleFunc("POST "+deliveredPath, a.delivered)
 	a.diagnose(mux)
 	a.server = &http.Server{
 		Handler: who.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/ranges"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/memory"
@@ -16,6 +17,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/keys"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve/console"
+	"github.com/hookbastion/hookbastion/envoy/captures"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watermark"
@@ -34,6 +36,8 @@ func (*known) Webhooks() map[string]watermark.Kept { return nil }
 func (*known) Policy() console.Policy              { return console.Policy{} }
 func (k *known) Ranges() []*ranges.List            { return k.ranges }
 func (k *known) Decisions() *recent.Ring           { return k.decisions }
+func (*known) Captures() *captures.Keeper          { return nil }
+func (*known) Table() *authz.Table                 { return nil }
 func (k *known) Anomalies() Anomalies              { return k.anomalies.list() }
 
 // What the admin listener knows stands beside what the files say.

@@ -25,6 +25,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
+	"github.com/hookbastion/hookbastion/envoy/captures"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 	"github.com/hookbastion/hookbastion/envoy/telemetry/recent"
 	"github.com/hookbastion/hookbastion/policy/watch"
@@ -128,10 +129,11 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	}
 	refused := logRefused(o.Log, "service")
 	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
+	kept := keepCaptures(s, o.Log)
 	state := &condition{watcher, recorder, fetcher, store.accessLog}
 	r := &running{
 		server: store.serving(&envoy.Service{
-			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer, ShortMetadata: s.ShortMetadata,
+			Source: watcher, Mapping: s.Mapping, Telemetry: recorder, Settler: p.settler, Assertions: signer, ShortMetadata: s.ShortMetadata, Captures: kept,
 		}, s.Limits),
 		site:    newSite(state, sdk.metrics, signer, o.Log),
 		watcher: watcher,
@@ -140,7 +142,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 		sweep:   sweeper(store, bounds.watch(recorder, o.Log)),
 		bounds:  bounds, anomalies: anomalies,
 	}
-	known := &counted{since: time.Now().UTC(), recorder: recorder, watcher: watcher, fetcher: fetcher, recent: decisions, inspector: p.inspector, anomalies: anomalies}
+	known := &counted{since: time.Now().UTC(), recorder: recorder, watcher: watcher, fetcher: fetcher, recent: decisions, inspector: p.inspector, anomalies: anomalies, captures: kept}
 	if r.admin, err = newAdmin(s, p.settler, known, o.Log); err != nil {
 		return err
 	}
@@ -204,6 +206,7 @@ type counted struct {
 	recent    *recent.Ring
 	inspector *inspector
 	anomalies *watchman
+	captures  *captures.Keeper
 
 	listing sync.Mutex
 	listed  listed

@@ -28,12 +28,16 @@ const (
 	atFlags    = 57
 	atChecks   = 58 // their number
 	atSource   = 59 // its length: 0, 4 or 16
-	atTexts    = 60 // 2 for the length of each
+	atContent  = 60 // 8, of the fingerprint; 0: none
+	atTexts    = 68 // 2 for the length of each
 	fixed      = atTexts + 2*texts
 	sizeBytes  = 2
 )
 
 const noSkew = math.MinInt64
+
+// contentBytes of a fingerprint are kept, by which equal content is found.
+const contentBytes = 8
 
 // The texts, in their order.
 const (
@@ -91,6 +95,7 @@ func (c *chunk) append(e *Entry, number uint64) {
 	b = order.AppendUint16(b, uint16(e.Status))                                                 //nolint:gosec // below 600
 	b = append(b, byte(e.Verdict), byte(e.Reason), byte(e.Mark), flags(e), byte(len(e.Checks))) //nolint:gosec // there are as many as stages, and two
 	b = append(b, byte(e.Source.BitLen()/8))                                                    //nolint:gosec // 0, 4 or 16
+	b = append(b, e.Content[:contentBytes]...)
 	for _, s := range [texts]int{
 		len(e.ID), len(e.Webhook), len(e.Provider), len(e.Tenant), len(e.RequestID), len(e.KeyID),
 		len(e.Method), len(e.Path), len(e.Unverified), len(e.Redeliver), len(e.Digest), len(e.EventID),

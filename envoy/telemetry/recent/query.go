@@ -14,6 +14,8 @@ import (
 type Query struct {
 	// Webhook, Reason and Verdict, as the record has them; empty: any.
 	Webhook, Reason, Verdict string
+	// Content is that of which all decisions are wanted; zero: any.
+	Content authz.Fingerprint
 	// Since leaves out what was decided before.
 	Since time.Time
 	// After and Before bound the numbers of the decisions: only those between them, and
@@ -134,11 +136,12 @@ type filter struct {
 	anyReason     bool
 	since         int64
 	after, before uint64
+	content       authz.Fingerprint
 }
 
 // look returns the chunks that a query must look through, the oldest first.
 func (r *Ring) look(q Query) (lanes [2][]*chunk, f filter) {
-	f = filter{webhook: q.Webhook, after: q.After, before: q.Before, anyReason: q.Reason == "", since: math.MinInt64}
+	f = filter{webhook: q.Webhook, after: q.After, before: q.Before, anyReason: q.Reason == "", since: math.MinInt64, content: q.Content}
 	if !q.Since.IsZero() {
 		f.since = q.Since.UnixMicro()
 	}
@@ -161,7 +164,8 @@ func (f *filter) matches(k kept) bool {
 	return n < f.before && n > f.after && k.micros() >= f.since &&
 		(f.anyReason || authz.Reason(k[atReason]) == f.reason) &&
 		(f.webhook == "" || string(k.text(textWebhook)) == f.webhook) &&
-		(f.id == "" || string(k.text(textID)) == f.id)
+		(f.id == "" || string(k.text(textID)) == f.id) &&
+		(f.content.IsZero() || [contentBytes]byte(k[atContent:]) == [contentBytes]byte(f.content[:]))
 }
 
 // chunks copies what matches out of one chunk after the other, the newest first, until

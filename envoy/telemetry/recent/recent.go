@@ -59,6 +59,8 @@ type Entry struct {
 	Checks    []authz.Outcome
 	Redeliver string
 	Digest    string
+	// Content stands for the signed content; zero: none.
+	Content authz.Fingerprint
 	// Handshake names the handshake that it was, Told is where a person must go.
 	Handshake, Told string
 }

@@ -65,6 +65,8 @@ func needs(s setting) string {
 		return "assertion: {keys: [k]}"
 	case strings.HasPrefix(name, "monitor.webhook."):
 		return "monitor: {webhook: {url: 'https://h', secret: {env: E}}}"
+	case strings.HasPrefix(name, "capture."):
+		return "admin: {listen: '127.0.0.1:1'}\ncapture: {recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]}"
 	case name == "ranges.interval":
 		return "ranges: {refresh: true}"
 	default:
@@ -80,6 +82,8 @@ func another(t *testing.T, s setting, value string) string {
 		return "false"
 	case name == "replay.store":
 		return "" // others need more
+	case name == "capture.max_body_bytes":
+		return "1MiB"
 	case name == "source.trusted_hops":
 		return "2"
 	case s.field.Kind() == protoreflect.EnumKind:

@@ -98,4 +98,8 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.AlarmWebhook.ca":             "Authorities of the server's certificate, in PEM form. Read at the start. Default: those of the machine.",
 	"hookbastion.settings.v1.AlarmWebhook.Secret.file":    "A file with the secret: whsec_ and 24 to 64 bytes in base64. Default: none.",
 	"hookbastion.settings.v1.AlarmWebhook.Secret.env":     "The name of an environment variable that has the secret. Default: none.",
+	"hookbastion.settings.v1.Capture.recipients":          "To whom requests are encrypted: recipients of age, as in age1…, of which each has an identity that is not here. Needs admin.listen. Default: none, nothing is kept.",
+	"hookbastion.settings.v1.Capture.keep":                "How long a capture is kept. Default: 1h.",
+	"hookbastion.settings.v1.Capture.interval":            "The time between two captures of one webhook and reason. Default: 60s.",
+	"hookbastion.settings.v1.Capture.max_body_bytes":      "The largest body that is captured. Default: 65536.",
 }

@@ -26,6 +26,12 @@ func samples(t *testing.T, s setting) (good string, bad []string) {
 		return "2s", []string{"7", "soon", "0s", "-1s", "24h"}
 	case name == "fetch.max_stale":
 		return "36h", []string{"7", "soon", "0s", "-1s", "2161h"}
+	case name == "capture.recipients":
+		return "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p", []string{"some-text", "AGE1", "age-recipient"}
+	case name == "capture.keep":
+		return "2h", []string{"7", "soon", "0s", "59s", "25h"}
+	case name == "capture.interval":
+		return "2h", []string{"7", "soon", "0s", "-1s", "25h"}
 	case name == "ranges.interval":
 		return "1h", []string{"7", "soon", "0s", "14m", "25h"}
 	case name == "ranges.urls":

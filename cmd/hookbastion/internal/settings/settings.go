@@ -19,6 +19,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/tenant"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/assertion"
+	"github.com/hookbastion/hookbastion/envoy/captures"
 	"github.com/hookbastion/hookbastion/envoy/mtls"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -60,6 +61,8 @@ type Settings struct {
 	Fetch    Fetch
 	Ranges   ranges.Config
 	Monitor  Monitor
+	// Capture keeps denied requests; nil: none are kept.
+	Capture  *captures.Config
 	LogLevel slog.Level
 	LogJSON  bool
 }
@@ -138,6 +141,7 @@ func (v *Values) Settings() (*Settings, error) {
 	}
 	s.Admin = admin(m.GetAdmin(), fail)
 	s.Monitor = monitoring(m.GetMonitor(), s.File, fail)
+	s.Capture = capturing(m.GetCapture(), s.Admin.Listen, fail)
 	body := int64(cmp.Or(m.GetEnvoy().GetMaxRequestBytes(), 1<<20))
 	s.Mapping = envoy.Mapping{
 		MaxRequestBytes: body, StringBody: stringBody(m), Decompressed: m.GetEnvoy().GetDecompressed(),

@@ -446,6 +446,7 @@ type Settings struct {
 	Fetch         *Fetch                 `protobuf:"bytes,12,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	Ranges        *Ranges                `protobuf:"bytes,13,opt,name=ranges,proto3" json:"ranges,omitempty"`
 	Monitor       *Monitor               `protobuf:"bytes,14,opt,name=monitor,proto3" json:"monitor,omitempty"`
+	Capture       *Capture               `protobuf:"bytes,15,opt,name=capture,proto3" json:"capture,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +575,13 @@ func (x *Settings) GetRanges() *Ranges {
 func (x *Settings) GetMonitor() *Monitor {
 	if x != nil {
 		return x.Monitor
+	}
+	return nil
+}
+
+func (x *Settings) GetCapture() *Capture {
+	if x != nil {
+		return x.Capture
 	}
 	return nil
 }
@@ -2106,6 +2114,81 @@ func (x *AlarmWebhook) GetCa() string {
 	return ""
 }
 
+// Capture keeps some denied requests for operators, encrypted, in memory: see
+// docs/capture.md. Off unless it has recipients.
+type Capture struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To whom requests are encrypted: recipients of age, as in age1…, of which each has an
+	// identity that is not here. Needs admin.listen. Default: none, nothing is kept.
+	Recipients []string `protobuf:"bytes,1,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// How long a capture is kept. Default: 1h.
+	Keep *durationpb.Duration `protobuf:"bytes,2,opt,name=keep,proto3" json:"keep,omitempty"`
+	// The time between two captures of one webhook and reason. Default: 60s.
+	Interval *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
+	// The largest body that is captured. Default: 65536.
+	MaxBodyBytes  *uint64 `protobuf:"varint,4,opt,name=max_body_bytes,json=maxBodyBytes,proto3,oneof" json:"max_body_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Capture) Reset() {
+	*x = Capture{}
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Capture) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Capture) ProtoMessage() {}
+
+func (x *Capture) ProtoReflect() protoreflect.Message {
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Capture.ProtoReflect.Descriptor instead.
+func (*Capture) Descriptor() ([]byte, []int) {
+	return file_hookbastion_settings_v1_settings_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Capture) GetRecipients() []string {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *Capture) GetKeep() *durationpb.Duration {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+func (x *Capture) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *Capture) GetMaxBodyBytes() uint64 {
+	if x != nil && x.MaxBodyBytes != nil {
+		return *x.MaxBodyBytes
+	}
+	return 0
+}
+
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The socket's path. Default: none.
@@ -2118,7 +2201,7 @@ type Grpc_Unix struct {
 
 func (x *Grpc_Unix) Reset() {
 	*x = Grpc_Unix{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2213,7 @@ func (x *Grpc_Unix) String() string {
 func (*Grpc_Unix) ProtoMessage() {}
 
 func (x *Grpc_Unix) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[20]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2256,7 @@ type Redis_Sentinel struct {
 
 func (x *Redis_Sentinel) Reset() {
 	*x = Redis_Sentinel{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2268,7 @@ func (x *Redis_Sentinel) String() string {
 func (*Redis_Sentinel) ProtoMessage() {}
 
 func (x *Redis_Sentinel) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[21]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2319,7 @@ type Redis_Password struct {
 
 func (x *Redis_Password) Reset() {
 	*x = Redis_Password{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2331,7 @@ func (x *Redis_Password) String() string {
 func (*Redis_Password) ProtoMessage() {}
 
 func (x *Redis_Password) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[22]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2376,7 @@ type Admin_Readers struct {
 
 func (x *Admin_Readers) Reset() {
 	*x = Admin_Readers{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[23]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2388,7 @@ func (x *Admin_Readers) String() string {
 func (*Admin_Readers) ProtoMessage() {}
 
 func (x *Admin_Readers) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[23]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2431,7 @@ type Admin_Operators struct {
 
 func (x *Admin_Operators) Reset() {
 	*x = Admin_Operators{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[24]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2443,7 @@ func (x *Admin_Operators) String() string {
 func (*Admin_Operators) ProtoMessage() {}
 
 func (x *Admin_Operators) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[24]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2479,7 @@ type AlarmWebhook_Secret struct {
 
 func (x *AlarmWebhook_Secret) Reset() {
 	*x = AlarmWebhook_Secret{}
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[25]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2491,7 @@ func (x *AlarmWebhook_Secret) String() string {
 func (*AlarmWebhook_Secret) ProtoMessage() {}
 
 func (x *AlarmWebhook_Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[25]
+	mi := &file_hookbastion_settings_v1_settings_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2442,7 +2525,7 @@ var File_hookbastion_settings_v1_settings_proto protoreflect.FileDescriptor
 
 const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9e\x06\n" +
+	"&hookbastion/settings/v1/settings.proto\x12\x17hookbastion.settings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xda\x06\n" +
 	"\bSettings\x121\n" +
 	"\x04grpc\x18\x01 \x01(\v2\x1d.hookbastion.settings.v1.GrpcR\x04grpc\x121\n" +
 	"\x04http\x18\x02 \x01(\v2\x1d.hookbastion.settings.v1.HttpR\x04http\x12<\n" +
@@ -2458,7 +2541,8 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x03log\x18\v \x01(\v2\x1c.hookbastion.settings.v1.LogR\x03log\x124\n" +
 	"\x05fetch\x18\f \x01(\v2\x1e.hookbastion.settings.v1.FetchR\x05fetch\x127\n" +
 	"\x06ranges\x18\r \x01(\v2\x1f.hookbastion.settings.v1.RangesR\x06ranges\x12:\n" +
-	"\amonitor\x18\x0e \x01(\v2 .hookbastion.settings.v1.MonitorR\amonitor\"\xb1\x02\n" +
+	"\amonitor\x18\x0e \x01(\v2 .hookbastion.settings.v1.MonitorR\amonitor\x12:\n" +
+	"\acapture\x18\x0f \x01(\v2 .hookbastion.settings.v1.CaptureR\acapture\"\xb1\x02\n" +
 	"\x04Grpc\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x126\n" +
 	"\x04unix\x18\x02 \x01(\v2\".hookbastion.settings.v1.Grpc.UnixR\x04unix\x12\x1a\n" +
@@ -2644,7 +2728,17 @@ const file_hookbastion_settings_v1_settings_proto_rawDesc = "" +
 	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bSTANDARD\x10\x01\x12\t\n" +
 	"\x05SLACK\x10\x02\x12\x10\n" +
-	"\fALERTMANAGER\x10\x03BMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
+	"\fALERTMANAGER\x10\x03\"\xa1\x02\n" +
+	"\aCapture\x12@\n" +
+	"\n" +
+	"recipients\x18\x01 \x03(\tB \xbaH\x1d\x92\x01\x1a\x10\b\"\x16r\x14\x18\x80 2\x0f^age1[a-z0-9]+$R\n" +
+	"recipients\x12?\n" +
+	"\x04keep\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b<R\x04keep\x12G\n" +
+	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\binterval\x127\n" +
+	"\x0emax_body_bytes\x18\x04 \x01(\x04B\f\xbaH\t2\a\x18\x80\x80\x80\x02 \x00H\x00R\fmaxBodyBytes\x88\x01\x01B\x11\n" +
+	"\x0f_max_body_bytesBMZKgithub.com/hookbastion/hookbastion/proto/hookbastion/settings/v1;settingsv1b\x06proto3"
 
 var (
 	file_hookbastion_settings_v1_settings_proto_rawDescOnce sync.Once
@@ -2659,7 +2753,7 @@ func file_hookbastion_settings_v1_settings_proto_rawDescGZIP() []byte {
 }
 
 var file_hookbastion_settings_v1_settings_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_hookbastion_settings_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(Tls_Version)(0),            // 0: hookbastion.settings.v1.Tls.Version
 	(Envoy_Metadata)(0),         // 1: hookbastion.settings.v1.Envoy.Metadata
@@ -2688,13 +2782,14 @@ var file_hookbastion_settings_v1_settings_proto_goTypes = []any{
 	(*Ranges)(nil),              // 24: hookbastion.settings.v1.Ranges
 	(*Monitor)(nil),             // 25: hookbastion.settings.v1.Monitor
 	(*AlarmWebhook)(nil),        // 26: hookbastion.settings.v1.AlarmWebhook
-	(*Grpc_Unix)(nil),           // 27: hookbastion.settings.v1.Grpc.Unix
-	(*Redis_Sentinel)(nil),      // 28: hookbastion.settings.v1.Redis.Sentinel
-	(*Redis_Password)(nil),      // 29: hookbastion.settings.v1.Redis.Password
-	(*Admin_Readers)(nil),       // 30: hookbastion.settings.v1.Admin.Readers
-	(*Admin_Operators)(nil),     // 31: hookbastion.settings.v1.Admin.Operators
-	(*AlarmWebhook_Secret)(nil), // 32: hookbastion.settings.v1.AlarmWebhook.Secret
-	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
+	(*Capture)(nil),             // 27: hookbastion.settings.v1.Capture
+	(*Grpc_Unix)(nil),           // 28: hookbastion.settings.v1.Grpc.Unix
+	(*Redis_Sentinel)(nil),      // 29: hookbastion.settings.v1.Redis.Sentinel
+	(*Redis_Password)(nil),      // 30: hookbastion.settings.v1.Redis.Password
+	(*Admin_Readers)(nil),       // 31: hookbastion.settings.v1.Admin.Readers
+	(*Admin_Operators)(nil),     // 32: hookbastion.settings.v1.Admin.Operators
+	(*AlarmWebhook_Secret)(nil), // 33: hookbastion.settings.v1.AlarmWebhook.Secret
+	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
 }
 var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	8,  // 0: hookbastion.settings.v1.Settings.grpc:type_name -> hookbastion.settings.v1.Grpc
@@ -2711,41 +2806,44 @@ var file_hookbastion_settings_v1_settings_proto_depIdxs = []int32{
 	23, // 11: hookbastion.settings.v1.Settings.fetch:type_name -> hookbastion.settings.v1.Fetch
 	24, // 12: hookbastion.settings.v1.Settings.ranges:type_name -> hookbastion.settings.v1.Ranges
 	25, // 13: hookbastion.settings.v1.Settings.monitor:type_name -> hookbastion.settings.v1.Monitor
-	27, // 14: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
-	9,  // 15: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
-	33, // 16: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
-	0,  // 17: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
-	2,  // 18: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
-	1,  // 19: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
-	3,  // 20: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
-	33, // 21: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
-	4,  // 22: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
-	17, // 23: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
-	15, // 24: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
-	16, // 25: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
-	28, // 26: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
-	29, // 27: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
-	33, // 28: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
-	5,  // 29: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
-	33, // 30: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
-	33, // 31: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
-	9,  // 32: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
-	30, // 33: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
-	31, // 34: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
-	33, // 35: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
-	33, // 36: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
-	33, // 37: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
-	33, // 38: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	33, // 39: hookbastion.settings.v1.Ranges.interval:type_name -> google.protobuf.Duration
-	26, // 40: hookbastion.settings.v1.Monitor.webhook:type_name -> hookbastion.settings.v1.AlarmWebhook
-	6,  // 41: hookbastion.settings.v1.AlarmWebhook.format:type_name -> hookbastion.settings.v1.AlarmWebhook.Format
-	32, // 42: hookbastion.settings.v1.AlarmWebhook.secret:type_name -> hookbastion.settings.v1.AlarmWebhook.Secret
-	29, // 43: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	27, // 14: hookbastion.settings.v1.Settings.capture:type_name -> hookbastion.settings.v1.Capture
+	28, // 15: hookbastion.settings.v1.Grpc.unix:type_name -> hookbastion.settings.v1.Grpc.Unix
+	9,  // 16: hookbastion.settings.v1.Grpc.tls:type_name -> hookbastion.settings.v1.Tls
+	34, // 17: hookbastion.settings.v1.Grpc.lame_duck:type_name -> google.protobuf.Duration
+	0,  // 18: hookbastion.settings.v1.Tls.min_version:type_name -> hookbastion.settings.v1.Tls.Version
+	2,  // 19: hookbastion.settings.v1.Envoy.string_body:type_name -> hookbastion.settings.v1.Envoy.StringBody
+	1,  // 20: hookbastion.settings.v1.Envoy.metadata:type_name -> hookbastion.settings.v1.Envoy.Metadata
+	3,  // 21: hookbastion.settings.v1.Replay.access_log:type_name -> hookbastion.settings.v1.Replay.AccessLog
+	34, // 22: hookbastion.settings.v1.Replay.lease:type_name -> google.protobuf.Duration
+	4,  // 23: hookbastion.settings.v1.Replay.store:type_name -> hookbastion.settings.v1.Replay.Store
+	17, // 24: hookbastion.settings.v1.Replay.file:type_name -> hookbastion.settings.v1.File
+	15, // 25: hookbastion.settings.v1.Replay.redis:type_name -> hookbastion.settings.v1.Redis
+	16, // 26: hookbastion.settings.v1.Replay.keys:type_name -> hookbastion.settings.v1.Keys
+	29, // 27: hookbastion.settings.v1.Redis.sentinel:type_name -> hookbastion.settings.v1.Redis.Sentinel
+	30, // 28: hookbastion.settings.v1.Redis.password:type_name -> hookbastion.settings.v1.Redis.Password
+	34, // 29: hookbastion.settings.v1.Redis.budget:type_name -> google.protobuf.Duration
+	5,  // 30: hookbastion.settings.v1.Redis.on_down:type_name -> hookbastion.settings.v1.Redis.OnDown
+	34, // 31: hookbastion.settings.v1.Redis.recovery:type_name -> google.protobuf.Duration
+	34, // 32: hookbastion.settings.v1.File.sync:type_name -> google.protobuf.Duration
+	9,  // 33: hookbastion.settings.v1.Admin.tls:type_name -> hookbastion.settings.v1.Tls
+	31, // 34: hookbastion.settings.v1.Admin.readers:type_name -> hookbastion.settings.v1.Admin.Readers
+	32, // 35: hookbastion.settings.v1.Admin.operators:type_name -> hookbastion.settings.v1.Admin.Operators
+	34, // 36: hookbastion.settings.v1.Limits.shutdown:type_name -> google.protobuf.Duration
+	34, // 37: hookbastion.settings.v1.Assertion.ttl:type_name -> google.protobuf.Duration
+	34, // 38: hookbastion.settings.v1.Fetch.max_stale:type_name -> google.protobuf.Duration
+	34, // 39: hookbastion.settings.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	34, // 40: hookbastion.settings.v1.Ranges.interval:type_name -> google.protobuf.Duration
+	26, // 41: hookbastion.settings.v1.Monitor.webhook:type_name -> hookbastion.settings.v1.AlarmWebhook
+	6,  // 42: hookbastion.settings.v1.AlarmWebhook.format:type_name -> hookbastion.settings.v1.AlarmWebhook.Format
+	33, // 43: hookbastion.settings.v1.AlarmWebhook.secret:type_name -> hookbastion.settings.v1.AlarmWebhook.Secret
+	34, // 44: hookbastion.settings.v1.Capture.keep:type_name -> google.protobuf.Duration
+	34, // 45: hookbastion.settings.v1.Capture.interval:type_name -> google.protobuf.Duration
+	30, // 46: hookbastion.settings.v1.Redis.Sentinel.password:type_name -> hookbastion.settings.v1.Redis.Password
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_hookbastion_settings_v1_settings_proto_init() }
@@ -2759,13 +2857,14 @@ func file_hookbastion_settings_v1_settings_proto_init() {
 	file_hookbastion_settings_v1_settings_proto_msgTypes[8].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[12].OneofWrappers = []any{}
 	file_hookbastion_settings_v1_settings_proto_msgTypes[13].OneofWrappers = []any{}
+	file_hookbastion_settings_v1_settings_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookbastion_settings_v1_settings_proto_rawDesc), len(file_hookbastion_settings_v1_settings_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
