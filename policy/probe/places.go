@@ -14,16 +14,18 @@ import (
 func paths(s *session) ([]shot, error) {
 	p := string(s.control.PathOnly())
 	last := strings.LastIndexByte(p, '/')
-	end := p[len(p)-1]
 	variants := []string{
 		"/" + p, p[:last] + "/" + p[last:], p + "/", p + "//", p + "/x", p + "/..", p + "/.", p + "/x/..",
 		"/x/.." + p, "/x/%2e%2e" + p, "/." + p, "/%2e" + p, p[:last] + `\` + p[last+1:], p[:last] + "%2F" + p[last+1:], p[:last] + "%5C" + p[last+1:],
-		"/x/..%2f" + p[1:], p[:len(p)-1] + fmt.Sprintf("%%%02X", end), p + ";x", p + "%00", p + "%20", p + ".json", p + "?probe", p + "%3Fprobe", p + "%23",
-		strings.ToUpper(p), p[:last+1] + strings.ToUpper(p[last+1:last+2]) + p[last+2:], "/" + nonce(), "/",
+		"/x/..%2f" + p[1:], p[:len(p)-1] + fmt.Sprintf("%%%02X", p[len(p)-1]), p + ";x", p + "%00", p + "%20", p + ".json", p + "?probe", p + "%3Fprobe", p + "%23",
+		strings.ToUpper(p), "/" + nonce(), "/",
+	}
+	if name := p[last+1:]; name != "" {
+		variants = append(variants, p[:last+1]+strings.ToUpper(name[:1])+name[1:])
 	}
 	var all []shot
 	for _, path := range variants {
-		if path == p {
+		if path == p || path[0] != '/' {
 			continue
 		}
 		req := s.bare()

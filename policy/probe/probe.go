@@ -230,6 +230,9 @@ func (s *session) begin() error {
 	}
 	s.control, s.nonce = clone(req), "probe-"+nonce()
 	reason := s.decide(s.hook.Rules, req, wire{})
+	if reason == authz.SourceDenied && !s.gateway.Source.IsValid() {
+		return fmt.Errorf("a delivery %w: its policy lets in published addresses, and nobody has said as which the gateway sees this machine", ErrCannot)
+	}
 	if incapable(reason) {
 		return fmt.Errorf("a delivery %w: its policy says %s here", ErrCannot, reason)
 	}
@@ -292,7 +295,7 @@ func (s *session) whyRefused(a *answer) string {
 	case a.acknowledged():
 		return "the service takes it for the copy of an earlier one; give a --body that is new, or come back later"
 	case a.decisionID() != "":
-		why := fmt.Sprintf("the service refuses it with %d; the decision record with the id %s says why", a.status, a.decisionID())
+		why := fmt.Sprintf("the service refuses it with %d; the decision record with the id %.64q says why", a.status, a.decisionID())
 		if s.skew > time.Minute || s.skew < -time.Minute {
 			why += fmt.Sprintf("; this machine's clock and the gateway's are %s apart", s.skew.Abs().Round(time.Second))
 		}

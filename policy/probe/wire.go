@@ -19,8 +19,12 @@ import (
 	"github.com/hookbastion/hookbastion/authz"
 )
 
-// maxAnswer is how much of an answer's body is read, in bytes.
-const maxAnswer = 256 << 10
+// maxAnswer is how much of an answer's body is read, and maxHead of what stands before it,
+// in bytes.
+const (
+	maxAnswer = 256 << 10
+	maxHead   = 1 << 20
+)
 
 // pause lets a proxy see the pieces of a body one after the other.
 const pause = 100 * time.Millisecond
@@ -178,7 +182,7 @@ func (s *session) overHTTP1(ctx context.Context, req *authz.Request, w wire) *an
 	defer stop()
 	// Whoever refuses a long body answers before it has come.
 	go func() { _ = write(ctx, conn, req, w) }()
-	reader := bufio.NewReader(conn)
+	reader := bufio.NewReader(io.LimitReader(conn, maxHead+maxAnswer))
 	for {
 		response, err := http.ReadResponse(reader, &http.Request{Method: string(req.Method)})
 		if err != nil {
@@ -283,7 +287,7 @@ func (s *session) overHTTP2(ctx context.Context, req *authz.Request, w wire) *an
 	protocols.SetHTTP2(s.gateway.TLS != nil)
 	protocols.SetUnencryptedHTTP2(s.gateway.TLS == nil)
 	transport := &http.Transport{
-		Protocols: protocols, DisableCompression: true, DisableKeepAlives: true,
+		Protocols: protocols, MaxResponseHeaderBytes: maxHead, DisableCompression: true, DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", s.gateway.Address)
 		},
