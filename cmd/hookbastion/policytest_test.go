@@ -39,8 +39,10 @@ func withSecrets(t *testing.T, policies, dir string) {
 // which miss no webhook.
 func TestExamplesAreTested(t *testing.T) {
 	all, err := filepath.Glob(repository + "/examples/*/policies")
-	if err != nil || len(all) < 2 {
-		t.Fatalf("%d examples, %v", len(all), err)
+	deeper, deeperErr := filepath.Glob(repository + "/examples/*/*/policies")
+	all = append(all, deeper...)
+	if err != nil || deeperErr != nil || len(all) < 3 {
+		t.Fatalf("%d examples, %v, %v", len(all), err, deeperErr)
 	}
 	for _, policies := range all {
 		dir := t.TempDir()

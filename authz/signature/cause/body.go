@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/url"
 	"strconv"
@@ -205,7 +206,7 @@ func (w writing) String() string {
 func (w writing) write(body []byte) ([]byte, bool) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	value, err := ordered(d)
+	value, err := ordered(d, maxNested)
 	if err != nil {
 		return nil, false
 	}
@@ -220,11 +221,19 @@ type member struct {
 	value any
 }
 
+// maxNested bounds how deep a value is nested: an indent grows with the square of it.
+const maxNested = 64
+
+var errNested = errors.New("nested too deeply")
+
 // ordered reads one value: []member, []any or what json.Token has.
-func ordered(d *json.Decoder) (any, error) {
+func ordered(d *json.Decoder, levels int) (any, error) {
 	token, err := d.Token()
 	if err != nil {
 		return nil, err
+	}
+	if _, nested := token.(json.Delim); nested && levels == 0 {
+		return nil, errNested
 	}
 	switch token {
 	case json.Delim('{'):
@@ -234,7 +243,7 @@ func ordered(d *json.Decoder) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			value, err := ordered(d)
+			value, err := ordered(d, levels-1)
 			if err != nil {
 				return nil, err
 			}
@@ -246,7 +255,7 @@ func ordered(d *json.Decoder) (any, error) {
 	case json.Delim('['):
 		all := []any{}
 		for d.More() {
-			value, err := ordered(d)
+			value, err := ordered(d, levels-1)
 			if err != nil {
 				return nil, err
 			}
