@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -76,7 +77,10 @@ func (t *traffic) attempt(c *oracle.Case, x *oracle.Content, act string, r *rand
 		}
 		return true
 	}
-	return a.Status == 409 || a.Status == 200 // taken before, as far as the service knows
+	if a.Status == http.StatusConflict && x.Untaken() {
+		t.lost.Add(1)
+	}
+	return a.Status == http.StatusConflict || a.Status == http.StatusOK // taken before, as far as the service knows
 }
 
 // followed reports whether the service looks at what became of what it has forwarded: under

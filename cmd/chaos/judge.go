@@ -32,6 +32,7 @@ type verdict struct {
 	// of the traffic
 	told, untold, delivered int64
 	copies, forged, passed  int64
+	lost                    int64
 	reasons, cases          map[string]int
 }
 
@@ -179,8 +180,8 @@ func (v *verdict) print(out io.Writer, s setup) {
 	if s.retry {
 		retry = ", retry_policy"
 	}
-	fmt.Fprintf(out, "seed %d, %s%s: %d verdicts judged, %d wrong; %d deliveries of %d kinds of traffic taken, %d forgeries refused, %d copies refused, %d marked as documented; %d faults, %d answers without a verdict\n",
-		s.seed, s.store, retry, v.verdicts(), v.bad, v.delivered, len(v.cases), v.forged, v.copies, v.passed, v.faults, v.untold)
+	fmt.Fprintf(out, "seed %d, %s%s: %d verdicts judged, %d wrong; %d deliveries of %d kinds of traffic taken, %d forgeries refused, %d copies refused, %d marked as documented, %d retries refused since an entry of the access log was lost; %d faults, %d answers without a verdict\n",
+		s.seed, s.store, retry, v.verdicts(), v.bad, v.delivered, len(v.cases), v.forged, v.copies, v.passed, v.lost, v.faults, v.untold)
 	fmt.Fprintf(out, "  senders: %d deliveries (%d retried), %d taken, %d contents of which %d came more than once, %d marked, %d lost before an access log had come, %d after half an answer\n",
 		v.deliveries, v.retried, v.taken, v.contents, v.forwarded, v.marked, v.unproven, v.half)
 	fmt.Fprintf(out, "  faults: %s\n  answers: %s\n  reasons: %s\n", counts(v.kinds), counts(v.statuses), counts(v.reasons))

@@ -26,6 +26,7 @@ type traffic struct {
 	delivered atomic.Int64
 	copies    atomic.Int64 // refused or acknowledged
 	forged    atomic.Int64 // refused
+	lost      atomic.Int64 // retries refused although the first was not taken, as documented where an entry of the log was lost
 	passed    atomic.Int64 // copies that came through as documented, with a mark
 
 	mu      sync.Mutex
@@ -49,7 +50,7 @@ const (
 )
 
 func newTraffic(w *world) *traffic {
-	j := &oracle.Judge{Weather: w.weather, Lease: lease, Alone: w.store != "REDIS"}
+	j := &oracle.Judge{Weather: w.weather, Lease: lease, Alone: w.store != "REDIS", Since: w.began}
 	if w.store == "REDIS" {
 		j.Pause = recovery
 	}
@@ -202,7 +203,7 @@ func (t *traffic) report(v *verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	v.told, v.untold, v.delivered = t.told.Load(), t.untold.Load(), t.delivered.Load()
-	v.copies, v.forged, v.passed = t.copies.Load(), t.forged.Load(), t.passed.Load()
+	v.copies, v.forged, v.passed, v.lost = t.copies.Load(), t.forged.Load(), t.passed.Load(), t.lost.Load()
 	v.reasons, v.cases = maps.Clone(t.reasons), maps.Clone(t.cases)
 	v.bad += t.bad
 	v.wrong = append(v.wrong, t.wrong...)

@@ -34,6 +34,14 @@ type Content struct {
 	Doubt   bool      // nobody was told what became of one
 }
 
+// mayBeTaken reports whether the application may have taken it.
+func (x *Content) mayBeTaken() bool {
+	return x != nil && (x.Doubt || x.Outcome >= Half)
+}
+
+// Untaken reports whether it is known that the application has never taken it.
+func (x *Content) Untaken() bool { return !x.mayBeTaken() && !x.Arrived }
+
 // Copy is the same content once more. It is changed where nobody signs, which does not
 // make it another one; unlike says that the application would get something else.
 func (x *Content) Copy(r *rand.Rand) (c *Case, unlike bool) {

@@ -25,6 +25,7 @@ type Judge struct {
 	Lease   time.Duration
 	Pause   time.Duration // for how long Redis refuses after a loss what has no signed time; 0 with other stores
 	Alone   bool          // a store of one replica
+	Since   time.Time     // when the service was started first
 }
 
 const (
@@ -98,7 +99,7 @@ func (j *Judge) denial(c *Case, a Answer, unlike bool, fault func(string, ...any
 		fault("a reason that is not documented")
 		return
 	case a.Reason == "replayed" && a.Status == http.StatusOK:
-		if e.Copies != Acknowledged || unlike || c.Copy == nil {
+		if e.Copies != Acknowledged || unlike || !c.Copy.mayBeTaken() {
 			fault("a 200 for what nobody has taken")
 		}
 		return

@@ -220,6 +220,9 @@ func TestVerdict(t *testing.T) {
 		{"a copy that is let in without one after a loss", again(Took), 200, "ok", nil, came(""), []Kind{Forgot}, "without a mark"},
 		{"a retry", again(Refused), 200, "ok", nil, came(""), nil, ""},
 		{"a retry that is refused", again(Refused), 409, "replayed", told, nil, nil, "the reason is replayed"},
+		{"a retry that is refused since an entry was lost", again(Refused), 409, "replayed", told, nil, []Kind{Log}, "the reason is replayed"},
+		{"a retry that is refused since the service was new", again(Refused), 409, "replayed", told, nil, []Kind{Service}, ""},
+		{"a retry that is acknowledged", again(Refused), 200, "replayed", told, nil, []Kind{Service}, "a 200 for what nobody has taken"},
 		{"a retry after a break", again(Perhaps), 200, "ok", nil, came("possible"), nil, ""},
 		{"a retry after a break without a mark", again(Perhaps), 200, "ok", nil, came(""), nil, "without a mark"},
 	} {

@@ -80,7 +80,7 @@ func (j *Judge) again(c *Case, a Answer, set map[string]bool) {
 	switch x.Outcome {
 	case Refused, Perhaps:
 		set["ok"] = true
-		if lost {
+		if lost && (!e.Release || j.unproven(x, a)) {
 			set["replayed"] = true // an entry that did not come: taken
 		}
 	case Rejected, Half:
@@ -101,6 +101,12 @@ func (j *Judge) again(c *Case, a Answer, set map[string]bool) {
 			delete(set, "replayed")
 		}
 	}
+}
+
+// unproven reports whether the service may not have known yet that an access log comes:
+// until then the end of a lease means taken, whatever the policy says.
+func (j *Judge) unproven(x *Content, a Answer) bool {
+	return x.Began.Before(j.Since.Add(20*time.Second)) || j.Weather.Broken(x.Began.Add(-j.Lease-clocks), a.Done, Service, Forgot, Store)
 }
 
 // forgiven reports whether what the application took may come once more, marked.
