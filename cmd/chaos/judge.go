@@ -59,6 +59,7 @@ func judge(w *world, l *load) *verdict {
 			v.unproven++
 		case d.refused && w.application.saidSo(d):
 			v.half++
+		case l.hurried: // nobody has waited for its retries
 		default:
 			v.fail("lost: %s %s, answered %s; came %s", d.path, d.body, strings.Join(d.answers, ", "), w.application.tell(d))
 		}

@@ -40,6 +40,7 @@ type load struct {
 	mu         sync.Mutex
 	deliveries []*delivery
 	statuses   map[string]int
+	hurried    bool // it ended before all was retried
 
 	ending     chan struct{} // no new deliveries
 	deadline   chan struct{} // no more retries

@@ -169,7 +169,7 @@ func (w *world) suffer() (*verdict, error) {
 func (w *world) finish(l *load, t *traffic) {
 	patience := w.patience
 	if w.eager && t.failed() {
-		patience = 0
+		patience, l.hurried = 0, true
 	}
 	var both sync.WaitGroup
 	both.Go(func() { l.finish(patience) })
