@@ -85,6 +85,7 @@ func main() {
 	s.envoy = find(s.envoy, "envoy", cached+"envoy-*/envoy")
 	s.redis = find(s.redis, "redis-server", cached+"redis/bin/redis-server")
 
+	go untilInterrupted()
 	if *soak > 0 {
 		os.Exit(soaked(s, *soak))
 	}

@@ -28,7 +28,7 @@ type nemesis struct {
 	backup  time.Time // of the file store's directory, or of Redis' files
 }
 
-const ready = 30 * time.Second
+const ready = time.Minute
 
 type fault struct {
 	name string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -42,7 +43,26 @@ func (p *process) start() error {
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }() // killed more often than not
 	p.running, p.ended = cmd, ended
+	children.Store(p, nil)
 	return nil
+}
+
+// children are all processes that were started.
+var children sync.Map
+
+// untilInterrupted ends all processes when the program is told to stop: they are in groups
+// of their own, so that nobody else tells them.
+func untilInterrupted() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	<-told
+	children.Range(func(p, _ any) bool {
+		if p, ok := p.(*process); ok {
+			p.signal(syscall.SIGKILL)
+		}
+		return true
+	})
+	os.Exit(130)
 }
 
 // await waits until the process serves.

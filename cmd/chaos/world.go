@@ -90,9 +90,12 @@ func start(s setup) (*world, error) {
 		}
 	}
 	for _, p := range append(w.replicas, w.envoy) {
-		if err := p.await(30 * time.Second); err != nil {
+		if err := p.await(ready); err != nil {
 			return w, err
 		}
+	}
+	if time.Since(w.began) > setupTime-time.Second { // it took so long that something may have come before
+		w.weather.Lost()
 	}
 	return w, nil
 }

@@ -39,8 +39,6 @@ var mutants = []mutant{
 		"	case ResultInterrupted:\n		return possible(r.Failure)\n", "	case ResultInterrupted:\n		return taken(r.Failure)\n", "", ""},
 	{"only a copy that is alike is acknowledged", "authz/likeness.go",
 		"return l != 0 && l == other", "return l == l+other-other", "", ""},
-	{"a copy is acknowledged only where the policy wants it", "authz/replay/check.go",
-		"call.Acknowledge = c.OnCopy == AcknowledgeCopy && answer.Outcome == Copy", "call.Acknowledge = answer.Outcome == Copy", "", ""},
 	{"an address is looked at", "authz/source/source.go",
 		"	reason := authz.SourceDenied\n", "	reason := authz.OK\n", "", ""},
 	{"addresses are denied", "authz/source/source.go",
