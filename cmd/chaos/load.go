@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,11 +48,13 @@ type load struct {
 	senders    sync.WaitGroup
 	attackers  sync.WaitGroup
 	fullAttack chan struct{} // bounds copies on their way
+	lurking    atomic.Int64  // attackers that wait, or send
 }
 
 const (
 	thinking   = 40 * time.Millisecond // of a sender between two deliveries
 	copies     = 3                     // of each content
+	crowd      = 1000                  // attackers at once
 	impatience = 10 * time.Second      // of a sender
 )
 
@@ -134,11 +137,16 @@ func (l *load) deliver(d *delivery, random *rand.Rand) {
 // attack sends copies, most of them much later.
 func (l *load) attack(c content, random *rand.Rand) {
 	for range copies {
+		if l.lurking.Load() > crowd {
+			return // on a machine that is too slow for more
+		}
+		l.lurking.Add(1)
 		wait := time.Duration(random.Int64N(int64(l.world.lurk)))
 		if random.IntN(3) == 0 {
 			wait = time.Duration(random.Int64N(int64(300 * time.Millisecond)))
 		}
 		l.attackers.Go(func() {
+			defer l.lurking.Add(-1)
 			time.Sleep(wait)
 			l.fullAttack <- struct{}{}
 			defer func() { <-l.fullAttack }()

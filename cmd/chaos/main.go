@@ -64,7 +64,7 @@ func main() {
 	flag.IntVar(&s.faults, "faults", 40, "faults a seed")
 	flag.DurationVar(&s.time, "time", 0, "how long there are faults, in place of their number")
 	flag.IntVar(&s.losses, "losses", 4, "faults a seed by which the store forgets, each half a minute of 503, at most")
-	flag.IntVar(&s.workers, "workers", 6, "senders")
+	flag.IntVar(&s.workers, "workers", 3, "senders")
 	flag.DurationVar(&s.lurk, "lurk", 25*time.Second, "the longest that an attacker waits with a copy")
 	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long senders go on retrying after the last fault")
 	flag.IntVar(&s.streams, "streams", 12, "streams of the traffic")
