@@ -8,6 +8,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/hookbastion/hookbastion/cmd/chaos/oracle"
 )
 
 // loss is a time at which the store forgot. It excuses no copy: what passes after it is
@@ -165,10 +167,16 @@ func (w *world) unproven(began time.Time) bool {
 	default:
 		return false
 	}
+	if w.weather != nil && w.weather.Broken(began.Add(-troubled), began, oracle.Service, oracle.Log, oracle.Busy) {
+		before += troubled // entries were lost again, or Envoy was slow to send the first one
+	}
 	return slices.ContainsFunc(w.forgotten, func(l loss) bool {
 		return l.at.After(began.Add(-before)) && l.at.Before(began.Add(2*lease))
 	})
 }
+
+// troubled is how much later the first entry may come where more is broken.
+const troubled = 20 * time.Second
 
 // starting is how long after the first start entries may be few.
 const starting = 10 * time.Second

@@ -47,6 +47,7 @@ type setup struct {
 	pace     time.Duration // between two things that a stream does
 	rest     time.Duration // the longest between two faults
 	only     string        // the faults that there are, if not all
+	at       string        // the endpoints of the traffic, if not all
 	eager    bool          // end with the first wrong verdict
 	spared   bool          // one replica is never ended, so that it can be watched
 	record   *record       // of what that replica has; nil: nobody looks
@@ -71,6 +72,7 @@ func main() {
 	flag.DurationVar(&s.pace, "pace", 0, "what a stream waits on average between two things that it does")
 	flag.DurationVar(&s.rest, "rest", 1200*time.Millisecond, "the longest between two faults")
 	flag.StringVar(&s.only, "only", "", "faults that there are, with commas; by default all")
+	flag.StringVar(&s.at, "at", "", "endpoints of the traffic, with commas; by default all")
 	flag.BoolVar(&s.eager, "eager", false, "end with the first wrong verdict")
 	flag.IntVar(&s.verdicts, "verdicts", 0, "verdicts of the traffic a seed, before its faults end")
 	soak := flag.Duration("soak", 0, "in place of seeds: for how long to watch what the service uses")

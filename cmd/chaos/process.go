@@ -25,6 +25,7 @@ type process struct {
 
 	mu      sync.Mutex
 	running *exec.Cmd
+	served  bool // since its last start
 	ended   chan struct{}
 	output  tail
 }
@@ -42,7 +43,7 @@ func (p *process) start() error {
 	}
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }() // killed more often than not
-	p.running, p.ended = cmd, ended
+	p.running, p.ended, p.served = cmd, ended, false
 	children.Store(p, nil)
 	return nil
 }
@@ -69,8 +70,14 @@ func untilInterrupted() {
 func (p *process) await(limit time.Duration) error {
 	end := time.Now().Add(limit)
 	for {
-		err := p.ready(p)
+		err := error(nil)
+		if !p.hasServed() { // what it said then may not be among its last words
+			err = p.ready(p)
+		}
 		if err == nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.served = true
 			return nil
 		}
 		select {
@@ -83,6 +90,12 @@ func (p *process) await(limit time.Duration) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+func (p *process) hasServed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.served
 }
 
 func (p *process) signal(s syscall.Signal) {

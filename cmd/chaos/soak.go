@@ -147,8 +147,9 @@ func soaked(s setup, d time.Duration) int {
 	good := true
 	for i, store := range stores {
 		if errs[i] != nil {
+			good = false
 			fmt.Fprintf(os.Stderr, "chaos: %s: %v\n", store, errs[i])
-			return 2
+			continue
 		}
 		verdicts[i].print(os.Stdout, setups[i])
 		good = good && verdicts[i].bad == 0

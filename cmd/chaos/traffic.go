@@ -5,7 +5,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,8 @@ type traffic struct {
 	world   *world
 	clients *clients
 	judge   *oracle.Judge
+
+	endpoints []*oracle.Endpoint
 
 	ids       atomic.Int64
 	told      atomic.Int64 // verdicts that were judged
@@ -54,8 +58,11 @@ func newTraffic(w *world) *traffic {
 	if w.store == "REDIS" {
 		j.Pause = recovery
 	}
+	endpoints := slices.DeleteFunc(slices.Clone(w.endpoints), func(e *oracle.Endpoint) bool {
+		return w.at != "" && !slices.Contains(strings.Split(w.at, ","), e.Name)
+	})
 	return &traffic{
-		world: w, judge: j, clients: &clients{world: w, pools: map[oracle.Via]*http.Client{}}, reasons: map[string]int{}, cases: map[string]int{}, alike: map[string]int{},
+		world: w, endpoints: endpoints, judge: j, clients: &clients{world: w, pools: map[oracle.Via]*http.Client{}}, reasons: map[string]int{}, cases: map[string]int{}, alike: map[string]int{},
 		ending: make(chan struct{}), retries: make(chan struct{}, stubborn),
 	}
 }
@@ -104,7 +111,7 @@ func (t *traffic) work(r *rand.Rand) {
 
 // next does one thing of the mix.
 func (t *traffic) next(r *rand.Rand) {
-	e := t.world.endpoints[r.IntN(len(t.world.endpoints))]
+	e := t.endpoints[r.IntN(len(t.endpoints))]
 	now := time.Now()
 	switch n := r.IntN(100); {
 	case n < 38:

@@ -110,7 +110,7 @@ func (m *mutant) try(root, chaos string, length time.Duration) (found string, er
 	if only == "" {
 		only = "none"
 	}
-	cmd := exec.Command(chaos, "-hookbastion", binary, "-eager", "-seeds", "1", "-stores", store, "-only", only, "-time", length.String(), "-lurk", "2s", "-workers", "2", "-streams", "6") //nolint:gosec // of our own
+	cmd := exec.Command(chaos, "-hookbastion", binary, "-eager", "-seeds", "1", "-stores", store, "-only", only, "-time", length.String(), "-lurk", "2s", "-workers", "2", "-streams", "6", "-at", m.at) //nolint:gosec // of our own
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

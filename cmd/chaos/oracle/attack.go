@@ -184,6 +184,9 @@ func hex2(b byte) string {
 // Attack makes one of the attacks that fit an endpoint.
 func (e *Endpoint) Attack(r *rand.Rand, now time.Time) *Case {
 	list := e.all()
+	if len(e.attacks) > 0 && r.IntN(2) == 0 {
+		list = e.attacks // those that no other has
+	}
 	a := list[r.IntN(len(list))]
 	if a.Name == "more than Envoy takes" && r.IntN(20) > 0 {
 		a = list[r.IntN(len(list))] // a megabyte each time is nothing but slow
