@@ -70,6 +70,11 @@ func untilInterrupted() {
 func (p *process) await(limit time.Duration) error {
 	end := time.Now().Add(limit)
 	for {
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s has ended\n%s", p.name, p.output.String())
+		default:
+		}
 		err := error(nil)
 		if !p.hasServed() { // what it said then may not be among its last words
 			err = p.ready(p)
@@ -79,11 +84,6 @@ func (p *process) await(limit time.Duration) error {
 			defer p.mu.Unlock()
 			p.served = true
 			return nil
-		}
-		select {
-		case <-p.ended:
-			return fmt.Errorf("%s has ended\n%s", p.name, p.output.String())
-		default:
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("%s does not serve: %w\n%s", p.name, err, p.output.String())
