@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,13 +27,14 @@ const (
 	settleTime = time.Second
 )
 
-// accessLog is the service envoy.service.accesslog.v3.AccessLogService. It
-// stands on the listener of Check, so that who may not ask may not settle, and
+// accessLog is the service envoy.service.accesslog.v3.AccessLogService, and OpenTelemetry's for
+// logs. It stands on the listener of Check, so that who may not ask may not settle, and
 // settles by seals of ours alone.
 type accessLog struct {
 	service *Service
 	streams atomic.Int64
 	refused atomic.Int64
+	joined  sync.Pool // of *[]byte, for batches that came in several chunks
 }
 
 // serve reads a stream until its end. Envoy never ends one while its connection
@@ -84,22 +86,27 @@ func (l *accessLog) receive(call *h2.Call) error {
 }
 
 // settleEncoded settles by one encoded entry. Most entries of a listener may have
-// nothing to do with us. It never panics.
+// nothing to do with us.
 func (s *Service) settleEncoded(stores *patience, peer string, encoded []byte) {
+	var entry wire.Entry
+	s.settleEntry(stores, peer, &entry, entry.Read(encoded, sealPlace))
+}
+
+// settleEntry settles by an entry, if it could be read. It never panics.
+func (s *Service) settleEntry(stores *patience, peer string, entry *wire.Entry, read bool) {
 	defer func() {
 		if recover() != nil {
 			s.Telemetry.Panicked()
 		}
 	}()
-	var entry wire.Entry
-	if !entry.Read(encoded, sealPlace) {
+	if !read {
 		s.Telemetry.Settled(replay.Ignored, replay.ResultNone, 0)
 		return
 	}
-	if len(entry.Seal) == 0 || !last(&entry) {
+	if len(entry.Seal) == 0 || !last(entry) {
 		return
 	}
-	now, outcome := s.now(), result(&entry)
+	now, outcome := s.now(), result(entry)
 	lag, took := time.Duration(0), time.Duration(0)
 	if entry.HasTimes {
 		start := timestamppb.Timestamp{Seconds: entry.StartSeconds, Nanos: entry.StartNanos}
@@ -117,6 +124,7 @@ func (s *Service) settleEncoded(stores *patience, peer string, encoded []byte) {
 // patience is the context of a store's calls for the entries of one message. The zero
 // value is ready.
 type patience struct {
+	call   *h2.Call // that its reader serves; nil: nobody waits
 	ctx    context.Context
 	cancel context.CancelFunc
 	until  time.Time
@@ -129,6 +137,9 @@ func (p *patience) context() context.Context {
 		p.end()
 		p.until = now.Add(settleTime / 2)
 		p.ctx, p.cancel = context.WithDeadline(context.Background(), now.Add(settleTime))
+		if p.call != nil {
+			p.ctx = waiting{p.ctx, p.call}
+		}
 	}
 	return p.ctx
 }
@@ -138,4 +149,17 @@ func (p *patience) end() {
 	if p.cancel != nil {
 		p.cancel()
 	}
+}
+
+// waiting is the context of a store's calls on the goroutine that reads a connection: who
+// waits has another one read on. It does not end with the call: what Envoy has told counts.
+type waiting struct {
+	context.Context
+	call *h2.Call
+}
+
+// Done is asked for by who may wait.
+func (w waiting) Done() <-chan struct{} {
+	_ = w.call.Done()
+	return w.Context.Done()
 }

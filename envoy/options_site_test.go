@@ -190,8 +190,7 @@ func (p *place) configure(t *testing.T) (listener, cluster object) {
 	if o.google {
 		way = object{"google_grpc": object{"target_uri": p.replica.address, "stat_prefix": p.name()}}
 	}
-	log := config.Manager()["access_log"].([]any)[0].(object)["typed_config"].(object)["common_config"].(object)
-	log["grpc_service"] = way
+	config.AccessLog()["grpc_service"] = way
 	config.ExtAuthz()["grpc_service"] = object{"timeout": "5s"}
 	for kind, value := range way {
 		config.GRPCService()[kind] = value

@@ -90,8 +90,9 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 		Methods: map[string]*h2.Method{
 			authv3.Authorization_Check_FullMethodName:              {Unary: true, Serve: s.check},
 			alsv3.AccessLogService_StreamAccessLogs_FullMethodName: {Lasting: true, Serve: s.log.serve},
-			healthv1.Health_Check_FullMethodName:                   {Serve: s.health.check},
-			healthv1.Health_Watch_FullMethodName:                   {Serve: s.health.watch},
+			methodExport:                         {Unary: true, Serve: s.log.export},
+			healthv1.Health_Check_FullMethodName: {Serve: s.health.check},
+			healthv1.Health_Watch_FullMethodName: {Serve: s.health.watch},
 		},
 		MaxMessage:  int(limits.MaxRequestBytes) + messageHeadroom,
 		Connections: limits.Connections, Streams: uint32(limits.InFlight), InFlight: int64(limits.InFlight),

@@ -20,6 +20,8 @@ const (
 	nameFloor = "empty message"
 	nameNoLog = nameService + " without access log"
 	nameLog   = nameService + " as documented"
+	nameLine  = nameService + " with one line for each entry"
+	nameLean  = nameService + " with that and short metadata"
 	nameShort = nameService + " with short metadata"
 	nameFail  = nameService + " with failures alone"
 )
@@ -33,6 +35,7 @@ type front struct {
 	// filters are those of envoy.yaml; empty for the documented configuration.
 	filters []string
 	log     bool // the access log goes to the service
+	line    bool // it is the OpenTelemetry access log
 	filter  any  // of that log
 	// command and flags start the server: this binary, or the service.
 	command string
@@ -52,6 +55,8 @@ func newFronts() []*front {
 		{name: nameAgain, filters: []string{authz}, command: noopCommand},
 		{name: nameNoLog, flags: []string{"--replay-access-log=false"}},
 		{name: nameLog, log: true},
+		{name: nameLine, log: true, line: true},
+		{name: nameLean, log: true, line: true, flags: []string{"--envoy-metadata=ID"}},
 		{name: nameShort, log: true, flags: []string{"--envoy-metadata=ID"}},
 		{name: nameFail, log: true, filter: failuresFilter, flags: []string{"--replay-access-log=FAILURES", "--replay-max-pending=4000000"}},
 	}
@@ -151,6 +156,9 @@ func (f *front) config() (envoytest.Config, error) {
 	resources["listeners"] = listeners[:1] // the other one is a small application
 	if !f.log {
 		delete(config.Manager(), "access_log")
+	}
+	if f.line {
+		config.UseLineLog()
 	}
 	if log, ok := config.At("static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "access_log", 0).(map[string]any); ok && f.filter != nil {
 		log["filter"] = f.filter

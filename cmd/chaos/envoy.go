@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // newEnvoy writes Envoy's configuration and returns the process, not started. One listener
@@ -17,8 +19,9 @@ import (
 func (w *world) newEnvoy() *process {
 	w.address, w.secure, w.admin = freeAddress(), freeAddress(), freeAddress()
 	_, application, _ := net.SplitHostPort(w.application.address) // made by net
-	retry := ""
-	if w.retry {
+	retry, log := "", openTelemetryLog
+	if w.retry { // half of the seeds have the other one
+		log = grpcLog
 		retry = "\n                        retry_policy: {num_retries: 2, retry_back_off: {base_interval: 0.01s, max_interval: 0.05s}}"
 	}
 	var endpoints strings.Builder
@@ -27,7 +30,7 @@ func (w *world) newEnvoy() *process {
 	}
 	port := func(address string) string { _, p, _ := net.SplitHostPort(address); return p }
 	text := strings.NewReplacer("MANAGER", envoyManager).Replace(envoyConfig)
-	text = strings.NewReplacer("PLAINPORT", port(w.address), "TLSPORT", port(w.secure), "ADMIN", port(w.admin), "APPLICATION", application, "RETRY", retry,
+	text = strings.NewReplacer("PLAINPORT", port(w.address), "TLSPORT", port(w.secure), "ADMIN", port(w.admin), "APPLICATION", application, "RETRY", retry, "ACCESSLOG", log,
 		"ENDPOINTS", endpoints.String(), "TIMEOUT", routeTimeout.String(), "DIR", w.dir, "HOST", host()).Replace(text)
 	if err := os.WriteFile(w.path("envoy.yaml"), []byte(text), 0o600); err != nil {
 		panic(err) // the directory is ours
@@ -183,9 +186,23 @@ const envoyManager = `            - name: envoy.filters.network.http_connection_
                         - match: {prefix: /}
                           route: {cluster: application, timeout: TIMEOUT}
                 access_log:
-                  - name: envoy.access_loggers.http_grpc
+                  - name: log
                     filter: {runtime_filter: {runtime_key: chaos.log, percent_sampled: {numerator: 100, denominator: HUNDRED}, use_independent_randomness: true}}
-                    typed_config:
+                    typed_config: ACCESSLOG`
+
+// The two kinds of access logs that the service reads.
+const (
+	openTelemetryLog = `
+                      "@type": type.googleapis.com/envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig
+                      log_name: hookbastion
+                      body: {string_value: "` + wire.Line + `"}
+                      buffer_size_bytes: 16384
+                      buffer_flush_interval: 0.05s
+                      grpc_service:
+                        envoy_grpc: {cluster_name: hookbastion}
+                        timeout: 2s
+                        retry_policy: {retry_on: "connect-failure,refused-stream,reset,unavailable", num_retries: 5, retry_back_off: {base_interval: 0.2s, max_interval: 2s}}`
+	grpcLog = `
                       "@type": type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig
                       common_config:
                         log_name: hookbastion
@@ -193,3 +210,4 @@ const envoyManager = `            - name: envoy.filters.network.http_connection_
                         buffer_size_bytes: 16384
                         buffer_flush_interval: 0.05s
                         grpc_service: {envoy_grpc: {cluster_name: hookbastion}}`
+)

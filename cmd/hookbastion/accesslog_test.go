@@ -116,8 +116,7 @@ func logThrough(p *pipe, filter any) func(envoytest.Config) {
 					"socket_address": map[string]any{"address": "127.0.0.1", "port_value": p.listener.Addr().(*net.TCPAddr).Port}}}}}}}},
 		})
 		entry := config.Manager()["access_log"].([]any)[0].(map[string]any)
-		common := entry["typed_config"].(map[string]any)["common_config"].(map[string]any)
-		common["grpc_service"] = map[string]any{"envoy_grpc": map[string]any{"cluster_name": "log"}}
+		config.AccessLog()["grpc_service"] = map[string]any{"envoy_grpc": map[string]any{"cluster_name": "log"}}
 		if filter != nil {
 			entry["filter"] = filter
 		}

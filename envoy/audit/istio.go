@@ -159,8 +159,8 @@ func (a *audit) envoyFilters() (inserted, merged, logs []node) {
 				}
 			case to == "NETWORK_FILTER" && typ == "HttpConnectionManager":
 				for _, entry := range config.get("access_log").items() {
-					if kind, body := entry.get("typed_config").typed(); kind == "HttpGrpcAccessLogConfig" {
-						logs = append(logs, body.get("common_config"))
+					if common, ok := logSettings(entry); ok {
+						logs = append(logs, common)
 					}
 				}
 			}

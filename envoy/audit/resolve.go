@@ -214,8 +214,7 @@ func (a *audit) choose() {
 func (a *audit) chooseByLog() {
 	for _, m := range a.managers {
 		for _, entry := range m.body.get("access_log").items() {
-			_, config := entry.get("typed_config").typed()
-			common := config.get("common_config")
+			common, _ := logSettings(entry)
 			if to := target(common).text(); to != "" && strings.Contains(strings.ToLower(common.get("log_name").text()), "hookbastion") {
 				a.service[to] = true
 			}

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"time"
+
+	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // checkSettling looks whether the service learns what became of deliveries, and
@@ -13,14 +15,21 @@ func (a *audit) checkSettling(m *manager) {
 	log := m.body.get("access_log")
 	found := false
 	for _, entry := range log.items() {
-		typ, config := entry.get("typed_config").typed()
-		common := config.get("common_config")
-		if typ != "HttpGrpcAccessLogConfig" || !a.goesToService(common) {
+		common, ok := logSettings(entry)
+		if !a.goesToService(common) { // which takes no OTLP over HTTP
+			continue
+		}
+		if !ok {
+			a.report(unreadSettleLog, entry.get("typed_config", "body"))
 			continue
 		}
 		found = true
 		a.checkCompression(common.get("grpc_service"))
-		a.checkBatches(common)
+		if entry.get("typed_config", "common_config").ok() {
+			a.checkBatches(common)
+		} else {
+			a.report(lateSettleLog, common.get("buffer_flush_interval"), "Envoy 1.40 reads buffer_flush_interval in common_config alone, and waits for 1 s")
+		}
 		needed := everyKind
 		if a.OnlyFailures {
 			needed = failedKinds
@@ -31,6 +40,23 @@ func (a *audit) checkSettling(m *manager) {
 	}
 	if !found {
 		a.report(noSettleLog, log)
+	}
+}
+
+// logSettings returns where an entry of an access log goes, and how soon: of a kind of logs that
+// the service reads, and for OpenTelemetry's whether it has the line that it reads.
+func logSettings(entry node) (common node, ok bool) {
+	typ, config := entry.get("typed_config").typed()
+	switch common = config.get("common_config"); typ {
+	case "HttpGrpcAccessLogConfig":
+		return common, true
+	case "OpenTelemetryAccessLogConfig":
+		if !common.ok() {
+			common = config
+		}
+		return common, config.get("body", "string_value").text() == wire.Line
+	default:
+		return node{}, false
 	}
 }
 
@@ -54,7 +80,7 @@ func (a *audit) checkBatches(common node) {
 
 // goesToService reports whether a log goes to the service.
 func (a *audit) goesToService(common node) bool {
-	return a.isService(target(common).text())
+	return a.isService(targetOf(common.get("grpc_service")).text())
 }
 
 // kinds are kinds of last entries of deliveries, by what a filter can look at.

@@ -61,6 +61,9 @@ func Check(webhooks []Webhook, o Options, files []File) ([]Difference, error) {
 		if o.Target == Envoy && p.object || routing[p.kind] || ownBusiness[p.short()] {
 			continue
 		}
+		if p, err = c.likeTheirs(p); err != nil {
+			return nil, err
+		}
 		c.compare(p)
 	}
 	c.routes(webhooks, o)

@@ -34,6 +34,7 @@ type node struct {
 	id                         atomic.Pointer[string]
 	expected, entries, missing atomic.Int64
 	streams                    atomic.Int64
+	batches                    atomic.Bool  // its access log has come without a stream
 	heard                      atomic.Int64 // when it has sent something last, in Unix nanoseconds
 	next                       atomic.Int64 // when the next delivery is watched, in Unix nanoseconds
 
@@ -172,7 +173,7 @@ func (n *node) decide() {
 		}
 	}
 	silent := row.absent > 0 && n.heard.Load() < row.since.UnixNano()
-	whole := row.absent >= inRow || silent || row == all && (all.of >= atLeast || n.streams.Load() == 0)
+	whole := row.absent >= inRow || silent || row == all && (all.of >= atLeast || n.streams.Load() == 0 && !n.batches.Load())
 	part := all.of >= enough && all.absent*partly >= all.of
 	switch {
 	case n.lost && (!latest.came || lately.absent*few > lately.of):

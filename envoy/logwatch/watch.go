@@ -9,8 +9,8 @@
 // took lately. The access log of an Envoy is lost when its latest three had none, or none of its
 // latest, which are those of the last ten seconds and two at least; or when a fifth of
 // fifteen or more of them had none: Envoy has a stream for each of its workers, and one alone may
-// fail. One delivery is enough where the Envoy has no stream at all, or has sent nothing on any
-// since. It is back when the
+// fail. One delivery is enough where the Envoy has no stream at all and has sent no batch in a
+// call of its own, or has sent nothing since. It is back when the
 // latest had theirs, but for one in twenty.
 //
 // Where only failures are logged, silence is good news. There the answer of a delivery that
@@ -254,6 +254,16 @@ func (w *Watch) Message(address string, id []byte, now time.Time) {
 	}
 	name := string(printable)
 	n.id.Store(&name)
+}
+
+// Batch is Message for what comes in calls of its own, and not on a stream: an Envoy that sends
+// its access log so has none, and that says nothing.
+func (w *Watch) Batch(address string, id []byte, now time.Time) {
+	if w == nil {
+		return
+	}
+	w.node(address).batches.Store(true)
+	w.Message(address, id, now)
 }
 
 func keyOf(r authz.Reservation) key { return key{r.Fingerprint, r.ID} }

@@ -20,7 +20,7 @@ var (
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
 	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held; absent where they are in Redis, as is the next."}
 	metricLogUp             = instrument{"hookbastion.access_log.up", "gauge", "", "node", "1 while the access log of the Envoy at that address comes, 0 while it is lost; absent until a delivery says which."}
-	metricLogStreams        = instrument{"hookbastion.access_log.streams", "gauge", "{stream}", "node", "Streams of the access log that the Envoy has open here."}
+	metricLogStreams        = instrument{"hookbastion.access_log.streams", "gauge", "{stream}", "node", "Streams of the gRPC access log that the Envoy has open here; the OpenTelemetry access log has none."}
 	metricLogExpected       = instrument{"hookbastion.access_log.expected", "counter", "{delivery}", "node", "Deliveries of which the Envoy is to send an entry: those that it was allowed, or with replay.access_log: FAILURES those of which it was asked for one."}
 	metricLogEntries        = instrument{"hookbastion.access_log.entries", "counter", "{entry}", "node", "Entries of deliveries of ours that the Envoy has sent."}
 	metricLogMissing        = instrument{"hookbastion.access_log.missing", "counter", "{delivery}", "node", "Deliveries, of those that are watched, whose entry was not there when it was due: four in a second are watched, or with FAILURES two."}

@@ -253,7 +253,7 @@ type fields struct {
 
 	number protowire.Number
 	kind   protowire.Type
-	varint uint64
+	varint uint64 // of a varint, or of 64 bits
 	bytes  []byte // of what has its length before it
 }
 
@@ -277,6 +277,8 @@ func (f *fields) next() bool {
 		f.varint, n = protowire.ConsumeVarint(f.rest)
 	case protowire.BytesType:
 		f.bytes, n = protowire.ConsumeBytes(f.rest)
+	case protowire.Fixed64Type:
+		f.varint, n = protowire.ConsumeFixed64(f.rest)
 	default:
 		n = protowire.ConsumeFieldValue(f.number, f.kind, f.rest)
 	}

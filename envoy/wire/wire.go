@@ -16,6 +16,9 @@
 // but walks over what nobody asks for: it finds what the generated decoder finds, and
 // takes some entries that that one refuses.
 //
+// [EachRecord] and [Entry.ReadLine] find the same facts in a batch of Envoy's OpenTelemetry access
+// log, in a line of a form that is ours.
+//
 // The writers append single fields of an answer. Which fields an answer may
 // have is decided in package envoy, as is what stands in them; here nothing is
 // checked.
