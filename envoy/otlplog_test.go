@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -165,35 +164,4 @@ func TestLineLogIsDocumented(t *testing.T) {
 	if err := yaml.Unmarshal(text, &used); err != nil || !reflect.DeepEqual(shown, used) {
 		t.Errorf("%v: docs/replay.md shows\n%v\nand the tests use\n%v", err, shown, used)
 	}
-}
-
-// Each outcome is settled as the gRPC access log settles it.
-func TestLineLogSettles(t *testing.T) {
-	g := settle(t, func(c envoytest.Config) { c.UseLineLog() })
-	began := time.Now()
-	for _, row := range []struct {
-		body     string
-		answer   func(http.ResponseWriter, *http.Request)
-		status   int
-		releases bool
-	}{
-		{"taken", status(204), 204, false}, {"failed", status(500), 500, true}, {"busy", status(429), 429, true}, {"refused", status(422), 422, false},
-		{"cut", func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if err == nil {
-				_ = conn.Close()
-			}
-		}, 503, false},
-	} {
-		g.Upstream.Answer(row.answer)
-		g.post(t, "taken", row.body, row.status)
-		g.await(t, g.store.settled, true)
-		g.Upstream.Answer(nil)
-		if row.releases {
-			g.passes(t, "taken", row.body, "")
-			continue
-		}
-		g.refused(t, "taken", row.body, 409, "replayed")
-	}
-	t.Logf("all of it took %v", time.Since(began))
 }

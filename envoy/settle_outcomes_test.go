@@ -15,8 +15,15 @@ import (
 )
 
 // Each outcome that Envoy can log ends in its state.
-func TestOutcomes(t *testing.T) {
+func TestOutcomes(t *testing.T) { outcomes(t, func(envoytest.Config) {}) }
+
+// One line for each entry says of each of them the same.
+func TestOutcomesByLine(t *testing.T) { outcomes(t, envoytest.Config.UseLineLog) }
+
+func outcomes(t *testing.T, log func(envoytest.Config)) {
+	t.Helper()
 	g := settle(t, func(c envoytest.Config) {
+		log(c)
 		route := c.Manager()["route_config"].(map[string]any)["virtual_hosts"].([]any)[0].(map[string]any)["routes"].([]any)[0].(map[string]any)
 		route["route"].(map[string]any)["timeout"] = "0.5s"
 	})

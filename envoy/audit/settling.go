@@ -25,11 +25,7 @@ func (a *audit) checkSettling(m *manager) {
 		}
 		found = true
 		a.checkCompression(common.get("grpc_service"))
-		if entry.get("typed_config", "common_config").ok() {
-			a.checkBatches(common)
-		} else {
-			a.report(lateSettleLog, common.get("buffer_flush_interval"), "Envoy 1.40 reads buffer_flush_interval in common_config alone, and waits for 1 s")
-		}
+		a.checkBatches(common)
 		needed := everyKind
 		if a.OnlyFailures {
 			needed = failedKinds
@@ -66,6 +62,10 @@ const maxFlush = 100 * time.Millisecond
 
 // checkBatches looks how long entries wait in Envoy.
 func (a *audit) checkBatches(common node) {
+	if common.get("body").ok() { // it is the log itself
+		a.report(lateSettleLog, common.get("buffer_flush_interval"), "Envoy 1.40 reads buffer_flush_interval in common_config alone, and waits for 1 s")
+		return
+	}
 	if bytes, ok := common.get("buffer_size_bytes").number(); ok && bytes <= 1 { // 1 is as good as 0, as was measured
 		return
 	}
