@@ -150,6 +150,7 @@ func (x *weigher) url(u *policyv1.Url) string {
 			host = before(host, ":")
 		case policyv1.Url_BROWSER_QUERY, policyv1.Url_PLAIN_QUERY:
 			path = before(path, "?") + "?" + strings.NewReplacer("%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*", "%2a", "*").Replace(after(path, "?"))
+		default: // a path alone is no other path
 		}
 	}
 	for _, c := range u.GetDecoded() {
@@ -282,5 +283,7 @@ func (x *weigher) codePart(part policyv1.Part_CodePart, s policyv1.Signed) {
 		}
 	case policyv1.Part_MERCADO_PAGO:
 		x.text(strings.ToLower(strings.Join(x.query()["data.id"], ",")), strings.Join(x.r.all("x-request-id"), ","))
+	default:
+		fail("a part that nobody knows")
 	}
 }
