@@ -17,7 +17,7 @@ GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy anomalies chaos chaos-mutants soak timing audit-model models fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy overload anomalies chaos chaos-mutants soak timing audit-model models fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -74,6 +74,10 @@ bench-compare: build $(if $(STORE),redis) ## the service beside a no-op and, if 
 bench-envoy: build envoy ## what a delivery costs Envoy and the service together; ENVOY_BIN, BENCH_ENVOY_ARGS (Envoy's arguments) for other versions
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench envoy $(BENCH_FLAGS)
+
+overload: build redis ## four times as much as there is room for: over a slow store, with dear checks, and with cheap ones; JSON to BENCH_OUT
+	$(GO) build -o bin/bench ./cmd/bench
+	bin/bench overload -headers raw -rounds 5 $(BENCH_FLAGS)
 
 anomalies: ## what the monitor finds in 20 months of planted anomalies, beside simple bands, in three minutes on two quiet cores; ANOMALIES_FLAGS=-write: into docs/anomalies.md
 	$(GO) build -o bin/anomalies ./cmd/anomalies

@@ -137,3 +137,15 @@ func tracedCalls() func(int) envoy.Caller {
 		return not
 	}
 }
+
+// BenchmarkRefuse is an answer to a call whose message is not read.
+func BenchmarkRefuse(b *testing.B) {
+	table := policies(b)
+	s := service(table)
+	s.Telemetry = observed(b)
+	call, out := tracedCalls(), make([]byte, 0, 4<<10)
+	b.ReportAllocs()
+	for i := range b.N {
+		s.Refuse(call(i), authz.Overloaded, out)
+	}
+}

@@ -32,6 +32,8 @@ type field struct {
 	servers []*server
 	sink    *http.Server // takes spans
 	redis   *exec.Cmd    // a nonce store
+	// ecdsaPolicy is a file of a policy that verifies ECDSA.
+	ecdsaPolicy string
 }
 
 // startGuard: the service refuses what was signed before it started, for an

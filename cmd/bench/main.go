@@ -3,6 +3,7 @@
 //	bench compare   the service, a server that answers OK and checks nothing
 //	                (twice, to see what chance does), and OPA-Envoy if
 //	                OPA_ENVOY_BIN names a binary
+//	bench overload  four times as much as there is room for
 //	bench envoy     what a delivery costs Envoy and the service together, beside
 //	                no authorization, the least that there can be, and a no-op
 //
@@ -61,7 +62,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("compare or envoy?")
+		return errors.New("compare, envoy or overload?")
 	}
 	switch args[0] {
 	case noopCommand:
@@ -78,8 +79,10 @@ func run(ctx context.Context, args []string) error {
 		return compare(ctx, o, os.Stdout)
 	case "envoy":
 		return throughEnvoy(ctx, o, os.Stdout)
+	case "overload":
+		return overload(ctx, o, os.Stdout)
 	default:
-		return fmt.Errorf("%s: compare or envoy?", args[0])
+		return fmt.Errorf("%s: compare, envoy or overload?", args[0])
 	}
 }
 

@@ -260,6 +260,7 @@ func (c *Call) expire() bool {
 	c.receiving.Lock()
 	late := !c.running && !c.released
 	if late {
+		c.conn.server.met[Slow].Add(1)
 		c.refuseEarly()
 	}
 	c.receiving.Unlock()

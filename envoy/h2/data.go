@@ -234,6 +234,7 @@ func (c *conn) makeRoom(call *Call) {
 		return
 	}
 	if c.stalled(time.Now()) {
+		c.server.met[Room].Add(1)
 		call.refuseEarly()
 		c.serveApart(call)
 		return
@@ -264,6 +265,7 @@ func (c *Call) admit(ok bool, n int64, rest int) {
 		c.charged += n
 		c.granted = true
 	default:
+		c.conn.server.met[Room].Add(1)
 		c.refusal = Overloaded
 	}
 	c.receiving.Unlock()

@@ -19,6 +19,13 @@
 // does not come in a minute, or in its own time, is refused: whoever begins and does
 // not go on keeps nothing, and less time when others need the room.
 //
+// A connection that asks for more than can be served is pressed: when for a tenth of a
+// second each call has waited for more than 100 ms, or a tenth of its time, while the reader
+// served others, those that have waited for more than 5 ms are refused, until for a second
+// none has. To refuse costs a
+// fraction of what it costs to serve, so that what is served then is fresh. Where large
+// messages take the time, which others serve, the budget is what refuses.
+//
 // A connection is asked to go with two GOAWAY frames, so that no call is lost. Calls
 // that last are ended by us then, as soon as the peer has nothing under way, and
 // what crosses with that is received.
@@ -48,6 +55,7 @@
 //	a body beyond the limit                     served as TooLarge                 TestMessages
 //	what Envoy compresses on the way            served as Unreadable               TestMessages, TestStrangeHeaders
 //	many requests at once                       served as Overloaded               TestMoreCallsThanThereMayBe, TestCallsAreSharedAmongConnections
+//	more than can be served                     served as Overloaded               TestMoreThanCanBeServed
 //	many large bodies at once                   served as Overloaded               TestWaitingForRoom, TestBuffersStayInTheBudget
 //	bodies that do not go on                    served as Overloaded, early        TestMessagesThatDoNotCome, TestHalfSentCallsEnd
 //	a check that takes until its time is over   denied, if Envoy still waits       TestAnswersAfterTheirTime

@@ -3,6 +3,7 @@ package h2
 import (
 	"io"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -51,6 +52,7 @@ type input struct {
 	block *block
 	// What is read and not yet taken.
 	from, to int
+	backlog  backlog
 }
 
 var _ io.Reader = (*input)(nil)
@@ -74,7 +76,10 @@ func (in *input) fill() error {
 		in.block = s.newBlock()
 		in.from, in.to = 0, 0
 	}
-	n, err := socket{in.conn}.Read((*in.block.bytes)[in.to:])
+	room := (*in.block.bytes)[in.to:]
+	began := time.Now()
+	n, err := socket{in.conn}.Read(room)
+	in.backlog.read(began, time.Now(), n, n < len(room))
 	in.to += n
 	return err
 }

@@ -2,14 +2,22 @@ package h2
 
 import "sync/atomic"
 
-// Bound is a bound that a peer has met for which no call was denied. What a unary call
-// meets is in its Refusal.
+// Bound is a bound that a peer has met.
 type Bound uint8
 
-// The bounds.
+// The bounds. Of the first four, a unary call was served as Overloaded.
 const (
+	// Places: there were InFlight calls, or its connection had too many of them.
+	Places Bound = iota
+	// Room: there was none for its message in the time that it could wait.
+	Room
+	// Slow: its message did not come in its time, or others needed the room.
+	Slow
+	// Late: it had waited to be read, on a connection that asks for more than can be
+	// served.
+	Late
 	// Streams: a call that is not unary was refused, since there were InFlight of them.
-	Streams Bound = iota
+	Streams
 	// Calls: a call was reset, since its connection had as many as it was told.
 	Calls
 	// Unread: a connection was ended, whose peer did not read what it made us say.
@@ -30,7 +38,7 @@ const (
 	bounds
 )
 
-var boundNames = [bounds]string{"streams", "calls", "unread", "protocol", "silent", "headers", "stream_message", "method"}
+var boundNames = [bounds]string{"in_flight", "bytes_in_flight", "slow", "late", "streams", "calls", "unread", "protocol", "silent", "headers", "stream_message", "method"}
 
 // String is the bound's name.
 func (b Bound) String() string { return boundNames[min(b, bounds-1)] }

@@ -116,7 +116,8 @@ func (c *conn) headers(r *request) error {
 func (c *conn) begin(r *request) error {
 	id := r.id
 	method, status, code := c.method(r)
-	full := method != nil && method.Unary && !c.enter()
+	now := time.Now()
+	full := method != nil && method.Unary && !c.may(r, now)
 	c.asked.Store(true)
 	c.mu.Lock()
 	c.latest = id
@@ -140,7 +141,7 @@ func (c *conn) begin(r *request) error {
 		c.server.met[Streams].Add(1)
 		c.refuse(r, Status{Code: uint8(codes.ResourceExhausted), Message: "too many streams"})
 	default:
-		call := c.newCall(r, method)
+		call := c.newCall(r, method, now)
 		switch {
 		case full, busy:
 			call.refusal = Overloaded
@@ -190,14 +191,13 @@ func (c *conn) refuseRest(r *request) {
 }
 
 // newCall returns a call, and counts it, with mu held.
-func (c *conn) newCall(r *request, method *Method) *Call {
+func (c *conn) newCall(r *request, method *Method, now time.Time) *Call {
 	call := &Call{
 		conn: c, id: r.id, method: method, headers: r.fields, promised: r.promised,
 		sendWindow: c.callWindow,
 	}
 	call.chunks, call.buffers = call.oneChunk[:0], call.oneBuffer[:0]
 	call.window.Store(c.server.config.Window)
-	now := time.Now()
 	call.since = now
 	if r.timed {
 		call.deadline = now.Add(r.left)

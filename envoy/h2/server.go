@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,17 +80,19 @@ type Config struct {
 
 // Server serves connections. Its methods are safe for concurrent use.
 type Server struct {
-	config   Config
-	anything *Method // of tests: for requests that are no gRPC
-	inFlight atomic.Int64
-	met      met
-	budget   budget
-	scanning sync.Mutex
-	scanned  time.Time     // when calls were looked at, with scanning held
-	streams  atomic.Int64  // calls that are not unary
-	pinned   atomic.Int64  // bytes of blocks that calls hold
-	lasting  atomic.Int64  // bytes of messages of calls that are not unary
-	stopped  chan struct{} // closed with draining
+	config     Config
+	anything   *Method // of tests: for requests that are no gRPC
+	inFlight   atomic.Int64
+	met        met
+	budget     budget
+	scanning   sync.Mutex
+	scanned    time.Time     // when calls were looked at, with scanning held
+	streams    atomic.Int64  // calls that are not unary
+	pinned     atomic.Int64  // bytes of blocks that calls hold
+	lasting    atomic.Int64  // bytes of messages of calls that are not unary
+	pressed    atomic.Int64  // connections that ask for more than can be served
+	processors time.Duration // that serve
+	stopped    chan struct{} // closed with draining
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -106,7 +109,7 @@ func New(config Config) *Server {
 	return &Server{
 		config: config, budget: budget{limit: min(limit, config.Bytes)},
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-		stopped: make(chan struct{}),
+		stopped: make(chan struct{}), processors: time.Duration(runtime.GOMAXPROCS(0)),
 	}
 }
 
@@ -210,6 +213,9 @@ func (s *Server) start(connection net.Conn) {
 
 // forget is called when nothing reads the connection any more.
 func (s *Server) forget(c *conn) {
+	if c.input.backlog.pressed {
+		c.countPressed(false)
+	}
 	s.mu.Lock()
 	s.remove(c)
 	s.mu.Unlock()

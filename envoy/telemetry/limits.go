@@ -9,9 +9,13 @@ import (
 
 const limitKey = attribute.Key("limit")
 
-// Limits are the bounds that are counted by their names alone: where one is met, no
-// decision is denied, and no other metric counts it.
+// Limits are the bounds that are counted by their names. Where one of the first four is
+// met, a decision is denied as overloaded, too; where another is, no other metric counts it.
 var Limits = []struct{ Name, About string }{
+	{"in_flight", "a check was refused as `overloaded`: there were as many as `limits.in_flight`, or its connection had more than sixteen times what was free"},
+	{"bytes_in_flight", "a check was refused as `overloaded`: within half of its time there was no room for its message in `limits.bytes_in_flight`"},
+	{"slow", "a check was refused as `overloaded`: its message did not come within its time or a minute, or came slowly while others needed its place"},
+	{"late", "a check was refused as `overloaded`: on its connection all had waited for a tenth of their time, and it for more than 5 ms"},
 	{"streams", "a stream of the access log, or a watch of the health, was refused: there were as many as `limits.in_flight`"},
 	{"log_streams", "a stream of the access log was refused: there were 512"},
 	{"stream_message", "a message of the access log was thrown away: more than 1 MiB, or no room in a quarter of `limits.bytes_in_flight`"},

@@ -1,0 +1,147 @@
+package h2
+
+import (
+	"testing"
+	"time"
+)
+
+// callBytes is what a call of 1 KiB takes.
+const callBytes = 2300
+
+// served is a reader of one connection: each step reads, and takes so long for each of
+// some calls.
+type served struct {
+	t       *testing.T
+	now     time.Time
+	backlog backlog
+	refused int
+	served  int
+}
+
+// batch reads so many calls, all that there are or not, and serves those that are not
+// late, each in that time.
+func (s *served) batch(calls int, all bool, each time.Duration) {
+	s.backlog.read(s.now, s.now, calls*callBytes, all)
+	for range calls {
+		if s.backlog.late(s.now, patience) {
+			s.refused++
+			continue
+		}
+		s.served++
+		s.now = s.now.Add(each)
+	}
+}
+
+// rests waits for the peer, which then sends something.
+func (s *served) rests(length time.Duration) {
+	began := s.now
+	s.now = s.now.Add(length)
+	s.backlog.read(began, s.now, 1, true)
+}
+
+func TestOnlyWhatLastsIsOverload(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		do      func(s *served)
+		refused bool
+	}{
+		{"a little after long silence", func(s *served) { s.rests(time.Hour); s.batch(10, true, time.Millisecond/10) }, false},
+		{"always a little", func(s *served) {
+			for range 10_000 {
+				s.batch(10, true, time.Millisecond/10)
+				s.rests(time.Millisecond)
+			}
+		}, false},
+		{"a burst of 90 ms", func(s *served) {
+			s.batch(0, true, 0)
+			for range 9 {
+				s.batch(10, false, time.Millisecond)
+			}
+		}, false},
+		{"bursts, and a pause after each", func(s *served) {
+			for range 100 {
+				for range 9 {
+					s.batch(10, false, time.Millisecond)
+				}
+				s.batch(0, true, 0)
+				s.rests(10 * time.Millisecond)
+				s.batch(1, true, time.Millisecond)
+			}
+		}, false},
+		{"no processor for a second, and what gathered meanwhile", func(s *served) {
+			s.batch(1, true, time.Millisecond)
+			s.now = s.now.Add(time.Second)
+			for range 10 {
+				s.batch(50, false, time.Millisecond/10)
+			}
+		}, false},
+		{"a call of a second before others", func(s *served) {
+			s.batch(1, false, time.Second)
+			s.batch(50, false, time.Millisecond)
+		}, false},
+		{"large messages without an end, faster than they are read", func(s *served) {
+			for range 1_000_000 {
+				s.backlog.read(s.now, s.now.Add(50*time.Microsecond), blockSize, false)
+				s.now = s.now.Add(55 * time.Microsecond)
+				if s.backlog.late(s.now, patience) {
+					s.refused++
+				}
+			}
+		}, false},
+		{"more than can be served", func(s *served) {
+			for range 100 {
+				s.batch(40, false, time.Millisecond/10)
+			}
+		}, true},
+		{"more, in parts that each are all", func(s *served) {
+			for range 100 {
+				s.batch(100, true, time.Millisecond/10)
+			}
+		}, true},
+	} {
+		s := &served{t: t, now: time.Unix(1_800_000_000, 0)}
+		if c.do(s); (s.refused > 0) != c.refused {
+			t.Errorf("%s: %d refused, %d served", c.name, s.refused, s.served)
+		}
+	}
+}
+
+// While a connection is pressed, it serves as long as nobody has waited, and goes back to
+// patience when that has been so for a second.
+func TestPressedConnectionsServeWhatIsFresh(t *testing.T) {
+	s := &served{t: t, now: time.Unix(1_800_000_000, 0)}
+	for range 200 {
+		s.batch(40, false, time.Millisecond/10)
+	}
+	if s.refused == 0 {
+		t.Fatal("nothing was refused")
+	}
+	// Four times as much as can be served comes, and to refuse costs nothing here.
+	served, refused, before := s.served, s.refused, s.now
+	for from := s.now; s.now.Sub(before) < 2*time.Second; {
+		arrived := int(s.now.Sub(from) / (25 * time.Microsecond))
+		from = s.now
+		if arrived == 0 {
+			s.rests(time.Millisecond)
+			continue
+		}
+		s.batch(arrived, true, time.Millisecond/10)
+		for range 10 {
+			s.now = s.now.Add(time.Microsecond)
+		}
+	}
+	served, refused = s.served-served, s.refused-refused
+	if served < 18_000 || refused < 2*served {
+		t.Errorf("%d served and %d refused of 80,000 in two seconds, of which 20,000 can be served", served, refused)
+	}
+	s.rests(500 * time.Millisecond)
+	s.batch(1, true, time.Millisecond)
+	s.rests(600 * time.Millisecond)
+	s.batch(1, true, time.Millisecond)
+	refused = s.refused
+	s.batch(100, false, time.Millisecond/10) // a burst
+	s.batch(100, false, time.Millisecond/10)
+	if s.refused != refused {
+		t.Error("a burst is refused after a second without any wait")
+	}
+}
