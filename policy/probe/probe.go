@@ -257,6 +257,7 @@ func (s *session) begin() error {
 		r.Harm = "The gateway takes from this machine what its policies refuse."
 	default:
 		r.Verdict, r.Expected = Held, reason.String()
+		r.Why = "the policies refuse deliveries from here, " + reason.String() + ": what they ask for behind that is not shown"
 	}
 	s.report(&control, "", r)
 	return nil
