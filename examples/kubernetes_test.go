@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -253,4 +254,48 @@ func TestKubernetesPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSamePods: the chart and the overlays of kustomize make the same containers.
+func TestSamePods(t *testing.T) {
+	for overlay, args := range map[string][]string{
+		"sidecar": values(chart + "/ci/sidecar.yaml"),
+		"central": append(values(chart+"/ci/external.yaml"), "--set", "resources.requests.memory=1Gi,resources.limits.memory=1Gi"),
+	} {
+		ofChart, err := tool(t, nil, "helm", append([]string{"template", "hookbastion"}, args...)...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, ofChart)
+		}
+		ofOverlay, err := tool(t, nil, "kustomize", "build", filepath.Join(overlays, overlay))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, ofOverlay)
+		}
+		want, got := podsOf(t, ofChart), podsOf(t, ofOverlay)
+		for name, pod := range want {
+			if !reflect.DeepEqual(pod, got[name]) {
+				t.Errorf("%s of %s: the chart has\n%v\nthe overlay\n%v", name, overlay, pod, got[name])
+			}
+		}
+		if len(want) != 2 || len(got) != 2 {
+			t.Errorf("%s: %d and %d kinds of pods", overlay, len(want), len(got))
+		}
+	}
+}
+
+// podsOf are the parts of pods that do not have names of a release in them.
+func podsOf(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	objects, err := schema.Documents[map[string]any](text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]any{}
+	for _, o := range objects {
+		if pod := mapping(at(o, "spec", "template", "spec")); pod != nil {
+			delete(pod, "volumes")
+			delete(pod, "topologySpreadConstraints")
+			found[o["kind"].(string)] = pod
+		}
+	}
+	return found
 }

@@ -54,6 +54,8 @@ type Options struct {
 	// envoy.tls_version_header, the latter in lower case.
 	Edge             bool
 	TLSVersionHeader string
+	// TLS12 says that the setting grpc.tls.min_version is TLSV1_2.
+	TLS12 bool
 	// RequireTLS says that policies require TLS without a certificate,
 	// RequireCertificate that some require a certificate of the client,
 	// RequireWhole all of it.

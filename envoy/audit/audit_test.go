@@ -143,6 +143,8 @@ func setOptions(t *testing.T, o *audit.Options, text string) {
 			o.OnlyFailures = n > 0
 		case "edge":
 			o.Edge = n > 0
+		case "tls12":
+			o.TLS12 = n > 0
 		case "require_tls":
 			o.RequireTLS = n > 0
 		case "require_certificate":

@@ -78,6 +78,9 @@ func (a *audit) checkWay(c, socket node) {
 		}
 	}
 	typ, tls := socket.get("typed_config").typed()
+	if most := tls.get("common_tls_context", "tls_params", "tls_maximum_protocol_version"); typ == "UpstreamTlsContext" && !a.TLS12 && most.text() != "TLSv1_3" && most.text() != "4" {
+		a.report(oldTLS, firstOf(most, tls.get("common_tls_context", "tls_params"), socket), c.get("name").text())
+	}
 	switch {
 	case typ == "UpstreamTlsContext" && !validates(tls.get("common_tls_context")):
 		a.report(unverifiedServer, socket, c.get("name").text())

@@ -208,6 +208,9 @@ var (
 	unnamedServer = rule("HE090", finding.Error, "envoy.md#the-way-to-the-service", "any certificate of an authority counts as the service's",
 		"Whoever gets a certificate from the same authority, for any name, can answer in the service's place and decide what passes.",
 		"Set match_typed_subject_alt_names beside trusted_ca, or auto_sni_san_validation.")
+	oldTLS = rule("HE092", finding.Warning, "transport.md#envoy-to-the-service", "Envoy speaks at most TLS 1.2 to the service, whose default is 1.3",
+		"Unless the service takes 1.2, no connection comes about: every check fails, and nothing passes.",
+		"Set tls_params: {tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3} in common_tls_context, or grpc.tls.min_version: TLSV1_2 in the settings.")
 	plainText = rule("HE048", finding.Error, "envoy.md#the-way-to-the-service", "Envoy asks the service in plain text beyond this machine",
 		"Whoever is on the way reads the deliveries and can answer in the service's place.",
 		"Run the service beside Envoy, on loopback or a Unix socket, or use TLS with certificates on both sides.")

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -204,6 +205,7 @@ func auditFiles(files []audit.File, p *cli.Policies, cluster string) ([]finding.
 		OnlyFailures:     s.OnlyFailures,
 		Edge:             s.Mapping.Edge.First,
 		TLSVersionHeader: s.Mapping.Edge.TLSVersionHeader,
+		TLS12:            s.TLS != nil && s.TLS.MinVersion == tls.VersionTLS12,
 		RequireTLS:       needs.TLS, RequireCertificate: needs.Certificate, RequireWhole: needs.Whole,
 	})
 	if found == nil {

@@ -1,6 +1,7 @@
 package envoyconfig
 
 import (
+	"crypto/tls"
 	"fmt"
 	"slices"
 
@@ -44,7 +45,7 @@ func (f *flags) compare(cmd *cobra.Command, s *settings.Settings, n *needs, o co
 	}
 	found := audit.Audit(audited, audit.Options{
 		MaxRequestBytes: limit, TrustedHops: uint64(o.TrustedHops), ExtensionOnly: n.named, SignatureHeaders: headers, //nolint:gosec // the settings bound it
-		OnePhase: o.OnePhase, Edge: s.Mapping.Edge.First,
+		OnePhase: o.OnePhase, Edge: s.Mapping.Edge.First, TLS12: s.TLS != nil && s.TLS.MinVersion == tls.VersionTLS12,
 		RequireTLS: n.transport.TLS, RequireCertificate: n.transport.Certificate, RequireWhole: n.transport.Whole,
 	})
 	// What the audit does not read is read here, or said to be nothing.
