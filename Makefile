@@ -11,13 +11,16 @@ IMAGE ?= hookbastion:$(VERSION)
 CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARCH ?= $(shell $(GO) env GOARCH)
+# what other Envoys are tested with: deliveries and attacks, configurations that are printed,
+# mutual TLS, rolling updates, the audit against what Envoy does
+ENVOY_SLICE = ^Test(GeneratedConfiguration|GeneratedForAll|DemoAsRows|MutualTLS|ScaleDown|RollingUpdate|TextBodiesAreSeen|EnvoyExample|Readme|OddRequests|AppendingToAFullBody|FaultsInsideEndInADenial|PolicySwappedInMidCall|TheTreeOfADelivery|Traps)$$
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli.Version=$(VERSION)"
 GOLANGCI = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # stage says what is about to run, and when.
 stage = @printf '\n== %s (%s)\n' '$(1)' "$$(date +%H:%M:%S)"
 
-.PHONY: help build check test test-mesh schemas demo lint portable image bench bench-compare bench-envoy overload anomalies chaos chaos-mutants soak timing audit-model models fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
+.PHONY: help build check test test-mesh test-envoys schemas demo lint portable image bench bench-compare bench-envoy overload anomalies chaos chaos-mutants soak timing audit-model models fuzz flips vulncheck reproducible licences release-check generate fetch envoy judges upstream redis prometheus collector h2spec browser clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -50,6 +53,14 @@ schemas: ## that resources of meshes and Kubernetes, the Helm chart's and kustom
 	.ci/fetch-kubernetes
 	$(GO) test -tags mesh -count 1 -run '^TestSchemas$$' ./envoy/config
 	$(GO) test -tags mesh -count 1 ./examples
+
+test-envoys: ## tests with a real Envoy, of the two minors before the newest: some 3 minutes for each; ENVOYS, ENVOY_TESTS (all: .)
+	@for version in $(or $(ENVOYS),1.39.3 1.38.3); do \
+	  .ci/fetch-envoy $$version && \
+	  printf '\n== Envoy %s (%s)\n' $$version "$$(date +%H:%M:%S)" && \
+	  ENVOY_BIN=$$PWD/.cache/envoy-$$version/envoy $(GO) test -count 1 -timeout 20m \
+	    -run '$(or $(ENVOY_TESTS),$(ENVOY_SLICE))' ./cmd/hookbastion ./envoy ./envoy/audit || exit 1; \
+	done
 
 lint: ## vet, format, static analysis
 	$(GO) vet ./...
