@@ -2,8 +2,11 @@ package capture_test
 
 import (
 	"bytes"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/capture"
@@ -87,4 +90,48 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q: %+v", data, req)
 		}
 	})
+}
+
+// What Append writes, Parse reads back as it was, with the facts before it; what would not
+// come back is not written.
+func TestAppend(t *testing.T) {
+	const text = "POST /a%2Fb?x=1 HTTP/1.1\r\nhost: Hooks.Example.com:443\r\nx-two: 1\r\nx-two: 2\r\ncontent-length: 6\r\n\r\n\xff\r\n\r\n!"
+	req, err := capture.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, ok := capture.Append(nil, req)
+	if !ok || string(out) != text {
+		t.Errorf("%q", out)
+	}
+	facts := capture.Facts{Decision: "d", Reason: "replayed", Time: time.Unix(1_800_000_000, 5).UTC(), Source: netip.MustParseAddr("2001:db8::1"), Webhook: "w", Redacted: []string{"cookie", "?token"}}
+	out, ok = capture.Append([]byte("before"), req, facts.Headers()...)
+	again, err := capture.Parse(bytes.TrimPrefix(out, []byte("before")))
+	if !ok || err != nil {
+		t.Fatal(err)
+	}
+	got, found := capture.TakeFacts(again)
+	if plain, _ := capture.Append(nil, again); !found || fmt.Sprint(got) != fmt.Sprint(facts) || string(plain) != text {
+		t.Errorf("%+v\n%q", got, plain)
+	}
+	if _, found := capture.TakeFacts(again); found {
+		t.Error("facts are taken twice")
+	}
+	for name, change := range map[string]func(*authz.Request){
+		"a value of two lines": func(r *authz.Request) { r.Set("x", "a\r\nb: c") },
+		"a name of two":        func(r *authz.Request) { r.Set("x: y\r\nz", "a") },
+		"a name with a colon":  func(r *authz.Request) { r.Set(":path", "/") },
+		"a path of two words":  func(r *authz.Request) { r.Path = authz.View("/a HTTP/1.1\r\nx: y") },
+		"no method":            func(r *authz.Request) { r.Method = nil },
+		"chunks":               func(r *authz.Request) { r.Set("transfer-encoding", "chunked") },
+	} {
+		req, err := capture.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(req)
+		if out, ok := capture.Append(nil, req); ok || len(out) > 0 {
+			t.Errorf("%s: %q", name, out)
+		}
+	}
 }
