@@ -140,6 +140,9 @@ func (c *Check) reserve(call *authz.Call, nonce Nonce) Answer {
 	if !c.Settler.Proven() || c.Settler.OnlyFailures() {
 		claim.Unknown = Taken // silence is no sign of anything else
 	}
+	if !c.Settler.Proven() {
+		claim.IfProven = c.Rules.Unknown // as the store's answer to this very call may say
+	}
 	waited := time.Duration(0)
 	for try := 0; ; try++ {
 		answer, err := c.Store.Reserve(call.Context, nonce, claim, call.Now.Add(waited))

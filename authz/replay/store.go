@@ -58,6 +58,10 @@ type Claim struct {
 	Lease time.Duration
 	// Unknown is what the end of the lease means: Taken or Unsure.
 	Unknown Fate
+	// IfProven is what it means instead where the store knows that an access log has
+	// come, which this replica does not know yet; zero: nothing else. A store of one
+	// replica knows no more than that.
+	IfProven Fate
 }
 
 // Outcome is the answer of a store.

@@ -47,7 +47,7 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 	rest := append(partition[:], flag(nonce.Doubtful))
 	reply, err := s.call(ctx, opReserve, f, append([]string{
 		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
-		strconv.FormatInt(ends, 10), final, fateName(claim.Unknown, "T"), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness),
+		strconv.FormatInt(ends, 10), final, unknownName(&claim), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness),
 	}, rest...)...)
 	if isFull(err) {
 		named.Outcome = replay.Full
@@ -303,6 +303,15 @@ func check(c authz.CheckID) string {
 	binary.BigEndian.PutUint64(b[8:], uint64(c.Time))
 	binary.BigEndian.PutUint32(b[16:], c.Port)
 	return hex.EncodeToString(b[:])
+}
+
+// unknownName is what the end of the lease means: P leaves it to the script, which knows
+// whether an access log has come to another replica.
+func unknownName(c *replay.Claim) string {
+	if c.IfProven == replay.Unsure {
+		return "P"
+	}
+	return fateName(c.Unknown, "T")
 }
 
 // fateName is what the scripts call a fate.

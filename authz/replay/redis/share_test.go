@@ -243,6 +243,37 @@ func TestProvenToAll(t *testing.T) {
 	}
 }
 
+// The first delivery of a replica that was just started ends as the policy says, if an
+// access log has come to others, and is taken if it has come to nobody.
+func TestFirstDeliveryOfANewReplica(t *testing.T) {
+	for proven, want := range map[bool]authz.Reason{true: authz.OK, false: authz.Replayed} {
+		server := redistest.Start(t, redistest.Options{})
+		a, b := open(t, config(server)), open(t, config(server))
+		if proven {
+			for i := range uint64(200) { // each of the parts has to hear of it
+				delivered(t, a, replaytest.Signed(10+i, start), 10+i, start)
+			}
+		}
+		settler := replay.NewSettler(b, replaytest.Lease, replay.SealKey{1})
+		settler.Pause = func(context.Context, time.Duration) bool { return false }
+		check := &replay.Check{Store: b, Settler: settler, Window: time.Hour, Rules: replay.Rules{Unknown: replay.Unsure}}
+		run := func(now time.Time) (authz.Reason, *authz.Call) {
+			call := &authz.Call{
+				Context: context.Background(), Now: now, Webhook: "hook", Proof: authz.ProofSignature,
+				Fingerprint: replaytest.Fingerprint(2), Request: &authz.Request{},
+			}
+			return check.Run(call), call
+		}
+		if got, _ := run(start); got != authz.OK {
+			t.Fatalf("proven %t: the first: %s", proven, got)
+		}
+		got, call := run(start.Add(replaytest.Lease + replay.Skew + time.Second))
+		if got != want || want == authz.OK && call.Mark != authz.MarkPossible {
+			t.Errorf("proven %t: after its lease: %s, marked %q, want %s", proven, got, call.Mark, want)
+		}
+	}
+}
+
 // A flood of copies does not reach Redis, and an operator's permit is seen in
 // the end.
 func TestNearCache(t *testing.T) {

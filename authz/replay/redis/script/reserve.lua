@@ -13,7 +13,11 @@ local function answer(outcome, adopted)
 end
 
 local function hold(mark, absent, final)
-  held = {id = ARGV[3], owners = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = ARGV[8],
+  local unknown = ARGV[8]
+  if unknown == 'P' then
+    unknown = redis.call('EXISTS', LOG) == 1 and 'U' or 'T'
+  end
+  held = {id = ARGV[3], owners = ARGV[4], check = ARGV[5], ends = tonumber(ARGV[6]), unknown = unknown,
     mark = mark, absent = absent, final = final, counts = '-'}
   if final then
     held.ends = now + ADOPTABLE + SKEW -- by the clock of no replica too early
