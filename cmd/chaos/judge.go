@@ -59,7 +59,7 @@ func judge(w *world, l *load) *verdict {
 			v.taken++
 		case d.refused && w.unproven(d.began):
 			v.unproven++
-		case d.refused && w.application.saidSo(d):
+		case (d.refused || d.told) && w.application.saidSo(d):
 			v.half++
 		case l.hurried: // nobody has waited for its retries
 		default:

@@ -31,6 +31,7 @@ type delivery struct {
 	answers    []string
 	began      time.Time
 	refused    bool // it ended with 409
+	told       bool // it ended with 2xx
 }
 
 // load is senders and attackers.
@@ -122,7 +123,8 @@ func (l *load) deliver(d *delivery, random *rand.Rand) {
 		status, err := l.send(c, patience)
 		l.note("sender", status, err)
 		d.answers = append(d.answers, time.Now().Format("05.000")+" "+answer(status, err))
-		if d.refused = status == http.StatusConflict; d.refused || err == nil && status/100 == 2 {
+		d.refused, d.told = status == http.StatusConflict, err == nil && status/100 == 2
+		if d.refused || d.told {
 			return
 		}
 		select {

@@ -89,6 +89,7 @@ func main() {
 
 	go untilInterrupted()
 	if *soak > 0 {
+		s.seed = *first
 		os.Exit(soaked(s, *soak))
 	}
 	list, bad, total, verdicts := strings.Split(*stores, ","), 0, 0, int64(0)

@@ -229,8 +229,8 @@ func TestVerdict(t *testing.T) {
 		j := &Judge{Weather: &Weather{}, Lease: 4 * time.Second, Alone: true}
 		for _, k := range c.broken {
 			if k == Forgot {
-				j.Weather.Lost()
-				j.Weather.first = now.Add(-time.Second)
+				j.Weather.lost = []time.Time{now.Add(-time.Second)}
+				continue
 			}
 			j.Weather.Was(k, now.Add(-time.Minute), now)
 		}

@@ -35,7 +35,7 @@ func (j *Judge) allowed(c *Case, a Answer) map[string]bool {
 	if e.Timed {
 		age := a.Done.Sub(time.Unix(c.Request.Signed, 0))
 		if age > e.Old-slack {
-			set["timestamp_too_old"] = true
+			set["timestamp_too_old"], set["token_expired"] = true, true // which is said first is nobody's promise
 		}
 	}
 	if e.Copies == Unknown { // there is no nonce

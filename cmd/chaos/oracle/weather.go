@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,12 +30,12 @@ type span struct {
 type Weather struct {
 	mu    sync.Mutex
 	spans []*span
-	first time.Time // when the store first forgot
+	lost  []time.Time // when the store forgot: for as long as a nonce without a time lives
 }
 
-// remembered is how long ago something may have been broken and still count: leases,
-// which Redis keeps for half a minute longer, and what Redis refuses after a loss.
-const remembered = 5 * time.Minute
+// remembered is how long ago something may have been broken and still count: as long as
+// copies are sent of what was delivered then.
+const remembered = 70 * time.Minute
 
 // Begin says that something is broken until the returned function is called.
 func (w *Weather) Begin(k Kind) (end func()) {
@@ -94,18 +95,18 @@ func later(a, b time.Time) time.Time {
 
 // Lost says that the store may have forgotten all until now.
 func (w *Weather) Lost() {
-	w.Begin(Forgot)()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.first.IsZero() {
-		w.first = time.Now()
-	}
+	w.lost = append(w.lost, time.Now())
 }
 
 // Broken reports whether one of the kinds was broken at some time from from to to.
 func (w *Weather) Broken(from, to time.Time, which ...Kind) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if slices.Contains(which, Forgot) && slices.ContainsFunc(w.lost, func(at time.Time) bool { return !at.After(to) && !at.Before(from) }) {
+		return true
+	}
 	for _, s := range w.spans {
 		for _, k := range which {
 			if s.kind == k && !s.from.After(to) && (s.to.IsZero() || !s.to.Before(from)) {
@@ -125,5 +126,5 @@ func (w *Weather) Calm(from, to time.Time) bool {
 func (w *Weather) Doubtful(at time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.first.IsZero() && w.first.Before(at)
+	return len(w.lost) > 0 && w.lost[0].Before(at)
 }
