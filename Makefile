@@ -43,11 +43,14 @@ test: ## all tests, with the race detector, a real Envoy, Redis and the provider
 	$(GO) test -run Allocat ./authz/... ./envoy
 	$(call stage,all is well)
 
-test-mesh: envoy ## what envoy config prints, behind a real Envoy Gateway, which is built first: 5 to 7 minutes once, then half of one
+test-mesh: envoy ## what envoy config prints, behind a real Envoy Gateway, which is built first: 5 to 7 minutes once, then half of one; ISTIOD_BIN: behind that istiod as well
 	$(call stage,1 of 2: Envoy Gateway from its Go module into .cache/: 5 to 7 minutes on two cores - once)
 	.ci/fetch-envoy-gateway
 	$(call stage,2 of 2: deliveries and attacks through it in a network of its own: half a minute)
 	$(GO) test -tags mesh -count 1 -timeout 10m -run '^TestEnvoyGateway$$' -v ./cmd/hookbastion
+	@if [ -n "$$ISTIOD_BIN" ]; then \
+	  $(GO) test -tags mesh -count 1 -timeout 10m -run '^TestIstio$$' -v ./cmd/hookbastion; \
+	else echo 'not tried: Istio, since ISTIOD_BIN names no istiod'; fi
 
 schemas: ## that resources of meshes and Kubernetes, the Helm chart's and kustomize's too, fit the schemas that are published; builds helm and kustomize once (5 minutes), then half a minute
 	.ci/fetch-kubernetes
