@@ -235,23 +235,36 @@ func (a *audit) checkAddresses(b node) {
 func (a *audit) checkListener(m *manager) {
 	_, tls := m.chain.get("transport_socket", "typed_config").typed()
 	common := tls.get("common_tls_context")
-	if tls.get("require_client_certificate").truth() && !validates(common) {
-		a.report(unverifiedClient, tls.get("require_client_certificate"))
+	switch required, anybody := tls.get("require_client_certificate"), anybodys(common); {
+	case required.truth() && !validates(common):
+		a.report(unverifiedClient, required)
+	case anybody.ok(): // Envoy asks all the same, and tells the names of whatever it is shown
+		a.report(unverifiedClient, anybody)
 	}
+}
+
+// anybodys is the line by which every certificate is accepted, if there is one.
+func anybodys(common node) node {
+	for _, path := range [][]string{{"validation_context"}, {"combined_validation_context", "default_validation_context"}} {
+		if how := common.get(append(path, "trust_chain_verification")...); how.text() == "ACCEPT_UNTRUSTED" || how.text() == "1" {
+			return how
+		}
+	}
+	return node{}
 }
 
 // validates reports whether a peer's certificate is verified. What comes from
 // a secret elsewhere is trusted to be right.
 func validates(common node) bool {
+	if anybodys(common).ok() {
+		return false
+	}
 	if common.get("validation_context_sds_secret_config").ok() || common.get("combined_validation_context", "validation_context_sds_secret_config").ok() {
 		return true
 	}
 	context := common.get("validation_context")
 	if !context.ok() {
 		context = common.get("combined_validation_context", "default_validation_context")
-	}
-	if context.get("trust_chain_verification").text() == "ACCEPT_UNTRUSTED" {
-		return false
 	}
 	for _, field := range []string{
 		"trusted_ca", "ca_certificate_provider_instance", "system_root_certs", "custom_validator_config",

@@ -43,7 +43,8 @@ func (a *audit) checkSenders(m *manager) {
 	}
 	socket := m.chain.get("transport_socket")
 	_, tls := socket.get("typed_config").typed()
-	if m.chain.ok() && !tls.get("require_client_certificate").truth() && !validates(tls.get("common_tls_context")) {
+	common := tls.get("common_tls_context")
+	if m.chain.ok() && !tls.get("require_client_certificate").truth() && !validates(common) && !anybodys(common).ok() {
 		a.report(notAsked, socket)
 	}
 }
