@@ -24,6 +24,13 @@ func dangling(objects []map[string]any) (problems []string) {
 			labels = append(labels, mapping(at(pod, "metadata", "labels")))
 			for _, c := range containers(pod) {
 				for _, p := range list(at(c, "ports")) {
+					ports[fmt.Sprint(at(p, "containerPort"))] = true
+				}
+			}
+			// The names of sidecars' ports are known neither to Services before Kubernetes 1.33 nor
+			// to all that enforce a NetworkPolicy.
+			for _, c := range list(at(pod, "spec", "containers")) {
+				for _, p := range list(at(c, "ports")) {
 					ports[fmt.Sprint(at(p, "name"))] = true
 				}
 			}
@@ -35,8 +42,8 @@ func dangling(objects []map[string]any) (problems []string) {
 		}
 	}
 	port := func(what string, p any) {
-		if name, ok := p.(string); ok && !ports[name] {
-			fail("%s: no port %s", what, name)
+		if !ports[fmt.Sprint(p)] {
+			fail("%s: no port %v", what, p)
 		}
 	}
 	for _, o := range objects {
@@ -52,6 +59,9 @@ func dangling(objects []map[string]any) (problems []string) {
 		case "NetworkPolicy":
 			selects(what, at(o, "spec", "podSelector", "matchLabels"))
 			for _, rule := range list(at(o, "spec", "ingress")) {
+				if from := at(rule, "from"); from != nil && len(list(from)) == 0 {
+					fail("%s: nobody named is everybody", what)
+				}
 				for _, p := range list(at(rule, "ports")) {
 					port(what, at(p, "port"))
 				}

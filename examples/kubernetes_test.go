@@ -212,15 +212,54 @@ func TestValuesRefused(t *testing.T) {
 		{"central.yaml", "mode=both", "value must be one of"},
 		{"central.yaml", "replicas=0", "minimum"},
 		{"central.yaml", "autoscaling.minReplicas=9", "autoscaling.minReplicas is more than maxReplicas"},
+		{"central.yaml", "settings.grpc=null", "settings.grpc.tls is made by the chart"},
+		{"central.yaml", "settings.replay=x", "settings.replay.redis.url is made by the chart"},
+		{"central.yaml", "settings.limits.shutdown=60s", "settings.limits.shutdown is made by the chart"},
+		{"central.yaml", "settings.limits.bytes_in_flight=2GiB", "resources.limits.memory is too little for settings.limits.bytes_in_flight: it takes 2532Mi at least"},
+		{"external.yaml", "resources.limits.memory=512Mi", "it takes 540Mi at least"},
+		{"central.yaml", "store.redis.url=rediss://user:word@redis:6379", "does not match pattern"},
+		{"central.yaml", "networkPolicy.envoys=null", "networkPolicy.envoys names nobody"},
+		{"central.yaml", "networkPolicy.monitoring=null", "monitoring.serviceMonitor needs networkPolicy.monitoring"},
+		{"csi.yaml", "networkPolicy.egress=null", "the collector of OTEL_EXPORTER_OTLP_ENDPOINT"},
+		{"central.yaml", "settings.replay.redis.addresses={a:7000}", "networkPolicy.redis must name the ports"},
+		{"central.yaml", `podLabels.app\.kubernetes\.io/name=other`, "podLabels: app.kubernetes.io/name is what"},
+		{"sidecar.yaml", "envoy.port=10001", "envoy.config listens nowhere on 10001, which is envoy.port"},
+		{"sidecar.yaml", "envoy.adminPort=990", "minimum"},
+		{"sidecar.yaml", "envoy.adminPort=9902", "listens nowhere on 9902, which is envoy.adminPort"},
 	} {
 		out, err := tool(t, nil, "helm", append([]string{"template", "x"}, append(values(chart+"/ci/"+c.file), "--set", c.set)...)...)
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%s, %s: %v, want %q\n%s", c.file, c.set, err, c.want, out[:min(len(out), 600)])
 		}
 	}
-	out, err := tool(t, nil, "helm", "template", "x", chart)
+	out, err := tool(t, nil, "helm", append([]string{"template", "1x"}, values(chart+"/ci/csi.yaml")...)...)
+	if err == nil || !strings.Contains(string(out), "must begin with a letter") {
+		t.Errorf("a name that no Service may have: %v\n%s", err, out)
+	}
+	out, err = tool(t, nil, "helm", "template", "x", chart)
 	if err == nil || strings.Count(string(out), "\n- ") < 3 {
 		t.Errorf("without values: %v\n%s", err, out)
+	}
+}
+
+// TestValuesFollowed: what depends on a value changes with it.
+func TestValuesFollowed(t *testing.T) {
+	for _, c := range []struct{ file, release, set, want string }{
+		{"central.yaml", "x", "shutdownSeconds=30", "terminationGracePeriodSeconds: 85"},
+		{"central.yaml", "x", "shutdownSeconds=30", "shutdown: 30s"},
+		{"sidecar.yaml", "x", "shutdownSeconds=30", "terminationGracePeriodSeconds: 100"},
+		{"central.yaml", "x", "store.redis.url=rediss://redis:6380/2", "- ports: [{port: 6380, protocol: TCP}]"},
+		{"central.yaml", "x", "store.redis.url=rediss://redis", "- ports: [{port: 6379, protocol: TCP}]"},
+		{"central.yaml", "x", "store.redis.url=rediss://[fd00::1]:6381", "- ports: [{port: 6381, protocol: TCP}]"},
+		{"external.yaml", "x", "store.redis.maxMemory=3gb", "limits: {memory: 6Gi}"},
+		{"central.yaml", "x", "image.tag=" + strings.Repeat("1.", 40), `app.kubernetes.io/version: "` + strings.Repeat("1.", 31) + "1\"\n"},
+		{"central.yaml", "a.b", "replicas=2", "name: a-b-hookbastion\n"},
+		{"central.yaml", strings.Repeat("a", 38) + "--b", "replicas=2", "name: " + strings.Repeat("a", 38) + "\n"},
+	} {
+		out, err := tool(t, nil, "helm", append([]string{"template", c.release}, append(values(chart+"/ci/"+c.file), "--set", c.set)...)...)
+		if err != nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%s of %s, %s: %v, want %q\n%s", c.release, c.file, c.set, err, c.want, out[:min(len(out), 600)])
+		}
 	}
 }
 

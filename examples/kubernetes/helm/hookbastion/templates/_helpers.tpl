@@ -1,5 +1,6 @@
 {{- define "hookbastion.name" -}}
-{{- if contains "hookbastion" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-hookbastion" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end }}
+{{- $name := ternary .Release.Name (printf "%s-hookbastion" .Release.Name) (contains "hookbastion" .Release.Name) -}}
+{{- regexReplaceAll "-+$" ($name | replace "." "-" | trunc 40) "" }}
 {{- end }}
 
 {{- define "hookbastion.selector" -}}
@@ -10,7 +11,7 @@ app.kubernetes.io/component: {{ ternary "edge" "service" (eq .Values.mode "sidec
 
 {{- define "hookbastion.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ regexReplaceAll "[-_.]+$" (.Values.image.tag | default .Chart.AppVersion | trunc 63) "" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: hookbastion
 {{ include "hookbastion.selector" . }}
@@ -40,6 +41,18 @@ seccompProfile: {type: RuntimeDefault}
 {{- if .Values.store.redis.deploy }}redis://{{ include "hookbastion.name" . }}-redis:6379{{ else }}{{ .Values.store.redis.url }}{{ end }}
 {{- end }}
 
+{{- /* Where Redis listens, for the NetworkPolicy. */ -}}
+{{- define "hookbastion.redisPort" -}}
+{{- regexFind ":[0-9]+(/|$)" (regexReplaceAll "^rediss?://" .Values.store.redis.url "") | trimPrefix ":" | trimSuffix "/" | default "6379" }}
+{{- end }}
+
+{{- /* A size, 512MiB or 1Gi, in MiB; nothing if it is written in another way. */ -}}
+{{- define "hookbastion.mib" -}}
+{{- $number := int64 (regexFind "^[0-9]+" (toString .)) -}}
+{{- $unit := regexReplaceAll "^[0-9]+" (toString .) "" | trimSuffix "B" -}}
+{{- if eq $unit "Mi" }}{{ $number }}{{ else if eq $unit "Gi" }}{{ mul $number 1024 }}{{ end -}}
+{{- end }}
+
 {{- /* The settings that the chart makes, and those of values over them. */ -}}
 {{- define "hookbastion.settings" -}}
 {{- $central := eq .Values.mode "central" -}}
@@ -62,7 +75,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- else if eq .Values.store.type "FILE" -}}
 {{- $_ := set $replay "file" (dict "path" "/var/lib/hookbastion/nonces") -}}
 {{- end -}}
-{{- $own := dict "grpc" $grpc "http" (dict "listen" "0.0.0.0:9002") "policy" (dict "directories" (list "/etc/hookbastion/policies")) "replay" $replay "fetch" (dict "directory" "/var/cache/hookbastion") -}}
+{{- $own := dict "grpc" $grpc "http" (dict "listen" "0.0.0.0:9002") "policy" (dict "directories" (list "/etc/hookbastion/policies")) "replay" $replay "limits" (dict "shutdown" (printf "%ds" (int .Values.shutdownSeconds))) "fetch" (dict "directory" "/var/cache/hookbastion") -}}
 {{- mergeOverwrite $own (deepCopy .Values.settings) | toYaml -}}
 {{- end }}
 
@@ -117,16 +130,15 @@ seccompProfile: {type: RuntimeDefault}
 {{- if and $v.envoy.config $v.envoy.configMap }}
 - envoy has config and configMap: one of them
 {{- end }}
-{{- if and $v.networkPolicy.enabled (not $v.networkPolicy.egress) }}
-- networkPolicy.egress must let Envoy reach the application
-{{- end }}
 {{- if $v.tls.secret }}
 - tls.secret is for central mode: beside Envoy the service listens on loopback
 {{- end }}
 {{- end }}
-{{- range $path := list "grpc.listen" "grpc.lame_duck" "grpc.tls" "grpc.insecure" "grpc.unix" "http.listen" "policy.directories" "replay.store" "replay.file" "replay.redis.url" "replay.redis.password" "replay.redis.ca" "replay.redis.setup_until" "fetch.directory" }}
+{{- include "hookbastion.networkFaults" . }}
+{{- include "hookbastion.podFaults" . }}
+{{- range $path := list "grpc.listen" "grpc.lame_duck" "grpc.tls" "grpc.insecure" "grpc.unix" "http.listen" "policy.directories" "replay.store" "replay.file" "replay.redis.url" "replay.redis.password" "replay.redis.ca" "replay.redis.setup_until" "fetch.directory" "limits.shutdown" }}
 {{- $at := $v.settings -}}
-{{- range $step := splitList "." $path }}{{ if kindIs "map" $at }}{{ $at = get $at $step }}{{ else }}{{ $at = "" }}{{ end }}{{ end -}}
+{{- range $step := splitList "." $path }}{{ if kindIs "map" $at }}{{ if hasKey $at $step }}{{ $at = get $at $step }}{{ else }}{{ $at = "" }}{{ end }}{{ end }}{{ end -}}
 {{- if not (eq (toString $at) "") }}
 - settings.{{ $path }} is made by the chart, of other values
 {{- end }}
