@@ -229,17 +229,37 @@ func withBody(body []byte) func(*authz.Request) bool {
 	}
 }
 
+// zoneSlack is how far a clock in the wrong zone may be from the right time otherwise. A
+// delivery that was merely held back is rarely so close to a zone.
+const zoneSlack = time.Minute
+
+// zone is the offset from UTC, as zones have it, by which a time is off; 0 if it is none.
+// Zones are whole and half hours from -12h to +14h, and a few three quarters (IANA time zone
+// database): none is a quarter off, and none half an hour.
+func zone(off time.Duration) time.Duration {
+	nearest := off.Round(15 * time.Minute)
+	quarters := nearest / (15 * time.Minute)
+	switch {
+	case (off - nearest).Abs() > zoneSlack, nearest.Abs() < time.Hour, nearest < -12*time.Hour, nearest > 14*time.Hour:
+		return 0
+	case quarters%2 == 0 || nearest == 5*time.Hour+45*time.Minute || nearest == 8*time.Hour+45*time.Minute || nearest == 12*time.Hour+45*time.Minute || nearest == 13*time.Hour+45*time.Minute:
+		return nearest
+	default:
+		return 0
+	}
+}
+
 // Clock says in what way a signed time differs from the time of the request, beyond being
 // old or early. The times must differ by more than the tolerance.
 func Clock(signed, now time.Time, tolerance time.Duration) (c Cause, ok bool) {
 	off := signed.Sub(now)
 	near := func(t time.Time) bool { return t.Sub(now).Abs() <= tolerance }
-	switch zone := off.Round(15 * time.Minute); {
+	switch zone := zone(off); {
 	case near(time.Unix(signed.Unix()/1000, 0)):
 		return Cause{"clock_milliseconds", "the time is in milliseconds, and was read as seconds", "let the sender sign seconds, or say unit: MILLISECONDS in the scheme"}, true
 	case near(time.UnixMilli(signed.UnixMilli() * 1000)):
 		return Cause{"clock_seconds", "the time is in seconds, and was read as milliseconds", "let the sender sign milliseconds, or say unit: SECONDS in the scheme"}, true
-	case zone != 0 && zone.Abs() <= 14*time.Hour && near(signed.Add(-zone)):
+	case zone != 0:
 		return Cause{"clock_zone", "the signed time is off by " + sign(zone) + ", as a clock is that takes local time for UTC", "let the sender sign a time in UTC"}, true
 	case off > 0:
 		return Cause{"clock_ahead", "the sender's clock is ahead by " + off.Round(time.Second).String() + ", or ours is behind", "set both clocks by NTP; compare hookbastion.clock.skew of other senders"}, true

@@ -99,6 +99,16 @@ func TestClock(t *testing.T) {
 			t.Errorf("%s: %v, %+v", want, ok, c)
 		}
 	}
+	// What was held back is no zone, unless it is as long as one to the minute.
+	for off, want := range map[time.Duration]string{
+		-15 * time.Minute: "clock_behind", 16 * time.Minute: "clock_ahead", -30 * time.Minute: "clock_behind", -64 * time.Minute: "clock_behind",
+		-13 * time.Hour: "clock_behind", 13 * time.Hour: "clock_zone", 5*time.Hour + 45*time.Minute: "clock_zone", 5*time.Hour + 15*time.Minute: "clock_ahead",
+		-9*time.Hour - 30*time.Minute: "clock_zone", -time.Hour: "clock_zone",
+	} {
+		if c, ok := Clock(now.Add(off), now, 5*time.Minute); !ok || c.ID != want {
+			t.Errorf("off by %s: want %s, got %+v", off, want, c)
+		}
+	}
 	if c, ok := Clock(now, now, 5*time.Minute); ok && c.ID != "" {
 		t.Errorf("the same time: %+v", c)
 	}
