@@ -184,6 +184,9 @@ func (c *checker) step(s *testv1.Step, number int, at strictyaml.Place) {
 		if sign.GetHandshake() != "" && sign.GetBody()+sign.GetBodyFile() != "" {
 			c.faults.Fail(at.At("sign", "handshake"), "has a body of its own")
 		}
+		if !oneLine(sign.GetHost()) {
+			c.faults.Fail(at.At("sign", "host"), "must be on one line")
+		}
 		if sign.GetPath() != "" {
 			c.path(sign.GetPath(), at.At("sign", "path"))
 		}

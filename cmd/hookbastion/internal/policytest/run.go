@@ -84,6 +84,8 @@ type StepResult struct {
 	Status  int    `json:"status"`
 	Webhook string `json:"webhook"`
 	KeyID   string `json:"key_id"`
+	// Forwarded: the application got it, whatever the verdict.
+	Forwarded bool `json:"-"`
 	// Wrong is what differs from what was expected; empty if nothing does.
 	Wrong []Difference `json:"wrong"`
 	// Why is what the check that failed expected and found, where there is such a check.
@@ -166,7 +168,7 @@ func (r *Runner) step(f *File, step *testv1.Step, s *sent, at strictyaml.Place, 
 	if err := r.settle(&d, step.GetUpstream(), now); err != nil {
 		return StepResult{}, err
 	}
-	done := StepResult{Verdict: d.Verdict.String(), Reason: d.Reason.String(), Status: http.StatusOK, KeyID: d.KeyID}
+	done := StepResult{Verdict: d.Verdict.String(), Reason: d.Reason.String(), Status: http.StatusOK, KeyID: d.KeyID, Forwarded: d.Forward()}
 	if !d.Forward() {
 		done.Status = d.Status()
 	}

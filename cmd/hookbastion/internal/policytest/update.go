@@ -24,6 +24,10 @@ func (f *File) Update(results []Result) (text []byte, changed, byHand []string) 
 					continue
 				}
 				place := fmt.Sprintf("%s:%d:%d: %s", f.Name, d.Line, d.Column, d.Key)
+				if d.Got == "" {
+					byHand = append(byHand, place+": there is none, so the key must be taken out by hand")
+					continue
+				}
 				after, err := edit.Replace(text, d.Got, "tests", i, "steps", j, "expect", d.Key)
 				if err != nil {
 					byHand = append(byHand, fmt.Sprintf("%s: is %s, and is written in a way that only a person can change", place, d.Got))
@@ -46,8 +50,11 @@ func updatable(step *StepResult, key string) bool {
 		return false
 	}
 	switch key {
-	case "reason", "status":
+	case "reason":
 		return step.Verdict == authz.Deny.String()
+	case "status":
+		// Of a denial that is forwarded, as in SHADOW, the status is as good as a verdict.
+		return step.Verdict == authz.Deny.String() && !step.Forwarded
 	case "webhook", "key_id":
 		return step.Problem == ""
 	default: // what the application is told of the proof is as good as a verdict
