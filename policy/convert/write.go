@@ -11,14 +11,16 @@ import (
 
 // Name gives each webhook a name of its own, besides those that are taken.
 func (r *Result) Name(taken []string) {
-	used := map[string]bool{}
+	used, next := map[string]bool{}, map[string]int{}
 	for _, name := range taken {
 		used[name] = true
 	}
 	for _, w := range r.Webhooks {
-		name := w.Policy.GetName()
-		for n := 2; used[name]; n++ {
-			name = w.Policy.GetName() + "-" + strconv.Itoa(n)
+		first := w.Policy.GetName()
+		name := first
+		for n := max(2, next[first]); used[name]; n++ { // of many alike, each begins behind the one before
+			name = first + "-" + strconv.Itoa(n)
+			next[first] = n + 1
 		}
 		used[name] = true
 		w.Policy.Name = name

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/policytest"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/convert"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -184,8 +186,12 @@ func (o *options) known() (map[string]string, error) {
 func outputName(args []string) string {
 	name := filepath.Base(args[0])
 	name = strings.TrimSuffix(name, filepath.Ext(name))
-	if name == "-" || name == "" || strings.HasPrefix(name, ".") {
-		name = "imported"
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	switch {
+	case name == "-", name == "", strings.HasPrefix(name, "."), strings.ContainsFunc(name, unprintable):
+		return "imported.yaml"
+	case policytest.IsTest(name + ".yaml"): // serve and validate would pass over it
+		return name + "ed.yaml"
 	}
 	return name + ".yaml"
 }

@@ -74,11 +74,19 @@ func (s *stage) existing() ([]string, error) {
 // case, which some file systems do not tell apart.
 func (s *stage) nameFiles() {
 	s.names = map[*convert.Secret]string{}
+	used := map[string]bool{}
+	for _, w := range s.result.Webhooks { // the first of each has the webhook's own name
+		used[strings.ToLower(w.Policy.GetName())] = true
+	}
 	for _, w := range s.result.Webhooks {
+		number := 2
 		for i, secret := range w.Secrets {
 			name := strings.ToLower(w.Policy.GetName())
 			if i > 0 {
-				name += "." + strconv.Itoa(i+1)
+				for ; used[name+"."+strconv.Itoa(number)]; number++ {
+				}
+				name += "." + strconv.Itoa(number)
+				used[name] = true
 			}
 			s.names[secret] = filepath.Join("secrets", name)
 		}
@@ -156,6 +164,7 @@ func (s *stage) ours(wrong policy.Errors, file string) (ours policy.Errors, err 
 	var theirs policy.Errors
 	for _, e := range wrong {
 		if e.File == file {
+			e.Message = strings.ReplaceAll(e.Message, s.dir, filepath.Clean(s.into)) // where it will be
 			ours = append(ours, e)
 			continue
 		}
@@ -187,7 +196,7 @@ func (s *stage) mend(wrong policy.Errors) error {
 	for _, e := range wrong {
 		w := s.webhook(e.Path)
 		if w == nil {
-			return wrong.Err() // nobody knows whose it is
+			continue // nobody knows whose it is, or it says that there are more
 		}
 		secret := secretOf(w, e.Path)
 		if mended[secret] || out[w] {
@@ -208,6 +217,9 @@ func (s *stage) mend(wrong policy.Errors) error {
 		}
 		at.Message = "is left out: " + strings.TrimPrefix(e.Path, ofWebhook.FindString(e.Path)+".") + ": " + e.Message
 		s.result.Notes = append(s.result.Notes, at)
+	}
+	if len(out)+len(mended) == 0 {
+		return wrong.Err()
 	}
 	s.result.Webhooks = slices.DeleteFunc(s.result.Webhooks, func(w *convert.Webhook) bool { return out[w] })
 	slices.SortStableFunc(s.result.Notes, func(a, b convert.Note) int {
@@ -238,7 +250,7 @@ func (s *stage) webhook(path string) *convert.Webhook {
 
 // secretOf is the one that an error is about; nil: none.
 func secretOf(w *convert.Webhook, path string) *convert.Secret {
-	if strings.Contains(path, "].token.") && len(w.Secrets) == 1 {
+	if strings.Contains(path, "].token.") && strings.Contains(path, ".value") && len(w.Secrets) == 1 {
 		return w.Secrets[0]
 	}
 	m := ofSecret.FindStringSubmatch(path)
