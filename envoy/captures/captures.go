@@ -274,10 +274,25 @@ func (k *Keeper) add(e entry, now time.Time) {
 		k.drop(slices.IndexFunc(k.kept, func(o entry) bool { return o.kind == e.kind }))
 	}
 	for len(k.kept) >= most || len(k.kept) > 0 && k.bytes+len(e.data) > mostBytes {
-		k.drop(0)
+		k.drop(k.largest())
 	}
 	k.kept = append(k.kept, e)
 	k.bytes += len(e.data)
+}
+
+// largest is the oldest capture of the webhook that has the most bytes here, so that a flood
+// at one pushes out its own.
+func (k *Keeper) largest() (oldest int) {
+	bytes := map[string]int{}
+	for i := range k.kept {
+		bytes[k.kept[i].Webhook] += len(k.kept[i].data)
+	}
+	for i := range k.kept {
+		if bytes[k.kept[i].Webhook] > bytes[k.kept[oldest].Webhook] {
+			oldest = i
+		}
+	}
+	return oldest
 }
 
 func (k *Keeper) drop(i int) {

@@ -272,6 +272,27 @@ func TestBounds(t *testing.T) {
 	if count["github"] != 4 || count["limited"] != 1 || w.read(t, first, now) == "" {
 		t.Errorf("%v", count)
 	}
+	// Large ones of webhooks that are flooded push out their own, and not what was there before.
+	w = newWorld(t, func(c *captures.Config) { c.Every, c.MaxBody = time.Nanosecond, 1<<20 })
+	first = deny("limited", now)
+	for i := range 4 {
+		for j, webhook := range []string{"github", "stripe"} {
+			for k, change := range []func(*authz.Request){
+				func(*authz.Request) {},
+				func(req *authz.Request) { req.Headers = req.Headers[:1] },
+				func(req *authz.Request) { req.Headers[len(req.Headers)-1].Value = authz.View("x") },
+			} {
+				at := now.Add(time.Duration(i*6+j*3+k+1) * time.Millisecond)
+				req := w.request(t, webhook, at)
+				req.Body.Segments, req.Body.Size = [][]byte{make([]byte, 1<<20)}, 1<<20
+				change(req)
+				w.decide(req, fmt.Sprint(at.UnixNano()), at)
+			}
+		}
+	}
+	if all := w.keeper.List(now.Add(time.Second)); len(all) < 14 || len(all) > 17 || w.read(t, first, now.Add(time.Second)) == "" {
+		t.Errorf("%d are kept, and the first one is not among them", len(all))
+	}
 	// A minute has a bound, too.
 	w = newWorld(t, func(c *captures.Config) { c.Every = time.Nanosecond })
 	for i := range 1000 {
