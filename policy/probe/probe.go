@@ -229,7 +229,11 @@ func (s *session) begin() error {
 		return err
 	}
 	s.control, s.nonce = clone(req), "probe-"+nonce()
-	reason := s.decide(s.hook.Rules, req, wire{})
+	d := s.decision(s.hook.Rules, req, wire{})
+	reason := d.Reason
+	if d.Webhook == nil || d.Webhook.Name != s.hook.Name {
+		return fmt.Errorf("a delivery %w: %q of the host %q is no address of the webhook", ErrCannot, req.PathOnly(), req.Host)
+	}
 	if reason == authz.SourceDenied && !s.gateway.Source.IsValid() {
 		return fmt.Errorf("a delivery %w: its policy lets in published addresses, and nobody has said as which the gateway sees this machine", ErrCannot)
 	}

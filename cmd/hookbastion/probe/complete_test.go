@@ -54,6 +54,7 @@ var unseenOfSettings = unseen{
 	},
 	"it says which policies there are, or how many tenants are kept in memory": {"policy.directories", "policy.tenants"},
 	"it decides nothing": {
+		"capture.recipients", "capture.keep", "capture.interval", "capture.max_body_bytes",
 		"envoy.metadata", "records.file", "records.denials_per_second", "records.otlp", "records.leave_out", "log.level", "log.format",
 		"monitor.off", "monitor.file", "monitor.webhook.url", "monitor.webhook.format", "monitor.webhook.secret.file", "monitor.webhook.secret.env", "monitor.webhook.ca",
 	},

@@ -46,7 +46,11 @@ func TestFlags(t *testing.T) {
 		"--target localhost:10000":                         "--target must be http:// or https:// with a host",
 		"--target http://localhost/hook":                   "--target must be http:// or https:// with a host",
 		"--target http://a@localhost":                      "--target must be http:// or https:// with a host",
-		"--target " + s.URL + " --rate 0":                  "--rate must be more than 0 and at most 10000",
+		"--target " + s.URL + " --rate 0":                  "--rate must be from 0.001 to 10000",
+		"--target " + s.URL + " --rate NaN":                "--rate must be from 0.001 to 10000",
+		"--target " + s.URL + " --rate 1e-12":              "--rate must be from 0.001 to 10000",
+		"--target " + s.URL + " --host é":                  `--host must be a host, not "é"`,
+		"--target " + s.URL + " --path hook=hook":          `--path of hook must be a path`,
 		"--target " + s.URL + " --timeout 0s":              "--timeout must be more than 0s",
 		"--target " + s.URL + " --insecure":                "an http:// target has none",
 		"--target " + s.URL + " --key a":                   `--key must be NAME=…, with the name of a webhook, not "a"`,
@@ -79,6 +83,48 @@ func TestFlags(t *testing.T) {
 	}
 	if n := asked.Load(); n > 0 {
 		t.Errorf("%d requests were sent for webhooks that cannot be signed", n)
+	}
+	// A path that is none of the webhook's shows nothing of it, however all is refused there.
+	out, _, exit = command(t, "", "--policy", "policies/p", "--target", s.URL, "--path", "hook=/other")
+	if exit != cli.CaseFailed || !strings.Contains(out, `"/other" of the host`) || asked.Load() > 0 {
+		t.Errorf("exit %d after %d requests\n%s", exit, asked.Load(), out)
+	}
+	// What was asked for by name and cannot be probed is a failure, also beside another one.
+	out, _, exit = command(t, "", "--policy", "policies/p", "--policy", "policies/open", "--target", signedOnly(t), "--rate", "10000", "--attack", "no-proof", "--webhook", "hook", "--webhook", "public")
+	if exit != cli.CaseFailed || !strings.Contains(out, "public\n- not probed: ") || !strings.Contains(out, " 0 unclear, 0 unseen, 1 held\n") {
+		t.Errorf("exit %d\n%s", exit, out)
+	}
+	out, _, exit = command(t, "", "--policy", "policies/p", "--policy", "policies/open", "--target", signedOnly(t), "--rate", "10000", "--attack", "no-proof")
+	if exit != 0 || !strings.Contains(out, "public\n- not probed: ") {
+		t.Errorf("exit %d\n%s", exit, out)
+	}
+}
+
+// signedOnly is a gateway that lets through what has a signature.
+func signedOnly(t *testing.T) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Stripe-Signature") == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestFailing: whoever fails when he is attacked has perhaps let the attack in.
+func TestFailing(t *testing.T) {
+	b := newBench(t)
+	b.write("policies/p/p.yaml", hook(""))
+	t.Chdir(b.dir)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Stripe-Signature") == "" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	t.Cleanup(s.Close)
+	out, _, exit := command(t, "", "--policy", "policies/p", "--target", s.URL, "--rate", "10000", "--attack", "no-proof")
+	if exit != cli.CaseFailed || !strings.Contains(out, "500 without a decision id") {
+		t.Errorf("exit %d\n%s", exit, out)
 	}
 }
 

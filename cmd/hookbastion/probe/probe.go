@@ -69,6 +69,7 @@ const (
 	defaultRate    = 20
 	defaultTimeout = 10 * time.Second
 	maxRate        = 10_000
+	minRate        = 0.001
 )
 
 var outputs = []string{"text", "json", "junit"}
@@ -123,7 +124,15 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := report.print(cmd.OutOrStdout(), o.output); err != nil {
 		return err
 	}
+	report.missed = slices.ContainsFunc(report.Unsigned, func(u unsigned) bool { return o.named(u.Webhook) })
 	return report.exit()
+}
+
+// named reports whether a webhook was asked for by its name. A key alone does not ask: a
+// file of keys may have more.
+func (o *options) named(name string) bool {
+	_, path := o.pathOf[name]
+	return path || slices.Contains(o.webhooks, name)
 }
 
 // check reads the flags.
@@ -134,8 +143,10 @@ func (o *options) check() error {
 		return errors.New("probe needs --target, or --list")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "":
 		return fmt.Errorf("--target must be http:// or https:// with a host, not %q", o.target)
-	case o.rate <= 0 || o.rate > maxRate:
-		return fmt.Errorf("--rate must be more than 0 and at most %d", maxRate)
+	case !(o.rate >= minRate && o.rate <= maxRate): // nor NaN
+		return fmt.Errorf("--rate must be from %g to %d", minRate, maxRate)
+	case o.host != "" && !visible(o.host):
+		return fmt.Errorf("--host must be a host, not %q", o.host)
 	case o.gateway.Timeout <= 0:
 		return errors.New("--timeout must be more than 0s")
 	case (o.insecure || o.cert != "") && u.Scheme == "http":
@@ -165,8 +176,15 @@ func (o *options) check() error {
 	if o.keyOf, err = pairs("--key", o.keys); err != nil {
 		return err
 	}
-	o.pathOf, err = pairs("--path", o.paths)
-	return err
+	if o.pathOf, err = pairs("--path", o.paths); err != nil {
+		return err
+	}
+	for name, path := range o.pathOf {
+		if !visible(path) || path[0] != '/' {
+			return fmt.Errorf("--path of %s must be a path, percent-encoded, such as /hook, not %q", name, path)
+		}
+	}
+	return nil
 }
 
 // secure prepares TLS.
@@ -230,6 +248,11 @@ func pairs(flag string, given []string) (map[string]string, error) {
 		all[name] = value
 	}
 	return all, nil
+}
+
+// visible reports whether a text can stand in a request line or a header.
+func visible(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // requests is about how many are sent for a webhook.

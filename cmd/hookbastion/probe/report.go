@@ -35,6 +35,7 @@ type report struct {
 	Unseen   int            `json:"unseen"`
 	Results  []probe.Result `json:"results"`
 	Unsigned []unsigned     `json:"not_probed"`
+	missed   bool           // one of Unsigned was asked for by its name
 }
 
 func (r *report) add(result probe.Result) {
@@ -59,7 +60,7 @@ func (r *report) exit() error {
 	switch {
 	case r.Passed > 0:
 		return cli.AttackPassed
-	case r.Refused > 0 || r.Unclear > 0 || len(r.Results) == 0:
+	case r.Refused > 0 || r.Unclear > 0 || r.missed || len(r.Results) == 0:
 		return cli.CaseFailed
 	default:
 		return nil
