@@ -260,7 +260,7 @@ func Clock(signed, now time.Time, tolerance time.Duration) (c Cause, ok bool) {
 	case near(time.UnixMilli(signed.UnixMilli() * 1000)):
 		return Cause{"clock_seconds", "the time is in seconds, and was read as milliseconds", "let the sender sign milliseconds, or say unit: SECONDS in the scheme"}, true
 	case zone != 0:
-		return Cause{"clock_zone", "the signed time is off by " + sign(zone) + ", as a clock is that takes local time for UTC", "let the sender sign a time in UTC"}, true
+		return Cause{"clock_zone", "the signed time is off by " + sign(zone) + ", as a clock is that takes local time for UTC", "let the sender sign a time in UTC; if its clock is right, the delivery was held back, or is an old one"}, true
 	case off > 0:
 		return Cause{"clock_ahead", "the sender's clock is ahead by " + off.Round(time.Second).String() + ", or ours is behind", "set both clocks by NTP; compare hookbastion.clock.skew of other senders"}, true
 	case off < 0:

@@ -36,6 +36,7 @@ func Meanings() [][2]string {
 		{"url_no_query", "the URL was signed without its query"},
 		{"url_query_decoded", "the query was signed decoded"},
 		{"url_query_encoded", "the query was signed encoded, or with other escapes"},
+		{"url_query_pinned", "the query that was signed is another than pinned_query of the policy"},
 		{"url_query_order", "the query was signed with its parameters in order"},
 		{"url_path_decoded", "the path was signed decoded"},
 		{"url_path_encoded", "the path was signed with its escapes in the other letter case"},

@@ -49,6 +49,17 @@ func (x *search) urls() []trial {
 	if !config.SignsPath() && !config.SignsURL() {
 		return nil
 	}
+	if pin := config.Pin; pin != (signature.Pin{}) {
+		free := trial{kind: ofURL, Cause: Cause{
+			"url_query_pinned", "the query is signed, and is another than pinned_query says", "say in pinned_query the query of the URL that the provider was given",
+		}, config: func(*signature.Config) bool { return true }}
+		if x.holds(&free) { // the URL is the one that was signed, and none of the others can be the cause
+			if _, query, _ := strings.Cut(string(x.Request.Path), "?"); pin.Query && query != pin.Value {
+				return []trial{free}
+			}
+			return nil
+		}
+	}
 	all := paths(x.Request)
 	base := x.base()
 	origins := x.origins(base, config.SignsURL())

@@ -123,6 +123,7 @@ var mistakes = []mistake{
 	{name: "the query decoded on the way", sender: squareAt, path: "/hook/in?to=a%40example.com", change: at("/hook/in?to=a@example.com"), want: "url_query_encoded"},
 	{name: "the query encoded on the way", sender: squareAt, path: "/hook/in?to=a@example.com", change: at("/hook/in?to=a%40example.com"), want: "url_query_decoded"},
 	{name: "a query that a gateway added", sender: squareAt, path: "/hook/in", change: at("/hook/in?region=eu"), want: "url_no_query"},
+	{name: "a query that the policy does not have", sender: strings.Replace(twilioAt, "''", "a=1", 1), receiver: twilioAt, path: "/hook/in?a=1", body: form, want: "url_query_pinned"},
 	{name: "a prefix before a signed form", sender: strings.Replace(twilioAt, ".com", ".com/v1", 1), receiver: twilioAt, body: form, want: "url_prefix"},
 	// The body.
 	{name: "a line feed added", sender: "provider: stripe", change: body(func(b []byte) []byte { return append(bytes.Clone(b), '\n') }), want: "body_line_feed"},
