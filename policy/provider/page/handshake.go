@@ -22,7 +22,7 @@ func (to *writer) handshake(h *policyv1.Handshake) {
 	}
 	to.table([][2]string{
 		{"request", askedWords(h)}, {"challenge", challengeWords(h.GetChallenge())}, {"first", verifyWords(h)},
-		{"answer", answerWords(h.GetAnswer())}, {"if it fails", refused}, {"policy", setUpWords(h)},
+		{"answer", answerWords(h.GetAnswer())}, {"if it fails", refused}, {"policy", SetUp(h)},
 	})
 	to.paragraph("Read in: " + h.GetSource())
 }
@@ -139,8 +139,8 @@ func pieceWords(p *policyv1.Handshake_Piece) string {
 	}
 }
 
-// setUpWords is what a policy must say.
-func setUpWords(h *policyv1.Handshake) string {
+// SetUp is what a policy must say.
+func SetUp(h *policyv1.Handshake) string {
 	var inside, beside []string
 	if h.GetRisk() != "" {
 		inside = append(inside, "mode: ON")

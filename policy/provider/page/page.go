@@ -71,43 +71,105 @@ func (to *writer) scheme(p *policyv1.Provider, s *policyv1.NamedScheme) {
 
 // Snippet is a policy for the entry.
 func Snippet(p *policyv1.Provider) string {
+	return "webhooks:\n" + Webhook(p, Endpoint{Name: p.GetName(), Path: "/webhooks/" + p.GetName(), PublicURL: "https://hooks.example.com"})
+}
+
+// Endpoint is where deliveries of a provider come in.
+type Endpoint struct {
+	// Name is the webhook's, and of the files of its secrets. Host is empty for any.
+	Name, Path, Host string
+	// PublicURL is scheme and host of the URL that the provider has. It is named where the
+	// provider signs it.
+	PublicURL string
+	// Parameters are those of the provider; nil: the examples of those that must be given.
+	Parameters map[string][]string
+}
+
+// Webhook is the webhook of a provider in YAML, an item of webhooks.
+func Webhook(p *policyv1.Provider, at Endpoint) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "webhooks:\n  - name: %s\n    match: {path: /webhooks/%[1]s}\n", p.GetName())
+	match := "path: " + flowText(at.Path)
+	if at.Host != "" {
+		match = "hosts: [" + flowText(at.Host) + "], " + match
+	}
+	fmt.Fprintf(&b, "  - name: %s\n    match: {%s}\n", at.Name, match)
 	first := provider.First(p)
 	if provider.SignsURL(first) {
-		b.WriteString("    public_url: https://hooks.example.com\n")
+		fmt.Fprintf(&b, "    public_url: %s\n", at.PublicURL)
 	}
 	if provider.NeedsPin(first.Signed()) {
 		b.WriteString("    pinned_query: \"\" # of the URL that the provider has\n")
 	}
 	id := ""
-	switch {
-	case first.Public() && keyIDWords(first) != "":
-		id = "kid: the-key, "
-	case len(first.KeyIDHeaders()) > 0:
-		id = "id: the-key, "
-	case first.GetCode().GetName() == policyv1.Code_BRAINTREE:
-		id = "id: the-public-key, "
+	if key, value := KeyID(p); key != "" {
+		id = key + ": " + value + ", "
 	}
-	keys := fmt.Sprintf("    secrets: [{%sfile: ../secrets/%s}]\n", id, p.GetName())
+	keys := fmt.Sprintf("    secrets: [{%sfile: ../secrets/%s}]\n", id, at.Name)
 	if first.GetPublished() != nil {
-		keys = credentialSnippet(p, first.GetPublished())
+		keys = credentialSnippet(first.GetPublished(), at.Name)
 	}
-	fmt.Fprintf(&b, "    provider: %s\n%s%s", p.GetName(), parameterSnippet(p), keys)
+	fmt.Fprintf(&b, "    provider: %s\n%s%s", p.GetName(), parameterSnippet(p, at.Parameters), keys)
 	return b.String()
 }
 
-// parameterSnippet gives the parameters that must be given for the first scheme, as they
-// look.
-func parameterSnippet(p *policyv1.Provider) string {
+// flowText is a text in a flow mapping of YAML, in quotes unless it is plain everywhere.
+func flowText(text string) string {
+	if strings.Trim(text, plain) != "" {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-"
+
+// KeyID is what a secret of the provider must say of its name, and an example; nothing if it
+// needs none.
+func KeyID(p *policyv1.Provider) (key, example string) {
+	first := provider.First(p)
+	switch {
+	case first.GetPublished() != nil:
+		return "", ""
+	case first.Public() && keyIDWords(first) != "":
+		return "kid", "the-key"
+	case len(first.KeyIDHeaders()) > 0:
+		return "id", "the-key"
+	case first.GetCode().GetName() == policyv1.Code_BRAINTREE:
+		return "id", "the-public-key"
+	default:
+		return "", ""
+	}
+}
+
+// Parameters are those that a policy must give for the first scheme.
+func Parameters(p *policyv1.Provider) (needed []*policyv1.Parameter) {
+	for _, parameter := range p.GetParameters() {
+		if !parameter.GetOptional() && provider.UsesParameter(provider.First(p), parameter.GetName()) {
+			needed = append(needed, parameter)
+		}
+	}
+	return needed
+}
+
+// parameterSnippet gives the parameters that are given, or those that must be, as they look.
+func parameterSnippet(p *policyv1.Provider, values map[string][]string) string {
+	if values == nil {
+		values = map[string][]string{}
+		for _, parameter := range Parameters(p) {
+			values[parameter.GetName()] = []string{parameter.GetExample()}
+		}
+	}
 	var given []string
 	for _, parameter := range p.GetParameters() {
-		switch example := strconv.Quote(parameter.GetExample()); {
-		case parameter.GetOptional() || !provider.UsesParameter(provider.First(p), parameter.GetName()):
+		texts := make([]string, len(values[parameter.GetName()]))
+		for i, text := range values[parameter.GetName()] {
+			texts[i] = strconv.Quote(text)
+		}
+		switch {
+		case len(texts) == 0:
 		case parameter.GetSeveral():
-			given = append(given, parameter.GetName()+": ["+example+"]")
+			given = append(given, parameter.GetName()+": ["+strings.Join(texts, ", ")+"]")
 		default:
-			given = append(given, parameter.GetName()+": "+example)
+			given = append(given, parameter.GetName()+": "+texts[0])
 		}
 	}
 	if len(given) == 0 {

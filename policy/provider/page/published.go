@@ -10,10 +10,10 @@ import (
 
 // credentialSnippet gives what the provider asks for before it gives its keys; nothing
 // if it gives them to everybody.
-func credentialSnippet(p *policyv1.Provider, published *policyv1.Published) string {
+func credentialSnippet(published *policyv1.Published, name string) string {
 	var given []string
-	for _, name := range provider.Credentials(published) {
-		given = append(given, fmt.Sprintf("{name: %s, file: ../secrets/%s-%[1]s}", name, p.GetName()))
+	for _, credential := range provider.Credentials(published) {
+		given = append(given, fmt.Sprintf("{name: %s, file: ../secrets/%s-%[1]s}", credential, name))
 	}
 	if len(given) == 0 {
 		return ""
