@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/edge"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/audit"
 	"github.com/hookbastion/hookbastion/envoy/config"
@@ -17,7 +18,7 @@ import (
 
 // compare says where the files of --check differ from what would be printed, and what the
 // audit finds in them.
-func (f *flags) compare(cmd *cobra.Command, s *settings.Settings, n *needs, o config.Options) error {
+func (f *flags) compare(cmd *cobra.Command, s *settings.Settings, n *edge.Needs, o config.Options) error {
 	var files []config.File
 	var audited []audit.File
 	for _, name := range f.check {
@@ -31,7 +32,7 @@ func (f *flags) compare(cmd *cobra.Command, s *settings.Settings, n *needs, o co
 		files = append(files, config.File{Name: name, Data: data})
 		audited = append(audited, audit.File{Name: name, Data: data})
 	}
-	differences, err := config.Check(n.webhooks, o, files)
+	differences, err := config.Check(n.Webhooks, o, files)
 	if err != nil {
 		return err
 	}
@@ -41,12 +42,12 @@ func (f *flags) compare(cmd *cobra.Command, s *settings.Settings, n *needs, o co
 	}
 	limit := o.MaxRequestBytes
 	if limit == 0 {
-		limit = config.Limit(n.webhooks)
+		limit = config.Limit(n.Webhooks)
 	}
 	found := audit.Audit(audited, audit.Options{
-		MaxRequestBytes: limit, TrustedHops: uint64(o.TrustedHops), ExtensionOnly: n.named, SignatureHeaders: headers, //nolint:gosec // the settings bound it
+		MaxRequestBytes: limit, TrustedHops: uint64(o.TrustedHops), ExtensionOnly: n.Named, SignatureHeaders: headers, //nolint:gosec // the settings bound it
 		OnePhase: o.OnePhase, Edge: s.Mapping.Edge.First, TLS12: s.TLS != nil && s.TLS.MinVersion == tls.VersionTLS12,
-		RequireTLS: n.transport.TLS, RequireCertificate: n.transport.Certificate, RequireWhole: n.transport.Whole,
+		RequireTLS: n.Transport.TLS, RequireCertificate: n.Transport.Certificate, RequireWhole: n.Transport.Whole,
 	})
 	// What the audit does not read is read here, or said to be nothing.
 	found = slices.DeleteFunc(found, func(x finding.Finding) bool { return audit.IsNotRead(x) || x.Severity == finding.Info })

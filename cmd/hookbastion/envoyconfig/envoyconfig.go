@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/edge"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/config"
 )
@@ -47,8 +47,8 @@ func New() *cobra.Command {
 	add := func(to *string, name, value, usage string) { cmd.Flags().StringVar(to, name, value, usage) }
 	add(&f.target, "for", string(config.Envoy), "envoy, istio, envoy-gateway or contour")
 	add(&f.listen, "listen", "", "where senders connect, HOST:PORT (default: 127.0.0.1:10000; for the others 0.0.0.0:80, or 443 with --certificate)")
-	add(&f.application, "application", "", "where verified deliveries go, HOST:PORT or unix:PATH (default: 127.0.0.1:8080; for the others application.webhooks.svc.cluster.local:8080)")
-	add(&f.service, "service", "", "where Hookbastion is, HOST:PORT or unix:PATH (default: 127.0.0.1:9001; for the others hookbastion.webhooks.svc.cluster.local:9001)")
+	add(&f.application, "application", "", "where verified deliveries go, HOST:PORT or unix:PATH (default: 127.0.0.1:8080; for the others application.Webhooks.svc.cluster.local:8080)")
+	add(&f.service, "service", "", "where Hookbastion is, HOST:PORT or unix:PATH (default: 127.0.0.1:9001; for the others hookbastion.Webhooks.svc.cluster.local:9001)")
 	add(&f.namespace, "namespace", "", "namespace of Kubernetes (default: webhooks; istio-system with --for istio)")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "host of webhooks that name none (default: any); may be repeated")
 	add(&f.certificate, "certificate", "", "the listener's certificate: a file, or the name of a Secret (default: none, and no TLS)")
@@ -76,15 +76,15 @@ func (f *flags) run(cmd *cobra.Command) error {
 	if _, err := f.policies.Table(); err != nil {
 		return err
 	}
-	n, err := read(f.policies.Paths)
+	n, err := edge.Read(f.policies.Paths)
 	if err != nil {
 		return err
 	}
-	options.RequireTLS, options.RequireCertificate = n.transport.TLS, n.transport.Certificate
+	options.RequireTLS, options.RequireCertificate = n.Transport.TLS, n.Transport.Certificate
 	if len(f.check) > 0 {
 		return f.compare(cmd, s, n, options)
 	}
-	text, err := config.Generate(n.webhooks, options)
+	text, err := config.Generate(n.Webhooks, options)
 	if err != nil {
 		return err
 	}
@@ -103,18 +103,11 @@ func (f *flags) options(s *settings.Settings) (config.Options, error) {
 		return o, err
 	}
 	d := f.defaults()
-	o = config.Options{
-		Target:    config.Target(f.target),
-		Namespace: d.namespace, Hosts: f.hosts,
-		Sender:          config.Files{Certificate: f.certificate, Key: f.key, CA: f.clientCA},
-		Client:          config.Files{Certificate: d.serviceCertificate, Key: d.serviceKey, CA: d.serviceCA},
-		ServiceName:     f.serviceName,
-		BytesInFlight:   uint64(s.Limits.BytesInFlight), //nolint:gosec // the settings bound it
-		TrustedHops:     s.Mapping.Source.TrustedHops,
-		OnePhase:        f.onePhase || s.Lease == 0,
-		Edge:            s.Mapping.Edge.First,
-		MaxRequestBytes: 0,
-	}
+	o = edge.Options(s)
+	o.Target, o.Namespace, o.Hosts = config.Target(f.target), d.namespace, f.hosts
+	o.Sender = config.Files{Certificate: f.certificate, Key: f.key, CA: f.clientCA}
+	o.Client = config.Files{Certificate: d.serviceCertificate, Key: d.serviceKey, CA: d.serviceCA}
+	o.ServiceName, o.OnePhase = f.serviceName, o.OnePhase || f.onePhase
 	if f.policies.Config != "" {
 		o.MaxRequestBytes = uint64(s.Mapping.MaxRequestBytes) //nolint:gosec // the settings bound it
 	}
@@ -199,9 +192,9 @@ func (f *flags) defaults() flags {
 		}
 	}
 	if f.target == string(config.Envoy) {
-		def(&d.listen, "127.0.0.1:10000")
-		def(&d.application, "127.0.0.1:8080")
-		def(&d.service, "127.0.0.1:9001")
+		def(&d.listen, edge.Listen)
+		def(&d.application, edge.Application)
+		def(&d.service, edge.Service)
 		def(&d.serviceCA, "/etc/envoy/hookbastion/ca.crt")
 		def(&d.serviceCertificate, "/etc/envoy/hookbastion/tls.crt")
 		def(&d.serviceKey, "/etc/envoy/hookbastion/tls.key")
@@ -211,8 +204,8 @@ func (f *flags) defaults() flags {
 		def(&d.listen, "0.0.0.0:80")
 	}
 	def(&d.listen, "0.0.0.0:443")
-	def(&d.application, "application.webhooks.svc.cluster.local:8080")
-	def(&d.service, "hookbastion.webhooks.svc.cluster.local:9001")
+	def(&d.application, "application.Webhooks.svc.cluster.local:8080")
+	def(&d.service, "hookbastion.Webhooks.svc.cluster.local:9001")
 	def(&d.serviceCA, "hookbastion-ca")
 	def(&d.serviceCertificate, "hookbastion-client")
 	if f.target == string(config.Istio) {
@@ -220,10 +213,4 @@ func (f *flags) defaults() flags {
 	}
 	def(&d.namespace, "webhooks")
 	return d
-}
-
-// sorted is what the set has, in an order that does not depend on files.
-func sorted(webhooks []config.Webhook) []config.Webhook {
-	slices.SortFunc(webhooks, func(a, b config.Webhook) int { return strings.Compare(a.Name, b.Name) })
-	return webhooks
 }

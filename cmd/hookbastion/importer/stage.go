@@ -2,7 +2,6 @@ package importer
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,13 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/convert"
-	"github.com/hookbastion/hookbastion/policy/finding"
-	"github.com/hookbastion/hookbastion/policy/lint"
 )
 
 // stage makes of what was read what has no errors: it writes it to a directory of its own,
@@ -122,7 +118,7 @@ func (s *stage) try() (policy.Errors, error) {
 	if dir := filepath.Join(s.into, cli.DefaultPolicies); exists(dir) {
 		p.Paths = append(p.Paths, dir)
 	}
-	wrong, err := look(&p)
+	wrong, err := p.Wrong()
 	if err != nil {
 		return nil, err
 	}
@@ -132,28 +128,6 @@ func (s *stage) try() (policy.Errors, error) {
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil
-}
-
-// look is what validate would call errors.
-func look(p *cli.Policies) (wrong policy.Errors, err error) {
-	settings, err := p.Settings()
-	if err != nil {
-		return nil, err
-	}
-	table, keys, err := p.Keys()
-	switch {
-	case errors.As(err, &wrong):
-		return wrong, nil
-	case err != nil:
-		return nil, err
-	}
-	found, err := p.Lint(settings, table, keys, lint.Store{}, time.Now())
-	for _, f := range found {
-		if f.Severity == finding.Error {
-			wrong = append(wrong, policy.Error{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Message})
-		}
-	}
-	return wrong, err
 }
 
 // ours are the errors of what was read. Of two webhooks that cannot stand beside each other,

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,29 @@ import (
 	"github.com/hookbastion/hookbastion/policy/keys"
 	"github.com/hookbastion/hookbastion/policy/lint"
 )
+
+// Wrong is what validate would call errors: that of policies and their secrets, or else of
+// what they leave weak.
+func (p *Policies) Wrong() (wrong policy.Errors, err error) {
+	s, err := p.Settings()
+	if err != nil {
+		return nil, err
+	}
+	table, all, err := p.Keys()
+	switch {
+	case errors.As(err, &wrong):
+		return wrong, nil
+	case err != nil:
+		return nil, err
+	}
+	found, err := p.Lint(s, table, all, lint.Store{}, time.Now())
+	for _, f := range found {
+		if f.Severity == finding.Error {
+			wrong = append(wrong, policy.Error{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Message})
+		}
+	}
+	return wrong, err
+}
 
 // Lint lists what policies leave weak under these settings. Table and keys are those of
 // Keys; of policies that have errors, and no table, as much is found as can be known.

@@ -1,8 +1,12 @@
-package envoyconfig
+// Package edge is what policies and settings ask of the Envoy before the service: what
+// envoy config and init write a configuration for.
+package edge
 
 import (
 	"slices"
+	"strings"
 
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy/config"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
@@ -10,24 +14,34 @@ import (
 	policyv1 "github.com/hookbastion/hookbastion/proto/hookbastion/policy/v1"
 )
 
-// needs are what policies ask of Envoy.
-type needs struct {
-	set       *policy.Set
-	webhooks  []config.Webhook
-	transport policy.TransportNeeds
-	named     []string
+// Where an Envoy on the same machine listens, and what it reaches, where nobody says otherwise.
+const (
+	Listen      = "127.0.0.1:10000"
+	Application = "127.0.0.1:8080"
+	Service     = "127.0.0.1:9001"
+)
+
+// Needs are what policies ask of Envoy.
+type Needs struct {
+	// Webhooks are all, by their names.
+	Webhooks []config.Webhook
+	// Transport is what some ask of senders' connections.
+	Transport policy.TransportNeeds
+	// Named are those that a route must name, since they match nothing.
+	Named []string
 }
 
-func read(paths []string) (*needs, error) {
+// Read reads policies, and not whether serve would take them.
+func Read(paths []string) (*Needs, error) {
 	set, err := policy.Load(paths...)
 	if err != nil {
 		return nil, err
 	}
-	n := &needs{set: set}
-	if n.transport, err = set.TransportNeeds(); err != nil {
+	n := &Needs{}
+	if n.Transport, err = set.TransportNeeds(); err != nil {
 		return nil, err
 	}
-	if n.named, err = set.ExtensionOnly(); err != nil {
+	if n.Named, err = set.ExtensionOnly(); err != nil {
 		return nil, err
 	}
 	var failed error
@@ -36,12 +50,12 @@ func read(paths []string) (*needs, error) {
 		if err != nil {
 			failed = err
 		}
-		n.webhooks = append(n.webhooks, one)
+		n.Webhooks = append(n.Webhooks, one)
 	})
 	if err == nil {
 		err = failed
 	}
-	n.webhooks = sorted(n.webhooks)
+	slices.SortFunc(n.Webhooks, func(a, b config.Webhook) int { return strings.Compare(a.Name, b.Name) })
 	return n, err
 }
 
@@ -75,4 +89,14 @@ func webhook(w *policyv1.Webhook) (config.Webhook, error) {
 	largest, err := provider.Largest(p.GetName())
 	out.Largest, out.Said, out.Source = largest.Bytes, largest.Text, largest.Source
 	return out, err
+}
+
+// Options are what the settings say of the configuration, for all that Envoy is told.
+func Options(s *settings.Settings) config.Options {
+	return config.Options{
+		BytesInFlight: uint64(s.Limits.BytesInFlight), //nolint:gosec // the settings bound it
+		TrustedHops:   s.Mapping.Source.TrustedHops,
+		OnePhase:      s.Lease == 0,
+		Edge:          s.Mapping.Edge.First,
+	}
 }
