@@ -26,6 +26,7 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/redeliver"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/serve"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/sign"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/starter"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/test"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/validate"
 )
@@ -52,7 +53,7 @@ func newRoot() *cobra.Command {
 	envoy := &cobra.Command{Use: "envoy", Short: "Help with Envoy's configuration"}
 	envoy.AddCommand(audit.New(), envoyconfig.New())
 	root.AddCommand(serve.New(), validate.New(), test.New(), lesson.New(), explain.New(), sign.New(), newVersion(), newHealthcheck(), demo.New(), probe.New(), providers.New(), ranges.New(), envoy, redeliver.New(), records.New(), keys.New(), monitor.New(), config.New())
-	root.AddCommand(importer.New(), capture.New())
+	root.AddCommand(importer.New(), starter.New(), capture.New())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() {
