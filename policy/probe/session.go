@@ -201,7 +201,7 @@ func (s *session) judgeRefused(sh *shot, a *answer) (Verdict, string) {
 		return Passed, fmt.Sprintf("it has reached the application, which refused it itself with %d", a.status)
 	case s.upstream && a.header.Get(upstreamTime) != "":
 		return Unclear, fmt.Sprintf("it has reached something behind the gateway, which answers %d", a.status)
-	case here && !s.upstream && a.status >= http.StatusInternalServerError:
+	case here && s.delivered && !s.upstream && a.status >= http.StatusInternalServerError:
 		return Unclear, fmt.Sprintf("%d without a decision id: perhaps the application got it and failed; --marker tells", a.status)
 	default:
 		return Held, ""

@@ -126,6 +126,12 @@ func TestFailing(t *testing.T) {
 	if exit != cli.CaseFailed || !strings.Contains(out, "500 without a decision id") {
 		t.Errorf("exit %d\n%s", exit, out)
 	}
+	// Where everything fails, that it does is what there is to say.
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	out, _, exit = command(t, "", "--policy", "policies/p", "--target", s.URL, "--rate", "10000", "--attack", "no-proof")
+	if exit != cli.CaseFailed || !strings.Contains(out, "0 unclear, 0 unseen, 1 held; 1 valid deliveries refused") {
+		t.Errorf("exit %d\n%s", exit, out)
+	}
 }
 
 // TestConfirm: only the name of the target is a yes.
