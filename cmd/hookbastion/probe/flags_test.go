@@ -38,6 +38,8 @@ func TestFlags(t *testing.T) {
 	b.write("policies/open/p.yaml", "webhooks:\n"+open)
 	b.write("secrets/key", "302a300506032b6570032100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"[24:])
 	t.Chdir(b.dir)
+	left := t.TempDir()
+	t.Setenv("TMPDIR", left)
 	var asked atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked.Add(1); w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(s.Close)
@@ -83,6 +85,9 @@ func TestFlags(t *testing.T) {
 	}
 	if n := asked.Load(); n > 0 {
 		t.Errorf("%d requests were sent for webhooks that cannot be signed", n)
+	}
+	if files, err := os.ReadDir(left); err != nil || len(files) > 0 {
+		t.Errorf("left behind: %v, %v", files, err)
 	}
 	// A path that is none of the webhook's shows nothing of it, however all is refused there.
 	out, _, exit = command(t, "", "--policy", "policies/p", "--target", s.URL, "--path", "hook=/other")

@@ -98,10 +98,12 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	set, err := o.load(cmd)
+	if set != nil {
+		defer set.forget()
+	}
 	if err != nil {
 		return err
 	}
-	defer set.forget()
 	if !o.loopback && !o.yes {
 		if err := o.confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), len(set.hooks)); err != nil {
 			return err
