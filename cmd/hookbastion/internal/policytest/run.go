@@ -51,11 +51,15 @@ func NewRunner(p *cli.Policies, s *settings.Settings) (*Runner, error) {
 	return r, err
 }
 
-// Warnings names the secrets that serve would refuse, or takes although they are weak. Those
-// of tenants are not looked at.
+// Warnings names the secrets that serve would refuse, or takes although they are weak, and
+// webhooks in SHADOW, whose denials are none for the application. Secrets of tenants are not
+// looked at.
 func (r *Runner) Warnings() []string {
 	var all []string
 	for _, hook := range r.table.Webhooks() {
+		if hook.Shadow {
+			all = append(all, "webhook "+hook.Name+": is in SHADOW, and what its tests call denied is forwarded")
+		}
 		for _, warning := range cli.WeakWarnings(r.keys, hook.Name, "") {
 			all = append(all, "webhook "+hook.Name+": "+warning)
 		}
