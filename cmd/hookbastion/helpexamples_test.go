@@ -25,6 +25,7 @@ var shownElsewhere = map[string]string{
 	"hookbastion ranges accept github --admin http://127.0.0.1:9003":                                  "TestRangesAreRefreshed",
 	"hookbastion ranges diff github --admin http://127.0.0.1:9003":                                    "TestRangesAreRefreshed",
 	"hookbastion keys accept --policy policies --webhook asana":                                       "testdata/script/handshake.txtar",
+	"hookbastion capture --admin http://127.0.0.1:9003 --decision 2f6c1a --file denied.age":           "TestCaptures",
 	"hookbastion envoy audit --admin http://127.0.0.1:9901":                                           "audit/TestAdmin",
 }
 

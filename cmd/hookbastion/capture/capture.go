@@ -25,8 +25,7 @@ func New() *cobra.Command {
 			"hookbastion explain --identity reads it. docs/capture.md says what is kept. Exits 0, and 2 if\n" +
 			"the service does not answer or has no such capture.",
 		Example: "  hookbastion capture --admin http://127.0.0.1:9003\n" +
-			"  hookbastion capture --admin http://127.0.0.1:9003 --decision 2f6c1a --file denied.age\n" +
-			"  hookbastion explain --identity key.txt denied.age",
+			"  hookbastion capture --admin http://127.0.0.1:9003 --decision 2f6c1a --file denied.age",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
