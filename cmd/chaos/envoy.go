@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/hookbastion/hookbastion/envoy/wire"
 )
 
 // newEnvoy writes Envoy's configuration and returns the process, not started. One listener
@@ -194,14 +192,16 @@ const envoyManager = `            - name: envoy.filters.network.http_connection_
 const (
 	openTelemetryLog = `
                       "@type": type.googleapis.com/envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig
-                      log_name: hookbastion
-                      body: {string_value: "` + wire.Line + `"}
-                      buffer_size_bytes: 16384
-                      buffer_flush_interval: 0.05s
-                      grpc_service:
-                        envoy_grpc: {cluster_name: hookbastion}
-                        timeout: 2s
-                        retry_policy: {retry_on: "connect-failure,refused-stream,reset,unavailable", num_retries: 5, retry_back_off: {base_interval: 0.2s, max_interval: 2s}}`
+                      common_config:
+                        log_name: hookbastion
+                        transport_api_version: V3
+                        buffer_size_bytes: 16384
+                        buffer_flush_interval: 0.05s
+                        grpc_service:
+                          envoy_grpc: {cluster_name: hookbastion}
+                          timeout: 2s
+                          retry_policy: {retry_on: "connect-failure,refused-stream,reset,unavailable", num_retries: 5, retry_back_off: {base_interval: 0.2s, max_interval: 2s}}
+                      body: {string_value: "hookbastion %DYNAMIC_METADATA(envoy.filters.http.ext_authz:settle)% %ACCESS_LOG_TYPE% %RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %DURATION% %RESPONSE_CODE_DETAILS%"}`
 	grpcLog = `
                       "@type": type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig
                       common_config:

@@ -105,8 +105,9 @@ func note(x *oracle.Content, a oracle.Answer, act string) oracle.Outcome {
 	default:
 		return oracle.None
 	}
-	if a.Arrived != nil && outcomes[act] > oracle.Rejected {
-		x.Arrived = true
+	if a.Arrived != nil {
+		x.Arrived = x.Arrived || outcomes[act] > oracle.Rejected
+		x.Marked = x.Marked || a.Arrived.Get("X-Hookbastion-Replay") == "possible"
 	}
 	x.Doubt = x.Doubt || x.Outcome == oracle.Perhaps || x.Outcome == oracle.Half || x.Outcome == oracle.Uncertain
 	x.Began, x.Ended = a.Sent, a.Done

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,8 +98,27 @@ func start(s setup) (*world, error) {
 	if time.Since(w.began) > setupTime-time.Second { // it took so long that something may have come before
 		w.weather.Lost()
 	}
+	go w.untilLogComes(w.weather.Begin(oracle.Log))
 	return w, nil
 }
+
+// untilLogComes ends the time in which nobody knows that an access log comes: until its
+// first entry each second delivery is a copy. A service that never settles anything has
+// no more than ten seconds of it.
+func (w *world) untilLogComes(end func()) {
+	defer end()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		for _, p := range w.replicas {
+			text, err := get(p.metrics)
+			if err == nil && settled.MatchString(text) {
+				return
+			}
+		}
+	}
+}
+
+// settled is in the metrics of a replica once an entry of the access log has settled something.
+var settled = regexp.MustCompile(`(?m)^hookbastion_settlements_total\{.*result="(delivered|failed|client_error|interrupted)".*\} [1-9]`)
 
 func (w *world) stop() {
 	for _, p := range append(append([]*process{w.envoy}, w.replicas...), w.redis...) {

@@ -26,7 +26,7 @@ const patience = 5 * time.Second
 // or an end says so. Ends run after the tests, each with the code so far.
 func Main(m *testing.M, ends ...func(code int) int) {
 	before := descriptors()
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(m, sleeps[0], sleeps[1], goleak.Cleanup(func(code int) {
 		for _, end := range ends {
 			code = end(code)
 		}
@@ -36,6 +36,12 @@ func Main(m *testing.M, ends ...func(code int) int) {
 		}
 		os.Exit(code)
 	}))
+}
+
+// sleeps of rueidis do not end with its client, but by themselves after 5 s at most.
+var sleeps = [2]goleak.Option{
+	goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+	goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
 }
 
 // descriptors returns what each open one is, by its number.

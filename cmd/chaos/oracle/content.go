@@ -32,6 +32,7 @@ type Content struct {
 	Ended   time.Time // when its answer was there
 	Arrived bool      // the application may have acted on one
 	Doubt   bool      // nobody was told what became of one
+	Marked  bool      // one was forwarded as possible, which stays for as long as they fail
 }
 
 // mayBeTaken reports whether the application may have taken it.

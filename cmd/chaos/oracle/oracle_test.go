@@ -186,6 +186,8 @@ func TestVerdict(t *testing.T) {
 		c.Copy = x
 		return &c
 	}
+	marked := again(Refused)
+	marked.Copy.Marked = true
 	for _, c := range []struct {
 		name    string
 		of      *Case
@@ -212,6 +214,8 @@ func TestVerdict(t *testing.T) {
 		{"a forgery that came without a reason", forged, 503, "", nil, came(""), []Kind{Proxy}, "it reached the application"},
 		{"a refusal that tells more", forged, 401, "signature_missing", header("X-Hookbastion-Decision-Id", "1", "X-Hookbastion-Key-Id", "1"), nil, nil, "told"},
 		{"a refusal without an id", forged, 401, "signature_missing", http.Header{}, nil, nil, "without an id"},
+		{"a retry of what had a mark", marked, 200, "ok", nil, came("possible"), nil, ""},
+		{"a retry that has a mark, of what had none", again(Refused), 200, "ok", nil, came("possible"), nil, "marked"},
 		{"a copy", again(Took), 409, "replayed", told, nil, nil, ""},
 		{"a copy that is acknowledged", again(Took), 200, "replayed", told, nil, nil, "200"},
 		{"a copy that is let in", again(Took), 200, "ok", nil, came(""), nil, "without a mark"},

@@ -138,7 +138,7 @@ func (j *Judge) marks(c *Case, a Answer) (must bool, may []string) {
 	}
 	switch x.Outcome {
 	case Refused:
-		if x.Doubt || j.lost(x, a) {
+		if x.Doubt || x.Marked || j.lost(x, a) {
 			may = append(may, "possible")
 		}
 		return x.Arrived, may // of an earlier one, which is marked for as long as it fails

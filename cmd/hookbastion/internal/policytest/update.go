@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/authz/secret"
 	"github.com/hookbastion/hookbastion/policy/edit"
 	testv1 "github.com/hookbastion/hookbastion/proto/hookbastion/test/v1"
 )
@@ -42,7 +43,7 @@ func (f *File) Update(results []Result) (text []byte, changed, byHand []string) 
 }
 
 // Changed reports whether a text is another than that of the file.
-func (f *File) Changed(text []byte) bool { return string(text) != string(f.text) }
+func (f *File) Changed(text []byte) bool { return !secret.Equal(text, f.text) }
 
 // updatable reports whether a key may be written.
 func updatable(step *StepResult, key string) bool {
