@@ -21,7 +21,8 @@ const (
 	// maxLogMessage bounds one message of the access log. The first of a stream
 	// has about 77 kB of Envoy's own description; an entry is a few kB.
 	maxLogMessage = 1 << 20
-	// maxLogStreams bounds the streams: Envoy opens one for each worker.
+	// maxLogStreams bounds the streams: Envoy opens one for each worker. One connection
+	// leaves some for others.
 	maxLogStreams = 512
 	// settleTime bounds the call of the store for one entry.
 	settleTime = time.Second
@@ -41,7 +42,7 @@ type accessLog struct {
 // lasts, so that we do when the connection is to go.
 func (l *accessLog) serve(call *h2.Call) {
 	defer l.streams.Add(-1)
-	if l.streams.Add(1) > maxLogStreams {
+	if !call.MayShare(maxLogStreams, l.streams.Add(1)) {
 		l.refused.Add(1)
 		call.End(h2.Status{Code: uint8(codes.ResourceExhausted)})
 		return

@@ -59,6 +59,7 @@ type conn struct {
 	placed bool        // it has a place; with the server's mu
 	// inFlight are its unary calls that are counted.
 	inFlight atomic.Int64
+	streams  atomic.Int64 // its calls that are not unary
 	// stalledUntil is until when the peer is known for messages that it announces
 	// and does not send, in Unix nanoseconds.
 	stalledUntil atomic.Int64

@@ -351,7 +351,7 @@ func (c *conn) run(call *Call) {
 		call.release()
 	} else {
 		call.letGo()
-		c.server.streams.Add(-1)
+		c.endStream()
 		c.endParted(call)
 	}
 }

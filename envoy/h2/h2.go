@@ -36,7 +36,7 @@
 //
 // Who says nothing takes no place of those that speak, and whoever has never asked anything
 // gives way after a second. Of the places of calls one connection leaves some for others:
-// it may have sixteen times as many as are free. It does not protect against peers that take
+// it may have sixteen times as many as are free; of streams its share, or a quarter of those. It does not protect against peers that take
 // all connections and ask: others are closed at once. TLS is done before a connection comes here. A peer may
 // make a connection busy by sending frames that mean nothing; it has the
 // processor time of one goroutine for that.

@@ -105,6 +105,7 @@ func TestBlocksThatCallsHold(t *testing.T) {
 // Answers that a peer's windows hold back are bounded.
 func TestAnswersThatAreHeldBack(t *testing.T) {
 	config := testConfig()
+	config.Connections = 1 // which may have all streams
 	config.MaxMessage = 1 << 20
 	s := serve(t, config)
 	p := s.mute(t)

@@ -95,3 +95,31 @@ func (c *conn) exit() {
 	c.server.inFlight.Add(-1)
 	c.inFlight.Add(-1)
 }
+
+// fewStreams is how many calls that are not unary a connection may have however few there are.
+const fewStreams = 4
+
+// beginStream counts one call more that is not unary, as enter does. Those may last as long as
+// their connection, so that one connection may have its share of all, and more only while it
+// leaves three times as many free.
+func (c *conn) beginStream() bool {
+	all := c.server.streams.Add(1)
+	c.streams.Add(1)
+	return c.mayShare(c.server.config.InFlight, all)
+}
+
+// endStream counts it no more.
+func (c *conn) endStream() {
+	c.server.streams.Add(-1)
+	c.streams.Add(-1)
+}
+
+func (c *conn) mayShare(limit, all int64) bool {
+	share := limit / max(int64(c.server.config.Connections), 1)
+	return all <= limit && c.streams.Load() <= max(share, (limit-all)/4, fewStreams)
+}
+
+// MayShare reports whether there is room for this call, which is not unary, where so many
+// such calls may do something at once, and all do it with this one. Its connection leaves
+// some for others, as it does of all such calls.
+func (c *Call) MayShare(limit, all int64) bool { return c.conn.mayShare(limit, all) }

@@ -2,6 +2,7 @@ package h2_test
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,5 +168,45 @@ func TestCallsAreSharedAmongConnections(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		asks(t, b, 1)
+	})
+}
+
+// Of streams one connection has its share, more while it leaves others enough, and gives all
+// back with its end.
+func TestStreamsAreSharedAmongConnections(t *testing.T) {
+	const places, share = 100, 5
+	config := testConfig()
+	config.InFlight, config.Streams, config.Connections = places, 2*places, places/share
+	timed(t, "", config, func(t *testing.T, s *service) {
+		begun := func(p *peer) (n int) {
+			for i := range uint32(places) {
+				p.call(2*i+1, echoPath, false)
+				p.data(2*i+1, false, []byte{0, 0, 0, 0, 0}, 100)
+				synctest.Wait()
+				if !strings.Contains(p.said(2*i+1), "too many streams") {
+					n++
+				}
+			}
+			return n
+		}
+		first := s.dial(t)
+		all, one := 0, begun(first)
+		if one != places/share {
+			t.Fatalf("one alone has %d of %d", one, places)
+		}
+		for i := range config.Connections - 1 {
+			n := begun(s.dial(t))
+			if all += n; n == 0 && all+one < places {
+				t.Errorf("nothing is left for connection %d of %d", i, config.Connections)
+			}
+		}
+		if all+one != places {
+			t.Errorf("%d of %d", all+one, places)
+		}
+		_ = first.Close()
+		synctest.Wait()
+		if again := begun(s.dial(t)); again != share {
+			t.Errorf("%d, when one had ended that had %d", again, one)
+		}
 	})
 }

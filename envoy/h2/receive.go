@@ -136,8 +136,8 @@ func (c *conn) begin(r *request) error {
 	case busy && (c.acked || !method.Unary):
 		c.server.met[Calls].Add(1)
 		c.resetLocked(id, http2.ErrCodeRefusedStream) // it knows how many it may have
-	case !method.Unary && c.server.streams.Add(1) > c.server.config.InFlight:
-		c.server.streams.Add(-1)
+	case !method.Unary && !c.beginStream():
+		c.endStream()
 		c.server.met[Streams].Add(1)
 		c.refuse(r, Status{Code: uint8(codes.ResourceExhausted), Message: "too many streams"})
 	default:
