@@ -287,7 +287,7 @@ var (
 	noSettleLog = rule("HE070", finding.Warning, "replay.md#envoys-side", "no access log goes to the service over gRPC",
 		"The service never learns what became of a delivery: one that the application failed is refused when it comes again with the same bytes, at least until its lease ends.",
 		"Add envoy.access_loggers.http_grpc with the cluster of the filter to access_log, or set replay.access_log: false.")
-	unreadSettleLog = rule("HE092", finding.Warning, "replay.md#one-line-for-each-entry", "the OpenTelemetry access log to the service has another line than it reads",
+	unreadSettleLog = rule("HE093", finding.Warning, "replay.md#one-line-for-each-entry", "the OpenTelemetry access log to the service has another line than it reads",
 		"The service drops the entries, and never learns what became of a delivery.",
 		"Set body: {string_value: ...} to the line that docs/replay.md shows, byte by byte.")
 	lateSettleLog = rule("HE071", finding.Warning, "replay.md#envoys-side", "the access log to the service waits for longer than 100 ms",
