@@ -59,6 +59,14 @@ func TestTamperKeepsTheAlphabet(t *testing.T) {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
+	// Of a signature that stands in the middle of the body, too.
+	const digits = "0123456789abcdefABCDEF"
+	for _, c := range digits {
+		s := &sent{body: []byte{'{', byte(c), '}'}}
+		if err := s.changeOne(&testv1.Change{Change: &testv1.Change_TamperBody{}}); err != nil || s.body[1] == byte(c) || !strings.ContainsRune(digits, rune(s.body[1])) {
+			t.Errorf("%c: %s, %v", c, s.body, err)
+		}
+	}
 }
 
 // TestChanges: each change does what it says to a request, and nothing else.
@@ -73,7 +81,7 @@ func TestChanges(t *testing.T) {
 		"POST /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 3\r\n\r\nnew":              {Change: &testv1.Change_Body{Body: "new"}},
 		"POST /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 5\r\n\r\nbody\n":           {Change: &testv1.Change_AppendBody{AppendBody: "\n"}},
 		"POST /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 0\r\n\r\n":                 {Change: &testv1.Change_RemoveBody{}},
-		"POST /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 4\r\n\r\nboey":             {Change: &testv1.Change_TamperBody{}},
+		"POST /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 4\r\n\r\nboay":             {Change: &testv1.Change_TamperBody{}},
 		"POST /b HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 4\r\n\r\nbody":             {Change: &testv1.Change_Path{Path: "/b"}},
 		"PUT /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 4\r\n\r\nbody":              {Change: &testv1.Change_Method{Method: "PUT"}},
 		"POST /a HTTP/1.1\r\nhost: other.example\r\nx-a: 1\r\nx-b: 2\r\nx-a: 3\r\ncontent-length: 4\r\n\r\nbody": {Change: &testv1.Change_Host{Host: "other.example"}},

@@ -223,7 +223,11 @@ func (s *sent) changeOne(c *testv1.Change) error {
 		if len(s.body) == 0 {
 			return fmt.Errorf("tamper_body: the request has no body")
 		}
-		s.body[len(s.body)/2] ^= 1
+		if i := len(s.body) / 2; alphanumeric(s.body[i]) { // a signature in the body keeps its alphabet
+			s.body[i] = other(s.body[i])
+		} else {
+			s.body[i] ^= 1
+		}
 	case *testv1.Change_Path:
 		s.path = v.Path
 	case *testv1.Change_Method:
@@ -249,18 +253,21 @@ func (s *sent) withHeader(name string, f func(name string, at int)) error {
 // characters, of which base64 may ignore bits: the text keeps its alphabet.
 func tampered(text string) string {
 	letters := []byte(text)
-	is := func(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 	end := len(letters)
 	if end > 8 {
 		end -= 4
 	}
 	for i := end - 1; i >= 0; i-- {
-		if is(letters[i]) {
+		if alphanumeric(letters[i]) {
 			letters[i] = other(letters[i])
 			return string(letters)
 		}
 	}
 	return text + "0"
+}
+
+func alphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // other is another character of the same kind: a digit, or a letter that hexadecimal has.
