@@ -80,8 +80,11 @@ func (o *options) named() ([]*webhook, error) {
 		if w.path = "/webhooks/" + w.name; given {
 			w.path = path
 		}
-		if !strings.HasPrefix(w.path, "/") || !utf8.ValidString(w.path) {
-			errs = append(errs, fmt.Errorf("--provider %s: the path %.60q must begin with /", name, path))
+		switch {
+		case !strings.HasPrefix(w.path, "/") || !utf8.ValidString(w.path):
+			errs = append(errs, fmt.Errorf("--provider %s: the path %.60q must begin with /, and be ASCII", name, path))
+		case strings.Contains(w.path, "{tenant}"):
+			errs = append(errs, fmt.Errorf("--provider %s: a path with {tenant} needs a secret for each tenant, which init does not write: docs/secrets.md", name))
 		}
 		if i := slices.IndexFunc(all, func(other *webhook) bool { return other.path == w.path }); i >= 0 {
 			errs = append(errs, fmt.Errorf("--provider: %s and %s cannot both have the path %.60q", all[i].name, w.name, w.path))

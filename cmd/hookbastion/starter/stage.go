@@ -14,6 +14,8 @@ import (
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/policytest"
 	"github.com/hookbastion/hookbastion/envoy/config"
 	"github.com/hookbastion/hookbastion/policy"
+	"github.com/hookbastion/hookbastion/policy/finding"
+	"github.com/hookbastion/hookbastion/policy/lint"
 	"github.com/hookbastion/hookbastion/policy/provider/page"
 )
 
@@ -33,8 +35,8 @@ type stage struct {
 	host     string
 	webhooks []*webhook
 	options  config.Options
-	// leftOut are the tests that do not hold, and why.
-	leftOut []string
+	// said are warnings, and the tests that do not hold, with why.
+	said []string
 	// tested says that there is a test.
 	tested bool
 	tried  string // where they are tried
@@ -73,6 +75,9 @@ func (s *stage) files() (all []cli.NewFile, err error) {
 	if wrong, err := p.Wrong(); err != nil || len(wrong) > 0 {
 		return nil, s.placed(errors.Join(err, wrong.Err()))
 	}
+	if err := s.warn(&p); err != nil {
+		return nil, err
+	}
 	tests, envoy, err := s.derived(&p, needs, limit)
 	if err != nil {
 		return nil, err
@@ -98,6 +103,26 @@ func (s *stage) policy() string {
 	return text
 }
 
+// warn says what is left weak, though it serves: what flags have chosen.
+func (s *stage) warn(p *cli.Policies) error {
+	settings, err := p.Settings()
+	if err != nil {
+		return err
+	}
+	table, keys, err := p.Keys()
+	if err != nil {
+		return s.placed(err)
+	}
+	found, err := p.Lint(settings, table, keys, lint.Store{}, time.Now())
+	for _, f := range found {
+		if f.Severity == finding.Warning {
+			at := policy.Error{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Message + " (warning " + f.ID + ")"}
+			s.said = append(s.said, s.placed(policy.Errors{at}).Error())
+		}
+	}
+	return err
+}
+
 // derived are the files that are made of policies and settings: their tests, and Envoy's
 // configuration.
 func (s *stage) derived(p *cli.Policies, needs *edge.Needs, limit uint64) (tests []cli.NewFile, envoy cli.NewFile, err error) {
@@ -117,10 +142,10 @@ func (s *stage) derived(p *cli.Policies, needs *edge.Needs, limit uint64) (tests
 		d := &drafts[i]
 		for _, line := range d.LeftOut {
 			if why, unsigned := strings.CutPrefix(line, "a delivery: "); unsigned { // nor can any other be
-				s.leftOut = append(s.leftOut, fmt.Sprintf("webhook %s: no delivery can be signed here, so that its tests have none: %s", d.Webhook, why))
+				s.said = append(s.said, fmt.Sprintf("webhook %s: no delivery can be signed here, so that its tests have none: %s", d.Webhook, why))
 				break
 			}
-			s.leftOut = append(s.leftOut, fmt.Sprintf("webhook %s: no test of it, since it does not hold: %s", d.Webhook, line))
+			s.said = append(s.said, fmt.Sprintf("webhook %s: no test of it, since it does not hold: %s", d.Webhook, line))
 		}
 		if d.Text == "" {
 			continue

@@ -81,7 +81,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := cli.WriteNew(o.dir, files); err != nil {
 		return err
 	}
-	for _, line := range s.leftOut {
+	for _, line := range s.said {
 		fmt.Fprintln(cmd.ErrOrStderr(), line)
 	}
 	return o.print(cmd.OutOrStdout(), files, webhooks, s.tested)
@@ -112,7 +112,7 @@ func (o *options) ask(in io.Reader, out io.Writer) ([]*webhook, error) {
 		if !lines.Scan() {
 			fmt.Fprintln(out)
 			if err := lines.Err(); err != nil {
-				return "", fmt.Errorf("standard input: %w", err)
+				return "", fmt.Errorf("standard input: the answer to %q: %w", question, err)
 			}
 			return "", fmt.Errorf("no answer to %q, and nothing is written: answer on standard input, or say all with --provider and other flags (hookbastion init --help)", question)
 		}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -190,4 +191,73 @@ func TestAllAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	judge(t, "all", dir)
+}
+
+// TestNotWritten: what cannot be written leaves nothing behind, and what stands there as it
+// was.
+func TestNotWritten(t *testing.T) {
+	for name, row := range map[string]struct {
+		make func(t *testing.T, dir string)
+		want string
+	}{
+		"a file in the place of the secrets":  {put("secrets", "mine"), "secrets"},
+		"a file in the place of the policies": {put("policies", "mine"), "policies"},
+		"a secret":                            {put("secrets/github", "mine"), "secrets/github is there already"},
+		"a test of before":                    {put("policies/github_test.yaml", "mine"), "policies has github_test.yaml already"},
+		"a configuration":                     {put("envoy.yaml", "mine"), "envoy.yaml is there already"},
+		"settings":                            {put("hookbastion.yaml", "mine"), "hookbastion.yaml is there already"},
+		"a link that leads nowhere": {func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "envoy.yaml")); err != nil {
+				t.Fatal(err)
+			}
+		}, "envoy.yaml is there already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			row.make(t, dir)
+			before := contents(t, dir)
+			out, _, err := begin(t, "", "--dir", dir, "--provider", "github")
+			if err == nil || !strings.Contains(err.Error(), row.want) || out != "" {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if after := contents(t, dir); after != before {
+				t.Errorf("there was\n%s\nand there is\n%s", before, after)
+			}
+		})
+	}
+}
+
+func put(name, text string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		name := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// contents are the files below a directory, with what they have.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() { // WriteNew may leave an empty one
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			text, err = []byte("a link"), nil
+		}
+		b.WriteString(name + ": " + string(text) + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

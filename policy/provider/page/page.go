@@ -95,7 +95,12 @@ func Webhook(p *policyv1.Provider, at Endpoint) string {
 	fmt.Fprintf(&b, "  - name: %s\n    match: {%s}\n", at.Name, match)
 	first := provider.First(p)
 	if provider.SignsURL(first) {
-		fmt.Fprintf(&b, "    public_url: %s\n", at.PublicURL)
+		scheme, host, _ := strings.Cut(at.PublicURL, "://")
+		if strings.Trim(host, plain) != "" {
+			fmt.Fprintf(&b, "    public_url: %q\n", at.PublicURL)
+		} else {
+			fmt.Fprintf(&b, "    public_url: %s://%s\n", scheme, host)
+		}
 	}
 	if provider.NeedsPin(first.Signed()) {
 		b.WriteString("    pinned_query: \"\" # of the URL that the provider has\n")
