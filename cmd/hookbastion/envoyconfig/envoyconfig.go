@@ -47,8 +47,8 @@ func New() *cobra.Command {
 	add := func(to *string, name, value, usage string) { cmd.Flags().StringVar(to, name, value, usage) }
 	add(&f.target, "for", string(config.Envoy), "envoy, istio, envoy-gateway or contour")
 	add(&f.listen, "listen", "", "where senders connect, HOST:PORT (default: 127.0.0.1:10000; for the others 0.0.0.0:80, or 443 with --certificate)")
-	add(&f.application, "application", "", "where verified deliveries go, HOST:PORT or unix:PATH (default: 127.0.0.1:8080; for the others application.Webhooks.svc.cluster.local:8080)")
-	add(&f.service, "service", "", "where Hookbastion is, HOST:PORT or unix:PATH (default: 127.0.0.1:9001; for the others hookbastion.Webhooks.svc.cluster.local:9001)")
+	add(&f.application, "application", "", "where verified deliveries go, HOST:PORT or unix:PATH (default: 127.0.0.1:8080; for the others application.webhooks.svc.cluster.local:8080)")
+	add(&f.service, "service", "", "where Hookbastion is, HOST:PORT or unix:PATH (default: 127.0.0.1:9001; for the others hookbastion.webhooks.svc.cluster.local:9001)")
 	add(&f.namespace, "namespace", "", "namespace of Kubernetes (default: webhooks; istio-system with --for istio)")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "host of webhooks that name none (default: any); may be repeated")
 	add(&f.certificate, "certificate", "", "the listener's certificate: a file, or the name of a Secret (default: none, and no TLS)")
@@ -204,8 +204,8 @@ func (f *flags) defaults() flags {
 		def(&d.listen, "0.0.0.0:80")
 	}
 	def(&d.listen, "0.0.0.0:443")
-	def(&d.application, "application.Webhooks.svc.cluster.local:8080")
-	def(&d.service, "hookbastion.Webhooks.svc.cluster.local:9001")
+	def(&d.application, "application.webhooks.svc.cluster.local:8080")
+	def(&d.service, "hookbastion.webhooks.svc.cluster.local:9001")
 	def(&d.serviceCA, "hookbastion-ca")
 	def(&d.serviceCertificate, "hookbastion-client")
 	if f.target == string(config.Istio) {
