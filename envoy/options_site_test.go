@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -235,22 +236,38 @@ func (d delivery) altered() delivery {
 	return d
 }
 
-// send returns what the sender gets, and what the application got.
+// send returns what the sender gets, and what the application got. It sends once more when
+// it is told to come later: many Envoys at once may be more than the machine can serve.
 func (p *place) send(t *testing.T, d delivery) (status int, reached string) {
+	for try := 0; ; try++ {
+		response := p.sendOnce(t, d)
+		if response == nil {
+			return 0, ""
+		}
+		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+		if err != nil || response.StatusCode != http.StatusServiceUnavailable || p.option.refused || try == 5 {
+			return response.StatusCode, response.Header.Get(headerReached)
+		}
+		<-time.After(time.Duration(seconds) * time.Second)
+	}
+}
+
+// sendOnce sends a delivery; nil if there is no answer.
+func (p *place) sendOnce(t *testing.T, d delivery) *http.Response {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+p.site.envoy.Listeners[p.name()]+"/github", bytes.NewReader(d.body))
 	if err != nil {
 		t.Error(err)
-		return 0, ""
+		return nil
 	}
 	req.Header = d.header
 	response, err := p.site.clients[d.client].Do(req)
 	if err != nil {
 		t.Errorf("%s: %v", d.name, err)
-		return 0, ""
+		return nil
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, response.Header.Get(headerReached)
+	return response
 }
 
 func (p *place) passes(t *testing.T, d delivery) {

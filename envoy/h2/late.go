@@ -22,9 +22,12 @@ const (
 	// the connection is pressed, and easedAfter for how long none may have until it no
 	// longer is. Between two calls no more than mostOfAStep counts: where the process
 	// got no processor, what has gathered is served.
-	pressedAfter = 100 * time.Millisecond
+	pressedAfter = 250 * time.Millisecond
 	mostOfAStep  = 25 * time.Millisecond
 	easedAfter   = time.Second
+	// stoodStill is how long a read takes that has waited for its bytes. One that
+	// the system interrupts may take as long, which only makes its calls look younger.
+	stoodStill = time.Millisecond
 )
 
 // may counts one unary call more, and reports whether it may go on: there is a place, and
@@ -105,6 +108,9 @@ func (b *backlog) read(began, ended time.Time, n int, all bool) {
 	b.bytes += int64(n)
 	for at := from + 1; at <= b.bytes/markBytes; at++ {
 		b.marked[at%marks] = b.work
+	}
+	if ended.Sub(began) >= stoodStill {
+		b.empty = b.work // nothing was there yet
 	}
 	b.came = max(b.empty, b.marked[(b.bytes/markBytes+1)%marks])
 	if all {

@@ -52,6 +52,14 @@ func TestOnlyWhatLastsIsOverload(t *testing.T) {
 				s.rests(time.Millisecond)
 			}
 		}, false},
+		{"large calls one by one, whose reads are never short", func(s *served) {
+			for range 1000 {
+				began := s.now
+				s.now = s.now.Add(10 * time.Millisecond)
+				s.backlog.read(began, s.now, blockSize, false)
+				s.batch(1, false, 5*time.Millisecond)
+			}
+		}, false},
 		{"a burst of 90 ms", func(s *served) {
 			s.batch(0, true, 0)
 			for range 9 {

@@ -57,6 +57,7 @@ var patternTexts = map[string]string{
 	"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$":                          "must be the name of a field: letters, digits, '.', '_' or '-', a letter or '_' first",
 	"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":                         "must be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit",
 	"^[a-z0-9][a-z0-9-]{0,62}$":                                 "must be 1 to 63 lower-case letters, digits or '-', and begin with a letter or digit",
+	"^age1[a-z0-9]+$":                                           "must be a recipient of age, which begins with age1",
 	"^[A-Za-z0-9_-]{1,64}$":                                     "must be 1 to 64 letters, digits, '_' or '-'",
 	"^[A-Za-z0-9_-]{1,64}[?]?$":                                 "must be 1 to 64 letters, digits, '_' or '-', with ? behind them if it may be missing",
 	"^([*][.])?[a-z0-9-]+([.][a-z0-9-]+)+$":                     "must be a DNS name in lower case, or *. and a domain",
