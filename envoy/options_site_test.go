@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -245,10 +246,11 @@ func (p *place) send(t *testing.T, d delivery) (status int, reached string) {
 			return 0, ""
 		}
 		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
-		if err != nil || response.StatusCode != http.StatusServiceUnavailable || p.option.refused || try == 5 {
+		if err != nil || response.StatusCode != http.StatusServiceUnavailable || p.option.refused || try == 40 {
 			return response.StatusCode, response.Header.Get(headerReached)
 		}
-		<-time.After(time.Duration(seconds) * time.Second)
+		// as senders do, not all at the same moment
+		<-time.After(time.Duration(seconds)*time.Second + rand.N(2*time.Second))
 	}
 }
 
