@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hookbastion/hookbastion/authz/source"
 	"github.com/hookbastion/hookbastion/envoy"
@@ -176,6 +177,11 @@ func TestManyCopiesAtOnce(t *testing.T) {
 			for range 20 {
 				req := g.signed(t, "github", body)
 				response, err := g.HTTP1.Do(req)
+				for try := 0; try < 40 && err == nil && response.StatusCode == http.StatusServiceUnavailable; try++ {
+					_ = response.Body.Close() // a busy machine: once more, and not all at the same moment
+					<-time.After(time.Second + time.Duration(try%7)*100*time.Millisecond)
+					response, err = g.HTTP1.Do(g.signed(t, "github", body))
+				}
 				if err != nil {
 					t.Error(err)
 					return
@@ -192,8 +198,7 @@ func TestManyCopiesAtOnce(t *testing.T) {
 	for s := range statuses {
 		count[s]++
 	}
-	// on a busy machine some may be told to come later
-	if got := g.Upstream.Take(); len(got) != 1 || count[200] != 1 || count[409]+count[503] != 999 || count[409] < 500 {
+	if got := g.Upstream.Take(); len(got) != 1 || count[200] != 1 || count[409] != 999 {
 		t.Errorf("%d reached the upstream; statuses %v", len(got), count)
 	}
 }

@@ -19,7 +19,7 @@ func find(paths []string) ([]string, Errors) {
 	var names []string
 	var errs Errors
 	for _, path := range paths {
-		found, err := below(path)
+		found, err := Below(path, isPolicyFile)
 		switch {
 		case err != nil:
 			errs = append(errs, Error{File: path, Message: reason(err), Unread: true})
@@ -32,8 +32,10 @@ func find(paths []string) ([]string, Errors) {
 	return slices.Compact(names), errs
 }
 
-// below lists the policy files of a directory, or the file itself.
-func below(path string) (names []string, err error) {
+// Below lists the files of a directory whose names are wanted, or the file itself. It follows
+// a symbolic link at the root and none to directories below, and passes over what is hidden
+// and what is no file.
+func Below(path string, wanted func(name string) bool) (names []string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -54,7 +56,7 @@ func below(path string) (names []string, err error) {
 		switch {
 		case entry.IsDir() && hidden:
 			return fs.SkipDir
-		case entry.IsDir() || hidden || !isPolicyFile(entry.Name()):
+		case entry.IsDir() || hidden || !wanted(entry.Name()):
 			return nil
 		case entry.Type()&^fs.ModeSymlink != 0:
 			return nil // a pipe, a socket, a device

@@ -12,7 +12,6 @@ package policytest
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -55,7 +54,7 @@ func Find(paths ...string) ([]string, error) {
 		case err != nil:
 			return nil, err
 		case info.IsDir():
-			below, err := below(path)
+			below, err := policy.Below(path, IsTest)
 			if err != nil {
 				return nil, err
 			}
@@ -76,30 +75,6 @@ func Find(paths ...string) ([]string, error) {
 func exists(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// below lists the test files of a directory, as policies are looked for.
-func below(dir string) (names []string, err error) {
-	root, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return nil, err
-	}
-	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		hidden := name != root && strings.HasPrefix(entry.Name(), ".")
-		switch {
-		case entry.IsDir() && hidden:
-			return fs.SkipDir
-		case entry.IsDir() || hidden || !IsTest(entry.Name()) || entry.Type()&^fs.ModeSymlink != 0:
-			return nil
-		}
-		rel, err := filepath.Rel(root, name)
-		names = append(names, filepath.Join(dir, rel))
-		return err
-	})
-	return names, err
 }
 
 // Read reads test files. The error is a [policy.Errors] with everything that is wrong with
