@@ -19,7 +19,7 @@
 // does not come in a minute, or in its own time, is refused: whoever begins and does
 // not go on keeps nothing, and less time when others need the room.
 //
-// A connection that asks for more than can be served is pressed: when for a tenth of a
+// A connection that asks for more than can be served is pressed: when for a quarter of a
 // second each call has waited for more than 100 ms, or a tenth of its time, while the reader
 // served others, those that have waited for more than 5 ms are refused, until for a second
 // none has. To refuse costs a

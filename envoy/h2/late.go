@@ -1,6 +1,10 @@
 package h2
 
-import "time"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // A reader that has more to serve than it has time for is behind, and what it reads then
 // has waited where nobody looks: in the system's memory. For how long follows from when it
@@ -21,7 +25,8 @@ const (
 	// pressedAfter is for how long calls must have waited for longer than that until
 	// the connection is pressed, and easedAfter for how long none may have until it no
 	// longer is. Between two calls no more than mostOfAStep counts: where the process
-	// got no processor, what has gathered is served.
+	// got no processor, what has gathered is served. Where connections take turns, a step
+	// is that much longer.
 	pressedAfter = 250 * time.Millisecond
 	mostOfAStep  = 25 * time.Millisecond
 	easedAfter   = time.Second
@@ -47,29 +52,63 @@ func (c *conn) may(r *request, now time.Time) bool {
 // late reports whether a call whose headers were read now has waited too long.
 func (c *conn) late(r *request, now time.Time) bool {
 	b, s := &c.input.backlog, c.server
-	limit, before := patience, b.pressed
-	n := time.Duration(s.pressed.Load())
+	limit := patience
 	switch {
-	case !before && r.timed:
+	case b.pressed:
+		limit = max(patience*s.processors/s.readers(now), leastPatience)
+	case r.timed:
 		limit = max(patience, min(r.left/10, calmPatience))
-	case !before:
+	default:
 		limit = calmPatience
-	case n > s.processors:
-		limit = max(patience*s.processors/n, leastPatience)
 	}
-	late := b.late(now, limit)
-	if b.pressed != before {
-		c.countPressed(b.pressed)
+	if !b.waits(now, limit) {
+		return false
 	}
-	return late
+	if second := s.second(now); b.second != second {
+		b.second = second
+		s.crowd.join(second)
+	}
+	return b.late(now, mostOfAStep*s.readers(now)/s.processors)
 }
 
-func (c *conn) countPressed(pressed bool) {
-	if pressed {
-		c.server.pressed.Add(1)
-	} else {
-		c.server.pressed.Add(-1)
+// second counts from 1.
+func (s *Server) second(now time.Time) int64 { return int64(now.Sub(s.born)/time.Second) + 1 }
+
+// readers is how many connections take turns, or the number of processors if none need to.
+func (s *Server) readers(now time.Time) time.Duration {
+	return max(time.Duration(s.crowd.size(s.second(now))), s.processors)
+}
+
+// crowd counts the connections on which a call has waited for too long in this second or
+// the one before. It is safe for concurrent use.
+type crowd struct {
+	known     atomic.Int64 // second<<32 | the larger of both counts
+	mu        sync.Mutex
+	now       int64 // the second that is counted
+	here, was int64 // so many in it, and in the one before
+}
+
+// join counts one connection, once in a second.
+func (c *crowd) join(second int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case second == c.now+1:
+		c.was, c.here, c.now = c.here, 0, second
+	case second > c.now:
+		c.was, c.here, c.now = 0, 0, second
 	}
+	c.here++
+	c.known.Store(c.now<<32 | max(c.here, c.was))
+}
+
+// size is how many there are.
+func (c *crowd) size(second int64) int64 {
+	known := c.known.Load()
+	if second > known>>32+1 {
+		return 0
+	}
+	return known & (1<<32 - 1)
 }
 
 const (
@@ -94,6 +133,7 @@ type backlog struct {
 
 	waited  time.Time     // when a call had last waited too long
 	behind  time.Duration // for how long all have
+	second  int64         // in which it last joined the crowd
 	pressed bool
 }
 
@@ -118,19 +158,25 @@ func (b *backlog) read(began, ended time.Time, n int, all bool) {
 	}
 }
 
-// late reports whether a call that is looked at now has waited for longer than that.
-func (b *backlog) late(now time.Time, limit time.Duration) bool {
-	if b.work+now.Sub(b.ended)-b.came <= limit {
-		b.behind = 0
-		if b.pressed && now.Sub(b.waited) > easedAfter {
-			b.pressed = false
-		}
-		return false
+// waits reports whether a call that is looked at now has waited for longer than that.
+func (b *backlog) waits(now time.Time, limit time.Duration) bool {
+	if b.work+now.Sub(b.ended)-b.came > limit {
+		return true
 	}
+	b.behind = 0
+	if b.pressed && now.Sub(b.waited) > easedAfter {
+		b.pressed = false
+	}
+	return false
+}
+
+// late notes a call that has waited for too long, of which the time since the last one
+// counts up to a step, and reports whether it is refused.
+func (b *backlog) late(now time.Time, step time.Duration) bool {
 	if b.behind == 0 {
 		b.behind = 1 // it begins
 	} else {
-		b.behind += min(now.Sub(b.waited), mostOfAStep)
+		b.behind += min(now.Sub(b.waited), step)
 	}
 	b.waited = now
 	b.pressed = b.pressed || b.behind >= pressedAfter

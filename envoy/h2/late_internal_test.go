@@ -23,7 +23,7 @@ type served struct {
 func (s *served) batch(calls int, all bool, each time.Duration) {
 	s.backlog.read(s.now, s.now, calls*callBytes, all)
 	for range calls {
-		if s.backlog.late(s.now, patience) {
+		if s.backlog.waits(s.now, patience) && s.backlog.late(s.now, mostOfAStep) {
 			s.refused++
 			continue
 		}
@@ -91,7 +91,7 @@ func TestOnlyWhatLastsIsOverload(t *testing.T) {
 			for range 1_000_000 {
 				s.backlog.read(s.now, s.now.Add(50*time.Microsecond), blockSize, false)
 				s.now = s.now.Add(55 * time.Microsecond)
-				if s.backlog.late(s.now, patience) {
+				if s.backlog.waits(s.now, patience) && s.backlog.late(s.now, mostOfAStep) {
 					s.refused++
 				}
 			}
@@ -151,5 +151,48 @@ func TestPressedConnectionsServeWhatIsFresh(t *testing.T) {
 	s.batch(100, false, time.Millisecond/10)
 	if s.refused != refused {
 		t.Error("a burst is refused after a second without any wait")
+	}
+}
+
+func TestACrowdIsOfThisSecondAndTheOneBefore(t *testing.T) {
+	var c crowd
+	for _, step := range []struct{ joins, second, size int64 }{
+		{0, 1, 0}, {3, 1, 3}, {1, 2, 3}, {0, 3, 3}, {2, 3, 2}, {0, 5, 0}, {1, 5, 1}, {1, 9, 1},
+	} {
+		for range step.joins {
+			c.join(step.second)
+		}
+		if size := c.size(step.second); size != step.size {
+			t.Errorf("second %d: %d, not %d", step.second, size, step.size)
+		}
+	}
+}
+
+// Eight connections that ask for too much and take turns on one processor are all pressed
+// within half a second, though each serves calls for an eighth of that only.
+func TestConnectionsThatTakeTurns(t *testing.T) {
+	const connections, turn = 8, 10 * time.Millisecond
+	now := time.Unix(1_800_000_000, 0)
+	s := &Server{processors: 1, born: now}
+	var conns []*conn
+	for range connections {
+		conns = append(conns, &conn{server: s})
+	}
+	for began := now; now.Sub(began) < 500*time.Millisecond; {
+		for _, c := range conns {
+			b := &c.input.backlog
+			b.read(now, now, 40*callBytes, false)
+			for from := now; now.Sub(from) < turn; now = now.Add(time.Millisecond) {
+				c.late(&request{}, now)
+			}
+		}
+	}
+	for i, c := range conns {
+		if !c.input.backlog.pressed {
+			t.Errorf("connection %d is not pressed", i)
+		}
+	}
+	if n := s.readers(now); n != connections {
+		t.Errorf("%d take turns", n)
 	}
 }

@@ -86,11 +86,12 @@ type Server struct {
 	met        met
 	budget     budget
 	scanning   sync.Mutex
-	scanned    time.Time     // when calls were looked at, with scanning held
-	streams    atomic.Int64  // calls that are not unary
-	pinned     atomic.Int64  // bytes of blocks that calls hold
-	lasting    atomic.Int64  // bytes of messages of calls that are not unary
-	pressed    atomic.Int64  // connections that ask for more than can be served
+	scanned    time.Time    // when calls were looked at, with scanning held
+	streams    atomic.Int64 // calls that are not unary
+	pinned     atomic.Int64 // bytes of blocks that calls hold
+	lasting    atomic.Int64 // bytes of messages of calls that are not unary
+	crowd      crowd        // connections that ask for more than can be served
+	born       time.Time
 	processors time.Duration // that serve
 	stopped    chan struct{} // closed with draining
 
@@ -109,7 +110,7 @@ func New(config Config) *Server {
 	return &Server{
 		config: config, budget: budget{limit: min(limit, config.Bytes)},
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-		stopped: make(chan struct{}), processors: time.Duration(runtime.GOMAXPROCS(0)),
+		stopped: make(chan struct{}), processors: time.Duration(runtime.GOMAXPROCS(0)), born: time.Now(),
 	}
 }
 
@@ -213,9 +214,6 @@ func (s *Server) start(connection net.Conn) {
 
 // forget is called when nothing reads the connection any more.
 func (s *Server) forget(c *conn) {
-	if c.input.backlog.pressed {
-		c.countPressed(false)
-	}
 	s.mu.Lock()
 	s.remove(c)
 	s.mu.Unlock()
