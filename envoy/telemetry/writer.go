@@ -26,6 +26,7 @@ type Writer struct {
 	pending []byte
 	spare   []byte
 	wake    chan struct{}
+	awake   bool // the writer looks again by itself
 	closing chan struct{}
 	done    chan struct{}
 	closed  bool
@@ -53,34 +54,41 @@ func (w *Writer) write(record []byte) {
 		w.lose(record)
 		return
 	}
-	first := len(w.pending) == 0
 	w.pending = append(w.pending, record...)
-	if first {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
+	if !w.awake {
+		w.awake = true
+		w.wake <- struct{}{} // there is room for one, and it is taken before the next
 	}
 }
 
+// run writes at once what comes after a pause, and then again and again what has gathered,
+// until nothing has.
 func (w *Writer) run() {
 	defer close(w.done)
-	wait := time.NewTimer(0) // the first one need not wait
+	wait := time.NewTimer(gather)
 	defer wait.Stop()
 	for range w.wake {
-		select {
-		case <-wait.C:
-		case <-w.closing:
+		for w.flush() {
+			wait.Reset(gather)
+			select {
+			case <-wait.C:
+			case <-w.closing:
+			}
 		}
-		w.flush()
-		wait.Reset(gather)
 	}
 	w.flush()
 }
 
-func (w *Writer) flush() {
+// flush writes what has gathered. If that is nothing, it reports so, and the next record
+// wakes the writer.
+func (w *Writer) flush() bool {
 	w.mu.Lock()
 	batch := w.pending
+	w.awake = len(batch) > 0
+	if !w.awake {
+		w.mu.Unlock()
+		return false
+	}
 	w.pending, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
 	if line := w.written(batch, w.put(batch)); line != nil {
@@ -90,6 +98,7 @@ func (w *Writer) flush() {
 			w.mu.Unlock()
 		}
 	}
+	return true
 }
 
 // put writes lines and returns those that are not written as a whole. A disk that is full
