@@ -29,6 +29,7 @@ const (
 // field is everything that takes part.
 type field struct {
 	dir     string
+	written string // what services write, away from the files that they watch
 	servers []*server
 	sink    *http.Server // takes spans
 	redis   *exec.Cmd    // a nonce store
@@ -98,8 +99,9 @@ func prepare() (f *field, policyFile, spans string, err error) {
 	if spans, err = f.takeSpans(); err != nil {
 		return f, "", "", err
 	}
+	f.written = filepath.Join(f.dir, "written")
 	secret, policyFile := filepath.Join(f.dir, "secret"), filepath.Join(f.dir, "policy.yaml")
-	err = errors.Join(os.WriteFile(secret, []byte(key), 0o600), os.WriteFile(policyFile, []byte(policy(secret)), 0o600))
+	err = errors.Join(os.Mkdir(f.written, 0o700), os.WriteFile(secret, []byte(key), 0o600), os.WriteFile(policyFile, []byte(policy(secret)), 0o600))
 	return f, policyFile, spans, err
 }
 
@@ -111,7 +113,7 @@ func (f *field) addService(ctx context.Context, o *options, name, traces, policy
 	args := []string{
 		"serve", "--policy", policyFile, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
 		"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339),
-		"--records-file", filepath.Join(f.dir, "records-"+strconv.Itoa(len(f.servers))),
+		"--records-file", filepath.Join(f.written, "records-"+strconv.Itoa(len(f.servers))),
 	}
 	return f.add(ctx, &server{name: name, form: o.form}, o.service, env, append(args, flags...)...)
 }

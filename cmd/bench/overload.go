@@ -132,7 +132,7 @@ func pinned(bin string, args []string) (string, []string) {
 func (f *field) measureStrain(ctx context.Context, o *options, s *strain, policyFile string, i int) (*overloadRow, error) {
 	bin, args := pinned(o.service, slices.Concat([]string{
 		"serve", "--policy", policyFile, "--policy", f.ecdsaPolicy, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false",
-		"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339), "--records-file", filepath.Join(f.dir, fmt.Sprint("records-", i)),
+		"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339), "--records-file", filepath.Join(f.written, fmt.Sprint("records-", i)),
 	}, s.flags))
 	server := &server{name: s.name, form: o.form}
 	if err := f.add(ctx, server, bin, []string{"OTEL_TRACES_EXPORTER=none", "GOMAXPROCS=1"}, args...); err != nil {

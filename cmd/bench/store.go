@@ -20,11 +20,11 @@ func (f *field) addStores(ctx context.Context, o *options, policyFile string) er
 		args := []string{
 			"serve", "--policy", policyFile, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--replay-access-log=false",
 			"--replay-setup-until", time.Now().Add(time.Hour).Format(time.RFC3339),
-			"--records-file", filepath.Join(f.dir, "records-"+store), "--replay-store", strings.ToUpper(store),
+			"--records-file", filepath.Join(f.written, "records-"+store), "--replay-store", strings.ToUpper(store),
 		}
 		switch store {
 		case "file":
-			args = append(args, "--replay-file-path", filepath.Join(f.dir, "nonces"))
+			args = append(args, "--replay-file-path", filepath.Join(f.written, "nonces"))
 		case "redis":
 			address, err := f.startRedis(ctx)
 			if err != nil {
