@@ -69,12 +69,31 @@ func TestPatience(t *testing.T) {
 				w.events <- fsnotify.Event{}
 				time.Sleep(pause)
 			}
-			if took := time.Since(begin); took < want || took > want+pause {
+			if took := time.Since(begin); took < want || took > want+pause+breath {
 				t.Errorf("%d files: told after %s, want %s", n, took, want)
 			}
 			w.next(t, Notified)
 		})
 	}
+}
+
+// One that writes all the time is listened to now and then, and all that it has said by
+// then is taken at once.
+func TestBreath(t *testing.T) {
+	inTime(t, func(t *testing.T, w *waiting) {
+		const burst = 100
+		for range burst {
+			w.events <- fsnotify.Event{}
+		}
+		begin := time.Now()
+		w.events <- fsnotify.Event{} // the second pause
+		if took := time.Since(begin); took > breath {
+			t.Errorf("an event waits for %s", took)
+		}
+		if took := w.next(t, Notified); took > 2*breath+Debounce {
+			t.Errorf("told after %s", took)
+		}
+	})
 }
 
 func TestPolls(t *testing.T) {

@@ -33,6 +33,9 @@ const (
 	// longer for each file: a busy neighbour must not keep a change out.
 	patienceBase = 500 * time.Millisecond
 	patienceMost = 2 * time.Second
+	// breath is for how long no event is taken after one. The system joins those that are
+	// alike meanwhile: a neighbour that writes a thousand times a second wakes nobody as often.
+	breath = 20 * time.Millisecond
 	// Polls come after pollBase and pollEach for each file, so that they take less
 	// than a hundredth of a processor, and after pollMost at the latest.
 	pollBase = 500 * time.Millisecond
@@ -188,7 +191,35 @@ func quiet(ctx context.Context, events <-chan fsnotify.Event, atMost time.Durati
 		case <-events:
 			still.Reset(Debounce)
 		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-enough.C:
+			return true
+		case <-time.After(breath):
+		}
+		if takeAll(events) {
+			still.Reset(Debounce)
+		}
 	}
+}
+
+// takeAll takes the events that are there, and reports whether there are any. The notifier
+// has each next one ready at once.
+func takeAll(events <-chan fsnotify.Event) (some bool) {
+	const most = 1 << 12 // of a neighbour that is faster than we are
+	next := time.NewTimer(time.Millisecond)
+	defer next.Stop()
+	for range most {
+		select {
+		case <-events:
+			some = true
+			next.Reset(time.Millisecond)
+		case <-next.C:
+			return some
+		}
+	}
+	return some
 }
 
 // stillTries is how many looks are compared before it is enough.
