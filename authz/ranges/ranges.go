@@ -8,7 +8,7 @@
 // Where the settings allow it, package fetch gets documents in the background, and the
 // [Keeper] judges what came before it counts. A list is refused whole if it names
 // nothing, an address that is no public one, a network wider than /8 (IPv4) or /19 (IPv6),
-// or so many that they are a sixteenth of all IPv4 or more than an IPv6 /12. A change that
+// or so many that they are a sixteenth of all IPv4 or an IPv6 /12. A change that
 // loses more than half of what was good last, or adds more than that had, is held until
 // it has stood there for 24 hours, or an operator accepts it. What was good last
 // stays meanwhile, and for ever if its server is away.

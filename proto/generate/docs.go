@@ -22,15 +22,21 @@ var pages = []page{
 	{"docs/policy-tests.md", "Tests of policies", []string{"hookbastion/test/v1/test.proto"}},
 }
 
-// writePage renders a page. Messages stand in the order of the files; enums
-// stand with the message that holds them.
+// writePage renders a page. Messages stand in the order of the files, those of a file
+// behind what it says of itself; enums stand with the message that holds them.
 func writePage(p page, files map[string]protoreflect.FileDescriptor) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<!-- Generated from the .proto files by `make generate`. -->\n\n# %s\n\n", p.title)
 	for _, name := range p.protos {
 		file := files[name]
-		syntax := file.SourceLocations().ByPath(protoreflect.SourcePath{12})
-		fmt.Fprintf(&b, "%s\n\n", paragraphs(syntax.LeadingComments))
+		text := paragraphs(file.SourceLocations().ByPath(protoreflect.SourcePath{12}).LeadingComments)
+		if title, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(title, "\n") {
+			if title != p.title {
+				fmt.Fprintf(&b, "## %s\n\n", title)
+			}
+			text = strings.ToUpper(rest[:1]) + rest[1:]
+		}
+		fmt.Fprintf(&b, "%s\n\n", text)
 		for i := range file.Messages().Len() {
 			writeMessage(&b, file.Messages().Get(i))
 		}

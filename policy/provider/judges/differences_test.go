@@ -86,7 +86,7 @@ var differences = []difference{
 	{[]string{"anymail-mandrill"}, []string{"form: one twice"}, weRefuse,
 		"The library signs the last of several values of one name. An upstream may take another."},
 	{[]string{"PyPI adyen"}, []string{"items: a forged one behind"}, weRefuse,
-		"The library verifies the first item only. We verify all."},
+		"The library verifies the first item only. We take notifications of one item, as Adyen sends them."},
 	{[]string{"PyPI adyen"}, []string{"items: a key twice"}, weRefuse,
 		"The library takes the last of two values of one key. An upstream may take the first."},
 	{[]string{"sinch-service"}, []string{"random: signature*"}, weAccept,

@@ -59,7 +59,7 @@ func Retries() (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Who repeats how\n\nFor each of the %d entries: how the provider repeats a delivery, what a copy and a denial get\n"+
 		"where the policy does not say it, and what the provider does after a denial, where it documents\nthat. The page of each has the rest. "+
-		"What 200 and 409 depend on stands in [replay.md](../replay.md).\n\n", len(names))
+		"What 200 and 409 depend on stands in\n[replay protection](../replay.md#what-a-copy-meets). A delivery is known for *its time*\nas long as its signed time is accepted; where none is signed, for the time that stands there, and a copy passes\nafterwards; for nothing where a token is all there is.\n\n", len(names))
 	b.WriteString("| name in policies | a repeat | a copy gets | known for | a denial gets | after a denial it | asked again on purpose |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, name := range names {
 		p, err := provider.Get(name)

@@ -219,7 +219,7 @@ func Index() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers`\nlists them, and [adding one](adding.md) takes no code. [Who repeats how](retries.md) says what copies and\ndenials get, and [published addresses](ranges.md) where deliveries come from. A proof that is partial leaves out\nthe body; a token covers nothing of the request.\n\n", len(names))
+	fmt.Fprintf(&b, "# The catalogue\n\n%d providers, each a file of data that tests judge with vectors. `hookbastion providers list`\nnames them, and [adding one](adding.md) takes no code. [Who repeats how](retries.md) says what copies and\ndenials get, and [published addresses](ranges.md) where deliveries come from. A proof that is partial leaves out\nthe body; a token covers nothing of the request. A retry has the same bytes (identical) or is signed\nanew (resigned), there is none, or nobody knows.\n\n", len(names))
 	b.WriteString("| provider | name in policies | proof | signed time | retries |\n| --- | --- | --- | --- | --- |\n")
 	for _, name := range names {
 		p, err := provider.Get(name)

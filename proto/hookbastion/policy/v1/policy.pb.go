@@ -220,7 +220,8 @@ const (
 	Replay_MARK Replay_OnReplay = 2
 	// Answered with 200 and not forwarded, if the first delivery is known to
 	// have been taken and the copy equals it in method, host, path, query,
-	// content type and body; else refused with 409.
+	// content type, content encoding and body; else refused with 409, or with 503
+	// while the first is under way.
 	Replay_ACKNOWLEDGE Replay_OnReplay = 3
 )
 
@@ -493,7 +494,7 @@ type Webhook struct {
 	// validate names such webhooks (HB081).
 	PinnedQuery *string `protobuf:"bytes,30,opt,name=pinned_query,json=pinnedQuery,proto3,oneof" json:"pinned_query,omitempty"`
 	// An entry of the catalogue, in place of scheme, such as github or stripe.
-	// `hookbastion providers` lists them.
+	// `hookbastion providers list` lists them.
 	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
 	// One named scheme of the provider, where the default ones are not wanted,
 	// for instance a legacy one.
@@ -1280,7 +1281,7 @@ func (x *ClientCertificate) GetCa() *ClientCertificate_Authority {
 // Envoy, or comes from X-Forwarded-For as the server's settings say.
 type SourceIP struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Networks or single addresses. Absent: any that is not denied.
+	// Networks or single addresses. Without allow and ranges: any that is not denied.
 	Allow []string `protobuf:"bytes,1,rep,name=allow,proto3" json:"allow,omitempty"`
 	// Networks or single addresses that are refused first.
 	Deny []string `protobuf:"bytes,2,rep,name=deny,proto3" json:"deny,omitempty"`
@@ -1822,8 +1823,7 @@ type isTokenValue_From interface {
 
 type TokenValue_File struct {
 	// A file. One final line break is not part of the token; otherwise as a secret's
-	// file. {tenant} stands for
-	// the tenant in the request's path, as in a secret's file.
+	// file. {tenant} stands for the tenant in the request's path, as in a secret's file.
 	File string `protobuf:"bytes,1,opt,name=file,proto3,oneof"`
 }
 
@@ -1914,10 +1914,11 @@ type Replay struct {
 	Release Replay_Release `protobuf:"varint,3,opt,name=release,proto3,enum=hookbastion.policy.v1.Replay_Release" json:"release,omitempty"`
 	// What it means that nobody knows whether the upstream took a delivery: the
 	// sender left before the answer, or no word came within the lease. Default:
-	// TAKEN where the provider signs a retry anew, RELEASE where it sends the
-	// same bytes.
+	// RELEASE where an honest retry may have the same bytes (retry IDENTICAL, or no
+	// signed time and a retry that is not RESIGNED), else TAKEN.
 	OnUnknown Replay_Outcome `protobuf:"varint,4,opt,name=on_unknown,json=onUnknown,proto3,enum=hookbastion.policy.v1.Replay_Outcome" json:"on_unknown,omitempty"`
-	// What 3xx and 4xx from the upstream mean. Default: like on_unknown.
+	// What 3xx and other 4xx from the upstream mean. Default: what on_unknown says; where
+	// that says nothing, TAKEN with release: NEVER, else the default of on_unknown.
 	ClientErrors  Replay_Outcome `protobuf:"varint,5,opt,name=client_errors,json=clientErrors,proto3,enum=hookbastion.policy.v1.Replay_Outcome" json:"client_errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2345,6 +2346,7 @@ func (x *Suppression) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+// Authority is who may have signed a certificate.
 type ClientCertificate_Authority struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Certificates of authorities, in PEM form.
@@ -2472,9 +2474,11 @@ func (x *TokenJwt_From) GetWholeBody() bool {
 	return false
 }
 
+// Bearer is a token behind the word Bearer, in Authorization.
 type TokenRule_Bearer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         *TokenValue            `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token.
+	Value         *TokenValue `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2516,10 +2520,13 @@ func (x *TokenRule_Bearer) GetValue() *TokenValue {
 	return nil
 }
 
+// Header is a header that is the token.
 type TokenRule_Header struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         *TokenValue            `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, in either letter case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The token.
+	Value         *TokenValue `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2568,9 +2575,11 @@ func (x *TokenRule_Header) GetValue() *TokenValue {
 	return nil
 }
 
+// Basic is user and password, in Authorization.
 type TokenRule_Basic struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         *TokenValue            `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user:password.
+	Value         *TokenValue `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2612,10 +2621,13 @@ func (x *TokenRule_Basic) GetValue() *TokenValue {
 	return nil
 }
 
+// Query is a parameter of the query that is the token.
 type TokenRule_Query struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         *TokenValue            `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The token.
+	Value         *TokenValue `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2664,11 +2676,13 @@ func (x *TokenRule_Query) GetValue() *TokenValue {
 	return nil
 }
 
+// Json is a text in the JSON body that is the token.
 type TokenRule_Json struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its keys with dots between. [] stands for every item of a list, which must not be
 	// empty, as in value[].clientState.
-	Path          string      `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The token.
 	Value         *TokenValue `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -2023,8 +2023,8 @@ func (x *Hmac) GetSlides() *Slides {
 
 // Rsa is a signature by an RSA key over an ordered list of parts. What differs from
 // Hmac is the key: the secrets of the webhook are public keys or certificates, which
-// prove a delivery and cannot make one. Keys have 2048 to 8192 bits. As an
-// example, a header X-Signature-SHA256 with the signature of the body in base64:
+// prove a delivery and cannot make one. Keys have 2048 to 8192 bits, or from 1024 on
+// with allow_weak. As an example, a header X-Signature-SHA256 with the signature of the body in base64:
 //
 //	rsa:
 //	  hash: SHA256
@@ -5822,9 +5822,11 @@ func (x *Ranges) GetRead() string {
 // NamedScheme is one of a provider's schemes.
 type NamedScheme struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its name, as in provider_scheme of a webhook.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Used only where a policy names it, for instance because it is weaker.
-	Optional      bool    `protobuf:"varint,2,opt,name=optional,proto3" json:"optional,omitempty"`
+	Optional bool `protobuf:"varint,2,opt,name=optional,proto3" json:"optional,omitempty"`
+	// How it signs.
 	Scheme        *Scheme `protobuf:"bytes,3,opt,name=scheme,proto3" json:"scheme,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

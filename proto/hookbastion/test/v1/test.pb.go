@@ -1,8 +1,9 @@
-// Tests of policies: what a request is answered by yours.
+// Tests of policies: what must become of a request under your policies.
 //
 // A file whose name ends in _test.yaml stands beside the policies that it tests, and serve
 // and validate pass over it. Each case sends one request or several, one after the other, to
-// all policies of the directory, and says what must become of them:
+// all policies of the directory, and says what must become of them. Here for the webhook
+// github that the README begins with:
 //
 // <!-- file: policies/github_test.yaml -->
 // ```yaml
@@ -44,8 +45,8 @@
 //
 // It decides with the chain that serve has, with your secrets and settings, and with a
 // store of nonces in memory that is new for each case; nothing stands in for anything. The
-// access log is taken to come, as after the first delivery of a running service: what upstream says settles a
-// delivery. What only a network can show is not tested: what Envoy does before it asks,
+// access log is taken to come, as after the first delivery of a running service: what
+// upstream says settles a delivery. What only a network can show is not tested: what Envoy does before it asks,
 // keys that providers publish, Redis. `hookbastion test` exits 0 if all went as expected,
 // 2 if something cannot be read or there is no test, 3 if policies, settings or tests have
 // errors, 4 if a case failed.
