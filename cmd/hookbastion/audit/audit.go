@@ -30,10 +30,11 @@ func New() *cobra.Command {
 		Use:   "audit [FILE...]",
 		Short: "Name what in Envoy's configuration lets requests pass unverified or refuses good ones",
 		Long: "Read Envoy's configuration, whole or in pieces, YAML or JSON, also the answer of its\n" +
-			"/config_dump, or what Istio and Envoy Gateway are told, and name what lets requests pass\n" +
-			"unverified, refuses valid deliveries or surprises. A directory stands for its YAML and\n" +
-			"JSON files, and - for standard input; --admin asks a running Envoy. It looks at the\n" +
-			"filters that ask a cluster with hookbastion in its name, or at all if there is none.\n" +
+			"/config_dump, or what Istio, Envoy Gateway, Contour and Emissary are told, and name what\n" +
+			"lets requests pass unverified, refuses valid deliveries or surprises. A directory stands\n" +
+			"for its YAML and JSON files, and - for standard input; --admin asks a running Envoy. It\n" +
+			"looks at the filters that ask a cluster with hookbastion in its name, or at all if there\n" +
+			"is none.\n" +
 			"Exits 0 if nothing was found that is as bad as --fail-on or worse, 3 otherwise, and 2\n" +
 			"if a file cannot be read.",
 		Example: "  hookbastion envoy audit envoy.yaml\n" +

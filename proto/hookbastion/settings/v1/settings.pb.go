@@ -1018,7 +1018,8 @@ type Replay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Nonces held at most. Default: 4000000.
 	MaxEntries *uint64 `protobuf:"varint,1,opt,name=max_entries,json=maxEntries,proto3,oneof" json:"max_entries,omitempty"`
-	// Whether Envoy's gRPC access log comes here. Default: true.
+	// Whether Envoy's access log comes here, its own over gRPC or OpenTelemetry's.
+	// Default: true.
 	AccessLog Replay_AccessLog `protobuf:"varint,2,opt,name=access_log,json=accessLog,proto3,enum=hookbastion.settings.v1.Replay_AccessLog" json:"access_log,omitempty"`
 	// How long to wait for the access log. Longer than the longest time that the
 	// upstream may take. Default: 60s.
@@ -1035,8 +1036,8 @@ type Replay struct {
 	Keys *Keys `protobuf:"bytes,8,opt,name=keys,proto3" json:"keys,omitempty"`
 	// Until then, an empty store is a new one and nothing was accepted before: a
 	// time in RFC 3339. Otherwise deliveries with a signed time are refused for a
-	// minute and a half after it began, since they may have come before. Default:
-	// none.
+	// minute and a half after it began, since they may have come before, and in
+	// Redis those without one for redis.recovery. Default: none.
 	SetupUntil    string `protobuf:"bytes,9,opt,name=setup_until,json=setupUntil,proto3" json:"setup_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
