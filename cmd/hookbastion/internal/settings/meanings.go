@@ -62,7 +62,7 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.Admin.token":                 "A file with the token that requests must bear, read again when it changes. It gives both rights. Default: none: whoever reaches the listener, and has the certificate that tls asks for, may use it.",
 	"hookbastion.settings.v1.Admin.tls":                   "TLS on listen.",
 	"hookbastion.settings.v1.Admin.readers":               "Who may read, and no more.",
-	"hookbastion.settings.v1.Admin.operators":             "Who may let copies through.",
+	"hookbastion.settings.v1.Admin.operators":             "Who may do more than read.",
 	"hookbastion.settings.v1.Admin.hosts":                 "Host names under which browsers and programs may ask, beside localhost and addresses, without a port. Default: none: on loopback without TLS, also with a token, no others; elsewhere any.",
 	"hookbastion.settings.v1.Admin.Readers.token":         "A file with a token that lets its bearer read and no more, read again when it changes. Needs admin.token. Default: none.",
 	"hookbastion.settings.v1.Admin.Readers.client_sans":   "Names of certificates that let their holders read and no more: URIs and DNS names, exactly. Default: none.",

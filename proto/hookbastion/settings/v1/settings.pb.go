@@ -1435,8 +1435,8 @@ func (x *File) GetSync() *durationpb.Duration {
 
 // Admin is the listener of operators: the console, and GET and POST below /api/v1/. It
 // keeps the last decisions in up to 64 MiB of memory. Two rights are told apart: to read,
-// and to let a refused copy through or a change of published addresses count, which is
-// what operators may. A request has the less of what its token and its certificate allow.
+// and to do what operators may, which docs/transport.md lists. A request has the less of
+// what its token and its certificate allow.
 type Admin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address and port, for instance 127.0.0.1:9003. Beyond loopback only with
@@ -1450,10 +1450,10 @@ type Admin struct {
 	Tls *Tls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
 	// Who may read, and no more.
 	Readers *Admin_Readers `protobuf:"bytes,4,opt,name=readers,proto3" json:"readers,omitempty"`
-	// Who may let copies through.
+	// Who may do more than read.
 	Operators *Admin_Operators `protobuf:"bytes,5,opt,name=operators,proto3" json:"operators,omitempty"`
 	// Host names under which browsers and programs may ask, beside localhost and
-	// addresses, without a port. Default: none: on loopback without TLS, and without a
+	// addresses, without a port. Default: none: on loopback without TLS, also with a
 	// token, no others; elsewhere any.
 	Hosts         []string `protobuf:"bytes,6,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2419,7 +2419,7 @@ func (x *Admin_Readers) GetClientSans() []string {
 	return nil
 }
 
-// Operators may read, and let copies through.
+// Operators may read, and do more.
 type Admin_Operators struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names of certificates that let their holders do both. Other certificates may
