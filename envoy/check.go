@@ -3,7 +3,8 @@
 //
 // request.go reads a CheckRequest, package authz decides, respond.go writes
 // the CheckResponse. [Service.Answer] is all three: bytes in, bytes out, with
-// no gRPC in it. serve.go is the transport with its limits.
+// no gRPC in it. serve.go is the transport with its limits. accesslog.go and otlplog.go
+// take what Envoy's access log says of deliveries afterwards, and settle.go what it means.
 //
 // Check never fails: every outcome, theirs or ours, is an answer with a status.
 // A gRPC error would leave the decision to Envoy's failure_mode_allow, and an

@@ -6,9 +6,9 @@
 //   - Shares (failed signatures from networks that deliver, copies, unknown outcomes,
 //     deliveries from networks that are new) and counts (failures of strangers, paths
 //     that nobody has configured) go into cumulative sums (Page, 1954) of the
-//     log-likelihood ratio of two rates, one mild and one strong. No slot brings more
-//     than a third or a quarter of what an alarm needs, so that a burst of a moment,
-//     such as a restart, is none.
+//     log-likelihood ratio of two rates, one mild and one strong. No slot brings all
+//     that an alarm needs: of shares two must speak for it, of counts three, of unknown
+//     outcomes four, so that a burst of a moment, such as a restart, is none.
 //   - Sizes of bodies and clock skews become ranks in their own past distribution,
 //     whatever its form, and the ranks go into such sums, upwards and downwards.
 //   - Numbers of deliveries are kept by the hour for five weeks. What is expected of an

@@ -234,7 +234,7 @@ var (
 	notEdge = rule("HE052", finding.Warning, "envoy.md#whose-address-it-is", "use_remote_address is not true",
 		"Envoy keeps what senders write into X-Forwarded-For, X-Forwarded-Proto, X-Request-Id and x-envoy headers.",
 		"Set use_remote_address: true where senders or a load balancer connect to Envoy.")
-	unverifiedClient = rule("HE053", finding.Error, "envoy.md#whose-address-it-is", "client certificates are asked for but not verified",
+	unverifiedClient = rule("HE053", finding.Error, "transport.md#the-sender-to-envoy", "client certificates are asked for but not verified",
 		"Envoy accepts every certificate, also one that a sender made, and names its subject to the service.",
 		"Set validation_context with trusted_ca, and remove trust_chain_verification: ACCEPT_UNTRUSTED.")
 	pathRedirect = rule("HE054", finding.Warning, "policy.md#match", "paths with encoded slashes are answered with a redirect",
@@ -271,13 +271,13 @@ var (
 	clearsRoute = rule("HE066", finding.Info, "envoy.md#routes", "clear_route_cache is true",
 		"After an allow Envoy picks the route anew. It may be one that other filters treat otherwise.",
 		"Remove it, unless a route matches the service's headers.")
-	noAccessLog = rule("HE067", finding.Info, "telemetry.md", "there is no access log",
+	noAccessLog = rule("HE067", finding.Info, "records.md#the-decision-id-in-envoys-access-log", "there is no access log",
 		"A decision cannot be tied to what the application answered.",
 		"Log %DYNAMIC_METADATA(envoy.filters.http.ext_authz:decision_id)% with code and response flags.")
-	forcedTracing = rule("HE068", finding.Info, "telemetry.md", "senders can force tracing",
+	forcedTracing = rule("HE068", finding.Info, "telemetry.md#tracing-in-envoy", "senders can force tracing",
 		"A request with x-client-trace-id is traced whatever the sampling rate.",
 		"Set client_sampling: {value: 0} in tracing.")
-	openAdmin = rule("HE069", finding.Warning, "envoy.md#the-way-to-the-service", "the admin interface listens beyond this machine",
+	openAdmin = rule("HE069", finding.Warning, "envoy.md", "the admin interface listens beyond this machine",
 		"Whoever reaches it can stop Envoy, read its configuration, and raise the log level to one that prints bodies and answers.",
 		"Bind it to 127.0.0.1 or a Unix socket.")
 )

@@ -18,16 +18,16 @@ var (
 	metricBodySize          = instrument{"hookbastion.body.size", "histogram", "By", "webhook", "Size of the body."}
 	metricSkew              = instrument{"hookbastion.clock.skew", "histogram", "s", "webhook", "Our time minus the verified time of the delivery."}
 	metricLastMatch         = instrument{"hookbastion.key.last_match", "gauge", "s", "webhook, key_id", "Unix time of the last delivery that was allowed with the key."}
-	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held; absent where they are in Redis, as is the next."}
+	metricNonces            = instrument{"hookbastion.nonces", "gauge", "{nonce}", "", "Nonces held; absent where they are in Redis."}
 	metricLogUp             = instrument{"hookbastion.access_log.up", "gauge", "", "node", "1 while the access log of the Envoy at that address comes, 0 while it is lost; absent until a delivery says which."}
 	metricLogStreams        = instrument{"hookbastion.access_log.streams", "gauge", "{stream}", "node", "Streams of the gRPC access log that the Envoy has open here; the OpenTelemetry access log has none."}
 	metricLogExpected       = instrument{"hookbastion.access_log.expected", "counter", "{delivery}", "node", "Deliveries of which the Envoy is to send an entry: those that it was allowed, or with replay.access_log: FAILURES those of which it was asked for one."}
 	metricLogEntries        = instrument{"hookbastion.access_log.entries", "counter", "{entry}", "node", "Entries of deliveries of ours that the Envoy has sent."}
 	metricLogMissing        = instrument{"hookbastion.access_log.missing", "counter", "{delivery}", "node", "Deliveries, of those that are watched, whose entry was not there when it was due: four in a second are watched, or with FAILURES two."}
-	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store."}
+	metricStoreDuration     = instrument{"hookbastion.store.duration", "histogram", "s", "outcome", "Time of a call of the nonce store: of a reservation reserved, copy, copy_unknown, in_flight, uncertain or full; settle, release or permit; or failed."}
 	metricStoreUp           = instrument{"hookbastion.store.up", "gauge", "", "", "1 while calls of a nonce store that lies elsewhere are made, 0 while it is away; absent for the others."}
 	metricStoreEvents       = instrument{"hookbastion.store.events", "counter", "{event}", "outcome", "What was met of a nonce store that lies elsewhere: opened (calls were stopped), refused (a call was not made then), busy (too many calls at once), abandoned (a reservation without an answer), near (a copy known without a call), local (decided without the store), lost (a part that was empty), restarted (one that may have forgotten), evicted (one that has), elsewhere (an entry of the access log for what another replica decided without the store), told (such an entry that the other could be told)."}
-	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet."}
+	metricNoncesPending     = instrument{"hookbastion.nonces.pending", "gauge", "{nonce}", "", "Nonces of deliveries whose outcome is not known yet; absent where they are in Redis."}
 	metricReservations      = instrument{"hookbastion.reservations", "counter", "{call}", "outcome", "Answers of the nonce store: first, possible (marked so), redelivered, adopted, copy, in_flight, full, uncertain."}
 	metricReservationsEnded = instrument{"hookbastion.reservations.ended", "counter", "{nonce}", "outcome", "How reservations ended: delivered, released, unknown, lease_taken, lease_released, given_back."}
 	metricEvictions         = instrument{"hookbastion.nonces.evicted", "counter", "{nonce}", "", "Nonces that had to make room for others of their partition."}
@@ -46,15 +46,15 @@ var (
 	metricRangesHeld        = instrument{"hookbastion.ranges.held", "gauge", "{change}", "ranges", "1 while a change of the list is held, else 0; absent where it is not fetched."}
 	metricTextBodies        = instrument{"hookbastion.bodies.text", "counter", "{body}", "webhook", "Bodies that Envoy sent as text, in which it may have replaced bytes: pack_as_bytes is not in force there."}
 	metricPolicyLoaded      = instrument{"hookbastion.policy.last_load", "gauge", "s", "", "Unix time of the last good load of the policy."}
-	metricPolicyAge         = instrument{"hookbastion.policy.age", "gauge", "s", "", "Time since then."}
+	metricPolicyAge         = instrument{"hookbastion.policy.age", "gauge", "s", "", "Time since the last good load of the policy."}
 	metricPolicyStale       = instrument{"hookbastion.policy.stale", "gauge", "s", "", "Time since the newest files have errors, so that an older policy serves; 0 while the newest one does."}
 	metricBuildInfo         = instrument{"hookbastion.build_info", "gauge", "", "version, revision, goversion", "Always 1."}
-	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result."}
-	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written."}
+	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result: ok or error."}
+	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written, by why: limit, filter or slow."}
 	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
-	metricAnomalies         = instrument{"hookbastion.anomalies", "counter", "{alarm}", "kind", "Alarms that the monitor has raised; absent where it does not run, as is the next."}
-	metricAnomaliesNow      = instrument{"hookbastion.anomalies.current", "gauge", "{alarm}", "kind", "Alarms that go on."}
-	metricLimitsMet         = instrument{"hookbastion.limits.met", "counter", "{time}", "limit", "How often each of [the other limits](#limits) was met."}
+	metricAnomalies         = instrument{"hookbastion.anomalies", "counter", "{alarm}", "kind", "Alarms that the monitor has raised; absent where it does not run."}
+	metricAnomaliesNow      = instrument{"hookbastion.anomalies.current", "gauge", "{alarm}", "kind", "Alarms that go on; absent where the monitor does not run."}
+	metricLimitsMet         = instrument{"hookbastion.limits.met", "counter", "{time}", "limit", "How often each limit was met that has no metric of its own."}
 	metricPanics            = instrument{"hookbastion.panics", "counter", "{panic}", "", "Faults of the service that were answered with a denial."}
 )
 
@@ -125,7 +125,7 @@ var recordFields = []struct{ name, about string }{
 	{"decision_id", "the id that the sender, the upstream and Envoy's metadata get"},
 	{"trace_id", "the trace that Envoy says the call belongs to, sampled or not, or that of our own span; else empty"},
 	{"request_id", "`x-request-id`"},
-	{"event_id", "the provider's own id of the event or delivery, from the header that [the catalogue](providers/README.md) or `event_id` of the policy names; else absent"},
+	{"event_id", "the provider's own id of the event or delivery, from the header that the [provider's page](providers/README.md) or `event_id` of the policy names; else absent"},
 	{"event_id_unsigned", "`true` where no signature covers that id: whoever has seen a delivery could have changed it. Else absent"},
 	{"webhook", "name of the webhook; empty if none matched"},
 	{"tenant", "the `{tenant}` of the path"},

@@ -1,9 +1,9 @@
 // Package telemetry counts decisions and writes them down: metrics, a span and
 // a log record over OpenTelemetry, and one JSON object a line for each decision.
 //
-// It runs after the verdict and cannot change it. Nothing secret reaches it: an
-// event has no body, no header value and no query. Text that a stranger chose
-// is escaped and cut. Label values come from the policy and from closed sets.
+// It runs after the verdict and cannot change it. Nothing secret leaves it: of a request's
+// body it tells the size, of the headers two ids, and of the query nothing. Text that a
+// stranger chose is escaped and cut. Label values come from the policy and from closed sets.
 //
 // Whether a decision gets a span is settled before anything of it is made, and
 // the span is made after the verdict, from times noted on the way. Exporters

@@ -16,7 +16,7 @@ var shadow = Rule{
 		Title: "a webhook in SHADOW forwards what it would refuse",
 		Risk:  "Whoever knows the address sends anything: it is recorded as denied, and the application gets it all the same.",
 		Fix:   "Look at the records, mend what valid deliveries are refused for, and remove mode: SHADOW. Until then say in shadow_until when that will be.",
-		Link:  "reasons.md",
+		Link:  "policy.md#webhook",
 	},
 	each: func(p *pass, w *webhook) {
 		if w.GetMode() != policyv1.Webhook_SHADOW {

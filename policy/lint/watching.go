@@ -41,7 +41,7 @@ var attacksUnrecorded = Rule{
 		Title: "denials that tell of an attack get no record",
 		Risk:  "Somebody tries signatures and copies for weeks, and nobody can see from where, at what and since when. Afterwards there is nothing to look it up in.",
 		Fix:   "Take the reason out of records.leave_out. records.denials_per_second bounds how many there are.",
-		Link:  "telemetry.md#records",
+		Link:  "telemetry.md#what-has-no-record",
 	},
 	set: func(p *pass) {
 		for _, reason := range p.Watching.LeftOut {
@@ -58,7 +58,7 @@ var fewRecords = Rule{
 		Title: "hardly any denial is recorded",
 		Risk:  "An attacker begins with a few requests that fail for another reason, uses up the records of the second, and tries what he wants unseen.",
 		Fix:   "Let records.denials_per_second be at least ten.",
-		Link:  "telemetry.md#records",
+		Link:  "telemetry.md#what-has-no-record",
 	},
 	set: func(p *pass) {
 		const least = 10

@@ -18,7 +18,7 @@ import (
 func New() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "capture --admin URL [--decision ID --file FILE]",
+		Use:   "capture --admin URL [--decision ID [--file FILE]]",
 		Short: "List denied requests that a service keeps encrypted, and save one",
 		Long: "List the denied requests that a running service keeps, or save the one of a decision to a\n" +
 			"new file. It is encrypted with age to the recipients of the setting capture.recipients, and\n" +

@@ -1,7 +1,7 @@
 // Package lesson is the subcommand lesson: what an attacker makes of a weak policy, told so
 // that one can try it.
 //
-// A lesson is data: a story, a request, a policy that lets it through and one that does not.
+// A lesson is data: a story, a request, and the policy before and after the mend.
 // Tests send the request to both.
 package lesson
 

@@ -30,9 +30,9 @@ func (l *lesson) text(answer bool) string {
 	title := l.rule.ID + ": " + l.rule.Title
 	fmt.Fprintf(&b, "%s\n%s\n\n%s\n", title, strings.Repeat("=", len([]rune(title))), l.story)
 	fmt.Fprintf(&b, "The request:\n\n%s\n", indented(l.request))
-	fmt.Fprintf(&b, "With this policy it gets through (%s):\n\n%s\n", l.bad, indented(l.badPolicy))
+	fmt.Fprintf(&b, "With the policy as it was (%s):\n\n%s\n", l.bad, indented(l.badPolicy))
 	fmt.Fprintf(&b, "The mend:\n\n%s\n", l.mend)
-	fmt.Fprintf(&b, "With this policy the same request is judged otherwise (%s):\n\n%s\n", l.good, indented(l.goodPolicy))
+	fmt.Fprintf(&b, "With the policy mended (%s):\n\n%s\n", l.good, indented(l.goodPolicy))
 	fmt.Fprintf(&b, "See for yourself:\n\n%s\n", indented("hookbastion lesson "+l.rule.ID+" --write lesson\n"+l.command(badFile)+"\n"+l.command(goodFile)+"\n"))
 	fmt.Fprintf(&b, "A question to yourself:\n\n%s\n", l.question)
 	if answer {
@@ -54,7 +54,7 @@ func (l *lesson) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s: %s\n\n%s, %s · [all lessons](README.md) · [more](../%s)\n\n%s\n", l.rule.ID, l.rule.Title, l.practice, severityOf(l.rule), l.rule.Link, l.story)
 	fmt.Fprintf(&b, "## The request\n\n%s", fenced("http", l.request))
-	fmt.Fprintf(&b, "## The policy that lets it through\n\n%s", fenced("yaml", l.badPolicy))
+	fmt.Fprintf(&b, "## The policy as it was\n\n%s", fenced("yaml", l.badPolicy))
 	fmt.Fprintf(&b, "## The mend\n\n%s\n%s", l.mend, fenced("yaml", l.goodPolicy))
 	fmt.Fprintf(&b, "## See for yourself\n\n%s", fenced("sh", "hookbastion lesson "+l.rule.ID+" --write lesson\n"+
 		l.command(badFile)+"   # "+l.bad+"\n"+l.command(goodFile)+"   # "+l.good+"\n"))
@@ -76,7 +76,7 @@ func fenced(language, text string) string {
 // index is the page that lists the lessons in the order of the course.
 func index(lessons []*lesson) string {
 	var b strings.Builder
-	b.WriteString("# Lessons\n\nEach tells of one attack, with the request that makes it, what stops it, and a question to\n" +
+	b.WriteString("# Lessons\n\nEach tells of one attack or one accident, with a request, what mends it, and a question to\n" +
 		"oneself. `hookbastion lesson HB012` prints one, `hookbastion lesson signature_invalid` those that a\n" +
 		"[reason](../reasons.md) leads to, and `hookbastion lesson --course` goes through all of them, those first\n" +
 		"that your own policies have. Of [findings](../findings.md) without a story, `hookbastion lesson` says what can\nhappen and how to mend it.\n")

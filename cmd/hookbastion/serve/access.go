@@ -24,7 +24,7 @@ type right int
 // The rights, each with those before it.
 const (
 	toRead    right = iota + 1
-	toOperate       // let a refused copy through
+	toOperate       // change something, or ask for what costs time or is close to a delivery
 )
 
 // access says who may do what. It is safe for concurrent use.

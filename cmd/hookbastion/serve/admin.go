@@ -22,10 +22,8 @@ import (
 	"github.com/hookbastion/hookbastion/policy/watermark"
 )
 
-// admin is the listener of operators: POST /api/v1/redeliver and /api/v1/ranges/accept,
-// GET /api/v1/keys, /api/v1/webhooks, /api/v1/ranges, /api/v1/ranges/{name},
-// /api/v1/anomalies, /api/v1/decisions, /api/v1/decisions/{id}, /api/v1/captures and
-// /api/v1/captures/{id}, POST /api/v1/delivered. It is not there unless the settings ask for it.
+// admin is the listener of operators: an interface for programs below /api/v1, profiles below
+// /debug/pprof, and the pages of the console. It is not there unless the settings ask for it.
 type admin struct {
 	facts   facts
 	settler *replay.Settler

@@ -2,7 +2,7 @@
 // with what its checks said.
 //
 // It is redacted by construction: [Record] has no field for a secret, a computed
-// MAC, a header, a query or a body. Text in it was chosen by strangers where it is
+// MAC, a query, a body, or of the headers anything but two ids. Text in it was chosen by strangers where it is
 // a path, a method, a tenant, a request id or an event id: whoever prints it escapes
 // it first. A record says what was decided, and is not signed: whoever can write the
 // file can write another one.

@@ -33,6 +33,10 @@ func write(p *policyv1.Provider, to *writer) string {
 	for _, h := range p.GetHandshakes() {
 		to.handshake(h)
 	}
+	if ids := p.GetEventId(); len(ids) > 0 {
+		to.heading("## ", "In records")
+		to.paragraph(eventIDWords(ids))
+	}
 	to.heading("## ", "Refusals and retries")
 	to.paragraph(fmt.Sprintf("A refused delivery gets %d%s. %s", provider.DeniedStatus(p), deniedWords(p), refusalWords(to, p)))
 	to.paragraph(retryWords[p.GetRetry()] + " " + copyWords(p))
@@ -184,6 +188,14 @@ func parameterSnippet(p *policyv1.Provider, values map[string][]string) string {
 		return line
 	}
 	return "    parameters:\n      " + strings.Join(given, "\n      ") + "\n"
+}
+
+// eventIDWords says where records have the sender's own id from.
+func eventIDWords(headers []string) string {
+	if len(headers) == 1 {
+		return "`event_id` of a record is the header " + headers[0] + ": the provider's own id of the event or delivery."
+	}
+	return "`event_id` of a record is the first of these headers that is there: " + strings.Join(headers, ", ") + ". It is the provider's own id of the event or delivery."
 }
 
 func deniedWords(p *policyv1.Provider) string {
