@@ -192,6 +192,8 @@ func (c *Check) reason(call *authz.Call, answer Answer) authz.Reason {
 		return authz.Replayed
 	case Uncertain:
 		return authz.ReplayUncertain
+	case Busy:
+		return authz.Overloaded
 	default:
 		if call.Context.Err() != nil {
 			return authz.Timeout
@@ -228,6 +230,8 @@ func (o Outcome) text() string {
 		return "a signed time from before what the store remembers"
 	case Full:
 		return "a full store"
+	case Busy:
+		return "a webhook with more than its share of the calls of the store"
 	default:
 		return "a store that did not answer"
 	}

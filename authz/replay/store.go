@@ -83,6 +83,8 @@ const (
 	Uncertain
 	// Full: there is no room, and nothing may be evicted.
 	Full
+	// Busy: the webhook has more than its share of the calls under way; see [Shares].
+	Busy
 )
 
 // Answer is the answer to a reservation.

@@ -36,14 +36,14 @@ var outcomes = func() (all [len(outcomeNames)][]metric.RecordOption) {
 
 // The outcomes of other calls follow those of reservations.
 const (
-	callSettled = iota + int(replay.Full) + 1
+	callSettled = iota + int(replay.Busy) + 1
 	callReleased
 	callPermitted
 )
 
 var outcomeNames = [...]string{
 	replay.Failed: "failed", replay.Reserved: "reserved", replay.Copy: "copy", replay.CopyUnknown: "copy_unknown",
-	replay.Pending: "in_flight", replay.Uncertain: "uncertain", replay.Full: "full",
+	replay.Pending: "in_flight", replay.Uncertain: "uncertain", replay.Full: "full", replay.Busy: "busy",
 	callSettled: "settle", callReleased: "release", callPermitted: "permit",
 }
 

@@ -90,7 +90,7 @@ func (s *shaking) first(until time.Time) func(ctx context.Context, now time.Time
 		nonce := replay.Nonce{Webhook: identity + "/setup", Expires: now.Add(span), Span: span}
 		nonce.Fingerprint, nonce.Alternate = fingerprints.End(begun)
 		answer, err := store.Reserve(ctx, nonce, replay.Claim{Owner: rand.Uint64()}, now) //nolint:gosec // it tells attempts apart
-		if err == nil && (answer.Outcome == replay.Failed || answer.Outcome == replay.Full || answer.Outcome == replay.Uncertain) {
+		if err == nil && (answer.Outcome == replay.Failed || answer.Outcome == replay.Full || answer.Outcome == replay.Busy || answer.Outcome == replay.Uncertain) {
 			err = errNotReserved
 		}
 		return answer.Outcome == replay.Reserved, err

@@ -7,6 +7,7 @@
 package leak
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -26,10 +27,18 @@ const patience = 5 * time.Second
 // or an end says so. Ends run after the tests, each with the code so far.
 func Main(m *testing.M, ends ...func(code int) int) {
 	before := descriptors()
-	goleak.VerifyTestMain(m, sleeps[0], sleeps[1], goleak.Cleanup(func(code int) {
+	finish := func(code int) int {
 		for _, end := range ends {
 			code = end(code)
 		}
+		return code
+	}
+	// Benchmarks measure what others have written, too, which need not end.
+	if flag.Parse(); flag.Lookup("test.bench").Value.String() != "" {
+		os.Exit(finish(m.Run()))
+	}
+	goleak.VerifyTestMain(m, sleeps[0], sleeps[1], goleak.Cleanup(func(code int) {
+		code = finish(code)
 		if left := awaitClosed(before, patience); len(left) > 0 && code == 0 {
 			fmt.Fprintln(os.Stderr, "descriptors are left:", strings.Join(left, ", "))
 			code = 1

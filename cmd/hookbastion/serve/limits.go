@@ -28,7 +28,7 @@ type limits struct {
 func (l *limits) met() map[string]int64 {
 	all := map[string]int64{
 		"handshakes": l.handshakes.Load(), "waiting_copies": l.store.counted().Hurried, "later": l.remote().Dropped,
-		"key_ids": l.fetcher.Stats(time.Now()).Unasked,
+		"webhook_calls": l.store.shares.Refused(), "key_ids": l.fetcher.Stats(time.Now()).Unasked,
 	}
 	if server := l.store.server.Load(); server != nil {
 		maps.Copy(all, server.Met())

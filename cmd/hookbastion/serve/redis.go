@@ -47,6 +47,8 @@ func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, 
 		n.Store, n.remote, n.open = both, both.Remote, both.Open
 		n.sweep = func(now time.Time) { alone.Sweep(now, sweepsPerSecond) }
 	}
+	n.shares = replay.NewShares(n.Store, min(s.Limits.InFlight, redis.DefaultInFlight))
+	n.Store = n.shares
 	var data []byte
 	err := store.Probe(ctx, now)
 	if err == nil {

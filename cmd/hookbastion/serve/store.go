@@ -34,10 +34,11 @@ type nonceStore struct {
 	// sweep does what is due, each second.
 	sweep func(now time.Time)
 	close func() error
-	// remote is what was met of a store that lies elsewhere, run looks after it
+	// remote is what was met of a store that lies elsewhere, shares bounds its calls, run looks after it
 	// until the context ends, and keys are those that replicas share; nil if it
 	// is not elsewhere.
 	remote func() replay.Remote
+	shares *replay.Shares // of its calls
 	run    func(ctx context.Context)
 	keys   *sharedKeys
 	// settled: an access log came to an earlier process.

@@ -1,0 +1,82 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
+)
+
+// slowStore answers when it is told to.
+type slowStore struct {
+	replay.Store
+	answer chan struct{}
+}
+
+func (s slowStore) Reserve(ctx context.Context, _ replay.Nonce, _ replay.Claim, _ time.Time) (replay.Answer, error) {
+	select {
+	case <-s.answer:
+		return replay.Answer{Outcome: replay.Reserved}, nil
+	case <-ctx.Done():
+		return replay.Answer{}, ctx.Err()
+	}
+}
+
+func TestOneWebhookLeavesCallsForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := slowStore{answer: make(chan struct{})}
+		s := replay.NewShares(slow, 18)
+		reserve := func(ctx context.Context, webhook string) <-chan replay.Answer {
+			answers := make(chan replay.Answer, 1)
+			go func() {
+				answer, err := s.Reserve(ctx, replay.Nonce{Webhook: webhook}, replay.Claim{}, time.Now())
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				answers <- answer
+			}()
+			synctest.Wait()
+			return answers
+		}
+		busy := func(answers <-chan replay.Answer) bool {
+			select {
+			case answer := <-answers:
+				return answer.Outcome == replay.Busy
+			default:
+				return false
+			}
+		}
+		var greedy []<-chan replay.Answer
+		for range 16 {
+			greedy = append(greedy, reserve(t.Context(), "greedy"))
+		}
+		if !busy(reserve(t.Context(), "greedy")) {
+			t.Error("one webhook has more than eight times what is free")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for i, want := range []bool{false, false, true} {
+			if got := busy(reserve(ctx, "modest")); got != want {
+				t.Errorf("call %d of another: busy %t", i, got)
+			}
+		}
+		cancel()
+		synctest.Wait()
+		if busy(reserve(t.Context(), "another")) {
+			t.Error("calls that have ended are counted")
+		}
+		for range 17 {
+			slow.answer <- struct{}{}
+		}
+		for _, answers := range greedy {
+			if answer := <-answers; answer.Outcome != replay.Reserved {
+				t.Errorf("outcome %d", answer.Outcome)
+			}
+		}
+		if n := s.Refused(); n != 2 {
+			t.Errorf("%d were refused", n)
+		}
+	})
+}
