@@ -2190,6 +2190,7 @@ func (x *Capture) GetMaxBodyBytes() uint64 {
 	return 0
 }
 
+// Unix is a socket on the machine of Envoy.
 type Grpc_Unix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The socket's path. Default: none.
@@ -2244,6 +2245,7 @@ func (x *Grpc_Unix) GetMode() string {
 	return ""
 }
 
+// Sentinel is how sentinels are asked for the master.
 type Redis_Sentinel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sentinels' name of the master. Default: none.
