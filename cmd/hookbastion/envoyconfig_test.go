@@ -79,28 +79,35 @@ type generated struct {
 	service *process
 }
 
-func startGenerated(t *testing.T, edit func(envoytest.Config)) *generated {
+// startGenerated starts both, with these settings and flags of what is printed.
+func startGenerated(t *testing.T, edit func(envoytest.Config), settings string, flags ...string) *generated {
 	t.Helper()
 	dir, table := quickstart(t)
 	unix := socket(t)
 	g := &generated{upstream: startUpstream(t), table: table}
-	g.service = start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--envoy-max-request-bytes", "25MiB")...)
+	config := filepath.Join(dir, "settings.yaml")
+	if err := sample.WriteFile(config, []byte("envoy: {max_request_bytes: 25MiB}\n"+settings)); err != nil {
+		t.Fatal(err)
+	}
+	g.service = start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--config", config)...)
 	g.service.stderr.await(t, "msg=serving")
 	certs := t.TempDir()
 	cert, key, roots, err := envoytest.Certificate(certs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := envoytest.ParseConfig(printed(t, "envoy", "config", "--policy", filepath.Join(dir, "policies"), "--service", "unix:"+unix.Name,
-		"--application", g.Listener.Addr().String(), "--certificate", cert, "--key", key))
+	envoyConfig, err := envoytest.ParseConfig(printed(t, append([]string{
+		"envoy", "config", "--policy", filepath.Join(dir, "policies"), "--config", config, "--service", "unix:" + unix.Name,
+		"--application", g.Listener.Addr().String(), "--certificate", cert, "--key", key,
+	}, flags...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.GRPCService()["timeout"] = "10s" // the race detector is slow
+	envoyConfig.GRPCService()["timeout"] = "10s" // the race detector is slow
 	if edit != nil {
-		edit(config)
+		edit(envoyConfig)
 	}
-	e, err := envoytest.Start(context.Background(), config, t.TempDir())
+	e, err := envoytest.Start(context.Background(), envoyConfig, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +143,7 @@ func forged(method, path string) *authz.Request {
 // TestGeneratedConfiguration sends deliveries and attacks through a real Envoy that has
 // what envoy config prints.
 func TestGeneratedConfiguration(t *testing.T) {
-	g := startGenerated(t, nil)
+	g := startGenerated(t, nil, "")
 	for _, body := range []string{"{}", "!", "\xff\xfe", "", strings.Repeat("x", 25<<20)} {
 		req := g.signed(t, body)
 		if status := g.send(t, req); status != 200 {
@@ -188,6 +195,36 @@ func TestGeneratedConfiguration(t *testing.T) {
 	}
 }
 
+// TestGeneratedLogs: with each access log that is printed, one that the application fails may
+// come again, at once, and a copy of one that it took may not.
+func TestGeneratedLogs(t *testing.T) {
+	const failures = "replay: {access_log: FAILURES}\n"
+	for name, row := range map[string]struct {
+		settings string
+		flags    []string
+	}{
+		"one line":              {"", []string{"--one-line"}},
+		"failures":              {failures, nil},
+		"one line and failures": {failures, []string{"--one-line"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startGenerated(t, nil, row.settings, row.flags...)
+			again := g.signed(t, "fails first")
+			g.failures.Store(1)
+			if first, second := g.send(t, again), g.send(t, again); first != 500 || second != 200 {
+				t.Errorf("%d and then %d, want 500 and 200", first, second)
+			}
+			want := 409
+			if row.settings == failures {
+				want = 503 // silence says nothing before the lease has ended
+			}
+			if status := g.send(t, again); status != want || len(g.take()) != 2 {
+				t.Errorf("a copy: %d, want %d", status, want)
+			}
+		})
+	}
+}
+
 // TestGuard: the filter that Envoy Gateway is given as a guard lets nothing through that
 // the service has not judged, also where the service is not asked at all.
 func TestGuard(t *testing.T) {
@@ -221,7 +258,7 @@ func TestGuard(t *testing.T) {
 			if !asked {
 				delete(c.Manager(), "early_header_mutation_extensions")
 			}
-		})
+		}, "")
 		want := map[bool]int{true: 200, false: 403}[asked]
 		req := g.signed(t, "{}")
 		req.Set(envoy.HeaderDecisionID, "forged")
@@ -257,11 +294,16 @@ func TestGeneratedForAll(t *testing.T) {
 	if err := sample.WriteFile(settings, []byte("envoy: {max_request_bytes: 25MiB}\n")); err != nil {
 		t.Fatal(err)
 	}
+	failures := filepath.Join(dir, "failures.yaml")
+	if err := sample.WriteFile(failures, []byte("envoy: {max_request_bytes: 25MiB}\nreplay: {access_log: FAILURES}\n")); err != nil {
+		t.Fatal(err)
+	}
 	for _, policies := range []string{filepath.Join(dir, "policies"), filepath.Join(more, "hosts.yaml")} {
 		for _, flags := range [][]string{
 			{"--for", "envoy"}, {"--for", "envoy", "--certificate", cert, "--key", key, "--service", "hookbastion.example.com:9001", "--service-ca", cert, "--service-certificate", cert, "--service-key", key},
 			{"--for", "envoy", "--service", "192.0.2.7:9001", "--application", "application.example.com:80", "--service-ca", cert, "--service-certificate", cert, "--service-key", key},
-			{"--for", "envoy", "--one-phase"}, {"--for", "istio"}, {"--for", "istio", "--service", "127.0.0.1:9001", "--application", "127.0.0.1:8080"},
+			{"--for", "envoy", "--one-phase"}, {"--for", "envoy", "--one-line"}, {"--for", "envoy", "--config", failures}, {"--for", "istio"},
+			{"--for", "istio", "--one-line", "--config", failures}, {"--for", "istio", "--service", "127.0.0.1:9001", "--application", "127.0.0.1:8080"},
 			{"--for", "istio", "--certificate", "senders"}, {"--for", "envoy-gateway"}, {"--for", "envoy-gateway", "--certificate", "senders", "--one-phase"},
 			{"--for", "contour", "--one-phase", "--certificate", "senders", "--host", "hooks.example.com"},
 		} {

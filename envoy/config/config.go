@@ -129,8 +129,9 @@ type Options struct {
 	// BytesInFlight the setting limits.bytes_in_flight.
 	MaxRequestBytes, BytesInFlight uint64
 	TrustedHops                    int
-	// OnePhase says that replay.access_log is false.
-	OnePhase bool
+	// OnePhase says that replay.access_log is false, Failures that it is FAILURES. OneLine
+	// asks for Envoy's OpenTelemetry access log.
+	OnePhase, Failures, OneLine bool
 	// RequireTLS and RequireCertificate are what policies ask of senders' connections, Edge is
 	// the setting envoy.edge.
 	RequireTLS, RequireCertificate, Edge bool
@@ -187,6 +188,20 @@ type view struct {
 	Remove []string
 	// Cluster is the name of the service's cluster.
 	Cluster string
+}
+
+// Log is the access log by which the service learns what became of deliveries.
+func (v *view) Log() (string, error) {
+	name := "accesslog"
+	if v.OneLine {
+		name = "linelog"
+	}
+	text, err := part(name, v)
+	if err != nil || !v.Failures {
+		return text, err
+	}
+	filter, err := part("failures", v)
+	return text + filter, err
 }
 
 // Generate returns the configuration for the webhooks. It fails with all that it cannot

@@ -2,8 +2,11 @@ package config_test
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hookbastion/hookbastion/envoy/config"
 )
@@ -26,6 +29,90 @@ func TestCheckTakesTheOtherLog(t *testing.T) {
 		got, err := config.Check(webhooks, options(config.Envoy), []config.File{{Name: "f", Data: []byte(other)}})
 		if err != nil || len(got) != want {
 			t.Errorf("%q: %v, error %v", edit, got, err)
+		}
+	}
+}
+
+// TestLogsAreThoseOfThePage: one line for each entry, and failures alone, are written as
+// docs/replay.md shows them, and beside the usual log nothing else changes.
+func TestLogsAreThoseOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/replay.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(name string) (value map[string]any) {
+		_, rest, _ := strings.Cut(string(page), "<!-- envoy: "+name+" -->\n```yaml\n")
+		text, _, _ := strings.Cut(rest, "```")
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil || len(value) == 0 {
+			t.Fatalf("docs/replay.md shows no %s: %v", name, err)
+		}
+		return value
+	}
+	line := shown("line")["access_log"].([]any)[0]
+	filter := shown("failures")["filter"]
+	written := func(o config.Options) (log map[string]any, rest string) {
+		text := string(generate(t, webhooks, o))
+		var found func(any) any
+		found = func(value any) any {
+			switch value := value.(type) {
+			case map[string]any:
+				if log, ok := value["access_log"]; ok {
+					delete(value, "access_log")
+					return log
+				}
+				for _, v := range value {
+					if log := found(v); log != nil {
+						return log
+					}
+				}
+			case []any:
+				for _, v := range value {
+					if log := found(v); log != nil {
+						return log
+					}
+				}
+			}
+			return nil
+		}
+		for d := yaml.NewDecoder(strings.NewReader(text)); ; {
+			var document any
+			if d.Decode(&document) != nil {
+				break
+			}
+			if all, ok := found(document).([]any); ok && len(all) == 1 {
+				log, _ = all[0].(map[string]any)
+			}
+			out, err := yaml.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest += string(out)
+		}
+		return log, rest
+	}
+	for _, target := range []config.Target{config.Envoy, config.Istio} {
+		usual, rest := written(options(target))
+		for _, row := range []struct {
+			line, failures bool
+			log            any
+		}{{false, true, usual}, {true, false, line}, {true, true, line}} {
+			o := options(target)
+			o.OneLine, o.Failures = row.line, row.failures
+			got, beside := written(o)
+			if has := got["filter"]; row.failures != reflect.DeepEqual(has, filter) || !row.failures && has != nil {
+				t.Errorf("%s, %+v: filter %v", target, row, has)
+			}
+			delete(got, "filter")
+			if row.line && target == config.Istio { // its cluster has a long name
+				common := got["typed_config"].(map[string]any)["common_config"].(map[string]any)["grpc_service"].(map[string]any)
+				common["envoy_grpc"] = map[string]any{"cluster_name": "hookbastion"}
+			}
+			if !reflect.DeepEqual(got, row.log) {
+				t.Errorf("%s, %+v: %v", target, row, got)
+			}
+			if beside != rest {
+				t.Errorf("%s, %+v: more has changed than the access log", target, row)
+			}
 		}
 	}
 }

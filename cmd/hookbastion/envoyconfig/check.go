@@ -46,7 +46,7 @@ func (f *flags) compare(cmd *cobra.Command, s *settings.Settings, n *edge.Needs,
 	}
 	found := audit.Audit(audited, audit.Options{
 		MaxRequestBytes: limit, TrustedHops: uint64(o.TrustedHops), ExtensionOnly: n.Named, SignatureHeaders: headers, //nolint:gosec // the settings bound it
-		OnePhase: o.OnePhase, Edge: s.Mapping.Edge.First, TLS12: s.TLS != nil && s.TLS.MinVersion == tls.VersionTLS12,
+		OnePhase: o.OnePhase, OnlyFailures: o.Failures, Edge: s.Mapping.Edge.First, TLS12: s.TLS != nil && s.TLS.MinVersion == tls.VersionTLS12,
 		RequireTLS: n.Transport.TLS, RequireCertificate: n.Transport.Certificate, RequireWhole: n.Transport.Whole,
 	})
 	// What the audit does not read is read here, or said to be nothing.

@@ -24,7 +24,7 @@ type flags struct {
 	serviceName, serviceCA                string
 	serviceCertificate, serviceKey        string
 	hosts, check                          []string
-	onePhase                              bool
+	onePhase, oneLine                     bool
 }
 
 func New() *cobra.Command {
@@ -59,6 +59,7 @@ func New() *cobra.Command {
 	add(&f.serviceCertificate, "service-certificate", "", "what Envoy shows the service: a file, or the name of a Secret (default: /etc/envoy/hookbastion/tls.crt, hookbastion-client)")
 	add(&f.serviceKey, "service-key", "", "its key: a file, for --for envoy alone (default: /etc/envoy/hookbastion/tls.key)")
 	cmd.Flags().BoolVar(&f.onePhase, "one-phase", false, "no access log goes to the service: the setting replay.access_log: false (default: false, or what --config says)")
+	cmd.Flags().BoolVar(&f.oneLine, "one-line", false, "Envoy's OpenTelemetry access log, which costs half, for envoy and istio alone (default: false, the gRPC access log)")
 	cmd.Flags().StringArrayVar(&f.check, "check", nil, "compare a file with what would be printed, - for standard input (default: print); may be repeated")
 	return cmd
 }
@@ -107,7 +108,8 @@ func (f *flags) options(s *settings.Settings) (config.Options, error) {
 	o.Target, o.Namespace, o.Hosts = config.Target(f.target), d.namespace, f.hosts
 	o.Sender = config.Files{Certificate: f.certificate, Key: f.key, CA: f.clientCA}
 	o.Client = config.Files{Certificate: d.serviceCertificate, Key: d.serviceKey, CA: d.serviceCA}
-	o.ServiceName, o.OnePhase = f.serviceName, o.OnePhase || f.onePhase
+	o.ServiceName, o.OnePhase, o.OneLine = f.serviceName, o.OnePhase || f.onePhase, f.oneLine
+	o.Failures = o.Failures && !o.OnePhase
 	if f.policies.Config != "" {
 		o.MaxRequestBytes = uint64(s.Mapping.MaxRequestBytes) //nolint:gosec // the settings bound it
 	}
@@ -154,8 +156,15 @@ func (f *flags) contradictions(s *settings.Settings) (errs []error) {
 	if s.Mapping.Decompressed {
 		fail("envoy.decompressed needs a decompressor before the filter, which is not written: docs/envoy.md, Compressed bodies")
 	}
-	if s.OnlyFailures {
-		fail("replay.access_log: FAILURES needs a filter in the access log, which is not written: docs/replay.md, Failures alone")
+	logs := envoy || f.target == string(config.Istio)
+	if s.OnlyFailures && !logs {
+		fail("replay.access_log: FAILURES needs a filter in the access log, which is written for envoy and istio alone: docs/replay.md, Failures alone")
+	}
+	switch {
+	case f.oneLine && !logs:
+		fail("--one-line is for envoy and istio alone")
+	case f.oneLine && (f.onePhase || s.Lease == 0):
+		fail("--one-line asks for an access log, and --one-phase or replay.access_log: false for none")
 	}
 	if s.Mapping.Edge.TLSVersionHeader != "" {
 		fail("envoy.tls_version_header needs an early header mutation, which is not written: docs/transport.md")

@@ -97,6 +97,7 @@ func Options(s *settings.Settings) config.Options {
 		BytesInFlight: uint64(s.Limits.BytesInFlight), //nolint:gosec // the settings bound it
 		TrustedHops:   s.Mapping.Source.TrustedHops,
 		OnePhase:      s.Lease == 0,
+		Failures:      s.OnlyFailures,
 		Edge:          s.Mapping.Edge.First,
 	}
 }
