@@ -96,6 +96,53 @@ func TestBreath(t *testing.T) {
 	})
 }
 
+// restless is a neighbour that writes again while the last event is taken, for as long as
+// more says so. It returns how many events were taken: the system joins the others.
+func restless(events chan<- fsnotify.Event, more func() bool) (taken int) {
+	for ; more(); time.Sleep(time.Millisecond / 2) {
+		select {
+		case events <- fsnotify.Event{}:
+			taken++
+		default:
+		}
+	}
+	return taken
+}
+
+// It is heard no more often than others, and keeps no change out.
+func TestBreathWithoutRest(t *testing.T) {
+	inTime(t, func(t *testing.T, w *waiting) {
+		begin := time.Now()
+		taken := restless(w.events, func() bool { return len(w.changed) == 0 })
+		if took := time.Since(begin); took > patienceBase+2*breath {
+			t.Errorf("told after %s", took)
+		}
+		if most := 5 * int(patienceBase/breath); taken > most {
+			t.Errorf("%d events wake the watcher, want %d at most", taken, most)
+		}
+	})
+}
+
+func TestTheEndNeedsNoRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events, gone := make(chan fsnotify.Event), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { wait(ctx, events, nil, nil, make(chan Sign, 1)); close(gone) }()
+		for range 2 { // before the end and after it
+			begin := time.Now()
+			restless(events, func() bool { return time.Since(begin) < 2*breath })
+			cancel()
+		}
+		select {
+		case <-gone:
+		default:
+			t.Error("the watcher goes on after its end")
+		}
+		<-gone
+	})
+}
+
 func TestPolls(t *testing.T) {
 	for n, want := range map[int]time.Duration{0: pollBase, 100: 600 * time.Millisecond, 1_000_000: pollMost} {
 		inTime(t, func(t *testing.T, w *waiting) {

@@ -205,21 +205,19 @@ func quiet(ctx context.Context, events <-chan fsnotify.Event, atMost time.Durati
 }
 
 // takeAll takes the events that are there, and reports whether there are any. The notifier
-// has each next one ready at once.
+// has each next one ready at once, so that a moment is enough; of a neighbour that is
+// faster than we are there is no last one.
 func takeAll(events <-chan fsnotify.Event) (some bool) {
-	const most = 1 << 12 // of a neighbour that is faster than we are
-	next := time.NewTimer(time.Millisecond)
-	defer next.Stop()
-	for range most {
+	moment := time.NewTimer(time.Millisecond)
+	defer moment.Stop()
+	for {
 		select {
 		case <-events:
 			some = true
-			next.Reset(time.Millisecond)
-		case <-next.C:
+		case <-moment.C:
 			return some
 		}
 	}
-	return some
 }
 
 // stillTries is how many looks are compared before it is enough.
