@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -120,9 +119,10 @@ type noSpace struct{}
 func (noSpace) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 func TestClosingWhileRecording(t *testing.T) {
-	for range 2000 {
-		w := telemetry.NewWriter(io.Discard)
-		r := recorder(t, w, 10)
+	for range 300 {
+		var out bytes.Buffer
+		w := telemetry.NewWriter(&out)
+		r, reader := measured(t, w, 10)
 		var all sync.WaitGroup
 		begin := make(chan struct{})
 		for range 8 {
@@ -132,6 +132,10 @@ func TestClosingWhileRecording(t *testing.T) {
 		close(begin)
 		w.Close()
 		all.Wait()
+		written, dropped := int64(strings.Count(out.String(), `"decision_id"`)), counters(t, reader)["hookbastion.records.dropped reason=slow"]
+		if written+dropped != 8 {
+			t.Fatalf("%d written and %d dropped of 8", written, dropped)
+		}
 	}
 }
 

@@ -6,11 +6,13 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +49,49 @@ func TestRecordsAreWrittenSoon(t *testing.T) {
 			t.Fatalf("%d records after a pause", n)
 		}
 	})
+}
+
+// Whenever records come, and whatever the disk takes, the writer does not sleep while one waits.
+func TestTheWriterOversleepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		disk := &slowDisk{out: &out}
+		w := telemetry.NewWriter(disk)
+		r, _ := measured(t, w, 10)
+		// Some come at the very moments at which the writer looks.
+		after := func() time.Duration { return time.Duration(rand.IntN(9)) * time.Millisecond / 4 }
+		const together = 4
+		for round := range 3000 {
+			disk.takes = after()
+			var all sync.WaitGroup
+			for range together {
+				all.Go(func() {
+					time.Sleep(after())
+					r.Record(event(authz.OK))
+				})
+			}
+			all.Wait()
+			time.Sleep(10 * time.Millisecond) // two writes and the pauses between
+			synctest.Wait()
+			if n := bytes.Count(out.Bytes(), []byte{'\n'}); n != together {
+				t.Fatalf("round %d: %d of %d records are written", round, n, together)
+			}
+			out.Reset()
+		}
+		disk.takes = 0
+		w.Close()
+	})
+}
+
+// slowDisk takes so long for each write.
+type slowDisk struct {
+	out   *bytes.Buffer
+	takes time.Duration
+}
+
+func (d *slowDisk) Write(lines []byte) (int, error) {
+	time.Sleep(d.takes)
+	return d.out.Write(lines)
 }
 
 // recordsVariable names the file of the process that TestRecordsOfAKilledProcess kills.
