@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/hookbastion/hookbastion/envoy/configmap"
 )
 
 // read parses a file and collects what its documents hold.
@@ -159,41 +161,13 @@ func (w *walker) configMap(n node, p place, depth int) {
 		if document.Kind != yaml.MappingNode && document.Kind != yaml.SequenceNode {
 			return
 		}
-		w.put(document, value.val)
+		configmap.Place(w.data, document, value.val)
 		if value.val = document; isMesh(value) {
 			w.meshes, w.found = append(w.meshes, value), true
 			return
 		}
 		w.walk(value, p, depth+1)
 	})
-}
-
-// put gives the nodes of a text their places in the file: where the text stands in the
-// file line by line, their own, and otherwise that of the text.
-func (w *walker) put(document, text *yaml.Node) {
-	indent := -1
-	if text.Style&yaml.LiteralStyle != 0 {
-		if lines := bytes.SplitN(w.data, []byte{'\n'}, text.Line+2); len(lines) > text.Line {
-			indent = len(lines[text.Line]) - len(bytes.TrimLeft(lines[text.Line], " "))
-		}
-	}
-	seen := map[*yaml.Node]bool{}
-	var move func(*yaml.Node)
-	move = func(n *yaml.Node) {
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		if indent >= 0 {
-			n.Line, n.Column = n.Line+text.Line, n.Column+indent
-		} else {
-			n.Line, n.Column = text.Line, text.Column
-		}
-		for _, child := range n.Content {
-			move(child)
-		}
-	}
-	move(document)
 }
 
 var (
