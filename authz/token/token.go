@@ -236,7 +236,8 @@ func foundText(present, match bool) string {
 func (c *Check) WantsForm() bool { return false }
 
 // Sign adds the token of that ID, or the first one if it is empty: of those
-// whose text is known, or whose digest the given text has.
+// whose text is known, or whose digest the given text has. A text that is given
+// without an ID is that of a digest, where there is one.
 func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 	for i := range c.Candidates {
 		candidate := &c.Candidates[i]
@@ -244,6 +245,9 @@ func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 			continue
 		}
 		if candidate.Cell != nil {
+			if s.KeyID == "" && s.Secret.Len() > 0 && c.hasDigest() {
+				continue // what was given is of a digest
+			}
 			version := candidate.Cell.Load(s.Secrets)
 			return version != nil && candidate.sign(req, string(version.Reveal()))
 		}
@@ -252,6 +256,10 @@ func (c *Check) Sign(req *authz.Request, s authz.Signing) bool {
 		}
 	}
 	return false
+}
+
+func (c *Check) hasDigest() bool {
+	return slices.ContainsFunc(c.Candidates, func(k Candidate) bool { return k.Cell == nil })
 }
 
 func (p *Place) sign(req *authz.Request, value string) bool {

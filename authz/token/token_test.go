@@ -79,6 +79,22 @@ func TestRun(t *testing.T) {
 	if check.Sign(req, authz.Signing{KeyID: "nobody"}) {
 		t.Error("a token that is not there")
 	}
+	// What is given is the token of a digest, whatever else the policy has.
+	check.Candidates = append(check.Candidates, token.Candidate{ID: "digest", Place: token.Place{Header: "x-digest"}, Digest: secret.DigestOf([]byte("the given token"))})
+	for _, c := range []struct{ id, given, want string }{
+		{"", "the given token", "[{x-digest the given token}]"},
+		{"digest", "the given token", "[{x-digest the given token}]"},
+		{"two", "the given token", "[{x-token the second token}]"},
+		{"", "", "[{x-token the first token}]"},
+		{"", "another token", ""},
+		{"digest", "another token", ""},
+		{"digest", "", ""},
+	} {
+		req := &authz.Request{}
+		if ok := check.Sign(req, authz.Signing{KeyID: c.id, Secret: secret.New([]byte(c.given))}); ok != (c.want != "") || ok && fmt.Sprintf("%s", req.Headers) != c.want {
+			t.Errorf("%+v: %t, %s", c, ok, req.Headers)
+		}
+	}
 }
 
 // A place is read and parsed once, however many tokens it may carry.

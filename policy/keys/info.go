@@ -49,6 +49,10 @@ type Key struct {
 // IsPublic reports whether it is a public key, or a place of them.
 func (k *Key) IsPublic() bool { return k.reader != nil || k.URL != "" }
 
+// Withheld reports whether what signs is not in the policy: it has the public key, or the
+// digest of the token.
+func (k *Key) Withheld() bool { return k.IsPublic() || k.Digest != "" }
+
 // PerTenant reports whether each tenant has a key of its own.
 func (k *Key) PerTenant() bool {
 	return k.File != "" && k.Bytes == 0 && len(k.Public) == 0 && IsPerTenant(k.File)

@@ -90,6 +90,9 @@ func (o *signOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if why := o.delivery.Needless(table, keys); why != "" {
+		return fmt.Errorf("--key %s", why)
+	}
 	req, err := o.delivery.Request(table, now, body)
 	if errors.Is(err, authz.ErrNoKey) && publicOnly(keys, o.delivery.Webhook) {
 		return fmt.Errorf("%w: the policy has public keys, so that --key must name the file of the private key that belongs to one", err)

@@ -77,7 +77,13 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	files, err := policytest.Read(names...)
 	problem := cli.AsErrors(err)
 	runner, err := policytest.NewRunner(&o.p, s)
-	if problem = append(problem, cli.AsErrors(err)...); len(problem) > 0 {
+	problem = append(problem, cli.AsErrors(err)...)
+	if err == nil {
+		for _, f := range files {
+			problem = append(problem, runner.Check(f)...)
+		}
+	}
+	if len(problem) > 0 {
 		return problem.Err()
 	}
 	for _, warning := range runner.Warnings() {

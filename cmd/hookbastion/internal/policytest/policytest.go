@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookbastion/hookbastion/authz"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/sample"
 	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
 	testv1 "github.com/hookbastion/hookbastion/proto/hookbastion/test/v1"
@@ -36,6 +37,8 @@ type File struct {
 	text  []byte
 	doc   *strictyaml.Document
 	tests *testv1.Tests
+	// unread is what is wrong with its form.
+	unread policy.Errors
 }
 
 // IsTest reports whether a file's name is that of tests.
@@ -100,11 +103,31 @@ func Parse(name string, text []byte) (*File, policy.Errors) {
 	f := &File{Name: name, text: text, tests: &testv1.Tests{}}
 	var err error
 	f.doc, err = strictyaml.Options{}.Decode(name, text, f.tests)
-	c := checker{}
-	_ = errors.As(err, &c.unread) // there is no other error
-	c.faults.Follows = c.follows
+	_ = errors.As(err, &f.unread) // there is no other error
+	c := f.checker()
 	c.file(f)
-	return f, append(c.unread, c.faults.Errors()...)
+	return f, append(slices.Clone(f.unread), c.faults.Errors()...)
+}
+
+// Check looks for what the policies make wrong with a file: a key of which nothing would be
+// made. Which webhooks and keys there are is told by the cases themselves.
+func (r *Runner) Check(f *File) policy.Errors {
+	c := f.checker()
+	for i, test := range f.tests.GetTests() {
+		for j, step := range test.GetSteps() {
+			d := sample.Delivery{Webhook: step.GetSign().GetWebhook(), KeyID: step.GetSign().GetKeyId(), Key: step.GetSign().GetKey()}
+			if why := d.Needless(r.table, r.keys); why != "" {
+				c.faults.Fail(f.doc.At("tests", i, "steps", j, "sign", "key"), why)
+			}
+		}
+	}
+	return c.faults.Errors()
+}
+
+func (f *File) checker() *checker {
+	c := &checker{unread: f.unread}
+	c.faults.Follows = c.follows
+	return c
 }
 
 // checker looks for what is wrong with tests beside their form.

@@ -12,6 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/jose"
 	"github.com/hookbastion/hookbastion/authz/publickey"
 	"github.com/hookbastion/hookbastion/authz/secret"
+	"github.com/hookbastion/hookbastion/policy/keys"
 )
 
 // Delivery says of which webhook a delivery is made, and what its policy leaves
@@ -96,6 +97,31 @@ func (d *Delivery) Request(table *authz.Table, now time.Time, body []byte) (*aut
 		err = fmt.Errorf("%w; give --path with a tenant that has a secret", err)
 	}
 	return req, err
+}
+
+// Needless says why the file in Key would be passed over: the policy has what signs. It is
+// empty where the file is needed, and where there is no such webhook or key, as Request says.
+func (d *Delivery) Needless(table *authz.Table, all []keys.Key) string {
+	if d.Key == "" || table.Webhook(d.Webhook) == nil {
+		return ""
+	}
+	found := false
+	for i := range all {
+		if k := &all[i]; k.Webhook == d.Webhook && (d.KeyID == "" || k.ID == d.KeyID) {
+			if k.Withheld() {
+				return ""
+			}
+			found = true
+		}
+	}
+	switch {
+	case d.KeyID == "":
+		return fmt.Sprintf("has no use: webhook %s has no public key, and no digest of a token", d.Webhook)
+	case found:
+		return fmt.Sprintf("has no use: the key %s of webhook %s is no public key, and no digest of a token", d.KeyID, d.Webhook)
+	default:
+		return ""
+	}
 }
 
 // shake makes the request a handshake of the webhook.

@@ -700,7 +700,7 @@ type Sign struct {
 	// The key to sign with. Default: the first.
 	KeyId string `protobuf:"bytes,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// A file with the private key where the policy has the public one, or with the token
-	// where it has the digest, relative to the test file.
+	// where it has the digest, relative to the test file. It is an error where it has neither.
 	Key string `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
 	// The provider's handshake of that name in place of a delivery.
 	Handshake string `protobuf:"bytes,6,opt,name=handshake,proto3" json:"handshake,omitempty"`
