@@ -139,7 +139,7 @@ func TestEachPlaces(t *testing.T) {
 // nor keep back the good ones.
 func TestEachGoesOn(t *testing.T) {
 	_, hooks, err := each("webhooks:\n  - name: a\n    match: {path: /a}\n  - name: b\n    match: {path: /b\n    mode: SHADOW\n  - nam: c\n    match: {path: /c}\n  - name: d\n    match: {path: /d}\n")
-	want := "f:5:5: not YAML: did not find expected ',' or '}'\nf:7:5: webhooks[2]: unknown key \"nam\"; did you mean name?"
+	want := "f:5:12: not YAML: did not find expected ',' or '}'; is this bracket closed?\nf:7:5: webhooks[2]: unknown key \"nam\"; did you mean name?"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)
 	}

@@ -42,7 +42,7 @@ func (d *decoder) syntax(err error, data []byte, from span) {
 			}
 		}
 	}
-	message := "not YAML: " + text
+	message, column := "not YAML: "+text, 0
 	switch {
 	case yamlAnchor.MatchString(text):
 		message = noAliases
@@ -51,8 +51,14 @@ func (d *decoder) syntax(err error, data []byte, from span) {
 		line = badByteLine(data)
 	case yamlBlock.MatchString(text):
 		line = failingLine(data, err, line) // the library names the one on which the block begins
+	case yamlBracket.MatchString(text):
+		if line, column = bracket(data, text, line); column > 0 {
+			message += "; is this bracket closed?"
+		}
 	}
-	column := firstColumn(data, line)
+	if column == 0 {
+		column = firstColumn(data, line)
+	}
 	if line == 1 {
 		column += int(from.column) - 1
 	}
