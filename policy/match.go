@@ -28,15 +28,15 @@ func (c *compiler) match(m *policyv1.Match, at strictyaml.Place) authz.Match {
 		c.faults.Fail(at.At("hosts"), "contradicts extension_only, which takes any host")
 	}
 	for i, host := range m.GetHosts() {
-		name := strings.ToLower(strings.TrimSuffix(host, "."))
-		if problem := hostProblem(name); problem != "" {
+		name := matched(host)
+		if problem := HostProblem(host); problem != "" {
 			c.faults.Fail(at.At("hosts", i), problem)
 		} else if slices.Contains(match.Hosts, name) {
 			c.faults.Fail(at.At("hosts", i), "is listed twice")
 		}
 		match.Hosts = append(match.Hosts, name)
 	}
-	if problem := pathProblem(m.GetPath()); problem != "" {
+	if problem := PathProblem(m.GetPath()); problem != "" {
 		c.faults.Fail(at.At("path"), problem)
 	}
 	for i, method := range match.Methods {
@@ -50,8 +50,12 @@ func (c *compiler) match(m *policyv1.Match, at strictyaml.Place) authz.Match {
 	return match
 }
 
-func hostProblem(host string) string {
-	name, wildcard := strings.CutPrefix(host, "*.")
+// matched is a host as it is compared.
+func matched(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
+
+// HostProblem says why a host of match is none, or would never match; empty if it is good.
+func HostProblem(host string) string {
+	name, wildcard := strings.CutPrefix(matched(host), "*.")
 	if addr, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && addr.Is6() && !wildcard {
 		if want := "[" + addr.String() + "]"; addr.Zone() != "" || name != want {
 			return "must be an address in brackets in its short form, such as [2001:db8::1]"
@@ -72,8 +76,9 @@ func hostProblem(host string) string {
 	return ""
 }
 
-// pathProblem looks for what would never match, or not as it reads.
-func pathProblem(path string) string {
+// PathProblem says why a path of match would never match, or not as it reads; empty if it
+// is good.
+func PathProblem(path string) string {
 	if strings.ContainsAny(path, "?#") {
 		return "must have no query and no fragment; only the path is matched"
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/files"
 	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/cli"
+	"github.com/hookbastion/hookbastion/policy"
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/provider/page"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -42,7 +43,7 @@ type key struct {
 // plan reads the flags, and says all that is wrong with them.
 func (o *options) plan() ([]*webhook, error) {
 	webhooks, err := o.named()
-	if err != nil {
+	if err := errors.Join(err, o.badHost()); err != nil {
 		return nil, err
 	}
 	errs := o.give(webhooks)
@@ -83,6 +84,8 @@ func (o *options) named() ([]*webhook, error) {
 		switch {
 		case !strings.HasPrefix(w.path, "/") || !utf8.ValidString(w.path):
 			errs = append(errs, fmt.Errorf("--provider %s: the path %.60q must begin with /, and be ASCII", name, path))
+		case policy.PathProblem(w.path) != "":
+			errs = append(errs, fmt.Errorf("--provider %s: the path %.60q %s", name, path, policy.PathProblem(w.path)))
 		case strings.Contains(w.path, "{tenant}"):
 			errs = append(errs, fmt.Errorf("--provider %s: a path with {tenant} needs a secret for each tenant, which init does not write: docs/secrets.md", name))
 		}
@@ -93,6 +96,17 @@ func (o *options) named() ([]*webhook, error) {
 		all = append(all, w)
 	}
 	return all, errors.Join(errs...)
+}
+
+// badHost says what is wrong with the host.
+func (o *options) badHost() error {
+	if o.host == "" {
+		return nil
+	}
+	if problem := policy.HostProblem(o.host); problem != "" {
+		return fmt.Errorf("--host: %.60q %s", o.host, problem)
+	}
+	return nil
 }
 
 // free is the name, or with a number where another webhook has it.

@@ -134,6 +134,9 @@ func (o *options) ask(in io.Reader, out io.Writer) ([]*webhook, error) {
 			return nil, err
 		}
 	}
+	if err := o.badHost(); err != nil {
+		return nil, err
+	}
 	for _, w := range webhooks {
 		for _, p := range w.missing(o.parameters) {
 			text, err := answer(w.name + ": " + p.GetName() + ", " + p.GetText())
