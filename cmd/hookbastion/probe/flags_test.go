@@ -33,9 +33,9 @@ func command(t *testing.T, in string, args ...string) (out, errs string, exit cl
 func TestFlags(t *testing.T) {
 	b := newBench(t)
 	b.write("policies/p/p.yaml", hook(""))
-	open := "  - {name: open, match: {path: /open}, unverified: {reason: it needs none}}\n" +
-		"  - {name: public, match: {path: /public}, provider: discord, secrets: [{file: ../../secrets/key}]}\n"
-	b.write("policies/open/p.yaml", "webhooks:\n"+open)
+	open := "webhooks:\n  - {name: open, match: {path: /open}, unverified: {reason: it needs none}}\n"
+	b.write("policies/unverified/p.yaml", open)
+	b.write("policies/open/p.yaml", open+"  - {name: public, match: {path: /public}, provider: discord, secrets: [{file: ../../secrets/key}]}\n")
 	b.write("secrets/key", "302a300506032b6570032100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"[24:])
 	t.Chdir(b.dir)
 	left := t.TempDir()
@@ -94,14 +94,25 @@ func TestFlags(t *testing.T) {
 	if exit != cli.CaseFailed || !strings.Contains(out, `"/other" of the host`) || asked.Load() > 0 {
 		t.Errorf("exit %d after %d requests\n%s", exit, asked.Load(), out)
 	}
-	// What was asked for by name and cannot be probed is a failure, also beside another one.
-	out, _, exit = command(t, "", "--policy", "policies/p", "--policy", "policies/open", "--target", signedOnly(t), "--rate", "10000", "--attack", "no-proof", "--webhook", "hook", "--webhook", "public")
-	if exit != cli.CaseFailed || !strings.Contains(out, "public\n- not probed: ") || !strings.Contains(out, " 0 unclear, 0 unseen, 1 held\n") {
-		t.Errorf("exit %d\n%s", exit, out)
-	}
-	out, _, exit = command(t, "", "--policy", "policies/p", "--policy", "policies/open", "--target", signedOnly(t), "--rate", "10000", "--attack", "no-proof")
-	if exit != 0 || !strings.Contains(out, "public\n- not probed: ") {
-		t.Errorf("exit %d\n%s", exit, out)
+	// What cannot be probed is a failure, also beside another one: nothing shows that it holds.
+	// What asks for no proof has nothing to show, unless it was asked for by its name.
+	for _, c := range []struct {
+		beside, more, not string
+		exit              cli.Exit
+	}{
+		{"open", "", "public", cli.CaseFailed},
+		{"open", "--webhook hook --webhook public", "public", cli.CaseFailed},
+		{"open", "--webhook hook", "", cli.Good},
+		{"unverified", "", "open", cli.Good},
+		{"unverified", "--key open=none", "open", cli.Good},
+		{"unverified", "--webhook hook --webhook open", "open", cli.CaseFailed},
+		{"unverified", "--path open=/open", "open", cli.CaseFailed},
+	} {
+		args := []string{"--policy", "policies/p", "--policy", "policies/" + c.beside, "--target", signedOnly(t), "--rate", "10000", "--attack", "no-proof"}
+		out, _, exit := command(t, "", append(args, strings.Fields(c.more)...)...)
+		if exit != c.exit || strings.Contains(out, "- not probed: ") != (c.not != "") || !strings.Contains(out, c.not+"\n") || !strings.Contains(out, " 0 unclear, 0 unseen, 1 held\n") {
+			t.Errorf("beside %s, %s: exit %d\n%s", c.beside, c.more, exit, out)
+		}
 	}
 }
 

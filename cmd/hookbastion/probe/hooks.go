@@ -43,6 +43,8 @@ type loaded struct {
 type unsigned struct {
 	Webhook string `json:"webhook"`
 	Why     string `json:"why"`
+	// open: it asks for no proof, so that there is nothing to try.
+	open bool
 }
 
 func (l *loaded) forget() { _ = os.RemoveAll(l.dir) } // it has no secrets
@@ -103,7 +105,7 @@ func (o *options) load(cmd *cobra.Command) (*loaded, error) {
 		sign := &signer{o: o, table: rules, hook: w, body: body}
 		why := sign.prepare(rules, at.File(), l.dir, all)
 		if why != nil {
-			l.unsigned = append(l.unsigned, unsigned{w.GetName(), why.Error()})
+			l.unsigned = append(l.unsigned, unsigned{w.GetName(), why.Error(), w.GetUnverified() != nil})
 			return
 		}
 		l.hooks = append(l.hooks, &probe.Webhook{

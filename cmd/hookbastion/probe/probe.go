@@ -35,7 +35,8 @@ func New() *cobra.Command {
 			"hosts and methods. The valid ones reach the application as any other delivery does.\n" +
 			"What the policies let in is not sent. --list says what there is, and sends nothing.\n" +
 			"Exits 0 if all was held; 2 if nobody answers; 3 if policies are invalid; 4 if a valid\n" +
-			"delivery was refused, or what became of an attack is unclear; 5 if one got through.",
+			"delivery was refused, what became of an attack is unclear, or a webhook could not be\n" +
+			"probed; 5 if an attack got through.",
 		Example: "  hookbastion probe --list\n" +
 			"  hookbastion probe --policy policies --target http://localhost:10000\n" +
 			"  hookbastion probe --target https://hooks.example.com --webhook hook --rate 5 --yes --output junit > probe.xml",
@@ -116,7 +117,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	for _, hook := range set.hooks {
 		err := o.gateway.Run(ctx, hook, report.add)
 		if errors.Is(err, probe.ErrCannot) {
-			report.Unsigned = append(report.Unsigned, unsigned{hook.Name, err.Error()})
+			report.Unsigned = append(report.Unsigned, unsigned{Webhook: hook.Name, Why: err.Error()})
 			continue
 		}
 		if err != nil {
@@ -126,7 +127,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := report.print(cmd.OutOrStdout(), o.output); err != nil {
 		return err
 	}
-	report.missed = slices.ContainsFunc(report.Unsigned, func(u unsigned) bool { return o.named(u.Webhook) })
+	report.missed = slices.ContainsFunc(report.Unsigned, func(u unsigned) bool { return !u.open || o.named(u.Webhook) })
 	return report.exit()
 }
 

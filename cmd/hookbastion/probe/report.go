@@ -35,7 +35,7 @@ type report struct {
 	Unseen   int            `json:"unseen"`
 	Results  []probe.Result `json:"results"`
 	Unsigned []unsigned     `json:"not_probed"`
-	missed   bool           // one of Unsigned was asked for by its name
+	missed   bool           // one of Unsigned asks for a proof, or was asked for by its name
 }
 
 func (r *report) add(result probe.Result) {
