@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"go/ast"
+	gobuild "go/build"
+	"go/parser"
+	"go/token"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -129,10 +134,59 @@ var exits = map[string]string{
 	"version 2":        "version 2",
 }
 
-// elsewhere are the cells that other tests show.
+// elsewhere are the cells that other tests show: of this package, of the room before the dot,
+// or the script behind the slash.
 var elsewhere = map[string]string{
-	"serve 0": "terminate", "capture 0": "TestCaptures", "redeliver 0": "TestRedeliver", "ranges accept 0": "TestRangesAreRefreshed", "demo 0": "TestDemo", "demo 4": "TestJudge", "demo 5": "TestJudge",
-	"keys accept 0": "handshake", "probe 0": "TestOurs",
+	"serve 0": "TestScaleDown", "capture 0": "TestCaptures", "redeliver 0": "TestRedeliverThroughEnvoy", "ranges accept 0": "TestRangesAreRefreshed",
+	"keys accept 0": "TestScripts/handshake", "demo 0": "TestDemoAsRows", "demo 4": "demo.TestJudge", "demo 5": "demo.TestJudge", "probe 0": "probe.TestOurs",
+}
+
+// TestElsewhere: the tests that elsewhere names are there, and run.
+func TestElsewhere(t *testing.T) {
+	byRoom := map[string]map[string]bool{}
+	for cell, name := range elsewhere {
+		room := "."
+		if before, after, ok := strings.Cut(name, "."); ok {
+			room, name = before, after
+		}
+		if byRoom[room] == nil {
+			byRoom[room] = testsIn(t, room)
+		}
+		name, script, isScript := strings.Cut(name, "/")
+		if !byRoom[room][name] {
+			t.Errorf("%s: %s has no %s", cell, room, name)
+		}
+		if !isScript {
+			continue
+		}
+		command := cell[:strings.LastIndexByte(cell, ' ')]
+		text, err := os.ReadFile(filepath.Join("testdata", "script", script+".txtar"))
+		if err != nil || !regexp.MustCompile(`(?m)^hookbastion `+command+`\b`).Match(text) {
+			t.Errorf("%s: the script %s does not run it: %v", cell, script, err)
+		}
+	}
+}
+
+// testsIn are the names of a room's tests, of those files that are built here.
+func testsIn(t *testing.T, room string) map[string]bool {
+	t.Helper()
+	built, err := gobuild.ImportDir(room, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, name := range slices.Concat(built.TestGoFiles, built.XTestGoFiles) {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(room, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+				names[f.Name.Name] = true
+			}
+		}
+	}
+	return names
 }
 
 func TestExitCodesOfCommands(t *testing.T) {
