@@ -51,7 +51,9 @@ type sdk struct {
 	tracer  trace.Tracer // nil: none is wanted, as with logger
 	sampler telemetry.Sampler
 	logger  log.Logger
-	stops   []func(context.Context) error
+	// stops end what exports. A provider that has no time left leaves its processor running,
+	// so that those are ended themselves.
+	stops []func(context.Context) error
 }
 
 type sdkOptions struct {
@@ -149,7 +151,7 @@ func (s *sdk) addTraces(ctx context.Context, o sdkOptions, attributes *resource.
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithResource(attributes),
 		sdktrace.WithSampler(sdktrace.AlwaysSample())) // ours has decided before the SDK is asked
-	s.stops = append(s.stops, provider.Shutdown)
+	s.stops = append(s.stops, spans.Shutdown)
 	s.tracer = provider.Tracer(scope, trace.WithInstrumentationVersion(cli.Version), trace.WithSchemaURL(telemetry.SchemaURL))
 	return nil
 }
@@ -177,8 +179,9 @@ func (s *sdk) addRecords(ctx context.Context, o sdkOptions, attributes *resource
 	if err != nil {
 		return err
 	}
-	provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(logs)), sdklog.WithResource(attributes))
-	s.stops = append(s.stops, provider.Shutdown)
+	records := sdklog.NewBatchProcessor(logs)
+	provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(records), sdklog.WithResource(attributes))
+	s.stops = append(s.stops, records.Shutdown)
 	s.logger = provider.Logger(scope, log.WithInstrumentationVersion(cli.Version), log.WithSchemaURL(telemetry.SchemaURL))
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz"
 	"github.com/hookbastion/hookbastion/authz/authztest/fetched"
+	"github.com/hookbastion/hookbastion/authz/authztest/leak"
 	"github.com/hookbastion/hookbastion/authz/capture"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis/redistest"
@@ -30,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) {
 	fetched.Need(redistest.Find)
-	os.Exit(m.Run())
+	leak.Main(m)
 }
 
 // upgraded is a service of today on what the older one has left.
