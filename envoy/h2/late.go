@@ -52,7 +52,7 @@ func (c *conn) may(r *request, now time.Time) bool {
 // late reports whether a call whose headers were read now has waited too long.
 func (c *conn) late(r *request, now time.Time) bool {
 	b, s := &c.input.backlog, c.server
-	limit := patience
+	var limit time.Duration
 	switch {
 	case b.pressed:
 		limit = max(patience*s.processors/s.readers(now), leastPatience)

@@ -31,7 +31,7 @@ func (c *counters) answered(a replay.Answer) {
 		c.full.Add(1)
 	case replay.Uncertain:
 		c.uncertain.Add(1)
-	case replay.Pending, replay.Failed: // the check asks again, and counts once
+	case replay.Pending, replay.Failed, replay.Busy: // the check asks again, and counts once
 	}
 }
 
