@@ -81,3 +81,33 @@ func TestCheckMarksWhatAnEarlierPolicyForgets(t *testing.T) {
 		}
 	}
 }
+
+// answering is a store that always says the same.
+type answering struct {
+	replay.Store
+	answer replay.Answer
+	err    error
+}
+
+func (s answering) Reserve(context.Context, replay.Nonce, replay.Claim, time.Time) (replay.Answer, error) {
+	return s.answer, s.err
+}
+
+// What the store did not reserve is denied, and is no copy unless it says so.
+func TestReasonsOfOutcomes(t *testing.T) {
+	for outcome, want := range map[replay.Outcome]authz.Reason{
+		replay.Failed: authz.StoreUnavailable, replay.Reserved: authz.OK, replay.Copy: authz.Replayed, replay.CopyUnknown: authz.Replayed,
+		replay.Pending: authz.Replayed /* nobody will tell what became of it */, replay.Uncertain: authz.ReplayUncertain, replay.Full: authz.StoreUnavailable,
+		replay.Busy: authz.Overloaded, replay.Busy + 1: authz.StoreUnavailable,
+	} {
+		call := &authz.Call{Context: t.Context(), Now: start, Proof: authz.ProofSignature, Fingerprint: replaytest.Fingerprint(1)}
+		check := &replay.Check{Store: answering{answer: replay.Answer{Outcome: outcome}}, Window: time.Hour}
+		if got := check.Run(call); got != want {
+			t.Errorf("outcome %d: %s, want %s", outcome, got, want)
+		}
+		check.Store = answering{answer: replay.Answer{Outcome: outcome}, err: context.DeadlineExceeded}
+		if got := check.Run(call); got != authz.StoreUnavailable {
+			t.Errorf("outcome %d with an error: %s", outcome, got)
+		}
+	}
+}

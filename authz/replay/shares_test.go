@@ -80,3 +80,51 @@ func TestOneWebhookLeavesCallsForOthers(t *testing.T) {
 		}
 	})
 }
+
+// A webhook alone always works, and from nine calls on it leaves some for others.
+func TestSharesOfSizes(t *testing.T) {
+	for calls, want := range map[int]int{1: 1, 2: 2, 8: 8, 9: 8, 16: 15, 18: 16, 128: 114, 256: 228} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			s := replay.NewShares(slowStore{answer: make(chan struct{})}, calls)
+			ask := func(webhook string) (waits bool) {
+				refused := s.Refused()
+				go func() { _, _ = s.Reserve(ctx, replay.Nonce{Webhook: webhook}, replay.Claim{}, start) }()
+				synctest.Wait()
+				return s.Refused() == refused
+			}
+			got := 0
+			for got <= calls && ask("greedy") {
+				got++
+			}
+			if got != want {
+				t.Errorf("one webhook has %d of %d calls, want %d", got, calls, want)
+			}
+			if calls > 8 && !ask("modest") {
+				t.Errorf("of %d calls none is left for another", calls)
+			}
+			cancel()
+		})
+	}
+}
+
+// broken is a store with a fault.
+type broken struct{ replay.Store }
+
+func (broken) Reserve(context.Context, replay.Nonce, replay.Claim, time.Time) (replay.Answer, error) {
+	panic("a fault")
+}
+
+func TestAFaultHoldsNoCalls(t *testing.T) {
+	s := replay.NewShares(broken{}, 1)
+	for range 3 {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the store is not asked")
+				}
+			}()
+			_, _ = s.Reserve(t.Context(), replay.Nonce{Webhook: "w"}, replay.Claim{}, start)
+		}()
+	}
+}
