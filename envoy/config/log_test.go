@@ -1,8 +1,11 @@
 package config_test
 
 import (
+	"bytes"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,72 +36,74 @@ func TestCheckTakesTheOtherLog(t *testing.T) {
 	}
 }
 
-// TestLogsAreThoseOfThePage: one line for each entry, and failures alone, are written as
-// docs/replay.md shows them, and beside the usual log nothing else changes.
-func TestLogsAreThoseOfThePage(t *testing.T) {
+// shown is a snippet of docs/replay.md.
+func shown(t *testing.T, name string) (value map[string]any) {
+	t.Helper()
 	page, err := os.ReadFile("../../docs/replay.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := func(name string) (value map[string]any) {
-		_, rest, _ := strings.Cut(string(page), "<!-- envoy: "+name+" -->\n```yaml\n")
-		text, _, _ := strings.Cut(rest, "```")
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil || len(value) == 0 {
-			t.Fatalf("docs/replay.md shows no %s: %v", name, err)
-		}
-		return value
+	_, rest, _ := strings.Cut(string(page), "<!-- envoy: "+name+" -->\n```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil || len(value) == 0 {
+		t.Fatalf("docs/replay.md shows no %s: %v", name, err)
 	}
-	line := shown("line")["access_log"].([]any)[0]
-	filter := shown("failures")["filter"]
-	written := func(o config.Options) (log map[string]any, rest string) {
-		text := string(generate(t, webhooks, o))
-		var found func(any) any
-		found = func(value any) any {
-			switch value := value.(type) {
-			case map[string]any:
-				if log, ok := value["access_log"]; ok {
-					delete(value, "access_log")
-					return log
-				}
-				for _, v := range value {
-					if log := found(v); log != nil {
-						return log
-					}
-				}
-			case []any:
-				for _, v := range value {
-					if log := found(v); log != nil {
-						return log
-					}
-				}
-			}
-			return nil
+	return value
+}
+
+// takeLog takes the first access_log out of a document.
+func takeLog(value any) (log any) {
+	var below []any
+	switch value := value.(type) {
+	case map[string]any:
+		if log, ok := value["access_log"]; ok {
+			delete(value, "access_log")
+			return log
 		}
-		for d := yaml.NewDecoder(strings.NewReader(text)); ; {
-			var document any
-			if d.Decode(&document) != nil {
-				break
-			}
-			if all, ok := found(document).([]any); ok && len(all) == 1 {
-				log, _ = all[0].(map[string]any)
-			}
-			out, err := yaml.Marshal(document)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rest += string(out)
-		}
-		return log, rest
+		below = slices.Collect(maps.Values(value))
+	case []any:
+		below = value
 	}
+	for _, v := range below {
+		if log := takeLog(v); log != nil {
+			return log
+		}
+	}
+	return nil
+}
+
+// written is the access log that is written, and all else.
+func written(t *testing.T, o config.Options) (log map[string]any, rest string) {
+	t.Helper()
+	for d := yaml.NewDecoder(bytes.NewReader(generate(t, webhooks, o))); ; {
+		var document any
+		if d.Decode(&document) != nil {
+			return log, rest
+		}
+		if all, ok := takeLog(document).([]any); ok && len(all) == 1 {
+			log, _ = all[0].(map[string]any)
+		}
+		out, err := yaml.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest += string(out)
+	}
+}
+
+// TestLogsAreThoseOfThePage: one line for each entry, and failures alone, are written as
+// docs/replay.md shows them, and beside the usual log nothing else changes.
+func TestLogsAreThoseOfThePage(t *testing.T) {
+	line, filter := shown(t, "line")["access_log"].([]any)[0], shown(t, "failures")["filter"]
 	for _, target := range []config.Target{config.Envoy, config.Istio} {
-		usual, rest := written(options(target))
+		usual, rest := written(t, options(target))
 		for _, row := range []struct {
 			line, failures bool
 			log            any
 		}{{false, true, usual}, {true, false, line}, {true, true, line}} {
 			o := options(target)
 			o.OneLine, o.Failures = row.line, row.failures
-			got, beside := written(o)
+			got, beside := written(t, o)
 			if has := got["filter"]; row.failures != reflect.DeepEqual(has, filter) || !row.failures && has != nil {
 				t.Errorf("%s, %+v: filter %v", target, row, has)
 			}
