@@ -22,7 +22,7 @@
 // A connection that asks for more than can be served is pressed: when for a quarter of a
 // second each call has waited for more than 100 ms, or a tenth of its time, while the reader
 // served others, those that have waited for more than 5 ms are refused, until for a second
-// none has. To refuse costs a
+// none has, or of all that come to pressed connections no more than one in four. To refuse costs a
 // fraction of what it costs to serve, so that what is served then is fresh. Where large
 // messages take the time, which others serve, the budget is what refuses.
 //

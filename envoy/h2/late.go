@@ -24,12 +24,15 @@ const (
 	calmPatience = 100 * time.Millisecond
 	// pressedAfter is for how long calls must have waited for longer than that until
 	// the connection is pressed, and easedAfter for how long none may have until it no
-	// longer is. Between two calls no more than mostOfAStep counts: where the process
-	// got no processor, what has gathered is served. Where connections take turns, a step
-	// is that much longer.
+	// longer is. Of all pressed ones together no more than one call of fewInLate is enough:
+	// that is what pauses of a busy machine make late, and would be refused for ever. Each
+	// alone does not know: where connections take turns, one may have luck. Between two calls
+	// no more than mostOfAStep counts: where the process got no processor, what has gathered
+	// is served. Where connections take turns, a step is that much longer.
 	pressedAfter = 250 * time.Millisecond
 	mostOfAStep  = 25 * time.Millisecond
 	easedAfter   = time.Second
+	fewInLate    = 4
 	// stoodStill is how long a read takes that has waited for its bytes. One that
 	// the system interrupts may take as long, which only makes its calls look younger.
 	stoodStill = time.Millisecond
@@ -61,14 +64,26 @@ func (c *conn) late(r *request, now time.Time) bool {
 	default:
 		limit = calmPatience
 	}
-	if !b.waits(now, limit) {
+	second, pressed, waits := s.second(now), b.pressed, b.waits(now, limit)
+	if pressed {
+		s.pressed.count(second, waits)
+		if s.pressed.few.Load() > b.since {
+			b.pressed, b.behind = false, 0
+			return false
+		}
+	}
+	if !waits {
 		return false
 	}
-	if second := s.second(now); b.second != second {
+	if b.second != second {
 		b.second = second
 		s.crowd.join(second)
 	}
-	return b.late(now, mostOfAStep*s.readers(now)/s.processors)
+	late := b.late(now, mostOfAStep*s.readers(now)/s.processors)
+	if late && !pressed {
+		b.since = second
+	}
+	return late
 }
 
 // second counts from 1.
@@ -111,6 +126,25 @@ func (c *crowd) size(second int64) int64 {
 	return known & (1<<32 - 1)
 }
 
+// toll counts calls of pressed connections in one second. It is safe for concurrent use;
+// what is counted while a second ends may count for either.
+type toll struct {
+	second, calls, late atomic.Int64
+	few                 atomic.Int64 // the last second of which few calls were late
+}
+
+func (t *toll) count(second int64, late bool) {
+	if at := t.second.Load(); second > at && t.second.CompareAndSwap(at, second) {
+		if calls := t.calls.Swap(0); t.late.Swap(0)*fewInLate <= calls && calls > 0 {
+			t.few.Store(at)
+		}
+	}
+	t.calls.Add(1)
+	if late {
+		t.late.Add(1)
+	}
+}
+
 const (
 	// kernelBuffer is more than the system mostly keeps of what a peer has sent: what is
 	// read now has come after what lies so far before it was read.
@@ -135,6 +169,7 @@ type backlog struct {
 	behind  time.Duration // for how long all have
 	second  int64         // in which it last joined the crowd
 	pressed bool
+	since   int64 // the second in which it became pressed
 }
 
 // read notes that so many bytes were read from began to ended, and whether that left

@@ -154,6 +154,29 @@ func TestPressedConnectionsServeWhatIsFresh(t *testing.T) {
 	}
 }
 
+// A machine that is busy with other things makes some calls late for ever. A connection
+// that was pressed does not go on to refuse them when there is room for all; where there is
+// not, it does, and however lucky it is itself.
+func TestPausesKeepNoConnectionPressed(t *testing.T) {
+	for late, eases := range map[int]bool{0: true, 5: true, 25: true, 35: false, 80: false} { // of 100 on all
+		now := time.Unix(1_800_000_000, 0)
+		s := &Server{processors: 1, born: now}
+		c := &conn{server: s}
+		c.input.backlog.pressed, c.input.backlog.since = true, 1
+		for i := range 10_000 { // 3 s
+			now = now.Add(300 * time.Microsecond)
+			s.pressed.count(s.second(now), i%100 < late)
+			if i%1000 == 999 { // few of its own, and some always are
+				c.input.backlog.ended, c.input.backlog.work, c.input.backlog.came = now, time.Second, 0
+				c.late(&request{}, now)
+			}
+		}
+		if c.input.backlog.pressed == eases {
+			t.Errorf("%d of 100 are late: pressed %t", late, !eases)
+		}
+	}
+}
+
 func TestACrowdIsOfThisSecondAndTheOneBefore(t *testing.T) {
 	var c crowd
 	for _, step := range []struct{ joins, second, size int64 }{

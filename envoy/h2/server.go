@@ -91,6 +91,7 @@ type Server struct {
 	pinned     atomic.Int64 // bytes of blocks that calls hold
 	lasting    atomic.Int64 // bytes of messages of calls that are not unary
 	crowd      crowd        // connections that ask for more than can be served
+	pressed    toll         // what became of calls on those that are pressed
 	born       time.Time
 	processors time.Duration // that serve
 	stopped    chan struct{} // closed with draining
