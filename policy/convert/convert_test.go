@@ -142,6 +142,30 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// What is said of something that is not there has the place of what it is missing in, and
+// a table that is not text is told where.
+func TestPlaces(t *testing.T) {
+	for name, c := range map[string]struct {
+		format     convert.Format
+		data, want string
+	}{
+		"no config": {convert.Ngrok, "on_http_request:\n  - actions:\n      - type: verify-webhook\n", "k:3:9: on_http_request[0].actions[0].config.provider: "},
+		"null":      {convert.Ngrok, "# nothing\n!\n", "k:2:1: has no verify-webhook"},
+		"latin 1":   {convert.Table, "provider,path,secret_file\n# \xe9\ngithub,/caf\xe9,s\n", "k:3:8: is not UTF-8"},
+	} {
+		r, err := convert.Read(c.format, "k", []byte(c.data), convert.Options{})
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else if len(r.Notes) > 0 {
+			got = r.Notes[0].Error()
+		}
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // Whatever a file has: each note has a place in it, and what is made can be read back.
 func FuzzRead(f *testing.F) {
 	names, err := filepath.Glob("testdata/*.txtar")

@@ -118,7 +118,7 @@ func (c *converter) hookdeckHMAC(w *Webhook, auth value) bool {
 	encoding, written := hmacEncodings[strings.ToLower(auth.get("encoding").text())]
 	header := auth.get("header_key").text()
 	if !known || !written || header == "" {
-		c.note(auth.orAt(value{c: c}), "is left out: an HMAC needs algorithm, encoding and header_key")
+		auth.note("is left out: an HMAC needs algorithm, encoding and header_key")
 		return false
 	}
 	w.Policy.Scheme = &policyv1.Scheme{Kind: &policyv1.Scheme_Hmac{Hmac: &policyv1.Hmac{

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hookbastion/hookbastion/policy/provider"
 	"github.com/hookbastion/hookbastion/policy/strictyaml"
@@ -41,12 +42,18 @@ func (c *converter) table(data []byte) error {
 			return strictyaml.Errors{{File: c.file, Line: wrong.Line, Column: wrong.Column, Message: wrong.Err.Error()}}
 		case err != nil:
 			return err
-		case head == nil:
+		}
+		if i := slices.IndexFunc(fields, func(f string) bool { return !utf8.ValidString(f) }); i >= 0 {
+			at := place(i)
+			at.Message = "is not UTF-8"
+			return strictyaml.Errors{at}
+		}
+		if head == nil {
 			if err := c.header(fields, place); err != nil {
 				return err
 			}
 			head = fields
-		default:
+		} else {
 			c.row(head, fields, place, byKey)
 		}
 		if c.left--; c.left < 0 {

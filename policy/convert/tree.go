@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"regexp"
@@ -18,6 +19,7 @@ type value struct {
 	c    *converter
 	n    *yaml.Node
 	path strictyaml.Path
+	in   *yaml.Node // where it is written; of one that is not there, the last of the path that is
 }
 
 var lineOf = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
@@ -60,6 +62,7 @@ func (c *converter) syntax(err error) error {
 
 // follow goes where an alias points, a few times at most.
 func (v value) follow() value {
+	v.in = cmp.Or(v.n, v.in)
 	for range 8 {
 		if v.n != nil && v.n.Kind == yaml.AliasNode {
 			v.n = v.n.Alias
@@ -81,8 +84,8 @@ func (v value) ok() bool { return v.n != nil }
 // at is the place of the value.
 func (v value) at() Note {
 	at := Note{File: v.c.file, Path: v.path.String()}
-	if v.n != nil {
-		at.Line, at.Column = v.n.Line, v.n.Column
+	if n := cmp.Or(v.n, v.in); n != nil {
+		at.Line, at.Column = n.Line, n.Column
 	}
 	return at
 }
@@ -102,7 +105,7 @@ func (v value) get(key string) value {
 			}
 		}
 	}
-	return value{c: v.c, path: append(v.path[:len(v.path):len(v.path)], key)}
+	return value{c: v.c, path: append(v.path[:len(v.path):len(v.path)], key), in: v.in}
 }
 
 // rest says of each key that is none of these that it is not carried over.

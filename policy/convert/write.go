@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -37,7 +38,7 @@ func (r *Result) Policy() ([]byte, error) {
 			return nil, err
 		}
 		var doc yaml.Node
-		if err := yaml.Unmarshal(text, &doc); err != nil {
+		if err := yaml.Unmarshal(escaped(text), &doc); err != nil {
 			return nil, err
 		}
 		n := doc.Content[0]
@@ -60,6 +61,20 @@ func (r *Result) Policy() ([]byte, error) {
 		return nil, fmt.Errorf("there is no webhook")
 	}
 	return b.Bytes(), nil
+}
+
+// escaped escapes the characters in JSON's strings that JSON allows there and YAML does not
+// (YAML 1.2, section 5.1).
+func escaped(text []byte) []byte {
+	var out []byte
+	for _, r := range string(text) {
+		if r >= 0x7f && r <= 0x9f && r != 0x85 || r == '\ufeff' || r == '\ufffe' || r == '\uffff' {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }
 
 // plain takes the quotes away that JSON needs and YAML does not.
