@@ -64,7 +64,11 @@ func (c *conn) late(r *request, now time.Time) bool {
 	default:
 		limit = calmPatience
 	}
-	second, pressed, waits := s.second(now), b.pressed, b.waits(now, limit)
+	pressed, waits := b.pressed, b.waits(now, limit)
+	if !pressed && !waits {
+		return false
+	}
+	second := s.second(now)
 	if pressed {
 		s.pressed.count(second, waits)
 		if s.pressed.few.Load() > b.since {
