@@ -75,14 +75,14 @@ func (c *converter) source(s value) {
 		}
 	case "BASIC_AUTH":
 		auth.rest("", "username", "password")
-		w.token(auth.get("password").orAt(s), auth.get("username").text()+":"+auth.get("password").text(), "")
+		w.token(auth.get("password").at(), auth.get("username").text()+":"+auth.get("password").text(), "")
 	case "API_KEY":
 		auth.rest("", "header_key", "api_key")
 		if auth.get("header_key").text() == "" {
 			kind.note("is left out: it does not say in which header the key comes")
 			return
 		}
-		w.token(auth.get("api_key").orAt(s), auth.get("api_key").text(), auth.get("header_key").text())
+		w.token(auth.get("api_key").at(), auth.get("api_key").text(), auth.get("header_key").text())
 	case "MANAGED", "PUBLISH_API":
 		kind.note("is left out: only Hookdeck itself can verify it")
 		return
@@ -93,14 +93,6 @@ func (c *converter) source(s value) {
 	}
 	s.note("is taken at %s: the provider delivers to Hookdeck's address, and must be given yours", match.GetPath())
 	c.add(w)
-}
-
-// orAt is the place of the value, or of another where it is not there.
-func (v value) orAt(other value) Note {
-	if v.ok() {
-		return v.at()
-	}
-	return other.at()
 }
 
 var (
@@ -126,13 +118,13 @@ func (c *converter) hookdeckHMAC(w *Webhook, auth value) bool {
 		Content: []*policyv1.Part{{Part: &policyv1.Part_Body{Body: &policyv1.Body{}}}},
 	}}}
 	key := auth.get("webhook_secret_key")
-	w.keepGiven(key, auth, w.Policy.GetScheme())
+	w.keepGiven(key, w.Policy.GetScheme())
 	return true
 }
 
 // keepGiven keeps a secret that is there, or a new one where it is not.
-func (w *Webhook) keepGiven(key, around value, s *policyv1.Scheme) {
-	w.keep(key.orAt(around), key.text(), s).unless("the file does not have it")
+func (w *Webhook) keepGiven(key value, s *policyv1.Scheme) {
+	w.keep(key.at(), key.text(), s).unless("the file does not have it")
 }
 
 // hookdeckProvider reads a source of a type of its own.
@@ -158,7 +150,7 @@ func (c *converter) hookdeckProvider(w *Webhook, kind, auth value) bool {
 	auth.rest("", "webhook_secret_key", "public_key", "api_key", "token", "username", "password", "webhook_id")
 	for _, key := range []string{"webhook_secret_key", "public_key", "api_key", "token"} {
 		if auth.get(key).ok() {
-			w.keepGiven(auth.get(key), auth, first)
+			w.keepGiven(auth.get(key), first)
 			return true
 		}
 	}
@@ -166,7 +158,7 @@ func (c *converter) hookdeckProvider(w *Webhook, kind, auth value) bool {
 	case auth.get("password").ok():
 		w.keep(auth.get("password").at(), auth.get("username").text()+":"+auth.get("password").text(), first)
 	case !published(p):
-		w.keepGiven(auth, kind, first)
+		w.keepGiven(auth, first)
 	}
 	return true
 }

@@ -211,7 +211,7 @@ func (c *converter) kongWebhook(p value, r kongRoute, path string) {
 		w.keep(key.at(), text, provider.First(entry))
 		key.note("is read as Standard Webhooks says, base64 behind whsec_; Kong takes the text as it stands for the key: if your sender does so as well, say format: TEXT")
 	default:
-		w.keepGiven(key, p, provider.First(entry))
+		w.keepGiven(key, provider.First(entry))
 		if text != "" {
 			w.Policy.Secrets[0].Format = policyv1.Secret_TEXT
 		}
