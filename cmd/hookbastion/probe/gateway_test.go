@@ -143,6 +143,7 @@ func (b *bench) service(policies, more string) net.Addr {
 	s.GRPCListen, s.HTTPListen, s.UnixPath, s.LameDuck = "127.0.0.1:0", "127.0.0.1:0", "", 0
 	s.Policies = []string{b.write(fmt.Sprintf("policies/served-%d/p.yaml", n), policies)}
 	s.SetupUntil = time.Now().Add(time.Minute)
+	s.Limits.Connections = 4096 // of each listener and each of Envoy's workers one
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan net.Addr, 1), make(chan error, 1)
 	log := &bytes.Buffer{}
@@ -153,7 +154,13 @@ func (b *bench) service(policies, more string) net.Addr {
 	}()
 	select {
 	case addr := <-ready:
-		b.t.Cleanup(func() { cancel(); <-ended })
+		b.t.Cleanup(func() {
+			cancel()
+			<-ended
+			if b.t.Failed() {
+				b.t.Logf("the service of %s%s\n%s", policies, more, log)
+			}
+		})
 		b.services[policies+more] = addr
 		return addr
 	case err := <-ended:

@@ -37,9 +37,10 @@ type weakening struct {
 // scheme. Lines end in semicolons.
 func hook(lines string) string {
 	text := "webhooks:\n  - name: hook\n"
-	for key, value := range map[string]string{
-		"match": "{hosts: [hooks.example.com], path: /webhooks/hook}", "provider": "stripe", "secrets": "[{id: a, file: ../../secrets/stripe}]",
+	for _, pair := range [][2]string{
+		{"match", "{hosts: [hooks.example.com], path: /webhooks/hook}"}, {"provider", "stripe"}, {"secrets", "[{id: a, file: ../../secrets/stripe}]"},
 	} {
+		key, value := pair[0], pair[1]
 		if !strings.Contains(";"+lines, ";"+key+":") && (key == "match" || !strings.Contains(lines, "unverified:") && !strings.Contains(";"+lines, ";scheme:") && !strings.Contains(lines, "jwt:")) {
 			text += "    " + key + ": " + value + "\n"
 		}
