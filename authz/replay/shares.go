@@ -8,8 +8,9 @@ import (
 )
 
 // greed is how many times as many calls as are left free one webhook may have under way.
-// One alone gets 8 of 9. It is half of what a connection may have of all checks, so that a
-// webhook that takes all it can get leaves places on the connection that it shares.
+// One alone gets 8 of 9, and of fewer than that all but one. It is half of what a connection
+// may have of all checks, so that a webhook that takes all it can get leaves places on the
+// connection that it shares.
 const greed = 8
 
 // Shares is a store, elsewhere and perhaps slow, whose calls are bounded: it keeps one webhook
@@ -39,7 +40,7 @@ func (s *Shares) Reserve(ctx context.Context, nonce Nonce, claim Claim, now time
 	own := s.of(nonce.Webhook)
 	all, mine := s.underWay.Add(1), own.Add(1)
 	defer func() { s.underWay.Add(-1); own.Add(-1) }()
-	if mine > greed*(s.calls-all+1) {
+	if mine > min(greed*(s.calls-all+1), max(s.calls-1, 1)) {
 		s.refused.Add(1)
 		return Answer{Outcome: Busy}, nil
 	}

@@ -24,15 +24,20 @@ import (
 // asks them in turn.
 type replicas struct {
 	processes [2]*process
-	edge      *edge
-	table     *authz.Table
-	client    *http.Client
+	*deliverer
+}
+
+// deliverer delivers through an Envoy, over many connections at once.
+type deliverer struct {
+	edge   *edge
+	table  *authz.Table
+	client *http.Client
 }
 
 func startReplicas(t *testing.T, server *redistest.Server, args ...string) *replicas {
 	t.Helper()
 	dir, table := quickstart(t)
-	r := &replicas{table: table}
+	r := &replicas{deliverer: &deliverer{table: table}}
 	sockets := [2]*net.UnixAddr{socket(t), socket(t)}
 	for i := range r.processes {
 		r.processes[i] = start(t, append(append(serveArgs(filepath.Join(dir, "policies"), sockets[i]),
@@ -60,15 +65,15 @@ func (e *edge) pool(t *testing.T) *http.Client {
 }
 
 // send sends the request and returns the status and the header Retry-After.
-func (r *replicas) send(req *authz.Request) (status int, retry string, err error) {
-	out, err := http.NewRequestWithContext(context.Background(), string(req.Method), "https://"+r.edge.client.Address+string(req.Path), bytes.NewReader(bytes.Join(req.Body.Segments, nil)))
+func (s *deliverer) send(req *authz.Request) (status int, retry string, err error) {
+	out, err := http.NewRequestWithContext(context.Background(), string(req.Method), "https://"+s.edge.client.Address+string(req.Path), bytes.NewReader(bytes.Join(req.Body.Segments, nil)))
 	if err != nil {
 		return 0, "", err
 	}
 	for _, h := range req.Headers {
 		out.Header.Add(string(h.Name), string(h.Value))
 	}
-	response, err := r.client.Do(out)
+	response, err := s.client.Do(out)
 	if err != nil {
 		return 0, "", err
 	}

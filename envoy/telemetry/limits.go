@@ -16,7 +16,7 @@ var Limits = []struct{ Name, About string }{
 	{"bytes_in_flight", "a check was refused as `overloaded`: within half of its time there was no room for its message in `limits.bytes_in_flight`"},
 	{"slow", "a check was refused as `overloaded`: its message did not come within its time or a minute, or came slowly while others needed its place"},
 	{"late", "a check was refused as `overloaded`: for a quarter of a second all on its connection had waited for a tenth of their time, or 100 ms, and it for more than 5 ms; for less where more connections wait than there are processors"},
-	{"webhook_calls", "a delivery was refused as `overloaded`: its webhook had more than eight times as many calls of Redis under way as were free"},
+	{"webhook_calls", "a delivery was refused as `overloaded`: its webhook had more than eight times as many calls of Redis under way as were free, or the last one"},
 	{"streams", "a stream of the access log, or a question about the health, was refused: there were as many as `limits.in_flight`, or its connection had more than four, more than an even share and more than a quarter of what was free"},
 	{"log_streams", "a stream of the access log was refused: there were 512, or its connection had more than four, more than an even share and more than a quarter of what was free"},
 	{"stream_message", "a message of the access log was thrown away: more than 1 MiB, or no room in a quarter of `limits.bytes_in_flight`"},
