@@ -82,6 +82,31 @@ func TestCheckMarksWhatAnEarlierPolicyForgets(t *testing.T) {
 	}
 }
 
+// The look before the conditions refuses what is known to be a copy, and leaves a time that
+// may have been forgotten to the check itself.
+func TestKnownLeavesWhatIsUncertain(t *testing.T) {
+	check := &replay.Check{Store: newStore(), Tolerance: time.Minute, Watermark: start}
+	call := func(signed time.Time) *authz.Call {
+		return &authz.Call{Context: t.Context(), Now: start, Proof: authz.ProofSignature, Fingerprint: replaytest.Fingerprint(uint64(signed.Unix())), SignedTime: signed}
+	}
+	if got := (replay.Known{Check: check}).Run(call(start)); got != authz.OK {
+		t.Errorf("the look says %s", got)
+	}
+	if got := check.Run(call(start)); got != authz.ReplayUncertain {
+		t.Errorf("the check says %s", got)
+	}
+	fresh := call(start.Add(time.Second))
+	if got := check.Run(fresh); got != authz.OK {
+		t.Fatalf("a newer one: %s", got)
+	}
+	if got := (replay.Known{Check: check}).Run(fresh); got != authz.Replayed {
+		t.Errorf("its copy: %s", got)
+	}
+	if got := (replay.Known{Check: check}).Run(&authz.Call{Context: t.Context(), Now: start}); got != authz.Internal {
+		t.Errorf("what proves nothing: %s", got)
+	}
+}
+
 // answering is a store that always says the same.
 type answering struct {
 	replay.Store

@@ -73,11 +73,16 @@ type kept struct {
 	has  atomic.Bool
 }
 
-// Kept returns what a replica has last kept; nil if none has.
+// Kept returns what a replica has last kept; nil if none has. It fails where the store
+// is down, but not because another part of a cluster is away, or because this one moves:
+// whichever master has the text is the only one that answers.
 func (s *Store) Kept(ctx context.Context) ([]byte, error) {
 	client := s.client.Load()
 	if client == nil {
 		return nil, ErrDown
+	}
+	if err := s.circuit(s.shards[0], client).err(); err != nil && !client.cluster {
+		return nil, fmt.Errorf("%w: %w", ErrDown, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()

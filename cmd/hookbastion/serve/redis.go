@@ -49,19 +49,29 @@ func openRedis(ctx context.Context, s *settings.Settings, bounds memory.Config, 
 	}
 	n.shares = replay.NewShares(n.Store, min(s.Limits.InFlight, redis.DefaultInFlight))
 	n.Store = n.shares
-	var data []byte
-	err := store.Probe(ctx, now)
-	if err == nil {
-		data, err = store.Kept(ctx)
-	}
-	if err == nil && data != nil {
-		err = json.Unmarshal(data, &n.kept)
-	}
+	var err error
+	n.kept, err = keptIn(ctx, store, now)
 	if err != nil {
 		n.kept = map[string]watermark.Kept{} // as if all webhooks were new
 		log.Warn("what the policies accepted before the start is not known: signed times from before it are refused", "error", err)
 	}
 	return n, nil
+}
+
+// keptIn returns what earlier processes accepted; nil if the store remembers nothing of
+// them. A part of a cluster that is away is no reason to doubt the others.
+func keptIn(ctx context.Context, store *redis.Store, now time.Time) (kept map[string]watermark.Kept, err error) {
+	probed := store.Probe(ctx, now)
+	data, err := store.Kept(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case data == nil:
+		return nil, probed // nobody knows whether it was lost
+	default:
+		err = json.Unmarshal(data, &kept)
+		return kept, err
+	}
 }
 
 // logStore says what happened to the store, and what that means.
