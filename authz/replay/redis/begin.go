@@ -25,7 +25,11 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 			c.B().Info().Section("server").Build(),
 			c.B().Info().Section("memory", "replication", "stats", "keyspace").Build(),
 			c.B().Set().Key(sh.prefix+"probe").Value("1").PxMilliseconds(10_000).Build(), // a replica would refuse it
+			c.B().Exists().Key(sh.epoch, sh.prefix+"none").Build(),                       // refused while the slot moves, whatever has moved
 		)
+		for _, r := range first {
+			sh.saw(r.Error())
+		}
 		text, err := first[0].ToString()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
@@ -44,6 +48,9 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		if err := first[3].Error(); err != nil && !isFull(err) {
 			return err
 		}
+		if err := first[4].Error(); err != nil {
+			return err
+		}
 		if policy := infoField(about, "maxmemory_policy"); policy != "noeviction" {
 			return fmt.Errorf("maxmemory-policy is %q: it must be noeviction, or nonces are forgotten", policy)
 		}
@@ -53,6 +60,14 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		return err
 	})
 	return what, err
+}
+
+// saw takes notice of an error that says that the slot is on its way to another master.
+// Whether it arrives or stays, some of its keys may be where nobody looks.
+func (sh *shard) saw(err error) {
+	if re, ok := said(err); ok && (strings.HasPrefix(re.Error(), "TRYAGAIN") || strings.HasPrefix(re.Error(), "ASK ")) {
+		sh.moves.Store(true)
+	}
 }
 
 // leastMajor is the oldest version of Redis that can be used. Valkey says that it
@@ -118,7 +133,8 @@ const beginTries = 4
 // the generation, another version of the service has begun that, or somebody has
 // emptied the cache of scripts: nothing was forgotten.
 // A generation that began before one that was followed is that of a server which
-// was the master before: it does not know what another has accepted since.
+// was the master before: it does not know what another has accepted since. One that was
+// there before a slot set out is not followed either: the move may have been broken off.
 func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, now time.Time) (Happening, error) {
 	for range beginTries {
 		known := false
@@ -132,8 +148,9 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 				return "", err
 			}
 			latest := e.begun >= sh.begun
-			known = latest && len(are) == operations && !slices.Contains(are, 0)
-			if latest && e.holds(info) {
+			stays := !sh.moves.Load()
+			known = latest && stays && len(are) == operations && !slices.Contains(are, 0)
+			if latest && stays && e.holds(info) {
 				if !known {
 					err = load(ctx, c, g)
 				}
@@ -150,6 +167,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		}
 		switch what {
 		case "known":
+			sh.moves.Store(false) // it was begun since the slot was seen at rest
 			if info, err = c.Do(ctx, c.B().Info().Section("replication", "stats").Build()).ToString(); err != nil {
 				return "", err
 			}
@@ -173,6 +191,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 func (sh *shard) take(g *generation, e epoch) {
 	sh.generation.Store(g)
 	sh.seen, sh.begun = true, max(sh.begun, e.begun)
+	sh.moves.Store(false)
 }
 
 // begin loads the scripts of a new generation and then, in one step, makes the

@@ -46,6 +46,7 @@ func (s *Store) call(ctx context.Context, op int, f authz.Fingerprint, args ...s
 	keys := sh.keys(f)
 	command := client.B().Evalsha().Sha1(generation.hashes[op]).Numkeys(int64(len(keys))).Key(keys[:]...).Arg(args...).Build()
 	reply, err := s.do(within, client, command, op == opReserve)
+	sh.saw(err)
 	if err == nil {
 		if n, e := number(reply, 0); e != nil || n < 0 {
 			err = errBegun // by another replica, or the server is empty

@@ -72,6 +72,55 @@ func TestSlotMoves(t *testing.T) {
 	})
 }
 
+// A move that is broken off leaves some of the nonces at the other master: the part begins
+// again, and no copy passes.
+func TestSlotMoveBrokenOff(t *testing.T) {
+	eachAtOnce(t, func(t *testing.T, kind string) {
+		nodes, addresses := startCluster(t, redistest.Options{Kind: kind})
+		c := config(nodes[0])
+		c.Addresses = addresses
+		a, b := redis.New(c), redis.New(c)
+		defer a.Close()
+		defer b.Close()
+		probeUntil(t, a, start, good)
+		probeUntil(t, b, start, good)
+		from, to := nodes[0], nodes[1]
+		slot := from.Do("CLUSTER", "KEYSLOT", "{"+redis.Tags()[0]+"}")
+		to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.Do("CLUSTER", "MYID"))
+		var moved []replay.Nonce
+		for n := range uint64(200) {
+			if nonce := replaytest.Signed(n, start); strings.Contains(redis.NonceKey(nonce.Fingerprint), "{"+redis.Tags()[0]+"}") {
+				delivered(t, a, nonce, n+1, start)
+				moved = append(moved, nonce)
+			}
+		}
+		from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do("CLUSTER", "MYID"))
+		for _, nonce := range moved {
+			from.Do("MIGRATE", "127.0.0.1", to.Port(), redis.NonceKey(nonce.Fingerprint), "0", "5000")
+		}
+		for _, s := range []*redis.Store{a, b} {
+			if err := s.Probe(context.Background(), start); err == nil {
+				t.Error("a slot that moves is used")
+			}
+		}
+		to.Do("CLUSTER", "SETSLOT", slot, "STABLE")
+		from.Do("CLUSTER", "SETSLOT", slot, "STABLE")
+		now := start.Add(time.Second)
+		probeUntil(t, a, now, good)
+		probeUntil(t, b, now, good)
+		probeUntil(t, a, now, good)
+		a.ForgetNear()
+		for i, nonce := range moved {
+			want(t, []*redis.Store{a, b}[i%2], nonce, uint64(i+1000), now, replay.Uncertain)
+		}
+		if len(moved) < 2 {
+			t.Errorf("only %d nonces", len(moved))
+		}
+		later := now.Add(2 * time.Minute)
+		want(t, b, replaytest.Signed(1_000_000, later), 5000, later, replay.Reserved)
+	})
+}
+
 // moveRest moves what is left in a slot: a server gives up none that holds keys.
 func moveRest(t *testing.T, from, to *redistest.Server, slot string) {
 	t.Helper()
