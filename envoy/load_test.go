@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -106,6 +107,42 @@ func TestChecksInFlightAreBounded(t *testing.T) {
 	}
 }
 
+// Envoy sends its access log over the connections of its checks: a single check at once
+// leaves room for it, and the access log leaves room for the check.
+func TestOneCheckAtOnceAndTheAccessLog(t *testing.T) {
+	server, first := directWith(t, &envoy.Service{Source: fixed{policies(t)}, Mapping: envoy.Mapping{MaxRequestBytes: 1000}}, envoy.Limits{
+		MaxRequestBytes: 1000, InFlight: 1, BytesInFlight: 64 << 20, Connections: 2, Shutdown: time.Second,
+	})
+	second, err := grpc.NewClient(first.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = second.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), generous)
+	defer cancel()
+	for _, conn := range []*grpc.ClientConn{first, second} {
+		stream, err := alsv3.NewAccessLogServiceClient(conn).StreamAccessLogs(ctx)
+		if err == nil {
+			err = stream.Send(&alsv3.StreamAccessLogsMessage{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	req, _ := http.NewRequest(http.MethodPost, "https://h/unknown", nil)
+	for _, conn := range []*grpc.ClientConn{first, second} {
+		answer, err := authv3.NewAuthorizationClient(conn).Check(ctx, checkRequest(req, nil, nil))
+		if err != nil || answer.GetDeniedResponse().GetStatus().GetCode() != http.StatusNotFound {
+			t.Errorf("%v, %v", answer, err)
+		}
+	}
+	for limit, times := range server.Met() {
+		if times != 0 {
+			t.Errorf("%s was met %d times", limit, times)
+		}
+	}
+}
+
 // direct is a server with a plain gRPC client, without Envoy.
 func direct(t *testing.T, table *authz.Table, shutdown time.Duration) (*envoy.Server, *grpc.ClientConn) {
 	t.Helper()
@@ -114,9 +151,14 @@ func direct(t *testing.T, table *authz.Table, shutdown time.Duration) (*envoy.Se
 
 func directTo(t *testing.T, service *envoy.Service, shutdown time.Duration) (*envoy.Server, *grpc.ClientConn) {
 	t.Helper()
-	server := envoy.NewServer(service, envoy.Limits{
+	return directWith(t, service, envoy.Limits{
 		MaxRequestBytes: 1000, InFlight: 16, BytesInFlight: 64 << 20, Connections: 4, Shutdown: shutdown,
-	}, &envoytest.PoisonPool{})
+	})
+}
+
+func directWith(t *testing.T, service *envoy.Service, limits envoy.Limits) (*envoy.Server, *grpc.ClientConn) {
+	t.Helper()
+	server := envoy.NewServer(service, limits, &envoytest.PoisonPool{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

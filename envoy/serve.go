@@ -25,9 +25,10 @@ type Limits struct {
 	BytesInFlight int64
 	// Connections is the number of connections at once; more are closed at once.
 	Connections int
-	// Refused is told of each connection that is closed for that; nil if nobody
-	// asks. It must not block.
-	Refused func(peer net.Addr)
+	// Refused is told of each connection that is closed for that, or, if it is silent,
+	// since there were too many others that had said nothing; nil if nobody asks. It
+	// must not block.
+	Refused func(peer net.Addr, silent bool)
 	// Shutdown is how long Stop waits for calls in flight, and then once more
 	// for the end of those that it has cancelled.
 	Shutdown time.Duration
@@ -52,6 +53,12 @@ const (
 	maxAnswerBytes = 64 << 10
 	// minStreamWindow is HTTP/2's own default.
 	minStreamWindow = 64 << 10
+	// ofTheLog is how many calls of a connection leave its checks their number: Envoy's
+	// access log and what asks for the health come over the same one. minOthers is how
+	// many of those there may be at once, however few checks: each worker of each Envoy
+	// has one.
+	ofTheLog  = 4
+	minOthers = 1024
 	// lingerPart is which part of a stop streams of the access log live on after
 	// the farewell: what they then bring needs no other replica.
 	lingerPart = 20
@@ -95,7 +102,7 @@ func NewServer(service *Service, limits Limits, pool h2.Pool) *Server {
 			healthv1.Health_Watch_FullMethodName: {Serve: s.health.watch},
 		},
 		MaxMessage:  int(limits.MaxRequestBytes) + messageHeadroom,
-		Connections: limits.Connections, Streams: uint32(limits.InFlight), InFlight: int64(limits.InFlight),
+		Connections: limits.Connections, Streams: uint32(limits.InFlight + ofTheLog), InFlight: int64(limits.InFlight), Others: max(int64(limits.InFlight), minOthers),
 		Bytes: limits.BytesInFlight, Copies: copies, Overhead: typicalHeaders, Window: limits.window(), Unasked: limits.unasked(), Pool: pool,
 		MaxAge: limits.MaxAge, Grace: limits.Grace, Linger: limits.Shutdown / lingerPart,
 		Idle: time.Minute, Answer: 20 * time.Second,
@@ -118,10 +125,10 @@ func (l *Limits) window() int32 {
 func (l *Limits) unasked() int64 { return l.BytesInFlight / 8 * 3 }
 
 // refused counts a connection that there was no place for.
-func (s *Server) refused(peer net.Addr) {
+func (s *Server) refused(peer net.Addr, silent bool) {
 	s.service.Telemetry.ConnectionRefused()
 	if s.limits.Refused != nil {
-		s.limits.Refused(peer)
+		s.limits.Refused(peer, silent)
 	}
 }
 

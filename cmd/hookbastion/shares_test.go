@@ -72,6 +72,30 @@ func TestOneWebhookFloodsASlowRedis(t *testing.T) {
 	terminate(t, p)
 }
 
+// TestOneConnectionForTwoWorkers: the worker of Envoy that finds no place for its connection
+// answers itself, and the service says why.
+func TestOneConnectionForTwoWorkers(t *testing.T) {
+	dir, table := quickstart(t)
+	unix := socket(t)
+	p := start(t, append(serveArgs(filepath.Join(dir, "policies"), unix), "--limits-connections", "1", "--limits-in-flight", "1")...)
+	site := "http://" + p.stderr.await(t, `msg=serving.* http=(\S+)`)[1]
+	edge := startEdge(t, unix, nil)
+	s, seen := &deliverer{edge, table, edge.pool(t)}, map[int]bool{}
+	for i, deadline := 0, time.Now().Add(generous); !seen[200] || !seen[503]; i++ {
+		status, retry, err := s.send(signed(t, table, "github", edge.client.Address, fmt.Appendf(nil, "delivery %d", i)))
+		if err != nil || time.Now().After(deadline) || status != 200 && status != 503 || retry != "" {
+			t.Fatalf("delivery %d: status %d, Retry-After %q, error %v", i, status, retry, err)
+		}
+		seen[status] = true
+		s.client.CloseIdleConnections() // the next one may meet the other worker
+	}
+	p.stderr.await(t, `a client of the service was refused.*as many connections as limits\.connections allows, 1: each worker of each Envoy`)
+	if _, metrics := get(t, site+"/metrics"); !regexp.MustCompile(`hookbastion_connections_refused_total\S* [1-9]`).MatchString(metrics) {
+		t.Error("no refused connection is counted")
+	}
+	terminate(t, p)
+}
+
 // flood is deliveries of one webhook without end.
 type flood struct {
 	workers                sync.WaitGroup

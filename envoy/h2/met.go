@@ -16,7 +16,7 @@ const (
 	// Late: it had waited to be read, on a connection that asks for more than can be
 	// served.
 	Late
-	// Streams: a call that is not unary was refused, since there were InFlight of them.
+	// Streams: a call that is not unary was refused, since there were as many as Others.
 	Streams
 	// Calls: a call was reset, since its connection had as many as it was told.
 	Calls
@@ -35,10 +35,13 @@ const (
 	StreamMessage
 	// NoMethod: a call was refused, since nobody serves its method.
 	NoMethod
+	// Accept: a connection could not be taken: the system had no descriptor or memory
+	// for it. It is tried again.
+	Accept
 	bounds
 )
 
-var boundNames = [bounds]string{"in_flight", "bytes_in_flight", "slow", "late", "streams", "calls", "unread", "protocol", "silent", "headers", "stream_message", "method"}
+var boundNames = [bounds]string{"in_flight", "bytes_in_flight", "slow", "late", "streams", "calls", "unread", "protocol", "silent", "headers", "stream_message", "method", "accept"}
 
 // String is the bound's name.
 func (b Bound) String() string { return boundNames[min(b, bounds-1)] }

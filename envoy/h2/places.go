@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"net"
 	"time"
 )
 
@@ -25,7 +24,7 @@ func (s *Server) place(c *conn) bool {
 		return c.placed && !c.asked.Load() && now.Sub(c.born) >= silence
 	}) {
 		delete(s.conns, c)
-		s.refuse(closer{c})
+		s.refuse(c, false)
 		return false
 	}
 	c.placed = true
@@ -46,7 +45,7 @@ func (s *Server) dropOldest(may func(*conn) bool) bool {
 		return false
 	}
 	s.remove(oldest)
-	s.refuse(closer{oldest})
+	s.refuse(oldest, !oldest.placed)
 	return true
 }
 
@@ -58,21 +57,12 @@ func (s *Server) remove(c *conn) {
 	delete(s.conns, c)
 }
 
-// closer is a connection that is served already.
-type closer struct{ *conn }
-
-func (c closer) Close() error         { c.kill(); return nil }
-func (c closer) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
-
-// refuse closes a connection that there is no place for.
-func (s *Server) refuse(connection interface {
-	Close() error
-	RemoteAddr() net.Addr
-}) {
-	peer := connection.RemoteAddr()
-	s.running.Go(func() { _ = connection.Close() }) // with TLS this writes
+// refuse closes a connection that there is no place for, with mu held.
+func (s *Server) refuse(c *conn, silent bool) {
+	// With TLS this writes.
+	s.running.Go(c.kill)
 	if s.config.Refused != nil {
-		s.config.Refused(peer)
+		s.config.Refused(c.net.RemoteAddr(), silent)
 	}
 }
 
@@ -105,7 +95,7 @@ const fewStreams = 4
 func (c *conn) beginStream() bool {
 	all := c.server.streams.Add(1)
 	c.streams.Add(1)
-	return c.mayShare(c.server.config.InFlight, all)
+	return c.mayShare(c.server.config.Others, all)
 }
 
 // endStream counts it no more.

@@ -2,7 +2,10 @@ package h2_test
 
 import (
 	"net"
+	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +16,16 @@ import (
 )
 
 // placed runs a test of a server with so many places, which counts what it refuses.
-func placed(t *testing.T, name string, places int, test func(t *testing.T, s *service, refused *int)) {
+// They are those that say nothing, or those that do.
+func placed(t *testing.T, name string, places int, mute bool, test func(t *testing.T, s *service, refused *int)) {
 	config, refused := testConfig(), 0
 	config.Connections = places
-	config.Refused = func(net.Addr) { refused++ }
+	config.Refused = func(_ net.Addr, silent bool) {
+		refused++
+		if silent != mute {
+			t.Errorf("refused for being silent: %t", silent)
+		}
+	}
 	timed(t, name, config, func(t *testing.T, s *service) { test(t, s, &refused) })
 }
 
@@ -34,7 +43,7 @@ func asks(t *testing.T, p *peer, id uint32) {
 // Connections beyond the limit are closed as soon as they say something, unless one has
 // never asked: then that one is.
 func TestConnectionsAreBounded(t *testing.T) {
-	placed(t, "of which all are in use", 2, func(t *testing.T, s *service, refused *int) {
+	placed(t, "of which all are in use", 2, false, func(t *testing.T, s *service, refused *int) {
 		first, second := s.dial(t), s.dial(t)
 		asks(t, first, 1)
 		asks(t, second, 1)
@@ -59,7 +68,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		asks(t, s.dial(t), 1)
 		asks(t, second, 5)
 	})
-	placed(t, "of which one never asks", 2, func(t *testing.T, s *service, refused *int) {
+	placed(t, "of which one never asks", 2, false, func(t *testing.T, s *service, refused *int) {
 		used, idle := s.dial(t), s.dial(t)
 		asks(t, used, 1)
 		idle.awaits("SETTINGS true")
@@ -81,7 +90,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // A thousand connections that say nothing, or begin to, take no place, and more come all
 // the time: whoever speaks is served at once.
 func TestAThousandSilentConnections(t *testing.T) {
-	placed(t, "", 2, func(t *testing.T, s *service, refused *int) {
+	placed(t, "", 2, true, func(t *testing.T, s *service, refused *int) {
 		used := s.dial(t)
 		asks(t, used, 1)
 		began := time.Now()
@@ -207,6 +216,43 @@ func TestStreamsAreSharedAmongConnections(t *testing.T) {
 		synctest.Wait()
 		if again := begun(s.dial(t)); again != share {
 			t.Errorf("%d, when one had ended that had %d", again, one)
+		}
+	})
+}
+
+// scarce is a listener on a system that at first has no descriptors left.
+type scarce struct {
+	net.Listener
+	times int
+}
+
+func (s *scarce) Accept() (net.Conn, error) {
+	if s.times > 0 {
+		s.times--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return s.Listener.Accept()
+}
+
+// Where the system has no descriptor for a connection, the server tries again, and counts that.
+func TestWithoutDescriptors(t *testing.T) {
+	timed(t, "", testConfig(), func(t *testing.T, s *service) {
+		const times = 3
+		l := pipes{make(chan net.Conn), make(chan struct{}), &sync.Once{}}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(&scarce{l, times}) }()
+		conn, err := l.dial(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPeer(t, conn)
+		p.hear()
+		p.greet()
+		asks(t, p, 1)
+		s.counted(t, "accept", times)
+		s.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
 		}
 	})
 }

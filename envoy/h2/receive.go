@@ -142,6 +142,9 @@ func (c *conn) begin(r *request) error {
 		c.refuse(r, Status{Code: uint8(codes.ResourceExhausted), Message: "too many streams"})
 	default:
 		call := c.newCall(r, method, now)
+		if busy && !full {
+			c.server.met[Places].Add(1)
+		}
 		switch {
 		case full, busy:
 			call.refusal = Overloaded

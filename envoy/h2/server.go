@@ -46,13 +46,14 @@ type Config struct {
 	// one that is slow. Silent ones have 256 other places, and the oldest goes first.
 	Connections int
 	// Refused is told of each connection that is closed for that reason, if it is
-	// not nil. It must not block.
-	Refused func(peer net.Addr)
-	// Streams is the number of calls at once of one connection, and InFlight that
-	// of unary calls of all, and of others. A unary call beyond that is served as
-	// Overloaded, and another one is refused.
+	// not nil: silent are those that had said nothing yet. It must not block.
+	Refused func(peer net.Addr, silent bool)
+	// Streams is the number of calls at once of one connection, InFlight that of unary
+	// calls of all, and Others that of calls that are not unary; InFlight if 0. A unary
+	// call beyond that is served as Overloaded, and another one is refused.
 	Streams  uint32
 	InFlight int64
+	Others   int64
 	// Bytes bounds the messages of unary calls that are held at once: each counts
 	// Copies times, with Overhead. Who finds no room waits for half of its time,
 	// and is then served as Overloaded.
@@ -106,6 +107,7 @@ type Server struct {
 
 // New returns a server.
 func New(config Config) *Server {
+	config.Others = cmp.Or(config.Others, config.InFlight)
 	// What calls send unasked is counted when it comes, and needs room, too.
 	limit := max(config.Bytes-cmp.Or(config.Unasked, config.Bytes/4), config.Copies*(int64(config.MaxMessage)+config.Overhead))
 	return &Server{
@@ -164,6 +166,7 @@ func (s *Server) Serve(l net.Listener) error {
 				error
 				Temporary() bool
 			}](err); ok && temporary.Temporary() {
+				s.met[Accept].Add(1)
 				select {
 				case <-time.After(pause):
 				case <-s.stopped:

@@ -51,7 +51,7 @@ var (
 	metricBuildInfo         = instrument{"hookbastion.build_info", "gauge", "", "version, revision, goversion", "Always 1."}
 	metricReloads           = instrument{"hookbastion.policy.reloads", "counter", "{reload}", "result", "Loads of the policy by result: ok or error."}
 	metricRecordsDropped    = instrument{"hookbastion.records.dropped", "counter", "{record}", "reason", "Decision records that were not written, by why: limit, filter or slow."}
-	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows."}
+	metricRefusedConns      = instrument{"hookbastion.connections.refused", "counter", "{connection}", "", "Connections to the service that were closed since there were as many as limits.connections allows, or 256 others that said nothing."}
 	metricAnomalies         = instrument{"hookbastion.anomalies", "counter", "{alarm}", "kind", "Alarms that the monitor has raised; absent where it does not run."}
 	metricAnomaliesNow      = instrument{"hookbastion.anomalies.current", "gauge", "{alarm}", "kind", "Alarms that go on; absent where the monitor does not run."}
 	metricLimitsMet         = instrument{"hookbastion.limits.met", "counter", "{time}", "limit", "How often each limit was met that has no metric of its own."}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
+	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
 
@@ -18,6 +20,7 @@ const limitPeriod = time.Minute
 
 // limits counts what meets limits outside of telemetry.
 type limits struct {
+	settings   map[string][]any // for the log, by limit
 	store      *nonceStore
 	fetcher    *fetch.Fetcher
 	tenants    *tenant.Loader
@@ -53,7 +56,7 @@ func (l *limits) besides() map[string]int64 {
 
 // watch returns what logs that limits were met, each second.
 func (l *limits) watch(recorder *telemetry.Recorder, log *slog.Logger) func(now time.Time) {
-	lines := limitLog{log, map[string]limitSaid{}}
+	lines := limitLog{log, l.settings, map[string]limitSaid{}}
 	return func(now time.Time) {
 		lines.look(now, recorder.Limits())
 		lines.look(now, l.besides())
@@ -62,8 +65,19 @@ func (l *limits) watch(recorder *telemetry.Recorder, log *slog.Logger) func(now 
 
 // limitLog says that limits were met. It is for one goroutine.
 type limitLog struct {
-	log  *slog.Logger
-	said map[string]limitSaid
+	log      *slog.Logger
+	settings map[string][]any
+	said     map[string]limitSaid
+}
+
+// limitSettings are the settings by which some limits are raised, with their values.
+func limitSettings(l *envoy.Limits) map[string][]any {
+	inFlight := []any{"setting", "limits.in_flight", "value", l.InFlight}
+	all := map[string][]any{"in_flight": inFlight, "bytes_in_flight": {"setting", "limits.bytes_in_flight", "value", l.BytesInFlight}}
+	if l.InFlight < redis.DefaultInFlight {
+		all["webhook_calls"] = inFlight
+	}
+	return all
 }
 
 type limitSaid struct {
@@ -77,7 +91,7 @@ func (l limitLog) look(now time.Time, counts map[string]int64) {
 		said := l.said[name]
 		if n := counts[name] - said.count; n > 0 && (said.at.IsZero() || now.Sub(said.at) >= limitPeriod) {
 			l.said[name] = limitSaid{counts[name], now}
-			l.log.Warn("a limit was met, see docs/telemetry.md#limits", "limit", name, "times", n)
+			l.log.Warn("a limit was met, see docs/telemetry.md#limits", append([]any{"limit", name, "times", n}, l.settings[name]...)...)
 		}
 	}
 }

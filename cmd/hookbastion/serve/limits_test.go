@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -17,18 +18,32 @@ import (
 // A limit is told of at once, and then at most once a minute, with all that was met since.
 func TestLimitsAreLogged(t *testing.T) {
 	var out bytes.Buffer
-	l := limitLog{slog.New(slog.NewTextHandler(&out, nil)), map[string]limitSaid{}}
+	l := limitLog{slog.New(slog.NewTextHandler(&out, nil)), limitSettings(&envoy.Limits{InFlight: 8}), map[string]limitSaid{}}
 	now := time.Unix(1_800_000_000, 0)
 	for second := range 130 {
-		l.look(now.Add(time.Duration(second)*time.Second), map[string]int64{"streams": int64(second) * 10, "calls": 0, "unread": 3})
+		l.look(now.Add(time.Duration(second)*time.Second), map[string]int64{"streams": int64(second) * 10, "calls": 0, "in_flight": 5, "unread": 3})
 	}
 	var said []string
 	for line := range strings.Lines(out.String()) {
 		_, about, _ := strings.Cut(strings.TrimSpace(line), "limits\" ")
 		said = append(said, about)
 	}
-	if got := strings.Join(said, "; "); got != "limit=unread times=3; limit=streams times=10; limit=streams times=600; limit=streams times=600" {
+	if got := strings.Join(said, "; "); got != "limit=in_flight times=5 setting=limits.in_flight value=8; limit=unread times=3; limit=streams times=10; limit=streams times=600; limit=streams times=600" {
 		t.Error(got)
+	}
+}
+
+// A connection that is closed for want of a place is told of with the number and the setting,
+// and a silent one is not taken for one of too many.
+func TestConnectionsWithoutAPlaceAreLogged(t *testing.T) {
+	var out bytes.Buffer
+	log := logNoPlace(slog.New(slog.NewTextHandler(&out, nil)), 64)
+	for _, silent := range []bool{false, true} {
+		out.Reset()
+		log(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, silent)
+		if text := out.String(); !strings.Contains(text, "192.0.2.1:1") || strings.Contains(text, "limits.connections allows, 64") == silent {
+			t.Errorf("silent %t: %s", silent, text)
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	bounds := &limits{store: store, fetcher: fetcher, tenants: tenants}
+	bounds := &limits{settings: limitSettings(&s.Limits), store: store, fetcher: fetcher, tenants: tenants}
 	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, bounds, watcher, anomalies)
 	if err != nil {
 		return err
@@ -127,8 +127,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	refused := logRefused(o.Log, "service")
-	s.Limits.Refused = func(peer net.Addr) { refused(peer, errTooManyConnections) }
+	s.Limits.Refused = logNoPlace(o.Log, s.Limits.Connections)
 	kept := keepCaptures(s, o.Log)
 	state := &condition{watcher, recorder, fetcher, store.accessLog}
 	r := &running{

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -106,7 +107,20 @@ const (
 	refusedLines  = 20
 )
 
-var errTooManyConnections = errors.New("there are as many connections as limits.connections allows")
+var errSilent = errors.New("it has said nothing, and there are too many others that have said nothing either")
+
+// logNoPlace logs connections for which there was no place among so many.
+func logNoPlace(log *slog.Logger, places int) func(client net.Addr, silent bool) {
+	refused := logRefused(log, "service")
+	many := fmt.Errorf("there are as many connections as limits.connections allows, %d: each worker of each Envoy has one or two, see docs/operations.md#sizing", places)
+	return func(client net.Addr, silent bool) {
+		if silent {
+			refused(client, errSilent)
+		} else {
+			refused(client, many)
+		}
+	}
+}
 
 // logRefused logs clients that were refused, the first of each period.
 func logRefused(log *slog.Logger, of string) mtls.Refused {

@@ -67,7 +67,7 @@ var meanings = map[string]string{
 	"hookbastion.settings.v1.Admin.Readers.token":         "A file with a token that lets its bearer read and no more, read again when it changes. Needs admin.token. Default: none.",
 	"hookbastion.settings.v1.Admin.Readers.client_sans":   "Names of certificates that let their holders read and no more: URIs and DNS names, exactly. Default: none.",
 	"hookbastion.settings.v1.Admin.Operators.client_sans": "Names of certificates that let their holders do both. Other certificates may then read, or where admin.readers.client_sans names some, only those. Default: all that tls lets in and admin.readers.client_sans does not name.",
-	"hookbastion.settings.v1.Limits.in_flight":            "Checks at once; more are refused with 503 at once. One connection has at most sixteen times as many as are free, so that some are left for others. Default: 1024.",
+	"hookbastion.settings.v1.Limits.in_flight":            "Checks at once; more are refused with 503 at once. One connection has at most sixteen times as many as are free, so that some are left for others. Where more wait on a connection, Envoy opens another. Default: 1024.",
 	"hookbastion.settings.v1.Limits.bytes_in_flight":      "Bytes of messages at once. Default: 256MiB.",
 	"hookbastion.settings.v1.Limits.connections":          "Connections at once; more are closed at once, counted and logged. Those that say nothing have 256 places of their own. Default: 64.",
 	"hookbastion.settings.v1.Limits.shutdown":             "How long a stop waits for calls in flight, after grpc.lame_duck. Default: 10s.",

@@ -1536,7 +1536,8 @@ func (x *Admin) GetHosts() []string {
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Checks at once; more are refused with 503 at once. One connection has at most
-	// sixteen times as many as are free, so that some are left for others. Default: 1024.
+	// sixteen times as many as are free, so that some are left for others. Where more
+	// wait on a connection, Envoy opens another. Default: 1024.
 	InFlight *uint32 `protobuf:"varint,1,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
 	// Bytes of messages at once. Default: 256MiB.
 	BytesInFlight *uint64 `protobuf:"varint,2,opt,name=bytes_in_flight,json=bytesInFlight,proto3,oneof" json:"bytes_in_flight,omitempty"`
