@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/hookbastion/hookbastion/authz/replay"
 )
 
 // check makes sure that the server of a shard is one that can be used and knows
@@ -97,7 +99,7 @@ func infoField(info, name string) string {
 type epoch struct {
 	text, id         string // id: empty if there is no epoch
 	history, evicted string
-	begun            int64
+	since, begun     int64
 }
 
 const (
@@ -112,6 +114,7 @@ func readEpoch(text string) epoch {
 		e.id = f[0]
 	}
 	if len(f) == epochFields {
+		e.since, _ = strconv.ParseInt(f[1], 10, 64)
 		e.history, e.evicted = f[2], f[3]
 		e.begun, _ = strconv.ParseInt(f[5], 10, 64) // 0 is older than any
 	}
@@ -135,9 +138,11 @@ const beginTries = 4
 // A generation that began before one that was followed is that of a server which
 // was the master before: it does not know what another has accepted since. One that was
 // there before a slot set out is not followed either: the move may have been broken off.
+// Nor is one that began while this process went by another, see [shard.apart]. None of
+// these is a restart that might be trusted.
 func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, now time.Time) (Happening, error) {
 	for range beginTries {
-		known := false
+		known, trust := false, s.config.TrustRestart
 		if e.text != "" {
 			if len(e.id) != idLength {
 				return "", fmt.Errorf("the key %s is not ours", sh.epoch)
@@ -147,22 +152,24 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 			if err != nil {
 				return "", err
 			}
-			latest := e.begun >= sh.begun
+			holds := e.holds(info)
+			latest := e.begun >= sh.begun && !sh.apart(e, trust, now)
 			stays := !sh.moves.Load()
 			known = latest && stays && len(are) == operations && !slices.Contains(are, 0)
-			if latest && stays && e.holds(info) {
+			if latest && stays && holds {
 				if !known {
 					err = load(ctx, c, g)
 				}
 				if err == nil {
-					sh.take(g, e)
+					sh.take(g, e, now)
 				}
 				return "", err
 			}
+			trust = trust && latest && !holds
 		}
 		var what string
 		var err error
-		if e, what, err = s.begin(ctx, c, sh, e, known, now); err != nil {
+		if e, what, err = s.begin(ctx, c, sh, e, known, trust, now); err != nil {
 			return "", err
 		}
 		switch what {
@@ -181,23 +188,37 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		case "kept":
 			what = ""
 		}
-		sh.take(newGeneration(e.id), e)
+		sh.take(newGeneration(e.id), e, now)
 		return Happening(what), nil
 	}
 	return "", errors.New("other replicas begin generations all the time")
 }
 
 // take works under Store.probing.
-func (sh *shard) take(g *generation, e epoch) {
+func (sh *shard) take(g *generation, e epoch, now time.Time) {
 	sh.generation.Store(g)
 	sh.seen, sh.begun = true, max(sh.begun, e.begun)
 	sh.moves.Store(false)
+	raise(&sh.last, now.UnixMicro())
+}
+
+// apart reports whether this process found another generation good for longer than what this
+// one says to be uncertain: there were two masters at once, or somebody who had not seen the
+// server before has taken it for a new one. With trust, what is older than the beginning is
+// said to be there. A clock that was set back makes nothing last until later than now.
+func (sh *shard) apart(e epoch, trust bool, now time.Time) bool {
+	from := e.since
+	if trust {
+		from = e.begun
+	}
+	g := sh.generation.Load()
+	return g != nil && g.id != e.id && min(sh.last.Load(), now.UnixMicro()) > from+replay.Skew.Microseconds()
 }
 
 // begin loads the scripts of a new generation and then, in one step, makes the
 // epoch key name it, unless another replica was faster. It returns what the key
 // says then.
-func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, known bool, now time.Time) (is epoch, what string, err error) {
+func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, known, trust bool, now time.Time) (is epoch, what string, err error) {
 	var random [idLength / 2]byte
 	_, _ = rand.Read(random[:]) // never fails
 	g := newGeneration(hex.EncodeToString(random[:]))
@@ -205,7 +226,7 @@ func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard,
 		return epoch{}, "", err
 	}
 	said, err := c.Do(ctx, c.B().Eval().Script(begin).Numkeys(1).Key(sh.epoch).
-		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(s.config.TrustRestart), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10)).Build()).AsStrSlice()
+		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(trust), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10)).Build()).AsStrSlice()
 	if err != nil {
 		return epoch{}, "", err
 	}

@@ -21,9 +21,9 @@ type maybe struct{ error }
 
 func (m maybe) Unwrap() error { return m.error }
 
-// call runs the script of an operation, within the budget and the time that is
-// left. An error that is [maybe] leaves open whether it has run.
-func (s *Store) call(ctx context.Context, op int, f authz.Fingerprint, args ...string) ([]rueidis.RedisMessage, error) {
+// call runs the script of an operation, whose first argument is the time, within the budget
+// and the time that is left. An error that is [maybe] leaves open whether it has run.
+func (s *Store) call(ctx context.Context, op int, f authz.Fingerprint, now time.Time, args ...string) ([]rueidis.RedisMessage, error) {
 	sh, client := s.shard(f), s.client.Load()
 	c := s.circuit(sh, client)
 	if err := c.err(); err != nil {
@@ -44,12 +44,14 @@ func (s *Store) call(ctx context.Context, op int, f authz.Fingerprint, args ...s
 	within, cancel := context.WithTimeout(ctx, s.config.Budget)
 	defer cancel()
 	keys := sh.keys(f)
-	command := client.B().Evalsha().Sha1(generation.hashes[op]).Numkeys(int64(len(keys))).Key(keys[:]...).Arg(args...).Build()
+	command := client.B().Evalsha().Sha1(generation.hashes[op]).Numkeys(int64(len(keys))).Key(keys[:]...).Arg(micro(now)).Arg(args...).Build()
 	reply, err := s.do(within, client, command, op == opReserve)
 	sh.saw(err)
 	if err == nil {
 		if n, e := number(reply, 0); e != nil || n < 0 {
 			err = errBegun // by another replica, or the server is empty
+		} else if op == opReserve {
+			raise(&sh.last, now.UnixMicro())
 		}
 	}
 	return reply, s.judge(ctx, c, err)

@@ -48,9 +48,12 @@ func (d *delay) serve() {
 			return
 		}
 		d.mu.Lock()
-		address := d.server.Address
+		network, address := "tcp", d.server.Address
+		if d.server.Unix {
+			network = "unix"
+		}
 		d.mu.Unlock()
-		server, err := net.Dial("unix", address)
+		server, err := net.Dial(network, address)
 		if err != nil {
 			_ = client.Close()
 			continue

@@ -144,12 +144,12 @@ func field(info, name string) string {
 }
 
 // An address leads to another server and then back to the first, which nobody
-// has demoted: it does not know what the other has accepted.
+// has demoted: it does not know what the other has accepted, and is trusted in that by nobody.
 func TestAddressGoesAndComesBack(t *testing.T) {
 	one, two := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
 	d := startDelay(t, one)
 	c := config(one)
-	c.Addresses, c.Unix = []string{d.listener.Addr().String()}, false
+	c.Addresses, c.Unix, c.TrustRestart = []string{d.listener.Addr().String()}, false, true
 	s := open(t, c)
 	delivered(t, s, replaytest.Signed(1, start), 1, start)
 	d.lead(two)

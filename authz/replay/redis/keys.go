@@ -128,7 +128,7 @@ func (s *Store) reserveBoth(ctx context.Context, nonce replay.Nonce, claim repla
 	if err != nil || answer.Outcome != replay.Reserved || answer.Adopted {
 		return answer, err
 	}
-	reply, err := s.call(ctx, opLook, nonce.Alternate, micro(now))
+	reply, err := s.call(ctx, opLook, nonce.Alternate, now)
 	var known bool
 	if err == nil {
 		known, err = s.changed(reply)

@@ -45,8 +45,8 @@ func (s *Store) reserve(ctx context.Context, nonce replay.Nonce, claim replay.Cl
 	id := rand.Uint64() | 1 //nolint:gosec // it is sealed before it leaves
 	partition := s.roomFor(&nonce, s.shard(f))
 	rest := append(partition[:], flag(nonce.Doubtful))
-	reply, err := s.call(ctx, opReserve, f, append([]string{
-		micro(now), strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
+	reply, err := s.call(ctx, opReserve, f, now, append([]string{
+		strconv.FormatInt(microUp(nonce.Expires), 10), hexadecimal(id), hexadecimal(claim.Owner), check(claim.Check),
 		strconv.FormatInt(ends, 10), final, unknownName(&claim), s.couldHaveCome(nonce), strconv.FormatInt(s.recovery(nonce).Microseconds(), 10), likeText(nonce.Likeness),
 	}, rest...)...)
 	if isFull(err) {
@@ -175,7 +175,7 @@ func (s *Store) Settle(ctx context.Context, r authz.Reservation, fate replay.Fat
 }
 
 func (s *Store) settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
-	reply, err := s.call(ctx, opSettle, r.Fingerprint, micro(now), hexadecimal(r.ID), fateName(fate, ""))
+	reply, err := s.call(ctx, opSettle, r.Fingerprint, now, hexadecimal(r.ID), fateName(fate, ""))
 	if err != nil {
 		return false, err
 	}
@@ -226,7 +226,7 @@ func (s *Store) Release(ctx context.Context, r authz.Reservation, now time.Time)
 }
 
 func (s *Store) release(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
-	reply, err := s.call(ctx, opRelease, r.Fingerprint, micro(now), hexadecimal(r.ID), hexadecimal(r.Owner), micro(now.Add(replay.PermitTime)))
+	reply, err := s.call(ctx, opRelease, r.Fingerprint, now, hexadecimal(r.ID), hexadecimal(r.Owner), micro(now.Add(replay.PermitTime)))
 	if err != nil {
 		return false, err
 	}
@@ -241,7 +241,7 @@ func (s *Store) release(ctx context.Context, r authz.Reservation, now time.Time)
 // another has learned it, and its lease has not been ended. It changes nothing, and fails
 // with an error if Redis did not answer.
 func (s *Store) Open(ctx context.Context, r authz.Reservation, now time.Time) (bool, error) {
-	reply, err := s.call(ctx, opOpen, r.Fingerprint, micro(now), hexadecimal(r.ID))
+	reply, err := s.call(ctx, opOpen, r.Fingerprint, now, hexadecimal(r.ID))
 	if err != nil {
 		return false, err
 	}
@@ -252,7 +252,7 @@ func (s *Store) Open(ctx context.Context, r authz.Reservation, now time.Time) (b
 // Permit fails with an error if Redis did not answer.
 func (s *Store) Permit(ctx context.Context, r authz.Reservation, until, now time.Time) (bool, error) {
 	life := until.Sub(now) + replay.Skew
-	reply, err := s.call(ctx, opPermit, r.Fingerprint, micro(now), micro(until), strconv.FormatInt(max(1, life.Milliseconds()), 10))
+	reply, err := s.call(ctx, opPermit, r.Fingerprint, now, micro(until), strconv.FormatInt(max(1, life.Milliseconds()), 10))
 	if err != nil {
 		return false, err
 	}

@@ -23,8 +23,9 @@
 // that holds and scripts are missing, another version of the service has begun the
 // generation; ours are loaded, and it goes on.
 // And a generation that began before one that this process has followed is that
-// of a server which was away in between. In all these cases a new
-// generation begins, by one script again, and "since" becomes now. From then on
+// of a server which was away in between; one that began while this process still went by
+// another is that of a server which does not know what that has accepted. In all these
+// cases a new generation begins, by one script again, and "since" becomes now. From then on
 // an unknown nonce is new only if it could not have come before: signed times
 // up to since + [replay.Skew] + how far the policy lets them be ahead are
 // uncertain, and what has no signed time is, for a recovery time. After that it is
@@ -204,6 +205,8 @@ type shard struct {
 	// one. begun is when the latest generation began that it has followed.
 	seen  bool  // guarded by Store.probing
 	begun int64 // guarded by Store.probing
+	// last is when this process last went by its generation, in microseconds since 1970.
+	last atomic.Int64
 }
 
 func newShard(prefix, tag string) *shard {
