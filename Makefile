@@ -97,7 +97,7 @@ anomalies: ## what the monitor finds in 20 months of planted anomalies, beside s
 	$(GO) build -o bin/anomalies ./cmd/anomalies
 	bin/anomalies $(ANOMALIES_FLAGS)
 
-chaos: build envoy redis ## all providers, attacks, kills, outages and old files behind a real Envoy, each verdict judged; CHAOS_SEED, CHAOS_SEEDS, CHAOS_TIME (a seed), CHAOS_VERDICTS (a seed, at least), CHAOS_FLAGS
+chaos: build envoy redis ## all providers, attacks, kills, outages and old files behind a real Envoy, each verdict judged; CHAOS_SEED (from 1001 on: a Redis cluster), CHAOS_SEEDS, CHAOS_TIME (a seed), CHAOS_VERDICTS (a seed, at least), CHAOS_FLAGS
 	$(GO) build -o bin/chaos ./cmd/chaos
 	bin/chaos $(if $(CHAOS_SEED),-seed $(CHAOS_SEED) -seeds 1) $(if $(CHAOS_SEEDS),-seeds $(CHAOS_SEEDS)) $(if $(CHAOS_TIME),-time $(CHAOS_TIME)) $(if $(CHAOS_VERDICTS),-verdicts $(CHAOS_VERDICTS)) $(CHAOS_FLAGS)
 

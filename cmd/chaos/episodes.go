@@ -142,6 +142,7 @@ func (t *traffic) persist(c *oracle.Case, x *oracle.Content, r *rand.Rand) {
 		if r.IntN(6) == 0 {
 			act = refuse
 		}
+		c.Retry = true
 		if t.attempt(c, x, act, r) {
 			return
 		}

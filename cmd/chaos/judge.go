@@ -36,6 +36,7 @@ type verdict struct {
 	copies, forged, passed  int64
 	lost                    int64
 	reasons, cases          map[string]int
+	partly                  string // what became of new deliveries while parts of a cluster were away
 }
 
 func judge(w *world, l *load) *verdict {
@@ -162,7 +163,7 @@ func (w *world) unproven(began time.Time) bool {
 	before := lease
 	switch w.store {
 	case "MEMORY":
-	case "REDIS":
+	case "REDIS", "CLUSTER":
 		before += recovery + refusing
 	default:
 		return false
@@ -194,11 +195,18 @@ func (v *verdict) print(out io.Writer, s setup) {
 	fmt.Fprintf(out, "  senders: %d deliveries (%d retried), %d taken, %d contents of which %d came more than once, %d marked, %d lost before an access log had come, %d after half an answer\n",
 		v.deliveries, v.retried, v.taken, v.contents, v.forwarded, v.marked, v.unproven, v.half)
 	fmt.Fprintf(out, "  faults: %s\n  answers: %s\n  reasons: %s\n", counts(v.kinds), counts(v.statuses), counts(v.reasons))
+	if v.partly != "" {
+		fmt.Fprintf(out, "  new deliveries while parts of the cluster were away: %s\n", v.partly)
+	}
 	for _, wrong := range v.wrong {
 		fmt.Fprintf(out, "  WRONG %s\n", wrong)
 	}
 	if v.bad > 0 {
-		fmt.Fprintf(out, "  again: make chaos CHAOS_SEED=%d\n", s.seed)
+		flags := ""
+		if s.stores != "" {
+			flags = fmt.Sprintf(` CHAOS_FLAGS="-stores %s"`, s.stores)
+		}
+		fmt.Fprintf(out, "  again: make chaos CHAOS_SEED=%d%s\n", s.seed, flags)
 	}
 }
 

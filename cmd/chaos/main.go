@@ -31,7 +31,7 @@ import (
 // setup is one run.
 type setup struct {
 	seed     int64
-	store    string // MEMORY, FILE or REDIS
+	store    string // MEMORY, FILE, REDIS or CLUSTER
 	retry    bool   // Envoy repeats a check that failed
 	faults   int
 	time     time.Duration // of faults, if not 0, in place of their number
@@ -52,6 +52,42 @@ type setup struct {
 	spared   bool          // one replica is never ended, so that it can be watched
 	record   *record       // of what that replica has; nil: nobody looks
 	verdicts int           // to be judged before the faults end
+	stores   string        // the list that it is from; "" is that of all seeds
+}
+
+// shared reports whether replicas share the store.
+func (s *setup) shared() bool { return s.store == "REDIS" || s.store == "CLUSTER" }
+
+// clustered is the seed from which on the store is a cluster. Those below take the others
+// in turn.
+const clustered = 1001
+
+// of sets what a seed means: the store and whether Envoy repeats checks.
+func (s *setup) of(seed int64) {
+	list, first := s.stores, int64(1)
+	if list == "" {
+		list = "MEMORY,FILE,REDIS"
+		if seed >= clustered {
+			list, first = "CLUSTER", clustered
+		}
+	}
+	names := strings.Split(list, ",")
+	turn := int(seed - first)
+	s.seed, s.store, s.retry = seed, names[turn%len(names)], turn/len(names)%2 == 1
+}
+
+// seedsOf are the seeds of a run: those that were asked for, and, where they have no cluster,
+// one with a cluster for each five.
+func seedsOf(stores string, first int64, many int) (seeds []int64) {
+	for i := range many {
+		seeds = append(seeds, first+int64(i))
+	}
+	if stores == "" && first < clustered {
+		for i := range many / 5 {
+			seeds = append(seeds, clustered-1+first+int64(i))
+		}
+	}
+	return seeds
 }
 
 // cached is where make puts what it fetches.
@@ -59,9 +95,9 @@ const cached = ".cache/"
 
 func main() {
 	var s setup
-	stores := flag.String("stores", "MEMORY,FILE,REDIS", "stores, taken in turn")
+	flag.StringVar(&s.stores, "stores", "", "stores, taken in turn; by default MEMORY,FILE,REDIS, and CLUSTER from seed 1001 on")
 	first := flag.Int64("seed", 1, "the first seed")
-	seeds := flag.Int("seeds", 10, "how many")
+	many := flag.Int("seeds", 10, "how many; without -stores, one from 1001 on is added for each five")
 	flag.IntVar(&s.faults, "faults", 40, "faults a seed")
 	flag.DurationVar(&s.time, "time", 0, "how long there are faults, in place of their number")
 	flag.IntVar(&s.losses, "losses", 4, "faults a seed by which the store forgets, each half a minute of 503, at most")
@@ -92,12 +128,10 @@ func main() {
 		s.seed = *first
 		os.Exit(soaked(s, *soak))
 	}
-	list, bad, total, verdicts := strings.Split(*stores, ","), 0, 0, int64(0)
-	for i := range *seeds {
-		s.seed = *first + int64(i)
-		turn := int(s.seed - 1)
-		s.store = list[turn%len(list)]
-		s.retry = turn/len(list)%2 == 1
+	bad, total, verdicts := 0, 0, int64(0)
+	seeds := seedsOf(s.stores, *first, *many)
+	for _, seed := range seeds {
+		s.of(seed)
 		verdict, err := run(s)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "chaos: seed %d: %v\n", s.seed, err)
@@ -113,7 +147,7 @@ func main() {
 			}
 		}
 	}
-	fmt.Printf("%d verdicts judged and %d faults over %d seeds\n", verdicts, total, *seeds)
+	fmt.Printf("%d verdicts judged and %d faults over %d seeds\n", verdicts, total, len(seeds))
 	if bad > 0 {
 		fmt.Printf("%d seeds show what must not be\n", bad)
 		os.Exit(1)

@@ -120,8 +120,13 @@ func (n *nemesis) light() []fault {
 	add(1, "application away", oracle.Reload, func() error { return w.application.away(n.upTo(time.Second)) })
 	if w.store == "REDIS" {
 		add(2, "redis paused", oracle.Store, func() error { return n.pause(w.redis[0]) })
-		add(2, "redis slow", oracle.Store, n.redisSlow)
+		add(2, "redis slow", oracle.Store, func() error { return n.redisSlow(w.path("redis")) })
 		add(1, "replica of redis paused", oracle.Store, func() error { return n.pause(w.redis[1]) })
+	}
+	if w.store == "CLUSTER" {
+		add(4, "slot moves", oracle.Part, n.slotMoves)
+		add(2, "master paused", oracle.Part, n.masterPaused)
+		add(2, "master slow", oracle.Part, n.masterSlow)
 	}
 	return all
 }
@@ -161,6 +166,13 @@ func (n *nemesis) dear() []fault {
 			return append(all, fault{"redis backup", oracle.Store, n.redisBackup})
 		}
 		return append(all, fault{"redis from an old file", oracle.Store, func() error { return n.redisRestart("old") }})
+	case w.store == "CLUSTER":
+		return []fault{
+			{"master restarted", oracle.Part, func() error { return n.masterRestarted(false) }},
+			{"master emptied", oracle.Part, func() error { return n.masterRestarted(true) }},
+			{"slot emptied", oracle.Part, n.slotEmptied},
+			{"slot broken off", oracle.Part, n.slotBroken},
+		}
 	default:
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -47,25 +48,46 @@ func ping(socket string) error {
 	return err
 }
 
-// redis sends one command and returns the text or number of the answer.
+// redis sends one command and returns the text or number of the answer; those of a list
+// are lines.
 func redis(socket string, words ...string) (string, error) {
-	conn, err := net.DialTimeout("unix", socket, time.Second)
+	answers, err := redisAll(socket, words)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = conn.Close() }() // one command was all
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return "", err
+	return answers[0], nil
+}
+
+// redisAll sends commands at once and returns their answers.
+func redisAll(socket string, commands ...[]string) ([]string, error) {
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := fmt.Fprintf(conn, "*%d\r\n", len(words)); err != nil {
-		return "", err
+	defer func() { _ = conn.Close() }() // these commands were all
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return nil, err
 	}
-	for _, word := range words {
-		if _, err := fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word); err != nil {
-			return "", err
+	var b bytes.Buffer
+	for _, words := range commands {
+		fmt.Fprintf(&b, "*%d\r\n", len(words))
+		for _, word := range words {
+			fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(word), word)
 		}
 	}
-	reader := bufio.NewReader(conn)
+	if _, err := conn.Write(b.Bytes()); err != nil {
+		return nil, err
+	}
+	answers, reader := make([]string, len(commands)), bufio.NewReader(conn)
+	for i := range answers {
+		if answers[i], err = readAnswer(reader); err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
+}
+
+func readAnswer(reader *bufio.Reader) (string, error) {
 	line, err := reader.ReadString('\n')
 	if err != nil {
 		return "", err
@@ -79,9 +101,20 @@ func redis(socket string, words ...string) (string, error) {
 		if err != nil || size < 0 {
 			return "", err
 		}
-		text := make([]byte, size)
+		text := make([]byte, size+len("\r\n"))
 		_, err = io.ReadFull(reader, text)
-		return string(text), err
+		return string(text[:size]), err
+	case '*':
+		size, err := strconv.Atoi(line[1:])
+		var items []string
+		for range size {
+			item, err := readAnswer(reader)
+			if err != nil {
+				return "", err
+			}
+			items = append(items, item)
+		}
+		return strings.Join(items, "\n"), err
 	default:
 		return line[1:], nil
 	}
@@ -208,10 +241,10 @@ func (n *nemesis) redisEvicts() error {
 }
 
 // redisSlow lets all commands wait, again and again.
-func (n *nemesis) redisSlow() error {
+func (n *nemesis) redisSlow(socket string) error {
 	for range 3 + n.random.IntN(8) {
 		ms := 20 + n.random.IntN(300)
-		if _, err := redis(n.world.path("redis"), "CLIENT", "PAUSE", strconv.Itoa(ms), "ALL"); err != nil {
+		if _, err := redis(socket, "CLIENT", "PAUSE", strconv.Itoa(ms), "ALL"); err != nil {
 			return err
 		}
 		time.Sleep(time.Duration(ms)*time.Millisecond + n.upTo(100*time.Millisecond))

@@ -54,8 +54,8 @@ const (
 )
 
 func newTraffic(w *world) *traffic {
-	j := &oracle.Judge{Weather: w.weather, Lease: lease, Alone: w.store != "REDIS", Since: w.began}
-	if w.store == "REDIS" {
+	j := &oracle.Judge{Weather: w.weather, Lease: lease, Alone: !w.shared(), Since: w.began}
+	if w.shared() {
 		j.Pause = recovery
 	}
 	endpoints := slices.DeleteFunc(slices.Clone(w.endpoints), func(e *oracle.Endpoint) bool {
@@ -214,6 +214,13 @@ func (t *traffic) report(v *verdict) {
 	v.reasons, v.cases = maps.Clone(t.reasons), maps.Clone(t.cases)
 	v.bad += t.bad
 	v.wrong = append(v.wrong, t.wrong...)
+	came, said, wrong := t.judge.Others()
+	if came > 0 {
+		v.partly = said
+	}
+	if wrong != "" {
+		v.fail("%s", wrong)
+	}
 }
 
 func (t *traffic) failed() bool {

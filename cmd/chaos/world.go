@@ -39,7 +39,8 @@ type world struct {
 	setup
 	envoy       *process
 	replicas    []*process
-	redis       []*process // a master and its replica
+	redis       []*process // a master and its replica, or the masters of the cluster
+	cluster     *cluster   // nil: there is none
 	application *application
 	address     string // of Envoy
 	secure      string // its address with TLS
@@ -76,9 +77,13 @@ func start(s setup) (*world, error) {
 		return nil, err
 	}
 	replicas := 1
-	if s.store == "REDIS" {
+	if s.shared() {
 		replicas = 2
-		if err := w.startRedis(); err != nil {
+		startStore := w.startRedis
+		if s.store == "CLUSTER" {
+			startStore = w.startCluster
+		}
+		if err := startStore(); err != nil {
 			return w, err
 		}
 	}
@@ -198,16 +203,21 @@ func (w *world) replica(i int) *process {
 	setup := w.began.Add(setupTime)
 	arguments := []string{
 		w.binary, "serve", "--policy", w.path("policies"), "--grpc-unix-path", w.path("grpc" + strconv.Itoa(i)),
-		"--http-listen", address, "--envoy-edge", "--replay-lease", lease.String(), "--replay-store", w.store,
+		"--http-listen", address, "--envoy-edge", "--replay-lease", lease.String(),
 	}
 	switch w.store {
 	case "MEMORY":
-		arguments = append(arguments, "--replay-setup-until", setup.UTC().Format(time.RFC3339))
+		arguments = append(arguments, "--replay-store", "MEMORY", "--replay-setup-until", setup.UTC().Format(time.RFC3339))
 	case "FILE":
-		arguments = append(arguments, "--replay-setup-until", setup.UTC().Format(time.RFC3339))
+		arguments = append(arguments, "--replay-store", "FILE", "--replay-setup-until", setup.UTC().Format(time.RFC3339))
 		arguments = append(arguments, "--replay-file-path", w.path("nonces"), "--replay-file-sync", []string{"0s", "100ms"}[w.seed%2])
-	case "REDIS":
-		arguments = append(arguments, "--replay-redis-url", "unix://"+w.path("redis"), "--replay-redis-budget", "200ms",
+	default:
+		place := []string{"--replay-redis-url", "unix://" + w.path("redis")}
+		if w.cluster != nil {
+			url, others := w.cluster.addresses()
+			place = []string{"--replay-redis-url", url, "--replay-redis-addresses", others}
+		}
+		arguments = append(append(arguments, place...), "--replay-store", "REDIS", "--replay-redis-budget", "200ms",
 			"--replay-redis-recovery", recovery.String(), "--replay-redis-setup-until", setup.UTC().Format(time.RFC3339))
 	}
 	return &process{name: "replica " + strconv.Itoa(i), command: arguments, ready: says("msg=serving"), metrics: "http://" + address + "/metrics"}

@@ -20,6 +20,7 @@ type Case struct {
 	Answer   string   // the body of a handshake's answer
 	Refused  int      // the status of a handshake that is refused, where the provider has one
 	Honest   bool
+	Retry    bool     // the sender was refused before
 	Copy     *Content // of what was sent before
 }
 

@@ -26,6 +26,8 @@ type Judge struct {
 	Pause   time.Duration // for how long Redis refuses after a loss what has no signed time; 0 with other stores
 	Alone   bool          // a store of one replica
 	Since   time.Time     // when the service was started first
+
+	others others
 }
 
 const (
@@ -52,6 +54,7 @@ func (j *Judge) Verdict(c *Case, a Answer, unlike bool) (told bool, wrong string
 		}
 	default:
 		told = true
+		j.count(c, a)
 		allowed := j.allowed(c, a)
 		if !allowed[a.Reason] {
 			fault("the reason is %s", a.Reason)

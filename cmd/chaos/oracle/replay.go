@@ -44,17 +44,23 @@ func (j *Judge) allowed(c *Case, a Answer) map[string]bool {
 	if w.Broken(near, a.Done, Store, Service, Busy) {
 		set["store_unavailable"] = true
 	}
-	from := a.Sent.Add(-j.Pause - clocks - slack)
-	if e.Timed { // what counts is when it was signed
-		from = time.Unix(c.Request.Signed, 0).Add(-Future - clocks - slack)
-	}
-	if (e.Timed || j.Pause > 0) && w.Broken(from, a.Done, Forgot, Store) {
+	from := j.remembers(c, a)
+	if (e.Timed || j.Pause > 0) && (w.broken(from, a.Done, false, Forgot, Store) || w.Broken(near, a.Done, Part) || w.Began(from, a.Done)) {
 		set["replay_uncertain"] = true
 	}
 	if c.Copy != nil {
 		j.again(c, a, set)
 	}
 	return set
+}
+
+// remembers is since when a store must remember everything for it to know that something
+// is new.
+func (j *Judge) remembers(c *Case, a Answer) time.Time {
+	if c.Endpoint.Timed { // what counts is when it was signed
+		return time.Unix(c.Request.Signed, 0).Add(-Future - clocks - slack)
+	}
+	return a.Sent.Add(-j.Pause - clocks - slack)
 }
 
 // lost reports whether nobody may know what became of what was forwarded last.

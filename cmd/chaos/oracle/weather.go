@@ -14,6 +14,7 @@ const (
 	Service Kind = iota // a replica was killed, stopped or held
 	Proxy               // Envoy was
 	Store               // the Redis could not be asked, or its memory was doubted
+	Part                // so it was with a part of a cluster: whoever asks for Store asks for that, too
 	Log                 // entries of the access log were lost
 	Forgot              // a moment at which the store may have lost what it knew
 	Reload              // policies were on their way
@@ -31,6 +32,7 @@ type Weather struct {
 	mu    sync.Mutex
 	spans []*span
 	lost  []time.Time // when the store forgot: for as long as a nonce without a time lives
+	aways []*away
 }
 
 // remembered is how long ago something may have been broken and still count: as long as
@@ -102,6 +104,11 @@ func (w *Weather) Lost() {
 
 // Broken reports whether one of the kinds was broken at some time from from to to.
 func (w *Weather) Broken(from, to time.Time, which ...Kind) bool {
+	return w.broken(from, to, true, which...)
+}
+
+// broken is Broken, with Part in Store or not.
+func (w *Weather) broken(from, to time.Time, parts bool, which ...Kind) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if slices.Contains(which, Forgot) && slices.ContainsFunc(w.lost, func(at time.Time) bool { return !at.After(to) && !at.Before(from) }) {
@@ -109,7 +116,7 @@ func (w *Weather) Broken(from, to time.Time, which ...Kind) bool {
 	}
 	for _, s := range w.spans {
 		for _, k := range which {
-			if s.kind == k && !s.from.After(to) && (s.to.IsZero() || !s.to.Before(from)) {
+			if (s.kind == k || parts && s.kind == Part && k == Store) && !s.from.After(to) && (s.to.IsZero() || !s.to.Before(from)) {
 				return true
 			}
 		}
@@ -126,5 +133,5 @@ func (w *Weather) Calm(from, to time.Time) bool {
 func (w *Weather) Doubtful(at time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.lost) > 0 && w.lost[0].Before(at)
+	return len(w.lost) > 0 && w.lost[0].Before(at) || slices.ContainsFunc(w.aways, func(a *away) bool { return a.again && a.to.Before(at) })
 }
