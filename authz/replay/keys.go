@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -19,6 +20,8 @@ type Key struct{ value secret.Value }
 
 const (
 	keyBytes = 32
+	// nameBytes is how much a key's name has.
+	nameBytes = 8
 	// MaxKeys is how many keys there may be at once: one, and while it is
 	// changed two.
 	MaxKeys = 2
@@ -41,6 +44,9 @@ func (k Key) Seal() SealKey { return SealKey(k.derive("hookbastion settle seal 1
 func (k Key) Fingerprint() authz.FingerprintKey {
 	return authz.FingerprintKey(k.derive("hookbastion fingerprint 1"))
 }
+
+// Name returns what tells the key from others, and nothing else of it.
+func (k Key) Name() string { return hex.EncodeToString(k.derive("hookbastion key name 1")[:nameBytes]) }
 
 func (k Key) derive(purpose string) []byte {
 	mac := hmac.New(sha256.New, k.value.Reveal())

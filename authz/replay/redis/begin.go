@@ -28,6 +28,7 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 			c.B().Info().Section("memory", "replication", "stats", "keyspace").Build(),
 			c.B().Set().Key(sh.prefix+"probe").Value("1").PxMilliseconds(10_000).Build(), // a replica would refuse it
 			c.B().Exists().Key(sh.epoch, sh.prefix+"none").Build(),                       // refused while the slot moves, whatever has moved
+			c.B().Get().Key(sh.keyed).Build(),
 		)
 		for _, r := range first {
 			sh.saw(r.Error())
@@ -58,7 +59,21 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		}
 		found := readRoom(server, about, s.config.Database)
 		sh.room.Store(&found)
-		what, err = s.follow(ctx, c, sh, readEpoch(text), about, now)
+		keyed, err := first[5].ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		strange, err := s.isStrange(keyed)
+		if err != nil {
+			return err
+		}
+		what, err = s.follow(ctx, c, sh, readEpoch(text), about, strange, now)
+		if err == nil && what == "" && s.keyList != "" && keyed != s.keyList {
+			err = c.Do(ctx, c.B().Set().Key(sh.keyed).Value(s.keyList).Build()).Error()
+			if isFull(err) {
+				err = nil // another probe
+			}
+		}
 		return err
 	})
 	return what, err
@@ -138,9 +153,9 @@ const beginTries = 4
 // A generation that began before one that was followed is that of a server which
 // was the master before: it does not know what another has accepted since. One that was
 // there before a slot set out is not followed either: the move may have been broken off.
-// Nor is one that began while this process went by another, see [shard.apart]. None of
-// these is a restart that might be trusted.
-func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, now time.Time) (Happening, error) {
+// Nor is one that began while this process went by another, see [shard.apart], or whose nonces
+// lie under strange keys. None of these is a restart that might be trusted.
+func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, strange bool, now time.Time) (Happening, error) {
 	for range beginTries {
 		known, trust := false, s.config.TrustRestart
 		if e.text != "" {
@@ -153,7 +168,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 				return "", err
 			}
 			holds := e.holds(info)
-			latest := e.begun >= sh.begun && !sh.apart(e, trust, now)
+			latest := e.begun >= sh.begun && !sh.apart(e, trust, now) && !strange
 			stays := !sh.moves.Load()
 			known = latest && stays && len(are) == operations && !slices.Contains(are, 0)
 			if latest && stays && holds {
@@ -174,6 +189,9 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		}
 		switch what {
 		case "known":
+			if strange {
+				return "", errKeyed // which keys has who began it?
+			}
 			sh.moves.Store(false) // it was begun since the slot was seen at rest
 			if info, err = c.Do(ctx, c.B().Info().Section("replication", "stats").Build()).ToString(); err != nil {
 				return "", err
@@ -182,6 +200,11 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		case "lost":
 			s.counters.lost.Add(1)
 		case "restarted":
+			if strange {
+				what = string(BeganLost)
+				s.counters.lost.Add(1)
+				break
+			}
 			s.counters.restarted.Add(1)
 		case "evicted":
 			s.counters.evicted.Add(1)
@@ -225,8 +248,8 @@ func (s *Store) begin(ctx context.Context, c rueidis.DedicatedClient, sh *shard,
 	if err := load(ctx, c, g); err != nil {
 		return epoch{}, "", err
 	}
-	said, err := c.Do(ctx, c.B().Eval().Script(begin).Numkeys(1).Key(sh.epoch).
-		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(trust), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10)).Build()).AsStrSlice()
+	said, err := c.Do(ctx, c.B().Eval().Script(begin).Numkeys(2).Key(sh.epoch, sh.keyed).
+		Arg(e.id, g.id, micro(now), flag(now.Before(s.config.SetupUntil) && !sh.seen), flag(trust), flag(known), strconv.FormatInt(max(now.UnixMicro(), sh.begun+1), 10), s.keyList).Build()).AsStrSlice()
 	if err != nil {
 		return epoch{}, "", err
 	}

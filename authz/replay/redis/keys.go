@@ -2,7 +2,9 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -35,6 +37,7 @@ func (s *Store) shareKeys(ctx context.Context, client *connection) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
+	s.listed = false
 	offer := s.keys
 	if offer == nil {
 		offer = []replay.Key{replay.NewKey()}
@@ -49,15 +52,52 @@ func (s *Store) shareKeys(ctx context.Context, client *connection) error {
 	}
 	text := strings.Join(list, "\n")
 	if text == s.keyText {
+		s.listed = true
 		return nil
 	}
 	keys, err := replay.ParseKeys([]byte(text))
 	if err != nil {
 		return fmt.Errorf("the list %s: %w", s.KeysName(), err)
 	}
-	s.keys, s.keyText = keys, text
+	names := keyNames(keys)
+	if s.keys != nil && !shareName(names, s.keyList) {
+		for _, sh := range s.shards {
+			sh.circuit.open(errKeyed) // until each has begun again
+		}
+	}
+	s.keys, s.keyText, s.keyList, s.listed = keys, text, names, true
 	s.config.OnKeys(keys)
 	return nil
+}
+
+// errKeyed: the nonces lie under keys of which this replica has none.
+var errKeyed = errors.New("the shared keys are others than those of the nonces")
+
+func keyNames(keys []replay.Key) string {
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// shareName reports whether two lists of keys have one in common.
+func shareName(a, b string) bool {
+	names := strings.Fields(b)
+	return slices.ContainsFunc(strings.Fields(a), func(name string) bool { return slices.Contains(names, name) })
+}
+
+// isStrange reports whether the nonces of a shard lie under keys that this process does not
+// have: somebody has lost the list and made another, or put others into it. Without a list that
+// was read just now, that may be this process, and it is an error.
+func (s *Store) isStrange(keyed string) (bool, error) {
+	if keyed == "" || s.keyList == "" || shareName(keyed, s.keyList) {
+		return false, nil // what an earlier version has begun has no names
+	}
+	if !s.listed {
+		return false, errKeyed
+	}
+	return true, nil
 }
 
 // Keep has the text kept for replicas that start later: at once if Redis is

@@ -153,6 +153,8 @@ type Store struct {
 	told    string     // why the store was down after the last one
 	keys    []replay.Key
 	keyText string
+	keyList string // the names of keys; empty if they come from elsewhere
+	listed  bool   // this probe has read the list
 }
 
 // connection is a client and what is known of the other side.
@@ -195,6 +197,7 @@ var tags = [16]string{"u0", "qp", "dj", "wz", "d2", "pv", "uh", "iy", "ly", "h9"
 type shard struct {
 	prefix     string // of its keys, the tag included
 	epoch, log string
+	keyed      string // names the shared keys under which its nonces lie
 	alone      string // see elsewhere
 	generation atomic.Pointer[generation]
 	circuit    circuit
@@ -211,7 +214,7 @@ type shard struct {
 
 func newShard(prefix, tag string) *shard {
 	p := prefix + "{" + tag + "}"
-	sh := &shard{prefix: p, epoch: p + "epoch", log: p + "log", alone: p + "alone"}
+	sh := &shard{prefix: p, epoch: p + "epoch", log: p + "log", keyed: p + "keyed", alone: p + "alone"}
 	sh.circuit.open(errNoClient)
 	return sh
 }

@@ -21,20 +21,28 @@ type user struct {
 	fingerprinter *authz.Fingerprinter
 	settler       *replay.Settler
 	changes       int
+	onChange      func()
 }
 
 func newUser(t *testing.T, server *redistest.Server) *user {
 	t.Helper()
+	return userOf(t, config(server))
+}
+
+func userOf(t *testing.T, c redis.Config) *user {
+	t.Helper()
 	u := &user{fingerprinter: authz.NewFingerprinter(authz.FingerprintKey{9})}
-	c := config(server)
 	c.OnKeys = func(keys []replay.Key) {
 		replay.UseKeys(keys, u.settler, u.fingerprinter)
 		u.changes++
+		if u.onChange != nil {
+			u.onChange()
+		}
 	}
 	u.Store = redis.New(c)
 	t.Cleanup(u.Close)
 	u.settler = replay.NewSettler(u.Store, replaytest.Lease, replay.SealKey{9})
-	probe(t, u.Store, start)
+	probeUntil(t, u.Store, start, good)
 	return u
 }
 

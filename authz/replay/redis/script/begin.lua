@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Begins a generation. KEYS: the epoch. ARGV: the generation that the caller
+-- Begins a generation. KEYS: the epoch, the names of the shared keys. ARGV: the generation that the caller
 -- does not believe, or nothing; the new one; now; 1 if an empty server may be a
 -- new one; 1 if a restarted server is trusted to have kept all; 1 if the server
 -- knows the scripts of the first; the least time that it may be said to have
--- begun at, which is later than that of all that the caller knows.
+-- begun at, which is later than that of all that the caller knows; the names of the
+-- caller's keys, or nothing.
 local info = redis.call('INFO', 'replication', 'stats')
 local function field(name)
   return string.match(info, '\r\n' .. name .. ':([^\r]+)') or '-'
@@ -46,4 +47,7 @@ elseif ARGV[4] == '1' then
 end
 epoch = table.concat({ARGV[2], since, history, evicted, fed, begun}, ' ')
 redis.call('SET', KEYS[1], epoch)
+if ARGV[8] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[8])
+end
 return {epoch, what}
