@@ -74,6 +74,13 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 				err = nil // another probe
 			}
 		}
+		if err == nil && s.config.WaitReplicas > 0 && (client.cluster || sh == s.shards[0]) {
+			err = s.wait(ctx, c, min(s.config.Budget, probeTime)/2)
+			sh.left.Store(errors.Is(err, ErrReplicas))
+			if sh.left.Load() {
+				err = nil // what is taken already can be settled
+			}
+		}
 		return err
 	})
 	return what, err

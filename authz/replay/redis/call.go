@@ -71,14 +71,19 @@ func (s *Store) do(ctx context.Context, client *connection, command rueidis.Comp
 		if n, err := number(reply, 0); err != nil || n != reserved {
 			return err
 		}
-		wait := c.B().Wait().Numreplicas(int64(s.config.WaitReplicas)).Timeout(max(1, (s.config.Budget / 2).Milliseconds())).Build()
-		n, err := c.Do(ctx, wait).AsInt64()
-		if err == nil && n < int64(s.config.WaitReplicas) {
-			err = ErrReplicas
-		}
-		return err
+		return s.wait(ctx, c, s.config.Budget/2)
 	})
 	return reply, err
+}
+
+// wait waits until enough replicas have what this connection has written.
+func (s *Store) wait(ctx context.Context, c rueidis.DedicatedClient, atMost time.Duration) error {
+	wait := c.B().Wait().Numreplicas(int64(s.config.WaitReplicas)).Timeout(max(1, atMost.Milliseconds())).Build()
+	n, err := c.Do(ctx, wait).AsInt64()
+	if err == nil && n < int64(s.config.WaitReplicas) {
+		err = ErrReplicas
+	}
+	return err
 }
 
 // judge makes of a call's error what the circuit and the caller must know.

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,7 +22,8 @@ type Happening string
 
 // The kinds of events.
 const (
-	// WentDown: calls are refused. CameUp: they are made again.
+	// WentDown: calls are refused, or, with ErrReplicas, what would let a delivery through.
+	// CameUp: they are made again.
 	WentDown, CameUp Happening = "down", "up"
 	// BeganNew: an empty server was taken for a new one, by SetupUntil. BeganLost: a
 	// server was empty, and what was delivered before may come again: it is
@@ -142,7 +144,21 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 			s.config.OnEvent(Event{What: what, Shards: n})
 		}
 	}
+	s.tell()
 	err = s.Err()
+	if s.fallback != nil {
+		s.fallback.looked(err, now)
+	}
+	s.catchUp(ctx, now)
+	if s.fallback != nil && client != nil {
+		s.fallback.exchange(ctx, client, now)
+	}
+	return err
+}
+
+// tell says whether the store is there, if that has changed.
+func (s *Store) tell() {
+	err := s.refuses()
 	switch text := reason(err); {
 	case text == s.told:
 	case err == nil:
@@ -151,12 +167,13 @@ func (s *Store) Probe(ctx context.Context, now time.Time) error {
 		s.config.OnEvent(Event{What: WentDown, Err: err})
 	}
 	s.told = reason(err)
-	if s.fallback != nil {
-		s.fallback.looked(err, now)
-	}
-	s.catchUp(ctx, now)
-	if s.fallback != nil && client != nil {
-		s.fallback.exchange(ctx, client, now)
+}
+
+// refuses returns why no deliveries pass, wholly or in a shard, or nil.
+func (s *Store) refuses() error {
+	err := s.Err()
+	if err == nil && slices.ContainsFunc(s.shards[:], func(sh *shard) bool { return sh.left.Load() }) {
+		err = ErrReplicas
 	}
 	return err
 }

@@ -76,7 +76,7 @@ func (s *Store) Stats() replay.Stats {
 func (s *Store) Remote() replay.Remote {
 	c := &s.counters
 	return replay.Remote{
-		Up: s.Err() == nil, Opened: c.opened.Load(), Refused: c.refused.Load(), Busy: c.busy.Load(), Abandoned: c.abandoned.Load(),
+		Up: s.refuses() == nil, Opened: c.opened.Load(), Refused: c.refused.Load(), Busy: c.busy.Load(), Abandoned: c.abandoned.Load(),
 		Near: c.near.Load(), Lost: c.lost.Load(), Restarted: c.restarted.Load(), Evicted: c.evicted.Load(),
 		Elsewhere: c.elsewhere.Load(), Told: c.told.Load(), Dropped: s.later.dropped.Load(),
 	}

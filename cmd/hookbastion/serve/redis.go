@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -81,6 +82,10 @@ func logStore(log *slog.Logger, s *settings.Redis, e redis.Event) {
 		means := "deliveries are refused with 503 until it is back"
 		if s.Alone {
 			means = "this replica goes on alone: a copy can pass once at each replica, marked as possible if it has no signed time"
+		}
+		if errors.Is(e.Err, redis.ErrReplicas) {
+			log.Error("the nonce store has lost replicas: deliveries are refused with 503 until it has as many as replay.redis.wait_replicas", "error", e.Err)
+			return
 		}
 		log.Error("the nonce store is away: "+means, "error", e.Err)
 	case redis.CameUp:
