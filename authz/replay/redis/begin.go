@@ -26,8 +26,8 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 			c.B().Get().Key(sh.epoch).Build(),
 			c.B().Info().Section("server").Build(),
 			c.B().Info().Section("memory", "replication", "stats", "keyspace").Build(),
-			c.B().Set().Key(sh.prefix+"probe").Value("1").PxMilliseconds(10_000).Build(), // a replica would refuse it
-			c.B().Exists().Key(sh.epoch, sh.prefix+"none").Build(),                       // refused while the slot moves, whatever has moved
+			c.B().Eval().Script(tick).Numkeys(1).Key(sh.tick).Build(), // a replica would refuse it
+			c.B().Exists().Key(sh.epoch, sh.prefix+"none").Build(),    // refused while the slot moves, whatever has moved
 			c.B().Get().Key(sh.keyed).Build(),
 		)
 		for _, r := range first {
@@ -48,7 +48,8 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		if err != nil {
 			return err
 		}
-		if err := first[3].Error(); err != nil && !isFull(err) {
+		found := found{epoch: readEpoch(text), info: about}
+		if found.ticks, err = first[3].AsInt64(); err != nil {
 			return err
 		}
 		if err := first[4].Error(); err != nil {
@@ -57,17 +58,16 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 		if policy := infoField(about, "maxmemory_policy"); policy != "noeviction" {
 			return fmt.Errorf("maxmemory-policy is %q: it must be noeviction, or nonces are forgotten", policy)
 		}
-		found := readRoom(server, about, s.config.Database)
-		sh.room.Store(&found)
+		room := readRoom(server, about, s.config.Database)
+		sh.room.Store(&room)
 		keyed, err := first[5].ToString()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		strange, err := s.isStrange(keyed)
-		if err != nil {
+		if found.strange, err = s.isStrange(keyed); err != nil {
 			return err
 		}
-		what, err = s.follow(ctx, c, sh, readEpoch(text), about, strange, now)
+		what, err = s.follow(ctx, c, sh, found, now)
 		if err == nil && what == "" && s.keyList != "" && keyed != s.keyList {
 			err = c.Do(ctx, c.B().Set().Key(sh.keyed).Value(s.keyList).Build()).Error()
 			if isFull(err) {
@@ -150,6 +150,21 @@ func (e epoch) holds(info string) bool {
 		infoField(info, "master_replid") == e.history && infoField(info, "evicted_keys") == e.evicted
 }
 
+// found is what a probe has found in a shard.
+type found struct {
+	epoch   epoch
+	info    string // what its server says of itself
+	strange bool   // its nonces lie under keys that this process does not have
+	ticks   int64  // how many probes there have been, this one included
+}
+
+// isBack reports whether the server holds an earlier state than this process has seen,
+// although it is the one that it was: somebody has set it back, with its memory.
+func (f *found) isBack(sh *shard) bool {
+	g := sh.generation.Load()
+	return g != nil && g.id == f.epoch.id && f.epoch.holds(f.info) && f.ticks <= sh.ticks
+}
+
 // beginTries bounds how often it is tried while other replicas begin, too.
 const beginTries = 4
 
@@ -161,8 +176,9 @@ const beginTries = 4
 // was the master before: it does not know what another has accepted since. One that was
 // there before a slot set out is not followed either: the move may have been broken off.
 // Nor is one that began while this process went by another, see [shard.apart], or whose nonces
-// lie under strange keys. None of these is a restart that might be trusted.
-func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, e epoch, info string, strange bool, now time.Time) (Happening, error) {
+// lie under strange keys, or which is older than what was seen of it. None of these is a restart that might be trusted.
+func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard, f found, now time.Time) (Happening, error) {
+	e, info, gone := f.epoch, f.info, f.strange || f.isBack(sh)
 	for range beginTries {
 		known, trust := false, s.config.TrustRestart
 		if e.text != "" {
@@ -175,7 +191,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 				return "", err
 			}
 			holds := e.holds(info)
-			latest := e.begun >= sh.begun && !sh.apart(e, trust, now) && !strange
+			latest := e.begun >= sh.begun && !sh.apart(e, trust, now) && !gone
 			stays := !sh.moves.Load()
 			known = latest && stays && len(are) == operations && !slices.Contains(are, 0)
 			if latest && stays && holds {
@@ -183,7 +199,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 					err = load(ctx, c, g)
 				}
 				if err == nil {
-					sh.take(g, e, now)
+					sh.take(g, e, f.ticks, now)
 				}
 				return "", err
 			}
@@ -196,8 +212,8 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		}
 		switch what {
 		case "known":
-			if strange {
-				return "", errKeyed // which keys has who began it?
+			if gone {
+				return "", errBegun // before or after? The next probe knows
 			}
 			sh.moves.Store(false) // it was begun since the slot was seen at rest
 			if info, err = c.Do(ctx, c.B().Info().Section("replication", "stats").Build()).ToString(); err != nil {
@@ -207,7 +223,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		case "lost":
 			s.counters.lost.Add(1)
 		case "restarted":
-			if strange {
+			if gone {
 				what = string(BeganLost)
 				s.counters.lost.Add(1)
 				break
@@ -218,16 +234,16 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		case "kept":
 			what = ""
 		}
-		sh.take(newGeneration(e.id), e, now)
+		sh.take(newGeneration(e.id), e, f.ticks, now)
 		return Happening(what), nil
 	}
 	return "", errors.New("other replicas begin generations all the time")
 }
 
 // take works under Store.probing.
-func (sh *shard) take(g *generation, e epoch, now time.Time) {
+func (sh *shard) take(g *generation, e epoch, ticks int64, now time.Time) {
 	sh.generation.Store(g)
-	sh.seen, sh.begun = true, max(sh.begun, e.begun)
+	sh.seen, sh.begun, sh.ticks = true, max(sh.begun, e.begun), ticks
 	sh.moves.Store(false)
 	raise(&sh.last, now.UnixMicro())
 }

@@ -24,7 +24,8 @@
 // generation; ours are loaded, and it goes on.
 // And a generation that began before one that this process has followed is that
 // of a server which was away in between; one that began while this process still went by
-// another is that of a server which does not know what that has accepted. In all these
+// another is that of a server which does not know what that has accepted. Where the count of
+// probes goes back, the server was set back. In all these
 // cases a new generation begins, by one script again, and "since" becomes now. From then on
 // an unknown nonce is new only if it could not have come before: signed times
 // up to since + [replay.Skew] + how far the policy lets them be ahead are
@@ -197,6 +198,7 @@ var tags = [16]string{"u0", "qp", "dj", "wz", "d2", "pv", "uh", "iy", "ly", "h9"
 type shard struct {
 	prefix     string // of its keys, the tag included
 	epoch, log string
+	tick       string // counts the probes of all, and never goes back
 	keyed      string // names the shared keys under which its nonces lie
 	alone      string // see elsewhere
 	generation atomic.Pointer[generation]
@@ -209,13 +211,14 @@ type shard struct {
 	// one. begun is when the latest generation began that it has followed.
 	seen  bool  // guarded by Store.probing
 	begun int64 // guarded by Store.probing
+	ticks int64 // at the last probe; guarded by Store.probing
 	// last is when this process last went by its generation, in microseconds since 1970.
 	last atomic.Int64
 }
 
 func newShard(prefix, tag string) *shard {
 	p := prefix + "{" + tag + "}"
-	sh := &shard{prefix: p, epoch: p + "epoch", log: p + "log", keyed: p + "keyed", alone: p + "alone"}
+	sh := &shard{prefix: p, epoch: p + "epoch", log: p + "log", tick: p + "tick", keyed: p + "keyed", alone: p + "alone"}
 	sh.circuit.open(errNoClient)
 	return sh
 }

@@ -38,6 +38,7 @@ const (
 var (
 	bodies [operations]string
 	begin  = read("begin")
+	tick   = read("tick")
 )
 
 func init() {
