@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
@@ -145,6 +146,14 @@ func (c *cluster) has(n *node) (parts int) {
 		}
 	}
 	return parts
+}
+
+// apart lets a fault draw from numbers of its own until the returned function is called: how many
+// it draws depends on how many keys there are, and the faults that follow must not.
+func (n *nemesis) apart() (back func()) {
+	all := n.random
+	n.random = rand.New(rand.NewPCG(all.Uint64(), all.Uint64())) //nolint:gosec // to be repeated
+	return func() { n.random = all }
 }
 
 // some returns a master.

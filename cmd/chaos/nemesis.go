@@ -72,7 +72,12 @@ func (n *nemesis) next() error {
 	n.count[f.name]++
 	began, losses := time.Now(), len(n.world.forgotten)
 	end := n.world.weather.Begin(f.kind)
+	back := func() {}
+	if f.kind == oracle.Part {
+		back = n.apart()
+	}
 	err := f.do()
+	back()
 	if len(n.world.forgotten) > losses {
 		n.world.weather.Lost() // it is known only when the store is there again
 	}
