@@ -273,8 +273,11 @@ func (c *Call) expire() bool {
 // refuseEarly makes a call whose message is not whole one that runs and is
 // refused. The caller owns what was received.
 func (c *Call) refuseEarly() {
-	c.running, c.early, c.uncounted = true, true, true
-	c.conn.exit() // whoever has its place need not wait for its end
+	c.running, c.early = true, true
+	if !c.uncounted {
+		c.uncounted = true
+		c.conn.exit() // whoever has its place need not wait for its end
+	}
 	if c.refusal == None {
 		c.refusal = Overloaded
 	}

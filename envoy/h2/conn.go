@@ -60,6 +60,7 @@ type conn struct {
 	// inFlight are its unary calls that are counted.
 	inFlight atomic.Int64
 	streams  atomic.Int64 // its calls that are not unary
+	turns    turns
 	// stalledUntil is until when the peer is known for messages that it announces
 	// and does not send, in Unix nanoseconds.
 	stalledUntil atomic.Int64

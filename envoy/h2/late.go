@@ -42,7 +42,7 @@ const (
 // it has not waited for too long.
 func (c *conn) may(r *request, now time.Time) bool {
 	switch {
-	case !c.enter():
+	case !c.enter(now):
 		c.server.met[Places].Add(1)
 	case c.late(r, now):
 		c.server.met[Late].Add(1)

@@ -73,11 +73,11 @@ const greed = 16
 
 // enter counts one unary call more, and reports whether it is not one too many, of all or
 // of its connection, or takes the place of another.
-func (c *conn) enter() bool {
+func (c *conn) enter(now time.Time) bool {
 	s := c.server
 	all, own := s.inFlight.Add(1), c.inFlight.Add(1)
 	free := s.config.InFlight - all + 1
-	return free > 0 && own <= greed*free || s.evict(time.Now(), 0)
+	return free > 0 && own <= greed*free || s.evict(now, 0)
 }
 
 // exit counts it no more.

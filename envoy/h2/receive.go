@@ -152,6 +152,9 @@ func (c *conn) begin(r *request) error {
 			call.refusal = Unreadable
 		}
 		call.running, call.early = busy, busy && !r.ended
+		if call.uncounted = full; full {
+			c.exit() // whoever is refused has no place, however long its message takes
+		}
 		c.calls[id] = call
 		c.mu.Unlock()
 		return c.first(call, r)

@@ -268,14 +268,14 @@ func (s *Server) wait(c *Call, n int64) bool {
 	}
 	ctx, cancel := context.WithTimeout(c, patience)
 	defer cancel()
-	w := s.budget.enter(n)
+	w := s.budget.enter(n, &c.conn.turns)
 	if w == nil {
 		return false
 	}
 	tick := time.NewTicker(scanStep)
 	defer tick.Stop()
 	for now := time.Now(); !c.conn.stalled(now); {
-		s.evict(now, n)
+		s.evict(now, s.budget.wanted.Load()) // all who wait, since only one looks
 		select {
 		case <-w.ready:
 			return true

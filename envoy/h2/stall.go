@@ -40,7 +40,7 @@ func (c *Call) slowness(now time.Time) (s slow, ok bool) {
 	if c.conn.stalled(now) {
 		least /= 10
 	}
-	if c.running || c.released || c.waiting || age < least {
+	if c.running || c.released || c.waiting || c.uncounted || age < least {
 		return slow{}, false
 	}
 	s = slow{c, float64(c.got) / age.Seconds(), c.charged, c.since}
@@ -91,7 +91,7 @@ func (s *Server) evict(now time.Time, bytes int64) bool {
 			continue
 		}
 		one.call.conn.stalledUntil.Store(now.Add(stalledTime).UnixNano())
-		if ended++; bytes == 0 && ended >= maxEnded {
+		if ended++; ended >= maxEnded {
 			break
 		}
 		if bytes > 0 {

@@ -1,6 +1,8 @@
 package h2_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +71,25 @@ func TestMessagesThatDoNotCome(t *testing.T) {
 			}
 		}
 	})
+	many := config
+	many.Bytes = 40 << 20
+	timed(t, "and many wait", many, func(t *testing.T, s *service) {
+		announce(s.dial(t), 1, 34, large[:5])
+		time.Sleep(200 * time.Millisecond)
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 20 {
+			p := s.dial(t)
+			all.Go(func() {
+				p.call(1, unaryPath, false, "grpc-timeout", "1S")
+				p.data(1, true, large, 1<<14)
+				if got := p.answer(1); got != answered(said) || time.Since(began) > 30*time.Millisecond { // one look, and not two
+					t.Errorf("%s after %v", got, time.Since(began))
+				}
+			})
+		}
+		all.Wait()
+	})
 	timed(t, "but not one that comes slowly", config, func(t *testing.T, s *service) {
 		a, b := s.dial(t), s.dial(t)
 		announce(a, 1, 3, large[:5])
@@ -105,4 +126,62 @@ func TestMessagesThatDoNotCome(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A flood of calls whose messages do not come, on many connections and without end, keeps
+// nobody out who sends, once it is known what they do.
+func TestFloodOfMessagesThatDoNotCome(t *testing.T) {
+	const connections, atOnce, known = 30, 5, 200 * time.Millisecond
+	config := testConfig()
+	config.InFlight, config.Streams, config.Bytes, config.Window = 1000, 1000, 200<<20, 96<<10 // 80 large ones
+	large, _ := message(900 << 10)
+	small, _ := message(1000)
+	for _, c := range []struct {
+		name       string
+		held, sent []byte
+		calls      uint32 // of each connection, so often
+		pause      time.Duration
+		after      time.Duration // that honest ones come
+	}{
+		{"of small ones", small[:999], small, 2, 10 * time.Millisecond, 7 * time.Millisecond},
+		{"of large ones", large[:100], small, 2, 10 * time.Millisecond, 7 * time.Millisecond},
+		{"before large ones", large[:100], large, 2, 10 * time.Millisecond, 7 * time.Millisecond},
+		{"in bursts", large[:100], large, 80, 205 * time.Millisecond, 30 * time.Millisecond},
+		{"without any", nil, large, 2, 10 * time.Millisecond, 7 * time.Millisecond},
+	} {
+		timed(t, c.name, config, func(t *testing.T, s *service) {
+			honest := s.dial(t)
+			var others []*peer
+			for range connections {
+				others = append(others, s.dial(t))
+			}
+			flood := func(first uint32) {
+				for _, other := range others {
+					for i := range c.calls {
+						other.call(first+2*i, unaryPath, false, "grpc-timeout", "1M")
+						if c.held != nil {
+							other.data(first+2*i, false, c.held, 1<<14)
+						}
+					}
+				}
+			}
+			began, next := time.Now(), time.Now()
+			for id, theirs := uint32(1), uint32(1); time.Since(began) < 2*known+150*time.Millisecond; {
+				if !time.Now().Before(next) {
+					flood(theirs)
+					theirs, next = theirs+2*c.calls, next.Add(c.pause)
+				}
+				time.Sleep(c.after)
+				sent := time.Since(began)
+				for range atOnce {
+					honest.call(id, unaryPath, false, "grpc-timeout", "1S")
+					honest.data(id, true, c.sent, 1<<14)
+					if got := honest.answer(id); sent > known && strings.Contains(got, "overloaded") {
+						t.Errorf("after %v: %s", sent, got)
+					}
+					id += 2
+				}
+			}
+		})
+	}
 }
