@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/replay/redis"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -50,7 +52,8 @@ func (l *limits) remote() replay.Remote {
 func (l *limits) besides() map[string]int64 {
 	s := l.store.counted()
 	return map[string]int64{
-		"nonces": s.Full, "evicted_nonces": s.Evicted, "calls_of_redis": l.remote().Busy, "unknown_tenants": l.tenants.Stats().Refused,
+		"nonces": s.Full, "evicted_nonces": s.Evicted, "calls_of_redis": l.remote().Busy,
+		"answers_of_redis": l.remote().Abandoned, "redis_away": l.remote().Opened, "unknown_tenants": l.tenants.Stats().Refused,
 	}
 }
 
@@ -71,11 +74,14 @@ type limitLog struct {
 }
 
 // limitSettings are the settings by which some limits are raised, with their values.
-func limitSettings(l *envoy.Limits) map[string][]any {
+func limitSettings(l *envoy.Limits, r *settings.Redis) map[string][]any {
 	inFlight := []any{"setting", "limits.in_flight", "value", l.InFlight}
 	all := map[string][]any{"in_flight": inFlight, "bytes_in_flight": {"setting", "limits.bytes_in_flight", "value", l.BytesInFlight}}
 	if l.InFlight < redis.DefaultInFlight {
 		all["webhook_calls"] = inFlight
+	}
+	if r != nil {
+		all["answers_of_redis"] = []any{"setting", "replay.redis.budget", "value", cmp.Or(r.Config.Budget, redis.DefaultBudget)}
 	}
 	return all
 }

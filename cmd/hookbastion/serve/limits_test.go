@@ -11,6 +11,7 @@ import (
 	"github.com/hookbastion/hookbastion/authz/fetch"
 	"github.com/hookbastion/hookbastion/authz/replay"
 	"github.com/hookbastion/hookbastion/authz/tenant"
+	"github.com/hookbastion/hookbastion/cmd/hookbastion/internal/settings"
 	"github.com/hookbastion/hookbastion/envoy"
 	"github.com/hookbastion/hookbastion/envoy/telemetry"
 )
@@ -18,17 +19,17 @@ import (
 // A limit is told of at once, and then at most once a minute, with all that was met since.
 func TestLimitsAreLogged(t *testing.T) {
 	var out bytes.Buffer
-	l := limitLog{slog.New(slog.NewTextHandler(&out, nil)), limitSettings(&envoy.Limits{InFlight: 8}), map[string]limitSaid{}}
+	l := limitLog{slog.New(slog.NewTextHandler(&out, nil)), limitSettings(&envoy.Limits{InFlight: 8}, &settings.Redis{}), map[string]limitSaid{}}
 	now := time.Unix(1_800_000_000, 0)
 	for second := range 130 {
-		l.look(now.Add(time.Duration(second)*time.Second), map[string]int64{"streams": int64(second) * 10, "calls": 0, "in_flight": 5, "unread": 3})
+		l.look(now.Add(time.Duration(second)*time.Second), map[string]int64{"streams": int64(second) * 10, "answers_of_redis": 2, "calls": 0, "in_flight": 5, "unread": 3})
 	}
 	var said []string
 	for line := range strings.Lines(out.String()) {
 		_, about, _ := strings.Cut(strings.TrimSpace(line), "limits\" ")
 		said = append(said, about)
 	}
-	if got := strings.Join(said, "; "); got != "limit=in_flight times=5 setting=limits.in_flight value=8; limit=unread times=3; limit=streams times=10; limit=streams times=600; limit=streams times=600" {
+	if got := strings.Join(said, "; "); got != "limit=answers_of_redis times=2 setting=replay.redis.budget value=50ms; limit=in_flight times=5 setting=limits.in_flight value=8; limit=unread times=3; limit=streams times=10; limit=streams times=600; limit=streams times=600" {
 		t.Error(got)
 	}
 }

@@ -97,7 +97,7 @@ func Run(ctx context.Context, s *settings.Settings, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	bounds := &limits{settings: limitSettings(&s.Limits), store: store, fetcher: fetcher, tenants: tenants}
+	bounds := &limits{settings: limitSettings(&s.Limits, s.Redis), store: store, fetcher: fetcher, tenants: tenants}
 	recorder, err := newRecorder(s, o.Log, records, decisions, sdk, bounds, watcher, anomalies)
 	if err != nil {
 		return err
