@@ -199,7 +199,7 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 					err = load(ctx, c, g)
 				}
 				if err == nil {
-					sh.take(g, e, f.ticks, now)
+					s.take(sh, g, e, f.ticks, now)
 				}
 				return "", err
 			}
@@ -234,15 +234,23 @@ func (s *Store) follow(ctx context.Context, c rueidis.DedicatedClient, sh *shard
 		case "kept":
 			what = ""
 		}
-		sh.take(newGeneration(e.id), e, f.ticks, now)
+		s.take(sh, newGeneration(e.id), e, f.ticks, now)
 		return Happening(what), nil
 	}
 	return "", errors.New("other replicas begin generations all the time")
 }
 
-// take works under Store.probing.
-func (sh *shard) take(g *generation, e epoch, ticks int64, now time.Time) {
-	sh.generation.Store(g)
+// take goes by a generation. Where it is another than before, what was settled last may
+// not be known to its server, and is settled again. With trust, nothing is released again:
+// what came after that may be lost, too, and be taken for new. It works under probing.
+func (s *Store) take(sh *shard, g *generation, e epoch, ticks int64, now time.Time) {
+	if before := sh.generation.Swap(g); before != nil && before.id != g.id {
+		for _, t := range sh.settled.open(now) {
+			if t.fate != replay.Undelivered || !s.config.TrustRestart {
+				s.later.add(t)
+			}
+		}
+	}
 	sh.seen, sh.begun, sh.ticks = true, max(sh.begun, e.begun), ticks
 	sh.moves.Store(false)
 	raise(&sh.last, now.UnixMicro())

@@ -17,6 +17,7 @@ type task struct {
 	fate  replay.Fate
 	until time.Time
 	tries int
+	again bool // it was done once, at a server that may be another
 }
 
 const (
@@ -27,7 +28,40 @@ const (
 	// laterTries is how often something is given back that is not there: a call
 	// that is older than our connection may still arrive.
 	laterTries = 3
+	// settledTasks is how many settlements of a shard are done again where another
+	// server has taken over: more than come while it copies what the first one has.
+	settledTasks = 64
 )
+
+// settled has the last settlements of a shard, which a server that takes over may not have.
+type settled struct {
+	mu    sync.Mutex
+	tasks []task
+	next  int
+}
+
+func (s *settled) add(t task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tasks) < settledTasks {
+		s.tasks = append(s.tasks, t)
+		return
+	}
+	s.tasks[s.next] = t
+	s.next = (s.next + 1) % settledTasks
+}
+
+// open returns those whose lease has not ended.
+func (s *settled) open(now time.Time) (tasks []task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tasks {
+		if now.Before(t.until) {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks
+}
 
 type later struct {
 	dropped atomic.Int64
@@ -73,7 +107,7 @@ func (s *Store) catchUp(ctx context.Context, now time.Time) {
 		var done bool
 		var err error
 		if t.fate != replay.Undecided {
-			_, err = s.settle(ctx, t.r, t.fate, now)
+			_, err = s.settle(ctx, t, now)
 			done = err == nil
 		} else {
 			done, err = s.release(ctx, t.r, now)

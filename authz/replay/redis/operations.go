@@ -166,25 +166,29 @@ func (s *Store) Settle(ctx context.Context, r authz.Reservation, fate replay.Fat
 	if name == "" {
 		return false, nil
 	}
-	changed, err := s.settle(ctx, r, fate, now)
+	t := task{r: r, fate: fate, until: time.Unix(0, r.Ends)}
+	changed, err := s.settle(ctx, t, now)
 	if err != nil {
-		s.later.add(task{r: r, fate: fate, until: time.Unix(0, r.Ends)})
+		s.later.add(t)
 		s.Wake()
 	}
 	return changed, err
 }
 
-func (s *Store) settle(ctx context.Context, r authz.Reservation, fate replay.Fate, now time.Time) (bool, error) {
-	reply, err := s.call(ctx, opSettle, r.Fingerprint, now, hexadecimal(r.ID), fateName(fate, ""))
+func (s *Store) settle(ctx context.Context, t task, now time.Time) (bool, error) {
+	f := t.r.Fingerprint
+	reply, err := s.call(ctx, opSettle, f, now, hexadecimal(t.r.ID), fateName(t.fate, ""))
 	if err != nil {
 		return false, err
 	}
 	changed, err := s.changed(reply)
-	if changed {
-		s.counters.settled(fate)
-		if fate == replay.Delivered {
-			s.learn(r.Fingerprint, reply, now)
-		}
+	if changed && !t.again {
+		s.counters.settled(t.fate)
+		t.again = true
+		s.shard(f).settled.add(t)
+	}
+	if changed && t.fate == replay.Delivered {
+		s.learn(f, reply, now)
 	}
 	return changed, err
 }

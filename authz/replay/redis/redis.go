@@ -207,6 +207,7 @@ type shard struct {
 	neighbours atomic.Int32 // shards on its server, itself included
 	moves      atomic.Bool  // its slot was seen on its way to another master
 	left       atomic.Bool  // its server has fewer replicas than WaitReplicas
+	settled    settled
 	// seen: this process has known a generation, so an empty server is no new
 	// one. begun is when the latest generation began that it has followed.
 	seen  bool  // guarded by Store.probing
