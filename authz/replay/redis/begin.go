@@ -22,68 +22,75 @@ func (s *Store) check(ctx context.Context, client *connection, sh *shard, now ti
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	err = client.Dedicated(func(c rueidis.DedicatedClient) error {
-		first := c.DoMulti(ctx,
-			c.B().Get().Key(sh.epoch).Build(),
-			c.B().Info().Section("server").Build(),
-			c.B().Info().Section("memory", "replication", "stats", "keyspace").Build(),
-			c.B().Eval().Script(tick).Numkeys(1).Key(sh.tick).Build(), // a replica would refuse it
-			c.B().Exists().Key(sh.epoch, sh.prefix+"none").Build(),    // refused while the slot moves, whatever has moved
-			c.B().Get().Key(sh.keyed).Build(),
-		)
-		for _, r := range first {
-			sh.saw(r.Error())
-		}
-		text, err := first[0].ToString()
-		if err != nil && !rueidis.IsRedisNil(err) {
-			return err
-		}
-		server, err := first[1].ToString()
+		found, err := s.find(ctx, c, sh)
 		if err != nil {
 			return err
 		}
-		if version := infoField(server, "redis_version"); major(version) < leastMajor {
-			return fmt.Errorf("Redis %q: it must be 7 or later, or Valkey", version) //nolint:staticcheck // it is a name
-		}
-		about, err := first[2].ToString()
-		if err != nil {
+		if what, err = s.follow(ctx, c, sh, found, now); err != nil {
 			return err
 		}
-		found := found{epoch: readEpoch(text), info: about}
-		if found.ticks, err = first[3].AsInt64(); err != nil {
-			return err
-		}
-		if err := first[4].Error(); err != nil {
-			return err
-		}
-		if policy := infoField(about, "maxmemory_policy"); policy != "noeviction" {
-			return fmt.Errorf("maxmemory-policy is %q: it must be noeviction, or nonces are forgotten", policy)
-		}
-		room := readRoom(server, about, s.config.Database)
-		sh.room.Store(&room)
-		keyed, err := first[5].ToString()
-		if err != nil && !rueidis.IsRedisNil(err) {
-			return err
-		}
-		if found.strange, err = s.isStrange(keyed); err != nil {
-			return err
-		}
-		what, err = s.follow(ctx, c, sh, found, now)
-		if err == nil && what == "" && s.keyList != "" && keyed != s.keyList {
+		if what == "" && s.keyList != "" && found.keyed != s.keyList {
 			err = c.Do(ctx, c.B().Set().Key(sh.keyed).Value(s.keyList).Build()).Error()
-			if isFull(err) {
-				err = nil // another probe
+			if err != nil && !isFull(err) { // then another probe does it
+				return err
 			}
 		}
-		if err == nil && s.config.WaitReplicas > 0 && (client.cluster || sh == s.shards[0]) {
+		if s.config.WaitReplicas > 0 && (client.cluster || sh == s.shards[0]) {
 			err = s.wait(ctx, c, min(s.config.Budget, probeTime)/2)
 			sh.left.Store(errors.Is(err, ErrReplicas))
-			if sh.left.Load() {
-				err = nil // what is taken already can be settled
+			if err != nil && !sh.left.Load() { // what is taken already can be settled
+				return err
 			}
 		}
-		return err
+		return nil
 	})
 	return what, err
+}
+
+// find asks the server of a shard for all that a probe must know.
+func (s *Store) find(ctx context.Context, c rueidis.DedicatedClient, sh *shard) (f found, err error) {
+	said := c.DoMulti(ctx,
+		c.B().Get().Key(sh.epoch).Build(),
+		c.B().Info().Section("server").Build(),
+		c.B().Info().Section("memory", "replication", "stats", "keyspace").Build(),
+		c.B().Eval().Script(tick).Numkeys(1).Key(sh.tick).Build(), // a replica would refuse it
+		c.B().Exists().Key(sh.epoch, sh.prefix+"none").Build(),    // refused while the slot moves, whatever has moved
+		c.B().Get().Key(sh.keyed).Build(),
+	)
+	for _, r := range said {
+		sh.saw(r.Error())
+	}
+	text, err := said[0].ToString()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return f, err
+	}
+	server, err := said[1].ToString()
+	if err != nil {
+		return f, err
+	}
+	if version := infoField(server, "redis_version"); major(version) < leastMajor {
+		return f, fmt.Errorf("Redis %q: it must be 7 or later, or Valkey", version) //nolint:staticcheck // it is a name
+	}
+	f.epoch = readEpoch(text)
+	if f.info, err = said[2].ToString(); err != nil {
+		return f, err
+	}
+	if f.ticks, err = said[3].AsInt64(); err != nil {
+		return f, err
+	}
+	if err := said[4].Error(); err != nil {
+		return f, err
+	}
+	if policy := infoField(f.info, "maxmemory_policy"); policy != "noeviction" {
+		return f, fmt.Errorf("maxmemory-policy is %q: it must be noeviction, or nonces are forgotten", policy)
+	}
+	room := readRoom(server, f.info, s.config.Database)
+	sh.room.Store(&room)
+	if f.keyed, err = said[5].ToString(); err != nil && !rueidis.IsRedisNil(err) {
+		return f, err
+	}
+	f.strange, err = s.isStrange(f.keyed)
+	return f, err
 }
 
 // saw takes notice of an error that says that the slot is on its way to another master.
@@ -154,6 +161,7 @@ func (e epoch) holds(info string) bool {
 type found struct {
 	epoch   epoch
 	info    string // what its server says of itself
+	keyed   string // the names of the keys of its nonces; empty: nobody has said
 	strange bool   // its nonces lie under keys that this process does not have
 	ticks   int64  // how many probes there have been, this one included
 }
