@@ -24,7 +24,7 @@ import (
 // asks them in turn.
 type replicas struct {
 	processes [2]*process
-	*deliverer
+	deliverer
 }
 
 // deliverer delivers through an Envoy, over many connections at once.
@@ -37,7 +37,7 @@ type deliverer struct {
 func startReplicas(t *testing.T, server *redistest.Server, args ...string) *replicas {
 	t.Helper()
 	dir, table := quickstart(t)
-	r := &replicas{deliverer: &deliverer{table: table}}
+	r := &replicas{deliverer: deliverer{table: table}}
 	sockets := [2]*net.UnixAddr{socket(t), socket(t)}
 	for i := range r.processes {
 		r.processes[i] = start(t, append(append(serveArgs(filepath.Join(dir, "policies"), sockets[i]),
