@@ -23,15 +23,16 @@ func (n *nemesis) badPolicies() error {
 	n.version++
 	w := n.world
 	good := w.policyText(n.version)
+	lacking := "webhooks:\n- name: timed\n  match: {path: /timed}\n  provider: stripe\n  secrets: [{file: ../secret}]\n"
 	bad := []string{
 		good + "- name: [\n",
 		good + "  unknown: true\n",
 		"webhooks: []\n",
-		"",
+		lacking,
 		good + "- name: weak\n  match: {path: /weak}\n  provider: github\n  secrets: [{file: ../nothing}]\n",
 		good + "- name: again\n  match: {path: /stripe}\n  provider: stripe\n  secrets: [{file: ../secret}]\n",
 	}[n.random.IntN(6)]
-	if bad == "webhooks: []\n" || bad == "" { // good in form: what protects less waits until its files have been still
+	if bad == lacking { // good in form: what protects less waits until its files have been still
 		defer time.Sleep(200 * time.Millisecond)
 		if err := w.place("policies/webhooks.yaml", bad); err != nil {
 			return err
