@@ -148,6 +148,9 @@ func (c *cluster) has(n *node) (parts int) {
 	return parts
 }
 
+// after is the master that comes after another.
+func (c *cluster) after(n *node) *node { return c.nodes[(slices.Index(c.nodes, n)+1)%len(c.nodes)] }
+
 // apart lets a fault draw from numbers of its own until the returned function is called: how many
 // it draws depends on how many keys there are, and the faults that follow must not.
 func (n *nemesis) apart() (back func()) {
@@ -162,13 +165,22 @@ func (n *nemesis) some() *node {
 	return nodes[n.random.IntN(len(nodes))]
 }
 
+// someAway returns a master that is away until the returned function is called.
+func (n *nemesis) someAway() (one *node, end func(again bool), err error) {
+	one = n.some()
+	c := n.world.cluster
+	if err := c.look(); err != nil {
+		return nil, nil, err
+	}
+	return one, n.world.weather.Away(c.has(one)), nil
+}
+
 // masterPaused lets a master stand still.
 func (n *nemesis) masterPaused() error {
-	one := n.some()
-	if err := n.world.cluster.look(); err != nil {
+	one, end, err := n.someAway()
+	if err != nil {
 		return err
 	}
-	end := n.world.weather.Away(n.world.cluster.has(one))
 	defer func() { end(false) }()
 	if err := n.pause(one.process); err != nil {
 		return err
@@ -178,22 +190,20 @@ func (n *nemesis) masterPaused() error {
 
 // masterSlow lets the commands of a master wait.
 func (n *nemesis) masterSlow() error {
-	one := n.some()
-	if err := n.world.cluster.look(); err != nil {
+	one, end, err := n.someAway()
+	if err != nil {
 		return err
 	}
-	end := n.world.weather.Away(n.world.cluster.has(one))
 	defer func() { end(false) }()
 	return n.redisSlow(one.socket)
 }
 
 // masterRestarted kills a master and starts it with what it had, or without nonces.
 func (n *nemesis) masterRestarted(emptied bool) error {
-	one := n.some()
-	if err := n.world.cluster.look(); err != nil {
+	one, end, err := n.someAway()
+	if err != nil {
 		return err
 	}
-	end := n.world.weather.Away(n.world.cluster.has(one))
 	defer func() { end(true) }()
 	if err := one.end(syscall.SIGKILL); err != nil {
 		return err

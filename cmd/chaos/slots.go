@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +24,7 @@ func (n *nemesis) slotMoves() error {
 	}
 	from := c.owner[slot]
 	if from == to {
-		to = c.nodes[(slices.Index(c.nodes, from)+1)%len(c.nodes)]
+		to = c.after(from)
 	}
 	if err := n.moveSlot(slot, from, to, n.migrate); err != nil {
 		return err
@@ -147,17 +146,25 @@ func (n *nemesis) killWhile() error {
 	return n.restart(n.world.replicas[len(n.world.replicas)-1], syscall.SIGKILL)
 }
 
+// someSlot returns a slot that has nonces, its master and another one.
+func (n *nemesis) someSlot() (slot int, from, to *node, err error) {
+	c := n.world.cluster
+	if err := c.look(); err != nil {
+		return 0, nil, nil, err
+	}
+	slot = c.used[n.random.IntN(len(c.used))]
+	from = c.owner[slot]
+	return slot, from, c.after(from), nil
+}
+
 // slotEmptied gives a slot to another master without its keys, as is done when a master does
 // not come back.
 func (n *nemesis) slotEmptied() error {
-	c := n.world.cluster
-	if err := c.look(); err != nil {
+	slot, from, to, err := n.someSlot()
+	if err != nil {
 		return err
 	}
-	slot := c.used[n.random.IntN(len(c.used))]
-	from := c.owner[slot]
-	to := c.nodes[(slices.Index(c.nodes, from)+1)%len(c.nodes)]
-	err := n.moveSlot(slot, from, to, func(slot string, from, _ *node) error {
+	err = n.moveSlot(slot, from, to, func(slot string, from, _ *node) error {
 		for {
 			keys, err := keysIn(from, slot)
 			if err != nil || len(keys) == 0 {
@@ -177,13 +184,10 @@ func (n *nemesis) slotEmptied() error {
 // slotBroken begins to move a slot, thinks better of it when half of the nonces have gone,
 // and throws those away.
 func (n *nemesis) slotBroken() error {
-	c := n.world.cluster
-	if err := c.look(); err != nil {
+	slot, from, to, err := n.someSlot()
+	if err != nil {
 		return err
 	}
-	slot := c.used[n.random.IntN(len(c.used))]
-	from := c.owner[slot]
-	to := c.nodes[(slices.Index(c.nodes, from)+1)%len(c.nodes)]
 	end := n.world.weather.Away(1)
 	name := strconv.Itoa(slot)
 	if err := setSlot(name, from, to); err != nil {

@@ -205,20 +205,21 @@ func (w *world) replica(i int) *process {
 		w.binary, "serve", "--policy", w.path("policies"), "--grpc-unix-path", w.path("grpc" + strconv.Itoa(i)),
 		"--http-listen", address, "--envoy-edge", "--replay-lease", lease.String(),
 	}
-	switch w.store {
-	case "MEMORY":
-		arguments = append(arguments, "--replay-store", "MEMORY", "--replay-setup-until", setup.UTC().Format(time.RFC3339))
-	case "FILE":
-		arguments = append(arguments, "--replay-store", "FILE", "--replay-setup-until", setup.UTC().Format(time.RFC3339))
-		arguments = append(arguments, "--replay-file-path", w.path("nonces"), "--replay-file-sync", []string{"0s", "100ms"}[w.seed%2])
-	default:
+	until := setup.UTC().Format(time.RFC3339)
+	switch {
+	case w.shared():
 		place := []string{"--replay-redis-url", "unix://" + w.path("redis")}
 		if w.cluster != nil {
 			url, others := w.cluster.addresses()
 			place = []string{"--replay-redis-url", url, "--replay-redis-addresses", others}
 		}
 		arguments = append(append(arguments, place...), "--replay-store", "REDIS", "--replay-redis-budget", "200ms",
-			"--replay-redis-recovery", recovery.String(), "--replay-redis-setup-until", setup.UTC().Format(time.RFC3339))
+			"--replay-redis-recovery", recovery.String(), "--replay-redis-setup-until", until)
+	case w.store == "FILE":
+		arguments = append(arguments, "--replay-file-path", w.path("nonces"), "--replay-file-sync", []string{"0s", "100ms"}[w.seed%2])
+		fallthrough
+	default:
+		arguments = append(arguments, "--replay-store", w.store, "--replay-setup-until", until)
 	}
 	return &process{name: "replica " + strconv.Itoa(i), command: arguments, ready: says("msg=serving"), metrics: "http://" + address + "/metrics"}
 }
